@@ -1,0 +1,22 @@
+//! proto/ → generated code and the descriptor set that reflection serves, without a protoc on the machine.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const PROTOS: [&str; 5] = [
+    "weir/event/v1/event.proto",
+    "weir/event/v1/origin.proto",
+    "weir/event/v1/frame.proto",
+    "weir/ingest/v1/ingest.proto",
+    "weir/reporting/v1/reporting.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("weir.descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! The event: one thing that one person did on one platform, made only by the gate.
+//!
+//! [`admit_json`] and [`admit_message`] turn what a sender wrote into an [`Event`], or into a [`Refusal`] that
+//! names every rule it breaks. Past them, holding an `Event` is the proof that it keeps the rules.
+
+mod amount;
+mod candidate;
+mod gate;
+mod kinds;
+mod message;
+mod metrics;
+mod model;
+mod origin;
+mod violation;
+
+pub use amount::Amount;
+pub use gate::{MAX_ITEM_BYTES, admit_json, admit_message};
+pub use kinds::{
+    Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
+};
+pub use message::Malformed;
+pub use metrics::{ErrorType, Metrics, Service};
+pub use model::{
+    Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom, TiktokEngagement,
+    TiktokTop, TiktokUser,
+};
+pub use origin::Origin;
+pub use violation::{Refusal, Violation};

@@ -1,0 +1,44 @@
+//! What is told to a sender whose item breaks rules.
+
+use std::borrow::Cow;
+
+use super::Source;
+use crate::contract::event::v1;
+
+/// One rule that one item breaks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// RFC 6901 pointer into the webhook's JSON item; `""` is the item itself.
+    pub pointer: Cow<'static, str>,
+    pub message: String,
+}
+
+/// Why an item did not pass the gate, and what is known of it all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Every rule that the item breaks, at least one.
+    pub violations: Vec<Violation>,
+    /// The source that the item names, where that one exists.
+    pub source: Option<Source>,
+    /// The item's `eventId`, where that is a string (even one that breaks rules).
+    pub event_id: Option<String>,
+}
+
+impl Violation {
+    #[must_use]
+    pub fn new(pointer: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+impl From<Violation> for v1::Violation {
+    fn from(violation: Violation) -> Self {
+        Self { pointer: violation.pointer.into_owned(), message: violation.message }
+    }
+}
+
+impl From<v1::Violation> for Violation {
+    fn from(violation: v1::Violation) -> Self {
+        Self::new(violation.pointer, violation.message)
+    }
+}

@@ -1,0 +1,150 @@
+//! The journal: where accepted events wait, durably, until they are stored.
+//!
+//! Two adapters, JetStream and embedded, keep the same promises (wire.md section 5), and one conformance suite
+//! (`tests/it/journal.rs`) holds both to them: durable when answered, at least once, redelivered after a missed
+//! deadline, refusing rather than forgetting.
+
+mod consumer;
+mod dead_letter;
+mod embedded;
+mod error;
+mod frame;
+mod jetstream;
+mod subject;
+
+use std::{path::Path, time::Duration};
+
+pub use consumer::{Consumer, Delivery};
+pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
+use embedded::Embedded;
+pub use error::{AppendError, JournalError};
+pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
+use jetstream::JetStream;
+
+use crate::event::Source;
+
+/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.
+    pub max_bytes: u64,
+    /// How long a collector may hold a frame before another one is offered it.
+    pub ack_wait: Duration,
+    /// Copies of each stream; 1 for a single server. The embedded journal has one.
+    pub replicas: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { max_bytes: 8 << 30, ack_wait: Duration::from_secs(30), replicas: 1 }
+    }
+}
+
+/// The two dead-letter streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Graveyard {
+    /// `REJECTED`: items that the gate refused. Full: the oldest go, counted.
+    Rejected,
+    /// `DEAD_LETTERS`: accepted events that storage refused. Full: the collector waits.
+    Parked,
+}
+
+/// How full `EVENTS` is, and how much of it waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    pub bytes: u64,
+    pub max_bytes: u64,
+    pub frames: u64,
+}
+
+/// Frames that a source's collectors have not acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Never delivered yet.
+    pub waiting: u64,
+    /// Delivered, without a verdict yet.
+    pub in_flight: u64,
+}
+
+/// The journal. Cheap to clone; every clone is the same journal.
+#[derive(Clone, Debug)]
+pub enum Journal {
+    JetStream(JetStream),
+    Embedded(Embedded),
+}
+
+impl Journal {
+    /// Connects to JetStream; creates the streams and consumers of wire.md section 5, or checks that those that
+    /// are there are set up so. Waits for a server that is not there yet up to `patience`.
+    ///
+    /// # Errors
+    /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
+    pub async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+        let _ = (url, settings, patience);
+        unimplemented!()
+    }
+
+    /// Opens or creates the embedded journal in `folder`.
+    ///
+    /// # Errors
+    /// The folder can't be written, or the file is no journal.
+    pub async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
+        let _ = (folder, settings);
+        unimplemented!()
+    }
+
+    /// Appends frames, in order. When this returns `Ok`, all of them are durable.
+    ///
+    /// # Errors
+    /// Not all of them were acknowledged; see [`AppendError`].
+    pub async fn append(&self, frames: &[Frame]) -> Result<(), AppendError> {
+        let _ = frames;
+        unimplemented!()
+    }
+
+    /// Lays dead letters down. When this returns `Ok`, all of them are durable.
+    ///
+    /// # Errors
+    /// Not all of them were acknowledged; `REJECTED` is never full, `DEAD_LETTERS` may be.
+    pub async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
+        let _ = (graveyard, letters);
+        unimplemented!()
+    }
+
+    /// Dead letters in the order in which they were laid down, at most `limit`, with a sequence over `after`.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn dead_letters(
+        &self,
+        graveyard: Graveyard,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredDeadLetter>, JournalError> {
+        let _ = (graveyard, after, limit);
+        unimplemented!()
+    }
+
+    /// The durable consumer of a source.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn consumer(&self, source: Source) -> Result<Consumer, JournalError> {
+        let _ = source;
+        unimplemented!()
+    }
+
+    /// Whether appends would be taken now, cheaply enough to be asked every second; the error is for people.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn fill(&self) -> Result<Fill, JournalError> {
+        unimplemented!()
+    }
+
+    /// Flushes what was said and closes; within `deadline`.
+    pub async fn close(self, deadline: Duration) {
+        let _ = deadline;
+        unimplemented!()
+    }
+}

@@ -1,0 +1,5 @@
+//! (to be written)
+
+/// (to be written)
+#[derive(Clone, Debug)]
+pub struct JetStream {}

@@ -1,0 +1,47 @@
+//! The names of wire.md section 5.
+
+use sha2::{Digest, Sha256};
+
+use crate::event::Source;
+
+pub(super) const EVENTS: &str = "EVENTS";
+pub(super) const DEAD_LETTERS: &str = "DEAD_LETTERS";
+pub(super) const REJECTED: &str = "REJECTED";
+
+/// `events.facebook`
+pub(super) fn events(source: Source) -> String {
+    format!("events.{source}")
+}
+
+/// `collector-facebook`
+pub(super) fn consumer(source: Source) -> String {
+    format!("collector-{source}")
+}
+
+/// `dead.<source>.<hash of eventId>`
+pub(super) fn parked(source: Option<Source>, identity: &[u8]) -> String {
+    format!("dead.{}.{}", source.map_or("unknown", Source::name), hash(identity))
+}
+
+/// `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
+pub(super) fn rejected(source: Option<Source>, identity: &[u8]) -> String {
+    format!("rejected.{}.{}", source.map_or("unknown", Source::name), hash(identity))
+}
+
+/// The first 16 bytes of the SHA-256, in hexadecimal: ids may hold what a subject may not.
+fn hash(identity: &[u8]) -> String {
+    hex::encode(&Sha256::digest(identity)[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_the_wire_s() {
+        assert_eq!(events(Source::Tiktok), "events.tiktok");
+        assert_eq!(consumer(Source::Facebook), "collector-facebook");
+        assert_eq!(parked(Some(Source::Facebook), b"a"), "dead.facebook.ca978112ca1bbdcafac231b39a23dc4d");
+        assert_eq!(rejected(None, b"a"), "rejected.unknown.ca978112ca1bbdcafac231b39a23dc4d");
+    }
+}
