@@ -21,8 +21,8 @@ pub use kinds::{
 pub use message::Malformed;
 pub use metrics::{ErrorType, Metrics, Service};
 pub use model::{
-    Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom, TiktokEngagement,
-    TiktokTop, TiktokUser,
+    Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
+    TiktokEngagement, TiktokTop, TiktokUser,
 };
 pub use origin::Origin;
 pub use violation::{Refusal, Violation};
