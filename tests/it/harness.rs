@@ -1,0 +1,11 @@
+//! What the stories stand on: real processes, real servers, waits on conditions.
+
+pub(crate) mod answer;
+pub(crate) mod eventually;
+pub(crate) mod nats;
+pub(crate) mod ports;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod weir;
+
+pub(crate) use self::{answer::Answer, eventually::eventually, weir::Weir};
