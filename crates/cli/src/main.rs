@@ -1,1 +1,49 @@
-fn main() {}
+//! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
+
+mod failure;
+mod output;
+mod publish;
+mod quantity;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use failure::{Outcome, usage_exit_code};
+
+/// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
+#[derive(Parser)]
+#[command(version, max_term_width = 110, arg_required_else_help = true, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Publish invented events, as the reference publisher does.
+    Publish(publish::PublishArgs),
+}
+
+impl Command {
+    async fn run(self) -> Outcome {
+        match self {
+            Self::Publish(args) => publish::run(args).await,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _nobody_listens = error.print();
+            return usage_exit_code(&error);
+        }
+    };
+    cli.command.run().await.unwrap_or_else(|failure| {
+        eprintln!("weir: {failure}");
+        failure.exit_code()
+    })
+}
