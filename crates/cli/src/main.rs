@@ -1,9 +1,11 @@
 //! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
 
 mod failure;
+mod health;
 mod output;
 mod publish;
 mod quantity;
+mod report;
 mod signals;
 
 use std::process::ExitCode;
@@ -23,12 +25,19 @@ struct Cli {
 enum Command {
     /// Publish invented events, as the reference publisher does.
     Publish(publish::PublishArgs),
+    /// Ask the reporting service: how many, how much, who.
+    #[command(subcommand)]
+    Report(report::Report),
+    /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
+    Health(health::HealthArgs),
 }
 
 impl Command {
     async fn run(self) -> Outcome {
         match self {
             Self::Publish(args) => publish::run(args).await,
+            Self::Report(report) => report::run(report).await,
+            Self::Health(args) => health::run(args).await,
         }
     }
 }
