@@ -1,11 +1,17 @@
 //! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
 
+mod collect;
 mod failure;
 mod health;
+mod hosting;
+mod ingest;
+mod migrate;
 mod output;
+mod place;
 mod publish;
 mod quantity;
 mod report;
+mod reporting;
 mod signals;
 
 use std::process::ExitCode;
@@ -23,6 +29,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run ingest: the gate in front of the journal, over gRPC.
+    Ingest(ingest::IngestArgs),
+    /// Run collectors: they move events from the journal into the store.
+    Collect(collect::CollectArgs),
+    /// Run reporting: how many, how much, who, over gRPC.
+    Reporting(reporting::ReportingArgs),
+    /// Bring the store's tables up to date, or take them back.
+    Migrate(migrate::MigrateArgs),
     /// Publish invented events, as the reference publisher does.
     Publish(publish::PublishArgs),
     /// Ask the reporting service: how many, how much, who.
@@ -35,6 +49,10 @@ enum Command {
 impl Command {
     async fn run(self) -> Outcome {
         match self {
+            Self::Ingest(args) => ingest::run(args).await,
+            Self::Collect(args) => collect::run(args).await,
+            Self::Reporting(args) => reporting::run(args).await,
+            Self::Migrate(args) => migrate::run(args).await,
             Self::Publish(args) => publish::run(args).await,
             Self::Report(report) => report::run(report).await,
             Self::Health(args) => health::run(args).await,

@@ -11,15 +11,16 @@ pub(crate) fn stop_when_interrupted() -> Stop {
     let stop = Stop::new();
     let interrupted = stop.clone();
     tokio::spawn(async move {
-        next_signal().await;
+        next().await;
         interrupted.cancel();
-        next_signal().await;
+        next().await;
         std::process::exit(EXIT_INTERRUPTED);
     });
     stop
 }
 
-async fn next_signal() {
+/// Returns at the next SIGINT or SIGTERM.
+pub(crate) async fn next() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
