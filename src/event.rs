@@ -11,6 +11,7 @@ mod message;
 mod metrics;
 mod model;
 mod origin;
+mod typed;
 mod violation;
 
 pub use amount::Amount;
