@@ -32,9 +32,12 @@ mod tests {
 
     #[test]
     fn a_number_out_of_range_is_a_mistake() {
-        for (text, number, mistaken) in
-            [(None, None, false), (Some("4"), Some(4), false), (Some("0"), None, true), (Some("many"), None, true)]
-        {
+        for (text, number, mistaken) in [
+            (None, None, false),
+            (Some("4"), Some(4), false),
+            (Some("0"), None, true),
+            (Some("many"), None, true),
+        ] {
             let mut mistakes = Mistakes::default();
             let args = CollectorArgs { collector_workers: text.map(str::to_owned) };
             assert_eq!(args.workers(&mut mistakes), number);

@@ -74,7 +74,9 @@ impl Collector {
     /// The journal can't be used at all, or a worker panicked.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let mut workers = JoinSet::new();
-        for &source in self.sources.iter().flat_map(|source| std::iter::repeat_n(source, self.settings.workers)) {
+        for &source in
+            self.sources.iter().flat_map(|source| std::iter::repeat_n(source, self.settings.workers))
+        {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }

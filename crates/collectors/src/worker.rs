@@ -57,7 +57,9 @@ impl Worker {
                     }
                     self.settle(deliveries, &stop).await;
                 }
-                Err(JournalError::Unreachable(reason)) => self.wait_for_journal(&mut backoff, reason, &stop).await,
+                Err(JournalError::Unreachable(reason)) => {
+                    self.wait_for_journal(&mut backoff, reason, &stop).await
+                }
                 Err(unusable @ JournalError::Unusable(_)) => return Err(unusable.into()),
             }
         }
@@ -70,7 +72,9 @@ impl Worker {
         while !stop.is_cancelled() {
             match self.journal.consumer(self.source).await {
                 Ok(consumer) => return Ok(Some(consumer)),
-                Err(JournalError::Unreachable(reason)) => self.wait_for_journal(&mut backoff, reason, stop).await,
+                Err(JournalError::Unreachable(reason)) => {
+                    self.wait_for_journal(&mut backoff, reason, stop).await
+                }
                 Err(unusable @ JournalError::Unusable(_)) => return Err(unusable.into()),
             }
         }
@@ -86,8 +90,10 @@ impl Worker {
 
     /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
-        let verdicts = hold::while_held(&deliveries, self.progress_every, self.see_to(&deliveries, stop)).await;
-        join_all(deliveries.into_iter().zip(verdicts).map(|(delivery, verdict)| verdict.pronounce(delivery))).await;
+        let verdicts =
+            hold::while_held(&deliveries, self.progress_every, self.see_to(&deliveries, stop)).await;
+        join_all(deliveries.into_iter().zip(verdicts).map(|(delivery, verdict)| verdict.pronounce(delivery)))
+            .await;
     }
 }
 

@@ -57,8 +57,8 @@ mod tests {
         }
         // Away, out of something, shut down, deadlocked, cancelled, locked, read-only, another schema, no right.
         let waits = [
-            "08006", "53100", "53300", "57P01", "57014", "40P01", "40001", "55P03", "25006", "42P01", "42501",
-            "23502", "58030", "XX000",
+            "08006", "53100", "53300", "57P01", "57014", "40P01", "40001", "55P03", "25006", "42P01",
+            "42501", "23502", "58030", "XX000",
         ];
         for code in waits {
             assert!(!is_permanent_sqlstate(code), "{code}");

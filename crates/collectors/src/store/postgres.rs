@@ -80,7 +80,9 @@ async fn transact_on<'a>(
         let stored = insert(&mut transaction, &claimed, now).await?;
         let fresh: Vec<(&'a str, FrameOutcome)> = claimed
             .iter()
-            .map(|claimed| (claimed.frame_id(), claimed.outcome(stored.get(claimed.frame_id()).copied().unwrap_or(0))))
+            .map(|claimed| {
+                (claimed.frame_id(), claimed.outcome(stored.get(claimed.frame_id()).copied().unwrap_or(0)))
+            })
             .collect();
         account(&mut transaction, &fresh).await?;
         outcomes.extend(fresh);
@@ -102,7 +104,8 @@ async fn claim(
         submissions.iter().map(|submission| (submission.frame_id(), submission.source())).collect();
     claims.sort_unstable();
     let (frame_ids, sources): (Vec<&str>, Vec<i16>) = claims.into_iter().unzip();
-    let claimed = sqlx::query_scalar(CLAIM).bind(frame_ids).bind(sources).bind(now).fetch_all(connection).await?;
+    let claimed =
+        sqlx::query_scalar(CLAIM).bind(frame_ids).bind(sources).bind(now).fetch_all(connection).await?;
     Ok(claimed.into_iter().collect())
 }
 

@@ -1,11 +1,6 @@
 //! One event as one row of `events`, and the columns in the order in which both databases are told them.
 
-use sqlx::{
-    Postgres, Sqlite,
-    postgres::PgArguments,
-    query::Query,
-    query_builder::Separated,
-};
+use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, query_builder::Separated};
 use weir::{
     event::{
         Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,

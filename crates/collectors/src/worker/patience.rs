@@ -69,7 +69,12 @@ impl Worker {
                 Err(Setback::Refused(reason)) => return Err(Halt::Refused(reason)),
                 Err(Setback::Wait(error)) => format!("{error:#}"),
             };
-            self.metrics.failed(Service::collector(self.source), Some(self.source), ErrorType::Transient, events);
+            self.metrics.failed(
+                Service::collector(self.source),
+                Some(self.source),
+                ErrorType::Transient,
+                events,
+            );
             if backoff.is_fresh() {
                 warn!(doing, events, error, "trying again until it works");
             } else {

@@ -50,7 +50,8 @@ impl Worker {
 
     /// Stores frames in one transaction.
     async fn store(&self, batch: &[Held<'_>], stop: &Stop) -> Result<(), Halt> {
-        let submissions: Vec<Submission<'_>> = batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
+        let submissions: Vec<Submission<'_>> =
+            batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
         let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
         let outcomes = self.patiently("storing", events, stop, || self.store.store(&submissions)).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
@@ -61,7 +62,12 @@ impl Worker {
     pub(super) fn count(&self, outcome: &FrameOutcome) {
         if !outcome.recorded_before {
             let processed = outcome.stored + outcome.duplicate;
-            self.metrics.processed(Service::collector(self.source), self.source, processed, outcome.duplicate);
+            self.metrics.processed(
+                Service::collector(self.source),
+                self.source,
+                processed,
+                outcome.duplicate,
+            );
         }
     }
 }
