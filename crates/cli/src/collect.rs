@@ -52,7 +52,7 @@ impl Sources {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CollectArgs {
+pub(crate) struct CollectCommand {
     /// Whose events are stored.
     #[arg(value_name = "SOURCE")]
     sources: Sources,
@@ -73,7 +73,7 @@ struct Config {
     settings: Settings,
 }
 
-impl CollectArgs {
+impl CollectCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
         let mut mistakes = Mistakes::default();
         let (_, process) = self.process.check(self.sources.admin_port(), &mut mistakes);
@@ -89,7 +89,7 @@ impl CollectArgs {
     }
 }
 
-pub(crate) async fn run(args: CollectArgs) -> Outcome {
+pub(crate) async fn run(args: CollectCommand) -> Outcome {
     let config = args.check()?;
     let process = config.process.clone();
     let sources = args.sources;
@@ -104,6 +104,6 @@ async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Res
     let collector =
         Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
     host.add(sources.process_name(), |stop| collector.run(stop));
-    hosting::close_at_the_end(host, journal);
+    hosting::close_at_the_end(host, journal, None);
     Ok(())
 }

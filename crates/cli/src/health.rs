@@ -1,10 +1,6 @@
 //! `weir health`: asks a role whether it is ready, for the health checks of containers.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -12,6 +8,7 @@ use url::Url;
 use weir::process::args::{Environment, Mistakes};
 
 use crate::{
+    address::reachable,
     failure::{EXIT_FAILED, Outcome, configured},
     output::say,
 };
@@ -42,16 +39,6 @@ impl HealthArgs {
             }
         }
     }
-}
-
-/// Who listens on every address of this machine is reached over the loopback.
-fn reachable(listens: SocketAddr) -> SocketAddr {
-    let ip = match listens.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listens.port())
 }
 
 /// Says what the role answers; fails unless that is a 2xx.

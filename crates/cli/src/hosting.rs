@@ -8,7 +8,7 @@ use weir::{
     process::{Host, args::ProcessConfig},
 };
 
-use crate::{failure::Outcome, signals};
+use crate::{failure::Outcome, place::DataFolder, signals};
 
 /// The journal has nothing to do by then but to send verdicts that were given.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -32,11 +32,12 @@ pub(crate) async fn host(
     Ok(hosted.await)
 }
 
-/// Closes the journal when the roles before it ended.
-pub(crate) fn close_at_the_end(host: &mut Host, journal: Journal) {
+/// Closes the journal when the roles before it ended, and then lets go of the folder that it may be in.
+pub(crate) fn close_at_the_end(host: &mut Host, journal: Journal, folder: Option<DataFolder>) {
     host.add("journal", |stop| async move {
         stop.cancelled().await;
         journal.close(CLOSE_DEADLINE).await;
+        drop(folder);
         Ok(())
     });
 }

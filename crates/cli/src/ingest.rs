@@ -9,7 +9,7 @@ use weir::{
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     },
 };
-use weir_ingest::{Ingest, IngestConfig};
+use weir_ingest::{Ingest, IngestArgs, IngestConfig};
 
 use crate::{
     failure::{Outcome, configured},
@@ -20,9 +20,9 @@ use crate::{
 const ADMIN_PORT: u16 = 9102;
 
 #[derive(Debug, Args)]
-pub(crate) struct IngestArgs {
+pub(crate) struct IngestCommand {
     #[command(flatten)]
-    ingest: weir_ingest::IngestArgs,
+    ingest: IngestArgs,
     #[command(flatten)]
     journal: JournalArgs,
     #[command(flatten)]
@@ -35,7 +35,7 @@ struct Config {
     ingest: IngestConfig,
 }
 
-impl IngestArgs {
+impl IngestCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
@@ -46,7 +46,7 @@ impl IngestArgs {
     }
 }
 
-pub(crate) async fn run(args: IngestArgs) -> Outcome {
+pub(crate) async fn run(args: IngestCommand) -> Outcome {
     let Config { process, journal, ingest } = args.check()?;
     hosting::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
 }
@@ -57,6 +57,6 @@ async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) ->
     let ingest = Ingest::bind(config, journal.clone(), metrics, host.readiness("ingest")).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
-    hosting::close_at_the_end(host, journal);
+    hosting::close_at_the_end(host, journal, None);
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
 
+mod address;
 mod collect;
+mod edge;
 mod failure;
 mod health;
 mod hosting;
@@ -13,6 +15,7 @@ mod quantity;
 mod report;
 mod reporting;
 mod signals;
+mod up;
 
 use std::process::ExitCode;
 
@@ -21,7 +24,13 @@ use failure::{Outcome, usage_exit_code};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
-#[command(version, max_term_width = 110, arg_required_else_help = true, subcommand_required = true)]
+#[command(
+    name = "weir",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,12 +38,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run every role in this process.
+    Up(Box<up::UpCommand>),
+    /// Run the edge: webhooks and reports over HTTP.
+    Edge(edge::EdgeCommand),
     /// Run ingest: the gate in front of the journal, over gRPC.
-    Ingest(ingest::IngestArgs),
+    Ingest(ingest::IngestCommand),
     /// Run collectors: they move events from the journal into the store.
-    Collect(collect::CollectArgs),
+    Collect(collect::CollectCommand),
     /// Run reporting: how many, how much, who, over gRPC.
-    Reporting(reporting::ReportingArgs),
+    Reporting(reporting::ReportingCommand),
     /// Bring the store's tables up to date, or take them back.
     Migrate(migrate::MigrateArgs),
     /// Publish invented events, as the reference publisher does.
@@ -49,6 +62,8 @@ enum Command {
 impl Command {
     async fn run(self) -> Outcome {
         match self {
+            Self::Up(args) => up::run(*args).await,
+            Self::Edge(args) => edge::run(args).await,
             Self::Ingest(args) => ingest::run(args).await,
             Self::Collect(args) => collect::run(args).await,
             Self::Reporting(args) => reporting::run(args).await,
@@ -73,4 +88,14 @@ async fn main() -> ExitCode {
         eprintln!("weir: {failure}");
         failure.exit_code()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -7,7 +7,7 @@ use weir::process::{
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
 };
 use weir_migration::{Access, DatabaseUrl};
-use weir_reporting::{Reporting, ReportingConfig};
+use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{
     failure::{Outcome, configured},
@@ -18,9 +18,9 @@ use crate::{
 const ADMIN_PORT: u16 = 9105;
 
 #[derive(Debug, Args)]
-pub(crate) struct ReportingArgs {
+pub(crate) struct ReportingCommand {
     #[command(flatten)]
-    reporting: weir_reporting::ReportingArgs,
+    reporting: ReportingArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -33,7 +33,7 @@ struct Config {
     reporting: ReportingConfig,
 }
 
-impl ReportingArgs {
+impl ReportingCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
@@ -44,7 +44,7 @@ impl ReportingArgs {
     }
 }
 
-pub(crate) async fn run(args: ReportingArgs) -> Outcome {
+pub(crate) async fn run(args: ReportingCommand) -> Outcome {
     let Config { process, store, reporting } = args.check()?;
     hosting::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
 }

@@ -10,6 +10,7 @@ use clap::Args;
 
 /// Where files are.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Files")]
 pub(crate) struct FolderArgs {
     /// The folder for the embedded journal and the SQLite store; made where it is missing, and locked, so that
     /// no second process uses it.

@@ -17,8 +17,6 @@ use super::{
 };
 use crate::quantity;
 
-/// JetStream keeps at most five copies.
-const MAX_REPLICAS: u64 = 5;
 /// A frame is stored in milliseconds; a shorter deadline would offer it again while it is being stored.
 const LEAST_ACK_WAIT_MS: u64 = 1_000;
 

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Code, Request, Response, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use url::Url;
 use weir::{
@@ -12,7 +12,7 @@ use weir::{
         GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
         reporting_service_client::ReportingServiceClient,
     },
-    process::grpc,
+    process::{Reason, grpc},
 };
 
 /// A report over years of events takes seconds; one that takes a minute is not worth the wait.
@@ -64,8 +64,11 @@ async fn answer<Message>(
 
 /// What reporting says, and each field that it finds at fault.
 fn explained(status: &Status) -> anyhow::Error {
+    if status.code() == Code::Unavailable && Reason::of(status).is_none() {
+        return anyhow!("reporting can't be reached (REPORTING_URL): {}", status.message());
+    }
     let fields = status.get_details_bad_request().map_or_else(Vec::new, |details| details.field_violations);
     let fields: String =
         fields.iter().map(|field| format!("\n  - {}: {}", field.field, field.description)).collect();
-    anyhow!("reporting answered {}: {}{fields}", status.code(), status.message())
+    anyhow!("reporting refused: {}{fields}", status.message())
 }

@@ -9,7 +9,7 @@ use weir::contract::reporting::v1::{
 use super::names;
 use crate::output::{grouped, table};
 
-/// A title with the range of event time below it, and tables.
+/// A title, and the tables that have rows.
 pub(crate) struct Shown {
     title: String,
     tables: Vec<Table>,
@@ -18,7 +18,7 @@ pub(crate) struct Shown {
 impl std::fmt::Display for Shown {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.title)?;
-        self.tables.iter().try_for_each(|table| write!(formatter, "\n{table}"))
+        self.tables.iter().filter(|table| !table.is_empty()).try_for_each(|table| write!(formatter, "\n{table}"))
     }
 }
 
