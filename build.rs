@@ -12,6 +12,10 @@ const PROTOS: [&str; 5] = [
     "weir/reporting/v1/reporting.proto",
 ];
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script its folder through the environment alone"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;

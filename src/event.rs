@@ -11,6 +11,7 @@ mod message;
 mod metrics;
 mod model;
 mod origin;
+mod typed;
 mod violation;
 
 pub use amount::Amount;
@@ -21,8 +22,8 @@ pub use kinds::{
 pub use message::Malformed;
 pub use metrics::{ErrorType, Metrics, Service};
 pub use model::{
-    Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom, TiktokEngagement,
-    TiktokTop, TiktokUser,
+    Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
+    TiktokEngagement, TiktokTop, TiktokUser,
 };
 pub use origin::Origin;
 pub use violation::{Refusal, Violation};

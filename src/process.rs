@@ -1,5 +1,19 @@
-//! What an OS process does, whatever roles it hosts.
+//! What an OS process does, whatever roles it hosts: arguments, logs, readiness, admin HTTP, the gRPC shell,
+//! signals and an orderly end. It knows no event.
 
+pub mod admin;
+pub mod args;
 mod correlation;
+pub mod grpc;
+mod host;
+mod logging;
+mod readiness;
+mod refusal;
+mod trace_context;
 
 pub use correlation::CorrelationId;
+pub use host::{Host, Stop};
+pub use logging::LogFormat;
+pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
+pub use refusal::{Reason, refuse};
+pub use trace_context::{CallContext, TraceContext};

@@ -68,7 +68,22 @@ mod tests {
 
     #[test]
     fn what_does_not_match_the_rule_is_refused() {
-        for text in ["", ".5", "5.", " 5", "5 ", "-5", "+5", "1e3", "12,50", "1.23456", "1234567890", "NaN", "1.2.3", "٣"] {
+        for text in [
+            "",
+            ".5",
+            "5.",
+            " 5",
+            "5 ",
+            "-5",
+            "+5",
+            "1e3",
+            "12,50",
+            "1.23456",
+            "1234567890",
+            "NaN",
+            "1.2.3",
+            "٣",
+        ] {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
     }

@@ -1,27 +1,393 @@
 //! The gate: every rule of wire.md section 1, once, for webhooks and gRPC alike.
 
-use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 
-use super::{Event, Refusal};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Amount, Details, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser,
+    FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser, Violation,
+    candidate::{Candidate, Engagement, Location, Object, Scalar, User},
+    kinds::ClosedSet,
+};
 use crate::contract::event::v1;
 
-/// The most bytes of JSON that one item may have (wire.md section 1).
+/// The most bytes of JSON that one item may have.
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
+/// The most Unicode scalar values of a string.
+const MAX_CHARACTERS: usize = 256;
+/// 2000-01-01T00:00:00Z: nothing that these platforms tell is older.
+const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(946_684_800, 0).expect("2000 is in chrono's range");
+/// How far a sender's clock may be ahead of ours.
+const MAX_AHEAD: TimeDelta = TimeDelta::hours(24);
+const MAX_AGE: u64 = 150;
+/// 2^53 − 1: the largest integer that every JSON reader keeps exact.
+const MAX_FOLLOWERS: u64 = (1 << 53) - 1;
 
 /// Checks one webhook item, `raw` being well-formed JSON.
 ///
 /// # Errors
 /// Every rule that the item breaks.
 pub fn admit_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
-    let _ = (raw, arrived_at);
-    unimplemented!()
+    match Candidate::from_json(raw) {
+        Ok(candidate) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
+        Ok(candidate) => {
+            let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
+            let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
+            let event_id = candidate.event_id.text().ok().map(Cow::into_owned);
+            Err(Refusal { violations: vec![Violation::new("", message)], source, event_id })
+        }
+        Err(message) => {
+            Err(Refusal { violations: vec![Violation::new("", message)], source: None, event_id: None })
+        }
+    }
 }
 
 /// Checks one event of a gRPC client by the same rules; pointers are those of the webhook's JSON.
 ///
 /// # Errors
 /// Every rule that the event breaks.
-pub fn admit_message(message: v1::Event, arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
-    let _ = (message, arrived_at);
-    unimplemented!()
+pub fn admit_message(message: &v1::Event, arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
+    admit(Candidate::from(message), arrived_at)
+}
+
+fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
+    let mut check = Check::default();
+    let id = candidate.event_id.text().map(Cow::into_owned);
+    let id_is_good =
+        check.value("/eventId", id.as_deref().map_err(Clone::clone).and_then(keep_text_rules)).is_some();
+    let timestamp =
+        check.value("/timestamp", candidate.timestamp.instant().and_then(|at| within(at, arrived_at)));
+    let source = check.one_of("/source", candidate.source);
+    let stage = check.one_of("/funnelStage", candidate.funnel_stage);
+    let event_type = check.value("/eventType", event_type(candidate.event_type, source, stage));
+    let details = check.object("/data", candidate.data).and_then(|data| {
+        let user = check.object("/data/user", data.user);
+        let engagement = check.object("/data/engagement", data.engagement);
+        check.details(source.zip(stage), event_type, source, user, engagement)
+    });
+    match (id, timestamp, details) {
+        (Ok(id), Some(timestamp), Some(details)) if id_is_good && check.violations.is_empty() => {
+            Ok(Event { id, timestamp, details })
+        }
+        (id, ..) => Err(Refusal { violations: check.violations, source, event_id: id.ok() }),
+    }
+}
+
+/// Collects what is wrong and passes on what is right.
+#[derive(Default)]
+struct Check {
+    violations: Vec<Violation>,
+}
+
+impl Check {
+    fn value<T>(&mut self, pointer: &'static str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|message| self.violations.push(Violation::new(pointer, message))).ok()
+    }
+
+    fn object<T>(&mut self, pointer: &'static str, object: Object<T>) -> Option<T> {
+        let value = match object {
+            Object::Present(value) => Ok(value),
+            Object::Absent => Err("is required".into()),
+            Object::Other(kind) => Err(format!("must be an object, not {kind}")),
+        };
+        self.value(pointer, value)
+    }
+
+    fn text(&mut self, pointer: &'static str, scalar: Scalar<'_>) -> Option<String> {
+        let text = scalar.text().and_then(|text| keep_text_rules(&text).map(|()| text.into_owned()));
+        self.value(pointer, text)
+    }
+
+    fn one_of<T: ClosedSet>(&mut self, pointer: &'static str, scalar: Scalar<'_>) -> Option<T> {
+        let member = scalar.text().and_then(|name| {
+            T::from_name(&name).ok_or_else(|| format!("must be one of {}", T::NAMES.join(", ")))
+        });
+        self.value(pointer, member)
+    }
+
+    /// A key that is required but may say null: `Some(None)` is a null.
+    fn nullable<T>(
+        &mut self,
+        scalar: Scalar<'_>,
+        value: impl FnOnce(&mut Self, Scalar<'_>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if scalar.is_null() { Some(None) } else { value(self, scalar).map(Some) }
+    }
+
+    fn nullable_text(&mut self, pointer: &'static str, scalar: Scalar<'_>) -> Option<Option<String>> {
+        self.nullable(scalar, |check, scalar| check.text(pointer, scalar))
+    }
+
+    fn amount(&mut self, scalar: Scalar<'_>) -> Option<Option<Amount>> {
+        self.nullable(scalar, |check, scalar| {
+            let amount =
+                scalar.text().and_then(|text| Amount::parse(&text).ok_or_else(|| Amount::RULE.into()));
+            check.value("/data/engagement/purchaseAmount", amount)
+        })
+    }
+
+    /// Checks what the source and the stage call for. Without them only what every source has can be checked.
+    fn details(
+        &mut self,
+        known: Option<(Source, FunnelStage)>,
+        event_type: Option<EventType>,
+        source: Option<Source>,
+        user: Option<User<'_>>,
+        engagement: Option<Engagement<'_>>,
+    ) -> Option<Details> {
+        match source {
+            None => {
+                self.text("/data/user/userId", user?.user_id);
+                None
+            }
+            Some(Source::Facebook) => {
+                let user = user.and_then(|user| self.facebook_user(user));
+                let engagement = engagement.zip(known).and_then(|(engagement, (_, stage))| match stage {
+                    FunnelStage::Top => {
+                        self.facebook_top(event_type, engagement).map(FacebookEngagement::Top)
+                    }
+                    FunnelStage::Bottom => {
+                        self.facebook_bottom(event_type, engagement).map(FacebookEngagement::Bottom)
+                    }
+                });
+                Some(Details::Facebook { user: user?, engagement: engagement? })
+            }
+            Some(Source::Tiktok) => {
+                let user = user.and_then(|user| self.tiktok_user(user));
+                let engagement = engagement.zip(known).and_then(|(engagement, (_, stage))| match stage {
+                    FunnelStage::Top => self.tiktok_top(event_type, engagement).map(TiktokEngagement::Top),
+                    FunnelStage::Bottom => {
+                        self.tiktok_bottom(event_type, engagement).map(TiktokEngagement::Bottom)
+                    }
+                });
+                Some(Details::Tiktok { user: user?, engagement: engagement? })
+            }
+        }
+    }
+
+    fn facebook_user(&mut self, user: User<'_>) -> Option<FacebookUser> {
+        let id = self.text("/data/user/userId", user.user_id);
+        let name = self.text("/data/user/name", user.name);
+        let age = self.value("/data/user/age", user.age.integer(MAX_AGE));
+        let gender = self.one_of("/data/user/gender", user.gender);
+        let location =
+            self.object("/data/user/location", user.location).and_then(|location| self.location(location));
+        let (country, city) = location?;
+        let age = u8::try_from(age?).expect("the gate lets no age over 150 pass");
+        Some(FacebookUser { id: id?, name: name?, age, gender: gender?, country, city })
+    }
+
+    fn location(&mut self, location: Location<'_>) -> Option<(String, String)> {
+        let country = self.text("/data/user/location/country", location.country);
+        let city = self.text("/data/user/location/city", location.city);
+        country.zip(city)
+    }
+
+    fn facebook_top(&mut self, event_type: Option<EventType>, top: Engagement<'_>) -> Option<FacebookTop> {
+        let action_time = self.value("/data/engagement/actionTime", top.action_time.instant());
+        let referrer = self.one_of("/data/engagement/referrer", top.referrer);
+        let video_id = self.nullable_text("/data/engagement/videoId", top.video_id);
+        Some(FacebookTop {
+            event_type: event_type?,
+            action_time: action_time?,
+            referrer: referrer?,
+            video_id: video_id?,
+        })
+    }
+
+    fn facebook_bottom(
+        &mut self,
+        event_type: Option<EventType>,
+        bottom: Engagement<'_>,
+    ) -> Option<FacebookBottom> {
+        let ad_id = self.text("/data/engagement/adId", bottom.ad_id);
+        let campaign_id = self.text("/data/engagement/campaignId", bottom.campaign_id);
+        let click_position = self.one_of("/data/engagement/clickPosition", bottom.click_position);
+        let device = self.one_of("/data/engagement/device", bottom.device);
+        let browser = self.one_of("/data/engagement/browser", bottom.browser);
+        let purchase_amount = self.amount(bottom.purchase_amount);
+        Some(FacebookBottom {
+            event_type: event_type?,
+            ad_id: ad_id?,
+            campaign_id: campaign_id?,
+            click_position: click_position?,
+            device: device?,
+            browser: browser?,
+            purchase_amount: purchase_amount?,
+        })
+    }
+
+    fn tiktok_user(&mut self, user: User<'_>) -> Option<TiktokUser> {
+        let id = self.text("/data/user/userId", user.user_id);
+        let username = self.text("/data/user/username", user.username);
+        let followers = self.value("/data/user/followers", user.followers.integer(MAX_FOLLOWERS));
+        let followers = i64::try_from(followers?).expect("the gate lets no count over 2^53 − 1 pass");
+        Some(TiktokUser { id: id?, username: username?, followers })
+    }
+
+    fn tiktok_top(&mut self, event_type: Option<EventType>, top: Engagement<'_>) -> Option<TiktokTop> {
+        let watch_time = self.value("/data/engagement/watchTime", top.watch_time.number(None));
+        let percentage_watched =
+            self.value("/data/engagement/percentageWatched", top.percentage_watched.number(Some(100.0)));
+        let device = self.one_of("/data/engagement/device", top.device);
+        let country = self.text("/data/engagement/country", top.country);
+        let video_id = self.text("/data/engagement/videoId", top.video_id);
+        Some(TiktokTop {
+            event_type: event_type?,
+            watch_time: watch_time?,
+            percentage_watched: percentage_watched?,
+            device: device?,
+            country: country?,
+            video_id: video_id?,
+        })
+    }
+
+    fn tiktok_bottom(
+        &mut self,
+        event_type: Option<EventType>,
+        bottom: Engagement<'_>,
+    ) -> Option<TiktokBottom> {
+        let action_time = self.value("/data/engagement/actionTime", bottom.action_time.instant());
+        let profile_id = self.nullable_text("/data/engagement/profileId", bottom.profile_id);
+        let purchased_item = self.nullable_text("/data/engagement/purchasedItem", bottom.purchased_item);
+        let purchase_amount = self.amount(bottom.purchase_amount);
+        Some(TiktokBottom {
+            event_type: event_type?,
+            action_time: action_time?,
+            profile_id: profile_id?,
+            purchased_item: purchased_item?,
+            purchase_amount: purchase_amount?,
+        })
+    }
+}
+
+/// 1 to 256 Unicode scalar values, not blank, no control character. A check only: text is kept as sent.
+fn keep_text_rules(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("must not be blank".into());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold a control character".into());
+    }
+    // No character is shorter than a byte, so that short texts need no count.
+    if text.len() > MAX_CHARACTERS && text.chars().count() > MAX_CHARACTERS {
+        return Err(format!("must have at most {MAX_CHARACTERS} characters"));
+    }
+    Ok(())
+}
+
+fn within(timestamp: DateTime<Utc>, arrived_at: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    if (EARLIEST..=arrived_at + MAX_AHEAD).contains(&timestamp) {
+        Ok(timestamp)
+    } else {
+        Err("must lie between 2000-01-01 and 24 hours after arrival".into())
+    }
+}
+
+/// A type is checked as closely as source and stage are known: without them it must exist anywhere.
+fn event_type(
+    scalar: Scalar<'_>,
+    source: Option<Source>,
+    stage: Option<FunnelStage>,
+) -> Result<EventType, String> {
+    let sources = source.as_ref().map_or(Source::ALL, std::slice::from_ref);
+    let stages = stage.as_ref().map_or(FunnelStage::ALL, std::slice::from_ref);
+    let possible =
+        || sources.iter().flat_map(|source| stages.iter().flat_map(|stage| EventType::of(*source, *stage)));
+    let named = EventType::from_name(&scalar.text()?);
+    named.filter(|named| possible().any(|possible| possible == named)).ok_or_else(|| {
+        let names: Vec<&str> = possible().map(|possible| possible.name()).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Case<'a> {
+        case: String,
+        #[serde(default)]
+        pointers: Vec<String>,
+        #[serde(borrow)]
+        event: &'a RawValue,
+    }
+
+    fn cases(lines: &str) -> Vec<Case<'_>> {
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn pointers(refusal: &Refusal) -> Vec<&str> {
+        let mut pointers: Vec<&str> =
+            refusal.violations.iter().map(|violation| &*violation.pointer).collect();
+        pointers.sort_unstable();
+        pointers
+    }
+
+    const VALID: &str = include_str!("../../tests/events/valid.jsonl");
+    const INVALID: &str = include_str!("../../tests/events/invalid.jsonl");
+
+    #[test]
+    fn every_valid_case_passes_and_survives_the_contract() {
+        let now = Utc::now();
+        for Case { case, event, .. } in cases(VALID) {
+            let admitted =
+                admit_json(event.get(), now).unwrap_or_else(|refusal| panic!("{case}: {refusal:?}"));
+            let message = v1::Event::from(admitted.clone());
+            assert_eq!(admit_message(&message, now).as_ref(), Ok(&admitted), "{case}");
+            assert_eq!(Event::restore(message).unwrap(), admitted, "{case}");
+        }
+    }
+
+    #[test]
+    fn every_invalid_case_is_refused_with_exactly_its_pointers() {
+        for Case { case, pointers: expected, event } in cases(INVALID) {
+            let refusal = admit_json(event.get(), Utc::now()).expect_err(&case);
+            assert_eq!(pointers(&refusal), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_typed_event_that_names_nothing_breaks_the_rules_of_an_empty_object() {
+        let refusal = admit_message(&v1::Event::default(), Utc::now()).unwrap_err();
+        assert_eq!(
+            pointers(&refusal),
+            ["/data", "/eventId", "/eventType", "/funnelStage", "/source", "/timestamp"]
+        );
+    }
+
+    #[test]
+    fn an_item_over_the_limit_keeps_its_id_and_its_source() {
+        let item = format!(r#"{{"eventId":"a","source":"tiktok","x":"{}"}}"#, "x".repeat(MAX_ITEM_BYTES));
+        let refusal = admit_json(&item, Utc::now()).unwrap_err();
+        assert_eq!(pointers(&refusal), [""]);
+        assert_eq!((refusal.source, refusal.event_id.as_deref()), (Some(Source::Tiktok), Some("a")));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let refusal = admit_json(r#"{"eventId":"a","eventId":"b"}"#, Utc::now()).unwrap_err();
+        assert_eq!(pointers(&refusal), [""]);
+    }
+
+    #[test]
+    fn a_timestamp_may_be_a_day_ahead_and_no_more() {
+        let now = Utc::now();
+        assert!(within(now + MAX_AHEAD, now).is_ok());
+        assert!(within(now + MAX_AHEAD + TimeDelta::microseconds(1), now).is_err());
+        assert!(within(EARLIEST - TimeDelta::microseconds(1), now).is_err());
+    }
+
+    #[test]
+    fn text_is_counted_in_characters() {
+        assert!(keep_text_rules(&"é".repeat(256)).is_ok());
+        assert!(keep_text_rules(&"é".repeat(257)).is_err());
+        assert!(keep_text_rules("\u{a0}\u{3000}").is_err());
+        assert!(keep_text_rules("a\u{85}b").is_err());
+    }
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Amount, Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
+    Amount, Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source,
+    TiktokDevice,
 };
 
 /// An event that keeps every rule of wire.md section 1.

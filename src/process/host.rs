@@ -1,0 +1,183 @@
+//! Hosts roles: starts them, watches signals, and ends them front to back against one deadline.
+
+use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::Instant,
+};
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use super::{Readiness, RoleReadiness, admin::AdminServer, args::ProcessConfig, logging};
+
+/// Cancelled when a role shall finish what it has in hand and return.
+pub type Stop = tokio_util::sync::CancellationToken;
+
+/// How long all roles together may take to end. Kubernetes kills after 30 s by default.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// The exit code of a process that a role failed in.
+const EXIT_FAILED: u8 = 1;
+/// 128 + SIGINT: what a shell reports for a process that left at once.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// One OS process and the roles in it.
+///
+/// Roles are added in the order of an event's way, and stopped in that order: nothing new comes in while what is
+/// in flight is finished.
+#[derive(Debug)]
+pub struct Host {
+    stop: Stop,
+    registry: Registry,
+    readiness: Readiness,
+    roles: Vec<Role>,
+}
+
+#[derive(Debug)]
+struct Role {
+    name: &'static str,
+    stop: Stop,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Host {
+    /// Starts logging for a process that is known as `name` in its logs.
+    #[must_use]
+    pub fn new(name: &'static str, config: &ProcessConfig) -> Self {
+        logging::start(&config.log_directives, config.log_format, name);
+        Self {
+            stop: Stop::new(),
+            registry: Registry::default(),
+            readiness: Readiness::default(),
+            roles: Vec::new(),
+        }
+    }
+
+    /// Where metrics are registered, before [`Host::run`].
+    pub fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    /// Cancelled when the process begins to end; whoever cancels it ends the process.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// A role's readiness, shown by the admin server.
+    pub fn readiness(&mut self, role: &'static str) -> RoleReadiness {
+        let readiness = RoleReadiness::new(role);
+        self.readiness.add(readiness.clone());
+        readiness
+    }
+
+    /// Starts a role. It shall return soon after its `Stop` is cancelled, with what it had in hand finished.
+    pub fn add<F>(&mut self, name: &'static str, role: impl FnOnce(Stop) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let stop = Stop::new();
+        let task = tokio::spawn(role(stop.clone()).instrument(info_span!("role", role = name)));
+        self.roles.push(Role { name, stop, task });
+    }
+
+    /// Serves health and metrics on `admin` and returns its address with a future that hosts the roles until a
+    /// signal, or until one of them ends; then ends all of them, front to back. A second signal ends the process
+    /// at once.
+    ///
+    /// # Errors
+    /// The admin address is taken.
+    pub async fn run(
+        self,
+        admin: SocketAddr,
+    ) -> anyhow::Result<(SocketAddr, impl Future<Output = ExitCode>)> {
+        let Self { stop, registry, readiness, mut roles } = self;
+        let server = AdminServer::bind(admin, readiness, Arc::new(registry))
+            .await
+            .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
+        let address = server.address()?;
+        let admin_stop = Stop::new();
+        let admin_task = tokio::spawn(server.run(admin_stop.clone()));
+        let hosted = async move {
+            let failed = tokio::select! {
+                () = stop_signal() => false,
+                () = stop.cancelled() => false,
+                () = first_to_end(&mut roles) => true,
+            };
+            info!("stopping");
+            tokio::spawn(leave_at_second_signal());
+            let late = end(roles, Instant::now() + DEADLINE).await;
+            admin_stop.cancel();
+            admin_task.abort();
+            if failed || late { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+        };
+        Ok((address, hosted))
+    }
+}
+
+/// Returns when a role ended that nobody stopped, and says so.
+async fn first_to_end(roles: &mut [Role]) {
+    if roles.is_empty() {
+        return std::future::pending().await;
+    }
+    let tasks = roles.iter_mut().map(|role| {
+        let name = role.name;
+        Box::pin(async move { (name, (&mut role.task).await) })
+    });
+    let ((name, result), ..) = futures::future::select_all(tasks).await;
+    match result {
+        Ok(Ok(())) => warn!(role = name, "role ended by itself"),
+        Ok(Err(error)) => error!(role = name, error = format!("{error:#}"), "role failed"),
+        Err(error) => error!(role = name, %error, "role panicked"),
+    }
+}
+
+/// Stops role after role; returns whether one failed or was late.
+async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
+    let mut wrong = false;
+    for Role { name, stop, mut task } in roles {
+        stop.cancel();
+        if task.is_finished() {
+            continue;
+        }
+        match tokio::time::timeout_at(deadline, &mut task).await {
+            Ok(Ok(Ok(()))) => info!(role = name, "role ended"),
+            Ok(Ok(Err(error))) => {
+                wrong = true;
+                error!(role = name, error = format!("{error:#}"), "role failed at its end");
+            }
+            Ok(Err(error)) => {
+                wrong = true;
+                error!(role = name, %error, "role panicked at its end");
+            }
+            Err(_) => {
+                wrong = true;
+                task.abort();
+                error!(role = name, "role was late to end and was cut off");
+            }
+        }
+    }
+    wrong
+}
+
+async fn stop_signal() {
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    match signals {
+        Ok((mut terminate, mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        Err(error) => {
+            error!(%error, "signals can't be watched, only a kill ends this process");
+            std::future::pending().await
+        }
+    }
+}
+
+async fn leave_at_second_signal() {
+    stop_signal().await;
+    std::process::exit(EXIT_INTERRUPTED);
+}

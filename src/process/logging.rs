@@ -1,0 +1,106 @@
+//! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
+
+use std::{fmt, io::IsTerminal as _};
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields as _, FormattedFields,
+        format::{JsonFields, Writer},
+    },
+    registry::LookupSpan,
+};
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+impl LogFormat {
+    /// Absent means pretty on a terminal, else JSON.
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, String> {
+        match text {
+            None if std::io::stderr().is_terminal() => Ok(Self::Pretty),
+            None | Some("json") => Ok(Self::Json),
+            Some("pretty") => Ok(Self::Pretty),
+            Some(other) => Err(format!("'{other}' is none of json, pretty")),
+        }
+    }
+}
+
+/// A level, or directives of `EnvFilter`; a bare word that is no level would silently name a target.
+pub(super) fn directives(text: &str) -> Result<String, String> {
+    let first = text.split(',').next().unwrap_or_default();
+    if !first.contains('=') && first.parse::<tracing::level_filters::LevelFilter>().is_err() {
+        return Err(format!("'{first}' is none of error, warn, info, debug, trace, off"));
+    }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Starts logging; `role` is in every entry. Only the first call of a process has an effect.
+pub(super) fn start(directives: &str, format: LogFormat, role: &'static str) {
+    let filter = EnvFilter::new(directives);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _already_started = match format {
+        LogFormat::Pretty => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLine { role }).try_init(),
+    };
+}
+
+/// One JSON object a line: the entry's own fields and those of its spans side by side, so that a query needs no
+/// path. A field of an inner span hides the same one of an outer span.
+struct JsonLine {
+    role: &'static str,
+}
+
+impl<S> FormatEvent<S, JsonFields> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
+        line.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());
+        line.insert("role".into(), self.role.into());
+        line.insert("target".into(), event.metadata().target().into());
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
+        {
+            let extensions = span.extensions();
+            if let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() {
+                merge(&mut line, &fields.fields);
+            }
+        }
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        merge(&mut line, &fields);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+fn merge(line: &mut Map<String, Value>, fields: &str) {
+    if let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields) {
+        line.extend(fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_told() {
+        assert!(directives("info").is_ok());
+        assert!(directives("warn,weir_edge=debug").is_ok());
+        assert!(directives("loud").unwrap_err().contains("'loud'"));
+    }
+}

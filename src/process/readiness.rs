@@ -1,0 +1,176 @@
+//! Readiness is earned: one latch per dependency, set by whoever uses it or sampled on a timer, never work per
+//! probe.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::{sync::watch, task::JoinHandle, time};
+
+use super::Stop;
+
+/// How often a dependency is sampled, and how long one sample may take: together they flip a probe within 5 s.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The state of one dependency, as the probes show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dependency {
+    pub ready: bool,
+    /// Whether the role is unready without it.
+    pub required: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+type States = BTreeMap<&'static str, Dependency>;
+
+/// The readiness of one role. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RoleReadiness {
+    role: &'static str,
+    states: Arc<watch::Sender<States>>,
+}
+
+/// One dependency of one role.
+#[derive(Clone, Debug)]
+pub struct Latch {
+    name: &'static str,
+    states: Arc<watch::Sender<States>>,
+}
+
+impl RoleReadiness {
+    #[must_use]
+    pub fn new(role: &'static str) -> Self {
+        Self { role, states: Arc::new(watch::Sender::new(States::new())) }
+    }
+
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        self.role
+    }
+
+    /// Adds a dependency, not ready yet. Without a `required` one the role is ready all the same.
+    #[must_use]
+    pub fn dependency(&self, name: &'static str, required: bool) -> Latch {
+        let state = Dependency { ready: false, required, reason: Some("not seen yet".into()) };
+        self.states.send_modify(|states| {
+            states.insert(name, state);
+        });
+        Latch { name, states: Arc::clone(&self.states) }
+    }
+
+    /// Every dependency by name.
+    #[must_use]
+    pub fn dependencies(&self) -> BTreeMap<&'static str, Dependency> {
+        self.states.borrow().clone()
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        all_required_ready(&self.states.borrow())
+    }
+
+    /// Returns when readiness is no longer `known`, with what it is then.
+    pub async fn changed_from(&self, known: bool) -> bool {
+        let mut states = self.states.subscribe();
+        // The sender lives in self, so waiting can't fail.
+        let _ = states.wait_for(|states| all_required_ready(states) != known).await;
+        !known
+    }
+}
+
+fn all_required_ready(states: &States) -> bool {
+    states.values().all(|state| state.ready || !state.required)
+}
+
+impl Latch {
+    /// Says how the dependency is; the error is for people.
+    pub fn set(&self, state: Result<(), String>) {
+        let (ready, reason) = match state {
+            Ok(()) => (true, None),
+            Err(reason) => (false, Some(reason)),
+        };
+        self.states.send_if_modified(|states| match states.get_mut(self.name) {
+            Some(known) if known.ready != ready || known.reason != reason => {
+                (known.ready, known.reason) = (ready, reason);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Sets the latch by `check`, once a second until `stop`; a check that takes over 2 s has failed.
+    pub fn sample<F, C>(self, stop: Stop, check: C) -> JoinHandle<()>
+    where
+        F: Future<Output = Result<(), String>> + Send,
+        C: Fn() -> F + Send + 'static,
+    {
+        tokio::spawn(async move {
+            let mut tick = time::interval(SAMPLE_EVERY);
+            tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(tick.tick()).await.is_some() {
+                let sample = time::timeout(SAMPLE_TIMEOUT, check()).await;
+                self.set(sample.unwrap_or_else(|_| Err("no answer in 2 s".into())));
+            }
+        })
+    }
+}
+
+/// The readiness of a process: of every role that it hosts.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    roles: Vec<RoleReadiness>,
+}
+
+impl Readiness {
+    pub fn add(&mut self, role: RoleReadiness) {
+        self.roles.push(role);
+    }
+
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.roles.iter().all(RoleReadiness::is_ready)
+    }
+
+    /// Every dependency; `role.name` where the process hosts several roles, else its name.
+    #[must_use]
+    pub fn dependencies(&self) -> BTreeMap<String, Dependency> {
+        let several = self.roles.len() > 1;
+        let named = |role: &RoleReadiness| {
+            let prefix = if several { format!("{}.", role.role) } else { String::new() };
+            role.dependencies().into_iter().map(move |(name, state)| (format!("{prefix}{name}"), state))
+        };
+        self.roles.iter().flat_map(named).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_role_is_ready_when_every_required_dependency_is() {
+        let role = RoleReadiness::new("edge");
+        let (ingest, reporting) = (role.dependency("ingest", true), role.dependency("reporting", false));
+        assert!(!role.is_ready());
+        ingest.set(Ok(()));
+        assert!(role.is_ready());
+        reporting.set(Err("away".into()));
+        assert!(role.is_ready());
+        ingest.set(Err("away".into()));
+        assert!(!role.changed_from(true).await);
+    }
+
+    #[test]
+    fn roles_are_told_apart_where_a_process_hosts_several() {
+        let mut readiness = Readiness::default();
+        for role in ["ingest", "edge"] {
+            let role = RoleReadiness::new(role);
+            let _latch = role.dependency("journal", true);
+            readiness.add(role);
+        }
+        let names: Vec<String> = readiness.dependencies().into_keys().collect();
+        assert_eq!(names, ["edge.journal", "ingest.journal"]);
+    }
+}
