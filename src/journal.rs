@@ -11,7 +11,6 @@ mod error;
 mod frame;
 mod jetstream;
 mod limits;
-mod origin;
 mod subject;
 
 use std::{path::Path, time::Duration};
@@ -138,7 +137,9 @@ impl Journal {
     /// The journal is away.
     pub async fn consumer(&self, source: Source) -> Result<Consumer, JournalError> {
         match self {
-            Self::JetStream(journal) => journal.consumer(source).await.map(|pull| Consumer::JetStream(Box::new(pull))),
+            Self::JetStream(journal) => {
+                journal.consumer(source).await.map(|pull| Consumer::JetStream(Box::new(pull)))
+            }
             Self::Embedded(journal) => Ok(Consumer::Embedded(journal.consumer(source))),
         }
     }

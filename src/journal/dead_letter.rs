@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Graveyard, origin, subject};
+use super::{Graveyard, subject};
 use crate::{
     contract::event::v1,
     event::{Origin, Source, Violation},
@@ -93,7 +93,7 @@ impl DeadLetter {
             violations: self.violations.iter().cloned().map(v1::Violation::from).collect(),
             source: self.source.map_or(0, Source::number),
             event_id: self.event_id.clone().unwrap_or_default(),
-            origin: Some(origin::to_message(&self.origin)),
+            origin: Some(self.origin.clone().into()),
         };
         message.encode_to_vec().into()
     }
@@ -109,7 +109,7 @@ impl DeadLetter {
             violations: message.violations.into_iter().map(Violation::from).collect(),
             source: Source::from_number(message.source),
             event_id: Some(message.event_id).filter(|id| !id.is_empty()),
-            origin: origin::from_message(message.origin?)?,
+            origin: Origin::restore(message.origin?)?,
         })
     }
 }
@@ -131,6 +131,8 @@ impl MediaType {
 
 #[cfg(test)]
 mod tests {
+    use chrono::SubsecRound as _;
+
     use super::*;
     use crate::process::CorrelationId;
 
@@ -139,7 +141,7 @@ mod tests {
             correlation_id: CorrelationId::generate(),
             traceparent: String::new(),
             tracestate: String::new(),
-            arrived_at: Utc::now(),
+            arrived_at: Utc::now().trunc_subsecs(6),
         };
         DeadLetter::new(whole.into(), MediaType::Json, vec![Violation::new("/a", "b")], None, None, origin)
     }

@@ -17,7 +17,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bounds::Bounds;
 use command::{Letter, Record, Work, Writing};
 use lane::Lane;
-pub use offers::{Lease, Offers};
+pub(super) use offers::{Lease, Offers};
 use sqlx::SqlitePool;
 use tokio::{sync::watch, time::timeout};
 use writer::Writer;

@@ -5,7 +5,7 @@ mod framer;
 pub use framer::{Framer, SealedFrame};
 use prost::Message as _;
 
-use super::{DeadLetter, MediaType, origin};
+use super::{DeadLetter, MediaType};
 use crate::{
     contract::event::v1,
     event::{Event, Origin, Source, Violation},
@@ -95,11 +95,12 @@ impl Frame {
 
     fn restore(message: v1::Frame) -> Result<Self, FrameError> {
         let malformed = |what: &str| FrameError::Malformed(what.to_owned());
-        let source = Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
+        let source =
+            Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
         let origins = message
             .origins
             .into_iter()
-            .map(|origin| origin::from_message(origin).ok_or_else(|| malformed("an origin is malformed")))
+            .map(|origin| Origin::restore(origin).ok_or_else(|| malformed("an origin is malformed")))
             .collect::<Result<Vec<_>, _>>()?;
         let events = message
             .events

@@ -11,7 +11,7 @@ mod streams;
 use std::{sync::Arc, time::Duration};
 
 use connection::Connection;
-pub use consume::{Pull, PullVerdict};
+pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
 
 use super::{
@@ -28,7 +28,11 @@ pub struct JetStream {
 }
 
 impl JetStream {
-    pub(super) async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+    pub(super) async fn connect(
+        url: &str,
+        settings: Settings,
+        patience: Duration,
+    ) -> Result<Self, JournalError> {
         let connection = connection::patiently(patience, || async {
             let connection = Connection::open(url).await?;
             streams::set_up(connection.context(), &settings).await?;

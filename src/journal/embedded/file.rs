@@ -105,9 +105,12 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
     let told = |error: sqlx::Error| error.to_string();
     let application: i64 =
         sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(told)?;
-    let format: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(told)?;
-    let tables: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await.map_err(told)?;
+    let format: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(told)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(told)?;
     match (application, format, tables) {
         (APPLICATION_ID, FORMAT, _) => Ok(()),
         (0, 0, 0) => create(connection).await.map_err(told),

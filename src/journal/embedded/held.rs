@@ -23,7 +23,8 @@ impl Held {
             sqlx::query_as("SELECT count(*), coalesce(sum(bytes), 0) FROM frame INDEXED BY frame_by_source")
                 .fetch_one(&mut *connection)
                 .await?;
-        let mut held = Self { frames: unsigned(frames), frame_bytes: unsigned(frame_bytes), ..Self::default() };
+        let mut held =
+            Self { frames: unsigned(frames), frame_bytes: unsigned(frame_bytes), ..Self::default() };
         for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
             let table = letters::table(graveyard);
             let count = format!("SELECT coalesce(sum(bytes), 0) FROM {table} INDEXED BY {table}_bytes");

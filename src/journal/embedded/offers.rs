@@ -27,7 +27,7 @@ pub struct Offers {
 
 /// A frame that somebody holds until a verdict or the acknowledgement deadline.
 #[derive(Debug)]
-pub struct Lease {
+pub(in crate::journal) struct Lease {
     lane: Arc<Lane>,
     writing: Writing,
     sequence: i64,
@@ -70,12 +70,13 @@ impl Offers {
 
     pub(in crate::journal) async fn backlog(&self) -> Result<Backlog, JournalError> {
         let cursor = *self.lane.cursor.lock().await;
-        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM waiting WHERE source = ? AND sequence > ?")
-            .bind(self.lane.source.number())
-            .bind(cursor)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(away)?;
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM waiting WHERE source = ? AND sequence > ?")
+                .bind(self.lane.source.number())
+                .bind(cursor)
+                .fetch_one(&self.readers)
+                .await
+                .map_err(away)?;
         Ok(Backlog { waiting: unsigned(waiting), in_flight: self.lane.leases().len() as u64 })
     }
 
@@ -101,11 +102,13 @@ impl Offers {
         let Some(sequences) = list(due.keys().copied()) else { return Ok(Vec::new()) };
         let again = self.waiting_among(sequences).await?;
         let mut leases = self.lane.leases();
-        for sequence in due.keys().filter(|sequence| !again.iter().any(|offer| offer.sequence == **sequence)) {
+        for sequence in due.keys().filter(|sequence| !again.iter().any(|offer| offer.sequence == **sequence))
+        {
             // Acknowledged by one who came late, or past its age.
             leases.settle(*sequence);
         }
-        let still_held: Vec<Offer> = again.into_iter().filter(|offer| leases.contains(offer.sequence)).collect();
+        let still_held: Vec<Offer> =
+            again.into_iter().filter(|offer| leases.contains(offer.sequence)).collect();
         drop(leases);
         Ok(still_held
             .into_iter()
@@ -133,7 +136,7 @@ impl Offers {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query_as(
+        let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
             "SELECT waiting.sequence, offers, payload FROM waiting JOIN frame USING (sequence)
              WHERE waiting.source = ? AND waiting.sequence > ? ORDER BY waiting.sequence LIMIT ?",
         )
@@ -147,7 +150,7 @@ impl Offers {
     }
 
     async fn waiting_among(&self, sequences: String) -> Result<Vec<Offer>, JournalError> {
-        let rows = sqlx::query_as(
+        let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
             "SELECT waiting.sequence, offers, payload FROM waiting JOIN frame USING (sequence)
              WHERE waiting.sequence IN (SELECT value FROM json_each(?)) ORDER BY waiting.sequence",
         )

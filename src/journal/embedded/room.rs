@@ -25,7 +25,9 @@ pub(super) async fn purge(
     steps: usize,
 ) -> Result<(), sqlx::Error> {
     for _ in 0..steps {
-        let Some(excess) = held.frame_bytes.checked_sub(target).filter(|excess| *excess > 0) else { return Ok(()) };
+        let Some(excess) = held.frame_bytes.checked_sub(target).filter(|excess| *excess > 0) else {
+            return Ok(());
+        };
         let oldest = acknowledged(connection).await?;
         if oldest.is_empty() {
             return Ok(());
@@ -71,7 +73,11 @@ fn enough(oldest: &[(i64, i64)], excess: u64) -> (Vec<i64>, u64) {
     (sequences, freed)
 }
 
-async fn remove(connection: &mut SqliteConnection, table: &str, sequences: &[i64]) -> Result<(), sqlx::Error> {
+async fn remove(
+    connection: &mut SqliteConnection,
+    table: &str,
+    sequences: &[i64],
+) -> Result<(), sqlx::Error> {
     let Some(sequences) = list(sequences.iter().copied()) else { return Ok(()) };
     let remove = format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?))");
     sqlx::query(AssertSqlSafe(remove)).bind(sequences).execute(connection).await?;

@@ -44,7 +44,9 @@ async fn work(
     for command in commands {
         answers.push(match &command.work {
             Work::Append(records) => append(connection, records, now, held, bounds).await?,
-            Work::Bury(graveyard, letters) => bury(connection, *graveyard, letters, now, held, bounds).await?,
+            Work::Bury(graveyard, letters) => {
+                bury(connection, *graveyard, letters, now, held, bounds).await?
+            }
             Work::Acknowledge(_) | Work::Offered(_) | Work::Close => Ok(()),
         });
     }

@@ -140,7 +140,8 @@ impl Writer {
             })
             .sum();
         if self.held.frame_bytes + incoming > self.bounds.frame_bytes {
-            let target = limits::mark(self.bounds.frame_bytes).min(self.bounds.frame_bytes.saturating_sub(incoming));
+            let target =
+                limits::mark(self.bounds.frame_bytes).min(self.bounds.frame_bytes.saturating_sub(incoming));
             self.purge(target, usize::MAX).await;
         }
     }
@@ -175,5 +176,9 @@ fn refusal(error: &sqlx::Error) -> AppendError {
     /// SQLITE_FULL
     const FULL: &str = "13";
     let code = error.as_database_error().and_then(|error| error.code());
-    if code.as_deref() == Some(FULL) { AppendError::Full } else { AppendError::Unreachable(error.to_string()) }
+    if code.as_deref() == Some(FULL) {
+        AppendError::Full
+    } else {
+        AppendError::Unreachable(error.to_string())
+    }
 }

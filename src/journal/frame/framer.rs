@@ -10,7 +10,6 @@ use super::{MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VERSION};
 use crate::{
     contract::event::v1,
     event::{Event, Origin, Source},
-    journal::origin,
 };
 
 /// Tag, length and origin index around an event: what one costs the frame beside its own bytes, at most.
@@ -94,7 +93,7 @@ impl OpenFrame {
             version: VERSION,
             frame_id: Uuid::now_v7().to_string(),
             source: source.number(),
-            origins: self.origins.iter().map(origin::to_message).collect(),
+            origins: self.origins.iter().cloned().map(v1::Origin::from).collect(),
             events: self.events,
         };
         SealedFrame {
@@ -147,7 +146,8 @@ impl SealedFrame {
     /// A frame as a build of another version would write it.
     pub(in crate::journal) fn of_version(version: u32, source: Source, origin: Origin) -> Self {
         let id = Uuid::now_v7().to_string();
-        let message = v1::Frame { version, frame_id: id.clone(), source: source.number(), ..v1::Frame::default() };
+        let message =
+            v1::Frame { version, frame_id: id.clone(), source: source.number(), ..v1::Frame::default() };
         Self { id, source, accepted: 0, origins: vec![origin], payload: message.encode_to_vec().into() }
     }
 }

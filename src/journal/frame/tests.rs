@@ -1,4 +1,4 @@
-use chrono::Utc;
+use chrono::{SubsecRound as _, Utc};
 use serde_json::Value;
 
 use super::*;
@@ -22,7 +22,7 @@ fn origin() -> Origin {
         correlation_id: CorrelationId::generate(),
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
         tracestate: String::new(),
-        arrived_at: Utc::now(),
+        arrived_at: Utc::now().trunc_subsecs(6),
     }
 }
 
@@ -78,7 +78,8 @@ fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
 fn a_newer_version_is_told_from_a_malformed_frame() {
     let newer = SealedFrame::of_version(VERSION + 1, Source::Tiktok, origin());
     assert_eq!(Frame::decode(newer.payload()), Err(FrameError::Newer(VERSION + 1)));
-    for bytes in [&b""[..], b"\xff\xff", SealedFrame::of_version(VERSION, Source::Tiktok, origin()).payload()] {
+    for bytes in [&b""[..], b"\xff\xff", SealedFrame::of_version(VERSION, Source::Tiktok, origin()).payload()]
+    {
         assert!(matches!(Frame::decode(bytes), Err(FrameError::Malformed(_))));
     }
 }

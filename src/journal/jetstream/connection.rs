@@ -121,7 +121,8 @@ fn options(closed: CancellationToken) -> ConnectOptions {
         .request_timeout(Some(PUBLISH_TIMEOUT))
         .client_capacity(COMMANDS)
         .reconnect_delay_callback(|attempts| {
-            LONGEST_RECONNECT_DELAY.min(Duration::from_millis(50).saturating_mul(u32::try_from(attempts).unwrap_or(20)))
+            LONGEST_RECONNECT_DELAY
+                .min(Duration::from_millis(50).saturating_mul(u32::try_from(attempts).unwrap_or(20)))
         })
         .event_callback(move |event| {
             let closed = closed.clone();

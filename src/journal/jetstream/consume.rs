@@ -123,7 +123,7 @@ fn delivery(message: Message, client: &Client) -> Result<Delivery, String> {
 
 /// Where the verdict over one delivery goes.
 #[derive(Debug)]
-pub struct PullVerdict {
+pub(in crate::journal) struct PullVerdict {
     client: Client,
     reply: Subject,
 }

@@ -106,7 +106,10 @@ async fn repeatedly(
 ) -> Result<(), AppendError> {
     let mut reason = "the server is away".to_owned();
     loop {
-        connection.up(deadline).await.map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
+        connection
+            .up(deadline)
+            .await
+            .map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
         let attempt = timeout_at(deadline, once(connection, &mut unanswered, &mut reason)).await;
         match attempt {
             Ok(Ok(())) if unanswered.is_empty() => return Ok(()),

@@ -91,7 +91,11 @@ async fn make(context: &Context) -> Result<(), ApiError> {
         stretch *= 2;
     }
     if purged > 0 {
-        tracing::info!(frames = purged, bytes = info.state.bytes, "acknowledged frames were purged to make room");
+        tracing::info!(
+            frames = purged,
+            bytes = info.state.bytes,
+            "acknowledged frames were purged to make room"
+        );
     }
     Ok(())
 }

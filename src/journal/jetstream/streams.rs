@@ -20,7 +20,9 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const MAX_ACK_PENDING: i64 = 1000;
 
 pub(super) async fn set_up(context: &Context, settings: &Settings) -> Result<(), JournalError> {
-    for wanted in [events(settings), graveyard(Graveyard::Parked, settings), graveyard(Graveyard::Rejected, settings)] {
+    for wanted in
+        [events(settings), graveyard(Graveyard::Parked, settings), graveyard(Graveyard::Rejected, settings)]
+    {
         put_stream(context, wanted).await?;
     }
     for source in Source::ALL {
@@ -93,7 +95,8 @@ async fn put_stream(context: &Context, wanted: Config) -> Result<(), JournalErro
     let info = match api::stream_info(context, &name).await {
         Ok(info) => info,
         Err(ApiError::NotFound(_)) => {
-            let created: Result<Info, ApiError> = api::ask(context, format!("STREAM.CREATE.{name}"), &wanted).await;
+            let created: Result<Info, ApiError> =
+                api::ask(context, format!("STREAM.CREATE.{name}"), &wanted).await;
             created.map_err(|error| unusable(&name, "can't be created", error))?
         }
         Err(error) => return Err(error.into()),
@@ -119,7 +122,9 @@ async fn put_stream(context: &Context, wanted: Config) -> Result<(), JournalErro
 
 fn unusable(stream: &str, what: &str, error: ApiError) -> JournalError {
     match error {
-        ApiError::Refused(refusal) => JournalError::Unusable(format!("the stream {stream} {what}: {refusal}")),
+        ApiError::Refused(refusal) => {
+            JournalError::Unusable(format!("the stream {stream} {what}: {refusal}"))
+        }
         other => other.into(),
     }
 }
@@ -139,7 +144,11 @@ fn differences(is: &Config, wanted: &Config) -> Vec<String> {
     compare("max_age", format!("{:?}", is.max_age), format!("{:?}", wanted.max_age));
     compare("max_bytes", is.max_bytes.to_string(), wanted.max_bytes.to_string());
     compare("replicas", is.num_replicas.to_string(), wanted.num_replicas.to_string());
-    compare("duplicate window", format!("{:?}", is.duplicate_window), format!("{:?}", wanted.duplicate_window));
+    compare(
+        "duplicate window",
+        format!("{:?}", is.duplicate_window),
+        format!("{:?}", wanted.duplicate_window),
+    );
     differences
 }
 
