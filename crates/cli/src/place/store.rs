@@ -55,6 +55,14 @@ impl StorePlace {
     pub(crate) fn in_folder(&self) -> bool {
         matches!(self, Self::Folder)
     }
+
+    /// Where that is, `folder` being the data folder.
+    pub(crate) fn url(&self, folder: &Path) -> DatabaseUrl {
+        match self {
+            Self::Database(url) => url.clone(),
+            Self::Folder => in_folder(folder),
+        }
+    }
 }
 
 /// The store in a data folder.

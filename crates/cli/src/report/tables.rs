@@ -18,7 +18,10 @@ pub(crate) struct Shown {
 impl std::fmt::Display for Shown {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.title)?;
-        self.tables.iter().filter(|table| !table.is_empty()).try_for_each(|table| write!(formatter, "\n{table}"))
+        self.tables
+            .iter()
+            .filter(|table| !table.is_empty())
+            .try_for_each(|table| write!(formatter, "\n{table}"))
     }
 }
 

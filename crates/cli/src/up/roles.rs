@@ -125,6 +125,7 @@ impl Stores {
     }
 }
 
-fn grpc_url(address: SocketAddr) -> anyhow::Result<Url> {
+/// The URL of the gRPC server that listens on `address`.
+pub(super) fn grpc_url(address: SocketAddr) -> anyhow::Result<Url> {
     Url::parse(&format!("http://{}", reachable(address))).context("an address is no host of a URL")
 }

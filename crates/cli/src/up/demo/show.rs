@@ -1,9 +1,9 @@
 //! What a demonstration shows: events go in, reports come out, and these are the addresses.
 
-use std::{future::Future, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 use weir::{
     contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
@@ -14,7 +14,7 @@ use crate::{
     output::{grouped, say},
     publish::{self, Mix, Plan},
     report::{self, Client},
-    up::roles::Addresses,
+    up::roles::{Addresses, grpc_url},
 };
 
 const PUBLISH_FOR: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ impl Show {
         say(format_args!("Every role is ready; events are published for {} s", PUBLISH_FOR.as_secs()));
         let summary = publish::publish(self.plan()?, stop.clone()).await?;
         say(&summary);
-        let mut client = Client::new(&[self.url(&format!("http://{}", self.addresses.reporting))?])?;
+        let mut client = Client::new(&[grpc_url(self.addresses.reporting)?])?;
         until_stored(&mut client, summary.accepted).await?;
         say(format_args!("Every one of the {} accepted events is stored", grouped(summary.accepted)));
         say_reports(&mut client).await?;
@@ -59,18 +59,75 @@ impl Show {
     }
 
     async fn until_ready(&self) -> anyhow::Result<()> {
-        let url = self.url(&format!("http://{}/health/ready", self.addresses.edge))?;
-        until(|| async { Ok(reqwest::get(url.clone()).await.is_ok_and(|answer| answer.status().is_success())) })
-            .await
+        let url = self.edge_url("health/ready")?;
+        while !is_ready(&url).await {
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
         Ok(Plan {
-            endpoint: self.url(&format!("http://{}/events", self.addresses.edge))?,
+            endpoint: self.edge_url("events")?,
             mix: Mix { sizes: SIZES, corrupt: 0.1, duplicates: 0.0, late: 0.05 },
             interval: Duration::from_secs(1),
             duration: Some(PUBLISH_FOR),
             seed: rand::random(),
         })
     }
+
+    fn edge_url(&self, path: &str) -> anyhow::Result<Url> {
+        let url = format!("http://{}/{path}", self.addresses.edge);
+        Url::parse(&url).with_context(|| format!("{url} is no URL"))
+    }
+
+    fn farewell(&self) -> String {
+        let Addresses { edge, ingest, reporting } = self.addresses;
+        format!(
+            "Weir is up. Look at\n\
+            \x20 http://{edge}/api                           the HTTP API, to try out\n\
+            \x20 http://{edge}/reports/events?groupBy=day    the reports, with filters\n\
+            \x20 http://{edge}/reports/revenue?source=facebook&limit=3\n\
+            \x20 http://{edge}/reports/demographics\n\
+            \x20 http://{edge}/metrics                       what is counted\n\
+            \x20 http://{edge}/health/ready                  what depends on what\n\
+            \x20 {ingest}, {reporting}              gRPC of ingest and reporting, with reflection:\n\
+            \x20   grpcurl -plaintext -d '{{\"source\":\"SOURCE_TIKTOK\"}}' {reporting} \
+            weir.reporting.v1.ReportingService/GetEventStatistics\n\
+            \x20   weir report revenue --reporting-url http://{reporting}\n\
+            Post events of your own to http://{edge}/events, or press Ctrl-C to end it and remove its files."
+        )
+    }
+}
+
+async fn is_ready(url: &Url) -> bool {
+    reqwest::get(url.clone()).await.is_ok_and(|answer| answer.status().is_success())
+}
+
+/// Waits until as many events are stored as were `accepted`, as long as their number grows.
+async fn until_stored(client: &mut Client, accepted: u64) -> anyhow::Result<()> {
+    let mut stored = 0;
+    let mut grew = Instant::now();
+    while stored < accepted {
+        ensure!(
+            grew.elapsed() < PROGRESS_WITHIN,
+            "{stored} of {accepted} accepted events are stored, and no more"
+        );
+        sleep(LOOK_EVERY).await;
+        let now = client.events(GetEventStatisticsRequest::default()).await?.total_events;
+        if now > stored {
+            (stored, grew) = (now, Instant::now());
+        }
+    }
+    ensure!(stored == accepted, "{stored} events are stored, and only {accepted} were accepted");
+    Ok(())
+}
+
+async fn say_reports(client: &mut Client) -> anyhow::Result<()> {
+    say(report::events(&client.events(GetEventStatisticsRequest::default()).await?));
+    let question = GetRevenueRequest { limit: Some(ROWS), ..Default::default() };
+    say(report::revenue(&client.revenue(question).await?));
+    let question = GetDemographicsRequest { limit: Some(ROWS), ..Default::default() };
+    say(report::demographics(&client.demographics(question).await?));
+    Ok(())
 }
