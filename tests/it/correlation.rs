@@ -44,8 +44,8 @@ async fn rows(weir: &Weir, correlation_id: &str) -> i64 {
             let count = sqlx::query("SELECT count(*) FROM events WHERE correlation_id = ?").bind(correlation_id);
             count.fetch_one(&pool).await.expect("the events are in this table").get(0)
         }
-        Ground::Servers { postgres, .. } => {
-            let pool = sqlx::PgPool::connect(&postgres.url()).await.expect("the store can be read");
+        Ground::Servers { database_url, .. } => {
+            let pool = sqlx::PgPool::connect(database_url).await.expect("the store can be read");
             let count = sqlx::query("SELECT count(*) FROM events WHERE correlation_id = $1").bind(correlation_id);
             count.fetch_one(&pool).await.expect("the events are in this table").get(0)
         }

@@ -28,6 +28,7 @@ mod sender;
 
 mod arrays;
 mod correlation;
+mod deploy;
 mod fleet;
 mod gate;
 mod grpc;

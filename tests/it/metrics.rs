@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
+    deploy::dashboard_expressions,
     harness::{Weir, eventually, ports, process::Process},
     sender::Sender,
 };
@@ -38,6 +39,13 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
         })
         .await;
     }
+    for expression in dashboard_expressions() {
+        eventually(async || {
+            let understood = prometheus.understands(&expression).await;
+            if understood { Ok(()) } else { Err(format!("a dashboard asks in vain: {expression}")) }
+        })
+        .await;
+    }
 }
 
 /// A Prometheus server of this test's own.
@@ -65,14 +73,24 @@ impl Prometheus {
         Self { _process: Process::start("prometheus", weir.folder(), command), address }
     }
 
+    /// Whether a query finds at least one series.
+    async fn understands(&self, query: &str) -> bool {
+        let answer = self.ask(query).await.unwrap_or_default();
+        answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty())
+    }
+
     /// The value of a query with one answer; `None` while there is none, or more.
     async fn query(&self, query: &str) -> Option<f64> {
-        let url = format!("http://{}/api/v1/query", self.address);
-        let answer = reqwest::Client::new().get(url).query(&[("query", query)]).send().await.ok()?;
-        let answer: Value = answer.json().await.ok()?;
+        let answer = self.ask(query).await?;
         match answer["data"]["result"].as_array()?.as_slice() {
             [one] => one["value"][1].as_str()?.parse().ok(),
             _ => None,
         }
+    }
+
+    async fn ask(&self, query: &str) -> Option<Value> {
+        let url = format!("http://{}/api/v1/query", self.address);
+        let answer = reqwest::Client::new().get(url).query(&[("query", query)]).send().await.ok()?;
+        answer.json().await.ok()
     }
 }

@@ -28,8 +28,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) enum Ground {
     /// Files in the data folder.
     Files,
-    /// A nats-server and a PostgreSQL of this test's own.
-    Servers { nats: Nats, postgres: Postgres },
+    /// A nats-server of this test's own, and a database of its own on a shared PostgreSQL.
+    Servers { nats: Nats, database_url: String },
 }
 
 /// A running Weir. Dropped, its processes are killed and its files are gone.
@@ -96,8 +96,8 @@ impl Weir {
         let mut command = command(args);
         command.env("WEIR_DATA_DIR", self.data_folder());
         command.envs(self.addresses.environment(name));
-        if let Ground::Servers { nats, postgres } = &self.ground {
-            command.env("NATS_URL", nats.url()).env("DATABASE_URL", postgres.url());
+        if let Ground::Servers { nats, database_url } = &self.ground {
+            command.env("NATS_URL", nats.url()).env("DATABASE_URL", database_url);
         }
         command
     }
@@ -251,7 +251,7 @@ impl Weir {
 
 impl Ground {
     async fn servers() -> Self {
-        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
-        Self::Servers { nats, postgres }
+        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
+        Self::Servers { nats, database_url: postgres.fresh_address().await }
     }
 }
