@@ -1,0 +1,90 @@
+//! The rpc: gate, journal, answer.
+
+use chrono::Utc;
+use tonic::{Request, Response, Status};
+use tracing::{debug, warn};
+use weir::{
+    contract::ingest::v1::{
+        PublishEventsRequest, PublishEventsResponse, ingest_service_server::IngestService,
+    },
+    event::{ErrorType, Metrics, Service},
+    journal::{AppendError, Graveyard, Journal},
+    process::{CallContext, Reason, refuse},
+};
+
+use crate::{
+    batch::{self, Batch},
+    request,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Publisher {
+    pub(crate) journal: Journal,
+    pub(crate) metrics: Metrics,
+}
+
+#[tonic::async_trait]
+impl IngestService for Publisher {
+    async fn publish_events(
+        &self,
+        request: Request<PublishEventsRequest>,
+    ) -> Result<Response<PublishEventsResponse>, Status> {
+        let call = CallContext::from_metadata(request.metadata());
+        let correlation_id = call.correlation_id.clone();
+        let request = request.into_inner();
+        request::check(&request)?;
+        let batch = Batch::sort(request, call, Utc::now());
+        match self.make_durable(&batch).await {
+            Ok(()) => {
+                debug!(%correlation_id, items = batch.results.len(), "items are durable");
+                self.count(&batch);
+                Ok(Response::new(PublishEventsResponse { results: batch.results }))
+            }
+            Err(error) => {
+                warn!(%correlation_id, items = batch.results.len(), %error, "items are not durable");
+                self.count_failure(&batch, &error);
+                Err(refusal(&error))
+            }
+        }
+    }
+}
+
+impl Publisher {
+    /// Good items into the journal, bad ones among the dead letters; `Ok` only when both are durable.
+    async fn make_durable(&self, batch: &Batch) -> Result<(), AppendError> {
+        let frames = self.journal.append(&batch.frames);
+        let letters = self.journal.bury(Graveyard::Rejected, &batch.letters);
+        tokio::try_join!(frames, letters).map(|((), ())| ())
+    }
+
+    fn count(&self, batch: &Batch) {
+        for (source, events) in batch.accepted() {
+            self.metrics.accepted(Service::Ingest, source, events);
+        }
+        for letter in &batch.letters {
+            let error_type =
+                if batch::is_too_large(letter) { ErrorType::TooLarge } else { ErrorType::Invalid };
+            self.metrics.failed(Service::Ingest, letter.source, error_type, 1);
+        }
+    }
+
+    fn count_failure(&self, batch: &Batch, error: &AppendError) {
+        let error_type = match error {
+            AppendError::Full => ErrorType::JournalFull,
+            AppendError::TooLarge { .. } => ErrorType::TooLarge,
+            AppendError::Unreachable(_) => ErrorType::JournalUnavailable,
+        };
+        for (source, events) in batch.accepted() {
+            self.metrics.failed(Service::Ingest, Some(source), error_type, events);
+        }
+    }
+}
+
+fn refusal(error: &AppendError) -> Status {
+    let reason = match error {
+        AppendError::Full => Reason::JournalFull,
+        AppendError::TooLarge { .. } => Reason::InvalidRequest,
+        AppendError::Unreachable(_) => Reason::JournalUnavailable,
+    };
+    refuse(reason, error.to_string(), &[])
+}

@@ -1,0 +1,85 @@
+//! What makes a request malformed as a whole; what is wrong with one item is that item's own result.
+
+use prost::Message as _;
+use tonic::Status;
+use weir::{
+    contract::ingest::v1::{Item, PublishEventsRequest, item::Content},
+    process::{Reason, refuse},
+};
+
+/// The most items of a call (wire.md section 4).
+const MAX_ITEMS: usize = 10_000;
+/// The most bytes of a call (wire.md section 4).
+const MAX_BYTES: usize = 16 << 20;
+/// What is decoded at all, so that a call just over the limit is told the rule; a larger one is cut off by the
+/// transport.
+pub(crate) const MAX_DECODED_BYTES: usize = 2 * MAX_BYTES;
+
+/// # Errors
+/// INVALID_ARGUMENT that names the field and the rule.
+pub(crate) fn check(request: &PublishEventsRequest) -> Result<(), Status> {
+    if request.items.len() > MAX_ITEMS {
+        return Err(invalid(
+            "items",
+            &format!("has {} items, over the limit of {MAX_ITEMS}", request.items.len()),
+        ));
+    }
+    let bytes = request.encoded_len();
+    if bytes > MAX_BYTES {
+        return Err(invalid("items", &format!("has {bytes} bytes, over the limit of {MAX_BYTES}")));
+    }
+    let fault = request.items.iter().enumerate().find_map(|(index, item)| Some((index, fault(item)?)));
+    match fault {
+        None => Ok(()),
+        Some((index, (field, rule))) => Err(invalid(&format!("items[{index}].{field}"), rule)),
+    }
+}
+
+fn fault(item: &Item) -> Option<(&'static str, &'static str)> {
+    match &item.content {
+        None => Some(("content", "must be an event or a rejected item")),
+        Some(Content::Rejected(rejected)) if rejected.violations.is_empty() => {
+            Some(("rejected.violations", "must name at least one violation"))
+        }
+        Some(Content::Rejected(rejected)) if !matches!(rejected.sha256.len(), 0 | 32) => {
+            Some(("rejected.sha256", "must have 32 bytes or none"))
+        }
+        Some(Content::Event(_) | Content::Rejected(_)) => None,
+    }
+}
+
+fn invalid(field: &str, rule: &str) -> Status {
+    refuse(Reason::InvalidRequest, format!("{field} {rule}"), &[(field, rule)])
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+    use weir::contract::ingest::v1::RejectedItem;
+
+    use super::*;
+
+    fn request(items: Vec<Item>) -> PublishEventsRequest {
+        PublishEventsRequest { items, origin: None }
+    }
+
+    #[test]
+    fn a_malformed_request_is_told_which_item_and_which_rule() {
+        let rejected = Item { content: Some(Content::Rejected(RejectedItem::default())), ..Item::default() };
+        let status = check(&request(vec![rejected])).unwrap_err();
+        let fields = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(fields[0].field, "items[0].rejected.violations");
+        assert_eq!(Reason::of(&status), Some(Reason::InvalidRequest));
+        assert!(check(&request(vec![Item::default()])).is_err());
+    }
+
+    #[test]
+    fn the_limits_are_the_wire_s() {
+        let good = Item { content: Some(Content::Event(Default::default())), ..Item::default() };
+        assert!(check(&request(vec![good.clone(); MAX_ITEMS])).is_ok());
+        assert!(check(&request(vec![good; MAX_ITEMS + 1])).is_err());
+        let large = RejectedItem { raw: vec![0; MAX_BYTES], ..RejectedItem::default() };
+        let large = Item { content: Some(Content::Rejected(large)), ..Item::default() };
+        assert!(check(&request(vec![large])).unwrap_err().message().contains("16777216"));
+    }
+}
