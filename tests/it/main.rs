@@ -33,6 +33,7 @@ mod fleet;
 mod gate;
 mod grpc;
 mod http;
+mod journal;
 mod layout;
 mod lifecycle;
 mod metrics;
