@@ -9,7 +9,7 @@ use std::{
     process::Command as Blocking,
 };
 
-use compose::{Compose, Service};
+use compose::Compose;
 use serde_json::Value;
 
 use crate::harness::weir::{binary, command};

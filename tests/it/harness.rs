@@ -8,4 +8,8 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod weir;
 
-pub(crate) use self::{answer::Answer, eventually::eventually, weir::Weir};
+pub(crate) use self::{
+    answer::Answer,
+    eventually::eventually,
+    weir::{Ground, Weir},
+};

@@ -147,7 +147,7 @@ impl Event {
 }
 
 /// Money taken, and in how many transactions.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default)]
 struct Takings {
     sum: i128,
     count: u64,

@@ -1,6 +1,6 @@
 //! Waiting for a condition, never for a duration.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -9,25 +9,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Looks again and again until `look` returns `Ok`; fails with its last `Err` when patience runs out.
-pub(crate) async fn eventually<T, E, F>(look: impl FnMut() -> F) -> T
-where
-    E: Debug,
-    F: Future<Output = Result<T, E>>,
-{
-    within(PATIENCE, look).await
-}
-
-/// [`eventually`] with a patience of its own.
-pub(crate) async fn within<T, E, F>(patience: Duration, mut look: impl FnMut() -> F) -> T
-where
-    E: Debug,
-    F: Future<Output = Result<T, E>>,
-{
-    let deadline = Instant::now() + patience;
+pub(crate) async fn eventually<T, E: Debug>(mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(seen) if Instant::now() > deadline => panic!("not within {patience:?}; last seen: {seen:?}"),
+            Err(seen) if Instant::now() > deadline => panic!("not within {PATIENCE:?}; last seen: {seen:?}"),
             Err(_) => sleep(PAUSE).await,
         }
     }

@@ -41,12 +41,10 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
-    /// `Err` with the end of the log when the process is gone.
-    pub(crate) fn check_alive(&mut self) -> Result<(), String> {
-        match self.child.try_wait() {
-            Ok(None) => Ok(()),
-            other => Err(format!("{} ended: {other:?}\n{}", self.name, self.log())),
-        }
+    /// Fails with what it wrote when it is gone.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log());
     }
 
     /// Everything that it wrote.

@@ -102,21 +102,16 @@ impl Weir {
         command
     }
 
+    /// Waits until every process is ready; fails at once when one ends instead.
     async fn ready(&mut self) {
-        for address in self.addresses.admin().collect::<Vec<_>>() {
+        let Self { processes, addresses, http, .. } = self;
+        for address in addresses.admin() {
             let url = format!("http://{address}/health/ready");
-            let client = self.http.clone();
-            let processes = &mut self.processes;
-            eventually(move || {
-                let alive = processes.iter_mut().try_for_each(Process::check_alive);
-                if let Err(ended) = alive {
-                    panic!("{ended}");
-                }
-                let request = client.get(&url).send();
-                async move {
-                    let answer = Answer::read(request.await.map_err(|error| error.to_string())?).await;
-                    if answer.status.is_success() { Ok(()) } else { Err(format!("{answer:?}")) }
-                }
+            eventually(async || {
+                processes.iter_mut().for_each(Process::assert_alive);
+                let response = http.get(&url).send().await.map_err(|error| error.to_string())?;
+                let answer = Answer::read(response).await;
+                if answer.status.is_success() { Ok(()) } else { Err(format!("{answer:?}")) }
             })
             .await;
         }

@@ -1,6 +1,6 @@
 //! What a report is asked: its parameters, the range, and the buckets of a series.
 
-use std::{collections::BTreeMap, fmt::Debug, ops::AddAssign};
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
 }
 
 /// Rows from the first to the last bucket with data, empty ones included.
-pub(super) fn series<V: AddAssign + Default + Copy + Debug>(
+pub(super) fn series<V: AddAssign + Default + Copy>(
     values: impl Iterator<Item = (DateTime<Utc>, V)>,
     width: Width,
     row: impl Fn(String, V) -> Value,
