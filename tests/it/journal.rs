@@ -1,6 +1,9 @@
 //! The journal's promises (wire.md section 5), told once and kept by both adapters.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
+
 mod ground;
+mod server;
 
 use std::{
     collections::BTreeSet,
@@ -70,7 +73,7 @@ async fn an_appended_frame_is_delivered_to_its_source_s_consumer(ground: Ground)
         let delivery = take_one(&mut journal.consumer(*source).await.unwrap()).await;
         let frame = delivery.frame().unwrap();
         assert_eq!((frame.source, frame.accepted(), delivery.attempt()), (*source, 60, 1));
-        assert_eq!(frame.origins, [origin.clone()]);
+        assert_eq!(frame.origins, std::slice::from_ref(&origin));
         received.extend(frame.events.iter().map(|framed| framed.event.clone()));
     }
     assert_eq!(received, sent);
@@ -178,7 +181,11 @@ async fn a_waiting_consumer_is_woken_by_an_append(ground: Ground) {
     let started = Instant::now();
     journal.append(&[frame(Source::Facebook), frame(Source::Tiktok)]).await.unwrap();
     assert_eq!(waiting.await.unwrap(), 1);
-    assert!(started.elapsed() < SOON / 2, "it returns with what is there and does not wait for more");
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "it returns with what is there: {:?}",
+        started.elapsed()
+    );
 }
 
 /// Appends until the journal refuses; says what it took.

@@ -29,8 +29,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 /// Commands that may wait for the connection: while it is away, what they hold is memory.
 const COMMANDS: usize = 256;
 
-/// A connection to JetStream. Cheap to clone; every clone is the same connection.
-#[derive(Clone, Debug)]
+/// A connection to JetStream.
+#[derive(Debug)]
 pub(super) struct Connection {
     client: Client,
     context: Context,
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Everything that was said is sent before the connection ends, where `deadline` allows.
-    pub(super) async fn close(self, deadline: Duration) {
+    pub(super) async fn close(&self, deadline: Duration) {
         let closing = async {
             self.client.flush().await.ok();
             self.client.drain().await.ok();
