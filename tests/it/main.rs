@@ -1,0 +1,4 @@
+//! The whole system from outside, story by story.
+
+mod harness;
+mod journal;
