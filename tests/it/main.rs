@@ -1,0 +1,5 @@
+//! The whole system from outside, story by story.
+
+mod harness;
+mod schema;
+mod store;
