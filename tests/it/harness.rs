@@ -1,7 +1,9 @@
 //! What the stories stand on: real processes, real servers, waits on conditions.
 
 pub(crate) mod answer;
+pub(crate) mod database;
 pub(crate) mod eventually;
+pub(crate) mod events;
 pub(crate) mod nats;
 pub(crate) mod ports;
 pub(crate) mod postgres;

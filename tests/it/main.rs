@@ -39,3 +39,5 @@ mod lifecycle;
 mod metrics;
 mod publish;
 mod reports;
+mod schema;
+mod store;

@@ -49,7 +49,14 @@ impl Postgres {
         let data = folder.join("data");
         let initialised = owner
             .command("initdb")
-            .args(["--username=weir", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--pgdata"])
+            .args([
+                "--username=weir",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+                "--pgdata",
+            ])
             .arg(&data)
             .output()
             .unwrap();
@@ -61,6 +68,8 @@ impl Postgres {
             .args(["-c", SUPERVISE, "supervise"])
             .arg(server.get_program())
             .args(server.get_args())
+            .arg("-D")
+            .arg(&data)
             .args(settings(&folder, port))
             .env("FOLDER", &folder)
             .current_dir(&folder)
@@ -70,7 +79,9 @@ impl Postgres {
             .spawn()
             .unwrap();
         let server = Self { supervisor, port, databases: AtomicU32::new(0) };
-        connect(&server.url("postgres"), Access::Write, PATIENCE).await.expect("the server comes up");
+        if let Err(error) = connect(&server.url("postgres"), Access::Write, PATIENCE).await {
+            panic!("{error}: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        }
         server
     }
 
@@ -107,7 +118,6 @@ impl Drop for Postgres {
 fn settings(folder: &Path, port: u16) -> Vec<String> {
     let setting = |text: String| ["-c".to_owned(), text];
     [
-        format!("data_directory={}", folder.join("data").display()),
         format!("unix_socket_directories={}", folder.display()),
         format!("port={port}"),
         "listen_addresses=127.0.0.1".into(),
@@ -157,6 +167,8 @@ fn binaries() -> PathBuf {
     let newest = versions
         .map(|version| version.path().join("bin"))
         .filter(|folder| folder.join("postgres").exists())
-        .max_by_key(|folder| folder.parent().and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok()));
+        .max_by_key(|folder| {
+            folder.parent().and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok())
+        });
     newest.unwrap_or_default()
 }

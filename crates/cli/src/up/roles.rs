@@ -19,7 +19,7 @@ use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
     address::reachable,
-    hosting,
+    edge, hosting,
     place::{DataFolder, JournalPlace, StorePlace, store},
 };
 
@@ -77,7 +77,7 @@ impl Roles {
             ingest: vec![grpc_url(ingest.address())?],
             reporting: vec![grpc_url(reporting.address())?],
         };
-        let edge = Edge::bind(&config.edge, upstreams, metrics, host).await?;
+        let edge = edge::bind(host, &config.edge, &upstreams, metrics).await?;
         Ok(Self { edge, ingest, collectors, reporting, journal, folder })
     }
 
