@@ -7,7 +7,10 @@ use crate::{
     sender::Sender,
 };
 
-on_files_and_on_servers!(a_correlation_id_is_echoed_and_reaches_the_row, an_unusable_correlation_id_is_replaced);
+on_files_and_on_servers!(
+    a_correlation_id_is_echoed_and_reaches_the_row,
+    an_unusable_correlation_id_is_replaced
+);
 
 async fn a_correlation_id_is_echoed_and_reaches_the_row(weir: Weir) {
     let mut sender = Sender::new("correlated", 8);
@@ -39,14 +42,17 @@ async fn an_unusable_correlation_id_is_replaced(weir: Weir) {
 async fn rows(weir: &Weir, correlation_id: &str) -> i64 {
     match weir.ground() {
         Ground::Files => {
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(weir.store_file()).read_only(true);
+            let options =
+                sqlx::sqlite::SqliteConnectOptions::new().filename(weir.store_file()).read_only(true);
             let pool = sqlx::SqlitePool::connect_with(options).await.expect("the store can be read");
-            let count = sqlx::query("SELECT count(*) FROM events WHERE correlation_id = ?").bind(correlation_id);
+            let count =
+                sqlx::query("SELECT count(*) FROM events WHERE correlation_id = ?").bind(correlation_id);
             count.fetch_one(&pool).await.expect("the events are in this table").get(0)
         }
         Ground::Servers { database_url, .. } => {
             let pool = sqlx::PgPool::connect(database_url).await.expect("the store can be read");
-            let count = sqlx::query("SELECT count(*) FROM events WHERE correlation_id = $1").bind(correlation_id);
+            let count =
+                sqlx::query("SELECT count(*) FROM events WHERE correlation_id = $1").bind(correlation_id);
             count.fetch_one(&pool).await.expect("the events are in this table").get(0)
         }
     }

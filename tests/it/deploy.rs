@@ -21,7 +21,8 @@ fn every_path_that_compose_names_exists() {
             assert!(file.exists(), "{name} names {}, which does not exist", file.display());
         }
         if let Some(target) = service.target() {
-            let dockerfile = fs::read_to_string(service.dockerfile().expect("a target has a Dockerfile")).unwrap();
+            let dockerfile =
+                fs::read_to_string(service.dockerfile().expect("a target has a Dockerfile")).unwrap();
             assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}: no stage {target}");
         }
     }
@@ -58,7 +59,8 @@ async fn ports_are_the_ones_that_the_roles_listen_on() {
         let help = help(&service.command()).await;
         assert!(help.contains(port), "{name} does not listen on {port} by default:\n{help}");
     }
-    let outside: Vec<_> = compose.services().flat_map(|(_, service)| service.ports()).map(|(port, _)| port).collect();
+    let outside: Vec<_> =
+        compose.services().flat_map(|(_, service)| service.ports()).map(|(port, _)| port).collect();
     for expected in ["3001", "3004", "3000", "9090", "16686"] {
         assert!(outside.iter().any(|port| port == expected), "{expected} is not among {outside:?}");
     }
@@ -70,7 +72,10 @@ fn every_service_is_checked_and_starts_only_on_healthy_ones() {
     for (name, service) in compose.services() {
         assert!(!service.probe().is_empty(), "{name} has no health check");
         for (dependency, condition) in service.dependencies() {
-            assert!(compose.services().any(|(known, _)| known == dependency), "{name} waits for {dependency}");
+            assert!(
+                compose.services().any(|(known, _)| known == dependency),
+                "{name} waits for {dependency}"
+            );
             assert_eq!(condition, "service_healthy", "{name} waits for {dependency}");
         }
         for volume in service.named_volumes() {
@@ -103,7 +108,8 @@ fn prometheus_scrapes_every_role_where_it_serves_metrics() {
 
 #[test]
 fn configurations_pass_their_own_programs_checks() {
-    let promtool = Blocking::new("promtool").args(["check", "config"]).arg(deploy("prometheus.yml")).output().unwrap();
+    let promtool =
+        Blocking::new("promtool").args(["check", "config"]).arg(deploy("prometheus.yml")).output().unwrap();
     assert!(promtool.status.success(), "{}", String::from_utf8_lossy(&promtool.stderr));
     let nats = Blocking::new("nats-server").arg("-t").arg("-c").arg(deploy("nats.conf")).output().unwrap();
     assert!(nats.status.success(), "{}", String::from_utf8_lossy(&nats.stderr));
@@ -150,7 +156,8 @@ async fn help(words: &[String]) -> String {
     let words: Vec<_> = words.iter().map(String::as_str).chain(["--help"]).collect();
     let output = command(&words).output().await.unwrap_or_else(|error| panic!("{:?}: {error}", binary()));
     assert!(output.status.success(), "weir {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    // The help is wrapped to the width of a page.
+    String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whom Prometheus scrapes: place, host and port.
@@ -166,7 +173,9 @@ fn scraped() -> Vec<(String, String, u16)> {
 fn data_sources() -> Vec<(String, String, u16)> {
     let configuration = yaml(&deploy("grafana/provisioning/datasources/datasources.yaml"));
     let sources = configuration["datasources"].as_array().expect("data sources").iter();
-    sources.map(|source| compose::address("datasources.yaml", source["url"].as_str().expect("a URL"))).collect()
+    sources
+        .map(|source| compose::address("datasources.yaml", source["url"].as_str().expect("a URL")))
+        .collect()
 }
 
 fn deploy(file: &str) -> PathBuf {

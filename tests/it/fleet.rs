@@ -17,7 +17,8 @@ async fn a_fleet_of_single_roles_answers_as_one_and_two_collectors_share_a_sourc
         let events = sender.events(5_000);
         model.accept(&events);
         weir.post(&json!(events)).await.expect_accepted(events.len(), 0);
-        let shares = [processed(&weir, "collect-facebook").await, processed(&weir, "collect-facebook-too").await];
+        let shares =
+            [processed(&weir, "collect-facebook").await, processed(&weir, "collect-facebook-too").await];
         if shares.iter().all(|share| *share > 0.0) { Ok(()) } else { Err(shares) }
     })
     .await;
@@ -33,7 +34,10 @@ async fn every_role_of_a_fleet_shows_what_it_depends_on() {
     for process in ["edge", "ingest", "collect-facebook", "collect-tiktok", "reporting"] {
         let (ready, dependencies) = weir.readiness(process).await;
         assert!(ready, "{process}: {dependencies}");
-        assert!(dependencies.as_object().is_some_and(|named| !named.is_empty()), "{process} names no dependency");
+        assert!(
+            dependencies.as_object().is_some_and(|named| !named.is_empty()),
+            "{process} names no dependency"
+        );
     }
 }
 

@@ -55,7 +55,8 @@ async fn good_items_are_accepted_although_others_are_bad(mut weir: Weir) {
     }
     let answer = weir.post(&json!(items)).await;
     answer.expect_accepted(good, items.len() - good);
-    let indexes: Vec<_> = answer.body["errors"].as_array().into_iter().flatten().map(|e| &e["index"]).collect();
+    let indexes: Vec<_> =
+        answer.body["errors"].as_array().into_iter().flatten().map(|e| &e["index"]).collect();
     assert!(indexes.is_sorted_by_key(|index| index.as_u64()), "{indexes:?}");
     weir.drained(good).await;
     assert_eq!(weir.reported_events().await, good as u64);

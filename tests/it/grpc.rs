@@ -9,10 +9,12 @@ use weir::{
     contract::{
         event::v1::{self as event, event::Source as Platform, facebook_event::Engagement},
         ingest::v1::{
-            Item, Outcome, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient, item::Content,
+            Item, Outcome, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient,
+            item::Content,
         },
         reporting::v1::{
-            GetEventStatisticsRequest, GetRevenueRequest, GroupBy, reporting_service_client::ReportingServiceClient,
+            GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
+            reporting_service_client::ReportingServiceClient,
         },
     },
     journal::MediaType,
@@ -63,7 +65,8 @@ async fn expect_dead_letters(weir: &mut Weir, count: usize) {
 
 async fn a_malformed_call_is_refused_whole(weir: Weir) {
     let empty = PublishEventsRequest { items: vec![Item::default()], origin: None };
-    let too_many = PublishEventsRequest { items: vec![item(Content::Event(checkout("many"))); 10_001], origin: None };
+    let too_many =
+        PublishEventsRequest { items: vec![item(Content::Event(checkout("many"))); 10_001], origin: None };
     for request in [empty, too_many] {
         let refused = ingest(&weir).await.publish_events(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
@@ -142,7 +145,9 @@ fn broken_events() -> Vec<(Vec<&'static str>, event::Event)> {
 
 fn with_facebook(change: impl FnOnce(&mut event::FacebookEvent)) -> event::Event {
     let mut event = checkout("broken");
-    let Some(Platform::Facebook(facebook)) = &mut event.source else { unreachable!("a checkout is Facebook's") };
+    let Some(Platform::Facebook(facebook)) = &mut event.source else {
+        unreachable!("a checkout is Facebook's")
+    };
     change(facebook);
     event
 }

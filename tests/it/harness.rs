@@ -2,8 +2,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod database;
-pub(crate) mod eventually;
 pub(crate) mod events;
+pub(crate) mod eventually;
 pub(crate) mod nats;
 pub(crate) mod ports;
 pub(crate) mod postgres;

@@ -137,13 +137,18 @@ async fn logs_are_json_with_the_role_and_no_person_s_data() {
     let mut weir = Weir::on_files().await;
     let mut event = Sender::new("logged", 12).events(1).remove(0);
     event["data"]["user"]["userId"] = json!("a-very-private-id");
-    weir.post(&json!([event, {"data": {"user": {"userId": "another-private-id"}}}])).await.expect_accepted(1, 1);
+    weir.post(&json!([event, {"data": {"user": {"userId": "another-private-id"}}}]))
+        .await
+        .expect_accepted(1, 1);
     weir.drained(1).await;
     weir.stop().await;
     let log = weir.log();
     assert!(!log.contains("private-id"), "{log}");
     for line in log.lines() {
         let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-        assert!(["timestamp", "level", "role", "message"].iter().all(|field| entry[field].is_string()), "{line}");
+        assert!(
+            ["timestamp", "level", "role", "message"].iter().all(|field| entry[field].is_string()),
+            "{line}"
+        );
     }
 }

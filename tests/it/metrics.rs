@@ -35,7 +35,11 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
     ] {
         eventually(async || {
             let found = prometheus.query(query).await;
-            if found == Some(expected as f64) { Ok(()) } else { Err(format!("{query} is {found:?}, not {expected}")) }
+            if found == Some(expected as f64) {
+                Ok(())
+            } else {
+                Err(format!("{query} is {found:?}, not {expected}"))
+            }
         })
         .await;
     }

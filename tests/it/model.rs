@@ -65,7 +65,8 @@ impl Model {
         });
         if let Some(width) = query.group_by {
             let counts = found.iter().map(|event| (bucket(event.at, width), 1_u64));
-            report["series"] = series(counts, width, |bucket, count| json!({"bucket": bucket, "count": count}));
+            report["series"] =
+                series(counts, width, |bucket, count| json!({"bucket": bucket, "count": count}));
         }
         report
     }
@@ -89,16 +90,19 @@ impl Model {
         });
         if let Some(width) = query.group_by {
             let takings = found.iter().map(|(event, amount)| (bucket(event.at, width), Takings::of(*amount)));
-            report["series"] = series(takings, width, |bucket, takings| {
-                json!({"bucket": bucket, "totalRevenue": decimal(takings.sum), "transactionCount": takings.count})
-            });
+            report["series"] = series(
+                takings,
+                width,
+                |bucket, takings| json!({"bucket": bucket, "totalRevenue": decimal(takings.sum), "transactionCount": takings.count}),
+            );
         }
         report
     }
 
     /// `GET /reports/demographics`.
     pub(crate) fn demographics(&self, query: &Query) -> Value {
-        let of = |source: &str| self.matching(query).filter(|event| event.source == source).collect::<Vec<_>>();
+        let of =
+            |source: &str| self.matching(query).filter(|event| event.source == source).collect::<Vec<_>>();
         let mut report = json!({"dateRange": query.date_range()});
         if query.source.as_deref() != Some("tiktok") {
             report["facebook"] = demographics::facebook(&of("facebook"), query.limit());

@@ -6,7 +6,8 @@ on_files_and_on_servers!(what_the_publisher_sent_is_what_the_reports_say);
 
 async fn what_the_publisher_sent_is_what_the_reports_say(mut weir: Weir) {
     let (seconds, most) = if soak() { ("60s", "10000") } else { ("4s", "2000") };
-    let args = ["publish", "--min", "1000", "--max", most, "--duration", seconds, "--seed", "7", "--corrupt", "1"];
+    let args =
+        ["publish", "--min", "1000", "--max", most, "--duration", seconds, "--seed", "7", "--corrupt", "1"];
     let (status, summary) = weir.run(&args, &[]).await;
     assert!(status.success(), "{summary}");
     let (accepted, rejected) = (count(&summary, "accepted"), count(&summary, "rejected"));
@@ -25,7 +26,8 @@ async fn what_the_publisher_sent_is_what_the_reports_say(mut weir: Weir) {
 
 /// The number on the line of the summary that is named so.
 fn count(summary: &str, name: &str) -> usize {
-    let line = summary.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in {summary}"));
+    let line =
+        summary.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in {summary}"));
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("no number in {line}"))
 }

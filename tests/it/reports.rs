@@ -44,7 +44,8 @@ async fn event_statistics_are_exact_whatever_is_asked(weir: Weir) {
             for funnel_stage in optional(&["top", "bottom"]) {
                 for event_type in optional(&TYPES) {
                     let group_by = width(queries.len());
-                    let query = Query { source: source.clone(), funnel_stage: funnel_stage.clone(), ..range.clone() };
+                    let query =
+                        Query { source: source.clone(), funnel_stage: funnel_stage.clone(), ..range.clone() };
                     queries.push(Query { event_type, group_by, ..query });
                 }
             }
@@ -61,7 +62,8 @@ async fn revenue_is_exact_whatever_is_asked(weir: Weir) {
             for campaign_id in optional(&["campaign-7", "campaign-of-nobody"]) {
                 for limit in [None, Some(1), Some(3), Some(1000)] {
                     let group_by = width(queries.len());
-                    let query = Query { source: source.clone(), campaign_id: campaign_id.clone(), ..range.clone() };
+                    let query =
+                        Query { source: source.clone(), campaign_id: campaign_id.clone(), ..range.clone() };
                     queries.push(Query { limit, group_by, ..query });
                 }
             }
@@ -120,7 +122,10 @@ async fn compare(weir: &Weir, report: &str, queries: Vec<Query>, expected: impl 
     while let Some((answer, query)) = answers.next().await {
         assert_eq!(answer.status, StatusCode::OK, "{report} of {query:?}: {answer:?}");
         let (answered, expected) = (normalised(answer.body), expected(&query));
-        assert_eq!(answered, expected, "{report} of {query:?}:\nanswered {answered:#}\nexpected {expected:#}");
+        assert_eq!(
+            answered, expected,
+            "{report} of {query:?}:\nanswered {answered:#}\nexpected {expected:#}"
+        );
     }
 }
 
@@ -137,7 +142,8 @@ async fn filled(weir: &Weir) -> Model {
 
 /// Whole buckets, ragged ends, one open end, nothing.
 fn ranges() -> Vec<Query> {
-    let at = |hours: i64, micros: i64| Some(first_day() + Duration::hours(hours) + Duration::microseconds(micros));
+    let at =
+        |hours: i64, micros: i64| Some(first_day() + Duration::hours(hours) + Duration::microseconds(micros));
     let range = |from: Option<DateTime<Utc>>, to| Query { from, to, ..Query::default() };
     vec![
         range(None, None),

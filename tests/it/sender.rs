@@ -113,7 +113,14 @@ impl Sender {
         self.envelope("tiktok", stage, event_type, user, engagement)
     }
 
-    fn envelope(&mut self, source: &str, stage: &str, event_type: &str, user: Value, engagement: Value) -> Value {
+    fn envelope(
+        &mut self,
+        source: &str,
+        stage: &str,
+        event_type: &str,
+        user: Value,
+        engagement: Value,
+    ) -> Value {
         json!({
             "eventId": format!("{}-{}", self.name, self.drawn),
             "timestamp": self.time(),
@@ -131,7 +138,9 @@ impl Sender {
         let moment = if on_the_hour {
             first_day() + Duration::hours(seconds / 3600)
         } else {
-            first_day() + Duration::seconds(seconds) + Duration::microseconds(self.random.random_range(0..1_000_000))
+            first_day()
+                + Duration::seconds(seconds)
+                + Duration::microseconds(self.random.random_range(0..1_000_000))
         };
         in_zone(moment, self.one(&ZONES))
     }

@@ -75,7 +75,8 @@ impl<'a> Service<'a> {
 
     /// Every file and folder of the repository that it names.
     pub(super) fn files(self) -> Vec<PathBuf> {
-        let mounted = self.volumes().into_iter().filter(|source| source.starts_with('.')).map(|source| deploy(&source));
+        let mounted =
+            self.volumes().into_iter().filter(|source| source.starts_with('.')).map(|source| deploy(&source));
         mounted.chain(self.dockerfile()).collect()
     }
 
@@ -105,7 +106,9 @@ impl<'a> Service<'a> {
 
     pub(super) fn dependencies(self) -> Vec<(String, String)> {
         let dependencies = self.0["depends_on"].as_object().into_iter().flatten();
-        dependencies.map(|(name, how)| (name.clone(), how["condition"].as_str().unwrap_or_default().to_owned())).collect()
+        dependencies
+            .map(|(name, how)| (name.clone(), how["condition"].as_str().unwrap_or_default().to_owned()))
+            .collect()
     }
 
     /// Outside and inside.
@@ -115,7 +118,8 @@ impl<'a> Service<'a> {
 
     /// Whether the service `name` listens on `port`.
     pub(super) fn serves(self, port: u16, name: &str) -> bool {
-        let admin = self.environment().get("ADMIN_LISTEN").map(|address| address.trim_start_matches(':').to_owned());
+        let admin =
+            self.environment().get("ADMIN_LISTEN").map(|address| address.trim_start_matches(':').to_owned());
         let inside = self.ports().into_iter().map(|(_, inside)| inside);
         inside.chain(admin).any(|known| known == port.to_string()) || FOREIGN_PORTS.contains(&(name, port))
     }

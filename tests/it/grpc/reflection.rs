@@ -23,8 +23,10 @@ macro_rules! ask {
         let message_request = Some(MessageRequest::$question($argument));
         let request = once(ServerReflectionRequest { host: String::new(), message_request });
         let mut client = ServerReflectionClient::new($channel);
-        let mut answers = client.server_reflection_info(request).await.expect("reflection is served").into_inner();
-        let answer = answers.message().await.expect("reflection answers").and_then(|answer| answer.message_response);
+        let mut answers =
+            client.server_reflection_info(request).await.expect("reflection is served").into_inner();
+        let answer =
+            answers.message().await.expect("reflection answers").and_then(|answer| answer.message_response);
         match answer {
             Some(MessageResponse::$answer(answer)) => answer,
             other => panic!("reflection answered {other:?}"),
@@ -51,14 +53,16 @@ impl Reflection {
     pub(super) async fn methods(self, channel: Channel, service: &str) -> Vec<String> {
         let files = match self {
             Self::V1 => {
-                ask!(v1, channel, FileContainingSymbol(service.into()), FileDescriptorResponse).file_descriptor_proto
+                ask!(v1, channel, FileContainingSymbol(service.into()), FileDescriptorResponse)
+                    .file_descriptor_proto
             }
             Self::V1Alpha => {
                 ask!(v1alpha, channel, FileContainingSymbol(service.into()), FileDescriptorResponse)
                     .file_descriptor_proto
             }
         };
-        let files = files.iter().map(|file| FileDescriptorProto::decode(file.as_slice()).expect("a file descriptor"));
+        let files =
+            files.iter().map(|file| FileDescriptorProto::decode(file.as_slice()).expect("a file descriptor"));
         let services = files.flat_map(|file| file.service);
         let described = services.filter(|described| service.ends_with(described.name()));
         described.flat_map(|described| described.method).map(|method| method.name().to_owned()).collect()

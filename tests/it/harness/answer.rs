@@ -45,7 +45,8 @@ impl Answer {
         let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
         let of_item = errors.iter().filter(|error| error["index"] == index);
         let violations = of_item.flat_map(|error| error["violations"].as_array().into_iter().flatten());
-        let pointers = violations.map(|violation| violation["pointer"].as_str().unwrap_or_default().to_owned());
+        let pointers =
+            violations.map(|violation| violation["pointer"].as_str().unwrap_or_default().to_owned());
         let mut pointers: Vec<_> = pointers.collect();
         pointers.sort();
         pointers

@@ -29,7 +29,8 @@ impl Process {
     /// Starts `command` with its output in `<folder>/<name>.log`.
     pub(crate) fn start(name: &str, folder: &Path, mut command: Command) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let file = File::options().append(true).create(true).open(&log).expect("a log file in a temporary folder");
+        let file =
+            File::options().append(true).create(true).open(&log).expect("a log file in a temporary folder");
         let copy = file.try_clone().expect("a second handle of the log file");
         let child = command
             .stdin(Stdio::null())

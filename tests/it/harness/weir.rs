@@ -62,7 +62,8 @@ impl Weir {
 
     /// One process for each role on real servers, with two collectors for Facebook.
     pub(crate) async fn fleet() -> Self {
-        let roles = ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
+        let roles =
+            ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
         let mut weir = Self::down(Ground::servers().await, &roles);
         weir.start(&[
             ("edge", &["edge"]),
@@ -77,7 +78,8 @@ impl Weir {
     }
 
     fn down(ground: Ground, names: &[&'static str]) -> Self {
-        let http = Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
+        let http =
+            Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         Self { processes: Vec::new(), ground, folder, addresses: Addresses::choose(names), http }
     }
@@ -160,7 +162,8 @@ impl Weir {
     /// Runs another command of the binary beside this Weir, until it ends; says how, and everything it wrote.
     pub(crate) async fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> (ExitStatus, String) {
         let mut command = self.command("tool", args);
-        let output = command.envs(environment.iter().copied()).output().await.expect("the binary can be started");
+        let output =
+            command.envs(environment.iter().copied()).output().await.expect("the binary can be started");
         let both = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&both).into_owned())
     }
@@ -207,7 +210,11 @@ impl Weir {
     pub(crate) async fn drained(&self, accepted: usize) {
         eventually(async || {
             let processed = self.metric("events_processed_total", &[]).await;
-            if processed == accepted as f64 { Ok(()) } else { Err(format!("{processed} of {accepted} processed")) }
+            if processed == accepted as f64 {
+                Ok(())
+            } else {
+                Err(format!("{processed} of {accepted} processed"))
+            }
         })
         .await;
     }

@@ -78,7 +78,8 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
 /// The start of the bucket that `at` falls into.
 pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
     let seconds = width.duration().num_seconds();
-    DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0).expect("near the event's own time")
+    DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0)
+        .expect("near the event's own time")
 }
 
 /// Rows from the first to the last bucket with data, empty ones included.

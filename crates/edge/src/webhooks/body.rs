@@ -142,11 +142,7 @@ impl Receiver {
         }
     }
 
-    async fn collect(
-        &self,
-        reader: impl AsyncRead,
-        announced: Option<usize>,
-    ) -> Result<Received, BodyError> {
+    async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
         let mut reader = pin!(reader);
         let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
         let mut received = Received { bytes: Vec::new(), reservation: self.budget.reservation() };
@@ -198,10 +194,7 @@ struct Clock {
 }
 
 impl Clock {
-    async fn time(
-        &mut self,
-        read: impl Future<Output = std::io::Result<usize>>,
-    ) -> Result<usize, BodyError> {
+    async fn time(&mut self, read: impl Future<Output = std::io::Result<usize>>) -> Result<usize, BodyError> {
         let began = Instant::now();
         let read = tokio::time::timeout(self.stall.min(self.left), read).await;
         self.left = self.left.saturating_sub(began.elapsed());

@@ -9,7 +9,10 @@ use std::{
 use tokio::process::Command;
 
 /// The binary: WEIR_BIN, or built here once, so that a story never drives a stale one.
-#[expect(clippy::disallowed_methods, reason = "a test has no arguments; tests/run tells it through the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no arguments; tests/run tells it through the environment"
+)]
 pub(crate) fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(build, PathBuf::from))

@@ -22,7 +22,8 @@ impl Weir {
             }
         };
         let journal = journal.expect("the journal can be opened");
-        let letters = journal.dead_letters(Graveyard::Rejected, 0, MOST).await.expect("dead letters can be read");
+        let letters =
+            journal.dead_letters(Graveyard::Rejected, 0, MOST).await.expect("dead letters can be read");
         journal.close(Duration::from_secs(5)).await;
         letters
     }

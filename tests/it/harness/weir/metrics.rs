@@ -20,7 +20,8 @@ impl Weir {
     }
 
     async fn metric_at(&self, address: SocketAddr, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let answer = self.http.get(format!("http://{address}/metrics")).send().await.expect("metrics are served");
+        let answer =
+            self.http.get(format!("http://{address}/metrics")).send().await.expect("metrics are served");
         let text = answer.text().await.expect("metrics are text");
         text.lines().filter_map(|line| value(line, name, labels)).sum()
     }
