@@ -3,5 +3,6 @@
 mod harness;
 
 mod collectors;
+mod journal;
 mod schema;
 mod store;
