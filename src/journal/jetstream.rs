@@ -52,7 +52,7 @@ impl JetStream {
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
         let messages = frames.iter().map(publish::Outgoing::frame);
-        let appended = publish::all(&self.shared.connection, messages).await;
+        let appended = publish::all(&self.shared.connection, messages.collect()).await;
         if appended.is_err() {
             // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
             self.shared.room.look();
@@ -62,7 +62,7 @@ impl JetStream {
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
         let messages = letters.iter().map(|letter| publish::Outgoing::letter(graveyard, letter));
-        publish::all(&self.shared.connection, messages).await
+        publish::all(&self.shared.connection, messages.collect()).await
     }
 
     pub(super) async fn dead_letters(

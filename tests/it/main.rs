@@ -2,3 +2,5 @@
 
 mod harness;
 mod journal;
+mod schema;
+mod store;

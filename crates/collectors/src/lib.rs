@@ -1,1 +1,12 @@
-//! The collectors role.
+//! The collectors: journal → rows. A batch of frames is stored in one transaction, committed, then acknowledged.
+//!
+//! Nothing is dropped here: what can't be stored now waits for as long as it takes, and the one event that can
+//! never be stored is parked among the dead letters while its neighbours are stored.
+
+mod args;
+mod collector;
+pub mod store;
+mod worker;
+
+pub use args::CollectorArgs;
+pub use collector::{Collector, Settings};

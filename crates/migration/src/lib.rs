@@ -1,1 +1,15 @@
-//! The migration role.
+//! The database as code: where it is, how to reach it, its tables (migrations) and their mirror (entities).
+//!
+//! Everything that reads or writes the database goes through this crate; it knows no event and no role.
+
+pub mod entity;
+
+mod connect;
+mod lock;
+mod migrate;
+mod migrations;
+mod url;
+
+pub use connect::{Access, ConnectError, connect};
+pub use migrate::{MigrateError, Step, down, status, up};
+pub use url::{DatabaseUrl, UrlError};

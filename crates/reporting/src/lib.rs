@@ -1,1 +1,25 @@
-//! The reporting role.
+//! The reporting role: a gRPC service that answers three questions about stored events with exact figures.
+//!
+//! A question is read from its request, answered by a few set-based queries in one snapshot of the store, and
+//! written as the contract has it. Each report keeps its queries (`rows`) apart from its arithmetic, so that the
+//! figures can come from somewhere cheaper without the answer changing.
+
+mod args;
+mod bounds;
+mod deadline;
+mod decimal;
+mod demographics;
+mod error;
+mod events;
+mod metrics;
+mod names;
+mod question;
+mod revenue;
+mod role;
+mod rows;
+mod series;
+mod service;
+mod store;
+
+pub use args::{ReportingArgs, ReportingConfig};
+pub use role::Reporting;

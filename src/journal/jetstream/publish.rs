@@ -1,6 +1,6 @@
 //! Publishing with acknowledgements: pipelined, repeated under the same message id, never for ever.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use async_nats::{
     HeaderMap, Subject,
@@ -86,15 +86,11 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
 }
 
 /// Publishes in order; `Ok` when every message is acknowledged.
-pub(super) async fn all(
-    connection: &Connection,
-    messages: impl Iterator<Item = Outgoing>,
-) -> Result<(), AppendError> {
+pub(super) async fn all(connection: &Connection, mut messages: Vec<Outgoing>) -> Result<(), AppendError> {
     let deadline = Instant::now() + BOUND;
-    let mut messages = messages.peekable();
-    while messages.peek().is_some() {
-        let window = messages.by_ref().take(WINDOW).collect();
-        repeatedly(connection, window, deadline).await?;
+    while !messages.is_empty() {
+        let later = messages.split_off(messages.len().min(WINDOW));
+        repeatedly(connection, mem::replace(&mut messages, later), deadline).await?;
     }
     Ok(())
 }

@@ -1,0 +1,111 @@
+//! The role: workers for its sources, readiness, and an end that finishes what is in hand.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sea_orm::DatabaseConnection;
+use tokio::task::JoinSet;
+use tracing::{Instrument as _, info_span};
+use weir::{
+    event::{Metrics, Source},
+    journal::Journal,
+    process::{Latch, RoleReadiness, Stop},
+};
+use weir_migration::DatabaseUrl;
+
+use crate::{store::Store, worker::Worker};
+
+/// How a collector works; the wire knows nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Batches of one source that are stored at once.
+    pub workers: usize,
+    /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
+    pub progress_every: Duration,
+}
+
+impl Settings {
+    /// `workers` or the number that suits the database, for a journal that offers frames again after `ack_wait`.
+    #[must_use]
+    pub fn new(workers: Option<usize>, store: &DatabaseUrl, ack_wait: Duration) -> Self {
+        let suitable = if store.has_one_writer() { 1 } else { 2 };
+        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3 }
+    }
+}
+
+/// Stores the frames of its sources, together with every other collector of them.
+#[derive(Debug)]
+pub struct Collector {
+    sources: Vec<Source>,
+    journal: Journal,
+    database: DatabaseConnection,
+    metrics: Metrics,
+    settings: Settings,
+    journal_latch: Latch,
+    database_latch: Latch,
+}
+
+impl Collector {
+    /// `database` is migrated and can be written to.
+    #[must_use]
+    pub fn new(
+        sources: &[Source],
+        journal: Journal,
+        database: DatabaseConnection,
+        metrics: Metrics,
+        readiness: &RoleReadiness,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            sources: sources.to_vec(),
+            journal,
+            database,
+            metrics,
+            settings,
+            journal_latch: readiness.dependency("journal", true),
+            database_latch: readiness.dependency("database", true),
+        }
+    }
+
+    /// Works until `stop`; then the batches in hand are finished and acknowledged. An outage of the journal or the
+    /// database is waited out.
+    ///
+    /// # Errors
+    /// The journal can't be used at all, or a worker panicked.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let mut workers = JoinSet::new();
+        for &source in
+            self.sources.iter().flat_map(|source| std::iter::repeat_n(source, self.settings.workers))
+        {
+            let span = info_span!("worker", source = source.name());
+            workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
+        }
+        self.watch_dependencies(&stop);
+        while let Some(ended) = workers.join_next().await {
+            ended.context("a worker panicked")??;
+        }
+        Ok(())
+    }
+
+    fn worker(&self, source: Source) -> Worker {
+        Worker {
+            source,
+            journal: self.journal.clone(),
+            store: Store::new(&self.database),
+            metrics: self.metrics.clone(),
+            progress_every: self.settings.progress_every,
+        }
+    }
+
+    fn watch_dependencies(self, stop: &Stop) {
+        let Self { journal, database, journal_latch, database_latch, .. } = self;
+        journal_latch.sample(stop.clone(), move || {
+            let journal = journal.clone();
+            async move { journal.fill().await.map(drop).map_err(|error| error.to_string()) }
+        });
+        database_latch.sample(stop.clone(), move || {
+            let database = database.clone();
+            async move { database.ping().await.map_err(|error| error.to_string()) }
+        });
+    }
+}

@@ -1,0 +1,132 @@
+//! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
+
+mod error;
+mod postgres;
+mod row;
+mod sqlite;
+mod submission;
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use chrono::Utc;
+use sea_orm::{DatabaseConnection, DbBackend};
+use weir::journal::Frame;
+
+pub use error::StoreError;
+pub use submission::Submission;
+
+/// The table of events and the table of frames. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Store {
+    Postgres(sqlx::PgPool),
+    Sqlite(sqlx::SqlitePool),
+}
+
+/// What became of a frame; `stored + duplicate + parked` is [`Frame::accepted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameOutcome {
+    /// Events that became rows.
+    pub stored: u64,
+    /// Events whose identity was there before, repeats in their own array included.
+    pub duplicate: u64,
+    /// Events that the database refuses.
+    pub parked: u64,
+    /// These are the accounts of an earlier delivery; this one changed nothing.
+    pub recorded_before: bool,
+}
+
+impl FrameOutcome {
+    /// As the table of frames has it.
+    fn recorded_before(stored: i64, duplicate: i64, parked: i64) -> Self {
+        let [stored, duplicate, parked] = [stored, duplicate, parked].map(i64::unsigned_abs);
+        Self { stored, duplicate, parked, recorded_before: true }
+    }
+}
+
+/// An event that the database refuses whenever it is tried, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedEvent {
+    /// Its place in the frame.
+    pub index: usize,
+    /// The database's code and message, for the people who mend dead letters.
+    pub reason: String,
+}
+
+/// How a transaction ends that came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Commit,
+    /// It was only a trial.
+    RollBack,
+}
+
+type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
+
+impl Store {
+    #[must_use]
+    pub fn new(database: &DatabaseConnection) -> Self {
+        match database.get_database_backend() {
+            DbBackend::Postgres => Self::Postgres(database.get_postgres_connection_pool().clone()),
+            _ => Self::Sqlite(database.get_sqlite_connection_pool().clone()),
+        }
+    }
+
+    /// Stores all of it in one transaction, or nothing; one outcome for each submission, in their order.
+    /// When this returns `Ok`, all of it is committed. A frame that was recorded before is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Permanent`] where an event is refused; [`Store::refused_events`] finds it.
+    pub async fn store(&self, submissions: &[Submission<'_>]) -> Result<Vec<FrameOutcome>, StoreError> {
+        let mut seen = HashSet::new();
+        let different: Vec<_> =
+            submissions.iter().filter(|submission| seen.insert(submission.frame_id())).collect();
+        let mut outcomes = self.transact(&different, Ending::Commit).await?;
+        let told_once = |submission: &Submission<'_>| {
+            let outcome = outcomes.get_mut(submission.frame_id()).expect("every frame has an outcome");
+            // A frame that is offered twice in one batch is redelivered the second time.
+            std::mem::replace(outcome, FrameOutcome { recorded_before: true, ..*outcome })
+        };
+        Ok(submissions.iter().map(told_once).collect())
+    }
+
+    /// The events of a frame that the database refuses, found by bisection in transactions that change nothing.
+    ///
+    /// # Errors
+    /// Never [`StoreError::Permanent`].
+    pub async fn refused_events(&self, frame: &Frame) -> Result<Vec<RefusedEvent>, StoreError> {
+        let mut refused = Vec::new();
+        let mut untried = vec![0..frame.events.len()];
+        while let Some(Range { start, end }) = untried.pop() {
+            let trial = Submission::part(frame, start..end);
+            match self.transact(&[&trial], Ending::RollBack).await {
+                Ok(_) => {}
+                Err(StoreError::Permanent { reason }) if end - start == 1 => {
+                    refused.push(RefusedEvent { index: start, reason });
+                }
+                Err(StoreError::Permanent { .. }) => {
+                    let middle = start.midpoint(end);
+                    untried.extend([middle..end, start..middle]);
+                }
+                Err(error @ StoreError::Transient(_)) => return Err(error),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// `submissions` are of different frames.
+    async fn transact<'a>(
+        &self,
+        submissions: &[&Submission<'a>],
+        ending: Ending,
+    ) -> Result<Outcomes<'a>, StoreError> {
+        let now = Utc::now().timestamp_micros();
+        let outcomes = match self {
+            Self::Postgres(pool) => postgres::transact(pool, submissions, now, ending).await,
+            Self::Sqlite(pool) => sqlite::transact(pool, submissions, now, ending).await,
+        };
+        outcomes.map_err(StoreError::from)
+    }
+}

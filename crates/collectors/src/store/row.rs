@@ -1,0 +1,185 @@
+//! One event as one row of `events`, and the columns in the order in which both databases are told them.
+
+use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, query_builder::Separated};
+use weir::{
+    event::{
+        Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
+        TiktokEngagement, TiktokTop, TiktokUser,
+    },
+    journal::{Frame, FramedEvent},
+};
+
+/// Declares the row and everything that goes through its columns in their order.
+macro_rules! columns {
+    ($(#[$doc:meta])* $row:ident<$life:lifetime> { $($column:ident: $type:ty => $array:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub(super) struct $row<$life> { $(pub(super) $column: $type),+ }
+
+        /// Every column with the PostgreSQL type of an array of its values.
+        pub(super) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
+
+        /// Binds one array a column.
+        pub(super) fn bind_arrays<'q>(
+            query: Query<'q, Postgres, PgArguments>,
+            rows: &[$row<'_>],
+        ) -> Query<'q, Postgres, PgArguments> {
+            query$(.bind(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
+        }
+
+        /// Binds one value a column.
+        pub(super) fn bind_values(tuple: &mut Separated<'_, Sqlite, &'static str>, row: &$row<'_>) {
+            $(tuple.push_bind(row.$column);)+
+        }
+    };
+}
+
+columns!(
+    /// One row of `events`; `weir_migration::entity::events` says what each column means.
+    Row<'a> {
+        source: i16 => "smallint[]",
+        event_id: &'a str => "text[]",
+        occurred_at: i64 => "bigint[]",
+        funnel_stage: i16 => "smallint[]",
+        event_type: i16 => "smallint[]",
+        frame_id: &'a str => "text[]",
+        correlation_id: &'a str => "text[]",
+        traceparent: Option<&'a str> => "text[]",
+        arrived_at: i64 => "bigint[]",
+        stored_at: i64 => "bigint[]",
+        user_id: &'a str => "text[]",
+        user_name: &'a str => "text[]",
+        age: Option<i16> => "smallint[]",
+        gender: Option<i16> => "smallint[]",
+        followers: Option<i64> => "bigint[]",
+        country: Option<&'a str> => "text[]",
+        city: Option<&'a str> => "text[]",
+        action_time: Option<i64> => "bigint[]",
+        referrer: Option<i16> => "smallint[]",
+        video_id: Option<&'a str> => "text[]",
+        ad_id: Option<&'a str> => "text[]",
+        campaign_id: Option<&'a str> => "text[]",
+        click_position: Option<i16> => "smallint[]",
+        device: Option<i16> => "smallint[]",
+        browser: Option<i16> => "smallint[]",
+        watch_time: Option<f64> => "double precision[]",
+        percentage_watched: Option<f64> => "double precision[]",
+        profile_id: Option<&'a str> => "text[]",
+        purchased_item: Option<&'a str> => "text[]",
+        purchase_amount: Option<i64> => "bigint[]",
+    }
+);
+
+impl<'a> Row<'a> {
+    /// `stored_at` in µs since the Unix epoch.
+    pub(super) fn new(frame: &'a Frame, framed: &'a FramedEvent, stored_at: i64) -> Self {
+        let (event, origin) = (&framed.event, &frame.origins[framed.origin]);
+        let common = Self {
+            source: small(event.source().number()),
+            event_id: event.id(),
+            occurred_at: event.timestamp().timestamp_micros(),
+            funnel_stage: small(event.funnel_stage().number()),
+            event_type: small(event.event_type().number()),
+            frame_id: &frame.id,
+            correlation_id: origin.correlation_id.as_str(),
+            traceparent: Some(origin.traceparent.as_str()).filter(|text| !text.is_empty()),
+            arrived_at: origin.arrived_at.timestamp_micros(),
+            stored_at,
+            ..Self::default()
+        };
+        match event.details() {
+            Details::Facebook { user, engagement } => {
+                let row = common.with_facebook_user(user);
+                match engagement {
+                    FacebookEngagement::Top(top) => row.with_facebook_top(top),
+                    FacebookEngagement::Bottom(bottom) => row.with_facebook_bottom(bottom),
+                }
+            }
+            Details::Tiktok { user, engagement } => {
+                let row = common.with_tiktok_user(user);
+                match engagement {
+                    TiktokEngagement::Top(top) => row.with_tiktok_top(top),
+                    TiktokEngagement::Bottom(bottom) => row.with_tiktok_bottom(bottom),
+                }
+            }
+        }
+    }
+
+    fn with_facebook_user(self, user: &'a FacebookUser) -> Self {
+        Self {
+            user_id: &user.id,
+            user_name: &user.name,
+            age: Some(user.age.into()),
+            gender: Some(small(user.gender.number())),
+            country: Some(&user.country),
+            city: Some(&user.city),
+            ..self
+        }
+    }
+
+    fn with_facebook_top(self, top: &'a FacebookTop) -> Self {
+        Self {
+            action_time: Some(top.action_time.timestamp_micros()),
+            referrer: Some(small(top.referrer.number())),
+            video_id: top.video_id.as_deref(),
+            ..self
+        }
+    }
+
+    fn with_facebook_bottom(self, bottom: &'a FacebookBottom) -> Self {
+        Self {
+            ad_id: Some(&bottom.ad_id),
+            campaign_id: Some(&bottom.campaign_id),
+            click_position: Some(small(bottom.click_position.number())),
+            device: Some(small(bottom.device.number())),
+            browser: Some(small(bottom.browser.number())),
+            purchase_amount: bottom.purchase_amount.map(Amount::ten_thousandths),
+            ..self
+        }
+    }
+
+    fn with_tiktok_user(self, user: &'a TiktokUser) -> Self {
+        Self { user_id: &user.id, user_name: &user.username, followers: Some(user.followers), ..self }
+    }
+
+    fn with_tiktok_top(self, top: &'a TiktokTop) -> Self {
+        Self {
+            watch_time: Some(top.watch_time),
+            percentage_watched: Some(top.percentage_watched),
+            device: Some(small(top.device.number())),
+            country: Some(&top.country),
+            video_id: Some(&top.video_id),
+            ..self
+        }
+    }
+
+    fn with_tiktok_bottom(self, bottom: &'a TiktokBottom) -> Self {
+        Self {
+            action_time: Some(bottom.action_time.timestamp_micros()),
+            profile_id: bottom.profile_id.as_deref(),
+            purchased_item: bottom.purchased_item.as_deref(),
+            purchase_amount: bottom.purchase_amount.map(Amount::ten_thousandths),
+            ..self
+        }
+    }
+}
+
+/// A closed set's number as the database keeps it.
+pub(super) fn small(number: i32) -> i16 {
+    i16::try_from(number).expect("the contract's enum numbers are small")
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{IdenStatic, Iterable};
+    use weir_migration::entity::events;
+
+    use super::*;
+
+    #[test]
+    fn every_column_of_the_table_is_written() {
+        let written: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
+        let there: Vec<&str> = events::Column::iter().map(|column| column.as_str()).collect();
+        assert_eq!(written, there);
+    }
+}

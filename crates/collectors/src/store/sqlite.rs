@@ -1,0 +1,83 @@
+//! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+
+use super::{
+    Ending, FrameOutcome, Outcomes, Submission,
+    row::{COLUMNS, Row, bind_values},
+};
+
+/// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
+const ROWS_PER_STATEMENT: usize = 32;
+
+const RECORDED: &str = "SELECT stored, duplicate, parked FROM frames WHERE frame_id = ?";
+
+const RECORD: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, parked, committed_at) \
+    VALUES (?, ?, ?, ?, ?, ?)";
+
+pub(super) async fn transact<'a>(
+    pool: &SqlitePool,
+    submissions: &[&Submission<'a>],
+    now: i64,
+    ending: Ending,
+) -> Result<Outcomes<'a>, sqlx::Error> {
+    let mut transaction = pool.begin_with(BEGIN).await?;
+    let mut outcomes = Outcomes::new();
+    for submission in submissions {
+        let outcome = match recorded(&mut transaction, submission).await? {
+            Some(outcome) => outcome,
+            None => store(&mut transaction, submission, now).await?,
+        };
+        outcomes.insert(submission.frame_id(), outcome);
+    }
+    match ending {
+        Ending::Commit => transaction.commit().await?,
+        Ending::RollBack => transaction.rollback().await?,
+    }
+    Ok(outcomes)
+}
+
+async fn recorded(
+    connection: &mut SqliteConnection,
+    submission: &Submission<'_>,
+) -> Result<Option<FrameOutcome>, sqlx::Error> {
+    let row: Option<(i64, i64, i64)> =
+        sqlx::query_as(RECORDED).bind(submission.frame_id()).fetch_optional(connection).await?;
+    Ok(row.map(|(stored, duplicate, parked)| FrameOutcome::recorded_before(stored, duplicate, parked)))
+}
+
+async fn store(
+    connection: &mut SqliteConnection,
+    submission: &Submission<'_>,
+    now: i64,
+) -> Result<FrameOutcome, sqlx::Error> {
+    let rows: Vec<Row<'_>> = submission.rows(now).collect();
+    let mut stored = 0;
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        stored += insert(connection, rows).await?;
+    }
+    let outcome = submission.outcome(stored);
+    sqlx::query(RECORD)
+        .bind(submission.frame_id())
+        .bind(submission.source())
+        .bind(outcome.stored.cast_signed())
+        .bind(outcome.duplicate.cast_signed())
+        .bind(outcome.parked.cast_signed())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(outcome)
+}
+
+/// Inserts what is new and returns how many rows that is; of equal keys the first stays.
+async fn insert(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
+    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
+    let mut statement = QueryBuilder::<Sqlite>::new(format!("INSERT INTO events ({}) ", columns.join(", ")));
+    statement.push_values(rows, |mut tuple, row| bind_values(&mut tuple, row));
+    statement.push(" ON CONFLICT (source, event_id) DO NOTHING");
+    // A frame's last statement has any number of rows; only the full ones are worth remembering.
+    let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
+    Ok(query.execute(connection).await?.rows_affected())
+}

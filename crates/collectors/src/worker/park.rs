@@ -1,0 +1,72 @@
+//! Parking: the events that the store will never take go to the dead letters, the rest of their frame is stored.
+
+use std::collections::BTreeSet;
+
+use tracing::error;
+use weir::{
+    event::{ErrorType, Service},
+    journal::{DeadLetter, Frame, Graveyard},
+    process::Stop,
+};
+
+use super::{Backoff, Worker, patience::Halt};
+use crate::store::{RefusedEvent, Submission};
+
+impl Worker {
+    /// Stores a frame that the store refused as a whole. Refused events are durable as dead letters before the
+    /// frame's accounts name them parked.
+    pub(super) async fn store_without_refused(&self, frame: &Frame, stop: &Stop) -> Result<(), Halt> {
+        let mut parked = BTreeSet::new();
+        let mut backoff = Backoff::default();
+        loop {
+            self.park(frame, &mut parked, stop).await?;
+            let rest = [Submission::without(frame, &parked)];
+            let stored = self.patiently("storing", frame.accepted(), stop, || self.store.store(&rest)).await;
+            let reason = match stored {
+                Ok(outcomes) => {
+                    outcomes.iter().for_each(|outcome| self.count(outcome));
+                    return Ok(());
+                }
+                Err(Halt::Refused(reason)) => reason,
+                Err(Halt::Stopped) => return Err(Halt::Stopped),
+            };
+            // Refused at once and taken one by one: nobody knows what to park, so nothing is lost by waiting.
+            error!(frame = frame.id, reason, "the store refuses a frame for none of its events");
+            backoff.pause(stop).await;
+            if stop.is_cancelled() {
+                return Err(Halt::Stopped);
+            }
+        }
+    }
+
+    /// Buries the events of a frame that the store refuses and that are not `parked` yet.
+    async fn park(&self, frame: &Frame, parked: &mut BTreeSet<usize>, stop: &Stop) -> Result<(), Halt> {
+        let find = || self.store.refused_events(frame);
+        let mut refused = self.patiently("finding what is refused", frame.accepted(), stop, find).await?;
+        refused.retain(|event| !parked.contains(&event.index));
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let letters: Vec<DeadLetter> =
+            refused.iter().map(|event| frame.dead_letter(event.index, &event.reason)).collect();
+        let bury = || self.journal.bury(Graveyard::Parked, &letters);
+        self.patiently("burying what is refused", letters.len() as u64, stop, bury).await?;
+        for event in &refused {
+            self.tell_parked(frame, event);
+        }
+        parked.extend(refused.iter().map(|event| event.index));
+        Ok(())
+    }
+
+    fn tell_parked(&self, frame: &Frame, event: &RefusedEvent) {
+        let origin = &frame.origins[frame.events[event.index].origin];
+        self.metrics.failed(Service::collector(self.source), Some(self.source), ErrorType::Parked, 1);
+        error!(
+            frame = frame.id,
+            index = event.index,
+            correlation_id = %origin.correlation_id,
+            reason = event.reason,
+            "event parked"
+        );
+    }
+}

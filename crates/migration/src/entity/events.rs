@@ -1,0 +1,92 @@
+//! `events`: every stored event of both sources, once; what only the other source tells is null.
+//!
+//! Times are microseconds since the Unix epoch, UTC. Closed sets are the enum numbers of `weir.event.v1`.
+
+use sea_orm::entity::prelude::*;
+
+/// One stored event. `(source, event_id)` is its identity; the first that was committed stays.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+pub struct Model {
+    /// `weir.event.v1.Source`.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub source: i16,
+    /// The sender's id, unique within the source.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub event_id: String,
+    /// Event time as the sender tells it, µs: what every report ranges over.
+    pub occurred_at: i64,
+    /// `weir.event.v1.FunnelStage`.
+    pub funnel_stage: i16,
+    /// `weir.event.v1.EventType`; unique only together with the source.
+    pub event_type: i16,
+    /// The frame that brought it, a row of `frames`.
+    #[sea_orm(column_type = "Text")]
+    pub frame_id: String,
+    /// Of the call that brought it in.
+    #[sea_orm(column_type = "Text")]
+    pub correlation_id: String,
+    /// W3C Trace Context of that call; null where it had none.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub traceparent: Option<String>,
+    /// When that call came in, µs.
+    pub arrived_at: i64,
+    /// When the row was written, µs.
+    pub stored_at: i64,
+    /// The platform's id of the person.
+    #[sea_orm(column_type = "Text")]
+    pub user_id: String,
+    /// Facebook `name`, TikTok `username`.
+    #[sea_orm(column_type = "Text")]
+    pub user_name: String,
+    /// Facebook: years, 0 to 150.
+    pub age: Option<i16>,
+    /// Facebook: `weir.event.v1.Gender`.
+    pub gender: Option<i16>,
+    /// TikTok: 0 to 2^53 − 1.
+    pub followers: Option<i64>,
+    /// Facebook: of the person. TikTok: of a top event.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub country: Option<String>,
+    /// Facebook: of the person.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub city: Option<String>,
+    /// Facebook top, TikTok bottom, µs.
+    pub action_time: Option<i64>,
+    /// Facebook top: `weir.event.v1.FacebookReferrer`.
+    pub referrer: Option<i16>,
+    /// Top events; null on Facebook where the sender says null.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub video_id: Option<String>,
+    /// Facebook bottom.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub ad_id: Option<String>,
+    /// Facebook bottom.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub campaign_id: Option<String>,
+    /// Facebook bottom: `weir.event.v1.ClickPosition`.
+    pub click_position: Option<i16>,
+    /// Facebook bottom: `weir.event.v1.FacebookDevice`. TikTok top: `weir.event.v1.TiktokDevice`.
+    pub device: Option<i16>,
+    /// Facebook bottom: `weir.event.v1.Browser`.
+    pub browser: Option<i16>,
+    /// TikTok top: seconds, 0 or more.
+    pub watch_time: Option<f64>,
+    /// TikTok top: 0 to 100.
+    pub percentage_watched: Option<f64>,
+    /// TikTok bottom.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub profile_id: Option<String>,
+    /// TikTok bottom.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub purchased_item: Option<String>,
+    /// Bottom events: ten-thousandths of the deployment's currency. A transaction is a `checkout.complete`
+    /// (Facebook) or `purchase` (TikTok) where this is not null.
+    pub purchase_amount: Option<i64>,
+}
+
+/// None: a frame's row may be forgotten before its events.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,107 @@
+//! `weir migrate up|down|status`, and what every instance does at its start.
+
+use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm_migration::{MigrationStatus, MigratorTrait};
+
+use crate::{lock::MigrationLock, migrations::Migrator};
+
+/// Why the database is not migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A migration did not go through, or a database was migrated by a newer build.
+    #[error("the migration failed")]
+    Migration(#[from] DbErr),
+    /// The server's lock can't be taken.
+    #[error("the migration lock can't be taken")]
+    Lock(#[source] sqlx::Error),
+    /// The lock file beside the SQLite file can't be taken.
+    #[error("the migration lock file can't be taken")]
+    LockFile(#[source] std::io::Error),
+}
+
+/// One migration, and whether this database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The name of its file.
+    pub name: String,
+    /// False: `up` would apply it.
+    pub applied: bool,
+}
+
+/// Applies what is missing, or the next `steps` of it. Several instances may do so at once: one migrates, the
+/// others wait for it and find nothing to do.
+///
+/// # Errors
+/// See [`MigrateError`]; the migration that failed left nothing behind.
+pub async fn up(database: &DatabaseConnection, steps: Option<u32>) -> Result<(), MigrateError> {
+    let lock = MigrationLock::acquire(database).await?;
+    Migrator::up(database, steps).await?;
+    lock.release().await
+}
+
+/// Takes the last `steps` migrations back, with everything in their tables.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn down(database: &DatabaseConnection, steps: u32) -> Result<(), MigrateError> {
+    let lock = MigrationLock::acquire(database).await?;
+    Migrator::down(database, Some(steps)).await?;
+    lock.release().await
+}
+
+/// Every migration that this build knows, in order. Changes nothing.
+///
+/// # Errors
+/// The database can't be read, or has a migration that this build does not know.
+pub async fn status(database: &DatabaseConnection) -> Result<Vec<Step>, MigrateError> {
+    let migrations = Migrator::get_migration_with_status_read_only(database).await?;
+    let step = |migration: &sea_orm_migration::Migration| Step {
+        name: migration.name().to_owned(),
+        applied: migration.status() == MigrationStatus::Applied,
+    };
+    Ok(migrations.iter().map(step).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Access, DatabaseUrl, connect};
+
+    #[tokio::test]
+    async fn up_down_and_status_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(&folder.path().join("store ?#.sqlite"));
+        let database = connect(&url, Access::Write, Duration::ZERO).await.unwrap();
+        let applied = async || status(&database).await.unwrap().iter().filter(|step| step.applied).count();
+
+        assert_eq!(applied().await, 0);
+        up(&database, None).await.unwrap();
+        up(&database, None).await.unwrap();
+        assert_eq!(applied().await, status(&database).await.unwrap().len());
+        down(&database, 1).await.unwrap();
+        assert_eq!(applied().await, 0);
+        up(&database, Some(1)).await.unwrap();
+        assert_eq!(applied().await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_reader_reads_and_can_not_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(&folder.path().join("store.sqlite"));
+        let writer = connect(&url, Access::Write, Duration::ZERO).await.unwrap();
+        up(&writer, None).await.unwrap();
+
+        let reader = connect(&url, Access::Read, Duration::ZERO).await.unwrap();
+        assert!(status(&reader).await.unwrap().iter().all(|step| step.applied));
+        assert!(down(&reader, 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_absent_store_is_told_by_its_place() {
+        let url: DatabaseUrl = "sqlite:///nowhere/at/all.sqlite".parse().unwrap();
+        let error = connect(&url, Access::Write, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.to_string(), "SQLite file /nowhere/at/all.sqlite can't be opened");
+    }
+}

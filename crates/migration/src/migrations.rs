@@ -1,0 +1,15 @@
+//! Every migration, in order. A migration that was ever released is frozen: it spells its tables out and never
+//! uses an entity, because entities move on.
+
+mod m20261122_000001_events_and_frames;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// The migrations of the store.
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_events_and_frames::Migration)]
+    }
+}

@@ -1,0 +1,90 @@
+//! What a person can set about reporting.
+
+use std::{net::SocketAddr, time::Duration};
+
+use weir::process::args::{Environment, Mistakes};
+
+/// Where reporting listens unless it is told otherwise.
+const DEFAULT_PORT: u16 = 50052;
+
+/// The arguments of the reporting role.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Reporting")]
+pub struct ReportingArgs {
+    /// Where reports are served over gRPC: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 50052.
+    #[arg(long, env = "REPORTING_LISTEN", value_name = "ADDRESS")]
+    pub reporting_listen: Option<String>,
+    /// The currency of every purchase amount, as ISO 4217 writes it: events name none.
+    #[arg(long, env = "DEFAULT_CURRENCY", default_value = "USD", value_name = "CODE")]
+    pub default_currency: String,
+    /// How many milliseconds one report may take before it is given up; a client's own deadline may be shorter.
+    #[arg(long, env = "REPORT_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
+    pub report_timeout_ms: String,
+}
+
+/// The checked [`ReportingArgs`].
+#[derive(Clone, Debug)]
+pub struct ReportingConfig {
+    pub(crate) listen: SocketAddr,
+    /// Three capital letters.
+    pub(crate) currency: String,
+    pub(crate) timeout: Duration,
+}
+
+impl ReportingArgs {
+    /// The configuration, or `None` with every mistake told.
+    pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<ReportingConfig> {
+        let listen =
+            environment.listen("REPORTING_LISTEN", self.reporting_listen.as_deref(), DEFAULT_PORT, mistakes);
+        let currency = mistakes.check("DEFAULT_CURRENCY", currency(&self.default_currency));
+        let timeout = mistakes.check("REPORT_TIMEOUT_MS", timeout(&self.report_timeout_ms));
+        Some(ReportingConfig { listen: listen?, currency: currency?, timeout: timeout? })
+    }
+}
+
+fn currency(text: &str) -> Result<String, String> {
+    let is_code = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_code { Ok(text.to_owned()) } else { Err(format!("'{text}' is no ISO 4217 code such as USD")) }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(milliseconds @ 1..) => Ok(Duration::from_millis(milliseconds.into())),
+        Ok(0) | Err(_) => Err(format!("'{text}' is no number of milliseconds from 1 to {}", u32::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(listen: &str, currency: &str, timeout: &str) -> ReportingArgs {
+        ReportingArgs {
+            reporting_listen: Some(listen.into()),
+            default_currency: currency.into(),
+            report_timeout_ms: timeout.into(),
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        for currency in ["", "usd", "US", "USDT", "U$D", "ÜS"] {
+            let mut mistakes = Mistakes::default();
+            let config = args("nowhere:x", currency, "0").check(Environment::Development, &mut mistakes);
+            assert!(config.is_none());
+            let told = mistakes.into_result().unwrap_err().to_string();
+            for variable in ["REPORTING_LISTEN", "DEFAULT_CURRENCY", "REPORT_TIMEOUT_MS"] {
+                assert!(told.contains(variable), "{variable} is missing in {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_taken() {
+        let mut mistakes = Mistakes::default();
+        let config = args("0", "EUR", "1500").check(Environment::Development, &mut mistakes).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:0");
+        assert_eq!((config.currency.as_str(), config.timeout), ("EUR", Duration::from_millis(1500)));
+        assert!(mistakes.into_result().is_ok());
+    }
+}

@@ -1,0 +1,60 @@
+//! How long a call may take: reporting's own bound, or the caller's where that is shorter.
+//!
+//! tonic ends the call at the caller's deadline by itself; the store has to be told besides, or it would go on
+//! working for nobody.
+
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+
+const METADATA_KEY: &str = "grpc-timeout";
+
+/// The shorter of `most` and the caller's deadline.
+pub(crate) fn budget(metadata: &MetadataMap, most: Duration) -> Duration {
+    let asked = metadata.get(METADATA_KEY).and_then(|value| value.to_str().ok()).and_then(parse);
+    asked.map_or(most, |asked| asked.min(most))
+}
+
+/// Reads digits and a unit, as the gRPC specification writes a timeout.
+fn parse(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let amount = u64::from(digits.parse::<u32>().ok()?);
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3_600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(30);
+
+    fn budget_for(timeout: &str) -> Duration {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(METADATA_KEY, timeout.parse().unwrap());
+        budget(&metadata, MOST)
+    }
+
+    #[test]
+    fn the_shorter_bound_holds() {
+        assert_eq!(budget(&MetadataMap::new(), MOST), MOST);
+        assert_eq!(budget_for("1H"), MOST);
+        assert_eq!(budget_for("2S"), Duration::from_secs(2));
+        assert_eq!(budget_for("250m"), Duration::from_millis(250));
+        assert_eq!(budget_for("99999999n"), Duration::from_nanos(99_999_999));
+    }
+
+    #[test]
+    fn what_is_no_timeout_bounds_nothing() {
+        for text in ["", "S", "5", "-1S", "5s", "1é"] {
+            assert_eq!(budget_for(text), MOST, "{text}");
+        }
+    }
+}

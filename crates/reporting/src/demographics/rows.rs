@@ -1,0 +1,190 @@
+//! The people, from the rows.
+
+use sea_orm::{
+    DbErr, FromQueryResult,
+    sea_query::{CaseStatement, Condition, Expr, ExprTrait as _, Order, Query, SelectStatement},
+};
+use weir::contract::{
+    event::v1::{FunnelStage, Source},
+    reporting::v1::{CityUsers, CountryUsers, DeviceUsers, GenderUsers},
+};
+use weir_migration::entity::events::Column;
+
+use super::{
+    Mean,
+    groups::{self, Groups},
+};
+use crate::{
+    bounds::Bounds,
+    rows::{self, SplitSum},
+    store::Snapshot,
+};
+
+/// The people of one source within a range.
+pub(super) struct People<'a> {
+    snapshot: &'a Snapshot,
+    events: Condition,
+}
+
+#[derive(FromQueryResult)]
+struct UsersRow {
+    users: i64,
+}
+
+/// A closed set's number, or a group's place.
+#[derive(FromQueryResult)]
+struct NumberRow {
+    number: i32,
+    users: i64,
+}
+
+#[derive(FromQueryResult)]
+struct CountryRow {
+    country: String,
+    users: i64,
+}
+
+#[derive(FromQueryResult)]
+struct CityRow {
+    country: String,
+    city: String,
+    users: i64,
+}
+
+#[derive(FromQueryResult)]
+struct MeanRow {
+    events: i64,
+    #[sea_orm(nested)]
+    sum: SplitSum,
+}
+
+impl<'a> People<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot, source: Source, bounds: &Bounds) -> Self {
+        Self { snapshot, events: rows::within(bounds).add(rows::of_source(source)) }
+    }
+
+    pub(super) async fn users(&self) -> Result<u64, DbErr> {
+        let row: UsersRow = self.snapshot.one(&users_by(self.events.clone(), [])).await?;
+        Ok(row.users.unsigned_abs())
+    }
+
+    /// Of Facebook's events, in years.
+    pub(super) async fn age(&self) -> Result<Mean, DbErr> {
+        self.mean(Column::Age).await
+    }
+
+    /// Of TikTok's events.
+    pub(super) async fn followers(&self) -> Result<Mean, DbErr> {
+        self.mean(Column::Followers).await
+    }
+
+    /// By the group's place; only groups that have somebody.
+    pub(super) async fn age_groups(&self) -> Result<Vec<(usize, u64)>, DbErr> {
+        self.by_place(place(Column::Age, &groups::AGE)).await
+    }
+
+    /// By the group's place; only groups that have somebody.
+    pub(super) async fn follower_groups(&self) -> Result<Vec<(usize, u64)>, DbErr> {
+        self.by_place(place(Column::Followers, &groups::FOLLOWERS)).await
+    }
+
+    /// In no order.
+    pub(super) async fn genders(&self) -> Result<Vec<GenderUsers>, DbErr> {
+        let genders = self.by_number(self.events.clone(), Expr::col(Column::Gender)).await?;
+        Ok(genders.into_iter().map(|(gender, users)| GenderUsers { gender, users }).collect())
+    }
+
+    /// Of top events, in no order.
+    pub(super) async fn devices(&self) -> Result<Vec<DeviceUsers>, DbErr> {
+        let top = rows::is(Column::FunnelStage, FunnelStage::Top.into());
+        let devices = self.by_number(self.events.clone().add(top), Expr::col(Column::Device)).await?;
+        Ok(devices.into_iter().map(|(device, users)| DeviceUsers { device, users }).collect())
+    }
+
+    /// By users descending, then by name. TikTok's bottom events name no country.
+    pub(super) async fn top_countries(&self, limit: u64) -> Result<Vec<CountryUsers>, DbErr> {
+        let named = self.events.clone().add(Expr::col(Column::Country).is_not_null());
+        let query = users_by(named, [("country", Expr::col(Column::Country))])
+            .order_by("users", Order::Desc)
+            .order_by("country", Order::Asc)
+            .limit(limit)
+            .take();
+        let countries: Vec<CountryRow> = self.snapshot.all(&query).await?;
+        Ok(countries.into_iter().map(CountryUsers::from).collect())
+    }
+
+    /// By users descending, then by names.
+    pub(super) async fn top_cities(&self, limit: u64) -> Result<Vec<CityUsers>, DbErr> {
+        let keys = [("country", Expr::col(Column::Country)), ("city", Expr::col(Column::City))];
+        let query = users_by(self.events.clone(), keys)
+            .order_by("users", Order::Desc)
+            .order_by("country", Order::Asc)
+            .order_by("city", Order::Asc)
+            .limit(limit)
+            .take();
+        let cities: Vec<CityRow> = self.snapshot.all(&query).await?;
+        Ok(cities.into_iter().map(CityUsers::from).collect())
+    }
+
+    async fn mean(&self, column: Column) -> Result<Mean, DbErr> {
+        let mut query = rows::select(self.events.clone());
+        query.expr_as(rows::count(), "events");
+        SplitSum::add_to(&mut query, column);
+        let row: MeanRow = self.snapshot.one(&query).await?;
+        Ok(Mean { sum: row.sum.total(), events: row.events.unsigned_abs() })
+    }
+
+    async fn by_place(&self, place: Expr) -> Result<Vec<(usize, u64)>, DbErr> {
+        let users = self.by_number(self.events.clone(), place).await?;
+        let place = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(users.into_iter().map(|(number, users)| (place(number), users)).collect())
+    }
+
+    async fn by_number(&self, events: Condition, number: Expr) -> Result<Vec<(i32, u64)>, DbErr> {
+        let query = users_by(events, [("number", number.cast_as("INTEGER"))]);
+        let users: Vec<NumberRow> = self.snapshot.all(&query).await?;
+        Ok(users.into_iter().map(|row| (row.number, row.users.unsigned_abs())).collect())
+    }
+}
+
+/// `SELECT <keys>, COUNT(*) AS users FROM (SELECT DISTINCT <keys>, user_id FROM events WHERE …) GROUP BY <keys>`.
+///
+/// The same as `COUNT(DISTINCT user_id)`, which PostgreSQL can only compute by sorting, where a `DISTINCT` may be
+/// hashed.
+fn users_by<const KEYS: usize>(events: Condition, keys: [(&'static str, Expr); KEYS]) -> SelectStatement {
+    let names: Vec<&'static str> = keys.iter().map(|(name, _)| *name).collect();
+    let mut people = rows::select(events);
+    people.distinct().column(Column::UserId);
+    for (name, key) in keys {
+        people.expr_as(key, name);
+    }
+    Query::select()
+        .columns(names.clone())
+        .expr_as(rows::count(), "users")
+        .from_subquery(people, "people")
+        .group_by_columns(names)
+        .take()
+}
+
+/// The place of the group that a number falls into.
+fn place(column: Column, groups: &Groups) -> Expr {
+    let mut place = 0;
+    let mut case = CaseStatement::new();
+    for end in groups.ends() {
+        case = case.case(Expr::col(column).lt(end), place);
+        place += 1;
+    }
+    case.finally(place).into()
+}
+
+impl From<CountryRow> for CountryUsers {
+    fn from(row: CountryRow) -> Self {
+        Self { country: row.country, users: row.users.unsigned_abs() }
+    }
+}
+
+impl From<CityRow> for CityUsers {
+    fn from(row: CityRow) -> Self {
+        Self { country: row.country, city: row.city, users: row.users.unsigned_abs() }
+    }
+}

@@ -1,0 +1,121 @@
+//! How much money: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
+//! purchase (TikTok) with an amount.
+
+mod rows;
+
+use weir::contract::{
+    event::v1::Source,
+    reporting::v1::{CampaignRevenue, GetRevenueRequest, GetRevenueResponse, RevenueBucket, SourceRevenue},
+};
+
+use crate::{
+    bounds::{self, Bounds},
+    decimal::Money,
+    error::ReportError,
+    metrics::ReportType,
+    names,
+    question::{Question, Reader},
+    series::{self, Grouping},
+    store::Snapshot,
+};
+
+/// The second question.
+#[derive(Debug)]
+pub(crate) struct RevenueQuestion {
+    bounds: Bounds,
+    source: Option<Source>,
+    campaign_id: Option<String>,
+    grouping: Option<Grouping>,
+    limit: u64,
+}
+
+/// Some transactions together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Revenue {
+    total: Money,
+    transactions: u64,
+}
+
+impl Question for RevenueQuestion {
+    type Request = GetRevenueRequest;
+    type Answer = GetRevenueResponse;
+    const REPORT_TYPE: ReportType = ReportType::Revenue;
+
+    fn read(request: GetRevenueRequest) -> Result<Self, ReportError> {
+        let mut reader = Reader::default();
+        let question = Self {
+            bounds: reader.bounds(request.from, request.to),
+            source: reader.source(request.source),
+            campaign_id: reader.campaign_id(request.campaign_id),
+            grouping: Grouping::of(reader.group_by(request.group_by)),
+            limit: reader.limit(request.limit),
+        };
+        reader.finish(question)
+    }
+
+    /// Everything but the currency, which no question and no row tells.
+    async fn answer(self, snapshot: &Snapshot) -> Result<GetRevenueResponse, ReportError> {
+        let mut sources = rows::by_source(snapshot, &self).await?;
+        sources.sort_by_key(|(source, revenue)| (std::cmp::Reverse(revenue.total), names::source(*source)));
+        let all: Revenue = sources.iter().map(|(_, revenue)| *revenue).sum();
+        let campaigns = rows::top_campaigns(snapshot, &self).await?;
+        Ok(GetRevenueResponse {
+            date_range: Some(self.bounds.asked()),
+            currency: String::new(),
+            total_revenue: all.total.to_string(),
+            total_transactions: all.transactions,
+            average_transaction_value: all.mean(),
+            revenue: sources.into_iter().map(of_source).collect(),
+            campaigns: campaigns.into_iter().map(of_campaign).collect(),
+            series: self.series(snapshot).await?,
+        })
+    }
+}
+
+impl RevenueQuestion {
+    async fn series(&self, snapshot: &Snapshot) -> Result<Vec<RevenueBucket>, ReportError> {
+        let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
+        let revenue = rows::over_time(snapshot, self, grouping).await?;
+        Ok(series::fill(revenue, grouping)?.into_iter().map(of_bucket).collect())
+    }
+}
+
+impl Revenue {
+    fn mean(&self) -> String {
+        self.total.mean(self.transactions).to_string()
+    }
+}
+
+impl std::iter::Sum for Revenue {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            total: sum.total + part.total,
+            transactions: sum.transactions + part.transactions,
+        })
+    }
+}
+
+fn of_source((source, revenue): (i32, Revenue)) -> SourceRevenue {
+    SourceRevenue {
+        source,
+        total_revenue: revenue.total.to_string(),
+        transaction_count: revenue.transactions,
+        average_transaction_value: revenue.mean(),
+    }
+}
+
+fn of_campaign((campaign_id, revenue): (String, Revenue)) -> CampaignRevenue {
+    CampaignRevenue {
+        campaign_id,
+        total_revenue: revenue.total.to_string(),
+        transaction_count: revenue.transactions,
+    }
+}
+
+fn of_bucket((start, revenue): (i64, Revenue)) -> RevenueBucket {
+    RevenueBucket {
+        bucket: Some(bounds::timestamp(start)),
+        total_revenue: revenue.total.to_string(),
+        transaction_count: revenue.transactions,
+    }
+}

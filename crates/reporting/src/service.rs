@@ -1,0 +1,93 @@
+//! The three rpcs: read the question, answer it in time, measure it, and tell a failure once.
+
+use std::time::{Duration, Instant};
+
+use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, info_span, warn};
+use weir::{
+    contract::reporting::v1::{
+        GetDemographicsRequest, GetDemographicsResponse, GetEventStatisticsRequest,
+        GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
+        reporting_service_server::ReportingService,
+    },
+    process::CallContext,
+};
+
+use crate::{
+    deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
+    metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
+};
+
+/// Answers the rpcs.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) store: Store,
+    pub(crate) metrics: Metrics,
+    /// ISO 4217.
+    pub(crate) currency: String,
+    /// What a report may take at most.
+    pub(crate) timeout: Duration,
+}
+
+#[tonic::async_trait]
+impl ReportingService for Service {
+    async fn get_event_statistics(
+        &self,
+        request: Request<GetEventStatisticsRequest>,
+    ) -> Result<Response<GetEventStatisticsResponse>, Status> {
+        self.answer::<EventsQuestion>(request).await.map(Response::new)
+    }
+
+    async fn get_revenue(
+        &self,
+        request: Request<GetRevenueRequest>,
+    ) -> Result<Response<GetRevenueResponse>, Status> {
+        let answer = self.answer::<RevenueQuestion>(request).await?;
+        Ok(Response::new(GetRevenueResponse { currency: self.currency.clone(), ..answer }))
+    }
+
+    async fn get_demographics(
+        &self,
+        request: Request<GetDemographicsRequest>,
+    ) -> Result<Response<GetDemographicsResponse>, Status> {
+        self.answer::<DemographicsQuestion>(request).await.map(Response::new)
+    }
+}
+
+impl Service {
+    async fn answer<Q: Question>(&self, request: Request<Q::Request>) -> Result<Q::Answer, Status> {
+        let budget = deadline::budget(request.metadata(), self.timeout);
+        let call = CallContext::from_metadata(request.metadata());
+        let question = Q::read(request.into_inner())?;
+        let span = info_span!(
+            "report",
+            report_type = Q::REPORT_TYPE.name(),
+            correlation_id = %call.correlation_id
+        );
+        let asked = Instant::now();
+        let answer = self.ask(question, budget).instrument(span.clone()).await;
+        self.metrics.observe(Q::REPORT_TYPE, asked.elapsed());
+        answer.map_err(|error| {
+            span.in_scope(|| log(&error));
+            error.into()
+        })
+    }
+
+    async fn ask<Q: Question>(&self, question: Q, budget: Duration) -> Result<Q::Answer, ReportError> {
+        let answer = async {
+            let snapshot = self.store.snapshot(budget).await?;
+            let answer = question.answer(&snapshot).await?;
+            snapshot.close().await?;
+            Ok(answer)
+        };
+        tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::Late(budget)))
+    }
+}
+
+/// A question that is wrong is the caller's affair; the caller is told.
+fn log(error: &ReportError) {
+    match error {
+        ReportError::Question(_) => {}
+        ReportError::Store(_) | ReportError::Late(_) => warn!(%error, "report failed"),
+    }
+}

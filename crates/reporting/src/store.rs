@@ -1,0 +1,105 @@
+//! Reading the store: one snapshot per report, so that the parts of an answer agree with each other.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{
+    AccessMode, ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
+    FromQueryResult, IsolationLevel, TransactionTrait as _,
+    sea_query::{Query, SelectStatement},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use weir_migration::entity::events;
+
+/// The store that reports are read from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    database: DatabaseConnection,
+    /// As many reports at once as the pool has connections, but for the one that tells whether the database is
+    /// there: many slow reports shall not look like an outage. The others wait in order, within their deadline.
+    seats: Arc<Semaphore>,
+}
+
+impl Store {
+    pub(crate) fn new(database: DatabaseConnection) -> Self {
+        let connections = match database.get_database_backend() {
+            DatabaseBackend::Postgres => {
+                database.get_postgres_connection_pool().options().get_max_connections()
+            }
+            DatabaseBackend::Sqlite => database.get_sqlite_connection_pool().options().get_max_connections(),
+            _ => 1,
+        };
+        let seats = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
+        Self { database, seats: Arc::new(Semaphore::new(seats)) }
+    }
+
+    /// Whether reports can be answered now: the database is there, and migrated.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) async fn probe(&self) -> Result<(), DbErr> {
+        let any = Query::select().column(events::Column::Source).from(events::Entity).limit(1).take();
+        self.database.query_one(&any).await?;
+        Ok(())
+    }
+
+    /// The store as it is now, to be read within `budget`: PostgreSQL gives up a statement that takes longer,
+    /// also when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub(crate) async fn snapshot(&self, budget: Duration) -> Result<Snapshot, DbErr> {
+        let seat = Arc::clone(&self.seats).acquire_owned().await;
+        let seat = seat.expect("the semaphore is never closed");
+        let transaction = match self.database.get_database_backend() {
+            DatabaseBackend::Postgres => self.postgres_transaction(budget).await?,
+            // Deferred: it takes no lock, and the first query takes the snapshot.
+            _ => self.database.begin().await?,
+        };
+        Ok(Snapshot { transaction, _seat: seat })
+    }
+
+    async fn postgres_transaction(&self, budget: Duration) -> Result<DatabaseTransaction, DbErr> {
+        let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
+        let transaction = self.database.begin_with_config(Some(isolation), Some(access)).await?;
+        // 0 would mean no limit at all.
+        let milliseconds = budget.as_millis().max(1);
+        transaction.execute_unprepared(&format!("SET LOCAL statement_timeout = {milliseconds}")).await?;
+        Ok(transaction)
+    }
+}
+
+/// One state of the store.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    transaction: DatabaseTransaction,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Snapshot {
+    /// Every row of a query.
+    ///
+    /// # Errors
+    /// The database is away or too slow.
+    pub(crate) async fn all<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Vec<Row>, DbErr> {
+        let rows = self.transaction.query_all(query).await?;
+        rows.iter().map(|row| Row::from_query_result(row, "")).collect()
+    }
+
+    /// The row of a query that always has exactly one.
+    ///
+    /// # Errors
+    /// The database is away or too slow.
+    pub(crate) async fn one<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Row, DbErr> {
+        let row = self.transaction.query_one(query).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("an aggregate without a row".into()))?;
+        Row::from_query_result(&row, "")
+    }
+
+    /// Gives the connection back. Dropping does so too, but later.
+    ///
+    /// # Errors
+    /// The database went away.
+    pub(crate) async fn close(self) -> Result<(), DbErr> {
+        self.transaction.rollback().await
+    }
+}
