@@ -10,15 +10,17 @@ mod embedded;
 mod error;
 mod frame;
 mod jetstream;
+mod limits;
 mod subject;
 
 use std::{path::Path, time::Duration};
 
+use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
-pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
+pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
 use jetstream::JetStream;
 
 use crate::event::Source;
@@ -80,8 +82,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
     pub async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
-        let _ = (url, settings, patience);
-        unimplemented!()
+        JetStream::connect(url, settings, patience).await.map(Self::JetStream)
     }
 
     /// Opens or creates the embedded journal in `folder`.
@@ -89,17 +90,18 @@ impl Journal {
     /// # Errors
     /// The folder can't be written, or the file is no journal.
     pub async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
-        let _ = (folder, settings);
-        unimplemented!()
+        Embedded::open(folder, settings).await.map(Self::Embedded)
     }
 
     /// Appends frames, in order. When this returns `Ok`, all of them are durable.
     ///
     /// # Errors
     /// Not all of them were acknowledged; see [`AppendError`].
-    pub async fn append(&self, frames: &[Frame]) -> Result<(), AppendError> {
-        let _ = frames;
-        unimplemented!()
+    pub async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
+        match self {
+            Self::JetStream(journal) => journal.append(frames).await,
+            Self::Embedded(journal) => journal.append(frames).await,
+        }
     }
 
     /// Lays dead letters down. When this returns `Ok`, all of them are durable.
@@ -107,8 +109,10 @@ impl Journal {
     /// # Errors
     /// Not all of them were acknowledged; `REJECTED` is never full, `DEAD_LETTERS` may be.
     pub async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
-        let _ = (graveyard, letters);
-        unimplemented!()
+        match self {
+            Self::JetStream(journal) => journal.bury(graveyard, letters).await,
+            Self::Embedded(journal) => journal.bury(graveyard, letters).await,
+        }
     }
 
     /// Dead letters in the order in which they were laid down, at most `limit`, with a sequence over `after`.
@@ -121,8 +125,10 @@ impl Journal {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        let _ = (graveyard, after, limit);
-        unimplemented!()
+        match self {
+            Self::JetStream(journal) => journal.dead_letters(graveyard, after, limit).await,
+            Self::Embedded(journal) => journal.dead_letters(graveyard, after, limit).await,
+        }
     }
 
     /// The durable consumer of a source.
@@ -130,8 +136,12 @@ impl Journal {
     /// # Errors
     /// The journal is away.
     pub async fn consumer(&self, source: Source) -> Result<Consumer, JournalError> {
-        let _ = source;
-        unimplemented!()
+        match self {
+            Self::JetStream(journal) => {
+                journal.consumer(source).await.map(|pull| Consumer::JetStream(Box::new(pull)))
+            }
+            Self::Embedded(journal) => Ok(Consumer::Embedded(journal.consumer(source))),
+        }
     }
 
     /// Whether appends would be taken now, cheaply enough to be asked every second; the error is for people.
@@ -139,12 +149,17 @@ impl Journal {
     /// # Errors
     /// The journal is away.
     pub async fn fill(&self) -> Result<Fill, JournalError> {
-        unimplemented!()
+        match self {
+            Self::JetStream(journal) => journal.fill().await,
+            Self::Embedded(journal) => journal.fill(),
+        }
     }
 
     /// Flushes what was said and closes; within `deadline`.
     pub async fn close(self, deadline: Duration) {
-        let _ = deadline;
-        unimplemented!()
+        match self {
+            Self::JetStream(journal) => journal.close(deadline).await,
+            Self::Embedded(journal) => journal.close(deadline).await,
+        }
     }
 }

@@ -40,6 +40,16 @@ impl Origin {
             arrived_at,
         }
     }
+
+    /// Takes back what the journal carried; `None` for a message that no build of this version wrote.
+    pub(crate) fn restore(message: v1::Origin) -> Option<Self> {
+        Some(Self {
+            correlation_id: CorrelationId::parse(&message.correlation_id)?,
+            traceparent: message.traceparent,
+            tracestate: message.tracestate,
+            arrived_at: instant(message.arrived_at)?,
+        })
+    }
 }
 
 impl From<Origin> for v1::Origin {

@@ -2,25 +2,49 @@
 
 use std::time::Duration;
 
-use super::{Backlog, Frame, FrameError, JournalError};
+use bytes::Bytes;
+
+use super::{
+    Backlog, Frame, FrameError, JournalError,
+    embedded::{Lease, Offers},
+    jetstream::{Pull, PullVerdict},
+};
 
 /// The durable consumer of one source. Several, in one process or many, share its frames.
 #[derive(Debug)]
-pub struct Consumer {}
+pub enum Consumer {
+    JetStream(Box<Pull>),
+    Embedded(Offers),
+}
 
 /// One offer of one frame. It ends in exactly one verdict; dropped without one, it is offered again after the
 /// acknowledgement deadline.
 #[derive(Debug)]
-pub struct Delivery {}
+pub struct Delivery {
+    frame: Result<Frame, FrameError>,
+    raw: Bytes,
+    attempt: u64,
+    verdict: Verdict,
+}
+
+/// Where a delivery's verdict goes.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    JetStream(PullVerdict),
+    Embedded(Lease),
+}
 
 impl Consumer {
     /// Up to `max_frames` frames; waits up to `wait` for the first and returns what is there then, perhaps nothing.
+    /// A call that is cancelled loses nothing: the next one goes on with what it had.
     ///
     /// # Errors
     /// The journal is away; the next call tries again, with the consumer re-created where it vanished.
     pub async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<Delivery>, JournalError> {
-        let _ = (max_frames, wait);
-        unimplemented!()
+        match self {
+            Self::JetStream(pull) => pull.next(max_frames, wait).await,
+            Self::Embedded(offers) => offers.next(max_frames, wait).await,
+        }
     }
 
     /// What this source's collectors still have to do.
@@ -28,29 +52,36 @@ impl Consumer {
     /// # Errors
     /// The journal is away.
     pub async fn backlog(&self) -> Result<Backlog, JournalError> {
-        unimplemented!()
+        match self {
+            Self::JetStream(pull) => pull.backlog().await,
+            Self::Embedded(offers) => offers.backlog().await,
+        }
     }
 }
 
 impl Delivery {
+    pub(super) fn new(raw: Bytes, attempt: u64, verdict: Verdict) -> Self {
+        Self { frame: Frame::decode(&raw), raw, attempt, verdict }
+    }
+
     /// The frame, or why this build can't read it.
     ///
     /// # Errors
     /// See [`FrameError`].
     pub fn frame(&self) -> Result<&Frame, &FrameError> {
-        unimplemented!()
+        self.frame.as_ref()
     }
 
     /// The raw message, for the dead letter of a frame that nobody can read.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
-        unimplemented!()
+        &self.raw
     }
 
     /// 1 at the first offer; more says that it was offered before.
     #[must_use]
     pub fn attempt(&self) -> u64 {
-        unimplemented!()
+        self.attempt
     }
 
     /// Says that work on it goes on: the acknowledgement deadline starts anew.
@@ -58,7 +89,13 @@ impl Delivery {
     /// # Errors
     /// The journal is away: the frame may be offered again meanwhile.
     pub async fn progress(&self) -> Result<(), JournalError> {
-        unimplemented!()
+        match &self.verdict {
+            Verdict::JetStream(verdict) => verdict.progress().await,
+            Verdict::Embedded(lease) => {
+                lease.progress();
+                Ok(())
+            }
+        }
     }
 
     /// Stored: never offered again. Returns when the journal has it.
@@ -66,7 +103,10 @@ impl Delivery {
     /// # Errors
     /// The journal is away: the frame may be offered again, and the frame's id makes that harmless.
     pub async fn ack(self) -> Result<(), JournalError> {
-        unimplemented!()
+        match self.verdict {
+            Verdict::JetStream(verdict) => verdict.ack().await,
+            Verdict::Embedded(lease) => lease.ack().await,
+        }
     }
 
     /// Not now: offered again, to any collector, after `delay`.
@@ -74,7 +114,12 @@ impl Delivery {
     /// # Errors
     /// The journal is away: it is offered again after the acknowledgement deadline.
     pub async fn retry_in(self, delay: Duration) -> Result<(), JournalError> {
-        let _ = delay;
-        unimplemented!()
+        match self.verdict {
+            Verdict::JetStream(verdict) => verdict.retry_in(delay).await,
+            Verdict::Embedded(lease) => {
+                lease.retry_in(delay);
+                Ok(())
+            }
+        }
     }
 }

@@ -3,11 +3,20 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-use crate::event::{Origin, Source, Violation};
+use super::{Graveyard, subject};
+use crate::{
+    contract::event::v1,
+    event::{Origin, Source, Violation},
+};
 
 /// The most raw bytes that a dead letter keeps; what is longer is cut, with size and SHA-256 (wire.md section 5).
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
+
+/// What this build writes, and the newest that it reads.
+const VERSION: u32 = 1;
 
 /// What the raw bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,4 +52,124 @@ pub struct StoredDeadLetter {
     pub subject: String,
     pub stored_at: DateTime<Utc>,
     pub letter: DeadLetter,
+}
+
+impl DeadLetter {
+    /// The letter of an item whose bytes are `whole`: where they are over [`MAX_RAW_BYTES`] they are cut, and size
+    /// and SHA-256 tell of the whole.
+    #[must_use]
+    pub fn new(
+        whole: Bytes,
+        media_type: MediaType,
+        violations: Vec<Violation>,
+        source: Option<Source>,
+        event_id: Option<String>,
+        origin: Origin,
+    ) -> Self {
+        let size = whole.len() as u64;
+        let cut = whole.len() > MAX_RAW_BYTES;
+        let sha256 = cut.then(|| Sha256::digest(&whole).into());
+        // A copy, so that the cut letter does not keep the whole in memory.
+        let raw = if cut { Bytes::copy_from_slice(&whole[..MAX_RAW_BYTES]) } else { whole };
+        Self { raw, media_type, size, sha256, violations, source, event_id, origin }
+    }
+
+    /// The same identity has the same subject: the event's id, or the bytes where there is none.
+    pub(super) fn subject(&self, graveyard: Graveyard) -> String {
+        let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
+        match graveyard {
+            Graveyard::Rejected => subject::rejected(self.source, identity),
+            Graveyard::Parked => subject::parked(self.source, identity),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        let message = v1::DeadLetter {
+            version: VERSION,
+            raw: self.raw.to_vec(),
+            media_type: self.media_type.name().to_owned(),
+            size: self.size,
+            sha256: self.sha256.map(Vec::from).unwrap_or_default(),
+            violations: self.violations.iter().cloned().map(v1::Violation::from).collect(),
+            source: self.source.map_or(0, Source::number),
+            event_id: self.event_id.clone().unwrap_or_default(),
+            origin: Some(self.origin.clone().into()),
+        };
+        message.encode_to_vec().into()
+    }
+
+    /// `None` for bytes that no build of this version wrote.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let message = v1::DeadLetter::decode(bytes).ok().filter(|message| message.version == VERSION)?;
+        Some(Self {
+            raw: message.raw.into(),
+            media_type: MediaType::from_name(&message.media_type)?,
+            size: message.size,
+            sha256: if message.sha256.is_empty() { None } else { Some(message.sha256.try_into().ok()?) },
+            violations: message.violations.into_iter().map(Violation::from).collect(),
+            source: Source::from_number(message.source),
+            event_id: Some(message.event_id).filter(|id| !id.is_empty()),
+            origin: Origin::restore(message.origin?)?,
+        })
+    }
+}
+
+impl MediaType {
+    /// As in a `Content-Type` header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/protobuf",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Json, Self::Protobuf].into_iter().find(|media_type| media_type.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::SubsecRound as _;
+
+    use super::*;
+    use crate::process::CorrelationId;
+
+    fn letter(whole: Vec<u8>) -> DeadLetter {
+        let origin = Origin {
+            correlation_id: CorrelationId::generate(),
+            traceparent: String::new(),
+            tracestate: String::new(),
+            arrived_at: Utc::now().trunc_subsecs(6),
+        };
+        DeadLetter::new(whole.into(), MediaType::Json, vec![Violation::new("/a", "b")], None, None, origin)
+    }
+
+    #[test]
+    fn a_letter_reads_back_as_it_was_written() {
+        for whole in [vec![], b"{\"\xff\0".to_vec(), vec![7; MAX_RAW_BYTES], vec![7; MAX_RAW_BYTES + 1]] {
+            let letter = letter(whole);
+            assert_eq!(DeadLetter::decode(&letter.encode()), Some(letter));
+        }
+    }
+
+    #[test]
+    fn only_what_is_too_long_is_cut_and_hashed() {
+        let kept = letter(vec![7; MAX_RAW_BYTES]);
+        assert_eq!((kept.raw.len(), kept.size, kept.sha256), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64, None));
+        let cut = letter(vec![7; MAX_RAW_BYTES + 1]);
+        assert_eq!((cut.raw.len(), cut.size), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64 + 1));
+        assert_eq!(cut.sha256, Some(Sha256::digest(vec![7; MAX_RAW_BYTES + 1]).into()));
+    }
+
+    #[test]
+    fn letters_of_one_identity_share_a_subject() {
+        let named = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"one".to_vec()) };
+        let again = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"two".to_vec()) };
+        assert_eq!(named.subject(Graveyard::Rejected), again.subject(Graveyard::Rejected));
+        let nameless = letter(b"one".to_vec()).subject(Graveyard::Rejected);
+        assert_ne!(nameless, letter(b"two".to_vec()).subject(Graveyard::Rejected));
+        assert!(nameless.starts_with("rejected.unknown."));
+    }
 }

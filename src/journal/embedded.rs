@@ -1,5 +1,121 @@
-//! (to be written)
+//! The journal in a file of this process: SQLite as a log, with one writer that commits many appends at once.
 
-/// (to be written)
+mod bounds;
+mod command;
+mod file;
+mod held;
+mod lane;
+mod leases;
+mod letters;
+mod offers;
+mod room;
+mod transaction;
+mod writer;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bounds::Bounds;
+use command::{Letter, Record, Work, Writing};
+use lane::Lane;
+pub(super) use offers::{Lease, Offers};
+use sqlx::SqlitePool;
+use tokio::{sync::watch, time::timeout};
+use writer::Writer;
+
+use super::{
+    AppendError, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
+};
+use crate::event::Source;
+
+/// The embedded journal. Cheap to clone; every clone is the same journal.
 #[derive(Clone, Debug)]
-pub struct Embedded {}
+pub struct Embedded {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    writing: Writing,
+    readers: SqlitePool,
+    lanes: Lanes,
+    fill: watch::Receiver<Fill>,
+    ack_wait: Duration,
+}
+
+/// One lane per source.
+#[derive(Clone, Debug)]
+struct Lanes {
+    facebook: Arc<Lane>,
+    tiktok: Arc<Lane>,
+}
+
+impl Lanes {
+    fn new() -> Self {
+        Self { facebook: Arc::new(Lane::new(Source::Facebook)), tiktok: Arc::new(Lane::new(Source::Tiktok)) }
+    }
+
+    fn of(&self, source: Source) -> &Arc<Lane> {
+        match source {
+            Source::Facebook => &self.facebook,
+            Source::Tiktok => &self.tiktok,
+        }
+    }
+}
+
+impl Embedded {
+    pub(super) async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
+        Self::bounded(folder, Bounds::new(settings.max_bytes), settings.ack_wait).await
+    }
+
+    async fn bounded(folder: &Path, bounds: Bounds, ack_wait: Duration) -> Result<Self, JournalError> {
+        let file = file::open(folder).await?;
+        let lanes = Lanes::new();
+        let (fill, shown) = watch::channel(Fill::default());
+        let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill).await?;
+        let shared = Shared { writing, readers: file.readers, lanes, fill: shown, ack_wait };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
+        self.shared.writing.ask(Work::Append(frames.iter().map(Record::from).collect())).await
+    }
+
+    pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
+        let letters = letters.iter().map(|letter| Letter::new(graveyard, letter)).collect();
+        self.shared.writing.ask(Work::Bury(graveyard, letters)).await
+    }
+
+    pub(super) async fn dead_letters(
+        &self,
+        graveyard: Graveyard,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredDeadLetter>, JournalError> {
+        letters::read(&self.shared.readers, graveyard, after, limit).await
+    }
+
+    pub(super) fn consumer(&self, source: Source) -> Offers {
+        let lane = Arc::clone(self.shared.lanes.of(source));
+        Offers::new(lane, self.shared.readers.clone(), self.shared.writing.clone(), self.shared.ack_wait)
+    }
+
+    pub(super) fn fill(&self) -> Result<Fill, JournalError> {
+        if self.shared.writing.is_closed() {
+            return Err(JournalError::Unreachable("the journal is closed".to_owned()));
+        }
+        Ok(*self.shared.fill.borrow())
+    }
+
+    pub(super) async fn close(self, deadline: Duration) {
+        let closing = async {
+            self.shared.writing.close().await;
+            self.shared.readers.close().await;
+        };
+        if timeout(deadline, closing).await.is_err() {
+            tracing::warn!("the journal's file did not close in time");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

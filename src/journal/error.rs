@@ -2,7 +2,7 @@
 
 /// Why an append was not acknowledged. After any of these part of it may be durable all the same: repeating is
 /// harmless, because frames keep their ids and events their identities.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The stream is at its bound and does not forget: try again when collectors have caught up.
     #[error("the journal is full")]
@@ -16,7 +16,7 @@ pub enum AppendError {
 }
 
 /// Why the journal can't be opened, read or told a verdict.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// It may work later.
     #[error("the journal is unreachable: {0}")]

@@ -1,16 +1,24 @@
 //! The frame: the message of the journal, events of one source that were accepted together.
 
-use super::DeadLetter;
-use crate::event::{Event, Origin, Source};
+mod framer;
+
+pub use framer::{Framer, SealedFrame};
+use prost::Message as _;
+
+use super::{DeadLetter, MediaType};
+use crate::{
+    contract::event::v1,
+    event::{Event, Origin, Source, Violation},
+};
 
 /// The most events in a frame (design.md decision 3).
 pub const MAX_FRAME_EVENTS: usize = 512;
-/// The most bytes that the events of a frame are aimed at; one event is far smaller.
+/// The most bytes of a frame; only an event that is larger by itself makes a larger one.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024;
 /// What this build writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
 
-/// Events of one source that were accepted together.
+/// Events of one source that were accepted together, as they are read back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
     /// Also the message id in the journal, the same in every retry: a UUIDv7.
@@ -33,7 +41,7 @@ pub struct FramedEvent {
 }
 
 /// Why a message of the journal is no frame for this build.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Another collector, of a newer build, can read it.
     #[error("the frame has version {0}, this build reads up to {VERSION}")]
@@ -43,22 +51,11 @@ pub enum FrameError {
     Malformed(String),
 }
 
-/// Fills frames, source by source, in the order of the pushes.
-#[derive(Debug, Default)]
-pub struct Framer {}
-
-impl Framer {
-    /// Adds an admitted event.
-    pub fn push(&mut self, event: Event, origin: &Origin, repeats: u32) {
-        let _ = (event, origin, repeats);
-        unimplemented!()
-    }
-
-    /// The frames, each within its bounds.
-    #[must_use]
-    pub fn finish(self) -> Vec<Frame> {
-        unimplemented!()
-    }
+/// The version alone: what a newer build means by the other fields is not for this one to guess.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Versioned {
+    #[prost(uint32, tag = "1")]
+    version: u32,
 }
 
 impl Frame {
@@ -69,18 +66,69 @@ impl Frame {
     }
 
     /// The dead letter of one of its events, for a storage that refused it for `reason`.
+    ///
+    /// # Panics
+    /// There is no event at `index`.
     #[must_use]
     pub fn dead_letter(&self, index: usize, reason: &str) -> DeadLetter {
-        let _ = (index, reason);
-        unimplemented!()
-    }
-
-    pub(super) fn encode(&self) -> Vec<u8> {
-        unimplemented!()
+        let framed = &self.events[index];
+        let raw = v1::Event::from(framed.event.clone()).encode_to_vec();
+        DeadLetter::new(
+            raw.into(),
+            MediaType::Protobuf,
+            vec![Violation::new("", reason)],
+            Some(self.source),
+            Some(framed.event.id().to_owned()),
+            self.origins[framed.origin].clone(),
+        )
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let _ = bytes;
-        unimplemented!()
+        let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
+        match Versioned::decode(bytes).map_err(malformed)?.version {
+            0 => return Err(FrameError::Malformed("it has no version".to_owned())),
+            version if version > VERSION => return Err(FrameError::Newer(version)),
+            _ => {}
+        }
+        Self::restore(v1::Frame::decode(bytes).map_err(malformed)?)
+    }
+
+    fn restore(message: v1::Frame) -> Result<Self, FrameError> {
+        let malformed = |what: &str| FrameError::Malformed(what.to_owned());
+        let source =
+            Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
+        let origins = message
+            .origins
+            .into_iter()
+            .map(|origin| Origin::restore(origin).ok_or_else(|| malformed("an origin is malformed")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let events = message
+            .events
+            .into_iter()
+            .map(|framed| FramedEvent::restore(framed, origins.len()))
+            .collect::<Result<Vec<_>, _>>()?;
+        if message.frame_id.is_empty() || events.is_empty() {
+            return Err(malformed("it has no id or no event"));
+        }
+        if events.iter().any(|framed| framed.event.source() != source) {
+            return Err(malformed("an event is of another source"));
+        }
+        Ok(Self { id: message.frame_id, source, origins, events })
     }
 }
+
+impl FramedEvent {
+    fn restore(message: v1::FramedEvent, origins: usize) -> Result<Self, FrameError> {
+        let malformed = |what: String| FrameError::Malformed(what);
+        let event = message.event.ok_or_else(|| malformed("an entry has no event".to_owned()))?;
+        let event = Event::restore(event).map_err(|error| malformed(error.to_string()))?;
+        let origin = message.origin as usize;
+        if origin >= origins {
+            return Err(malformed("an event names an origin that is not there".to_owned()));
+        }
+        Ok(Self { event, origin, repeats: message.repeats })
+    }
+}
+
+#[cfg(test)]
+mod tests;

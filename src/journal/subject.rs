@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::Graveyard;
 use crate::event::Source;
 
 pub(super) const EVENTS: &str = "EVENTS";
@@ -26,6 +27,14 @@ pub(super) fn parked(source: Option<Source>, identity: &[u8]) -> String {
 /// `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
 pub(super) fn rejected(source: Option<Source>, identity: &[u8]) -> String {
     format!("rejected.{}.{}", source.map_or("unknown", Source::name), hash(identity))
+}
+
+/// Every subject of a graveyard.
+pub(super) fn all(graveyard: Graveyard) -> &'static str {
+    match graveyard {
+        Graveyard::Rejected => "rejected.>",
+        Graveyard::Parked => "dead.>",
+    }
 }
 
 /// The first 16 bytes of the SHA-256, in hexadecimal: ids may hold what a subject may not.

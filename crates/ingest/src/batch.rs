@@ -4,21 +4,20 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use chrono::{DateTime, Utc};
 use prost::Message as _;
-use sha2::{Digest as _, Sha256};
 use weir::{
     contract::{
         event::v1,
         ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
     },
     event::{Event, MAX_ITEM_BYTES, Origin, Refusal, Source, admit_message},
-    journal::{DeadLetter, Frame, Framer, MAX_RAW_BYTES, MediaType},
+    journal::{DeadLetter, Framer, MediaType, SealedFrame},
     process::CallContext,
 };
 
 /// A call's items after the gate.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) frames: Vec<Frame>,
+    pub(crate) frames: Vec<SealedFrame>,
     pub(crate) letters: Vec<DeadLetter>,
     /// One per item, in the order of the request.
     pub(crate) results: Vec<ItemResult>,
@@ -68,7 +67,7 @@ impl Batch {
 
     /// Accepted events by source, with their repeats.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = (Source, u64)> {
-        self.frames.iter().map(|frame| (frame.source, frame.accepted()))
+        self.frames.iter().map(|frame| (frame.source(), frame.accepted()))
     }
 }
 
@@ -100,7 +99,7 @@ impl Origins {
 }
 
 /// Frames the events; of an identity that stands twice the first stays, the others become its repeats.
-fn frames(admitted: Vec<Admitted>, origins: &[Origin]) -> Vec<Frame> {
+fn frames(admitted: Vec<Admitted>, origins: &[Origin]) -> Vec<SealedFrame> {
     let repeats = repeats(&admitted);
     let mut framer = Framer::default();
     for (Admitted { event, origin, .. }, repeats) in admitted.into_iter().zip(repeats) {
@@ -134,43 +133,21 @@ fn repeats(admitted: &[Admitted]) -> Vec<Option<u32>> {
 
 /// The dead letter of an event that this gate refused.
 fn refused(message: &v1::Event, refusal: Refusal, origin: Origin) -> DeadLetter {
-    let raw = message.encode_to_vec();
-    let (size, sha256) = (raw.len() as u64, None);
-    let letter = DeadLetter {
-        raw: raw.into(),
-        media_type: MediaType::Protobuf,
-        size,
-        sha256,
-        violations: refusal.violations,
-        source: refusal.source,
-        event_id: refusal.event_id,
-        origin,
-    };
-    cut(letter)
+    let Refusal { violations, source, event_id } = refusal;
+    DeadLetter::new(message.encode_to_vec().into(), MediaType::Protobuf, violations, source, event_id, origin)
 }
 
-/// The dead letter of an item that the caller refused.
+/// The dead letter of an item that the caller refused and perhaps cut.
 fn laid_down(rejected: RejectedItem, origin: Origin) -> DeadLetter {
-    let letter = DeadLetter {
-        size: rejected.size.max(rejected.raw.len() as u64),
-        sha256: rejected.sha256.try_into().ok(),
-        raw: rejected.raw.into(),
-        media_type: MediaType::Json,
-        violations: rejected.violations.into_iter().map(Into::into).collect(),
-        source: Source::from_number(rejected.source),
-        event_id: Some(rejected.event_id).filter(|id| !id.is_empty()),
-        origin,
-    };
-    cut(letter)
-}
-
-/// Keeps what a dead letter may keep of the raw bytes.
-fn cut(mut letter: DeadLetter) -> DeadLetter {
-    if letter.raw.len() > MAX_RAW_BYTES {
-        letter.sha256.get_or_insert_with(|| Sha256::digest(&letter.raw).into());
-        letter.raw = bytes::Bytes::copy_from_slice(&letter.raw[..MAX_RAW_BYTES]);
+    let violations = rejected.violations.into_iter().map(Into::into).collect();
+    let source = Source::from_number(rejected.source);
+    let event_id = Some(rejected.event_id).filter(|id| !id.is_empty());
+    let letter = DeadLetter::new(rejected.raw.into(), MediaType::Json, violations, source, event_id, origin);
+    DeadLetter {
+        size: rejected.size.max(letter.size),
+        sha256: rejected.sha256.try_into().ok().or(letter.sha256),
+        ..letter
     }
-    letter
 }
 
 /// Whether an item was refused for its size alone.
@@ -180,7 +157,11 @@ pub(crate) fn is_too_large(letter: &DeadLetter) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weir::process::{CorrelationId, TraceContext};
+    use sha2::{Digest as _, Sha256};
+    use weir::{
+        journal::MAX_RAW_BYTES,
+        process::{CorrelationId, TraceContext},
+    };
 
     use super::*;
 
@@ -229,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn of_an_identity_that_stands_twice_the_first_stays() {
-        let mut second = event("a");
-        second.timestamp = event("a").timestamp.map(|at| prost_types::Timestamp { nanos: 1000, ..at });
-        let batch = sort(vec![item(event("a"), 2), item(second, 1), item(event("b"), 0)]);
-        let [frame] = &batch.frames[..] else { panic!("one source, one frame") };
-        let shares: Vec<(&str, u32)> = frame.events.iter().map(|one| (one.event.id(), one.repeats)).collect();
-        assert_eq!(shares, [("a", 4), ("b", 0)]);
-        assert_eq!(frame.events[0].event.timestamp().timestamp_subsec_nanos(), 0);
+    fn an_identity_that_stands_twice_is_carried_once_and_counted_twice() {
+        let admitted = |id: &str, repeats| {
+            let event = weir::event::admit_message(&event(id), Utc::now()).unwrap();
+            Admitted { event, origin: 0, repeats }
+        };
+        let shares = repeats(&[admitted("a", 2), admitted("b", 0), admitted("a", 1)]);
+        assert_eq!(shares, [Some(4), Some(0), None]);
+        let batch = sort(vec![item(event("a"), 2), item(event("a"), 1), item(event("b"), 0)]);
         assert_eq!(batch.accepted().collect::<Vec<_>>(), [(Source::Tiktok, 6)]);
     }
 

@@ -1,0 +1,126 @@
+//! The file `journal.db`: locked against a second process, opened, and known to be a journal.
+
+use std::{fs::File, path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::journal::JournalError;
+
+/// `weir` in ASCII: it tells a journal from any other SQLite file.
+const APPLICATION_ID: i64 = 0x7765_6972;
+const FORMAT: i64 = 1;
+/// Two consumers, and one for people's questions.
+const READERS: u32 = 3;
+/// SQLite pages of 4 KiB until the log is copied into the file: 16 MiB, so that a checkpoint's fsyncs are rare.
+const CHECKPOINT_PAGES: &str = "4096";
+/// What stays of the log's file after a checkpoint.
+const LOG_BYTES: &str = "67108864";
+
+/// `payload` comes last: the columns before it are read without its overflow pages.
+/// `waiting` has one narrow row per unacknowledged frame, so that an acknowledgement never rewrites a frame.
+const SCHEMA: &str = "
+    CREATE TABLE frame (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        frame_id TEXT NOT NULL UNIQUE,
+        source INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL, -- microseconds since 1970
+        payload BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX frame_by_source ON frame (source, sequence, bytes);
+    CREATE TABLE waiting (
+        sequence INTEGER PRIMARY KEY,
+        source INTEGER NOT NULL,
+        offers INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX waiting_by_source ON waiting (source, sequence);
+    CREATE TABLE rejected (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL,
+        payload BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX rejected_bytes ON rejected (sequence, bytes);
+    CREATE TABLE parked (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL,
+        payload BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX parked_bytes ON parked (sequence, bytes);
+    PRAGMA application_id = 2003134834;
+    PRAGMA user_version = 1;
+";
+
+/// An open journal file.
+pub(super) struct OpenFile {
+    pub(super) writer: SqliteConnection,
+    pub(super) readers: SqlitePool,
+    /// Held for as long as the writer writes.
+    pub(super) lock: File,
+}
+
+pub(super) async fn open(folder: &Path) -> Result<OpenFile, JournalError> {
+    let unusable = |what: &dyn std::fmt::Display| {
+        JournalError::Unusable(format!("{}: {what}", folder.join("journal.db").display()))
+    };
+    let lock = lock(folder).map_err(|error| unusable(&error))?;
+    let options = options(folder);
+    let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| unusable(&error))?;
+    prepare(&mut writer).await.map_err(|error| unusable(&error))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(OpenFile { writer, readers, lock })
+}
+
+fn lock(folder: &Path) -> Result<File, String> {
+    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    let file = File::create(folder.join("journal.lock")).map_err(|error| error.to_string())?;
+    file.try_lock().map_err(|error| format!("another process has it open: {error}"))?;
+    Ok(file)
+}
+
+fn options(folder: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(folder.join("journal.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // One fsync per commit: what is answered yes survives the loss of power.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("journal_size_limit", LOG_BYTES)
+        .disable_statement_logging()
+}
+
+/// Creates the tables in a new file; refuses a file that is something else.
+async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
+    let told = |error: sqlx::Error| error.to_string();
+    let application: i64 =
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(told)?;
+    let format: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(told)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(told)?;
+    match (application, format, tables) {
+        (APPLICATION_ID, FORMAT, _) => Ok(()),
+        (0, 0, 0) => create(connection).await.map_err(told),
+        (APPLICATION_ID, newer, _) => Err(format!("it has format {newer}, this build reads {FORMAT}")),
+        _ => Err("it is no journal".to_owned()),
+    }
+}
+
+async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,171 @@
+//! One commit: the work of everybody who asked meanwhile, made durable by one fsync.
+
+use chrono::Utc;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::{
+    bounds::Bounds,
+    command::{Command, Letter, Record, Work},
+    held::{Held, signed, weight},
+    letters, room,
+};
+use crate::journal::{AppendError, Graveyard};
+
+/// Does the work in one transaction. Says for each command whether it is done; an error means that none is.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    commands: &[Command],
+    held: &mut Held,
+    bounds: &Bounds,
+) -> Result<Vec<Result<(), AppendError>>, sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let done = work(connection, commands, held, bounds).await;
+    let committed = match done {
+        Ok(answers) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| answers),
+        Err(error) => Err(error),
+    };
+    if committed.is_err() {
+        // On some errors SQLite has rolled back itself; then there is nothing left to roll back.
+        sqlx::query("ROLLBACK").execute(&mut *connection).await.ok();
+    }
+    committed
+}
+
+async fn work(
+    connection: &mut SqliteConnection,
+    commands: &[Command],
+    held: &mut Held,
+    bounds: &Bounds,
+) -> Result<Vec<Result<(), AppendError>>, sqlx::Error> {
+    note_offers(connection, commands).await?;
+    acknowledge(connection, commands).await?;
+    let now = Utc::now().timestamp_micros();
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        answers.push(match &command.work {
+            Work::Append(records) => append(connection, records, now, held, bounds).await?,
+            Work::Bury(graveyard, letters) => {
+                bury(connection, *graveyard, letters, now, held, bounds).await?
+            }
+            Work::Acknowledge(_) | Work::Offered(_) | Work::Close => Ok(()),
+        });
+    }
+    Ok(answers)
+}
+
+async fn note_offers(connection: &mut SqliteConnection, commands: &[Command]) -> Result<(), sqlx::Error> {
+    let offered = commands.iter().flat_map(|command| match &command.work {
+        Work::Offered(sequences) => sequences.as_slice(),
+        _ => &[],
+    });
+    let Some(offered) = list(offered.copied()) else { return Ok(()) };
+    sqlx::query("UPDATE waiting SET offers = offers + 1 WHERE sequence IN (SELECT value FROM json_each(?))")
+        .bind(offered)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn acknowledge(connection: &mut SqliteConnection, commands: &[Command]) -> Result<(), sqlx::Error> {
+    let acknowledged = commands.iter().filter_map(|command| match &command.work {
+        Work::Acknowledge(sequence) => Some(*sequence),
+        _ => None,
+    });
+    let Some(acknowledged) = list(acknowledged) else { return Ok(()) };
+    sqlx::query("DELETE FROM waiting WHERE sequence IN (SELECT value FROM json_each(?))")
+        .bind(acknowledged)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn append(
+    connection: &mut SqliteConnection,
+    records: &[Record],
+    now: i64,
+    held: &mut Held,
+    bounds: &Bounds,
+) -> Result<Result<(), AppendError>, sqlx::Error> {
+    if let Some(large) = records.iter().find(|record| weight(&record.payload) > bounds.frame_bytes) {
+        return Ok(Err(AppendError::TooLarge { bytes: large.payload.len() }));
+    }
+    let bytes: u64 = records.iter().map(|record| weight(&record.payload)).sum();
+    if held.frame_bytes + bytes > bounds.frame_bytes {
+        return Ok(Err(AppendError::Full));
+    }
+    for record in records {
+        if insert(connection, record, now).await? {
+            held.add_frame(weight(&record.payload));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Whether it is new: a frame that is there already is the same frame, repeated.
+async fn insert(connection: &mut SqliteConnection, record: &Record, now: i64) -> Result<bool, sqlx::Error> {
+    let inserted = sqlx::query(
+        "INSERT INTO frame (frame_id, source, bytes, stored_at, payload) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (frame_id) DO NOTHING",
+    )
+    .bind(&record.id)
+    .bind(record.source.number())
+    .bind(signed(weight(&record.payload)))
+    .bind(now)
+    .bind(record.payload.as_ref())
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO waiting (sequence, source) VALUES (?, ?)")
+        .bind(inserted.last_insert_rowid())
+        .bind(record.source.number())
+        .execute(connection)
+        .await?;
+    Ok(true)
+}
+
+async fn bury(
+    connection: &mut SqliteConnection,
+    graveyard: Graveyard,
+    letters: &[Letter],
+    now: i64,
+    held: &mut Held,
+    bounds: &Bounds,
+) -> Result<Result<(), AppendError>, sqlx::Error> {
+    let bytes: u64 = letters.iter().map(|letter| weight(&letter.payload)).sum();
+    let excess = (*held.letter_bytes(graveyard) + bytes).saturating_sub(bounds.letter_bytes);
+    if excess > 0 {
+        match graveyard {
+            Graveyard::Parked => return Ok(Err(AppendError::Full)),
+            Graveyard::Rejected => room::drop_letters(connection, graveyard, excess, held).await?,
+        }
+    }
+    let table = letters::table(graveyard);
+    for letter in letters {
+        let insert = format!("INSERT INTO {table} (subject, bytes, stored_at, payload) VALUES (?, ?, ?, ?)");
+        sqlx::query(AssertSqlSafe(insert))
+            .bind(&letter.subject)
+            .bind(signed(weight(&letter.payload)))
+            .bind(now)
+            .bind(letter.payload.as_ref())
+            .execute(&mut *connection)
+            .await?;
+    }
+    *held.letter_bytes(graveyard) += bytes;
+    Ok(Ok(()))
+}
+
+/// Sequences as the JSON array that one statement takes for any number of them; `None` for none.
+pub(super) fn list(sequences: impl Iterator<Item = i64>) -> Option<String> {
+    let mut list = String::new();
+    for sequence in sequences {
+        list.push(if list.is_empty() { '[' } else { ',' });
+        list.push_str(&sequence.to_string());
+    }
+    if list.is_empty() {
+        return None;
+    }
+    list.push(']');
+    Some(list)
+}

@@ -1,0 +1,153 @@
+//! From admitted events to frames that are ready for the journal: each event is encoded once and never copied.
+
+use std::mem;
+
+use bytes::Bytes;
+use prost::Message as _;
+use uuid::Uuid;
+
+use super::{MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VERSION};
+use crate::{
+    contract::event::v1,
+    event::{Event, Origin, Source},
+};
+
+/// Tag, length and origin index around an event: what one costs the frame beside its own bytes, at most.
+const ENTRY_BYTES: usize = 16;
+
+/// A frame as it goes into the journal: encoded, with what its append and its accounting need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedFrame {
+    id: String,
+    source: Source,
+    accepted: u64,
+    origins: Vec<Origin>,
+    payload: Bytes,
+}
+
+/// Fills frames, source by source, in the order of the pushes.
+#[derive(Debug, Default)]
+pub struct Framer {
+    facebook: OpenFrame,
+    tiktok: OpenFrame,
+    sealed: Vec<SealedFrame>,
+}
+
+#[derive(Debug, Default)]
+struct OpenFrame {
+    events: Vec<v1::FramedEvent>,
+    origins: Vec<Origin>,
+    accepted: u64,
+    bytes: usize,
+}
+
+impl Framer {
+    /// Adds an admitted event; `repeats` later items of its array carried the same identity.
+    pub fn push(&mut self, event: Event, origin: &Origin, repeats: u32) {
+        let source = event.source();
+        let event = v1::Event::from(event);
+        let bytes = event.encoded_len() + ENTRY_BYTES;
+        let open = match source {
+            Source::Facebook => &mut self.facebook,
+            Source::Tiktok => &mut self.tiktok,
+        };
+        if !open.has_room(bytes + origin_bytes(origin)) {
+            self.sealed.push(mem::take(open).seal(source));
+        }
+        open.push(event, bytes, origin, repeats);
+    }
+
+    /// The frames, each within its bounds.
+    #[must_use]
+    pub fn finish(self) -> Vec<SealedFrame> {
+        let mut sealed = self.sealed;
+        for (open, source) in [(self.facebook, Source::Facebook), (self.tiktok, Source::Tiktok)] {
+            if !open.events.is_empty() {
+                sealed.push(open.seal(source));
+            }
+        }
+        sealed
+    }
+}
+
+impl OpenFrame {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.events.is_empty()
+            || (self.events.len() < MAX_FRAME_EVENTS && self.bytes + bytes <= MAX_FRAME_BYTES)
+    }
+
+    fn push(&mut self, event: v1::Event, bytes: usize, origin: &Origin, repeats: u32) {
+        // Items of one call follow each other, so only the origin before has to be compared.
+        if self.origins.last() != Some(origin) {
+            self.bytes += origin_bytes(origin);
+            self.origins.push(origin.clone());
+        }
+        let origin = u32::try_from(self.origins.len() - 1).expect("a frame has at most 512 origins");
+        self.events.push(v1::FramedEvent { event: Some(event), origin, repeats });
+        self.accepted += 1 + u64::from(repeats);
+        self.bytes += bytes;
+    }
+
+    fn seal(self, source: Source) -> SealedFrame {
+        let message = v1::Frame {
+            version: VERSION,
+            frame_id: Uuid::now_v7().to_string(),
+            source: source.number(),
+            origins: self.origins.iter().cloned().map(v1::Origin::from).collect(),
+            events: self.events,
+        };
+        SealedFrame {
+            payload: message.encode_to_vec().into(),
+            id: message.frame_id,
+            source,
+            accepted: self.accepted,
+            origins: self.origins,
+        }
+    }
+}
+
+/// The strings, and room for tags, lengths and the arrival time.
+fn origin_bytes(origin: &Origin) -> usize {
+    origin.correlation_id.as_str().len() + origin.traceparent.len() + origin.tracestate.len() + 32
+}
+
+impl SealedFrame {
+    /// Also the message id in the journal, the same in every retry: a UUIDv7.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// How many accepted events it stands for: those that it carries and their repeats.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Where its events came in; at least one.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The encoded frame.
+    pub(in crate::journal) fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+}
+
+#[cfg(test)]
+impl SealedFrame {
+    /// A frame as a build of another version would write it.
+    pub(in crate::journal) fn of_version(version: u32, source: Source, origin: Origin) -> Self {
+        let id = Uuid::now_v7().to_string();
+        let message =
+            v1::Frame { version, frame_id: id.clone(), source: source.number(), ..v1::Frame::default() };
+        Self { id, source, accepted: 0, origins: vec![origin], payload: message.encode_to_vec().into() }
+    }
+}

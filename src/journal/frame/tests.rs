@@ -1,0 +1,97 @@
+use chrono::{SubsecRound as _, Utc};
+use serde_json::Value;
+
+use super::*;
+use crate::{event::admit_json, process::CorrelationId};
+
+/// The reference events, again and again, each time with an id of its own.
+fn events() -> impl Iterator<Item = Event> {
+    let lines: Vec<Value> = include_str!("../../../tests/events/valid.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take())
+        .collect();
+    (0..).map(move |index| {
+        let mut item = lines[index % lines.len()].clone();
+        item["eventId"] = Value::from(format!("event-{index}"));
+        admit_json(&item.to_string(), Utc::now()).unwrap()
+    })
+}
+
+fn origin() -> Origin {
+    Origin {
+        correlation_id: CorrelationId::generate(),
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+        tracestate: String::new(),
+        arrived_at: Utc::now().trunc_subsecs(6),
+    }
+}
+
+fn frames(sealed: &[SealedFrame]) -> Vec<Frame> {
+    sealed.iter().map(|frame| Frame::decode(frame.payload()).unwrap()).collect()
+}
+
+#[test]
+fn frames_carry_what_was_pushed_in_order_and_by_source() {
+    let pushed: Vec<Event> = events().take(2000).collect();
+    let origin = origin();
+    let mut framer = Framer::default();
+    for event in pushed.clone() {
+        framer.push(event, &origin, 1);
+    }
+    let sealed = framer.finish();
+    let frames = frames(&sealed);
+    for source in Source::ALL {
+        let read: Vec<&Event> = frames
+            .iter()
+            .filter(|frame| frame.source == *source)
+            .flat_map(|frame| frame.events.iter().map(|framed| &framed.event))
+            .collect();
+        let sent: Vec<&Event> = pushed.iter().filter(|event| event.source() == *source).collect();
+        assert_eq!(read, sent);
+    }
+    for (sealed, frame) in sealed.iter().zip(&frames) {
+        assert!(frame.events.len() <= MAX_FRAME_EVENTS && sealed.payload().len() <= MAX_FRAME_BYTES);
+        assert_eq!((sealed.id(), sealed.accepted()), (frame.id.as_str(), frame.accepted()));
+        assert_eq!(frame.origins, [origin.clone()]);
+        assert_eq!(sealed.origins(), frame.origins);
+    }
+    assert_eq!(frames.iter().map(Frame::accepted).sum::<u64>(), 4000);
+}
+
+#[test]
+fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
+    let mut framer = Framer::default();
+    for event in events().take(1500) {
+        let mut origin = origin();
+        origin.tracestate = "x".repeat(512);
+        framer.push(event, &origin, 0);
+    }
+    let sealed = framer.finish();
+    assert!(sealed.iter().all(|frame| frame.payload().len() <= MAX_FRAME_BYTES));
+    for frame in frames(&sealed) {
+        assert_eq!(frame.origins.len(), frame.events.len());
+        assert!(frame.events.iter().enumerate().all(|(index, framed)| framed.origin == index));
+    }
+}
+
+#[test]
+fn a_newer_version_is_told_from_a_malformed_frame() {
+    let newer = SealedFrame::of_version(VERSION + 1, Source::Tiktok, origin());
+    assert_eq!(Frame::decode(newer.payload()), Err(FrameError::Newer(VERSION + 1)));
+    for bytes in [&b""[..], b"\xff\xff", SealedFrame::of_version(VERSION, Source::Tiktok, origin()).payload()]
+    {
+        assert!(matches!(Frame::decode(bytes), Err(FrameError::Malformed(_))));
+    }
+}
+
+#[test]
+fn the_dead_letter_of_an_event_holds_the_whole_event() {
+    let mut framer = Framer::default();
+    let origin = origin();
+    let event = events().next().unwrap();
+    framer.push(event.clone(), &origin, 0);
+    let letter = frames(&framer.finish())[0].dead_letter(0, "value too long");
+    assert_eq!(letter.violations, [Violation::new("", "value too long")]);
+    assert_eq!((letter.event_id.as_deref(), letter.origin), (Some(event.id()), origin));
+    assert_eq!(v1::Event::decode(letter.raw).unwrap(), v1::Event::from(event));
+}

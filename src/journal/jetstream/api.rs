@@ -1,0 +1,104 @@
+//! Questions to the JetStream API, with what its refusals mean to us.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    Context, Error, ErrorCode,
+    consumer::{self, pull},
+    response::Response,
+    stream::{self, ConsumerErrorKind},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use crate::journal::{JournalError, subject};
+
+/// How long an answer of the API is waited for. Sending waits too while the connection is away, and async-nats
+/// bounds the wait for the answer alone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the API did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// The stream or the consumer is not there.
+    #[error("{0}")]
+    NotFound(Error),
+    /// It says no, and will say so again.
+    #[error("{0}")]
+    Refused(Error),
+    /// No answer, or none that is final: servers are starting or electing.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        /// The class of refusals that say "not now": no leader yet, shutting down.
+        const UNAVAILABLE: usize = 503;
+        match error.error_code() {
+            ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => Self::NotFound(error),
+            // A cluster that is starting has not all of its peers yet.
+            ErrorCode::CLUSTER_NO_PEERS | ErrorCode::INSUFFICIENT_RESOURCES => Self::Away(error.to_string()),
+            _ if error.code() == UNAVAILABLE => Self::Away(error.to_string()),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+impl From<ApiError> for JournalError {
+    fn from(error: ApiError) -> Self {
+        match error {
+            // Whoever reads or asks will find it again: it is made anew as soon as its loss is seen.
+            ApiError::NotFound(error) => Self::Unreachable(error.to_string()),
+            ApiError::Away(reason) => Self::Unreachable(reason),
+            ApiError::Refused(error) => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+pub(super) async fn ask<T: Serialize + Sync, V: DeserializeOwned>(
+    context: &Context,
+    question: String,
+    payload: &T,
+) -> Result<V, ApiError> {
+    let asked = context.request(question, payload);
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(Response::Ok(answer))) => Ok(answer),
+        Ok(Ok(Response::Err { error })) => Err(error.into()),
+        Ok(Err(error)) => Err(ApiError::Away(error.to_string())),
+        Err(_elapsed) => Err(ApiError::Away("the server does not answer".to_owned())),
+    }
+}
+
+pub(super) async fn stream_info(context: &Context, stream: &str) -> Result<stream::Info, ApiError> {
+    ask(context, format!("STREAM.INFO.{stream}"), &json!({})).await
+}
+
+pub(super) async fn consumer_info(context: &Context, consumer: &str) -> Result<consumer::Info, ApiError> {
+    ask(context, format!("CONSUMER.INFO.{}.{consumer}", subject::EVENTS), &json!({})).await
+}
+
+/// Removes the frames of a subject up to and including a sequence; says how many there were.
+pub(super) async fn purge(context: &Context, subject: &str, up_to: u64) -> Result<u64, ApiError> {
+    let question = format!("STREAM.PURGE.{}", subject::EVENTS);
+    // The API's bound is the first sequence that stays.
+    let purged: stream::PurgeResponse =
+        ask(context, question, &json!({ "filter": subject, "seq": up_to + 1 })).await?;
+    Ok(purged.purged)
+}
+
+/// Creates a consumer of `EVENTS`, or changes it to what is wanted.
+pub(super) async fn put_consumer(
+    context: &Context,
+    wanted: pull::Config,
+) -> Result<consumer::Consumer<pull::Config>, ApiError> {
+    let put = context.create_consumer_on_stream(wanted, subject::EVENTS);
+    match tokio::time::timeout(PATIENCE, put).await {
+        Ok(Ok(consumer)) => Ok(consumer),
+        Ok(Err(error)) => match error.kind() {
+            ConsumerErrorKind::JetStream(refusal) => Err(refusal.into()),
+            _ => Err(ApiError::Away(error.to_string())),
+        },
+        Err(_elapsed) => Err(ApiError::Away("the server does not answer".to_owned())),
+    }
+}

@@ -1,0 +1,144 @@
+//! Publishing with acknowledgements: pipelined, repeated under the same message id, never for ever.
+
+use std::{mem, time::Duration};
+
+use async_nats::{
+    HeaderMap, Subject,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        Error, ErrorCode,
+        context::{PublishAckFuture, PublishError, PublishErrorKind},
+        message::PublishMessage,
+    },
+};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+
+use super::connection::{Connection, PUBLISH_TIMEOUT};
+use crate::{
+    event::Origin,
+    journal::{AppendError, DeadLetter, Graveyard, SealedFrame, frame, subject},
+    process::CorrelationId,
+};
+
+/// Three waits for an acknowledgement: who asked must hear of it before its own deadline.
+const BOUND: Duration = PUBLISH_TIMEOUT.saturating_mul(3);
+/// Between attempts after an answer that came at once: an election takes its time.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Messages on their way together: enough to share fsyncs, few enough to keep memory flat.
+const WINDOW: usize = 64;
+const FRAME_VERSION: &str = "weir-frame-version";
+
+/// One message and its id, the same in every attempt.
+pub(super) struct Outgoing {
+    subject: Subject,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+impl Outgoing {
+    pub(super) fn frame(frame: &SealedFrame) -> Self {
+        let mut headers = headers(frame.id(), &frame.origins()[0]);
+        headers.insert(FRAME_VERSION, frame::VERSION.to_string());
+        Self { subject: subject::events(frame.source()).into(), headers, payload: frame.payload().clone() }
+    }
+
+    /// Each burial has an id of its own: only the attempts of this call are the same letter.
+    pub(super) fn letter(graveyard: Graveyard, letter: &DeadLetter) -> Self {
+        let headers = headers(&Uuid::now_v7().to_string(), &letter.origin);
+        Self { subject: letter.subject(graveyard).into(), headers, payload: letter.encode() }
+    }
+
+    fn message(&self) -> PublishMessage {
+        PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone())
+    }
+
+    fn refusal(&self, error: &PublishError) -> Option<AppendError> {
+        let too_large = || AppendError::TooLarge { bytes: self.payload.len() };
+        if error.kind() == PublishErrorKind::MaxPayloadExceeded {
+            return Some(too_large());
+        }
+        let source = std::error::Error::source(error)?.downcast_ref::<Error>()?;
+        match source.error_code() {
+            // The stream's own bound; then those of its account and of the server's disk.
+            ErrorCode::STREAM_STORE_FAILED
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES => Some(AppendError::Full),
+            ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Some(too_large()),
+            _ => None,
+        }
+    }
+}
+
+fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, message_id);
+    headers.insert(CorrelationId::METADATA_KEY, origin.correlation_id.as_str());
+    // Trace context comes from outside: a header with a line break in it would not be one.
+    if let Ok(traceparent) = origin.traceparent.parse::<async_nats::HeaderValue>()
+        && !origin.traceparent.is_empty()
+    {
+        headers.insert("traceparent", traceparent);
+    }
+    headers
+}
+
+/// Publishes in order; `Ok` when every message is acknowledged.
+pub(super) async fn all(connection: &Connection, mut messages: Vec<Outgoing>) -> Result<(), AppendError> {
+    let deadline = Instant::now() + BOUND;
+    while !messages.is_empty() {
+        let later = messages.split_off(messages.len().min(WINDOW));
+        repeatedly(connection, mem::replace(&mut messages, later), deadline).await?;
+    }
+    Ok(())
+}
+
+async fn repeatedly(
+    connection: &Connection,
+    mut unanswered: Vec<Outgoing>,
+    deadline: Instant,
+) -> Result<(), AppendError> {
+    let mut reason = "the server is away".to_owned();
+    loop {
+        connection
+            .up(deadline)
+            .await
+            .map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
+        let attempt = timeout_at(deadline, once(connection, &mut unanswered, &mut reason)).await;
+        match attempt {
+            Ok(Ok(())) if unanswered.is_empty() => return Ok(()),
+            Ok(Ok(())) => sleep(PAUSE).await,
+            Ok(Err(refusal)) => return Err(refusal),
+            Err(_elapsed) => return Err(AppendError::Unreachable(reason)),
+        }
+    }
+}
+
+/// One attempt: all are sent, then all acknowledgements awaited. Leaves those that got no answer, and why.
+async fn once(
+    connection: &Connection,
+    unanswered: &mut Vec<Outgoing>,
+    reason: &mut String,
+) -> Result<(), AppendError> {
+    let mut sent: Vec<Result<PublishAckFuture, PublishError>> = Vec::with_capacity(unanswered.len());
+    for outgoing in unanswered.iter() {
+        sent.push(connection.context().send_publish(outgoing.subject.clone(), outgoing.message()).await);
+    }
+    let mut left = Vec::new();
+    let mut refused = None;
+    for (outgoing, sent) in unanswered.drain(..).zip(sent) {
+        let answer = match sent {
+            Ok(acknowledgement) => acknowledgement.await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = answer {
+            refused = refused.or(outgoing.refusal(&error));
+            *reason = error.to_string();
+            left.push(outgoing);
+        }
+    }
+    *unanswered = left;
+    refused.map_or(Ok(()), Err)
+}

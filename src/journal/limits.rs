@@ -1,0 +1,16 @@
+//! What wire.md section 5 fixes of keeping and refusing, for both adapters.
+
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a frame is kept, acknowledged or not.
+pub(super) const FRAME_AGE: Duration = DAY.saturating_mul(7);
+/// How long a dead letter is kept.
+pub(super) const LETTER_AGE: Duration = DAY.saturating_mul(30);
+/// How many bytes of dead letters a graveyard holds.
+pub(super) const GRAVEYARD_BYTES: u64 = 1 << 30;
+
+/// Above it, acknowledged frames are purged: 70 % of the bytes.
+pub(super) fn mark(max_bytes: u64) -> u64 {
+    max_bytes / 10 * 7
+}

@@ -1,0 +1,7 @@
+//! The whole system from outside, story by story.
+
+mod harness;
+
+mod collectors;
+mod schema;
+mod store;
