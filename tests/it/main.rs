@@ -3,5 +3,6 @@
 mod harness;
 
 mod collectors;
+mod reporting;
 mod schema;
 mod store;
