@@ -12,7 +12,7 @@ mod refusal;
 mod trace_context;
 
 pub use correlation::CorrelationId;
-pub use host::{Host, Stop};
+pub use host::{Host, SharedRegistry, Stop};
 pub use logging::LogFormat;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use refusal::{Reason, refuse};

@@ -1,6 +1,12 @@
 //! Hosts roles: starts them, watches signals, and ends them front to back against one deadline.
 
-use std::{future::Future, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
@@ -24,6 +30,18 @@ const EXIT_FAILED: u8 = 1;
 /// 128 + SIGINT: what a shell reports for a process that left at once.
 const EXIT_INTERRUPTED: i32 = 130;
 
+/// The registry of the whole process, for a role that serves metrics itself; it is there once the process runs.
+#[derive(Clone, Debug, Default)]
+pub struct SharedRegistry(Arc<OnceLock<Arc<Registry>>>);
+
+impl SharedRegistry {
+    /// `None` as long as roles may still register metrics.
+    #[must_use]
+    pub fn get(&self) -> Option<&Registry> {
+        self.0.get().map(Arc::as_ref)
+    }
+}
+
 /// One OS process and the roles in it.
 ///
 /// Roles are added in the order of an event's way, and stopped in that order: nothing new comes in while what is
@@ -32,6 +50,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub struct Host {
     stop: Stop,
     registry: Registry,
+    shared_registry: SharedRegistry,
     readiness: Readiness,
     roles: Vec<Role>,
 }
@@ -51,6 +70,7 @@ impl Host {
         Self {
             stop: Stop::new(),
             registry: Registry::default(),
+            shared_registry: SharedRegistry::default(),
             readiness: Readiness::default(),
             roles: Vec::new(),
         }
@@ -59,6 +79,12 @@ impl Host {
     /// Where metrics are registered, before [`Host::run`].
     pub fn registry(&mut self) -> &mut Registry {
         &mut self.registry
+    }
+
+    /// What is registered by then, from [`Host::run`] on.
+    #[must_use]
+    pub fn shared_registry(&self) -> SharedRegistry {
+        self.shared_registry.clone()
     }
 
     /// Cancelled when the process begins to end; whoever cancels it ends the process.
@@ -94,8 +120,9 @@ impl Host {
         self,
         admin: SocketAddr,
     ) -> anyhow::Result<(SocketAddr, impl Future<Output = ExitCode>)> {
-        let Self { stop, registry, readiness, mut roles } = self;
-        let server = AdminServer::bind(admin, readiness, Arc::new(registry))
+        let Self { stop, registry, shared_registry, readiness, mut roles } = self;
+        let registry = shared_registry.0.get_or_init(|| Arc::new(registry));
+        let server = AdminServer::bind(admin, readiness, Arc::clone(registry))
             .await
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         let address = server.address()?;

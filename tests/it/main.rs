@@ -3,6 +3,7 @@
 mod harness;
 
 mod collectors;
+mod journal;
 mod reporting;
 mod schema;
 mod store;

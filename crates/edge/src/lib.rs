@@ -1,1 +1,23 @@
-//! The edge role.
+//! The edge role: webhooks and reports over HTTP, thinly over the gRPC services that do the work.
+//!
+//! It decodes what senders post with the gate of [`weir::event`], hands it to ingest in bounded chunks, and answers
+//! when every item is durable. What people ask for it asks the reporting service and writes as JSON.
+
+mod args;
+mod correlate;
+mod edge;
+mod health;
+mod openapi;
+mod problem;
+mod refusal;
+mod replicas;
+mod reports;
+mod router;
+mod server;
+mod webhooks;
+
+#[cfg(test)]
+mod tests;
+
+pub use args::{EdgeArgs, EdgeConfig, Upstreams};
+pub use edge::Edge;

@@ -1,0 +1,97 @@
+//! The outermost layer: gives every request its correlation id and its span, and writes problems out.
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tracing::{Instrument as _, debug, error, info_span, warn};
+use weir::process::{CallContext, CorrelationId, TraceContext};
+
+use crate::problem::Problem;
+
+const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
+const REQUEST_ID: &str = "x-request-id";
+
+/// Handlers find the [`CallContext`] in the request's extensions.
+pub(crate) async fn correlate(mut request: Request, next: Next) -> Response {
+    let context = context(request.headers());
+    let id = context.correlation_id.clone();
+    let span = info_span!(
+        "request",
+        correlation_id = %id,
+        method = %request.method(),
+        path = request.uri().path()
+    );
+    request.extensions_mut().insert(context);
+    async {
+        let mut response = write_problem(next.run(request).await, &id);
+        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+            response.headers_mut().insert(CORRELATION_ID, value);
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// An id that breaks the rule is as good as none.
+fn context(headers: &HeaderMap) -> CallContext {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let correlation_id = text(CorrelationId::HTTP_HEADER)
+        .or_else(|| text(REQUEST_ID))
+        .and_then(CorrelationId::parse)
+        .unwrap_or_else(CorrelationId::generate);
+    let trace = TraceContext::parse(text(TraceContext::TRACEPARENT), text(TraceContext::TRACESTATE));
+    CallContext { correlation_id, trace }
+}
+
+/// Routes that don't exist and methods that a route has not are refused by the router without a word.
+fn write_problem(mut response: Response, id: &CorrelationId) -> Response {
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Problem>().or_else(|| match status {
+        StatusCode::NOT_FOUND => Some(Problem::new(status, "there is nothing at this path")),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::new(status, "the path does not take this method")),
+        _ => None,
+    });
+    let Some(problem) = problem else {
+        debug!(status = status.as_u16(), "request answered");
+        return response;
+    };
+    log(&problem);
+    let allowed = response.headers_mut().remove(http::header::ALLOW);
+    let mut response = problem.respond(id);
+    response.headers_mut().extend(allowed.map(|allowed| (http::header::ALLOW, allowed)));
+    response
+}
+
+fn log(problem: &Problem) {
+    let (status, detail) = (problem.status().as_u16(), problem.detail());
+    match problem.status() {
+        StatusCode::INTERNAL_SERVER_ERROR => error!(status, detail, "request failed"),
+        refused if refused.is_server_error() => warn!(status, detail, "request could not be served"),
+        _ => debug!(status, detail, "request refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_of(headers: &[(&'static str, &'static str)]) -> String {
+        let header = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers = headers.iter().copied().map(header).collect();
+        context(&headers).correlation_id.to_string()
+    }
+
+    #[test]
+    fn the_correlation_id_goes_before_the_request_id() {
+        assert_eq!(id_of(&[(CorrelationId::HTTP_HEADER, "a"), (REQUEST_ID, "b")]), "a");
+        assert_eq!(id_of(&[(REQUEST_ID, "b")]), "b");
+    }
+
+    #[test]
+    fn an_invalid_id_is_replaced() {
+        for value in ["", "a b", "{}"] {
+            let id = id_of(&[(CorrelationId::HTTP_HEADER, value)]);
+            assert_eq!(id.len(), 36, "{id}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Binds and runs the edge.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::Router;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use weir::{
+    event::Metrics,
+    process::{Latch, RoleReadiness, SharedRegistry, Stop},
+};
+
+use crate::{
+    args::{EdgeConfig, Upstreams},
+    replicas::Replicas,
+    reports::Reports,
+    router::{EdgeState, router},
+    server,
+    webhooks::Webhooks,
+};
+
+/// A bound edge.
+#[derive(Debug)]
+pub struct Edge {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    config: EdgeConfig,
+    watched: [(Replicas, Latch); 2],
+}
+
+impl Edge {
+    /// Listens, without answering yet. `registry` takes the edge's own metrics, `shared_registry` is what `/metrics`
+    /// shows.
+    ///
+    /// # Errors
+    /// The address is taken or not this machine's, or an upstream has no http:// URL.
+    pub async fn bind(
+        config: &EdgeConfig,
+        upstreams: &Upstreams,
+        metrics: Metrics,
+        readiness: RoleReadiness,
+        registry: &mut Registry,
+        shared_registry: SharedRegistry,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("can't listen on {} (EDGE_LISTEN)", config.listen))?;
+        let address = listener.local_addr()?;
+        let ingest = Replicas::new(&upstreams.ingest)?;
+        let reporting = Replicas::new(&upstreams.reporting)?;
+        let watched = [
+            (ingest.clone(), readiness.dependency("ingest", true)),
+            (reporting.clone(), readiness.dependency("reporting", false)),
+        ];
+        let router = router(EdgeState {
+            webhooks: Webhooks::new(config, ingest, metrics, registry),
+            reports: Reports { reporting, timeout: config.request_timeout },
+            readiness,
+            registry: shared_registry,
+        });
+        Ok(Self { listener, address, router, config: config.clone(), watched })
+    }
+
+    /// Where it listens, port 0 resolved.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then answers what is in flight and returns.
+    ///
+    /// # Errors
+    /// None yet.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let watch = stop.child_token();
+        for (replicas, latch) in self.watched {
+            replicas.sample(latch, watch.clone());
+        }
+        server::serve(self.listener, self.router, &self.config, stop).await;
+        Ok(())
+    }
+}

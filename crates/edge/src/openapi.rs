@@ -1,0 +1,48 @@
+//! `GET /api` and `GET /api/openapi.json`: the HTTP face, described by the code that serves it.
+
+pub(crate) mod event;
+
+use axum::Router;
+use utoipa::{
+    OpenApi,
+    openapi::{self, PathItem},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+const UI: &str = "/api";
+const DOCUMENT: &str = "/api/openapi.json";
+
+/// What the handlers don't tell.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Weir",
+        description = "Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it."
+    ),
+    tags(
+        (name = "webhooks", description = "Events come in"),
+        (name = "reports", description = "Questions about stored events, by event time"),
+        (name = "health", description = "The process itself"),
+    )
+)]
+pub(crate) struct Document;
+
+/// The same operation under another path.
+pub(crate) fn alias(document: &mut openapi::OpenApi, path: &str, alias: &str) {
+    let Some(mut item) = document.paths.paths.get(path).cloned() else { return };
+    name_operation(&mut item, alias);
+    document.paths.paths.insert(alias.to_owned(), item);
+}
+
+/// Operation ids are unique in a document.
+fn name_operation(item: &mut PathItem, alias: &str) {
+    if let Some(operation) = &mut item.post {
+        operation.operation_id = Some(format!("post{}", alias.replace('/', "-")));
+    }
+}
+
+/// The document and a page that shows it. Everything that the page loads is in the binary, so that it works offline.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: openapi::OpenApi) -> Router<S> {
+    let config = Config::from(DOCUMENT).validator_url("none");
+    SwaggerUi::new(UI).config(config).url(DOCUMENT, document).into()
+}

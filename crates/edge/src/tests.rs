@@ -1,0 +1,1 @@
+//! The edge before a fake ingest.

@@ -1,0 +1,210 @@
+//! Reads one body whole, decompressed, within its bounds of size, room and time.
+
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use async_compression::{
+    tokio::bufread::{GzipDecoder, ZstdDecoder},
+    zstd::DParameter,
+};
+use axum::body::{Body, BodyDataStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, StatusCode, header};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio_util::io::StreamReader;
+use weir::process::Reason;
+
+use super::{
+    budget::{Budget, Overloaded, Reservation},
+    media::Encoding,
+};
+use crate::problem::Problem;
+
+/// Where a body of unknown length begins; it doubles from there.
+const FIRST_STEP: usize = 64 * 1024;
+/// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// How long, and how much beyond the limit, a refused body is still read, so that its sender gets to the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// A body in memory and the room that it takes.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    pub(super) reservation: Reservation,
+}
+
+/// Why a body was not received.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    TooLarge { limit: usize },
+    Overloaded,
+    Slow,
+    Broken(String),
+}
+
+/// Reads bodies.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) budget: Budget,
+    /// After decompression.
+    pub(super) max_bytes: usize,
+    /// The longest pause in a body.
+    pub(super) stall_timeout: Duration,
+    /// The longest time that a body takes, waits for room apart.
+    pub(super) timeout: Duration,
+}
+
+impl From<Overloaded> for BodyError {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body is over the limit of {limit} bytes after decompression"),
+            ),
+            BodyError::Overloaded => {
+                let detail = "the bodies in flight fill the bound of EDGE_MAX_IN_FLIGHT_BYTES";
+                let delay = Reason::Overloaded.retry_after().unwrap_or(Duration::from_secs(1));
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+                    .reason(Reason::Overloaded.name())
+                    .retry_after(delay)
+            }
+            BodyError::Slow => Self::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+            BodyError::Broken(error) => Self::bad_request(format!("the body can't be read: {error}")),
+        }
+    }
+}
+
+impl Receiver {
+    pub(super) async fn receive(
+        &self,
+        headers: &HeaderMap,
+        encoding: Encoding,
+        body: Body,
+    ) -> Result<Received, BodyError> {
+        let mut data = body.into_data_stream();
+        let received = self.read(headers, encoding, &mut data).await;
+        if let Err(BodyError::TooLarge { .. } | BodyError::Overloaded) = &received {
+            self.discard(data).await;
+        }
+        received
+    }
+
+    /// Reads on what nobody wants: a sender who is still writing when the connection is closed would see that
+    /// instead of the answer.
+    pub(super) async fn discard(&self, mut data: BodyDataStream) {
+        let mut room = self.max_bytes;
+        let discarding = async {
+            while let Some(Ok(bytes)) = data.next().await {
+                match room.checked_sub(bytes.len()) {
+                    Some(left) => room = left,
+                    None => break,
+                }
+            }
+        };
+        // Whoever takes longer has had time enough.
+        let _ = tokio::time::timeout(DISCARD_TIME, discarding).await;
+    }
+
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        encoding: Encoding,
+        data: &mut BodyDataStream,
+    ) -> Result<Received, BodyError> {
+        let announced = content_length(headers).filter(|_| encoding == Encoding::Identity);
+        if announced.is_some_and(|bytes| bytes > self.max_bytes) {
+            return Err(BodyError::TooLarge { limit: self.max_bytes });
+        }
+        let raw = StreamReader::new(data.map_err(std::io::Error::other));
+        match encoding {
+            Encoding::Identity => self.collect(raw, announced).await,
+            Encoding::Gzip => {
+                let mut decoder = GzipDecoder::new(raw);
+                // What follows the first member belongs to the body.
+                decoder.multiple_members(true);
+                self.collect(decoder, None).await
+            }
+            Encoding::Zstd => {
+                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
+                let mut decoder = ZstdDecoder::with_params(raw, &[window]);
+                decoder.multiple_members(true);
+                self.collect(decoder, None).await
+            }
+        }
+    }
+
+    async fn collect(
+        &self,
+        reader: impl AsyncRead,
+        announced: Option<usize>,
+    ) -> Result<Received, BodyError> {
+        let mut reader = pin!(reader);
+        let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
+        let mut received = Received { bytes: Vec::new(), reservation: self.budget.reservation() };
+        self.make_room(&mut received, announced.unwrap_or(0)).await?;
+        loop {
+            if received.bytes.len() == received.bytes.capacity() {
+                if received.bytes.len() >= self.max_bytes || announced.is_some() {
+                    return self.expect_end(reader, clock, received).await;
+                }
+                let next = (received.bytes.capacity() * 2).clamp(FIRST_STEP, self.max_bytes.max(FIRST_STEP));
+                self.make_room(&mut received, next.min(self.max_bytes)).await?;
+            }
+            // Without spare capacity the vector would grow by itself.
+            if clock.time(reader.read_buf(&mut received.bytes)).await? == 0 {
+                return Ok(received);
+            }
+        }
+    }
+
+    async fn make_room(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
+        self.budget.cover(&mut received.reservation, bytes).await?;
+        received.bytes.reserve_exact(bytes - received.bytes.len());
+        Ok(())
+    }
+
+    /// A body that fills its bound must end there.
+    async fn expect_end(
+        &self,
+        mut reader: std::pin::Pin<&mut impl AsyncRead>,
+        mut clock: Clock,
+        received: Received,
+    ) -> Result<Received, BodyError> {
+        match clock.time(reader.read(&mut [0])).await? {
+            0 => Ok(received),
+            _ => Err(BodyError::TooLarge { limit: self.max_bytes }),
+        }
+    }
+}
+
+/// hyper holds a body to the length that it announces.
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The time that a body may still take.
+struct Clock {
+    stall: Duration,
+    left: Duration,
+}
+
+impl Clock {
+    async fn time(
+        &mut self,
+        read: impl Future<Output = std::io::Result<usize>>,
+    ) -> Result<usize, BodyError> {
+        let began = Instant::now();
+        let read = tokio::time::timeout(self.stall.min(self.left), read).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        read.map_err(|_| BodyError::Slow)?.map_err(|error| BodyError::Broken(error.to_string()))
+    }
+}
