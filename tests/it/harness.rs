@@ -1,4 +1,5 @@
-//! What the stories stand on: real servers in temporary folders, the reference events, waits on conditions.
+//! What the stories stand on: real servers, on loopback and free ports in temporary folders, the reference events,
+//! waits on conditions.
 
 pub(crate) mod database;
 pub(crate) mod events;

@@ -6,5 +6,6 @@ mod harness;
 
 mod collectors;
 mod journal;
+mod reporting;
 mod schema;
 mod store;
