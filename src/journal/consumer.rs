@@ -78,7 +78,8 @@ impl Delivery {
         &self.raw
     }
 
-    /// 1 at the first offer; more says that it was offered before.
+    /// 1 at the first offer; more says that it was offered before. A journal that was killed may have forgotten
+    /// its last offers.
     #[must_use]
     pub fn attempt(&self) -> u64 {
         self.attempt

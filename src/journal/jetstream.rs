@@ -19,12 +19,18 @@ use super::{
 };
 use crate::event::Source;
 
-/// A connection to JetStream whose streams and consumers are those of wire.md section 5.
+/// A connection to JetStream whose streams and consumers are those of wire.md section 5. Cheap to clone; every
+/// clone is the same connection.
 #[derive(Clone, Debug)]
 pub struct JetStream {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     connection: Connection,
-    settings: Arc<Settings>,
-    room: Arc<Room>,
+    settings: Settings,
+    room: Room,
 }
 
 impl JetStream {
@@ -39,24 +45,23 @@ impl JetStream {
             Ok(connection)
         })
         .await?;
-        let settings = Arc::new(settings);
-        let room = Arc::new(Room::keep(connection.context().clone(), Arc::clone(&settings)));
-        Ok(Self { connection, settings, room })
+        let room = Room::keep(connection.context().clone(), settings.clone());
+        Ok(Self { shared: Arc::new(Shared { connection, settings, room }) })
     }
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
         let messages = frames.iter().map(publish::Outgoing::frame);
-        let appended = publish::all(&self.connection, messages.collect()).await;
+        let appended = publish::all(&self.shared.connection, messages.collect()).await;
         if appended.is_err() {
             // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
-            self.room.look();
+            self.shared.room.look();
         }
         appended
     }
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
         let messages = letters.iter().map(|letter| publish::Outgoing::letter(graveyard, letter));
-        publish::all(&self.connection, messages.collect()).await
+        publish::all(&self.shared.connection, messages.collect()).await
     }
 
     pub(super) async fn dead_letters(
@@ -65,15 +70,15 @@ impl JetStream {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.connection.context(), graveyard, after, limit).await
+        graveyard::read(self.shared.connection.context(), graveyard, after, limit).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {
-        Pull::open(self.connection.clone(), Arc::clone(&self.settings), source).await
+        Pull::open(Arc::clone(&self.shared), source).await
     }
 
     pub(super) async fn fill(&self) -> Result<Fill, JournalError> {
-        let info = api::stream_info(self.connection.context(), subject::EVENTS).await?;
+        let info = api::stream_info(self.shared.connection.context(), subject::EVENTS).await?;
         Ok(Fill {
             bytes: info.state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
@@ -82,7 +87,7 @@ impl JetStream {
     }
 
     pub(super) async fn close(self, deadline: Duration) {
-        self.room.stop();
-        self.connection.close(deadline).await;
+        self.shared.room.stop();
+        self.shared.connection.close(deadline).await;
     }
 }

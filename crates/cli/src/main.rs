@@ -1,1 +1,101 @@
-fn main() {}
+//! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
+
+mod address;
+mod collect;
+mod edge;
+mod failure;
+mod health;
+mod hosting;
+mod ingest;
+mod migrate;
+mod output;
+mod place;
+mod publish;
+mod quantity;
+mod report;
+mod reporting;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use failure::{Outcome, usage_exit_code};
+
+/// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
+#[derive(Parser)]
+#[command(
+    name = "weir",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every role in this process.
+    Up(Box<up::UpCommand>),
+    /// Run the edge: webhooks and reports over HTTP.
+    Edge(edge::EdgeCommand),
+    /// Run ingest: the gate in front of the journal, over gRPC.
+    Ingest(ingest::IngestCommand),
+    /// Run collectors: they move events from the journal into the store.
+    Collect(collect::CollectCommand),
+    /// Run reporting: how many, how much, who, over gRPC.
+    Reporting(reporting::ReportingCommand),
+    /// Bring the store's tables up to date, or take them back.
+    Migrate(migrate::MigrateArgs),
+    /// Publish invented events, as the reference publisher does.
+    Publish(publish::PublishArgs),
+    /// Ask the reporting service: how many, how much, who.
+    #[command(subcommand)]
+    Report(report::Report),
+    /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
+    Health(health::HealthArgs),
+}
+
+impl Command {
+    async fn run(self) -> Outcome {
+        match self {
+            Self::Up(args) => up::run(*args).await,
+            Self::Edge(args) => edge::run(args).await,
+            Self::Ingest(args) => ingest::run(args).await,
+            Self::Collect(args) => collect::run(args).await,
+            Self::Reporting(args) => reporting::run(args).await,
+            Self::Migrate(args) => migrate::run(args).await,
+            Self::Publish(args) => publish::run(args).await,
+            Self::Report(report) => report::run(report).await,
+            Self::Health(args) => health::run(args).await,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _nobody_listens = error.print();
+            return usage_exit_code(&error);
+        }
+    };
+    cli.command.run().await.unwrap_or_else(|failure| {
+        eprintln!("weir: {failure}");
+        failure.exit_code()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,156 @@
+//! What only the embedded journal can be asked: its file, its bounds, and a crash in the middle.
 
+use chrono::{SubsecRound as _, Utc};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    event::{Origin, Violation},
+    journal::{Delivery, FrameError, MediaType},
+    process::CorrelationId,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(10);
+
+fn origin() -> Origin {
+    Origin {
+        correlation_id: CorrelationId::generate(),
+        traceparent: String::new(),
+        tracestate: String::new(),
+        arrived_at: Utc::now().trunc_subsecs(6),
+    }
+}
+
+/// Frames that no build of this version reads: what is in them does not matter here.
+fn frames(count: usize) -> Vec<SealedFrame> {
+    (0..count).map(|_| SealedFrame::of_version(2, Source::Facebook, origin())).collect()
+}
+
+fn letters(count: usize) -> Vec<DeadLetter> {
+    (0..count)
+        .map(|index| {
+            let raw = format!("{index}").into();
+            DeadLetter::new(raw, MediaType::Json, vec![Violation::new("", "no")], None, None, origin())
+        })
+        .collect()
+}
+
+async fn open(folder: &TempDir, bounds: Bounds) -> Embedded {
+    Embedded::bounded(folder.path(), bounds, LONG).await.unwrap()
+}
+
+async fn take(journal: &Embedded, count: usize) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    let mut consumer = journal.consumer(Source::Facebook);
+    while deliveries.len() < count {
+        let next = consumer.next(count - deliveries.len(), SOON).await.unwrap();
+        assert!(!next.is_empty(), "a frame is missing");
+        deliveries.extend(next);
+    }
+    deliveries
+}
+
+/// What lies on the disk at this moment, as a process that is killed now would leave it.
+fn crash(folder: &TempDir) -> TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for name in ["journal.db", "journal.db-wal"] {
+        std::fs::copy(folder.path().join(name), left.path().join(name)).unwrap();
+    }
+    left
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_and_frees_what_was_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let sent = frames(3);
+    journal.append(&sent).await.unwrap();
+    let mut held = take(&journal, 3).await;
+    held.remove(0).ack().await.unwrap();
+    let left = crash(&folder);
+    let after = open(&left, Bounds::new(1 << 20)).await;
+    let again = take(&after, 2).await;
+    let payloads: Vec<&[u8]> = again.iter().map(Delivery::raw).collect();
+    assert_eq!(payloads, [sent[1].payload(), sent[2].payload()]);
+    assert!(
+        again.iter().all(|delivery| delivery.attempt() == 2),
+        "the offers are written with the acknowledgement"
+    );
+}
+
+#[tokio::test]
+async fn a_frame_of_a_newer_version_is_offered_with_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let sent = frames(1);
+    journal.append(&sent).await.unwrap();
+    let delivery = take(&journal, 1).await.remove(0);
+    assert_eq!(delivery.frame(), Err(&FrameError::Newer(2)));
+    assert_eq!(delivery.raw(), sent[0].payload());
+    delivery.retry_in(Duration::ZERO).await.unwrap();
+    assert_eq!(take(&journal, 1).await[0].attempt(), 2);
+}
+
+#[tokio::test]
+async fn appends_that_come_together_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let appends = (0..100).map(|_| {
+        let journal = journal.clone();
+        async move { journal.append(&frames(2)).await }
+    });
+    assert!(futures::future::join_all(appends).await.iter().all(Result::is_ok));
+    assert_eq!(take(&journal, 200).await.len(), 200);
+    assert_eq!(journal.fill().unwrap().frames, 200);
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let refused = Embedded::bounded(folder.path(), Bounds::new(1 << 20), LONG).await.unwrap_err();
+    assert!(matches!(refused, JournalError::Unusable(_)), "{refused}");
+    journal.close(SOON).await;
+    open(&folder, Bounds::new(1 << 20)).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_journal_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("journal.db"), "a letter to my aunt".repeat(100)).unwrap();
+    let refused = Embedded::bounded(folder.path(), Bounds::new(1 << 20), LONG).await.unwrap_err();
+    assert!(matches!(refused, JournalError::Unusable(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn full_rejected_drops_its_oldest_and_full_dead_letters_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds { letter_bytes: 10_000, ..Bounds::new(1 << 20) }).await;
+    let letters = letters(100);
+    for letter in &letters {
+        journal.bury(Graveyard::Rejected, std::slice::from_ref(letter)).await.unwrap();
+    }
+    let kept = journal.dead_letters(Graveyard::Rejected, 0, 1000).await.unwrap();
+    assert!((10..100).contains(&kept.len()), "{}", kept.len());
+    let newest = &letters[100 - kept.len()..];
+    assert!(kept.iter().map(|stored| &stored.letter).eq(newest));
+    assert_eq!(kept.last().unwrap().sequence, 100);
+    assert_eq!(journal.bury(Graveyard::Parked, &letters).await, Err(AppendError::Full));
+    journal.bury(Graveyard::Parked, &letters[..10]).await.unwrap();
+    assert_eq!(journal.dead_letters(Graveyard::Parked, 0, 1000).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn what_is_past_its_age_is_gone_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    journal.append(&frames(3)).await.unwrap();
+    journal.bury(Graveyard::Rejected, &letters(3)).await.unwrap();
+    journal.close(SOON).await;
+    let aged = Bounds { frame_age: Duration::ZERO, ..Bounds::new(1 << 20) };
+    let journal = open(&folder, aged).await;
+    assert_eq!(journal.fill().unwrap(), Fill { bytes: 0, max_bytes: 1 << 20, frames: 0 });
+    assert!(journal.consumer(Source::Facebook).next(1, Duration::ZERO).await.unwrap().is_empty());
+    assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().len(), 3);
+}

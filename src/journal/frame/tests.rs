@@ -52,7 +52,7 @@ fn frames_carry_what_was_pushed_in_order_and_by_source() {
     for (sealed, frame) in sealed.iter().zip(&frames) {
         assert!(frame.events.len() <= MAX_FRAME_EVENTS && sealed.payload().len() <= MAX_FRAME_BYTES);
         assert_eq!((sealed.id(), sealed.accepted()), (frame.id.as_str(), frame.accepted()));
-        assert_eq!(frame.origins, [origin.clone()]);
+        assert_eq!(frame.origins, std::slice::from_ref(&origin));
         assert_eq!(sealed.origins(), frame.origins);
     }
     assert_eq!(frames.iter().map(Frame::accepted).sum::<u64>(), 4000);

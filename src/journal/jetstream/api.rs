@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    Context, Error, ErrorCode,
-    consumer::{self, pull},
-    response::Response,
-    stream::{self, ConsumerErrorKind},
+use async_nats::{
+    connection::State,
+    jetstream::{
+        Context, Error, ErrorCode,
+        consumer::{self, pull},
+        response::Response,
+        stream::{self, ConsumerErrorKind},
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -61,6 +64,9 @@ pub(super) async fn ask<T: Serialize + Sync, V: DeserializeOwned>(
     question: String,
     payload: &T,
 ) -> Result<V, ApiError> {
+    if context.client().connection_state() != State::Connected {
+        return Err(ApiError::Away("the server is away".to_owned()));
+    }
     let asked = context.request(question, payload);
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(Response::Ok(answer))) => Ok(answer),

@@ -29,8 +29,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 /// Commands that may wait for the connection: while it is away, what they hold is memory.
 const COMMANDS: usize = 256;
 
-/// A connection to JetStream. Cheap to clone; every clone is the same connection.
-#[derive(Clone, Debug)]
+/// A connection to JetStream.
+#[derive(Debug)]
 pub(super) struct Connection {
     client: Client,
     context: Context,
@@ -70,25 +70,30 @@ impl Connection {
     /// Returns when the connection is up, at the latest at `deadline`. Nothing is handed to a connection that is
     /// away: it would wait in memory and be sent long after its caller was told that it failed.
     pub(super) async fn up(&self, deadline: Instant) -> Result<(), JournalError> {
-        while self.client.connection_state() != State::Connected {
+        loop {
+            // A closed client goes on to call itself connected.
             if self.closed.is_cancelled() {
                 return Err(JournalError::Unreachable("the connection is closed".to_owned()));
+            }
+            if self.client.connection_state() == State::Connected {
+                return Ok(());
             }
             if Instant::now() >= deadline {
                 return Err(JournalError::Unreachable("the server is away".to_owned()));
             }
             sleep(STATE_INTERVAL).await;
         }
-        Ok(())
     }
 
     /// Everything that was said is sent before the connection ends, where `deadline` allows.
-    pub(super) async fn close(self, deadline: Duration) {
+    pub(super) async fn close(&self, deadline: Duration) {
         let closing = async {
             self.client.flush().await.ok();
             self.client.drain().await.ok();
-            // drain() returns at once: the connection itself says when it is done.
-            self.closed.cancelled().await;
+            // drain() returns at once: the connection itself says when it is done, and needs a nudge to look.
+            while timeout(STATE_INTERVAL, self.closed.cancelled()).await.is_err() {
+                self.client.flush().await.ok();
+            }
         };
         if timeout(deadline, closing).await.is_err() {
             tracing::warn!("the journal's connection did not close in time");

@@ -13,13 +13,14 @@ use futures::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::{
+    Shared,
     api::{self, ApiError},
-    connection::{Connection, PUBLISH_TIMEOUT},
+    connection::PUBLISH_TIMEOUT,
     room, streams,
 };
 use crate::{
     event::Source,
-    journal::{Backlog, Delivery, JournalError, Settings, Verdict, subject},
+    journal::{Backlog, Delivery, JournalError, Verdict, subject},
 };
 
 /// The longest that one pull waits at the server: a pull that a restarted server forgot is asked anew after it.
@@ -31,8 +32,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The durable pull consumer of one source.
 pub struct Pull {
-    connection: Connection,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
     source: Source,
     consumer: Consumer<pull::Config>,
     /// A pull that is still under way and what it brought: they survive a call that is cancelled.
@@ -41,13 +41,10 @@ pub struct Pull {
 }
 
 impl Pull {
-    pub(super) async fn open(
-        connection: Connection,
-        settings: Arc<Settings>,
-        source: Source,
-    ) -> Result<Self, JournalError> {
-        let consumer = api::put_consumer(connection.context(), streams::consumer(source, &settings)).await?;
-        Ok(Self { connection, settings, source, consumer, pull: None, ready: Vec::new() })
+    pub(super) async fn open(shared: Arc<Shared>, source: Source) -> Result<Self, JournalError> {
+        let wanted = streams::consumer(source, &shared.settings);
+        let consumer = api::put_consumer(shared.connection.context(), wanted).await?;
+        Ok(Self { shared, source, consumer, pull: None, ready: Vec::new() })
     }
 
     pub(in crate::journal) async fn next(
@@ -57,7 +54,7 @@ impl Pull {
     ) -> Result<Vec<Delivery>, JournalError> {
         let deadline = Instant::now() + wait;
         loop {
-            self.connection.up(deadline).await?;
+            self.shared.connection.up(deadline).await?;
             if let Err(reason) = self.gather(max_frames, deadline).await {
                 self.pull = None;
                 self.mend(&reason).await?;
@@ -79,7 +76,7 @@ impl Pull {
         let Some(pull) = &mut self.pull else { return Ok(()) };
         while let Ok(Some(message)) = timeout(expires + GRACE, pull.next()).await {
             let message = message.map_err(|error| error.to_string())?;
-            self.ready.push(delivery(message, self.connection.client())?);
+            self.ready.push(delivery(message, self.shared.connection.client())?);
         }
         self.pull = None;
         Ok(())
@@ -87,7 +84,7 @@ impl Pull {
 
     /// After a pull that failed: is the consumer still there? One that vanished is made anew, loudly.
     async fn mend(&mut self, reason: &str) -> Result<(), JournalError> {
-        let context = self.connection.context();
+        let context = self.shared.connection.context();
         match api::consumer_info(context, &subject::consumer(self.source)).await {
             Ok(_) => {
                 // The server refuses for now: too many frames are in flight, or its leader changes.
@@ -95,15 +92,17 @@ impl Pull {
                 tokio::time::sleep(PAUSE).await;
                 return Ok(());
             }
-            Err(ApiError::NotFound(_)) => room::restore(context, &self.settings, reason).await,
+            Err(ApiError::NotFound(_)) => room::restore(context, &self.shared.settings, reason).await,
             Err(error) => return Err(error.into()),
         }
-        self.consumer = api::put_consumer(context, streams::consumer(self.source, &self.settings)).await?;
+        self.consumer =
+            api::put_consumer(context, streams::consumer(self.source, &self.shared.settings)).await?;
         Ok(())
     }
 
     pub(in crate::journal) async fn backlog(&self) -> Result<Backlog, JournalError> {
-        let info = api::consumer_info(self.connection.context(), &subject::consumer(self.source)).await?;
+        let info =
+            api::consumer_info(self.shared.connection.context(), &subject::consumer(self.source)).await?;
         Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
     }
 }

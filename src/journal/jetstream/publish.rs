@@ -109,9 +109,9 @@ async fn repeatedly(
         let attempt = timeout_at(deadline, once(connection, &mut unanswered, &mut reason)).await;
         match attempt {
             Ok(Ok(())) if unanswered.is_empty() => return Ok(()),
-            Ok(Ok(())) => sleep(PAUSE).await,
+            Ok(Ok(())) if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
             Ok(Err(refusal)) => return Err(refusal),
-            Err(_elapsed) => return Err(AppendError::Unreachable(reason)),
+            Ok(Ok(())) | Err(_) => return Err(AppendError::Unreachable(reason)),
         }
     }
 }

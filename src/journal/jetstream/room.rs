@@ -28,7 +28,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn keep(context: Context, settings: Arc<Settings>) -> Self {
+    pub(super) fn keep(context: Context, settings: Settings) -> Self {
         let wanted = Arc::new(Notify::new());
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(watch(context, settings, Arc::clone(&wanted))));
@@ -45,7 +45,7 @@ impl Room {
     }
 }
 
-async fn watch(context: Context, settings: Arc<Settings>, wanted: Arc<Notify>) {
+async fn watch(context: Context, settings: Settings, wanted: Arc<Notify>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -1,0 +1,109 @@
+//! `weir collect`: moves frames from a JetStream journal into the store. Any number of collectors of a source share
+//! its frames.
+
+use clap::{Args, ValueEnum};
+use weir::{
+    event::{Metrics, Service, Source},
+    process::{
+        Host,
+        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    },
+};
+use weir_collectors::{Collector, CollectorArgs, Settings};
+use weir_migration::DatabaseUrl;
+
+use crate::{
+    failure::{Outcome, configured},
+    hosting,
+    place::{JournalArgs, JournalPlace, StoreArgs, store},
+};
+
+/// Whose frames are collected.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Sources {
+    Facebook,
+    Tiktok,
+    All,
+}
+
+impl Sources {
+    fn sources(self) -> &'static [Source] {
+        match self {
+            Self::Facebook => &[Source::Facebook],
+            Self::Tiktok => &[Source::Tiktok],
+            Self::All => Source::ALL,
+        }
+    }
+
+    fn process_name(self) -> &'static str {
+        match self {
+            Self::Facebook => Service::FacebookCollector.name(),
+            Self::Tiktok => Service::TiktokCollector.name(),
+            Self::All => "collectors",
+        }
+    }
+
+    fn admin_port(self) -> u16 {
+        match self {
+            Self::Facebook | Self::All => 9103,
+            Self::Tiktok => 9104,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectCommand {
+    /// Whose events are stored.
+    #[arg(value_name = "SOURCE")]
+    sources: Sources,
+    #[command(flatten)]
+    collectors: CollectorArgs,
+    #[command(flatten)]
+    journal: JournalArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+struct Config {
+    process: ProcessConfig,
+    journal: JournalPlace,
+    store: DatabaseUrl,
+    settings: Settings,
+}
+
+impl CollectCommand {
+    fn check(&self) -> Result<Config, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let (_, process) = self.process.check(self.sources.admin_port(), &mut mistakes);
+        let journal = self.journal.require(&mut mistakes);
+        let store = self.store.require(&mut mistakes);
+        let workers = self.collectors.workers(&mut mistakes);
+        let config = || {
+            let (process, journal, store) = (process?, journal?, store?);
+            let settings = Settings::new(workers, &store, journal.ack_wait());
+            Some(Config { process, journal, store, settings })
+        };
+        configured(config(), mistakes)
+    }
+}
+
+pub(crate) async fn run(args: CollectCommand) -> Outcome {
+    let config = args.check()?;
+    let process = config.process.clone();
+    let sources = args.sources;
+    hosting::host(sources.process_name(), &process, async |host| start(host, sources, config).await).await
+}
+
+async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
+    let metrics = Metrics::register(host.registry());
+    let journal = config.journal.open(None).await?;
+    let store = store::open_migrated(&config.store).await?;
+    let readiness = host.readiness(sources.process_name());
+    let collector =
+        Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
+    host.add(sources.process_name(), |stop| collector.run(stop));
+    hosting::close_at_the_end(host, journal, None);
+    Ok(())
+}

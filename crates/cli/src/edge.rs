@@ -1,0 +1,71 @@
+//! `weir edge`: webhooks and reports over HTTP, in front of ingest and reporting.
+
+use clap::Args;
+use tracing::info;
+use weir::{
+    event::Metrics,
+    process::{
+        Host,
+        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    },
+};
+use weir_edge::{Edge, EdgeArgs, EdgeConfig, Upstreams};
+
+use crate::{
+    failure::{Outcome, configured},
+    hosting,
+};
+
+const ADMIN_PORT: u16 = 9101;
+
+#[derive(Debug, Args)]
+pub(crate) struct EdgeCommand {
+    #[command(flatten)]
+    edge: EdgeArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+struct Config {
+    process: ProcessConfig,
+    edge: EdgeConfig,
+    upstreams: Upstreams,
+}
+
+impl EdgeCommand {
+    fn check(&self) -> Result<Config, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
+        let edge = self.edge.check(environment, &mut mistakes);
+        let upstreams = self.edge.check_upstreams(&mut mistakes);
+        if upstreams.as_ref().is_some_and(|upstreams| upstreams.reporting.is_empty()) {
+            mistakes.add("REPORTING_URL: is required, such as http://127.0.0.1:50052");
+        }
+        let config = || Some(Config { process: process?, edge: edge?, upstreams: upstreams? });
+        configured(config(), mistakes)
+    }
+}
+
+pub(crate) async fn run(command: EdgeCommand) -> Outcome {
+    let Config { process, edge, upstreams } = command.check()?;
+    hosting::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
+}
+
+async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> anyhow::Result<()> {
+    let metrics = Metrics::register(host.registry());
+    let edge = bind(host, config, upstreams, metrics).await?;
+    info!(address = %edge.address(), "edge serves HTTP");
+    host.add("edge", |stop| edge.run(stop));
+    Ok(())
+}
+
+/// Binds an edge, and registers what it shows with its host.
+pub(crate) async fn bind(
+    host: &mut Host,
+    config: &EdgeConfig,
+    upstreams: &Upstreams,
+    metrics: Metrics,
+) -> anyhow::Result<Edge> {
+    let (readiness, shared_registry) = (host.readiness("edge"), host.shared_registry());
+    Edge::bind(config, upstreams, metrics, readiness, host.registry(), shared_registry).await
+}

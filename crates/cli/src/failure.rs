@@ -1,0 +1,45 @@
+//! How a command ends: the exit code, and what is said when it did not do what it was asked.
+
+use std::process::ExitCode;
+
+use weir::process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
+
+/// The exit code of a command that was asked rightly and failed.
+pub(crate) const EXIT_FAILED: u8 = 1;
+
+/// What a command ends with.
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// It was asked wrongly; every mistake is in it.
+    #[error(transparent)]
+    Misconfigured(#[from] Misconfigured),
+    /// It was asked rightly.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Misconfigured(_) => ExitCode::from(EXIT_MISCONFIGURED),
+            Self::Failed(_) => ExitCode::from(EXIT_FAILED),
+        }
+    }
+}
+
+/// The exit code of what clap answers: help and version were asked for, everything else is a mistake.
+pub(crate) fn usage_exit_code(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() { ExitCode::from(EXIT_MISCONFIGURED) } else { ExitCode::SUCCESS }
+}
+
+/// A checked configuration, unless there are mistakes.
+///
+/// # Errors
+/// Every mistake at once.
+pub(crate) fn configured<T>(config: Option<T>, mistakes: Mistakes) -> Result<T, Misconfigured> {
+    mistakes.into_result()?;
+    Ok(config.expect("a configuration without mistakes is complete"))
+}

@@ -1,0 +1,62 @@
+//! `weir ingest`: the gate as a gRPC service, in front of a JetStream journal.
+
+use clap::Args;
+use tracing::info;
+use weir::{
+    event::Metrics,
+    process::{
+        Host,
+        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    },
+};
+use weir_ingest::{Ingest, IngestArgs, IngestConfig};
+
+use crate::{
+    failure::{Outcome, configured},
+    hosting,
+    place::{JournalArgs, JournalPlace},
+};
+
+const ADMIN_PORT: u16 = 9102;
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestCommand {
+    #[command(flatten)]
+    ingest: IngestArgs,
+    #[command(flatten)]
+    journal: JournalArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+struct Config {
+    process: ProcessConfig,
+    journal: JournalPlace,
+    ingest: IngestConfig,
+}
+
+impl IngestCommand {
+    fn check(&self) -> Result<Config, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
+        let journal = self.journal.require(&mut mistakes);
+        let ingest = self.ingest.check(environment, &mut mistakes);
+        let config = || Some(Config { process: process?, journal: journal?, ingest: ingest? });
+        configured(config(), mistakes)
+    }
+}
+
+pub(crate) async fn run(args: IngestCommand) -> Outcome {
+    let Config { process, journal, ingest } = args.check()?;
+    hosting::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
+}
+
+async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
+    let metrics = Metrics::register(host.registry());
+    let journal = journal.open(None).await?;
+    let ingest = Ingest::bind(config, journal.clone(), metrics, host.readiness("ingest")).await?;
+    info!(address = %ingest.address(), "ingest serves gRPC");
+    host.add("ingest", |stop| ingest.run(stop));
+    hosting::close_at_the_end(host, journal, None);
+    Ok(())
+}

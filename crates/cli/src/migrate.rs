@@ -1,0 +1,106 @@
+//! `weir migrate`: brings the store's tables up to date, takes them back, or says what is there.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use sea_orm::DatabaseConnection;
+use weir::process::args::{Misconfigured, Mistakes};
+use weir_migration::{Access, DatabaseUrl, Step};
+
+use crate::{
+    failure::{Outcome, configured},
+    output::{say, table},
+    place::{DataFolder, FolderArgs, StoreArgs, StorePlace, store},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Apply every migration that is missing.
+    Up(WhereArgs),
+    /// Take the last migrations back, WITH EVERYTHING IN THEIR TABLES.
+    Down {
+        /// How many.
+        #[arg(long, default_value = "1", value_name = "NUMBER")]
+        steps: String,
+        #[command(flatten)]
+        place: WhereArgs,
+    },
+    /// List the migrations, and whether they are applied. Changes nothing.
+    Status(WhereArgs),
+}
+
+/// The store is the database that is named, else the file in the data folder.
+#[derive(Debug, Args)]
+struct WhereArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+impl WhereArgs {
+    fn check(&self) -> Result<StorePlace, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        configured(self.store.check(&mut mistakes), mistakes)
+    }
+
+    /// Where the store is, with the data folder taken where it is in there.
+    fn take(&self, place: StorePlace) -> anyhow::Result<(DatabaseUrl, Option<DataFolder>)> {
+        match place {
+            StorePlace::Database(url) => Ok((url, None)),
+            StorePlace::Folder => {
+                let folder = DataFolder::take(&self.folder.weir_data_dir)?;
+                Ok((store::in_folder(folder.path()), Some(folder)))
+            }
+        }
+    }
+}
+
+pub(crate) async fn run(args: MigrateArgs) -> Outcome {
+    match args.action {
+        Action::Up(place) => up(&place).await,
+        Action::Down { steps, place } => down(&steps, &place).await,
+        Action::Status(place) => status(&place).await,
+    }
+}
+
+async fn up(place: &WhereArgs) -> Outcome {
+    let (url, _folder) = place.take(place.check()?)?;
+    show(&store::open_migrated(&url).await?).await
+}
+
+async fn down(steps: &str, place: &WhereArgs) -> Outcome {
+    let mut mistakes = Mistakes::default();
+    let number = steps.parse().ok().filter(|steps| *steps > 0);
+    let number = mistakes.check("--steps", number.ok_or_else(|| format!("'{steps}' is no number over 0")));
+    let chosen = place.store.check(&mut mistakes);
+    let (number, chosen) = configured(number.zip(chosen), mistakes)?;
+    let (url, _folder) = place.take(chosen)?;
+    let store = store::open(&url, Access::Write).await?;
+    weir_migration::down(&store, number).await.context("can't take migrations back")?;
+    show(&store).await
+}
+
+/// Takes nothing: a running process may be asked about.
+async fn status(place: &WhereArgs) -> Outcome {
+    let url = match place.check()? {
+        StorePlace::Database(url) => url,
+        StorePlace::Folder => store::in_folder(&place.folder.weir_data_dir),
+    };
+    show(&store::open(&url, Access::Read).await?).await
+}
+
+async fn show(store: &DatabaseConnection) -> Outcome {
+    let steps = weir_migration::status(store).await.context("can't read the migrations")?;
+    let row = |Step { name, applied }| [name, if applied { "applied" } else { "missing" }.to_owned()];
+    say(table(["migration", "state"], 0, steps.into_iter().map(row)));
+    Ok(ExitCode::SUCCESS)
+}

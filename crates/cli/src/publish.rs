@@ -1,0 +1,31 @@
+//! `weir publish`: behaves like the reference publisher, the load that the system exists to carry (wire.md
+//! section 2).
+
+mod args;
+mod corruption;
+mod event;
+mod person;
+mod publisher;
+mod stream;
+mod summary;
+
+use std::process::ExitCode;
+
+pub(crate) use args::PublishArgs;
+pub(crate) use publisher::{Plan, publish};
+pub(crate) use stream::Mix;
+pub(crate) use summary::Summary;
+
+use crate::{
+    failure::{EXIT_FAILED, Outcome},
+    output::say,
+    signals,
+};
+
+/// Publishes, says what came of it, and fails if a request had no 2xx for an answer.
+pub(crate) async fn run(args: PublishArgs) -> Outcome {
+    let plan = args.plan()?;
+    let summary = publish(plan, signals::stop_when_interrupted()).await?;
+    say(&summary);
+    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+}

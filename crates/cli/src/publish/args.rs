@@ -1,0 +1,86 @@
+//! The arguments of `weir publish`.
+
+use clap::Args;
+use url::Url;
+use weir::process::args::{Misconfigured, Mistakes};
+
+use super::{publisher::Plan, stream::Mix};
+use crate::{failure::configured, quantity};
+
+/// How large, how often and how good.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Publishing")]
+pub(crate) struct PublishArgs {
+    /// Where events are posted to.
+    #[arg(long, env = "EVENT_ENDPOINT", default_value = "http://127.0.0.1:3001/events", value_name = "URL")]
+    endpoint: String,
+    /// The smallest batch, in events.
+    #[arg(long, default_value = "1000", value_name = "EVENTS")]
+    min: String,
+    /// The largest batch, in events; every size in between is as likely.
+    #[arg(long, default_value = "50000", value_name = "EVENTS")]
+    max: String,
+    /// Milliseconds from one request to the next, whether it was answered or not.
+    #[arg(long, default_value = "1000", value_name = "MILLISECONDS")]
+    interval_ms: String,
+    /// The share of requests that end in one corrupted event besides, 0 to 1.
+    #[arg(long, default_value = "0.1", value_name = "SHARE")]
+    corrupt: String,
+    /// The share of events that repeat one of the last thousand, 0 to 1.
+    #[arg(long, default_value = "0", value_name = "SHARE")]
+    duplicates: String,
+    /// The share of events that happened an hour to a week ago, 0 to 1.
+    #[arg(long, default_value = "0", value_name = "SHARE")]
+    late: String,
+    /// Makes the stream the same every time, but for its timestamps. By default it is another one every time.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<String>,
+    /// How long: 500ms, 60s, 5m or 1h. By default until it is interrupted.
+    #[arg(long, value_name = "DURATION")]
+    duration: Option<String>,
+}
+
+impl PublishArgs {
+    pub(super) fn plan(&self) -> Result<Plan, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let endpoint = mistakes.check("--endpoint (EVENT_ENDPOINT)", endpoint(&self.endpoint));
+        let mix = self.mix(&mut mistakes);
+        let interval = mistakes.check("--interval-ms", quantity::at_least(1, &self.interval_ms));
+        let duration = self.duration.as_deref().map(quantity::duration).transpose();
+        let duration = mistakes.check("--duration", duration);
+        let seed = self.seed.as_deref().map(|seed| quantity::at_least(0, seed)).transpose();
+        let seed = mistakes.check("--seed", seed);
+        let plan = || {
+            Some(Plan {
+                endpoint: endpoint?,
+                mix: mix?,
+                interval: std::time::Duration::from_millis(interval?),
+                duration: duration?,
+                seed: seed?.unwrap_or_else(rand::random),
+            })
+        };
+        configured(plan(), mistakes)
+    }
+
+    fn mix(&self, mistakes: &mut Mistakes) -> Option<Mix> {
+        let min = mistakes.check("--min", quantity::at_least(0, &self.min));
+        let max = mistakes.check("--max", quantity::at_least(0, &self.max));
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            mistakes.add(format!("--min: {min} is over --max, which is {max}"));
+        }
+        let corrupt = mistakes.check("--corrupt", quantity::share(&self.corrupt));
+        let duplicates = mistakes.check("--duplicates", quantity::share(&self.duplicates));
+        let late = mistakes.check("--late", quantity::share(&self.late));
+        let sizes = usize::try_from(min?).ok()?..=usize::try_from(max?).ok()?;
+        Some(Mix { sizes, corrupt: corrupt?, duplicates: duplicates?, late: late? })
+    }
+}
+
+fn endpoint(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        _ => Err(format!("'{text}' is no http:// URL such as http://127.0.0.1:3001/events")),
+    }
+}

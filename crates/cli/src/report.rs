@@ -1,0 +1,57 @@
+//! `weir report`: asks the reporting service over gRPC, and shows tables or JSON.
+
+mod args;
+mod client;
+mod filter;
+mod json;
+mod names;
+mod tables;
+
+use std::process::ExitCode;
+
+use args::{DemographicsArgs, EventsArgs, RevenueArgs};
+use clap::Subcommand;
+pub(crate) use client::Client;
+use serde_json::Value;
+pub(crate) use tables::{Shown, demographics, events, revenue};
+
+use crate::{failure::Outcome, output::say};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Report {
+    /// How many events, by source, funnel stage and type.
+    Events(EventsArgs),
+    /// How much money, by source and campaign.
+    Revenue(RevenueArgs),
+    /// Who: distinct users by age, gender, place, followers and device.
+    Demographics(DemographicsArgs),
+}
+
+pub(crate) async fn run(report: Report) -> Outcome {
+    match report {
+        Report::Events(args) => {
+            let (channel, request) = args.request()?;
+            let answer = Client::new(&channel.addresses)?.events(request).await?;
+            show(channel.json, || json::events(&answer), || events(&answer));
+        }
+        Report::Revenue(args) => {
+            let (channel, request) = args.request()?;
+            let answer = Client::new(&channel.addresses)?.revenue(request).await?;
+            show(channel.json, || json::revenue(&answer), || revenue(&answer));
+        }
+        Report::Demographics(args) => {
+            let (channel, request) = args.request()?;
+            let answer = Client::new(&channel.addresses)?.demographics(request).await?;
+            show(channel.json, || json::demographics(&answer), || demographics(&answer));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(as_json: bool, json: impl FnOnce() -> Value, tables: impl FnOnce() -> Shown) {
+    if as_json {
+        say(format_args!("{:#}", json()));
+    } else {
+        say(tables());
+    }
+}

@@ -1,0 +1,130 @@
+//! The answers as JSON, in the form that they have over HTTP (wire.md section 3).
+
+use serde_json::{Value, json};
+use weir::contract::reporting::v1::{
+    DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
+    GroupUsers, TiktokDemographics,
+};
+
+use super::names;
+
+fn date_range(range: Option<DateRange>) -> Value {
+    let range = range.unwrap_or_default();
+    json!({ "from": names::time(range.from), "to": names::time(range.to) })
+}
+
+/// Each of `rows` as `to_json` writes it.
+fn array<Row>(rows: &[Row], to_json: impl Fn(&Row) -> Value) -> Value {
+    rows.iter().map(to_json).collect()
+}
+
+/// Adds `series`, unless there is none.
+fn with_series(mut report: Value, series: Value) -> Value {
+    if series.as_array().is_some_and(|series| !series.is_empty()) {
+        report["series"] = series;
+    }
+    report
+}
+
+pub(super) fn events(answer: &GetEventStatisticsResponse) -> Value {
+    let report = json!({
+        "dateRange": date_range(answer.date_range),
+        "totalEvents": answer.total_events,
+        "events": array(&answer.events, |row| json!({
+            "source": names::source(row.source),
+            "funnelStage": names::funnel_stage(row.funnel_stage),
+            "eventType": names::event_type(row.event_type),
+            "count": row.count,
+        })),
+    });
+    let bucket = |count: u64, start| json!({ "bucket": names::time(start), "count": count });
+    with_series(report, array(&answer.series, |row| bucket(row.count, row.bucket)))
+}
+
+pub(super) fn revenue(answer: &GetRevenueResponse) -> Value {
+    let report = json!({
+        "dateRange": date_range(answer.date_range),
+        "currency": answer.currency,
+        "totalRevenue": answer.total_revenue,
+        "totalTransactions": answer.total_transactions,
+        "averageTransactionValue": answer.average_transaction_value,
+        "revenue": array(&answer.revenue, |row| json!({
+            "source": names::source(row.source),
+            "totalRevenue": row.total_revenue,
+            "transactionCount": row.transaction_count,
+            "averageTransactionValue": row.average_transaction_value,
+        })),
+        "campaigns": array(&answer.campaigns, |row| json!({
+            "campaignId": row.campaign_id,
+            "totalRevenue": row.total_revenue,
+            "transactionCount": row.transaction_count,
+        })),
+    });
+    with_series(
+        report,
+        array(&answer.series, |row| {
+            json!({
+                "bucket": names::time(row.bucket),
+                "totalRevenue": row.total_revenue,
+                "transactionCount": row.transaction_count,
+            })
+        }),
+    )
+}
+
+pub(super) fn demographics(answer: &GetDemographicsResponse) -> Value {
+    let mut report = json!({ "dateRange": date_range(answer.date_range) });
+    if let Some(section) = &answer.facebook {
+        report["facebook"] = facebook(section);
+    }
+    if let Some(section) = &answer.tiktok {
+        report["tiktok"] = tiktok(section);
+    }
+    report
+}
+
+fn facebook(section: &FacebookDemographics) -> Value {
+    let report = json!({
+        "users": section.users,
+        "averageAge": section.average_age,
+        "ageGroups": groups(&section.age_groups),
+        "genders": array(&section.genders, |row| json!({
+            "gender": names::gender(row.gender),
+            "users": row.users,
+        })),
+        "countries": array(&section.countries, |row| json!({ "country": row.country, "users": row.users })),
+        "cities": array(&section.cities, |row| json!({
+            "country": row.country,
+            "city": row.city,
+            "users": row.users,
+        })),
+    });
+    with_estimate(report, section.estimate, section.relative_error)
+}
+
+fn tiktok(section: &TiktokDemographics) -> Value {
+    let report = json!({
+        "users": section.users,
+        "averageFollowers": section.average_followers,
+        "followerGroups": groups(&section.follower_groups),
+        "countries": array(&section.countries, |row| json!({ "country": row.country, "users": row.users })),
+        "devices": array(&section.devices, |row| json!({
+            "device": names::device(row.device),
+            "users": row.users,
+        })),
+    });
+    with_estimate(report, section.estimate, section.relative_error)
+}
+
+fn groups(groups: &[GroupUsers]) -> Value {
+    array(groups, |row| json!({ "group": row.group, "users": row.users }))
+}
+
+/// Says that users were estimated, where they were.
+fn with_estimate(mut report: Value, estimate: bool, relative_error: Option<f64>) -> Value {
+    if estimate {
+        report["estimate"] = Value::Bool(true);
+        report["relativeError"] = json!(relative_error);
+    }
+    report
+}

@@ -1,0 +1,139 @@
+//! The answers as tables.
+
+use comfy_table::Table;
+use weir::contract::reporting::v1::{
+    DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
+    GroupUsers, TiktokDemographics,
+};
+
+use super::names;
+use crate::output::{grouped, table};
+
+/// A title, and the tables that have rows.
+pub(crate) struct Shown {
+    title: String,
+    tables: Vec<Table>,
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.title)?;
+        self.tables
+            .iter()
+            .filter(|table| !table.is_empty())
+            .try_for_each(|table| write!(formatter, "\n{table}"))
+    }
+}
+
+fn title(what: &str, range: Option<DateRange>) -> String {
+    let range = range.unwrap_or_default();
+    match (names::time(range.from), names::time(range.to)) {
+        (None, None) => what.to_owned(),
+        (Some(from), None) => format!("{what}, from {from}"),
+        (None, Some(to)) => format!("{what}, before {to}"),
+        (Some(from), Some(to)) => format!("{what}, from {from}, before {to}"),
+    }
+}
+
+pub(crate) fn events(answer: &GetEventStatisticsResponse) -> Shown {
+    let rows = answer.events.iter().map(|row| {
+        [
+            names::source(row.source).to_owned(),
+            names::funnel_stage(row.funnel_stage).to_owned(),
+            names::event_type(row.event_type).to_owned(),
+            grouped(row.count),
+        ]
+    });
+    let mut tables = vec![table(["source", "stage", "type", "events"], 1, rows)];
+    if !answer.series.is_empty() {
+        let rows =
+            answer.series.iter().map(|row| [names::time(row.bucket).unwrap_or_default(), grouped(row.count)]);
+        tables.push(table(["from", "events"], 1, rows));
+    }
+    let total = format!("Events: {}", grouped(answer.total_events));
+    Shown { title: title(&total, answer.date_range), tables }
+}
+
+pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
+    let sources = answer.revenue.iter().map(|row| {
+        [
+            names::source(row.source).to_owned(),
+            grouped(row.transaction_count),
+            row.total_revenue.clone(),
+            row.average_transaction_value.clone(),
+        ]
+    });
+    let campaigns = answer
+        .campaigns
+        .iter()
+        .map(|row| [row.campaign_id.clone(), grouped(row.transaction_count), row.total_revenue.clone()]);
+    let mut tables = vec![
+        table(["source", "transactions", "revenue", "average"], 3, sources),
+        table(["campaign", "transactions", "revenue"], 2, campaigns),
+    ];
+    if !answer.series.is_empty() {
+        let rows = answer.series.iter().map(|row| {
+            let from = names::time(row.bucket).unwrap_or_default();
+            [from, grouped(row.transaction_count), row.total_revenue.clone()]
+        });
+        tables.push(table(["from", "transactions", "revenue"], 2, rows));
+    }
+    let total = format!(
+        "Revenue: {} {} in {} transactions, {} on average",
+        answer.total_revenue,
+        answer.currency,
+        grouped(answer.total_transactions),
+        answer.average_transaction_value
+    );
+    Shown { title: title(&total, answer.date_range), tables }
+}
+
+pub(crate) fn demographics(answer: &GetDemographicsResponse) -> Shown {
+    let facebook = answer.facebook.iter().flat_map(facebook);
+    let tiktok = answer.tiktok.iter().flat_map(tiktok);
+    Shown { title: title("Demographics", answer.date_range), tables: facebook.chain(tiktok).collect() }
+}
+
+fn facebook(section: &FacebookDemographics) -> [Table; 5] {
+    let genders =
+        section.genders.iter().map(|row| [names::gender(row.gender).to_owned(), grouped(row.users)]);
+    let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
+    let cities = section.cities.iter().map(|row| [row.country.clone(), row.city.clone(), grouped(row.users)]);
+    let users = users(section.users, section.relative_error);
+    [
+        table(["facebook users", "average age"], 2, [[users, format!("{:.2}", section.average_age)]]),
+        groups("age", &section.age_groups),
+        table(["gender", "users"], 1, genders),
+        table(["country", "users"], 1, countries),
+        table(["country", "city", "users"], 1, cities),
+    ]
+}
+
+fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
+    let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
+    let devices =
+        section.devices.iter().map(|row| [names::device(row.device).to_owned(), grouped(row.users)]);
+    let users = users(section.users, section.relative_error);
+    [
+        table(
+            ["tiktok users", "average followers"],
+            2,
+            [[users, format!("{:.2}", section.average_followers)]],
+        ),
+        groups("followers", &section.follower_groups),
+        table(["country", "users"], 1, countries),
+        table(["device", "users"], 1, devices),
+    ]
+}
+
+fn groups(name: &str, groups: &[GroupUsers]) -> Table {
+    table([name, "users"], 1, groups.iter().map(|row| [row.group.clone(), grouped(row.users)]))
+}
+
+/// The number of users, with its error where it was estimated.
+fn users(users: u64, relative_error: Option<f64>) -> String {
+    match relative_error {
+        Some(error) => format!("{} ± {:.1} %", grouped(users), error * 100.0),
+        None => grouped(users),
+    }
+}

@@ -1,0 +1,61 @@
+//! `weir reporting`: the three reports as a gRPC service, over the store.
+
+use clap::Args;
+use tracing::info;
+use weir::process::{
+    Host,
+    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+};
+use weir_migration::{Access, DatabaseUrl};
+use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
+
+use crate::{
+    failure::{Outcome, configured},
+    hosting,
+    place::{StoreArgs, store},
+};
+
+const ADMIN_PORT: u16 = 9105;
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportingCommand {
+    #[command(flatten)]
+    reporting: ReportingArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
+}
+
+struct Config {
+    process: ProcessConfig,
+    store: DatabaseUrl,
+    reporting: ReportingConfig,
+}
+
+impl ReportingCommand {
+    fn check(&self) -> Result<Config, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
+        let store = self.store.require(&mut mistakes);
+        let reporting = self.reporting.check(environment, &mut mistakes);
+        let config = || Some(Config { process: process?, store: store?, reporting: reporting? });
+        configured(config(), mistakes)
+    }
+}
+
+pub(crate) async fn run(args: ReportingCommand) -> Outcome {
+    let Config { process, store, reporting } = args.check()?;
+    hosting::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
+}
+
+async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {
+    // Reports must not wait for a collector to come and make the tables.
+    store::open_migrated(url).await?.close().await?;
+    let store = store::open(url, Access::Read).await?;
+    let readiness = host.readiness("reporting");
+    let reporting = Reporting::bind(config, store, host.registry(), readiness).await?;
+    info!(address = %reporting.address(), "reporting serves gRPC");
+    host.add("reporting", |stop| reporting.run(stop));
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `weir up --demo`: the whole system on files that are gone afterwards, with a sender in front of it.
+
+mod show;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use show::Show;
+use tempfile::TempDir;
+
+use super::{NAME, Roles, UpCommand, free_port};
+use crate::{failure::Outcome, hosting, output::say};
+
+pub(super) async fn run(mut command: UpCommand) -> Outcome {
+    let folder = tempfile::Builder::new().prefix("weir-demo-").tempdir().context("can't make a folder")?;
+    command.live_in(&folder);
+    command.take_free_ports()?;
+    let (process, config) = command.check()?;
+    say(format_args!("Weir starts on files in {}", folder.path().display()));
+    let hosted = hosting::host(NAME, &process, async |host| {
+        let roles = Roles::bind(config, host).await?;
+        let show = Show { addresses: roles.addresses() };
+        // In front of the roles: the sender stops first.
+        host.add("demo", |stop| show.run(stop));
+        roles.start(host);
+        Ok(())
+    });
+    let code = hosted.await?;
+    folder.close().context("can't remove the folder of the demonstration")?;
+    if code == ExitCode::SUCCESS {
+        say("Weir ended, and its files are removed");
+    }
+    Ok(code)
+}
+
+impl UpCommand {
+    /// Everything on files in `folder`, and logs only of what is wrong, unless they are asked for.
+    fn live_in(&mut self, folder: &TempDir) {
+        self.journal.nats_url = None;
+        self.store.database_url = None;
+        self.folder.weir_data_dir = folder.path().join("data");
+        self.process.log_level.get_or_insert_with(|| "warn".to_owned());
+    }
+
+    /// Replaces the usual ports that are taken, but not those that were asked for, and says so.
+    fn take_free_ports(&mut self) -> anyhow::Result<()> {
+        let listens = [
+            ("the edge", 3001, &mut self.edge.edge_listen),
+            ("ingest", 50051, &mut self.ingest.ingest_listen),
+            ("reporting", 50052, &mut self.reporting.reporting_listen),
+            ("health and metrics", super::ADMIN_PORT, &mut self.process.admin_listen),
+        ];
+        for (who, usual, listen) in listens {
+            if listen.is_none()
+                && let Some(port) = free_port::instead_of(usual).context("can't find a free port")?
+            {
+                say(format_args!("Port {usual} is taken, so {who} listens on port {port}"));
+                *listen = Some(port.to_string());
+            }
+        }
+        Ok(())
+    }
+}

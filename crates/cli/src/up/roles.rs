@@ -1,0 +1,131 @@
+//! Every role, bound back to front, so that each finds those that it calls, and started front to back.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use sea_orm::DatabaseConnection;
+use tracing::info;
+use url::Url;
+use weir::{
+    event::{Metrics, Source},
+    journal::Journal,
+    process::Host,
+};
+use weir_collectors::{Collector, Settings};
+use weir_edge::{Edge, EdgeConfig, Upstreams};
+use weir_ingest::{Ingest, IngestConfig};
+use weir_migration::{Access, DatabaseUrl};
+use weir_reporting::{Reporting, ReportingConfig};
+
+use crate::{
+    address::reachable,
+    edge, hosting,
+    place::{DataFolder, JournalPlace, StorePlace, store},
+};
+
+/// What the roles are told, checked.
+pub(super) struct Config {
+    /// For what is on files.
+    pub(super) folder: PathBuf,
+    pub(super) journal: JournalPlace,
+    pub(super) store: StorePlace,
+    pub(super) edge: EdgeConfig,
+    pub(super) ingest: IngestConfig,
+    /// Of the collectors, per source.
+    pub(super) workers: Option<usize>,
+    pub(super) reporting: ReportingConfig,
+}
+
+/// Every role, listening and not serving yet.
+pub(super) struct Roles {
+    edge: Edge,
+    ingest: Ingest,
+    collectors: Collector,
+    reporting: Reporting,
+    journal: Journal,
+    folder: Option<DataFolder>,
+}
+
+/// Where the roles are reached from this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    pub(super) edge: SocketAddr,
+    pub(super) ingest: SocketAddr,
+    pub(super) reporting: SocketAddr,
+}
+
+impl Roles {
+    /// # Errors
+    /// A server does not come, the folder is taken, or an address is.
+    pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
+        let metrics = Metrics::register(host.registry());
+        let on_files = config.journal.in_folder() || config.store.in_folder();
+        let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
+        let store_url = config.store.url(&config.folder);
+        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
+        let journal = config.journal.open(folder.as_ref()).await?;
+
+        let Stores { writing, reading } = Stores::open(&store_url).await?;
+        let readiness = host.readiness("reporting");
+        let reporting = Reporting::bind(&config.reporting, reading, host.registry(), readiness).await?;
+        let readiness = host.readiness("collectors");
+        let collectors =
+            Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &readiness, settings);
+        let readiness = host.readiness("ingest");
+        let ingest = Ingest::bind(&config.ingest, journal.clone(), metrics.clone(), readiness).await?;
+        let upstreams = Upstreams {
+            ingest: vec![grpc_url(ingest.address())?],
+            reporting: vec![grpc_url(reporting.address())?],
+        };
+        let edge = edge::bind(host, &config.edge, &upstreams, metrics).await?;
+        Ok(Self { edge, ingest, collectors, reporting, journal, folder })
+    }
+
+    pub(super) fn addresses(&self) -> Addresses {
+        Addresses {
+            edge: reachable(self.edge.address()),
+            ingest: reachable(self.ingest.address()),
+            reporting: reachable(self.reporting.address()),
+        }
+    }
+
+    /// Starts the roles in the order of an event's way, which is the order in which they end.
+    pub(super) fn start(self, host: &mut Host) {
+        let Self { edge, ingest, collectors, reporting, journal, folder } = self;
+        host.add("edge", |stop| edge.run(stop));
+        host.add("ingest", |stop| ingest.run(stop));
+        host.add("collectors", |stop| collectors.run(stop));
+        host.add("reporting", |stop| reporting.run(stop));
+        hosting::close_at_the_end(host, journal, folder);
+    }
+}
+
+impl Addresses {
+    /// Says where to look.
+    pub(super) fn log(&self) {
+        let Self { edge, ingest, reporting } = self;
+        info!(url = %format_args!("http://{edge}/events"), "webhooks are taken");
+        info!(url = %format_args!("http://{edge}/reports/events"), "reports are answered");
+        info!(url = %format_args!("http://{edge}/api"), "the API is described");
+        info!(address = %ingest, "ingest serves gRPC");
+        info!(address = %reporting, "reporting serves gRPC");
+    }
+}
+
+/// A pool for collectors and one for reports, which must not wait for each other.
+struct Stores {
+    writing: DatabaseConnection,
+    reading: DatabaseConnection,
+}
+
+impl Stores {
+    async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
+        let writing = store::open_migrated(url).await?;
+        Ok(Self { writing, reading: store::open(url, Access::Read).await? })
+    }
+}
+
+/// The URL of the gRPC server that listens on `address`.
+pub(super) fn grpc_url(address: SocketAddr) -> anyhow::Result<Url> {
+    Url::parse(&format!("http://{}", reachable(address))).context("an address is no host of a URL")
+}

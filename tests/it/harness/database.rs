@@ -1,0 +1,77 @@
+//! An empty, migrated store of either kind, so that one story is told of both.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
+use tempfile::TempDir;
+use weir_migration::{
+    Access, DatabaseUrl, connect,
+    entity::{events, frames},
+    up,
+};
+
+use super::postgres::Postgres;
+
+/// Tells each story twice: on SQLite and on a real PostgreSQL.
+macro_rules! on_both_databases {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(crate::harness::database::Database::sqlite()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(crate::harness::database::Database::postgres().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// A database that one story has for itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    pub(crate) url: DatabaseUrl,
+    _folder: Option<Arc<TempDir>>,
+}
+
+impl Database {
+    /// A file that does not exist yet.
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(&folder.path().join("store.sqlite"));
+        Self { url, _folder: Some(Arc::new(folder)) }
+    }
+
+    /// An empty database on the shared server.
+    pub(crate) async fn postgres() -> Self {
+        Self { url: Postgres::shared().await.fresh_database().await, _folder: None }
+    }
+
+    /// A pool as a process of its own would open it.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url, Access::Write, Duration::ZERO).await.unwrap()
+    }
+
+    /// The same, migrated.
+    pub(crate) async fn migrated(&self) -> DatabaseConnection {
+        let database = self.connect().await;
+        up(&database, None).await.unwrap();
+        database
+    }
+}
+
+/// Every stored event, by identity.
+pub(crate) async fn stored_events(database: &DatabaseConnection) -> Vec<events::Model> {
+    let by_identity =
+        events::Entity::find().order_by_asc(events::Column::Source).order_by_asc(events::Column::EventId);
+    by_identity.all(database).await.unwrap()
+}
+
+/// The accounts of one frame.
+pub(crate) async fn accounts(database: &DatabaseConnection, frame_id: &str) -> Option<frames::Model> {
+    frames::Entity::find_by_id(frame_id).one(database).await.unwrap()
+}

@@ -1,0 +1,326 @@
+//! The journal's promises (wire.md section 5), told once and kept by both adapters.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
+
+mod ground;
+mod server;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use ground::{Ground, SOON, events, frame, frames, ids, origin, settings, take, take_one};
+use weir::{
+    event::{Source, Violation},
+    journal::{
+        AppendError, Backlog, DeadLetter, Framer, Graveyard, Journal, MediaType, SealedFrame, Settings,
+    },
+};
+
+/// Long enough that nothing is offered again while a promise is tried.
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(500);
+
+macro_rules! kept_by_both_adapters {
+    ($($promise:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise(super::Ground::embedded().await).await;
+            })+
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                super::$promise(super::Ground::jetstream().await).await;
+            })+
+        }
+    };
+}
+
+kept_by_both_adapters!(
+    an_appended_frame_is_delivered_to_its_source_s_consumer,
+    an_unacknowledged_frame_is_offered_again,
+    an_acknowledged_frame_is_never_offered_again,
+    a_frame_that_was_put_back_is_offered_after_its_delay,
+    a_frame_that_was_put_back_without_delay_is_offered_at_once,
+    the_same_frame_appended_twice_is_delivered_once,
+    two_consumers_share_the_frames,
+    progress_extends_the_deadline,
+    frames_of_a_source_are_delivered_in_the_order_of_the_appends,
+    a_waiting_consumer_is_woken_by_an_append,
+    a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged,
+    unacknowledged_frames_are_never_purged,
+    a_frame_larger_than_the_journal_is_told_apart,
+    dead_letters_are_read_back_exactly,
+    a_restart_keeps_what_is_unacknowledged,
+    fill_and_backlog_tell_what_is_there,
+    a_closed_journal_says_so,
+);
+
+async fn an_appended_frame_is_delivered_to_its_source_s_consumer(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let mut framer = Framer::default();
+    let sent = [events(Source::Facebook, 20), events(Source::Tiktok, 20)].concat();
+    let origin = origin();
+    for event in sent.clone() {
+        framer.push(event, &origin, 2);
+    }
+    journal.append(&framer.finish()).await.unwrap();
+    let mut received = Vec::new();
+    for source in Source::ALL {
+        let delivery = take_one(&mut journal.consumer(*source).await.unwrap()).await;
+        let frame = delivery.frame().unwrap();
+        assert_eq!((frame.source, frame.accepted(), delivery.attempt()), (*source, 60, 1));
+        assert_eq!(frame.origins, std::slice::from_ref(&origin));
+        received.extend(frame.events.iter().map(|framed| framed.event.clone()));
+    }
+    assert_eq!(received, sent);
+}
+
+async fn an_unacknowledged_frame_is_offered_again(ground: Ground) {
+    let journal = ground.journal(settings(SHORT)).await;
+    journal.append(&[frame(Source::Facebook)]).await.unwrap();
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    let first = take_one(&mut consumer).await;
+    let again = take_one(&mut consumer).await;
+    assert_eq!((first.attempt(), again.attempt()), (1, 2));
+    assert_eq!(ids(&[first]), ids(&[again]));
+}
+
+async fn an_acknowledged_frame_is_never_offered_again(ground: Ground) {
+    let journal = ground.journal(settings(SHORT)).await;
+    journal.append(&frames(Source::Tiktok, 3)).await.unwrap();
+    let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
+    for delivery in take(&mut consumer, 3).await {
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(consumer.backlog().await.unwrap(), Backlog::default());
+    assert!(consumer.next(10, SHORT * 4).await.unwrap().is_empty());
+}
+
+async fn a_frame_that_was_put_back_is_offered_after_its_delay(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    journal.append(&[frame(Source::Tiktok)]).await.unwrap();
+    let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
+    let put_back = Instant::now();
+    take_one(&mut consumer).await.retry_in(Duration::from_secs(1)).await.unwrap();
+    let again = take_one(&mut consumer).await;
+    assert_eq!(again.attempt(), 2);
+    let waited = put_back.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
+}
+
+async fn a_frame_that_was_put_back_without_delay_is_offered_at_once(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    journal.append(&[frame(Source::Tiktok)]).await.unwrap();
+    take_one(&mut journal.consumer(Source::Tiktok).await.unwrap())
+        .await
+        .retry_in(Duration::ZERO)
+        .await
+        .unwrap();
+    let another = &mut journal.consumer(Source::Tiktok).await.unwrap();
+    assert_eq!(take_one(another).await.attempt(), 2);
+}
+
+async fn the_same_frame_appended_twice_is_delivered_once(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let (twice, once) = (frame(Source::Facebook), frame(Source::Facebook));
+    journal.append(std::slice::from_ref(&twice)).await.unwrap();
+    journal.append(&[twice.clone(), twice.clone(), once.clone()]).await.unwrap();
+    let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
+    assert_eq!(ids(&deliveries), [twice.id(), once.id()]);
+    assert_eq!(journal.fill().await.unwrap().frames, 2);
+}
+
+async fn two_consumers_share_the_frames(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let sent = frames(Source::Facebook, 40);
+    journal.append(&sent).await.unwrap();
+    let mut one = journal.consumer(Source::Facebook).await.unwrap();
+    let mut other = journal.consumer(Source::Facebook).await.unwrap();
+    let (ones, others) = tokio::join!(take(&mut one, 20), take(&mut other, 20));
+    let received: BTreeSet<String> = ids(&ones).into_iter().chain(ids(&others)).collect();
+    assert_eq!(received, sent.iter().map(|frame| frame.id().to_owned()).collect());
+}
+
+async fn progress_extends_the_deadline(ground: Ground) {
+    let journal = ground.journal(settings(Duration::from_secs(1))).await;
+    journal.append(&[frame(Source::Facebook)]).await.unwrap();
+    let held = take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await;
+    let mut other = journal.consumer(Source::Facebook).await.unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        held.progress().await.unwrap();
+        assert!(other.next(1, Duration::from_millis(300)).await.unwrap().is_empty());
+    }
+    assert_eq!(take_one(&mut other).await.attempt(), 2);
+}
+
+async fn frames_of_a_source_are_delivered_in_the_order_of_the_appends(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let mut appended = Vec::new();
+    for _ in 0..10 {
+        let together = [frames(Source::Facebook, 8), frames(Source::Tiktok, 8)].concat();
+        journal.append(&together).await.unwrap();
+        appended.extend(together);
+    }
+    for source in Source::ALL {
+        let deliveries = take(&mut journal.consumer(*source).await.unwrap(), 80).await;
+        let of_source = appended.iter().filter(|frame| frame.source() == *source);
+        assert_eq!(ids(&deliveries), of_source.map(SealedFrame::id).collect::<Vec<_>>());
+    }
+}
+
+async fn a_waiting_consumer_is_woken_by_an_append(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
+    let waiting = tokio::spawn(async move { consumer.next(100, SOON).await.unwrap().len() });
+    tokio::task::yield_now().await;
+    let started = Instant::now();
+    journal.append(&[frame(Source::Facebook), frame(Source::Tiktok)]).await.unwrap();
+    assert_eq!(waiting.await.unwrap(), 1);
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "it returns with what is there: {:?}",
+        started.elapsed()
+    );
+}
+
+/// Appends until the journal refuses; says what it took.
+async fn fill_up(journal: &Journal, source: Source) -> Vec<SealedFrame> {
+    let mut taken = Vec::new();
+    loop {
+        let next = frame(source);
+        match journal.append(std::slice::from_ref(&next)).await {
+            Ok(()) => taken.push(next),
+            Err(error) => {
+                assert_eq!(error, AppendError::Full);
+                return taken;
+            }
+        }
+        assert!(taken.len() < 1000, "the journal never refuses");
+    }
+}
+
+fn small() -> Settings {
+    Settings { max_bytes: 128 * 1024, ..settings(LONG) }
+}
+
+async fn a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged(ground: Ground) {
+    let journal = ground.journal(small()).await;
+    let taken = fill_up(&journal, Source::Tiktok).await;
+    let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
+    for delivery in take(&mut consumer, taken.len()).await {
+        delivery.ack().await.unwrap();
+    }
+    let next = frame(Source::Tiktok);
+    let taken_again = async {
+        while journal.append(std::slice::from_ref(&next)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, taken_again).await.expect("acknowledged frames make room");
+    let fill = journal.fill().await.unwrap();
+    assert!(fill.bytes <= fill.max_bytes / 10 * 8, "{fill:?}");
+    assert!(fill.frames > 1, "only what is needed is purged: {fill:?}");
+    assert_eq!(ids(&take(&mut consumer, 1).await), [next.id()]);
+}
+
+async fn unacknowledged_frames_are_never_purged(ground: Ground) {
+    let journal = ground.journal(small()).await;
+    let mut unacknowledged = frames(Source::Facebook, 3);
+    journal.append(&unacknowledged).await.unwrap();
+    let tiktok = fill_up(&journal, Source::Tiktok).await;
+    for delivery in take(&mut journal.consumer(Source::Tiktok).await.unwrap(), tiktok.len()).await {
+        delivery.ack().await.unwrap();
+    }
+    let room = async {
+        while journal.fill().await.unwrap().frames == (unacknowledged.len() + tiktok.len()) as u64 {
+            journal.append(&[frame(Source::Tiktok)]).await.ok();
+        }
+    };
+    tokio::time::timeout(SOON, room).await.expect("acknowledged frames make room");
+    unacknowledged.extend(fill_up(&journal, Source::Facebook).await);
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    let delivered = take(&mut consumer, unacknowledged.len()).await;
+    assert_eq!(ids(&delivered), unacknowledged.iter().map(SealedFrame::id).collect::<Vec<_>>());
+}
+
+async fn a_frame_larger_than_the_journal_is_told_apart(ground: Ground) {
+    let journal = ground.journal(Settings { max_bytes: 1024, ..settings(LONG) }).await;
+    let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
+    assert!(matches!(refusal, AppendError::TooLarge { .. } | AppendError::Full), "{refusal:?}");
+}
+
+async fn dead_letters_are_read_back_exactly(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let violations =
+        vec![Violation::new("/data/user/gender", "must be one of …"), Violation::new("", "\u{1F4A9}")];
+    let raw: [&[u8]; 4] = [b"{\"eventId\":1}", b"\xff\xfe\0", b"", &[b'x'; 100_000]];
+    let letters: Vec<DeadLetter> = (0..5)
+        .map(|index| {
+            let raw = raw[index % raw.len()].to_vec().into();
+            let (source, id) =
+                [(None, None), (Some(Source::Tiktok), Some("tt 1.*>".to_owned()))][index % 2].clone();
+            DeadLetter::new(raw, MediaType::Json, violations.clone(), source, id, origin())
+        })
+        .collect();
+    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+        assert!(journal.dead_letters(graveyard, 0, 10).await.unwrap().is_empty());
+        journal.bury(graveyard, &letters).await.unwrap();
+        let first = journal.dead_letters(graveyard, 0, 3).await.unwrap();
+        let rest = journal.dead_letters(graveyard, first[2].sequence, 10).await.unwrap();
+        let stored = [first, rest].concat();
+        assert_eq!(
+            stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(),
+            letters.iter().collect::<Vec<_>>()
+        );
+        assert!(stored.is_sorted_by(|one, next| one.sequence < next.sequence));
+        let prefix = if graveyard == Graveyard::Rejected { "rejected." } else { "dead." };
+        assert!(stored.iter().all(|stored| stored.subject.starts_with(prefix)));
+    }
+}
+
+async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let sent = frames(Source::Facebook, 4);
+    journal.append(&sent).await.unwrap();
+    let letter =
+        DeadLetter::new("{}".into(), MediaType::Json, vec![Violation::new("", "no")], None, None, origin());
+    journal.bury(Graveyard::Rejected, std::slice::from_ref(&letter)).await.unwrap();
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    take_one(&mut consumer).await.ack().await.unwrap();
+    drop(consumer);
+    let journal = ground.restart(journal, settings(LONG)).await;
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    let mut kept = Vec::new();
+    // A server that is killed may forget an acknowledgement, and offers the frame again.
+    while sent[1..].iter().any(|frame| !kept.iter().any(|id| id == frame.id())) {
+        kept.extend(ids(&take(&mut consumer, 1).await));
+    }
+    assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap()[0].letter, letter);
+}
+
+async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
+    let journal = ground.journal(small()).await;
+    assert_eq!(journal.fill().await.unwrap().bytes, 0);
+    journal.append(&frames(Source::Facebook, 5)).await.unwrap();
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    let held = take(&mut consumer, 2).await;
+    let fill = journal.fill().await.unwrap();
+    assert_eq!((fill.frames, fill.max_bytes), (5, small().max_bytes));
+    assert!(fill.bytes > 5 * 1000, "{fill:?}");
+    assert_eq!(consumer.backlog().await.unwrap(), Backlog { waiting: 3, in_flight: held.len() as u64 });
+}
+
+async fn a_closed_journal_says_so(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    journal.clone().close(SOON).await;
+    let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
+    assert!(matches!(refusal, AppendError::Unreachable(_)), "{refusal:?}");
+    consumer.next(1, SHORT).await.unwrap_err();
+    journal.fill().await.unwrap_err();
+}

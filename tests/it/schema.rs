@@ -1,0 +1,109 @@
+//! The database as code: migrations under a lock, and entities that mirror the tables.
+
+use futures::future::join_all;
+use sea_orm::{
+    ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IdenStatic,
+    Iterable, PrimaryKeyToColumn, Statement,
+};
+use weir_migration::{
+    entity::{events, frames},
+    status, up,
+};
+
+use crate::harness::database::{Database, on_both_databases};
+
+on_both_databases!(
+    four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated,
+    every_entity_mirrors_its_table,
+    text_is_ordered_by_code_point,
+);
+
+async fn four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated(database: Database) {
+    let instances: Vec<DatabaseConnection> = join_all((0..4).map(|_| database.connect())).await;
+    for migrated in join_all(instances.iter().map(|instance| up(instance, None))).await {
+        migrated.unwrap();
+    }
+    for instance in &instances {
+        let steps = status(instance).await.unwrap();
+        assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
+    }
+}
+
+async fn every_entity_mirrors_its_table(database: Database) {
+    let database = database.migrated().await;
+    assert_eq!(mirrored::<events::Entity>(&database), table(&database, "events").await);
+    assert_eq!(mirrored::<frames::Entity>(&database), table(&database, "frames").await);
+}
+
+async fn text_is_ordered_by_code_point(database: Database) {
+    let database = database.migrated().await;
+    for name in ["é", "a", "Z", "z", "€", "𝄞", "B"] {
+        let insert = format!(
+            "INSERT INTO frames (frame_id, source, stored, duplicate, parked, committed_at) \
+             VALUES ('{name}', 1, 0, 0, 0, 0)"
+        );
+        database.execute_unprepared(&insert).await.unwrap();
+    }
+    let rows = query(&database, "SELECT frame_id FROM frames ORDER BY frame_id").await;
+    let names: Vec<String> = rows.iter().map(|row| row.try_get("", "frame_id").unwrap()).collect();
+    assert_eq!(names, ["B", "Z", "a", "z", "é", "€", "𝄞"]);
+}
+
+/// Name, type, nullable, place in the primary key.
+type Column = (String, String, bool, Option<usize>);
+
+fn mirrored<E: EntityTrait>(database: &DatabaseConnection) -> Vec<Column> {
+    let keys: Vec<String> = E::PrimaryKey::iter().map(|key| key.into_column().as_str().to_owned()).collect();
+    let column = |column: E::Column| {
+        let (definition, name) = (column.def(), column.as_str().to_owned());
+        let key = keys.iter().position(|key| *key == name);
+        let kind = type_name(definition.get_column_type(), database.get_database_backend());
+        (name, kind.to_owned(), definition.is_null(), key)
+    };
+    E::Column::iter().map(column).collect()
+}
+
+fn type_name(column_type: &ColumnType, backend: DbBackend) -> &'static str {
+    match (column_type, backend) {
+        (ColumnType::Text, _) => "text",
+        (ColumnType::SmallInteger, _) => "smallint",
+        (ColumnType::BigInteger, DbBackend::Postgres) => "bigint",
+        (ColumnType::BigInteger, _) => "integer",
+        (ColumnType::Double, DbBackend::Postgres) => "double precision",
+        (ColumnType::Double, _) => "double",
+        (other, _) => panic!("no entity has had a {other:?} so far"),
+    }
+}
+
+/// The same, as the database tells it.
+async fn table(database: &DatabaseConnection, table: &str) -> Vec<Column> {
+    let question = match database.get_database_backend() {
+        DbBackend::Postgres => format!(
+            "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable, \
+             (array_position(indkey::int2[], attnum))::bigint AS key \
+             FROM pg_attribute JOIN pg_index ON indrelid = attrelid AND indisprimary \
+             WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
+        ),
+        _ => format!(
+            "SELECT name, type, \"notnull\" = 0 AS nullable, CASE pk WHEN 0 THEN NULL ELSE pk - 1 END AS key \
+             FROM pragma_table_info('{table}') ORDER BY cid"
+        ),
+    };
+    let rows = query(database, &question).await;
+    let column = |row: &sea_orm::QueryResult| {
+        let kind: String = row.try_get("", "type").unwrap();
+        let key: Option<i64> = row.try_get("", "key").unwrap();
+        (
+            row.try_get("", "name").unwrap(),
+            kind.to_lowercase(),
+            row.try_get("", "nullable").unwrap(),
+            key.map(|key| usize::try_from(key).unwrap()),
+        )
+    };
+    rows.iter().map(column).collect()
+}
+
+async fn query(database: &DatabaseConnection, question: &str) -> Vec<sea_orm::QueryResult> {
+    let statement = Statement::from_string(database.get_database_backend(), question);
+    database.query_all_raw(statement).await.unwrap()
+}

@@ -1,0 +1,288 @@
+//! Storing frames: each event once, each frame once, and nothing else changed.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
+use serde_json::{Value, json};
+use weir::{
+    event::{
+        Amount, Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source,
+        TiktokDevice,
+    },
+    journal::Frame,
+};
+use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
+use weir_migration::entity::events;
+
+use crate::harness::{
+    database::{Database, accounts, on_both_databases, stored_events},
+    events::{frame, valid, with_id},
+};
+
+on_both_databases!(
+    every_column_of_every_kind_of_event_is_stored_as_sent,
+    a_frame_that_comes_again_changes_nothing_and_reports_its_first_accounts,
+    a_frame_that_comes_twice_in_one_batch_is_recorded_once,
+    of_events_with_the_same_identity_the_first_stays,
+    repeats_within_an_array_are_counted_and_not_stored,
+    the_same_id_from_two_sources_is_two_events,
+    stores_that_race_over_the_same_events_neither_deadlock_nor_double,
+    stores_that_race_over_the_same_frames_record_each_once,
+    an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stored,
+    a_database_without_its_tables_is_waited_for,
+);
+
+async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Database) {
+    let database = database.migrated().await;
+    let store = Store::new(&database);
+    let of = |source: &str| -> Vec<Value> {
+        valid().into_iter().filter(|event| event["source"] == source).collect()
+    };
+    let frames = [frame(&of("facebook")), frame(&of("tiktok"))];
+    let before = chrono::Utc::now().timestamp_micros();
+    store_all(&store, &frames).await;
+
+    let rows = stored_events(&database).await;
+    assert_eq!(rows.len(), valid().len());
+    for event in valid() {
+        let id = event["eventId"].as_str().unwrap();
+        let row = rows.iter().find(|row| row.event_id == id).unwrap();
+        let frame = frames.iter().find(|frame| frame.source.number() == i32::from(row.source)).unwrap();
+        assert_eq!(*row, expected(&event, frame, row.stored_at), "{event}");
+        assert!(row.stored_at >= before);
+    }
+}
+
+async fn a_frame_that_comes_again_changes_nothing_and_reports_its_first_accounts(database: Database) {
+    let database = database.migrated().await;
+    let store = Store::new(&database);
+    let frame = numbered(Source::Facebook, 0..3);
+    let first = store_one(&store, &frame).await;
+    let rows = stored_events(&database).await;
+    let again = store_one(&store, &frame).await;
+
+    assert_eq!(first, outcome(3, 0));
+    assert_eq!(again, FrameOutcome { recorded_before: true, ..first });
+    assert_eq!(stored_events(&database).await, rows);
+}
+
+async fn a_frame_that_comes_twice_in_one_batch_is_recorded_once(database: Database) {
+    let database = database.migrated().await;
+    let frame = numbered(Source::Tiktok, 0..3);
+    let outcomes = store_all(&Store::new(&database), &[frame.clone(), frame]).await;
+    assert_eq!(outcomes, [outcome(3, 0), FrameOutcome { recorded_before: true, ..outcome(3, 0) }]);
+    assert_eq!(stored_events(&database).await.len(), 3);
+}
+
+async fn of_events_with_the_same_identity_the_first_stays(database: Database) {
+    let database = database.migrated().await;
+    let store = Store::new(&database);
+    let named = |id: &str, name: &str| {
+        let mut event = with_id(Source::Facebook, id);
+        event["data"]["user"]["name"] = name.into();
+        event
+    };
+    store_one(&store, &frame(&[named("a", "first")])).await;
+    let batch = [
+        frame(&[named("b", "first"), named("a", "second")]),
+        frame(&[named("a", "third"), named("b", "second")]),
+    ];
+    let outcomes = store_all(&store, &batch).await;
+
+    assert_eq!(outcomes, [outcome(1, 1), outcome(0, 2)]);
+    let names: Vec<String> = stored_events(&database).await.into_iter().map(|row| row.user_name).collect();
+    assert_eq!(names, ["first", "first"]);
+}
+
+async fn repeats_within_an_array_are_counted_and_not_stored(database: Database) {
+    let database = database.migrated().await;
+    let mut frame = numbered(Source::Tiktok, 0..2);
+    frame.events[1].repeats = 5;
+    assert_eq!(store_one(&Store::new(&database), &frame).await, outcome(2, 5));
+    assert_eq!(stored_events(&database).await.len(), 2);
+    let accounts = accounts(&database, &frame.id).await.unwrap();
+    assert_eq!((accounts.stored, accounts.duplicate, accounts.parked), (2, 5, 0));
+    assert_eq!(i32::from(accounts.source), Source::Tiktok.number());
+}
+
+async fn the_same_id_from_two_sources_is_two_events(database: Database) {
+    let database = database.migrated().await;
+    let frames = [Source::Facebook, Source::Tiktok].map(|source| frame(&[with_id(source, "same")]));
+    assert_eq!(store_all(&Store::new(&database), &frames).await, [outcome(1, 0), outcome(1, 0)]);
+    assert_eq!(stored_events(&database).await.len(), 2);
+}
+
+async fn stores_that_race_over_the_same_events_neither_deadlock_nor_double(database: Database) {
+    let migrated = database.migrated().await;
+    let stores = join_all((0..4).map(|_| async { Store::new(&database.connect().await) })).await;
+    let rounds = stores.iter().enumerate().map(async |(index, store)| {
+        let mut stored = 0;
+        for round in 0..5 {
+            let mut frames: Vec<Frame> = (0..4)
+                .map(|part| numbered(Source::Facebook, round * 200 + part * 50..round * 200 + part * 50 + 80))
+                .collect();
+            frames.rotate_left(index);
+            frames.iter_mut().for_each(|frame| frame.events.rotate_left(index * 17));
+            stored += store_all(store, &frames).await.iter().map(|outcome| outcome.stored).sum::<u64>();
+        }
+        stored
+    });
+    let stored: u64 = join_all(rounds).await.into_iter().sum();
+    let rows = stored_events(&migrated).await.len();
+    assert_eq!((stored, rows), (1_030, 1_030));
+}
+
+async fn stores_that_race_over_the_same_frames_record_each_once(database: Database) {
+    let migrated = database.migrated().await;
+    let frames: Vec<Frame> = (0..6).map(|part| numbered(Source::Tiktok, part * 50..part * 50 + 50)).collect();
+    let stores = join_all((0..4).map(|_| async { Store::new(&database.connect().await) })).await;
+    let outcomes = join_all(stores.iter().enumerate().map(async |(index, store)| {
+        let mut frames = frames.clone();
+        frames.rotate_left(index);
+        store_all(store, &frames).await
+    }))
+    .await;
+    let first: Vec<&FrameOutcome> =
+        outcomes.iter().flatten().filter(|outcome| !outcome.recorded_before).collect();
+    assert_eq!(first.len(), frames.len());
+    assert!(outcomes.iter().flatten().all(|outcome| (outcome.stored, outcome.duplicate) == (50, 0)));
+    assert_eq!(stored_events(&migrated).await.len(), 300);
+}
+
+async fn an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stored(database: Database) {
+    let database = database.migrated().await;
+    let store = Store::new(&database);
+    let mut frame = numbered(Source::Facebook, 0..100);
+    frame.events[37].repeats = 2;
+    refuse(&database, &[frame.events[37].event.id(), frame.events[99].event.id()]).await;
+
+    let refused_whole = store.store(&[Submission::whole(&frame)]).await;
+    assert!(matches!(refused_whole, Err(StoreError::Permanent { .. })), "{refused_whole:?}");
+    assert!(stored_events(&database).await.is_empty());
+
+    let refused = store.refused_events(&frame).await.unwrap();
+    let parked: BTreeSet<usize> = refused.iter().map(|event| event.index).collect();
+    assert_eq!(parked, BTreeSet::from([37, 99]));
+    assert!(refused.iter().all(|event| event.reason.contains("not_this_one")), "{refused:?}");
+    assert!(accounts(&database, &frame.id).await.is_none(), "a trial leaves nothing");
+
+    let outcomes = store.store(&[Submission::without(&frame, &parked)]).await.unwrap();
+    assert_eq!(outcomes, [FrameOutcome { stored: 98, duplicate: 2, parked: 2, recorded_before: false }]);
+    assert_eq!(frame.accepted(), 102);
+    assert_eq!(stored_events(&database).await.len(), 98);
+}
+
+async fn a_database_without_its_tables_is_waited_for(database: Database) {
+    let store = Store::new(&database.connect().await);
+    let frame = numbered(Source::Facebook, 0..1);
+    let result = store.store(&[Submission::whole(&frame)]).await;
+    assert!(matches!(result, Err(StoreError::Transient(_))), "{result:?}");
+    assert!(matches!(store.refused_events(&frame).await, Err(StoreError::Transient(_))));
+}
+
+fn outcome(stored: u64, duplicate: u64) -> FrameOutcome {
+    FrameOutcome { stored, duplicate, parked: 0, recorded_before: false }
+}
+
+/// A frame of events whose ids are numbers.
+fn numbered(source: Source, ids: std::ops::Range<usize>) -> Frame {
+    frame(&ids.map(|id| with_id(source, &format!("{id:05}"))).collect::<Vec<_>>())
+}
+
+async fn store_all(store: &Store, frames: &[Frame]) -> Vec<FrameOutcome> {
+    let submissions: Vec<Submission<'_>> = frames.iter().map(Submission::whole).collect();
+    store.store(&submissions).await.unwrap()
+}
+
+async fn store_one(store: &Store, frame: &Frame) -> FrameOutcome {
+    store_all(store, std::slice::from_ref(frame)).await[0]
+}
+
+/// Makes the database refuse events by their id.
+async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
+    let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+    let rule = match database.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (event_id NOT IN ({ids}))")
+        }
+        _ => format!(
+            "CREATE TRIGGER not_this_one BEFORE INSERT ON events WHEN NEW.event_id IN ({ids}) \
+             BEGIN SELECT RAISE(ABORT, 'not_this_one'); END"
+        ),
+    };
+    database.execute_unprepared(&rule).await.unwrap();
+}
+
+/// The row of an event, read from what the sender wrote.
+fn expected(event: &Value, frame: &Frame, stored_at: i64) -> events::Model {
+    let (user, engagement) = (&event["data"]["user"], &event["data"]["engagement"]);
+    let on_facebook = event["source"] == "facebook";
+    let place = if on_facebook { &user["location"] } else { engagement };
+    let is_top = event["funnelStage"] == "top";
+    // Keys that a kind of event does not have are ignored, whatever they hold.
+    let only = |has: bool, value: &Value| if has { value.clone() } else { json!(null) };
+    let device = |name: &str| match on_facebook {
+        true => FacebookDevice::from_name(name).map(FacebookDevice::number),
+        false => TiktokDevice::from_name(name).map(TiktokDevice::number),
+    };
+    let (facebook_top, facebook_bottom) = (on_facebook && is_top, on_facebook && !is_top);
+    let (tiktok_top, tiktok_bottom) = (!on_facebook && is_top, !on_facebook && !is_top);
+    events::Model {
+        source: number(&event["source"], |name| Source::from_name(name).map(Source::number)).unwrap(),
+        event_id: text(&event["eventId"]).unwrap(),
+        occurred_at: micros(&event["timestamp"]).unwrap(),
+        funnel_stage: number(&event["funnelStage"], |name| {
+            FunnelStage::from_name(name).map(FunnelStage::number)
+        })
+        .unwrap(),
+        event_type: number(&event["eventType"], |name| EventType::from_name(name).map(EventType::number))
+            .unwrap(),
+        frame_id: frame.id.clone(),
+        correlation_id: frame.origins[0].correlation_id.to_string(),
+        traceparent: Some(frame.origins[0].traceparent.clone()),
+        arrived_at: 1_757_834_505_318_001,
+        stored_at,
+        user_id: text(&user["userId"]).unwrap(),
+        user_name: text(&user[if on_facebook { "name" } else { "username" }]).unwrap(),
+        age: only(on_facebook, &user["age"]).as_i64().map(|age| age.try_into().unwrap()),
+        gender: number(&only(on_facebook, &user["gender"]), |name| {
+            Gender::from_name(name).map(Gender::number)
+        }),
+        followers: only(!on_facebook, &user["followers"]).as_i64(),
+        country: text(&only(on_facebook || is_top, &place["country"])),
+        city: text(&only(on_facebook, &place["city"])),
+        action_time: micros(&only(facebook_top || tiktok_bottom, &engagement["actionTime"])),
+        referrer: number(&only(facebook_top, &engagement["referrer"]), |name| {
+            Referrer::from_name(name).map(Referrer::number)
+        }),
+        video_id: text(&only(is_top, &engagement["videoId"])),
+        ad_id: text(&only(facebook_bottom, &engagement["adId"])),
+        campaign_id: text(&only(facebook_bottom, &engagement["campaignId"])),
+        click_position: number(&only(facebook_bottom, &engagement["clickPosition"]), |name| {
+            ClickPosition::from_name(name).map(ClickPosition::number)
+        }),
+        device: number(&only(facebook_bottom || tiktok_top, &engagement["device"]), device),
+        browser: number(&only(facebook_bottom, &engagement["browser"]), |name| {
+            Browser::from_name(name).map(Browser::number)
+        }),
+        watch_time: only(tiktok_top, &engagement["watchTime"]).as_f64(),
+        percentage_watched: only(tiktok_top, &engagement["percentageWatched"]).as_f64(),
+        profile_id: text(&only(tiktok_bottom, &engagement["profileId"])),
+        purchased_item: text(&only(tiktok_bottom, &engagement["purchasedItem"])),
+        purchase_amount: text(&only(!is_top, &engagement["purchaseAmount"]))
+            .map(|amount| Amount::parse(&amount).unwrap().ten_thousandths()),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn number(value: &Value, of_name: impl Fn(&str) -> Option<i32>) -> Option<i16> {
+    value.as_str().map(|name| of_name(name).unwrap().try_into().unwrap())
+}
+
+fn micros(value: &Value) -> Option<i64> {
+    value.as_str().map(|time| chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros())
+}
