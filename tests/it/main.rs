@@ -2,6 +2,11 @@
 //!
 //! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long ones.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story that goes wrong fails where it goes wrong, helpers included"
+)]
+
 /// Tells stories twice: with every role in one process on files alone, and the same on real servers.
 macro_rules! on_files_and_on_servers {
     ($($story:ident),+ $(,)?) => {
@@ -27,6 +32,7 @@ mod reference;
 mod sender;
 
 mod arrays;
+mod collectors;
 mod correlation;
 mod deploy;
 mod fleet;
@@ -38,6 +44,7 @@ mod layout;
 mod lifecycle;
 mod metrics;
 mod publish;
+mod reporting;
 mod reports;
 mod schema;
 mod store;
