@@ -19,6 +19,7 @@ const FILE: &str = "store.sqlite";
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or sqlite:///var/lib/weir.sqlite.
+    /// `up` and `migrate` use a file of the data folder where this is absent, a single role needs it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 }
