@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use serde_json::{Value, json};
 use weir::{
     event::{
@@ -16,7 +15,7 @@ use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
 use weir_migration::entity::events;
 
 use crate::harness::{
-    database::{Database, accounts, on_both_databases, stored_events},
+    database::{Database, accounts, on_both_databases, refuse, stored_events},
     events::{frame, valid, with_id},
 };
 
@@ -197,21 +196,6 @@ async fn store_all(store: &Store, frames: &[Frame]) -> Vec<FrameOutcome> {
 
 async fn store_one(store: &Store, frame: &Frame) -> FrameOutcome {
     store_all(store, std::slice::from_ref(frame)).await[0]
-}
-
-/// Makes the database refuse events by their id.
-async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
-    let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
-    let rule = match database.get_database_backend() {
-        DbBackend::Postgres => {
-            format!("ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (event_id NOT IN ({ids}))")
-        }
-        _ => format!(
-            "CREATE TRIGGER not_this_one BEFORE INSERT ON events WHEN NEW.event_id IN ({ids}) \
-             BEGIN SELECT RAISE(ABORT, 'not_this_one'); END"
-        ),
-    };
-    database.execute_unprepared(&rule).await.unwrap();
 }
 
 /// The row of an event, read from what the sender wrote.

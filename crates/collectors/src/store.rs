@@ -6,10 +6,7 @@ mod row;
 mod sqlite;
 mod submission;
 
-use std::{
-    collections::{HashMap, HashSet},
-    ops::Range,
-};
+use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
@@ -98,8 +95,8 @@ impl Store {
     /// Never [`StoreError::Permanent`].
     pub async fn refused_events(&self, frame: &Frame) -> Result<Vec<RefusedEvent>, StoreError> {
         let mut refused = Vec::new();
-        let mut untried = vec![0..frame.events.len()];
-        while let Some(Range { start, end }) = untried.pop() {
+        let mut untried = vec![(0, frame.events.len())];
+        while let Some((start, end)) = untried.pop() {
             let trial = Submission::part(frame, start..end);
             match self.transact(&[&trial], Ending::RollBack).await {
                 Ok(_) => {}
@@ -108,7 +105,7 @@ impl Store {
                 }
                 Err(StoreError::Permanent { .. }) => {
                     let middle = start.midpoint(end);
-                    untried.extend([middle..end, start..middle]);
+                    untried.extend([(middle, end), (start, middle)]);
                 }
                 Err(error @ StoreError::Transient(_)) => return Err(error),
             }

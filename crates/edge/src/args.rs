@@ -76,8 +76,7 @@ pub struct Upstreams {
 impl EdgeArgs {
     /// Checks everything but the addresses of the services behind it, which `up` knows without being told.
     pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<EdgeConfig> {
-        let listen =
-            environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, mistakes);
+        let listen = environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, mistakes);
         let max_body_bytes = number("EDGE_MAX_BODY_BYTES", &self.edge_max_body_bytes, mistakes);
         let max_in_flight_bytes =
             number("EDGE_MAX_IN_FLIGHT_BYTES", &self.edge_max_in_flight_bytes, mistakes);

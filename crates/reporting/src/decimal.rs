@@ -7,7 +7,7 @@ fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
     let (quotient, remainder) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
     match (remainder * 2).cmp(&divisor) {
         std::cmp::Ordering::Less => quotient,
-        std::cmp::Ordering::Equal => quotient + quotient % 2,
+        std::cmp::Ordering::Equal => quotient + quotient.rem_euclid(2),
         std::cmp::Ordering::Greater => quotient + 1,
     }
 }

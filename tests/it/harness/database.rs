@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryOrder};
 use tempfile::TempDir;
 use weir_migration::{
     Access, DatabaseUrl, connect,
@@ -74,4 +74,27 @@ pub(crate) async fn stored_events(database: &DatabaseConnection) -> Vec<events::
 /// The accounts of one frame.
 pub(crate) async fn accounts(database: &DatabaseConnection, frame_id: &str) -> Option<frames::Model> {
     frames::Entity::find_by_id(frame_id).one(database).await.unwrap()
+}
+
+/// Stored, duplicate and parked over all frames.
+pub(crate) async fn accounts_of_all(database: &DatabaseConnection) -> (i64, i64, i64) {
+    let frames = frames::Entity::find().all(database).await.unwrap();
+    frames.iter().fold((0, 0, 0), |(stored, duplicate, parked), frame| {
+        (stored + frame.stored, duplicate + frame.duplicate, parked + frame.parked)
+    })
+}
+
+/// Makes the database refuse events by their id.
+pub(crate) async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
+    let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+    let rule = match database.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (event_id NOT IN ({ids}))")
+        }
+        _ => format!(
+            "CREATE TRIGGER not_this_one BEFORE INSERT ON events WHEN NEW.event_id IN ({ids}) \
+             BEGIN SELECT RAISE(ABORT, 'not_this_one'); END"
+        ),
+    };
+    database.execute_unprepared(&rule).await.unwrap();
 }

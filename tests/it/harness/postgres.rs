@@ -87,14 +87,23 @@ impl Postgres {
 
     /// A database that nobody else uses.
     pub(crate) async fn fresh_database(&self) -> DatabaseUrl {
+        self.fresh_address().await.parse().unwrap()
+    }
+
+    /// A database that nobody else uses, as a process is told it.
+    pub(crate) async fn fresh_address(&self) -> String {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let maintenance = connect(&self.url("postgres"), Access::Write, PATIENCE).await.unwrap();
         maintenance.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
-        self.url(&name)
+        self.address(&name)
     }
 
     fn url(&self, database: &str) -> DatabaseUrl {
-        format!("postgres://weir@127.0.0.1:{}/{database}", self.port).parse().unwrap()
+        self.address(database).parse().unwrap()
+    }
+
+    fn address(&self, database: &str) -> String {
+        format!("postgres://weir@127.0.0.1:{}/{database}", self.port)
     }
 }
 

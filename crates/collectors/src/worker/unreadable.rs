@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
-use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
 use weir::{
     event::{Origin, Violation},
-    journal::{DeadLetter, Delivery, FrameError, Graveyard, MAX_RAW_BYTES, MediaType},
+    journal::{DeadLetter, Delivery, FrameError, Graveyard, MediaType},
     process::{CorrelationId, Stop},
 };
 
@@ -40,21 +39,14 @@ impl Worker {
 
     /// Its origins can't be read either, so it gets one of its own.
     fn letter_of_unreadable(&self, raw: &[u8], reason: &str) -> DeadLetter {
-        let kept = &raw[..raw.len().min(MAX_RAW_BYTES)];
-        DeadLetter {
-            raw: Bytes::copy_from_slice(kept),
-            media_type: MediaType::Protobuf,
-            size: raw.len() as u64,
-            sha256: (kept.len() < raw.len()).then(|| Sha256::digest(raw).into()),
-            violations: vec![Violation::new("", reason)],
-            source: Some(self.source),
-            event_id: None,
-            origin: Origin {
-                correlation_id: CorrelationId::generate(),
-                traceparent: String::new(),
-                tracestate: String::new(),
-                arrived_at: Utc::now(),
-            },
-        }
+        let origin = Origin {
+            correlation_id: CorrelationId::generate(),
+            traceparent: String::new(),
+            tracestate: String::new(),
+            arrived_at: Utc::now(),
+        };
+        let violations = vec![Violation::new("", reason)];
+        let raw = Bytes::copy_from_slice(raw);
+        DeadLetter::new(raw, MediaType::Protobuf, violations, Some(self.source), None, origin)
     }
 }

@@ -1,0 +1,61 @@
+//! The reporting role in this process, on a free port.
+
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tonic::transport::{Channel, Endpoint};
+use weir::{
+    contract::reporting::v1::reporting_service_client::ReportingServiceClient,
+    process::{
+        RoleReadiness, Stop,
+        args::{Environment, Mistakes},
+    },
+};
+use weir_migration::{Access, connect};
+use weir_reporting::{Reporting, ReportingArgs};
+
+use crate::harness::database::Database;
+
+/// Reporting on a database; stopped when dropped.
+pub(super) struct Running {
+    pub(super) channel: Channel,
+    pub(super) readiness: RoleReadiness,
+    registry: Registry,
+    stop: Stop,
+}
+
+impl Running {
+    pub(super) async fn on(database: &Database, report_timeout_ms: &str) -> Self {
+        let args = ReportingArgs {
+            reporting_listen: Some("127.0.0.1:0".into()),
+            default_currency: "USD".into(),
+            report_timeout_ms: report_timeout_ms.into(),
+        };
+        let config = args.check(Environment::Development, &mut Mistakes::default()).unwrap();
+        let pool = connect(&database.url, Access::Read, Duration::ZERO).await.unwrap();
+        let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
+        let reporting = Reporting::bind(&config, pool, &mut registry, readiness.clone()).await.unwrap();
+        let address = format!("http://{}", reporting.address());
+        let stop = Stop::new();
+        tokio::spawn(reporting.run(stop.clone()));
+        let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
+        Self { channel, readiness, registry, stop }
+    }
+
+    pub(super) fn client(&self) -> ReportingServiceClient<Channel> {
+        ReportingServiceClient::new(self.channel.clone())
+    }
+
+    /// What `/metrics` would show.
+    pub(super) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
