@@ -3,7 +3,7 @@
 pub(crate) const ABOUT: &str = "\
 Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 
-  senders ─HTTP→ edge ─gRPC→ ingest → journal → collectors → store ← reporting ←gRPC─ edge ←HTTP─ people
+  senders → edge → ingest → journal → collectors → store ← reporting ← edge ← people
 
 `weir up` runs all of it in one process, on files, and `weir up --demo` shows it at work. Each role also runs on \
 its own, any number of times, with the journal on NATS JetStream and the store on PostgreSQL.";

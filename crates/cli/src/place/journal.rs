@@ -90,7 +90,7 @@ impl JournalPlace {
         match (nats_url, folder) {
             (Some(url), _) => {
                 info!("connecting to jetstream");
-                let connecting = Journal::connect(&url, settings, PATIENCE);
+                let connecting = Box::pin(Journal::connect(&url, settings, PATIENCE));
                 patiently("jetstream", connecting).await.context("can't open the journal (NATS_URL)")
             }
             (None, Some(folder)) => {
