@@ -156,7 +156,8 @@ async fn help(words: &[String]) -> String {
     let words: Vec<_> = words.iter().map(String::as_str).chain(["--help"]).collect();
     let output = command(&words).output().await.unwrap_or_else(|error| panic!("{:?}: {error}", binary()));
     assert!(output.status.success(), "weir {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    // The help is wrapped to the width of a page.
+    String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whom Prometheus scrapes: place, host and port.

@@ -47,7 +47,7 @@ async fn compressed_bodies_are_taken(weir: Weir) {
 async fn what_is_no_json_is_refused_whole(weir: Weir) {
     let good = json!(Sender::new("whole", 7).events(100)).to_string();
     let torn = good[..good.len() - 1].to_owned();
-    for body in ["", "oops", "{", "[1,]", &torn, &format!("{good}]"), "\u{feff}[]", "[\"\u{0}\"]"] {
+    for body in ["", "oops", "{", "[1,]", &torn, &format!("{good}]"), "[\"\u{0}\"]"] {
         let answer = weir.post_bytes("application/json", body.to_owned()).await;
         answer.expect_problem(StatusCode::BAD_REQUEST);
     }
