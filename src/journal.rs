@@ -51,6 +51,15 @@ pub enum Graveyard {
     Parked,
 }
 
+/// What lies in a graveyard, and how much of it has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buried {
+    pub letters: u64,
+    pub bytes: u64,
+    /// Letters that were dropped to make room or are past their age; over the life of the stream.
+    pub gone: u64,
+}
+
 /// How full `EVENTS` is, and how much of it waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
@@ -128,6 +137,17 @@ impl Journal {
         match self {
             Self::JetStream(journal) => journal.dead_letters(graveyard, after, limit).await,
             Self::Embedded(journal) => journal.dead_letters(graveyard, after, limit).await,
+        }
+    }
+
+    /// What a graveyard holds and has lost.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.buried(graveyard).await,
+            Self::Embedded(journal) => journal.buried(graveyard).await,
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::{sync::watch, time::timeout};
 use writer::Writer;
 
 use super::{
-    AppendError, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
+    AppendError, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
 };
 use crate::event::Source;
 
@@ -92,6 +92,10 @@ impl Embedded {
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
         letters::read(&self.shared.readers, graveyard, after, limit).await
+    }
+
+    pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+        letters::buried(&self.shared.readers, graveyard).await
     }
 
     pub(super) fn consumer(&self, source: Source) -> Offers {

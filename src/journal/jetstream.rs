@@ -15,7 +15,8 @@ pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
 
 use super::{
-    AppendError, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter, subject,
+    AppendError, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
+    subject,
 };
 use crate::event::Source;
 
@@ -71,6 +72,10 @@ impl JetStream {
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
         graveyard::read(self.shared.connection.context(), graveyard, after, limit).await
+    }
+
+    pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+        graveyard::buried(self.shared.connection.context(), graveyard).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {

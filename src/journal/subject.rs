@@ -6,8 +6,8 @@ use super::Graveyard;
 use crate::event::Source;
 
 pub(super) const EVENTS: &str = "EVENTS";
-pub(super) const DEAD_LETTERS: &str = "DEAD_LETTERS";
-pub(super) const REJECTED: &str = "REJECTED";
+const DEAD_LETTERS: &str = "DEAD_LETTERS";
+const REJECTED: &str = "REJECTED";
 
 /// `events.facebook`
 pub(super) fn events(source: Source) -> String {
@@ -27,6 +27,14 @@ pub(super) fn parked(source: Option<Source>, identity: &[u8]) -> String {
 /// `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
 pub(super) fn rejected(source: Option<Source>, identity: &[u8]) -> String {
     format!("rejected.{}.{}", source.map_or("unknown", Source::name), hash(identity))
+}
+
+/// The stream of a graveyard.
+pub(super) fn stream(graveyard: Graveyard) -> &'static str {
+    match graveyard {
+        Graveyard::Rejected => REJECTED,
+        Graveyard::Parked => DEAD_LETTERS,
+    }
 }
 
 /// Every subject of a graveyard.

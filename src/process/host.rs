@@ -40,6 +40,11 @@ impl SharedRegistry {
     pub fn get(&self) -> Option<&Registry> {
         self.0.get().map(Arc::as_ref)
     }
+
+    /// Puts `registry` there; only the first one counts.
+    pub fn fill(&self, registry: Registry) -> Arc<Registry> {
+        Arc::clone(self.0.get_or_init(|| Arc::new(registry)))
+    }
 }
 
 /// One OS process and the roles in it.
@@ -121,8 +126,7 @@ impl Host {
         admin: SocketAddr,
     ) -> anyhow::Result<(SocketAddr, impl Future<Output = ExitCode>)> {
         let Self { stop, registry, shared_registry, readiness, mut roles } = self;
-        let registry = shared_registry.0.get_or_init(|| Arc::new(registry));
-        let server = AdminServer::bind(admin, readiness, Arc::clone(registry))
+        let server = AdminServer::bind(admin, readiness, shared_registry.fill(registry))
             .await
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         let address = server.address()?;

@@ -1,8 +1,17 @@
-//! What the stories stand on: real servers, on loopback and free ports in temporary folders, the reference events,
-//! waits on conditions.
+//! What the stories stand on: real processes, real servers, waits on conditions.
 
+pub(crate) mod answer;
 pub(crate) mod database;
 pub(crate) mod events;
 pub(crate) mod eventually;
 pub(crate) mod nats;
+pub(crate) mod ports;
 pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod weir;
+
+pub(crate) use self::{
+    answer::Answer,
+    eventually::eventually,
+    weir::{Ground, Weir},
+};

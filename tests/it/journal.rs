@@ -278,6 +278,9 @@ async fn dead_letters_are_read_back_exactly(ground: Ground) {
             letters.iter().collect::<Vec<_>>()
         );
         assert!(stored.is_sorted_by(|one, next| one.sequence < next.sequence));
+        let buried = journal.buried(graveyard).await.unwrap();
+        assert_eq!((buried.letters, buried.gone), (5, 0));
+        assert!(buried.bytes > letters.iter().map(|letter| letter.raw.len() as u64).sum());
         let prefix = if graveyard == Graveyard::Rejected { "rejected." } else { "dead." };
         assert!(stored.iter().all(|stored| stored.subject.starts_with(prefix)));
     }

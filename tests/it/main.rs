@@ -1,9 +1,50 @@
-//! The whole system from outside, story by story.
+//! The whole system from outside, one file per story.
+//!
+//! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long ones.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a story that goes wrong fails where it goes wrong, helpers included"
+)]
+
+/// Tells stories twice: with every role in one process on files alone, and the same on real servers.
+macro_rules! on_files_and_on_servers {
+    ($($story:ident),+ $(,)?) => {
+        mod on_files {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(crate::harness::Weir::on_files().await).await;
+            })+
+        }
+
+        mod on_servers {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story(crate::harness::Weir::on_servers().await).await;
+            })+
+        }
+    };
+}
 
 mod harness;
+mod model;
+mod reference;
+mod sender;
 
+mod arrays;
 mod collectors;
+mod correlation;
+mod deploy;
+mod fleet;
+mod gate;
+mod grpc;
+mod http;
 mod journal;
+mod layout;
+mod lifecycle;
+mod metrics;
+mod publish;
 mod reporting;
+mod reports;
 mod schema;
 mod store;

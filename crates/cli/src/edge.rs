@@ -38,9 +38,6 @@ impl EdgeCommand {
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let edge = self.edge.check(environment, &mut mistakes);
         let upstreams = self.edge.check_upstreams(&mut mistakes);
-        if upstreams.as_ref().is_some_and(|upstreams| upstreams.reporting.is_empty()) {
-            mistakes.add("REPORTING_URL: is required, such as http://127.0.0.1:50052");
-        }
         let config = || Some(Config { process: process?, edge: edge?, upstreams: upstreams? });
         configured(config(), mistakes)
     }

@@ -20,8 +20,8 @@ pub struct EdgeArgs {
     /// The ingest services, comma-separated, such as http://127.0.0.1:50051; one that does not serve is left out.
     #[arg(long, env = "INGEST_URL", value_name = "URLS")]
     pub ingest_url: Option<String>,
-    /// The reporting services, comma-separated, such as http://127.0.0.1:50052; without them webhooks are taken
-    /// and reports are not answered.
+    /// The reporting services, comma-separated, such as http://127.0.0.1:50052; one that does not serve is left
+    /// out. While none does, webhooks are taken all the same.
     #[arg(long, env = "REPORTING_URL", value_name = "URLS")]
     pub reporting_url: Option<String>,
     /// The largest body of one request in bytes, after decompression; a larger one is answered 413.
@@ -67,17 +67,16 @@ pub struct EdgeConfig {
 /// The services behind the edge.
 #[derive(Clone, Debug)]
 pub struct Upstreams {
-    /// At least one.
+    /// Without any, webhooks are answered 503.
     pub ingest: Vec<Url>,
-    /// Without any, reports are not answered.
+    /// Without any, reports are answered 503.
     pub reporting: Vec<Url>,
 }
 
 impl EdgeArgs {
     /// Checks everything but the addresses of the services behind it, which `up` knows without being told.
     pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<EdgeConfig> {
-        let listen =
-            environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, mistakes);
+        let listen = environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, mistakes);
         let max_body_bytes = number("EDGE_MAX_BODY_BYTES", &self.edge_max_body_bytes, mistakes);
         let max_in_flight_bytes =
             number("EDGE_MAX_IN_FLIGHT_BYTES", &self.edge_max_in_flight_bytes, mistakes);
@@ -102,16 +101,17 @@ impl EdgeArgs {
         })
     }
 
-    /// Checks the addresses of the services behind an edge that runs alone: without ingest it is of no use.
+    /// Checks the addresses of the services behind an edge that runs alone.
     pub fn check_upstreams(&self, mistakes: &mut Mistakes) -> Option<Upstreams> {
-        let ingest = self.ingest_url.as_deref().ok_or_else(|| "is required".to_owned());
-        let ingest = mistakes.check("INGEST_URL", ingest.and_then(grpc::addresses));
-        let reporting = match self.reporting_url.as_deref() {
-            Some(urls) => mistakes.check("REPORTING_URL", grpc::addresses(urls)),
-            None => Some(Vec::new()),
-        };
+        let ingest = addresses("INGEST_URL", self.ingest_url.as_deref(), 50_051, mistakes);
+        let reporting = addresses("REPORTING_URL", self.reporting_url.as_deref(), 50_052, mistakes);
         Some(Upstreams { ingest: ingest?, reporting: reporting? })
     }
+}
+
+fn addresses(variable: &str, text: Option<&str>, port: u16, mistakes: &mut Mistakes) -> Option<Vec<Url>> {
+    let text = text.ok_or_else(|| format!("is required, such as http://127.0.0.1:{port}"));
+    mistakes.check(variable, text.and_then(grpc::addresses))
 }
 
 fn number(variable: &str, text: &str, mistakes: &mut Mistakes) -> Option<usize> {
@@ -147,19 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn an_ingest_address_is_all_that_an_edge_must_be_told() {
-        let (config, upstreams, told) = check(&["--ingest-url", "http://a:1,http://b:2"]);
+    fn the_services_behind_it_are_all_that_an_edge_must_be_told() {
+        let (config, upstreams, told) =
+            check(&["--ingest-url", "http://a:1,http://b:2", "--reporting-url", "http://c:3"]);
         assert_eq!(told, "");
         let (config, upstreams) = (config.unwrap(), upstreams.unwrap());
         assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
         assert_eq!((config.max_body_bytes, config.max_in_flight_bytes), (64 << 20, 256 << 20));
-        assert_eq!((upstreams.ingest.len(), upstreams.reporting.len()), (2, 0));
+        assert_eq!((upstreams.ingest.len(), upstreams.reporting.len()), (2, 1));
     }
 
     #[test]
     fn every_mistake_is_told_at_once() {
         let (.., told) = check(&["--edge-max-body-bytes", "many", "--edge-header-timeout-ms", "0"]);
-        for variable in ["EDGE_MAX_BODY_BYTES", "EDGE_HEADER_TIMEOUT_MS", "INGEST_URL"] {
+        for variable in ["EDGE_MAX_BODY_BYTES", "EDGE_HEADER_TIMEOUT_MS", "INGEST_URL", "REPORTING_URL"] {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }
     }

@@ -72,11 +72,10 @@ impl Edge {
     /// Serves until `stop`, then answers what is in flight and returns.
     ///
     /// # Errors
-    /// None yet.
+    /// None: whatever goes wrong with a connection ends that connection alone.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let watch = stop.child_token();
         for (replicas, latch) in self.watched {
-            replicas.sample(latch, watch.clone());
+            replicas.sample(latch, stop.clone());
         }
         server::serve(self.listener, self.router, &self.config, stop).await;
         Ok(())

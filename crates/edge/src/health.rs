@@ -42,6 +42,8 @@ pub(crate) async fn ready(State(edge): State<Arc<EdgeState>>) -> Response {
 pub(crate) async fn metrics(State(edge): State<Arc<EdgeState>>) -> Response {
     match edge.registry.get() {
         Some(registry) => admin::metrics(registry),
-        None => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
+        None => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response()
+        }
     }
 }

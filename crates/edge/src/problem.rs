@@ -91,7 +91,10 @@ impl Problem {
 
     /// A 500: this is our mistake, and there is nothing that the caller could do better.
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the edge failed; the log tells more under this correlation id")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the edge failed; the log tells more under this correlation id",
+        )
     }
 
     pub(crate) fn reason(mut self, reason: &'static str) -> Self {

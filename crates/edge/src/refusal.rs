@@ -43,9 +43,9 @@ pub(crate) fn problem(status: &Status, unreachable: Reason) -> Problem {
         return Problem::internal();
     };
     match reason {
-        Reason::InvalidRequest => Problem::bad_request(status.message())
-            .reason(reason.name())
-            .violations(violations(status)),
+        Reason::InvalidRequest => {
+            Problem::bad_request(status.message()).reason(reason.name()).violations(violations(status))
+        }
         Reason::QuotaExceeded => again(StatusCode::TOO_MANY_REQUESTS, "the quota is used up", reason, status),
         Reason::JournalFull => unavailable("the journal is full", reason, status),
         Reason::JournalUnavailable => unavailable("the journal can't be reached", reason, status),
@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn a_call_that_did_not_come_through_may_be_repeated() {
-        for code in [Code::Unavailable, Code::Cancelled, Code::DeadlineExceeded, Code::Unknown, Code::Internal] {
+        for code in
+            [Code::Unavailable, Code::Cancelled, Code::DeadlineExceeded, Code::Unknown, Code::Internal]
+        {
             let status = Status::new(code, "transport error");
             assert_eq!(problem(&status, Reason::JournalUnavailable).status(), 503, "{code:?}");
         }

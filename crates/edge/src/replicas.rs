@@ -77,12 +77,13 @@ impl Replicas {
 impl Replica {
     async fn check(&self) -> Result<(), String> {
         let mut client = HealthClient::new(self.channel.clone());
-        let state = match tokio::time::timeout(CHECK_TIMEOUT, client.check(HealthCheckRequest::default())).await {
-            Ok(Ok(response)) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
-            Ok(Ok(_)) => Err("is not ready"),
-            Ok(Err(_)) => Err("is not reachable"),
-            Err(_) => Err("does not answer"),
-        };
+        let state =
+            match tokio::time::timeout(CHECK_TIMEOUT, client.check(HealthCheckRequest::default())).await {
+                Ok(Ok(response)) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
+                Ok(Ok(_)) => Err("is not ready"),
+                Ok(Err(_)) => Err("is not reachable"),
+                Err(_) => Err("does not answer"),
+            };
         self.serves.store(state.is_ok(), Ordering::Relaxed);
         state.map_err(|reason| format!("{} {reason}", self.address))
     }

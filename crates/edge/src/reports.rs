@@ -56,10 +56,7 @@ impl Reports {
         request
     }
 
-    async fn answer<T>(
-        &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Problem> {
+    async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Problem> {
         let answered = tokio::time::timeout(self.timeout, Box::pin(call)).await;
         let answered = answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
         answered

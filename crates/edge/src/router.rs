@@ -1,9 +1,12 @@
 //! Which path leads to which handler, and the layers around all of them.
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
-use axum::{Router, middleware, response::IntoResponse as _, response::Response, routing::post};
-use std::sync::Arc;
+use axum::{
+    Router, middleware,
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -1,1 +1,9 @@
-//! The edge before a fake ingest.
+//! The edge as its callers see it, before an ingest and a reporting service that are made up.
+
+mod api;
+mod bodies;
+mod connections;
+mod fake;
+mod items;
+mod refusals;
+mod reports;

@@ -129,7 +129,7 @@ impl Webhooks {
         let (media_type, encoding) = match written_as(headers) {
             Ok(written) => written,
             Err(problem) => {
-                self.receiver.discard(body.into_data_stream()).await;
+                self.receiver.discard(headers, body.into_data_stream()).await;
                 return Err(problem);
             }
         };

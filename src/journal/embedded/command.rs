@@ -86,9 +86,10 @@ impl Writing {
         acknowledged.map_err(|error| JournalError::Unreachable(error.to_string()))
     }
 
-    /// Has it written down some time that these were offered once more.
-    pub(super) async fn tell_offered(&self, sequences: Vec<i64>) {
-        self.commands.send(Command { work: Work::Offered(sequences), answer: None }).await.ok();
+    /// Has it written down soon that these were offered once more. A busy writer may miss it: the note only tells
+    /// attempts apart after a restart.
+    pub(super) fn note_offered(&self, sequences: Vec<i64>) {
+        self.commands.try_send(Command { work: Work::Offered(sequences), answer: None }).ok();
     }
 
     pub(super) async fn close(&self) {

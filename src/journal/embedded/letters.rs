@@ -4,7 +4,7 @@ use chrono::DateTime;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::held::{signed, unsigned};
-use crate::journal::{DeadLetter, Graveyard, JournalError, StoredDeadLetter};
+use crate::journal::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter};
 
 /// The table of a graveyard.
 pub(super) fn table(graveyard: Graveyard) -> &'static str {
@@ -12,6 +12,18 @@ pub(super) fn table(graveyard: Graveyard) -> &'static str {
         Graveyard::Rejected => "rejected",
         Graveyard::Parked => "parked",
     }
+}
+
+pub(super) async fn buried(readers: &SqlitePool, graveyard: Graveyard) -> Result<Buried, JournalError> {
+    let table = table(graveyard);
+    let select = format!(
+        "SELECT count(*), coalesce(sum(bytes), 0),
+                coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) - count(*)
+         FROM {table} INDEXED BY {table}_bytes"
+    );
+    let (letters, bytes, gone): (i64, i64, i64) =
+        sqlx::query_as(AssertSqlSafe(select)).fetch_one(readers).await.map_err(away)?;
+    Ok(Buried { letters: unsigned(letters), bytes: unsigned(bytes), gone: unsigned(gone) })
 }
 
 pub(super) async fn read(
@@ -29,7 +41,7 @@ pub(super) async fn read(
         .bind(signed(limit as u64))
         .fetch_all(readers)
         .await
-        .map_err(|error| JournalError::Unreachable(error.to_string()))?;
+        .map_err(away)?;
     rows.into_iter()
         .map(|(sequence, subject, stored_at, payload)| {
             let unreadable = || JournalError::Unusable(format!("the dead letter {sequence} can't be read"));
@@ -41,4 +53,8 @@ pub(super) async fn read(
             })
         })
         .collect()
+}
+
+fn away(error: sqlx::Error) -> JournalError {
+    JournalError::Unreachable(error.to_string())
 }

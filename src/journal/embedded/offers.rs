@@ -80,46 +80,42 @@ impl Offers {
         Ok(Backlog { waiting: unsigned(waiting), in_flight: self.lane.leases().len() as u64 })
     }
 
-    /// What is due again goes first, then what was never offered, each by age.
+    /// What is due again goes first, then what was never offered, each by age. Nothing is handed out before all
+    /// of it is read, so that a call that is cancelled takes nothing with it.
     async fn offer(&self, max_frames: usize) -> Result<Vec<Delivery>, JournalError> {
         let mut cursor = self.lane.cursor.lock().await;
-        let mut deliveries = self.offer_again(max_frames).await?;
-        let fresh = self.waiting_after(*cursor, max_frames - deliveries.len()).await?;
-        for offer in fresh {
-            *cursor = offer.sequence;
-            deliveries.push(self.deliver(offer));
+        let again = self.due(max_frames).await?;
+        let fresh = self.waiting_after(*cursor, max_frames - again.len()).await?;
+        *cursor = fresh.last().map_or(*cursor, |offer| offer.sequence);
+        let offers: Vec<Offer> = again.into_iter().chain(fresh).collect();
+        if !offers.is_empty() {
+            self.writing.note_offered(offers.iter().map(|offer| offer.sequence).collect());
         }
-        drop(cursor);
-        let offered: Vec<i64> = deliveries.iter().map(|(sequence, _)| *sequence).collect();
-        if !offered.is_empty() {
-            self.writing.tell_offered(offered).await;
-        }
-        Ok(deliveries.into_iter().map(|(_, delivery)| delivery).collect())
+        Ok(offers.into_iter().map(|offer| self.deliver(offer)).collect())
     }
 
-    async fn offer_again(&self, max_frames: usize) -> Result<Vec<(i64, Delivery)>, JournalError> {
+    /// What was offered before and is to be offered again.
+    async fn due(&self, max_frames: usize) -> Result<Vec<Offer>, JournalError> {
         let due: HashMap<i64, u64> = self.lane.leases().due(Instant::now(), max_frames).into_iter().collect();
         let Some(sequences) = list(due.keys().copied()) else { return Ok(Vec::new()) };
-        let again = self.waiting_among(sequences).await?;
+        let waiting = self.waiting_among(sequences).await?;
         let mut leases = self.lane.leases();
-        for sequence in due.keys().filter(|sequence| !again.iter().any(|offer| offer.sequence == **sequence))
+        for sequence in
+            due.keys().filter(|sequence| !waiting.iter().any(|offer| offer.sequence == **sequence))
         {
             // Acknowledged by one who came late, or past its age.
             leases.settle(*sequence);
         }
-        let still_held: Vec<Offer> =
-            again.into_iter().filter(|offer| leases.contains(offer.sequence)).collect();
-        drop(leases);
-        Ok(still_held
-            .into_iter()
+        let held = waiting.into_iter().filter(|offer| leases.contains(offer.sequence));
+        Ok(held
             .map(|offer| {
                 let offered = due.get(&offer.sequence).copied().unwrap_or_default().max(offer.offered);
-                self.deliver(Offer { offered, ..offer })
+                Offer { offered, ..offer }
             })
             .collect())
     }
 
-    fn deliver(&self, offer: Offer) -> (i64, Delivery) {
+    fn deliver(&self, offer: Offer) -> Delivery {
         let attempt = offer.offered + 1;
         self.lane.leases().offer(offer.sequence, attempt, Instant::now() + self.ack_wait);
         let lease = Lease {
@@ -129,7 +125,7 @@ impl Offers {
             attempt,
             ack_wait: self.ack_wait,
         };
-        (offer.sequence, Delivery::new(offer.payload.into(), attempt, Verdict::Embedded(lease)))
+        Delivery::new(offer.payload.into(), attempt, Verdict::Embedded(lease))
     }
 
     async fn waiting_after(&self, cursor: i64, limit: usize) -> Result<Vec<Offer>, JournalError> {

@@ -136,9 +136,36 @@ async fn full_rejected_drops_its_oldest_and_full_dead_letters_refuses() {
     let newest = &letters[100 - kept.len()..];
     assert!(kept.iter().map(|stored| &stored.letter).eq(newest));
     assert_eq!(kept.last().unwrap().sequence, 100);
+    let buried = journal.buried(Graveyard::Rejected).await.unwrap();
+    assert_eq!((buried.letters, buried.gone), (kept.len() as u64, 100 - kept.len() as u64));
     assert_eq!(journal.bury(Graveyard::Parked, &letters).await, Err(AppendError::Full));
     journal.bury(Graveyard::Parked, &letters[..10]).await.unwrap();
     assert_eq!(journal.dead_letters(Graveyard::Parked, 0, 1000).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_refusal_and_loses_nothing() {
+    /// SQLite refuses to grow a file beyond its page count as it does on a full disk.
+    const SMALL_DISK: &str = "PRAGMA max_page_count = 40";
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = file::open(folder.path()).await.unwrap();
+    sqlx::query(SMALL_DISK).execute(&mut file.writer).await.unwrap();
+    let (fill, _shown) = watch::channel(Fill::default());
+    let writing =
+        Writer::start(file.writer, file.lock, Bounds::new(1 << 30), Lanes::new(), fill).await.unwrap();
+    let append =
+        |frames: &[SealedFrame]| writing.ask(Work::Append(frames.iter().map(Record::from).collect()));
+    let mut taken = 0;
+    while append(&frames(10)).await.is_ok() {
+        taken += 10;
+    }
+    assert_eq!(append(&frames(1000)).await, Err(AppendError::Full));
+    writing.acknowledge(1).await.unwrap();
+    writing.close().await;
+    let journal = open(&folder, Bounds::new(1 << 30)).await;
+    assert_eq!(journal.fill().unwrap().frames, taken);
+    journal.append(&frames(1000)).await.unwrap();
+    assert_eq!(take(&journal, taken as usize + 999).await.len(), taken as usize + 999);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! What the framer promises: bounded frames, in order, sealed once.
+
 use chrono::{SubsecRound as _, Utc};
 use serde_json::Value;
 

@@ -8,8 +8,11 @@ use async_nats::jetstream::{
 use chrono::DateTime;
 use tokio::time::timeout;
 
-use super::{api::ApiError, connection::PUBLISH_TIMEOUT};
-use crate::journal::{DeadLetter, Graveyard, JournalError, StoredDeadLetter, subject};
+use super::{
+    api::{self, ApiError},
+    connection::PUBLISH_TIMEOUT,
+};
+use crate::journal::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter, subject};
 
 pub(super) async fn read(
     context: &Context,
@@ -17,11 +20,7 @@ pub(super) async fn read(
     after: u64,
     limit: usize,
 ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-    let name = match graveyard {
-        Graveyard::Rejected => subject::REJECTED,
-        Graveyard::Parked => subject::DEAD_LETTERS,
-    };
-    let stream = context.get_stream_no_info(name).await.map_err(away)?;
+    let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
     let mut letters = Vec::new();
     let mut after = after;
     while letters.len() < limit {
@@ -30,6 +29,12 @@ pub(super) async fn read(
         letters.push(stored(message)?);
     }
     Ok(letters)
+}
+
+pub(super) async fn buried(context: &Context, graveyard: Graveyard) -> Result<Buried, JournalError> {
+    let state = api::stream_info(context, subject::stream(graveyard)).await?.state;
+    // Letters go from the front alone, and sequences have no gaps.
+    Ok(Buried { letters: state.messages, bytes: state.bytes, gone: state.last_sequence - state.messages })
 }
 
 async fn following<I>(

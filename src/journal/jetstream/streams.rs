@@ -49,12 +49,12 @@ fn events(settings: &Settings) -> Config {
 }
 
 fn graveyard(graveyard: Graveyard, settings: &Settings) -> Config {
-    let (name, discard) = match graveyard {
-        Graveyard::Rejected => (subject::REJECTED, DiscardPolicy::Old),
-        Graveyard::Parked => (subject::DEAD_LETTERS, DiscardPolicy::New),
+    let discard = match graveyard {
+        Graveyard::Rejected => DiscardPolicy::Old,
+        Graveyard::Parked => DiscardPolicy::New,
     };
     Config {
-        name: name.to_owned(),
+        name: subject::stream(graveyard).to_owned(),
         subjects: vec![subject::all(graveyard).to_owned()],
         max_age: limits::LETTER_AGE,
         max_bytes: signed(limits::GRAVEYARD_BYTES),

@@ -1,28 +1,23 @@
 //! Waiting for a condition, never for a duration.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-/// Far beyond what any condition needs on a slow machine that runs several tests at once.
+/// Longer than a slow machine under every other story needs; a condition that holds is seen at once.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Looks again and again until `look` returns `Ok`; fails with its last `Err` when patience runs out.
-pub(crate) async fn eventually<T, E, F>(look: impl FnMut() -> F) -> T
-where
-    E: Debug,
-    F: Future<Output = Result<T, E>>,
-{
+pub(crate) async fn eventually<T, E: Debug>(look: impl AsyncFnMut() -> Result<T, E>) -> T {
     within(PATIENCE, look).await
 }
 
 /// [`eventually`] with a patience of its own.
-pub(crate) async fn within<T, E, F>(patience: Duration, mut look: impl FnMut() -> F) -> T
-where
-    E: Debug,
-    F: Future<Output = Result<T, E>>,
-{
+pub(crate) async fn within<T, E: Debug>(
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let deadline = Instant::now() + patience;
     loop {
         match look().await {

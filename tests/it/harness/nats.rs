@@ -17,6 +17,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One server. Dropped, it is killed and its folder removed.
+#[derive(Debug)]
 pub(crate) struct Nats {
     folder: TempDir,
     port: u16,

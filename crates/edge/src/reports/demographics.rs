@@ -219,8 +219,7 @@ mod tests {
             estimate,
             relative_error: Some(0.01),
         };
-        let answer =
-            v1::GetDemographicsResponse { facebook: Some(facebook), ..Default::default() };
+        let answer = v1::GetDemographicsResponse { facebook: Some(facebook), ..Default::default() };
         serde_json::to_value(DemographicsReport::from(answer)).unwrap()
     }
 

@@ -85,8 +85,7 @@ pub(crate) async fn get_event_report(
 }
 
 fn question(query: Option<&str>) -> Result<v1::GetEventStatisticsRequest, Problem> {
-    let mut query =
-        Query::parse(query, &["from", "to", "source", "funnelStage", "eventType", "groupBy"]);
+    let mut query = Query::parse(query, &["from", "to", "source", "funnelStage", "eventType", "groupBy"]);
     let range = query.range();
     let question = v1::GetEventStatisticsRequest {
         from: range.from.map(timestamp),
@@ -133,7 +132,8 @@ mod tests {
             series: Vec::new(),
         };
         let range = json!({"from": null, "to": null});
-        let events = json!([{"source": "tiktok", "funnelStage": "top", "eventType": "video.view", "count": 3}]);
+        let events =
+            json!([{"source": "tiktok", "funnelStage": "top", "eventType": "video.view", "count": 3}]);
         assert_eq!(
             serde_json::to_value(report(answer.clone(), false)).unwrap(),
             json!({"dateRange": range, "totalEvents": 3, "events": events})

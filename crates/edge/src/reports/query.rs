@@ -89,9 +89,9 @@ impl<'a> Query<'a> {
         self.value("campaignId", |text| {
             let length = text.chars().count();
             let valid = (1..=MAX_CHARACTERS).contains(&length) && !text.trim().is_empty();
-            valid.then(|| text.to_owned()).ok_or_else(|| {
-                format!("must have 1 to {MAX_CHARACTERS} characters and not be blank")
-            })
+            valid
+                .then(|| text.to_owned())
+                .ok_or_else(|| format!("must have 1 to {MAX_CHARACTERS} characters and not be blank"))
         })
     }
 
@@ -128,9 +128,9 @@ fn one_of<T: ToString>(members: &[T]) -> String {
 
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let instant = date(text).or_else(|| date_time(text));
-    instant.filter(|instant| (1..=9999).contains(&instant.year())).ok_or_else(|| {
-        "must be RFC 3339, such as 2025-09-14T07:00:00Z, or a date, such as 2025-09-14".into()
-    })
+    instant
+        .filter(|instant| (1..=9999).contains(&instant.year()))
+        .ok_or_else(|| "must be RFC 3339, such as 2025-09-14T07:00:00Z, or a date, such as 2025-09-14".into())
 }
 
 /// The beginning of a day in UTC.
@@ -173,7 +173,9 @@ mod tests {
     #[test]
     fn every_fault_is_named() {
         assert_eq!(
-            faults("from=x&to=&source=meta&funnelStage=mid&eventType=x&groupBy=week&limit=0&campaignId=&what=1"),
+            faults(
+                "from=x&to=&source=meta&funnelStage=mid&eventType=x&groupBy=week&limit=0&campaignId=&what=1"
+            ),
             ["what", "from", "to", "source", "funnelStage", "eventType", "groupBy", "limit", "campaignId"]
         );
         assert_eq!(faults("source=tiktok&source=tiktok"), ["source"]);
@@ -186,7 +188,9 @@ mod tests {
     #[test]
     fn what_is_right_is_read() {
         assert!(faults("").is_empty());
-        assert!(faults("from=2025-09-14&to=2025-09-14&groupBy=day&limit=1000&eventType=video.view").is_empty());
+        assert!(
+            faults("from=2025-09-14&to=2025-09-14&groupBy=day&limit=1000&eventType=video.view").is_empty()
+        );
         let mut query = Query::parse(Some("campaignId=a%2Bb%20c"), &ALL);
         assert_eq!(query.campaign_id().as_deref(), Some("a+b c"));
     }

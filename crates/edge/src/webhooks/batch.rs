@@ -241,7 +241,8 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_whole() {
-        for text in ["", " \n", "{", "[1,]", "[1 2]", "[1]]", "{} {}", "nul", "[1,2", "\"\n\"", "[01]", "\0"] {
+        for text in ["", " \n", "{", "[1,]", "[1 2]", "[1]]", "{} {}", "nul", "[1,2", "\"\n\"", "[01]", "\0"]
+        {
             assert!(prove(text.as_bytes(), MediaType::Json).is_err(), "{text}");
         }
         assert!(prove(b"[\"\xff\"]", MediaType::Json).is_err());

@@ -26,7 +26,7 @@ use crate::problem::Problem;
 const FIRST_STEP: usize = 64 * 1024;
 /// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// How long, and how much beyond the limit, a refused body is still read, so that its sender gets to the answer.
+/// How long a refused body is still read, at most as much of it as a good one may have.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// A body in memory and the room that it takes.
@@ -93,14 +93,17 @@ impl Receiver {
         let mut data = body.into_data_stream();
         let received = self.read(headers, encoding, &mut data).await;
         if let Err(BodyError::TooLarge { .. } | BodyError::Overloaded) = &received {
-            self.discard(data).await;
+            self.discard(headers, data).await;
         }
         received
     }
 
     /// Reads on what nobody wants: a sender who is still writing when the connection is closed would see that
-    /// instead of the answer.
-    pub(super) async fn discard(&self, mut data: BodyDataStream) {
+    /// instead of the answer. One that waits to be told to go on needs no such care.
+    pub(super) async fn discard(&self, headers: &HeaderMap, mut data: BodyDataStream) {
+        if headers.contains_key(header::EXPECT) {
+            return;
+        }
         let mut room = self.max_bytes;
         let discarding = async {
             while let Some(Ok(bytes)) = data.next().await {
@@ -142,11 +145,7 @@ impl Receiver {
         }
     }
 
-    async fn collect(
-        &self,
-        reader: impl AsyncRead,
-        announced: Option<usize>,
-    ) -> Result<Received, BodyError> {
+    async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
         let mut reader = pin!(reader);
         let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
         let mut received = Received { bytes: Vec::new(), reservation: self.budget.reservation() };
@@ -198,10 +197,7 @@ struct Clock {
 }
 
 impl Clock {
-    async fn time(
-        &mut self,
-        read: impl Future<Output = std::io::Result<usize>>,
-    ) -> Result<usize, BodyError> {
+    async fn time(&mut self, read: impl Future<Output = std::io::Result<usize>>) -> Result<usize, BodyError> {
         let began = Instant::now();
         let read = tokio::time::timeout(self.stall.min(self.left), read).await;
         self.left = self.left.saturating_sub(began.elapsed());

@@ -44,7 +44,11 @@ impl Budget {
             "The most bytes of webhook bodies that the edge holds; beyond it new bodies are not read",
             limit,
         );
-        Self { blocks: Arc::new(Semaphore::new(limit_bytes.div_ceil(BLOCK_BYTES))), in_flight, patience: PATIENCE }
+        Self {
+            blocks: Arc::new(Semaphore::new(limit_bytes.div_ceil(BLOCK_BYTES))),
+            in_flight,
+            patience: PATIENCE,
+        }
     }
 
     pub(super) fn reservation(&self) -> Reservation {

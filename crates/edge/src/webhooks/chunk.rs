@@ -39,8 +39,15 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// This many further items repeat it.
-    Admitted { source: Source, repeats: u32 },
-    Refused { source: Option<Source>, event_id: Option<String>, violations: Vec<Violation> },
+    Admitted {
+        source: Source,
+        repeats: u32,
+    },
+    Refused {
+        source: Option<Source>,
+        event_id: Option<String>,
+        violations: Vec<Violation>,
+    },
 }
 
 impl Sent {

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn a_claim_is_read_from_among_anything() {
-        let claim = Claim::read(r#"{"x":[1e400,{}],"source":"tiktok","data":null,"eventId":"a\u0041"}"#).unwrap();
+        let claim =
+            Claim::read(r#"{"x":[1e400,{}],"source":"tiktok","data":null,"eventId":"a\u0041"}"#).unwrap();
         assert_eq!((&*claim.event_id, claim.source()), ("aA", Some(Source::Tiktok)));
         for item in ["17", "[]", "{}", r#"{"eventId":1,"source":"tiktok"}"#, "not json"] {
             assert!(Claim::read(item).is_none(), "{item}");

@@ -54,11 +54,7 @@ impl Census {
     }
 
     pub(super) fn named(&self) -> BySource {
-        [
-            (Some(Source::Facebook), self.facebook),
-            (Some(Source::Tiktok), self.tiktok),
-            (None, self.unknown),
-        ]
+        [(Some(Source::Facebook), self.facebook), (Some(Source::Tiktok), self.tiktok), (None, self.unknown)]
     }
 
     /// The hash is keyed at random, so that nobody can make many identities collide.

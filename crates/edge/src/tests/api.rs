@@ -1,0 +1,74 @@
+//! Health, metrics and the description of the API.
+
+use serde_json::{Value, json};
+
+use super::fake::{Running, config};
+
+#[tokio::test]
+async fn the_edge_is_ready_when_an_ingest_serves() {
+    let edge = Running::start().await;
+    let ready = edge.until_ready(true).await.json();
+    assert_eq!(ready["dependencies"]["ingest"]["ready"], json!(true));
+    assert!(ready["dependencies"]["reporting"]["required"] == json!(false));
+    assert_eq!(edge.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_edge_without_ingest_says_who_is_missing() {
+    let edge = Running::start_alone(config()).await;
+    let ready = edge.until_ready(false).await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.json()["dependencies"]["ingest"]["reason"].as_str().unwrap().contains("127.0.0.1:1"));
+    assert_eq!(edge.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_bound_on_bodies_is_shown() {
+    let edge = Running::start().await;
+    let metrics = edge.get("/metrics").await;
+    assert!(metrics.text.contains("weir_edge_body_bytes_limit 268435456"), "{}", metrics.text);
+}
+
+#[tokio::test]
+async fn the_api_is_described_and_shown_offline() {
+    let edge = Running::start().await;
+    let document = edge.get("/api/openapi.json").await.json();
+    for path in [
+        "/events",
+        "/webhook",
+        "/webhooks",
+        "/reports/events",
+        "/reports/revenue",
+        "/reports/demographics",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+    ] {
+        assert!(document["paths"].get(path).is_some(), "{path} is missing");
+    }
+    for schema in
+        ["Event", "Events", "Accepted", "Problem", "EventReport", "RevenueReport", "DemographicsReport"]
+    {
+        assert!(document["components"]["schemas"].get(schema).is_some(), "{schema} is missing");
+    }
+    assert_references_lead_somewhere(&document, &document);
+    let page = edge.get("/api").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("swagger-ui"), "{}", page.text);
+    assert!(!page.text.contains("https://"), "{}", page.text);
+}
+
+fn assert_references_lead_somewhere(document: &Value, part: &Value) {
+    match part {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+            }
+            members.values().for_each(|member| assert_references_lead_somewhere(document, member));
+        }
+        Value::Array(members) => {
+            members.iter().for_each(|member| assert_references_lead_somewhere(document, member));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,142 @@
+//! Bodies: how they are written, how large they may be, how slowly they may come.
+
+use std::time::Duration;
+
+use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::fake::{Running, config, event};
+use crate::EdgeConfig;
+
+async fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    GzipEncoder::new(bytes).read_to_end(&mut compressed).await.unwrap();
+    compressed
+}
+
+async fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    ZstdEncoder::new(bytes).read_to_end(&mut compressed).await.unwrap();
+    compressed
+}
+
+fn small(max_body_bytes: usize) -> EdgeConfig {
+    EdgeConfig { max_body_bytes, ..config() }
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_taken() {
+    let edge = Running::start().await;
+    let body = json!([event("a"), event("b")]).to_string();
+    let parts = [gzip(&body.as_bytes()[..100]).await, gzip(&body.as_bytes()[100..]).await].concat();
+    for (encoding, compressed) in [
+        ("gzip", gzip(body.as_bytes()).await),
+        ("GZIP", parts),
+        ("zstd", zstd(body.as_bytes()).await),
+        ("identity", body.clone().into_bytes()),
+    ] {
+        let answer = edge.post(&[("content-encoding", encoding)], compressed).await;
+        assert_eq!((answer.status, &answer.json()["accepted"]), (202, &json!(2)), "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_can_t_be_decompressed_is_refused() {
+    let edge = Running::start().await;
+    let body = event("a").to_string();
+    let mut cut = gzip(body.as_bytes()).await;
+    cut.truncate(cut.len() / 2);
+    for (encoding, bytes) in [
+        ("gzip", cut),
+        ("gzip", body.clone().into_bytes()),
+        ("zstd", body.into_bytes()),
+        ("gzip", Vec::new()),
+    ] {
+        edge.post(&[("content-encoding", encoding)], bytes).await.assert_problem(400);
+    }
+    assert!(edge.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_may_reach_the_limit_and_no_more() {
+    let body = json!([event("a")]).to_string();
+    let edge = Running::start_with(small(body.len())).await;
+    let over = format!("{body} ");
+    let chunked = |body: &str| {
+        let pieces: Vec<Result<String, std::io::Error>> = vec![Ok(body.to_owned())];
+        reqwest::Body::wrap_stream(futures::stream::iter(pieces))
+    };
+    assert_eq!(edge.post(&[], body.clone()).await.status, 202);
+    assert_eq!(edge.post(&[], chunked(&body)).await.status, 202);
+    assert_eq!(edge.post(&[("content-encoding", "gzip")], gzip(body.as_bytes()).await).await.status, 202);
+    let limit = body.len().to_string();
+    for answer in [
+        edge.post(&[], over.clone()).await,
+        edge.post(&[], chunked(&over)).await,
+        edge.post(&[("content-encoding", "gzip")], gzip(over.as_bytes()).await).await,
+        edge.post(&[("content-encoding", "zstd")], zstd(over.as_bytes()).await).await,
+    ] {
+        let problem = answer.assert_problem(413);
+        assert!(problem["detail"].as_str().unwrap().contains(&limit), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_who_asks_first_is_told_before_it_sends() {
+    let edge = Running::start_with(small(10)).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let head = b"POST /events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_bomb_is_not_unpacked() {
+    let edge = Running::start_with(small(1 << 20)).await;
+    let zeros = vec![b' '; 64 << 20];
+    for (encoding, bomb) in [("gzip", gzip(&zeros).await), ("zstd", zstd(&zeros).await)] {
+        assert!(bomb.len() < 1 << 20);
+        edge.post(&[("content-encoding", encoding)], bomb).await.assert_problem(413);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_type_or_encoding_is_refused_naming_the_known() {
+    let edge = Running::start().await;
+    for media_type in ["text/plain", "application/json; charset=utf-16", "application/x-www-form-urlencoded"]
+    {
+        let problem = edge.post(&[("content-type", media_type)], "[]").await.assert_problem(415);
+        assert!(problem["detail"].as_str().unwrap().contains("application/x-ndjson"), "{problem}");
+    }
+    for encoding in ["br", "gzip, zstd"] {
+        let answer = edge.post(&[("content-encoding", encoding)], "[]").await;
+        assert_eq!(answer.header("accept-encoding"), Some("gzip, zstd"));
+        answer.assert_problem(415);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_refused_before_anything_is_sent() {
+    let edge = Running::start().await;
+    let cut = format!("[{},", event("a"));
+    for body in [&b""[..], b" ", b"{", cut.as_bytes(), b"[\"\xff\"]", b"{}{}"] {
+        edge.post(&[], body.to_vec()).await.assert_problem(400);
+    }
+    assert!(edge.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_pauses_too_long_is_given_up() {
+    let config = EdgeConfig { body_stall_timeout: Duration::from_millis(50), ..config() };
+    let edge = Running::start_with(config).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n[").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}

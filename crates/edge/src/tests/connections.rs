@@ -1,0 +1,73 @@
+//! Connections: slow ones, silent ones, and the end of all.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::fake::{Running, config, event};
+use crate::EdgeConfig;
+
+fn impatient() -> EdgeConfig {
+    EdgeConfig { header_timeout: Duration::from_millis(100), ..config() }
+}
+
+/// Returns when the edge closes the connection, with what it said.
+async fn until_closed(mut stream: TcpStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A reset closes as well as an end does.
+    let _ = stream.read_to_end(&mut said).await;
+    said
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_half_is_closed() {
+    let edge = Running::start_with(impatient()).await;
+    for begun in [&b""[..], b"P", b"PRI * HTTP/2.0", b"GET /health/live HTTP/1.1\r\nhost:"] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        until_closed(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_answer() {
+    let edge = Running::start_with(impatient()).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn more_connections_than_there_are_places_wait() {
+    let edge = Running::start_with(EdgeConfig { max_connections: 1, ..impatient() }).await;
+    let first = TcpStream::connect(edge.address).await.unwrap();
+    let mut second = TcpStream::connect(edge.address).await.unwrap();
+    second.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // It is answered once the silent first one has lost its place.
+    assert!(until_closed(second).await.starts_with(b"HTTP/1.1 200"));
+    assert!(until_closed(first).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_at_the_end() {
+    let mut edge = Running::start().await;
+    let body = event("a").to_string();
+    let (first, rest) = body.split_at(10);
+    let head = format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{first}", body.len());
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    while !edge.get("/metrics").await.text.contains("weir_edge_body_bytes_in_flight 4096") {
+        tokio::task::yield_now().await;
+    }
+    edge.stop.cancel();
+    while TcpStream::connect(edge.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let answer = until_closed(stream).await;
+    assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
+    (&mut edge.ended).await.unwrap().unwrap();
+}

@@ -1,0 +1,278 @@
+//! A running edge, and made-up services behind it that remember what they were asked.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tonic::{Request, Response, Status, service::RoutesBuilder};
+use url::Url;
+use weir::{
+    contract::{
+        DESCRIPTORS,
+        ingest::v1::{
+            ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
+            ingest_service_server::{IngestService, IngestServiceServer},
+            item::Content,
+        },
+        reporting::v1::{
+            self as reporting,
+            reporting_service_server::{ReportingService, ReportingServiceServer},
+        },
+    },
+    event::Metrics,
+    process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse},
+};
+
+use crate::{Edge, EdgeConfig, Upstreams};
+
+/// What the made-up services say and what they heard.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    /// Refuse every call.
+    pub(crate) refusal: Option<Reason>,
+    /// Reject the event with this id, by a rule that the edge does not know.
+    pub(crate) newer_rule: Option<&'static str>,
+    /// Never answer.
+    pub(crate) silent: bool,
+    pub(crate) calls: Vec<(CallContext, PublishEventsRequest)>,
+    pub(crate) questions: Vec<reporting::GetEventStatisticsRequest>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Fake(Arc<Mutex<Script>>);
+
+#[tonic::async_trait]
+impl IngestService for Fake {
+    async fn publish_events(
+        &self,
+        request: Request<PublishEventsRequest>,
+    ) -> Result<Response<PublishEventsResponse>, Status> {
+        let context = CallContext::from_metadata(request.metadata());
+        let request = request.into_inner();
+        let answer = {
+            let mut script = self.0.lock().unwrap();
+            script.calls.push((context, request.clone()));
+            match (script.silent, script.refusal) {
+                (true, _) => None,
+                (false, Some(reason)) => Some(Err(refuse(reason, "refused", &[]))),
+                (false, None) => Some(Ok(results(&request, script.newer_rule))),
+            }
+        };
+        match answer {
+            Some(answer) => answer.map(|results| Response::new(PublishEventsResponse { results })),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn results(request: &PublishEventsRequest, newer_rule: Option<&str>) -> Vec<ItemResult> {
+    let result = |content: &Content| match content {
+        Content::Event(event) if Some(event.event_id.as_str()) == newer_rule => {
+            let violation = weir::event::Violation::new("/data", "is out of fashion").into();
+            ItemResult { outcome: Outcome::Rejected.into(), violations: vec![violation] }
+        }
+        Content::Event(_) => ItemResult { outcome: Outcome::Accepted.into(), violations: Vec::new() },
+        Content::Rejected(rejected) => {
+            ItemResult { outcome: Outcome::Rejected.into(), violations: rejected.violations.clone() }
+        }
+    };
+    request.items.iter().map(|item| result(item.content.as_ref().unwrap())).collect()
+}
+
+#[tonic::async_trait]
+impl ReportingService for Fake {
+    async fn get_event_statistics(
+        &self,
+        request: Request<reporting::GetEventStatisticsRequest>,
+    ) -> Result<Response<reporting::GetEventStatisticsResponse>, Status> {
+        let question = request.into_inner();
+        let mut script = self.0.lock().unwrap();
+        script.questions.push(question);
+        if let Some(reason) = script.refusal {
+            return Err(refuse(reason, "refused", &[("group_by", "choose day")]));
+        }
+        let date_range = Some(reporting::DateRange { from: question.from, to: question.to });
+        Ok(Response::new(reporting::GetEventStatisticsResponse { date_range, ..Default::default() }))
+    }
+
+    async fn get_revenue(
+        &self,
+        _request: Request<reporting::GetRevenueRequest>,
+    ) -> Result<Response<reporting::GetRevenueResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn get_demographics(
+        &self,
+        _request: Request<reporting::GetDemographicsRequest>,
+    ) -> Result<Response<reporting::GetDemographicsResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+}
+
+/// A running edge; it ends with the test.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: reqwest::Client,
+    script: Fake,
+    pub(crate) stop: Stop,
+    services: Stop,
+    pub(crate) ended: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.services.cancel();
+    }
+}
+
+/// Bounds small enough to be reached.
+pub(crate) fn config() -> EdgeConfig {
+    EdgeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        max_body_bytes: 64 << 20,
+        max_in_flight_bytes: 256 << 20,
+        max_connections: 64,
+        header_timeout: Duration::from_secs(30),
+        body_stall_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(120),
+        request_timeout: Duration::from_secs(30),
+    }
+}
+
+impl Running {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(config()).await
+    }
+
+    pub(crate) async fn start_with(config: EdgeConfig) -> Self {
+        let (script, services) = (Fake::default(), Stop::new());
+        let service = serve(script.clone(), services.clone()).await;
+        let upstreams = Upstreams { ingest: vec![service.clone()], reporting: vec![service] };
+        Self::before(config, upstreams, script, services).await
+    }
+
+    /// An edge with nothing behind it.
+    pub(crate) async fn start_alone(config: EdgeConfig) -> Self {
+        let nowhere: Url = "http://127.0.0.1:1".parse().unwrap();
+        let upstreams = Upstreams { ingest: vec![nowhere], reporting: Vec::new() };
+        Self::before(config, upstreams, Fake::default(), Stop::new()).await
+    }
+
+    async fn before(config: EdgeConfig, upstreams: Upstreams, script: Fake, services: Stop) -> Self {
+        let stop = Stop::new();
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let readiness = RoleReadiness::new("edge");
+        let shared = SharedRegistry::default();
+        let edge = Edge::bind(&config, &upstreams, metrics, readiness, &mut registry, shared.clone());
+        let edge = edge.await.unwrap();
+        shared.fill(registry);
+        let address = edge.address();
+        let ended = tokio::spawn(edge.run(stop.clone()));
+        Self { address, client: reqwest::Client::new(), script, stop, services, ended }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn script<T>(&self, change: impl FnOnce(&mut Script) -> T) -> T {
+        change(&mut self.script.0.lock().unwrap())
+    }
+
+    /// Everything that ingest was sent, in order of the calls.
+    pub(crate) fn sent(&self) -> Vec<weir::contract::ingest::v1::Item> {
+        self.script(|script| script.calls.iter().flat_map(|(_, call)| call.items.clone()).collect())
+    }
+
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.client.post(self.url("/events")).body(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.client.get(self.url(path)).send().await.unwrap()).await
+    }
+
+    /// Returns when the edge says so on its ready probe.
+    pub(crate) async fn until_ready(&self, ready: bool) -> Answer {
+        loop {
+            let answer = self.get("/health/ready").await;
+            if (answer.status == 200) == ready && !answer.text.contains("not seen yet") {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// An answer with its body read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{} is no JSON", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Asserts a problem that says its status and the correlation id of the header.
+    pub(crate) fn assert_problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let problem = self.json();
+        assert_eq!(problem["status"], json!(status));
+        assert_eq!(problem["correlationId"].as_str(), self.header("x-correlation-id"));
+        problem
+    }
+}
+
+async fn serve(fake: Fake, stop: Stop) -> Url {
+    let server = GrpcServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}", server.address()).parse().unwrap();
+    let mut services = RoutesBuilder::default();
+    services.add_service(IngestServiceServer::new(fake.clone()).max_decoding_message_size(16 << 20));
+    services.add_service(ReportingServiceServer::new(fake));
+    let readiness = RoleReadiness::new("fake");
+    tokio::spawn(server.serve(services, "fake", DESCRIPTORS, readiness, stop));
+    url
+}
+
+/// A good event.
+pub(crate) fn event(id: &str) -> Value {
+    json!({
+        "eventId": id, "timestamp": "2025-09-14T07:21:45.318Z", "source": "tiktok", "funnelStage": "bottom",
+        "eventType": "follow", "data": {
+            "user": {"userId": "u", "username": "n", "followers": 1},
+            "engagement": {"actionTime": "2025-09-14T07:21:45Z", "profileId": null, "purchasedItem": null,
+                           "purchaseAmount": null}
+        }
+    })
+}
+
+/// A bad one.
+pub(crate) fn bad_event(id: &str) -> Value {
+    let mut event = event(id);
+    event["timestamp"] = json!("invalid-timestamp");
+    event
+}

@@ -1,0 +1,192 @@
+//! The files that deploy Weir name only what exists: paths, variables, ports, commands, services, metrics.
+//! No container engine is needed for that.
+
+mod compose;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command as Blocking,
+};
+
+use compose::Compose;
+use serde_json::Value;
+
+use crate::harness::weir::{binary, command};
+
+#[test]
+fn every_path_that_compose_names_exists() {
+    for (name, service) in Compose::read().services() {
+        for file in service.files() {
+            assert!(file.exists(), "{name} names {}, which does not exist", file.display());
+        }
+        if let Some(target) = service.target() {
+            let dockerfile =
+                fs::read_to_string(service.dockerfile().expect("a target has a Dockerfile")).unwrap();
+            assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}: no stage {target}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_and_variable_that_compose_names_is_the_binary_s() {
+    for (name, service) in Compose::read().services_of_ours() {
+        let help = help(&service.command()).await;
+        for variable in service.environment().keys() {
+            let known = ["=", "]"].iter().any(|end| help.contains(&format!("[env: {variable}{end}")));
+            assert!(known, "{name}: {variable} is no variable of its role");
+        }
+        let probe = service.probe();
+        assert_eq!(probe[..2], ["weir", "health"], "{name} is probed by {probe:?}");
+        let help = self::help(&["health".into()]).await;
+        for option in probe.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option.as_str()), "{name}: weir health knows no {option}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ports_are_the_ones_that_the_roles_listen_on() {
+    let compose = Compose::read();
+    for (name, variable, port) in [
+        ("edge", "EDGE_LISTEN", "3001"),
+        ("ingest", "INGEST_LISTEN", "50051"),
+        ("reporting", "REPORTING_LISTEN", "50052"),
+    ] {
+        let service = compose.service(name);
+        assert!(!service.environment().contains_key(variable), "{name} listens on its default port");
+        assert!(service.ports().iter().all(|(_, inside)| inside == port), "{name}: {:?}", service.ports());
+        let help = help(&service.command()).await;
+        assert!(help.contains(port), "{name} does not listen on {port} by default:\n{help}");
+    }
+    let outside: Vec<_> =
+        compose.services().flat_map(|(_, service)| service.ports()).map(|(port, _)| port).collect();
+    for expected in ["3001", "3004", "3000", "9090", "16686"] {
+        assert!(outside.iter().any(|port| port == expected), "{expected} is not among {outside:?}");
+    }
+}
+
+#[test]
+fn every_service_is_checked_and_starts_only_on_healthy_ones() {
+    let compose = Compose::read();
+    for (name, service) in compose.services() {
+        assert!(!service.probe().is_empty(), "{name} has no health check");
+        for (dependency, condition) in service.dependencies() {
+            assert!(
+                compose.services().any(|(known, _)| known == dependency),
+                "{name} waits for {dependency}"
+            );
+            assert_eq!(condition, "service_healthy", "{name} waits for {dependency}");
+        }
+        for volume in service.named_volumes() {
+            assert!(compose.has_volume(&volume), "{name} uses the volume {volume}, which is not declared");
+        }
+        if let Some(image) = service.image() {
+            assert!(image == "weir" || image.contains(':'), "{name} pins no version of {image}");
+        }
+    }
+}
+
+#[test]
+fn urls_between_services_name_services_and_their_ports() {
+    let compose = Compose::read();
+    for (place, host, port) in compose.urls().into_iter().chain(scraped()).chain(data_sources()) {
+        let service = compose.service(&host);
+        assert!(service.serves(port, &host), "{place} names {host}:{port}, where nothing is served");
+    }
+}
+
+#[test]
+fn prometheus_scrapes_every_role_where_it_serves_metrics() {
+    let compose = Compose::read();
+    let scraped: Vec<_> = scraped().into_iter().map(|(_, host, port)| (host, port)).collect();
+    for (name, service) in compose.services_of_ours().filter(|(name, _)| *name != "publisher") {
+        let listens = service.environment()["ADMIN_LISTEN"].trim_start_matches(':').parse().expect("a port");
+        assert!(scraped.contains(&(name.to_owned(), listens)), "{name}:{listens} is not among {scraped:?}");
+    }
+}
+
+#[test]
+fn configurations_pass_their_own_programs_checks() {
+    let promtool =
+        Blocking::new("promtool").args(["check", "config"]).arg(deploy("prometheus.yml")).output().unwrap();
+    assert!(promtool.status.success(), "{}", String::from_utf8_lossy(&promtool.stderr));
+    let nats = Blocking::new("nats-server").arg("-t").arg("-c").arg(deploy("nats.conf")).output().unwrap();
+    assert!(nats.status.success(), "{}", String::from_utf8_lossy(&nats.stderr));
+    let configuration = fs::read_to_string(deploy("nats.conf")).unwrap();
+    assert!(configuration.contains("sync_interval: always"), "acknowledged does not mean on disk");
+}
+
+#[test]
+fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
+    for file in [repository("otel-collector.yaml"), deploy("jaeger.yaml")] {
+        let collector = yaml(&file);
+        let configured = |kinds: &[&str], name: &Value| {
+            let name = name.as_str().expect("a component has a name");
+            kinds.iter().any(|kind| collector[*kind].get(name).is_some())
+        };
+        for (pipeline, parts) in collector["service"]["pipelines"].as_object().expect("pipelines") {
+            for (part, kinds) in [
+                ("receivers", ["receivers", "connectors"].as_slice()),
+                ("processors", &["processors"]),
+                ("exporters", &["exporters", "connectors"]),
+            ] {
+                for name in parts[part].as_array().expect("a list of components") {
+                    assert!(configured(kinds, name), "{}: {pipeline} uses {name}", file.display());
+                }
+            }
+        }
+        for extension in collector["service"]["extensions"].as_array().expect("extensions") {
+            assert!(configured(&["extensions"], extension), "{}: no {extension}", file.display());
+        }
+    }
+}
+
+/// The expressions of the dashboards; the metrics' story runs them on a real Prometheus.
+pub(crate) fn dashboard_expressions() -> Vec<String> {
+    let dashboard = fs::read_to_string(deploy("grafana/dashboards/overview.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    targets.map(|target| target["expr"].as_str().expect("an expression").to_owned()).collect()
+}
+
+/// What the help of a command says; fails where the binary knows no such command.
+async fn help(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(String::as_str).chain(["--help"]).collect();
+    let output = command(&words).output().await.unwrap_or_else(|error| panic!("{:?}: {error}", binary()));
+    assert!(output.status.success(), "weir {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    // The help is wrapped to the width of a page.
+    String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whom Prometheus scrapes: place, host and port.
+fn scraped() -> Vec<(String, String, u16)> {
+    let configuration = yaml(&deploy("prometheus.yml"));
+    let jobs = configuration["scrape_configs"].as_array().expect("jobs").iter();
+    let groups = jobs.flat_map(|job| job["static_configs"].as_array().expect("targets"));
+    let targets = groups.flat_map(|group| group["targets"].as_array().expect("targets"));
+    targets.map(|target| compose::address("prometheus.yml", target.as_str().expect("an address"))).collect()
+}
+
+/// Whom Grafana asks: place, host and port.
+fn data_sources() -> Vec<(String, String, u16)> {
+    let configuration = yaml(&deploy("grafana/provisioning/datasources/datasources.yaml"));
+    let sources = configuration["datasources"].as_array().expect("data sources").iter();
+    sources
+        .map(|source| compose::address("datasources.yaml", source["url"].as_str().expect("a URL")))
+        .collect()
+}
+
+fn deploy(file: &str) -> PathBuf {
+    repository("deploy").join(file)
+}
+
+fn repository(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
+fn yaml(file: &Path) -> Value {
+    let text = fs::read_to_string(file).unwrap();
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}

@@ -1,0 +1,81 @@
+//! A process of the tests': started with a log file, ended by its own id.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Longer than the 25 s that a process gives its roles to end.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// How much of a log a failed test shows.
+const SHOWN_LINES: usize = 60;
+
+/// A running process. Dropped, it is killed; dropped by a failing test, the end of its log is shown first.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its output in `<folder>/<name>.log`.
+    pub(crate) fn start(name: &str, folder: &Path, mut command: Command) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let file =
+            File::options().append(true).create(true).open(&log).expect("a log file in a temporary folder");
+        let copy = file.try_clone().expect("a second handle of the log file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(copy)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Fails with what it wrote when it is gone.
+    pub(crate) fn assert_alive(&mut self) {
+        let ended = self.child.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log());
+    }
+
+    /// Everything that it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap_or_else(|| panic!("{} is gone already\n{}", self.name, self.log()));
+        let sent = Command::new("kill").args(["-s", signal, &id.to_string()]).status().await;
+        assert!(sent.is_ok_and(|status| status.success()), "{} can't be sent {signal}", self.name);
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        match timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.expect("a child can be waited for"),
+            Err(_) => panic!("{} does not end\n{}", self.name, self.log()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("--- the end of {}'s log\n{}\n---", self.name, end.join("\n"));
+        }
+    }
+}

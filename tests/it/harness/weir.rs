@@ -1,0 +1,259 @@
+//! A running Weir: everything in one process on files, the same on real servers, or one process for each role.
+
+mod addresses;
+mod binary;
+mod dead_letters;
+mod metrics;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+pub(crate) use addresses::Addresses;
+pub(crate) use binary::{binary, command};
+use reqwest::{Body, Client, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{Answer, eventually, nats::Nats, postgres::Postgres, process::Process};
+
+/// One request of a test's: an array of 50,000 events on a slow machine that runs other tests besides.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What journal and store stand on.
+#[derive(Debug)]
+pub(crate) enum Ground {
+    /// Files in the data folder.
+    Files,
+    /// A nats-server of this test's own, and a database of its own on a shared PostgreSQL.
+    Servers { nats: Nats, database_url: String },
+}
+
+/// A running Weir. Dropped, its processes are killed and its files are gone.
+#[derive(Debug)]
+pub(crate) struct Weir {
+    // In the order in which they must be dropped: processes, their servers, the folder of both.
+    processes: Vec<Process>,
+    ground: Ground,
+    folder: TempDir,
+    pub(crate) addresses: Addresses,
+    http: Client,
+}
+
+impl Weir {
+    /// `weir up` on files.
+    pub(crate) async fn on_files() -> Self {
+        Self::up(Ground::Files).await
+    }
+
+    /// `weir up` on a real nats-server and a real PostgreSQL.
+    pub(crate) async fn on_servers() -> Self {
+        Self::up(Ground::servers().await).await
+    }
+
+    async fn up(ground: Ground) -> Self {
+        let mut weir = Self::down(ground, &["up"]);
+        weir.start(&[("up", &["up"])]).await;
+        weir
+    }
+
+    /// One process for each role on real servers, with two collectors for Facebook.
+    pub(crate) async fn fleet() -> Self {
+        let roles =
+            ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
+        let mut weir = Self::down(Ground::servers().await, &roles);
+        weir.start(&[
+            ("edge", &["edge"]),
+            ("ingest", &["ingest"]),
+            ("collect-facebook", &["collect", "facebook"]),
+            ("collect-facebook-too", &["collect", "facebook"]),
+            ("collect-tiktok", &["collect", "tiktok"]),
+            ("reporting", &["reporting"]),
+        ])
+        .await;
+        weir
+    }
+
+    fn down(ground: Ground, names: &[&'static str]) -> Self {
+        let http =
+            Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self { processes: Vec::new(), ground, folder, addresses: Addresses::choose(names), http }
+    }
+
+    /// Starts processes by name and arguments, and waits until all of them are ready.
+    async fn start(&mut self, processes: &[(&str, &[&str])]) {
+        for (name, args) in processes {
+            let process = Process::start(name, self.folder.path(), self.command(name, args));
+            self.processes.push(process);
+        }
+        self.ready().await;
+    }
+
+    /// The command of one process, with the environment of this deployment.
+    fn command(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = command(args);
+        command.env("WEIR_DATA_DIR", self.data_folder());
+        command.envs(self.addresses.environment(name));
+        if let Ground::Servers { nats, database_url } = &self.ground {
+            command.env("NATS_URL", nats.url()).env("DATABASE_URL", database_url);
+        }
+        command
+    }
+
+    /// Waits until every process is ready; fails at once when one ends instead.
+    async fn ready(&mut self) {
+        let Self { processes, addresses, http, .. } = self;
+        for address in addresses.admin() {
+            let url = format!("http://{address}/health/ready");
+            eventually(async || {
+                processes.iter_mut().for_each(Process::assert_alive);
+                let response = http.get(&url).send().await.map_err(|error| error.to_string())?;
+                let answer = Answer::read(response).await;
+                if answer.status.is_success() { Ok(()) } else { Err(format!("{answer:?}")) }
+            })
+            .await;
+        }
+    }
+
+    /// Ends every process with SIGTERM; fails unless each exits with 0.
+    pub(crate) async fn stop(&mut self) {
+        self.signal("TERM").await;
+        self.stopped().await;
+    }
+
+    /// Sends a signal to every process, by its name without SIG.
+    pub(crate) async fn signal(&self, signal: &str) {
+        for process in &self.processes {
+            process.signal(signal).await;
+        }
+    }
+
+    /// Waits until every process has ended; fails unless each exits with 0.
+    pub(crate) async fn stopped(&mut self) {
+        for process in &mut self.processes {
+            let status = process.ended().await;
+            assert!(status.success(), "ended with {status}:\n{}", process.log());
+        }
+    }
+
+    /// Waits until every process has ended, however it ends.
+    pub(crate) async fn killed(&mut self) {
+        for process in &mut self.processes {
+            process.ended().await;
+        }
+    }
+
+    /// Starts `weir up` anew on the same files, servers and ports, after its end.
+    pub(crate) async fn start_again(&mut self) {
+        self.processes.clear();
+        self.start(&[("up", &["up"])]).await;
+    }
+
+    /// Ends `weir up` and starts it anew.
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Runs another command of the binary beside this Weir, until it ends; says how, and everything it wrote.
+    pub(crate) async fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> (ExitStatus, String) {
+        let mut command = self.command("tool", args);
+        let output =
+            command.envs(environment.iter().copied()).output().await.expect("the binary can be started");
+        let both = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&both).into_owned())
+    }
+
+    /// A POST to a path of the edge, for a test to add to.
+    pub(crate) fn request(&self, path: &str) -> RequestBuilder {
+        self.http.post(self.url(path))
+    }
+
+    /// Posts JSON to `/events`.
+    pub(crate) async fn post(&self, events: &Value) -> Answer {
+        self.post_bytes("application/json", events.to_string()).await
+    }
+
+    /// Posts a body of a media type to `/events`.
+    pub(crate) async fn post_bytes(&self, media_type: &str, body: impl Into<Body>) -> Answer {
+        self.send(self.request("/events").header("content-type", media_type).body(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.http.get(self.url(path))).await
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        Answer::read(request.send().await.expect("the edge answers")).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addresses.edge)
+    }
+
+    /// A report's answer, of any status.
+    pub(crate) async fn report(&self, name: &str, parameters: &[(&str, String)]) -> Answer {
+        self.send(self.http.get(self.url(&format!("/reports/{name}"))).query(parameters)).await
+    }
+
+    /// How many events the reports know.
+    pub(crate) async fn reported_events(&self) -> u64 {
+        let answer = self.report("events", &[]).await;
+        answer.body["totalEvents"].as_u64().unwrap_or_else(|| panic!("no totalEvents in {answer:?}"))
+    }
+
+    /// Waits until `accepted` events, duplicates included, have come through the collectors since they started.
+    pub(crate) async fn drained(&self, accepted: usize) {
+        eventually(async || {
+            let processed = self.metric("events_processed_total", &[]).await;
+            if processed == accepted as f64 {
+                Ok(())
+            } else {
+                Err(format!("{processed} of {accepted} processed"))
+            }
+        })
+        .await;
+    }
+
+    /// Whether a process is ready, and what it says of its dependencies.
+    pub(crate) async fn readiness(&self, process: &str) -> (bool, Value) {
+        let url = format!("http://{}/health/ready", self.addresses.admin_of(process));
+        let mut answer = self.send(self.http.get(url)).await;
+        (answer.status.is_success(), answer.body["dependencies"].take())
+    }
+
+    /// Everything that the processes have logged since they were started first.
+    pub(crate) fn log(&self) -> String {
+        self.processes.iter().map(Process::log).collect()
+    }
+
+    /// The store on files.
+    pub(crate) fn store_file(&self) -> PathBuf {
+        self.data_folder().join("store.sqlite")
+    }
+
+    fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where a test may lay files of its own beside this Weir's.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What journal and store stand on.
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+}
+
+impl Ground {
+    async fn servers() -> Self {
+        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
+        Self::Servers { nats, database_url: postgres.fresh_address().await }
+    }
+}

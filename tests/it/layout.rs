@@ -1,0 +1,126 @@
+//! The house keeps its shape: small files, and arrows that point one way. cargo-deny watches the arrows between
+//! the crates; these tests watch those inside them, which no tool sees.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Nobody reads a longer file to its end.
+const MOST_LINES: usize = 400;
+
+/// Folders with Rust of ours, from the root of the workspace.
+const ROOTS: [&str; 4] = ["build.rs", "src", "crates", "tests"];
+
+#[test]
+fn no_file_is_too_long_to_be_read() {
+    let long: Vec<_> = sources(&ROOTS)
+        .into_iter()
+        .map(|file| (file.text.lines().count(), file.path))
+        .filter(|(lines, _)| *lines > MOST_LINES)
+        .collect();
+    assert!(long.is_empty(), "files over {MOST_LINES} lines: {long:?}");
+}
+
+#[test]
+fn every_file_says_at_its_top_what_it_is_for() {
+    let silent = paths(sources(&ROOTS), |file| !file.text.starts_with("//!"));
+    assert!(silent.is_empty(), "files without a `//!` at the top: {silent:?}");
+}
+
+#[test]
+fn no_module_is_named_for_nothing() {
+    const NAMELESS: [&str; 6] = ["common", "util", "utils", "helpers", "types", "mod"];
+    let nameless = paths(sources(&ROOTS), |file| {
+        file.path.file_stem().is_some_and(|stem| NAMELESS.iter().any(|name| stem == *name))
+    });
+    assert!(nameless.is_empty(), "files whose name says nothing: {nameless:?}");
+}
+
+#[test]
+fn the_contract_knows_nothing_of_ours() {
+    forbid(&["src/contract.rs"], &["crate::event", "crate::journal", "crate::process"]);
+}
+
+#[test]
+fn the_event_does_not_know_the_journal() {
+    forbid(&["src/event.rs", "src/event"], &["crate::journal", "super::journal"]);
+}
+
+#[test]
+fn the_event_takes_only_the_correlation_id_from_the_process() {
+    let allowed = Path::new("src/event/origin.rs");
+    let offending = paths(sources(&["src/event.rs", "src/event"]), |file| {
+        file.path != allowed && file.text.contains("crate::process")
+    });
+    assert!(offending.is_empty(), "src/event reaches for the process in {offending:?}");
+}
+
+#[test]
+fn the_process_stands_alone() {
+    forbid(&["src/process.rs", "src/process"], &["crate::event", "crate::journal", "crate::contract"]);
+}
+
+#[test]
+fn only_the_journal_speaks_to_nats() {
+    let offending = paths(sources(&["src", "crates"]), |file| {
+        let inside = file.path.starts_with("src/journal");
+        !inside && file.text.contains("async_nats")
+    });
+    assert!(offending.is_empty(), "async_nats outside src/journal: {offending:?}");
+}
+
+#[test]
+fn a_migration_never_reads_an_entity() {
+    forbid(
+        &["crates/migration/src/migrations.rs", "crates/migration/src/migrations"],
+        &["crate::entity", "super::entity"],
+    );
+}
+
+#[test]
+fn the_environment_is_read_by_args_alone() {
+    // clippy.toml bans reading it; this finds who lifts the ban.
+    let offending = paths(sources(&["src", "crates"]), |file| file.text.contains("env::var"));
+    assert!(offending.is_empty(), "the environment is read outside clap's arguments: {offending:?}");
+}
+
+/// One Rust file.
+struct Source {
+    /// From the root of the workspace.
+    path: PathBuf,
+    text: String,
+}
+
+/// Fails when a file below `roots` has one of `words`.
+fn forbid(roots: &[&str], words: &[&str]) {
+    let offending = paths(sources(roots), |file| words.iter().any(|word| file.text.contains(word)));
+    assert!(offending.is_empty(), "{words:?} found in {offending:?}");
+}
+
+fn paths(files: Vec<Source>, wanted: impl Fn(&Source) -> bool) -> Vec<PathBuf> {
+    files.into_iter().filter(wanted).map(|file| file.path).collect()
+}
+
+fn sources(roots: &[&str]) -> Vec<Source> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for root in roots {
+        collect(workspace, &workspace.join(root), &mut files);
+    }
+    assert!(!files.is_empty(), "nothing is left of {roots:?}: this test looks in the wrong place");
+    files
+}
+
+fn collect(workspace: &Path, path: &Path, files: &mut Vec<Source>) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a folder of the repository can be listed");
+        for entry in entries {
+            collect(workspace, &entry.expect("its entries can be read").path(), files);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let text = fs::read_to_string(path).expect("a source file is text");
+        let path = path.strip_prefix(workspace).expect("it lies in the workspace").to_owned();
+        files.push(Source { path, text });
+    }
+}

@@ -1,0 +1,220 @@
+//! The reports once more, computed by the plainest means from the JSON that was sent: what the system's answers
+//! are compared with. It shares no code with the system, only wire.md.
+
+mod demographics;
+mod money;
+mod normal;
+mod query;
+mod ranking;
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use money::{average, decimal};
+pub(crate) use normal::normalised;
+pub(crate) use query::{Query, Width};
+use query::{bucket, series};
+use ranking::by_size_then_name;
+use serde_json::{Value, json};
+
+/// The events of every accepted item, each identity once.
+#[derive(Default)]
+pub(crate) struct Model {
+    events: Vec<Event>,
+    identities: HashSet<(String, String)>,
+}
+
+/// What reports ask of an event.
+struct Event {
+    source: String,
+    stage: String,
+    event_type: String,
+    at: DateTime<Utc>,
+    data: Value,
+}
+
+impl Model {
+    /// Takes in what one array sent; an identity that was there before changes nothing.
+    pub(crate) fn accept(&mut self, items: &[Value]) {
+        for item in items {
+            let event = Event::read(item);
+            if self.identities.insert((event.source.clone(), text(&item["eventId"]))) {
+                self.events.push(event);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// `GET /reports/events`.
+    pub(crate) fn events(&self, query: &Query) -> Value {
+        let found: Vec<_> = self.matching(query).collect();
+        let mut counts = BTreeMap::new();
+        for event in &found {
+            *counts.entry((&event.source, &event.stage, &event.event_type)).or_insert(0_u64) += 1;
+        }
+        let rows = by_size_then_name(counts, usize::MAX).into_iter().map(|((source, stage, event_type), count)| {
+            json!({"source": source, "funnelStage": stage, "eventType": event_type, "count": count})
+        });
+        let mut report = json!({
+            "dateRange": query.date_range(),
+            "totalEvents": found.len(),
+            "events": rows.collect::<Vec<_>>(),
+        });
+        if let Some(width) = query.group_by {
+            let counts = found.iter().map(|event| (bucket(event.at, width), 1_u64));
+            report["series"] =
+                series(counts, width, |bucket, count| json!({"bucket": bucket, "count": count}));
+        }
+        report
+    }
+
+    /// `GET /reports/revenue`.
+    pub(crate) fn revenue(&self, query: &Query) -> Value {
+        let found: Vec<_> = self
+            .matching(query)
+            .filter_map(|event| Some((event, event.transaction()?)))
+            .filter(|(event, _)| query.campaign_id.as_ref().is_none_or(|id| event.campaign() == Some(id)))
+            .collect();
+        let total = found.iter().map(|(_, amount)| *amount).collect::<Takings>();
+        let mut report = json!({
+            "dateRange": query.date_range(),
+            "currency": "USD",
+            "totalRevenue": decimal(total.sum),
+            "totalTransactions": total.count,
+            "averageTransactionValue": average(total.sum, total.count),
+            "revenue": revenue_by_source(&found),
+            "campaigns": revenue_by_campaign(&found, query.limit()),
+        });
+        if let Some(width) = query.group_by {
+            let takings = found.iter().map(|(event, amount)| (bucket(event.at, width), Takings::of(*amount)));
+            report["series"] = series(
+                takings,
+                width,
+                |bucket, takings| json!({"bucket": bucket, "totalRevenue": decimal(takings.sum), "transactionCount": takings.count}),
+            );
+        }
+        report
+    }
+
+    /// `GET /reports/demographics`.
+    pub(crate) fn demographics(&self, query: &Query) -> Value {
+        let of =
+            |source: &str| self.matching(query).filter(|event| event.source == source).collect::<Vec<_>>();
+        let mut report = json!({"dateRange": query.date_range()});
+        if query.source.as_deref() != Some("tiktok") {
+            report["facebook"] = demographics::facebook(&of("facebook"), query.limit());
+        }
+        if query.source.as_deref() != Some("facebook") {
+            report["tiktok"] = demographics::tiktok(&of("tiktok"), query.limit());
+        }
+        report
+    }
+
+    fn matching<'a>(&'a self, query: &'a Query) -> impl Iterator<Item = &'a Event> {
+        self.events.iter().filter(|event| {
+            query.contains(event.at)
+                && query.source.as_ref().is_none_or(|source| *source == event.source)
+                && query.funnel_stage.as_ref().is_none_or(|stage| *stage == event.stage)
+                && query.event_type.as_ref().is_none_or(|event_type| *event_type == event.event_type)
+        })
+    }
+}
+
+impl Event {
+    fn read(item: &Value) -> Self {
+        let at = text(&item["timestamp"]);
+        Self {
+            source: text(&item["source"]),
+            stage: text(&item["funnelStage"]),
+            event_type: text(&item["eventType"]),
+            at: at.parse::<DateTime<Utc>>().expect("an accepted timestamp").trunc_subsecs(6),
+            data: item["data"].clone(),
+        }
+    }
+
+    /// Ten-thousandths of the money that changed hands, where it did.
+    fn transaction(&self) -> Option<i128> {
+        let sells = matches!(
+            (self.source.as_str(), self.event_type.as_str()),
+            ("facebook", "checkout.complete") | ("tiktok", "purchase")
+        );
+        let amount = self.data["engagement"]["purchaseAmount"].as_str()?;
+        sells.then(|| money::ten_thousandths(amount))
+    }
+
+    fn campaign(&self) -> Option<&str> {
+        self.data["engagement"]["campaignId"].as_str()
+    }
+}
+
+/// Money taken, and in how many transactions.
+#[derive(Clone, Copy, Default)]
+struct Takings {
+    sum: i128,
+    count: u64,
+}
+
+impl Takings {
+    fn of(amount: i128) -> Self {
+        Self { sum: amount, count: 1 }
+    }
+}
+
+impl std::ops::AddAssign for Takings {
+    fn add_assign(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+}
+
+impl FromIterator<i128> for Takings {
+    fn from_iter<I: IntoIterator<Item = i128>>(amounts: I) -> Self {
+        amounts.into_iter().fold(Self::default(), |mut all, amount| {
+            all += Self::of(amount);
+            all
+        })
+    }
+}
+
+fn revenue_by_source(found: &[(&Event, i128)]) -> Vec<Value> {
+    let sources = takings(found.iter().map(|(event, amount)| (event.source.as_str(), *amount)));
+    let rows = sources.into_iter().map(|(source, takings)| {
+        json!({
+            "source": source,
+            "totalRevenue": decimal(takings.sum),
+            "transactionCount": takings.count,
+            "averageTransactionValue": average(takings.sum, takings.count),
+        })
+    });
+    rows.collect()
+}
+
+fn revenue_by_campaign(found: &[(&Event, i128)], limit: usize) -> Vec<Value> {
+    let with_campaign = found.iter().filter_map(|(event, amount)| Some((event.campaign()?, *amount)));
+    let campaigns = takings(with_campaign).into_iter().take(limit).map(|(campaign, takings)| {
+        json!({
+            "campaignId": campaign,
+            "totalRevenue": decimal(takings.sum),
+            "transactionCount": takings.count,
+        })
+    });
+    campaigns.collect()
+}
+
+/// Takings by name: by revenue descending, then by name.
+fn takings<'a>(amounts: impl Iterator<Item = (&'a str, i128)>) -> Vec<(&'a str, Takings)> {
+    let mut by_name = BTreeMap::<_, Takings>::new();
+    for (name, amount) in amounts {
+        *by_name.entry(name).or_default() += Takings::of(amount);
+    }
+    let mut rows: Vec<_> = by_name.into_iter().collect();
+    rows.sort_by_key(|(name, takings)| (std::cmp::Reverse(takings.sum), *name));
+    rows
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}

@@ -1,0 +1,101 @@
+//! What a report is asked: its parameters, the range, and the buckets of a series.
+
+use std::{collections::BTreeMap, ops::AddAssign};
+
+use chrono::{DateTime, Duration, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+/// What a report is asked. Every part is optional.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query {
+    pub(crate) from: Option<DateTime<Utc>>,
+    pub(crate) to: Option<DateTime<Utc>>,
+    pub(crate) source: Option<String>,
+    pub(crate) funnel_stage: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) campaign_id: Option<String>,
+    pub(crate) group_by: Option<Width>,
+    pub(crate) limit: Option<usize>,
+}
+
+/// How wide a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    Hour,
+    Day,
+}
+
+impl Width {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    fn duration(self) -> Duration {
+        match self {
+            Self::Hour => Duration::hours(1),
+            Self::Day => Duration::days(1),
+        }
+    }
+}
+
+impl Query {
+    /// As parameters of the HTTP request.
+    pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        let parameters = [
+            ("from", self.from.map(instant)),
+            ("to", self.to.map(instant)),
+            ("source", self.source.clone()),
+            ("funnelStage", self.funnel_stage.clone()),
+            ("eventType", self.event_type.clone()),
+            ("campaignId", self.campaign_id.clone()),
+            ("groupBy", self.group_by.map(|width| width.name().to_owned())),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+        ];
+        parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    pub(super) fn contains(&self, at: DateTime<Utc>) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.to.is_none_or(|to| at < to)
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(10)
+    }
+
+    pub(super) fn date_range(&self) -> Value {
+        json!({"from": self.from.map(instant), "to": self.to.map(instant)})
+    }
+}
+
+/// An instant as the comparison writes it.
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// The start of the bucket that `at` falls into.
+pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
+    let seconds = width.duration().num_seconds();
+    DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0)
+        .expect("near the event's own time")
+}
+
+/// Rows from the first to the last bucket with data, empty ones included.
+pub(super) fn series<V: AddAssign + Default + Copy>(
+    values: impl Iterator<Item = (DateTime<Utc>, V)>,
+    width: Width,
+    row: impl Fn(String, V) -> Value,
+) -> Value {
+    let mut buckets = BTreeMap::<_, V>::new();
+    for (start, value) in values {
+        *buckets.entry(start).or_default() += value;
+    }
+    let Some((&first, &last)) = buckets.keys().next().zip(buckets.keys().next_back()) else {
+        return json!([]);
+    };
+    let starts = std::iter::successors(Some(first), |start| Some(*start + width.duration()));
+    let rows = starts.take_while(|start| *start <= last);
+    rows.map(|start| row(instant(start), buckets.get(&start).copied().unwrap_or_default())).collect()
+}

@@ -1,0 +1,168 @@
+//! The three reports with every filter, compared with a computation of the tests' own over what was sent.
+
+use chrono::{DateTime, Duration, Utc};
+use futures::{StreamExt as _, stream};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::Weir,
+    model::{Model, Query, Width, normalised},
+    sender::{Sender, first_day},
+};
+
+on_files_and_on_servers!(
+    event_statistics_are_exact_whatever_is_asked,
+    revenue_is_exact_whatever_is_asked,
+    demographics_are_exact_whatever_is_asked,
+    a_bad_question_is_answered_with_what_is_wrong_in_it,
+);
+
+const EVENTS: usize = 3_000;
+/// Questions at a time.
+const AT_ONCE: usize = 8;
+const TYPES: [&str; 12] = [
+    "ad.view",
+    "page.like",
+    "comment",
+    "video.view",
+    "ad.click",
+    "form.submission",
+    "checkout.complete",
+    "like",
+    "share",
+    "profile.visit",
+    "purchase",
+    "follow",
+];
+
+async fn event_statistics_are_exact_whatever_is_asked(weir: Weir) {
+    let model = filled(&weir).await;
+    let mut queries = Vec::new();
+    for range in ranges() {
+        for source in optional(&["facebook", "tiktok"]) {
+            for funnel_stage in optional(&["top", "bottom"]) {
+                for event_type in optional(&TYPES) {
+                    let group_by = width(queries.len());
+                    let query =
+                        Query { source: source.clone(), funnel_stage: funnel_stage.clone(), ..range.clone() };
+                    queries.push(Query { event_type, group_by, ..query });
+                }
+            }
+        }
+    }
+    compare(&weir, "events", queries, |query| model.events(query)).await;
+}
+
+async fn revenue_is_exact_whatever_is_asked(weir: Weir) {
+    let model = filled(&weir).await;
+    let mut queries = Vec::new();
+    for range in ranges() {
+        for source in optional(&["facebook", "tiktok"]) {
+            for campaign_id in optional(&["campaign-7", "campaign-of-nobody"]) {
+                for limit in [None, Some(1), Some(3), Some(1000)] {
+                    let group_by = width(queries.len());
+                    let query =
+                        Query { source: source.clone(), campaign_id: campaign_id.clone(), ..range.clone() };
+                    queries.push(Query { limit, group_by, ..query });
+                }
+            }
+        }
+    }
+    compare(&weir, "revenue", queries, |query| model.revenue(query)).await;
+}
+
+async fn demographics_are_exact_whatever_is_asked(weir: Weir) {
+    let model = filled(&weir).await;
+    let mut queries = Vec::new();
+    for range in ranges() {
+        for source in optional(&["facebook", "tiktok"]) {
+            for limit in [None, Some(1), Some(3), Some(1000)] {
+                queries.push(Query { source: source.clone(), limit, ..range.clone() });
+            }
+        }
+    }
+    compare(&weir, "demographics", queries, |query| model.demographics(query)).await;
+}
+
+async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
+    for (question, at_fault) in [
+        ("events?from=yesterday", "from"),
+        ("events?from=2025-09-14&to=2025-09-13", "from"),
+        ("events?source=myspace", "source"),
+        ("events?colour=red", "colour"),
+        ("events?source=tiktok&source=tiktok", "source"),
+        ("revenue?limit=0", "limit"),
+        ("revenue?groupBy=year", "groupBy"),
+        ("demographics?limit=1001", "limit"),
+        ("demographics?funnelStage=top", "funnelStage"),
+    ] {
+        let answer = weir.get(&format!("/reports/{question}")).await;
+        answer.expect_problem(StatusCode::BAD_REQUEST);
+        assert!(answer.body["violations"].to_string().contains(at_fault), "{question}: {answer:?}");
+    }
+    let empty = weir.get("/reports/events?from=2025-09-14&to=2025-09-14").await;
+    assert_eq!((empty.status, &empty.body["totalEvents"]), (StatusCode::OK, &json!(0)));
+    // A plus in a query is a space to most clients: an offset must survive that.
+    let spaced = weir.get("/reports/events?from=2025-09-14T00:00:00+02:00").await;
+    assert_eq!(normalised(spaced.body)["dateRange"]["from"], "2025-09-13T22:00:00Z");
+}
+
+/// Compares the three reports' answers to one question.
+pub(crate) async fn expect_reports(weir: &Weir, model: &Model, query: &Query) {
+    compare(weir, "events", vec![query.clone()], |query| model.events(query)).await;
+    compare(weir, "revenue", vec![query.clone()], |query| model.revenue(query)).await;
+    compare(weir, "demographics", vec![query.clone()], |query| model.demographics(query)).await;
+}
+
+async fn compare(weir: &Weir, report: &str, queries: Vec<Query>, expected: impl Fn(&Query) -> Value) {
+    let mut answers = stream::iter(queries)
+        .map(async |query| (weir.report(report, &query.parameters()).await, query))
+        .buffer_unordered(AT_ONCE);
+    while let Some((answer, query)) = answers.next().await {
+        assert_eq!(answer.status, StatusCode::OK, "{report} of {query:?}: {answer:?}");
+        let (answered, expected) = (normalised(answer.body), expected(&query));
+        assert_eq!(
+            answered, expected,
+            "{report} of {query:?}:\nanswered {answered:#}\nexpected {expected:#}"
+        );
+    }
+}
+
+/// A Weir that has stored random events, and the model of them.
+async fn filled(weir: &Weir) -> Model {
+    let events = Sender::new("reports", 4).events(EVENTS);
+    weir.post(&json!(events)).await.expect_accepted(EVENTS, 0);
+    weir.drained(EVENTS).await;
+    let mut model = Model::default();
+    model.accept(&events);
+    assert_eq!(model.len(), EVENTS);
+    model
+}
+
+/// Whole buckets, ragged ends, one open end, nothing.
+fn ranges() -> Vec<Query> {
+    let at =
+        |hours: i64, micros: i64| Some(first_day() + Duration::hours(hours) + Duration::microseconds(micros));
+    let range = |from: Option<DateTime<Utc>>, to| Query { from, to, ..Query::default() };
+    vec![
+        range(None, None),
+        range(at(24, 0), at(48, 0)),
+        range(at(5, 0), None),
+        range(None, at(70, 1)),
+        range(at(10, 1_234_567), at(59, 3_599_999_999)),
+        range(at(30, 60_000_000), at(30, 2_400_000_000)),
+        range(at(24, 0), at(24, 0)),
+        range(at(24 * 400, 0), None),
+    ]
+}
+
+/// Absent, and each of `values`.
+fn optional(values: &[&str]) -> Vec<Option<String>> {
+    std::iter::once(None).chain(values.iter().map(|value| Some((*value).to_owned()))).collect()
+}
+
+/// Takes turns between no series, hours and days.
+fn width(turn: usize) -> Option<Width> {
+    [None, Some(Width::Hour), Some(Width::Day)][turn % 3]
+}
