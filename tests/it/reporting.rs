@@ -98,6 +98,9 @@ async fn sums_beyond_sixty_four_bits_are_exact(database: Database) {
             _ => rows::checkout(number, "larger by one ten-thousandth", i64::MAX),
         })
         .chain([rows::checkout(3_000, "larger by one ten-thousandth", 1)])
+        .chain((3_001..3_003).map(|number| rows::checkout(number, "two halves that carry", (1 << 26) - 1)))
+        .chain((3_003..3_006).map(|number| rows::checkout(number, "three thirds that carry", (1 << 26) - 1)))
+        .chain([rows::checkout(3_006, "whole", (1 << 27) - 1)])
         .collect();
     compare(&database, &rows).await;
 }

@@ -11,7 +11,7 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 const NANOSECONDS: std::ops::RangeInclusive<i32> = 0..=999_999_999;
 
 /// Half-open, `[from, to)`, in microseconds since the Unix epoch; `None` is unbounded.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) from: Option<i64>,
     pub(crate) to: Option<i64>,

@@ -3,8 +3,10 @@
 use std::future::Future;
 
 use prost_types::Timestamp;
-use weir::contract::event::v1::{EventType, FunnelStage, Source};
-use weir::contract::reporting::v1::GroupBy;
+use weir::contract::{
+    event::v1::{EventType, FunnelStage, Source},
+    reporting::v1::GroupBy,
+};
 
 use crate::{
     bounds::{self, Bounds},
@@ -51,10 +53,7 @@ impl Reader {
     }
 
     pub(crate) fn bounds(&mut self, from: Option<Timestamp>, to: Option<Timestamp>) -> Bounds {
-        let valid = [self.timestamp("from", from), self.timestamp("to", to)];
-        if valid != [true, true] {
-            return Bounds::default();
-        }
+        let (from, to) = (self.timestamp("from", from), self.timestamp("to", to));
         let order = |timestamp: Timestamp| (timestamp.seconds, timestamp.nanos);
         if let (Some(from), Some(to)) = (from, to)
             && order(from) > order(to)
@@ -101,9 +100,9 @@ impl Reader {
         Some(campaign_id)
     }
 
-    fn timestamp(&mut self, field: &'static str, timestamp: Option<Timestamp>) -> bool {
-        let valid = timestamp.as_ref().is_none_or(bounds::is_valid);
-        if !valid {
+    fn timestamp(&mut self, field: &'static str, timestamp: Option<Timestamp>) -> Option<Timestamp> {
+        let valid = timestamp.filter(bounds::is_valid);
+        if valid != timestamp {
             self.fault(field, "must lie from 0001-01-01 to 9999-12-31, with 0 to 999999999 nanos");
         }
         valid

@@ -35,10 +35,12 @@ impl Grouping {
     }
 
     fn too_many(self) -> ReportError {
-        let description = match self {
-            Self::Hour => "more than 10000 hours from the first to the last with data; group by day",
-            Self::Day => "more than 10000 days from the first to the last with data; ask for a shorter range",
+        let (unit, advice) = match self {
+            Self::Hour => ("hours", "group by day"),
+            Self::Day => ("days", "ask for a shorter range"),
         };
+        let description =
+            format!("more than {MAX_BUCKETS} {unit} from the first to the last with data; {advice}");
         ReportError::Question(vec![Fault::new("group_by", description)])
     }
 }

@@ -147,14 +147,15 @@ impl<'a> People<'a> {
     }
 }
 
-/// `SELECT <keys>, COUNT(*) AS users FROM (SELECT DISTINCT <keys>, user_id FROM events WHERE …) GROUP BY <keys>`.
+/// `SELECT <keys>, COUNT(*) AS users FROM (SELECT <keys> FROM events WHERE … GROUP BY <keys>, user_id) GROUP BY
+/// <keys>`.
 ///
-/// The same as `COUNT(DISTINCT user_id)`, which PostgreSQL can only compute by sorting, where a `DISTINCT` may be
-/// hashed.
+/// The same as `COUNT(DISTINCT user_id)`, which PostgreSQL can not hash, and for which SQLite keeps a tree of every
+/// text where it sorts groups in runs.
 fn users_by<const KEYS: usize>(events: Condition, keys: [(&'static str, Expr); KEYS]) -> SelectStatement {
     let names: Vec<&'static str> = keys.iter().map(|(name, _)| *name).collect();
     let mut people = rows::select(events);
-    people.distinct().column(Column::UserId);
+    people.column(Column::UserId).group_by_columns(names.clone()).group_by_col(Column::UserId);
     for (name, key) in keys {
         people.expr_as(key, name);
     }
