@@ -170,8 +170,10 @@ async fn first_to_end(roles: &mut [Role]) {
 async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
     let mut wrong = false;
     for Role { name, stop, mut task } in roles {
+        // Asked before it is stopped: what ended by itself was told already.
+        let ended_by_itself = task.is_finished();
         stop.cancel();
-        if task.is_finished() {
+        if ended_by_itself {
             continue;
         }
         match tokio::time::timeout_at(deadline, &mut task).await {

@@ -56,7 +56,7 @@ async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> a
     Ok(())
 }
 
-/// Binds an edge, and registers what it shows with its host.
+/// Binds the edge, as a role of its host.
 pub(crate) async fn bind(
     host: &mut Host,
     config: &EdgeConfig,

@@ -22,6 +22,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Says what went wrong: as a log entry where logs are written, so that nothing else is among them.
+    pub(crate) fn tell(&self) {
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(error = %self, "failed");
+        } else {
+            eprintln!("weir: {self}");
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Misconfigured(_) => ExitCode::from(EXIT_MISCONFIGURED),

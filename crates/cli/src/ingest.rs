@@ -1,9 +1,11 @@
 //! `weir ingest`: the gate as a gRPC service, in front of a JetStream journal.
 
+use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
 use weir::{
     event::Metrics,
+    journal::Journal,
     process::{
         Host,
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
@@ -54,9 +56,20 @@ pub(crate) async fn run(args: IngestCommand) -> Outcome {
 async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
     let journal = journal.open(None).await?;
-    let ingest = Ingest::bind(config, journal.clone(), metrics, host.readiness("ingest")).await?;
+    let ingest = bind(host, config, journal.clone(), metrics).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
     hosting::close_at_the_end(host, journal, None);
     Ok(())
+}
+
+/// Binds ingest, as a role of its host.
+pub(crate) async fn bind(
+    host: &mut Host,
+    config: &IngestConfig,
+    journal: Journal,
+    metrics: Metrics,
+) -> anyhow::Result<Ingest> {
+    let bound = Ingest::bind(config, journal, metrics, host.readiness("ingest")).await;
+    bound.context("ingest can't start (INGEST_LISTEN)")
 }

@@ -5,6 +5,7 @@ mod collect;
 mod edge;
 mod failure;
 mod health;
+mod help;
 mod hosting;
 mod ingest;
 mod migrate;
@@ -27,9 +28,11 @@ use failure::{Outcome, usage_exit_code};
 #[command(
     name = "weir",
     version,
+    long_about = help::ABOUT,
+    after_long_help = help::EXAMPLES,
+    after_help = help::MORE,
     max_term_width = 110,
-    arg_required_else_help = true,
-    subcommand_required = true
+    arg_required_else_help = true
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,7 +41,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run every role in this process.
+    /// Run every role in this process, on files or on servers.
+    #[command(after_long_help = help::UP, after_help = help::MORE)]
+    #[command(mut_arg("ingest_url", |arg| arg.hide(true)), mut_arg("reporting_url", |arg| arg.hide(true)))]
     Up(Box<up::UpCommand>),
     /// Run the edge: webhooks and reports over HTTP.
     Edge(edge::EdgeCommand),
@@ -51,9 +56,10 @@ enum Command {
     /// Bring the store's tables up to date, or take them back.
     Migrate(migrate::MigrateArgs),
     /// Publish invented events, as the reference publisher does.
+    #[command(after_long_help = help::PUBLISH, after_help = help::MORE)]
     Publish(publish::PublishArgs),
     /// Ask the reporting service: how many, how much, who.
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
     /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
     Health(health::HealthArgs),
@@ -85,7 +91,7 @@ async fn main() -> ExitCode {
         }
     };
     cli.command.run().await.unwrap_or_else(|failure| {
-        eprintln!("weir: {failure}");
+        failure.tell();
         failure.exit_code()
     })
 }

@@ -55,7 +55,7 @@ impl WhereArgs {
     /// Where the store is, with the data folder taken where it is in there.
     fn take(&self, place: StorePlace) -> anyhow::Result<(DatabaseUrl, Option<DataFolder>)> {
         match place {
-            StorePlace::Database(url) => Ok((url, None)),
+            StorePlace::Database(url) => Ok((*url, None)),
             StorePlace::Folder => {
                 let folder = DataFolder::take(&self.folder.weir_data_dir)?;
                 Ok((store::in_folder(folder.path()), Some(folder)))
@@ -92,7 +92,7 @@ async fn down(steps: &str, place: &WhereArgs) -> Outcome {
 /// Takes nothing: a running process may be asked about.
 async fn status(place: &WhereArgs) -> Outcome {
     let url = match place.check()? {
-        StorePlace::Database(url) => url,
+        StorePlace::Database(url) => *url,
         StorePlace::Folder => store::in_folder(&place.folder.weir_data_dir),
     };
     show(&store::open(&url, Access::Read).await?).await

@@ -14,7 +14,6 @@ use std::process::ExitCode;
 pub(crate) use args::PublishArgs;
 pub(crate) use publisher::{Plan, publish};
 pub(crate) use stream::Mix;
-pub(crate) use summary::Summary;
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},

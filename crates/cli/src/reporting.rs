@@ -1,6 +1,8 @@
 //! `weir reporting`: the three reports as a gRPC service, over the store.
 
+use anyhow::Context as _;
 use clap::Args;
+use sea_orm::DatabaseConnection;
 use tracing::info;
 use weir::process::{
     Host,
@@ -53,9 +55,19 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     // Reports must not wait for a collector to come and make the tables.
     store::open_migrated(url).await?.close().await?;
     let store = store::open(url, Access::Read).await?;
-    let readiness = host.readiness("reporting");
-    let reporting = Reporting::bind(config, store, host.registry(), readiness).await?;
+    let reporting = bind(host, config, store).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");
     host.add("reporting", |stop| reporting.run(stop));
     Ok(())
+}
+
+/// Binds reporting, as a role of its host; `store` is up to date.
+pub(crate) async fn bind(
+    host: &mut Host,
+    config: &ReportingConfig,
+    store: DatabaseConnection,
+) -> anyhow::Result<Reporting> {
+    let readiness = host.readiness("reporting");
+    let bound = Reporting::bind(config, store, host.registry(), readiness).await;
+    bound.context("reporting can't start (REPORTING_LISTEN)")
 }

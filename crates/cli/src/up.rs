@@ -89,3 +89,59 @@ async fn start(host: &mut Host, config: Config) -> anyhow::Result<()> {
     roles.start(host);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _, builder::Resettable};
+
+    use super::*;
+
+    /// Checks a command line, whatever the environment of the tests says.
+    fn check(arguments: &[&str]) -> Result<Config, String> {
+        let line = UpCommand::augment_args(Command::new("up")).mut_args(|arg| arg.env(Resettable::Reset));
+        let matches = line.get_matches_from(["up"].iter().chain(arguments));
+        let command = UpCommand::from_arg_matches(&matches).unwrap();
+        command.check().map(|(_, config)| config).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn either_server_is_taken_alone() {
+        let nats = check(&["--nats-url", "nats://127.0.0.1:4222"]).unwrap();
+        assert!(!nats.journal.in_folder() && nats.store.in_folder());
+        let postgres = check(&["--database-url", "postgres://weir@127.0.0.1/weir"]).unwrap();
+        assert!(postgres.journal.in_folder() && !postgres.store.in_folder());
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let told = check(&[
+            "--app-env=home",
+            "--nats-url=http://127.0.0.1",
+            "--journal-max-bytes=much",
+            "--journal-ack-wait-ms=1",
+            "--journal-replicas=2",
+            "--database-url=mysql://127.0.0.1",
+            "--edge-listen=nowhere:x",
+            "--ingest-listen=nowhere:x",
+            "--reporting-listen=nowhere:x",
+            "--default-currency=dollars",
+            "--collector-workers=many",
+        ]);
+        let told = told.err().unwrap();
+        for variable in [
+            "APP_ENV",
+            "NATS_URL",
+            "JOURNAL_MAX_BYTES",
+            "JOURNAL_ACK_WAIT_MS",
+            "JOURNAL_REPLICAS",
+            "DATABASE_URL",
+            "EDGE_LISTEN",
+            "INGEST_LISTEN",
+            "REPORTING_LISTEN",
+            "DEFAULT_CURRENCY",
+            "COLLECTOR_WORKERS",
+        ] {
+            assert!(told.contains(variable), "{variable} is missing in {told}");
+        }
+    }
+}

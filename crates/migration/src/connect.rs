@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DatabaseConnection;
 use sqlx::{
     ConnectOptions,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
@@ -42,7 +42,7 @@ pub struct ConnectError {
 /// Opens a pool. Waits for a server that is not there yet up to `patience`; a pool that is open outlives outages.
 ///
 /// # Errors
-/// The last attempt's reason, after `patience`.
+/// The last attempt's reason, after `patience`, or at once where waiting can't help.
 pub async fn connect(
     url: &DatabaseUrl,
     access: Access,
@@ -54,12 +54,24 @@ pub async fn connect(
             Ok(database) => return Ok(database),
             Err(source) => source,
         };
-        if Instant::now() + PAUSE > deadline {
+        if is_hopeless(&source) || Instant::now() + PAUSE > deadline {
             return Err(ConnectError { place: url.to_string(), source });
         }
         tracing::debug!(%url, error = %source, "store not there yet");
         sleep(PAUSE).await;
     }
+}
+
+/// Whether the answer stays the same however long one waits: the server or the file is there, and says no.
+fn is_hopeless(error: &sqlx::Error) -> bool {
+    let Some(refusal) = error.as_database_error() else { return false };
+    let code = refusal.code().unwrap_or_default();
+    if refusal.try_downcast_ref::<PgDatabaseError>().is_some() {
+        // Invalid authorization, and no such database.
+        return code.starts_with("28") || code == "3D000";
+    }
+    // The low byte of SQLite's code: READONLY, CANTOPEN, NOTADB.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 8 | 14 | 26))
 }
 
 async fn attempt(place: &Place, access: Access) -> Result<DatabaseConnection, sqlx::Error> {

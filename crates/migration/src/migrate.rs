@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_absent_store_is_told_by_its_place() {
+    async fn a_store_that_can_not_be_there_is_told_at_once_by_its_place() {
         let url: DatabaseUrl = "sqlite:///nowhere/at/all.sqlite".parse().unwrap();
-        let error = connect(&url, Access::Write, Duration::ZERO).await.unwrap_err();
+        let error = connect(&url, Access::Write, Duration::from_secs(3600)).await.unwrap_err();
         assert_eq!(error.to_string(), "SQLite file /nowhere/at/all.sqlite can't be opened");
     }
 }

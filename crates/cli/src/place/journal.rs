@@ -25,7 +25,7 @@ const LEAST_ACK_WAIT_MS: u64 = 1_000;
 #[command(next_help_heading = "Journal")]
 pub(crate) struct JournalArgs {
     /// The NATS server with JetStream that keeps the journal, such as nats://127.0.0.1:4222; several of a cluster
-    /// are separated by commas.
+    /// are separated by commas. `up` keeps it on files where this is absent, a single role needs it.
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
     /// How much accepted events may take, in bytes or as 512MiB or 8GiB, before new ones are answered 503.
@@ -90,7 +90,7 @@ impl JournalPlace {
         match (nats_url, folder) {
             (Some(url), _) => {
                 info!("connecting to jetstream");
-                let connecting = Journal::connect(&url, settings, PATIENCE);
+                let connecting = Box::pin(Journal::connect(&url, settings, PATIENCE));
                 patiently("jetstream", connecting).await.context("can't open the journal (NATS_URL)")
             }
             (None, Some(folder)) => {

@@ -19,6 +19,7 @@ const FILE: &str = "store.sqlite";
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or sqlite:///var/lib/weir.sqlite.
+    /// `up` and `migrate` use a file of the data folder where this is absent, a single role needs it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 }
@@ -26,7 +27,7 @@ pub(crate) struct StoreArgs {
 /// The place that was chosen.
 #[derive(Clone, Debug)]
 pub(crate) enum StorePlace {
-    Database(DatabaseUrl),
+    Database(Box<DatabaseUrl>),
     /// SQLite in the data folder.
     Folder,
 }
@@ -35,14 +36,14 @@ impl StoreArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<StorePlace> {
         match self.database_url.as_deref().filter(|url| !url.is_empty()) {
             None => Some(StorePlace::Folder),
-            Some(url) => mistakes.check("DATABASE_URL", url.parse()).map(StorePlace::Database),
+            Some(url) => mistakes.check("DATABASE_URL", url.parse().map(Box::new)).map(StorePlace::Database),
         }
     }
 
     /// The database, which a single role must be told: another one has to find it.
     pub(crate) fn require(&self, mistakes: &mut Mistakes) -> Option<DatabaseUrl> {
         match self.check(mistakes)? {
-            StorePlace::Database(url) => Some(url),
+            StorePlace::Database(url) => Some(*url),
             StorePlace::Folder => {
                 mistakes.add("DATABASE_URL: is required, such as postgres://weir@127.0.0.1:5432/weir");
                 None
@@ -59,7 +60,7 @@ impl StorePlace {
     /// Where that is, `folder` being the data folder.
     pub(crate) fn url(&self, folder: &Path) -> DatabaseUrl {
         match self {
-            Self::Database(url) => url.clone(),
+            Self::Database(url) => *url.clone(),
             Self::Folder => in_folder(folder),
         }
     }

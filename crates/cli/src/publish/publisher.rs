@@ -123,3 +123,6 @@ fn progress_bar(duration: Option<Duration>) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.with_style(style)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use sea_orm::DatabaseConnection;
 use tracing::info;
 use url::Url;
 use weir::{
@@ -14,13 +13,14 @@ use weir::{
 use weir_collectors::{Collector, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
-use weir_migration::{Access, DatabaseUrl};
+use weir_migration::Access;
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
     address::reachable,
-    edge, hosting,
+    edge, hosting, ingest,
     place::{DataFolder, JournalPlace, StorePlace, store},
+    reporting,
 };
 
 /// What the roles are told, checked.
@@ -65,14 +65,14 @@ impl Roles {
         let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
         let journal = config.journal.open(folder.as_ref()).await?;
 
-        let Stores { writing, reading } = Stores::open(&store_url).await?;
-        let readiness = host.readiness("reporting");
-        let reporting = Reporting::bind(&config.reporting, reading, host.registry(), readiness).await?;
+        let writing = store::open_migrated(&store_url).await?;
+        let reading = store::open(&store_url, Access::Read).await?;
+
+        let reporting = reporting::bind(host, &config.reporting, reading).await?;
         let readiness = host.readiness("collectors");
         let collectors =
             Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &readiness, settings);
-        let readiness = host.readiness("ingest");
-        let ingest = Ingest::bind(&config.ingest, journal.clone(), metrics.clone(), readiness).await?;
+        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone()).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],
             reporting: vec![grpc_url(reporting.address())?],
@@ -109,19 +109,6 @@ impl Addresses {
         info!(url = %format_args!("http://{edge}/api"), "the API is described");
         info!(address = %ingest, "ingest serves gRPC");
         info!(address = %reporting, "reporting serves gRPC");
-    }
-}
-
-/// A pool for collectors and one for reports, which must not wait for each other.
-struct Stores {
-    writing: DatabaseConnection,
-    reading: DatabaseConnection,
-}
-
-impl Stores {
-    async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
-        let writing = store::open_migrated(url).await?;
-        Ok(Self { writing, reading: store::open(url, Access::Read).await? })
     }
 }
 

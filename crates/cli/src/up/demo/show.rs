@@ -84,18 +84,21 @@ impl Show {
     fn farewell(&self) -> String {
         let Addresses { edge, ingest, reporting } = self.addresses;
         format!(
-            "Weir is up. Look at\n\
-            \x20 http://{edge}/api                           the HTTP API, to try out\n\
-            \x20 http://{edge}/reports/events?groupBy=day    the reports, with filters\n\
-            \x20 http://{edge}/reports/revenue?source=facebook&limit=3\n\
-            \x20 http://{edge}/reports/demographics\n\
-            \x20 http://{edge}/metrics                       what is counted\n\
-            \x20 http://{edge}/health/ready                  what depends on what\n\
-            \x20 {ingest}, {reporting}              gRPC of ingest and reporting, with reflection:\n\
-            \x20   grpcurl -plaintext -d '{{\"source\":\"SOURCE_TIKTOK\"}}' {reporting} \
-            weir.reporting.v1.ReportingService/GetEventStatistics\n\
-            \x20   weir report revenue --reporting-url http://{reporting}\n\
-            Post events of your own to http://{edge}/events, or press Ctrl-C to end it and remove its files."
+            "\
+Weir is up. Look at
+  the HTTP API, to try out     http://{edge}/api
+  reports                      http://{edge}/reports/events?groupBy=day
+                               http://{edge}/reports/revenue?source=facebook&limit=3
+                               http://{edge}/reports/demographics
+  what is counted              http://{edge}/metrics
+  what depends on what         http://{edge}/health/ready
+  gRPC, with reflection        {ingest} (ingest), {reporting} (reporting)
+
+  grpcurl -plaintext -d '{{\"source\":\"SOURCE_TIKTOK\"}}' {reporting} \
+weir.reporting.v1.ReportingService/GetEventStatistics
+  weir report revenue --limit 3 --reporting-url http://{reporting}
+
+Post events of your own to http://{edge}/events. Ctrl-C ends it and removes its files."
         )
     }
 }

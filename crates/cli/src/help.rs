@@ -1,0 +1,48 @@
+//! What `--help` says besides what every option says of itself.
+
+pub(crate) const ABOUT: &str = "\
+Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
+
+  senders → edge → ingest → journal → collectors → store ← reporting ← edge ← people
+
+`weir up` runs all of it in one process, on files, and `weir up --demo` shows it at work. Each role also runs on \
+its own, any number of times, with the journal on NATS JetStream and the store on PostgreSQL.";
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  weir up --demo                                    see it work
+  weir up                                           run it on files in ./data
+  weir publish --duration 1m                        send it events for a minute
+  weir report revenue --source facebook --limit 3   ask it
+  weir up --help                                    what else can be chosen
+
+Every option can also be given as the environment variable that its help names.
+Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told.";
+
+pub(crate) const MORE: &str = "--help says more and gives examples.";
+
+pub(crate) const UP: &str = "\
+Without NATS_URL the journal is on files, and without DATABASE_URL the store is; either can be chosen alone.
+
+Examples:
+  weir up --demo
+  weir up --weir-data-dir /var/lib/weir
+  NATS_URL=nats://127.0.0.1:4222 DATABASE_URL=postgres://weir@127.0.0.1/weir weir up
+  APP_ENV=production LOG_LEVEL=warn weir up
+
+Then post events to http://127.0.0.1:3001/events and look at http://127.0.0.1:3001/api.";
+
+pub(crate) const PUBLISH: &str = "\
+Every --interval-ms an array of --min to --max events is posted, whether the one before was answered or not. At \
+the end it is said what came of it. The exit code is 1 if a request had no 2xx for an answer.
+
+Examples:
+  weir publish                                       until Ctrl-C
+  weir publish --min 1000 --max 10000 --duration 1m
+  weir publish --seed 7 --duplicates 0.1 --late 0.1 --duration 30s";
+
+pub(crate) const REPORT: &str = "\
+Examples:
+  weir report events --source tiktok --group-by hour
+  weir report revenue --from 2025-01-01 --to 2025-02-01 --limit 3
+  weir report demographics --json";
