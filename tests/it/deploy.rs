@@ -4,6 +4,7 @@
 mod compose;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command as Blocking,
@@ -140,6 +141,31 @@ fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
             assert!(configured(&["extensions"], extension), "{}: no {extension}", file.display());
         }
     }
+}
+
+#[tokio::test]
+async fn the_readme_tells_every_variable_and_no_other() {
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let is_variable = |name: &str| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
+    let told: BTreeSet<_> = rows.map(|(name, _)| name.to_owned()).filter(|name| is_variable(name)).collect();
+    let mut known = BTreeSet::new();
+    for words in [
+        "up",
+        "edge",
+        "ingest",
+        "collect all",
+        "reporting",
+        "migrate up",
+        "publish",
+        "report events",
+        "health",
+    ] {
+        let help = help(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).await;
+        let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
+        known.extend(variables.map(str::to_owned));
+    }
+    assert_eq!(told, known);
 }
 
 /// The expressions of the dashboards; the metrics' story runs them on a real Prometheus.

@@ -34,6 +34,7 @@ mod sender;
 mod arrays;
 mod collectors;
 mod correlation;
+mod demonstration;
 mod deploy;
 mod fleet;
 mod gate;
