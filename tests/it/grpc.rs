@@ -99,11 +99,11 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
 
 async fn reflection_lists_and_describes_every_service(weir: Weir) {
     for (address, service, methods) in [
-        (weir.addresses.ingest, "weir.ingest.v1.IngestService", vec!["PublishEvents"]),
+        (weir.addresses.ingest, "weir.ingest.v1.IngestService", vec!["PublishEvents", "FindEvent"]),
         (
             weir.addresses.reporting,
             "weir.reporting.v1.ReportingService",
-            vec!["GetEventStatistics", "GetRevenue", "GetDemographics"],
+            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "FindEvent"],
         ),
     ] {
         let channel = connect(address).await;
