@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 use url::Url;
 use weir::event::Source;
@@ -20,6 +20,7 @@ on_files_and_on_servers!(
     an_item_that_names_no_source_is_found_under_either,
     an_event_that_the_store_refuses_is_parked,
     an_event_that_never_came_is_unknown,
+    an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored,
     an_id_may_hold_what_a_path_may_not,
 );
 
@@ -121,6 +122,26 @@ async fn an_event_that_never_came_is_unknown(weir: Weir) {
     weir.get("/events/meta/nowhere").await.expect_problem(StatusCode::BAD_REQUEST);
     let nul = find(&weir, Source::Facebook, "nul\0").await;
     assert_eq!(nul.status, StatusCode::NOT_FOUND, "{nul:?}");
+}
+
+async fn an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored(weir: Weir) {
+    let store = store(&weir).await;
+    // Collectors can't record a frame, while reporting can read events.
+    store.execute_unprepared("ALTER TABLE frames RENAME TO away").await.unwrap();
+    weir.post(&with_id(Source::Tiktok, "waiting")).await.expect_accepted(1, 0);
+    let answer = find(&weir, Source::Tiktok, "waiting").await;
+    assert_eq!((answer.status, &answer.body["waitingFrames"]), (StatusCode::NOT_FOUND, &json!(1)));
+    assert_eq!(find(&weir, Source::Facebook, "waiting").await.body["waitingFrames"], 0);
+    let (status, shown) = weir.run(&["event", "tiktok", "waiting"], &[]).await;
+    assert_eq!(status.code(), Some(1), "{shown}");
+    assert!(shown.contains("ask again"), "{shown}");
+
+    store.execute_unprepared("ALTER TABLE away RENAME TO frames").await.unwrap();
+    eventually(async || {
+        let answer = find(&weir, Source::Tiktok, "waiting").await;
+        if answer.status == StatusCode::OK { Ok(()) } else { Err(answer) }
+    })
+    .await;
 }
 
 async fn an_id_may_hold_what_a_path_may_not(weir: Weir) {

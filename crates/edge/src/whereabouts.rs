@@ -27,6 +27,9 @@ use crate::{
     router::EdgeState,
 };
 
+/// A letter that a client laid down may name as many violations as fit into one call.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
 /// Asks both services.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
@@ -110,7 +113,8 @@ impl Search {
         let channel = self.ingest.channel().ok_or_else(|| Status::unavailable("no ingest is configured"))?;
         let Identity { source, event_id } = identity.clone();
         let question = ingest::FindEventRequest { source: source.number(), event_id };
-        IngestServiceClient::new(channel).find_event(self.question(question, context)).await
+        let mut client = IngestServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        client.find_event(self.question(question, context)).await
     }
 
     async fn ask_reporting(

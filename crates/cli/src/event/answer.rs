@@ -101,7 +101,7 @@ impl fmt::Display for Whereabouts {
         write!(formatter, "{} {}: {status}", self.source, self.event_id)?;
         if self.status == Status::Unknown && self.waiting_frames > 0 {
             let (waiting, source) = (grouped(self.waiting_frames), &self.source);
-            write!(formatter, "\n{waiting} frames of {source} still wait to be stored: ask again")?;
+            write!(formatter, "\nframes of {source} that wait to be stored: {waiting}; ask again")?;
         }
         for service in &self.unavailable {
             write!(formatter, "\n{service} could not be asked")?;
@@ -139,7 +139,7 @@ mod tests {
     fn an_unknown_event_may_still_wait() {
         let answer = json!({"source": "tiktok", "eventId": "a", "status": "unknown", "deadLetters": [],
                             "waitingFrames": 2});
-        let told = "tiktok a: unknown\n2 frames of tiktok still wait to be stored: ask again";
+        let told = "tiktok a: unknown\nframes of tiktok that wait to be stored: 2; ask again";
         assert_eq!(shown(answer), told);
     }
 }
