@@ -173,6 +173,8 @@ async fn count_duplicates(
         .bind(seen.iter().map(|sighting| sighting.event_id).collect::<Vec<_>>())
         .bind(seen.iter().map(|sighting| sighting.frame_id).collect::<Vec<_>>())
         .bind(seen.iter().map(|sighting| sighting.times).collect::<Vec<_>>())
+        // Planned each time: a plan that was made while the table was small would go on reading all of it.
+        .persistent(false)
         .execute(connection)
         .await?;
     Ok(())
