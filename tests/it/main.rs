@@ -49,3 +49,4 @@ mod reporting;
 mod reports;
 mod schema;
 mod store;
+mod whereabouts;
