@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use prost_types::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, transport::Channel};
 use utoipa::ToSchema;
 use weir::{
@@ -18,15 +19,18 @@ use weir::{
     process::{CallContext, Reason},
 };
 
-use crate::{problem::Problem, refusal, replicas::Replicas};
+use crate::{problem::Problem, refusal, upstream::Upstream};
 
+type Client = ReportingServiceClient<Channel>;
+
+const MOST_ATTEMPTS: usize = 2;
 /// A report of cities is as long as its sender's words: 1,000 rows of 256 characters stay below.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Asks the reporting service.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
-    pub(crate) reporting: Replicas,
+    pub(crate) reporting: Upstream,
     /// How long one question may take.
     pub(crate) timeout: Duration,
 }
@@ -41,28 +45,38 @@ pub(crate) struct DateRange {
 }
 
 impl Reports {
-    fn client(&self) -> Result<ReportingServiceClient<Channel>, Problem> {
-        let channel = self.reporting.channel().ok_or_else(|| {
-            let status = Status::unavailable("no reporting service is configured");
-            refusal::problem(&status, Reason::StoreUnavailable)
-        })?;
-        Ok(ReportingServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
-    }
-
-    fn question<T>(&self, message: T, context: &CallContext) -> Request<T> {
-        let mut request = Request::new(message);
-        context.write_metadata(request.metadata_mut());
-        request.set_timeout(self.timeout);
-        request
-    }
-
-    async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Problem> {
-        let answered = tokio::time::timeout(self.timeout, Box::pin(call)).await;
+    /// Asks, and once more where the first answer was lost: a question changes nothing.
+    async fn ask<Q: Clone, A, F>(
+        &self,
+        question: Q,
+        context: &CallContext,
+        rpc: impl Fn(Client, Request<Q>) -> F,
+    ) -> Result<A, Problem>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let mut attempts = self.reporting.attempts(deadline, MOST_ATTEMPTS);
+        let asking = async {
+            loop {
+                let client = Client::new(attempts.channel()?).max_decoding_message_size(MAX_ANSWER_BYTES);
+                match rpc(client, request(question.clone(), context, deadline)).await {
+                    Ok(answer) => return Ok(answer.into_inner()),
+                    Err(failure) => attempts.after(failure).await?,
+                }
+            }
+        };
+        let answered = tokio::time::timeout_at(deadline, Box::pin(asking)).await;
         let answered = answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
-        answered
-            .map(Response::into_inner)
-            .map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
+        answered.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
     }
+}
+
+fn request<Q>(question: Q, context: &CallContext, deadline: Instant) -> Request<Q> {
+    let mut request = Request::new(question);
+    context.write_metadata(request.metadata_mut());
+    request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+    request
 }
 
 impl From<Option<v1::DateRange>> for DateRange {

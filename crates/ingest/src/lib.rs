@@ -1,8 +1,11 @@
 //! Ingest: the gate as a gRPC service. It checks every item, frames what is good, lays down what is bad, and
 //! answers when both are durable in the journal.
 
+mod admission;
 mod args;
 mod batch;
+mod durability;
+mod metrics;
 mod publish;
 mod request;
 mod server;

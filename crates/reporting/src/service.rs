@@ -10,12 +10,12 @@ use weir::{
         GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
         reporting_service_server::ReportingService,
     },
-    process::CallContext,
+    process::{CallContext, deadline},
 };
 
 use crate::{
-    deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
-    metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
+    demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion, metrics::Metrics,
+    question::Question, revenue::RevenueQuestion, store::Store,
 };
 
 /// Answers the rpcs.
@@ -56,7 +56,7 @@ impl ReportingService for Service {
 
 impl Service {
     async fn answer<Q: Question>(&self, request: Request<Q::Request>) -> Result<Q::Answer, Status> {
-        let budget = deadline::budget(request.metadata(), self.timeout);
+        let budget = deadline::budget(request.metadata().as_ref(), self.timeout);
         let call = CallContext::from_metadata(request.metadata());
         let question = Q::read(request.into_inner())?;
         let span = info_span!(
