@@ -25,7 +25,7 @@ impl Failure {
     /// Says what went wrong: as a log entry where logs are written, so that nothing else is among them.
     pub(crate) fn tell(&self) {
         if tracing::dispatcher::has_been_set() {
-            tracing::error!(error = %self, "failed");
+            tracing::error!(error = %self, "this process failed");
         } else {
             eprintln!("weir: {self}");
         }
