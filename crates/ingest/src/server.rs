@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use prometheus_client::registry::Registry;
 use tonic::service::RoutesBuilder;
+use tracing::Instrument as _;
 use weir::{
     contract::{
         DESCRIPTORS,
@@ -72,7 +73,8 @@ impl Ingest {
             async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
         let (gauge, latch) = self.durability;
-        tokio::spawn(durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone()));
+        let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
+        tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
         let metrics = self.publisher.metrics.clone();
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);

@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::join_all;
 use tokio::time::{self, MissedTickBehavior};
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, info};
 use url::{Host, Url};
 use weir::process::{Latch, Stop};
 
@@ -70,13 +70,14 @@ impl Replicas {
             async move { replicas.check().await }
         });
         let (replicas, stop) = (self.clone(), stop.clone());
-        tokio::spawn(async move {
+        let keeping_up = async move {
             let mut tick = time::interval(LOOKUP_INTERVAL);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(tick.tick()).await.is_some() {
                 replicas.look_up().await;
             }
-        });
+        };
+        tokio::spawn(keeping_up.in_current_span());
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -114,7 +115,9 @@ impl Replicas {
             same.or_else(|| Replica::new(url, *address).ok().map(Arc::new))
         });
         *before = renewed.collect();
-        info!(%url, instances = before.len(), "instances of a service were found");
+        if matches!(url.host(), Some(Host::Domain(_))) {
+            info!(%url, instances = before.len(), "instances of a service were found");
+        }
     }
 
     fn all(&self) -> Vec<Arc<Replica>> {
