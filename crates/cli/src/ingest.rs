@@ -16,7 +16,7 @@ use weir_ingest::{Ingest, IngestArgs, IngestConfig};
 use crate::{
     failure::{Outcome, configured},
     hosting,
-    place::{JournalArgs, JournalPlace},
+    place::{JournalArgs, JournalPlace, MonitorArgs},
 };
 
 const ADMIN_PORT: u16 = 9102;
@@ -27,6 +27,8 @@ pub(crate) struct IngestCommand {
     ingest: IngestArgs,
     #[command(flatten)]
     journal: JournalArgs,
+    #[command(flatten)]
+    monitor: MonitorArgs,
     #[command(flatten)]
     process: ProcessArgs,
 }
@@ -42,8 +44,10 @@ impl IngestCommand {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
+        let monitors = self.monitor.check(&mut mistakes);
         let ingest = self.ingest.check(environment, &mut mistakes);
-        let config = || Some(Config { process: process?, journal: journal?, ingest: ingest? });
+        let config =
+            || Some(Config { process: process?, journal: journal?.monitored(monitors?), ingest: ingest? });
         configured(config(), mistakes)
     }
 }
@@ -70,6 +74,7 @@ pub(crate) async fn bind(
     journal: Journal,
     metrics: Metrics,
 ) -> anyhow::Result<Ingest> {
-    let bound = Ingest::bind(config, journal, metrics, host.readiness("ingest")).await;
+    let readiness = host.readiness("ingest");
+    let bound = Ingest::bind(config, journal, metrics, host.registry(), readiness).await;
     bound.context("ingest can't start (INGEST_LISTEN)")
 }

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use prometheus_client::registry::Registry;
 use tonic::service::RoutesBuilder;
+use tracing::Instrument as _;
 use weir::{
     contract::{
         DESCRIPTORS,
@@ -10,32 +12,48 @@ use weir::{
     },
     event::Metrics,
     journal::Journal,
-    process::{Latch, RoleReadiness, Stop, grpc::GrpcServer},
+    process::{Budget, Latch, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
-use crate::{IngestConfig, publish::Publisher, request::MAX_DECODED_BYTES};
+use crate::{
+    IngestConfig,
+    admission::Admission,
+    durability,
+    metrics::{self, PromiseGauge},
+    publish::Publisher,
+    request::MAX_DECODED_BYTES,
+};
 
 /// The ingest role, listening and not serving yet.
 #[derive(Debug)]
 pub struct Ingest {
     server: GrpcServer,
     publisher: Publisher,
+    budget: Budget,
     readiness: RoleReadiness,
     journal: Latch,
+    durability: (PromiseGauge, Latch),
 }
 
 impl Ingest {
+    /// Listens, without answering yet. `registry` takes ingest's own metrics.
+    ///
     /// # Errors
     /// The address is taken or not this machine's.
     pub async fn bind(
         config: &IngestConfig,
         journal: Journal,
         metrics: Metrics,
+        registry: &mut Registry,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
         let server = GrpcServer::bind(config.listen).await?;
+        let budget = Budget::new(config.max_in_flight_bytes);
+        metrics::register_calls(&budget, registry);
+        let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
-        Ok(Self { server, publisher: Publisher { journal, metrics }, readiness, journal: latch })
+        let publisher = Publisher { journal, metrics };
+        Ok(Self { server, publisher, budget, readiness, journal: latch, durability })
     }
 
     /// Where it listens, port 0 resolved.
@@ -54,9 +72,13 @@ impl Ingest {
             let journal = journal.clone();
             async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
+        let (gauge, latch) = self.durability;
+        let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
+        tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
+        let metrics = self.publisher.metrics.clone();
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
-        services.add_service(service);
+        services.add_service(Admission::new(service, self.budget, metrics));
         self.server.serve(services, SERVICE_NAME, DESCRIPTORS, self.readiness, stop).await
     }
 }
