@@ -106,7 +106,11 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
 
 async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(weir: Weir) {
     let items = vec![item(Content::Event(checkout("found"))), item(Content::Event(checkout("")))];
-    ingest(&weir).await.publish_events(PublishEventsRequest { items, origin: None }).await.unwrap();
+    ingest(&weir)
+        .await
+        .publish_events(PublishEventsRequest { items, ..PublishEventsRequest::default() })
+        .await
+        .unwrap();
     weir.drained(1).await;
     let (source, event_id) = (event::Source::Facebook.into(), "found".to_owned());
     let (mut journal, mut store) = (ingest(&weir).await, reporting(&weir).await);
