@@ -36,6 +36,7 @@ mod collectors;
 mod correlation;
 mod demonstration;
 mod deploy;
+mod faults;
 mod fleet;
 mod gate;
 mod grpc;

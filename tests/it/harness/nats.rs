@@ -50,6 +50,12 @@ impl Nats {
         self.process.wait().expect("the server is ours to wait for");
     }
 
+    /// Sends a signal, by its name without SIG: STOP freezes it and CONT thaws it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "nats-server can't be sent {signal}");
+    }
+
     /// Starts it again after [`Nats::kill`], with what it stored.
     pub(crate) async fn start_again(&mut self) {
         self.process = spawn(&self.folder);

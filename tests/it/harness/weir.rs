@@ -3,6 +3,7 @@
 mod addresses;
 mod binary;
 mod dead_letters;
+mod faults;
 mod metrics;
 
 use std::{
@@ -23,6 +24,16 @@ use super::{Answer, eventually, nats::Nats, postgres::Postgres, process::Process
 /// One request of a test's: an array of 50,000 events on a slow machine that runs other tests besides.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The processes of a fleet, by name and arguments.
+const FLEET: &[(&str, &[&str]); 6] = &[
+    ("edge", &["edge"]),
+    ("ingest", &["ingest"]),
+    ("collect-facebook", &["collect", "facebook"]),
+    ("collect-facebook-too", &["collect", "facebook"]),
+    ("collect-tiktok", &["collect", "tiktok"]),
+    ("reporting", &["reporting"]),
+];
+
 /// What journal and store stand on.
 #[derive(Debug)]
 pub(crate) enum Ground {
@@ -39,6 +50,8 @@ pub(crate) struct Weir {
     processes: Vec<Process>,
     ground: Ground,
     folder: TempDir,
+    /// Environment variables of every process besides what the deployment gives them.
+    settings: Vec<(&'static str, String)>,
     pub(crate) addresses: Addresses,
     http: Client,
 }
@@ -62,18 +75,14 @@ impl Weir {
 
     /// One process for each role on real servers, with two collectors for Facebook.
     pub(crate) async fn fleet() -> Self {
-        let roles =
-            ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
-        let mut weir = Self::down(Ground::servers().await, &roles);
-        weir.start(&[
-            ("edge", &["edge"]),
-            ("ingest", &["ingest"]),
-            ("collect-facebook", &["collect", "facebook"]),
-            ("collect-facebook-too", &["collect", "facebook"]),
-            ("collect-tiktok", &["collect", "tiktok"]),
-            ("reporting", &["reporting"]),
-        ])
-        .await;
+        Self::fleet_with(Ground::servers().await, Vec::new()).await
+    }
+
+    /// [`Weir::fleet`] with settings for every process, which win over the deployment's own.
+    pub(crate) async fn fleet_with(ground: Ground, settings: Vec<(&'static str, String)>) -> Self {
+        let mut weir = Self::down(ground, &FLEET.map(|(name, _)| name));
+        weir.settings = settings;
+        weir.start(FLEET).await;
         weir
     }
 
@@ -81,7 +90,14 @@ impl Weir {
         let http =
             Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { processes: Vec::new(), ground, folder, addresses: Addresses::choose(names), http }
+        Self {
+            processes: Vec::new(),
+            ground,
+            folder,
+            settings: Vec::new(),
+            addresses: Addresses::choose(names),
+            http,
+        }
     }
 
     /// Starts processes by name and arguments, and waits until all of them are ready.
@@ -101,6 +117,7 @@ impl Weir {
         if let Ground::Servers { nats, database_url } = &self.ground {
             command.env("NATS_URL", nats.url()).env("DATABASE_URL", database_url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -157,6 +174,11 @@ impl Weir {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.start_again().await;
+    }
+
+    /// Another command of the binary, with the environment of this deployment.
+    pub(crate) fn tool(&self, args: &[&str]) -> Command {
+        self.command("tool", args)
     }
 
     /// Runs another command of the binary beside this Weir, until it ends; says how, and everything it wrote.
@@ -249,10 +271,18 @@ impl Weir {
     pub(crate) fn ground(&self) -> &Ground {
         &self.ground
     }
+
+    /// The nats-server; fails on files.
+    pub(crate) fn nats(&mut self) -> &mut Nats {
+        match &mut self.ground {
+            Ground::Servers { nats, .. } => nats,
+            Ground::Files => panic!("there is no nats-server on files"),
+        }
+    }
 }
 
 impl Ground {
-    async fn servers() -> Self {
+    pub(crate) async fn servers() -> Self {
         let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
         Self::Servers { nats, database_url: postgres.fresh_address().await }
     }
