@@ -11,6 +11,9 @@ use crate::harness::{
     soak::soak,
 };
 
+/// How soon a connection that died silently is given up (faults.md: 20 s) and what waited behind it is stored.
+const NOTICED: Duration = Duration::from_secs(30);
+
 /// A fleet whose every connection to a server goes through a proxy.
 struct Networked {
     weir: Weir,
@@ -83,7 +86,6 @@ async fn the_way_to_the_database_fails_in_every_manner_and_senders_do_not_notice
         Weather::Refuse,
         Weather::Blackhole,
         Weather::ResetAfter(20_000),
-        Weather::HalfOpen,
         Weather::Latency(Duration::from_millis(50)),
     ] {
         load.answered(5).await;
@@ -92,6 +94,22 @@ async fn the_way_to_the_database_fails_in_every_manner_and_senders_do_not_notice
         store.set(Weather::Fair);
         weir.recovers().await;
     }
+    expect_outage_without_loss(weir, load).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_open_way_to_the_database_is_noticed_and_senders_do_not_notice() {
+    let Networked { mut weir, journal: _journal, store } = Networked::start().await;
+    let load = Load::start(&weir);
+    load.answered(20).await;
+    store.set(Weather::HalfOpen);
+    weir.recovers_within(NOTICED).await;
+    store.set(Weather::Fair);
+    expect_outage_without_loss(weir, load).await;
+}
+
+/// The store was away, and senders had nothing but yeses.
+async fn expect_outage_without_loss(weir: Weir, load: Load) {
     eventually(async || {
         let failed = weir.metric("events_failed_total", &[("error_type", "transient")]).await;
         if failed > 0.0 { Ok(()) } else { Err("no fault was felt") }

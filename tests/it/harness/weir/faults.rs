@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{FLEET, Weir};
@@ -46,6 +47,12 @@ impl Weir {
 
     /// The fault is over: every process gets ready, and a fresh event is in the reports in time.
     pub(crate) async fn recovers(&mut self) {
+        self.recovers_within(LIVELY).await;
+    }
+
+    /// [`Weir::recovers`] after a fault whose end nobody is told of.
+    pub(crate) async fn recovers_within(&mut self, patience: Duration) {
+        let started = Instant::now();
         self.ready().await;
         let campaign = format!("fresh-{}", Uuid::now_v7());
         let event = purchase(&campaign);
@@ -58,11 +65,12 @@ impl Weir {
             Ok(())
         })
         .await;
-        within(LIVELY, async || {
+        within(patience, async || {
             let report = self.report("revenue", &[("campaignId", campaign.clone())]).await;
             if report.body["totalTransactions"] == 1 { Ok(()) } else { Err(report.body) }
         })
         .await;
+        eprintln!("recovered after {:.1?}", started.elapsed());
     }
 
     /// The most memory that one of the living processes has had, in bytes.
