@@ -21,7 +21,7 @@ const FAULTS: [(&str, &str); 3] = [
         "altered",
     ),
     (
-        "UPDATE events SET event_id = concat(substr(event_id, 1, 23), '0123-0123456789ab') \
+        "UPDATE events SET event_id = substr(event_id, 1, 22) || '-0123-0123456789ab' \
          WHERE event_id = (SELECT max(event_id) FROM events)",
         "spurious",
     ),
