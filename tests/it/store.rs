@@ -14,9 +14,12 @@ use weir::{
 use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
 use weir_migration::entity::events;
 
-use crate::harness::{
-    database::{Database, accounts, on_both_databases, refuse, stored_events},
-    events::{frame, valid, with_id},
+use crate::{
+    harness::{
+        database::{Database, accounts, on_both_databases, refuse, stored_events},
+        events::{frame, with_id},
+    },
+    reference::valid_events,
 };
 
 on_both_databases!(
@@ -36,15 +39,15 @@ async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Databas
     let database = database.migrated().await;
     let store = Store::new(&database);
     let of = |source: &str| -> Vec<Value> {
-        valid().into_iter().filter(|event| event["source"] == source).collect()
+        valid_events().into_iter().filter(|event| event["source"] == source).collect()
     };
     let frames = [frame(&of("facebook")), frame(&of("tiktok"))];
     let before = chrono::Utc::now().timestamp_micros();
     store_all(&store, &frames).await;
 
     let rows = stored_events(&database).await;
-    assert_eq!(rows.len(), valid().len());
-    for event in valid() {
+    assert_eq!(rows.len(), valid_events().len());
+    for event in valid_events() {
         let id = event["eventId"].as_str().unwrap();
         let row = rows.iter().find(|row| row.event_id == id).unwrap();
         let frame = frames.iter().find(|frame| frame.source.number() == i32::from(row.source)).unwrap();
