@@ -10,7 +10,7 @@ use crate::event::Source;
 /// A journal, read beside the processes that use it.
 #[derive(Debug)]
 pub enum Observer {
-    JetStream(Watched),
+    JetStream(Box<Watched>),
     Embedded(OpenedFile),
 }
 
@@ -20,7 +20,7 @@ impl Observer {
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
     pub async fn connect(url: &str, patience: Duration) -> Result<Self, JournalError> {
-        Watched::connect(url, patience).await.map(Self::JetStream)
+        Watched::connect(url, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
     }
 
     /// Opens the embedded journal in `folder`, whether a process uses it or not.

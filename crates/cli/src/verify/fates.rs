@@ -28,6 +28,8 @@ pub(super) enum Promise {
 struct Fate {
     source: Source,
     promise: Promise,
+    /// How often it was sent without being refused.
+    sent: u32,
     stored: bool,
 }
 
@@ -63,9 +65,13 @@ impl Fates {
                 Outcome::Refused { .. } => Promise::NotStored,
                 Outcome::Unknown { .. } => Promise::Nothing,
             };
+            let sent = u32::from(promise != Promise::NotStored);
             match self.of_number(item.number) {
-                Some(fate) => fate.promise = fate.promise.max(promise),
-                None => self.fates.push(Fate { source: item.source(seed), promise, stored: false }),
+                Some(fate) => {
+                    fate.promise = fate.promise.max(promise);
+                    fate.sent += sent;
+                }
+                None => self.fates.push(Fate { source: item.source(seed), promise, sent, stored: false }),
             }
         }
     }
@@ -103,7 +109,8 @@ impl Fates {
             findings.parked += parked;
             findings.accepted += u64::from(fate.promise == Promise::Accepted);
             findings.unanswered += u64::from(fate.promise == Promise::Nothing);
-            if u64::from(fate.stored) + parked > 1 {
+            // An event that the sender repeated and storage refused each time has a letter for each time.
+            if (fate.stored && parked > 0) || parked > u64::from(fate.sent) {
                 findings.double.add(id);
             }
             if fate.promise == Promise::Accepted && !fate.stored && parked == 0 {

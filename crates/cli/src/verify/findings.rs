@@ -33,7 +33,7 @@ pub(super) struct Findings {
     pub(super) missing: Fault,
     /// Stored, or parked, and never sent or answered no.
     pub(super) spurious: Fault,
-    /// Stored or parked more than once.
+    /// Stored and parked, or parked more often than it was sent.
     pub(super) double: Fault,
     /// Stored otherwise than it was sent.
     pub(super) altered: Fault,
