@@ -96,6 +96,14 @@ impl Embedded {
         letters::read(&self.shared.readers, graveyard, after, limit).await
     }
 
+    pub(super) async fn last_dead_letter(
+        &self,
+        graveyard: Graveyard,
+        subject: &str,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        letters::last(&self.shared.readers, graveyard, subject).await
+    }
+
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
         letters::buried(&self.shared.readers, graveyard).await
     }

@@ -17,8 +17,8 @@ use room::Room;
 pub(super) use watched::Watched;
 
 use super::{
-    AppendError, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
-    subject,
+    AppendError, Backlog, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings,
+    StoredDeadLetter, subject,
 };
 use crate::event::Source;
 
@@ -76,8 +76,20 @@ impl JetStream {
         graveyard::read(self.shared.connection.context(), graveyard, after, limit).await
     }
 
+    pub(super) async fn last_dead_letter(
+        &self,
+        graveyard: Graveyard,
+        subject: &str,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        graveyard::last(self.shared.connection.context(), graveyard, subject).await
+    }
+
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
         graveyard::buried(self.shared.connection.context(), graveyard).await
+    }
+
+    pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
+        consume::backlog(self.shared.connection.context(), source).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {

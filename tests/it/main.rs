@@ -51,3 +51,4 @@ mod reports;
 mod schema;
 mod store;
 mod verify;
+mod whereabouts;

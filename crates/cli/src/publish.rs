@@ -12,7 +12,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-pub(crate) use args::PublishArgs;
+pub(crate) use args::{PublishArgs, endpoint};
 pub(crate) use item::{Item, Kind, event_id, id_prefix, number_of};
 pub(crate) use publisher::{Plan, publish};
 pub(crate) use stream::{Batch, EventStream, Mix};

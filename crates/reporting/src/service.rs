@@ -1,4 +1,4 @@
-//! The three rpcs: read the question, answer it in time, measure it, and tell a failure once.
+//! The rpcs: read the question, answer it in time, measure it, and tell a failure once.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,23 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span, warn};
 use weir::{
     contract::reporting::v1::{
-        GetDemographicsRequest, GetDemographicsResponse, GetEventStatisticsRequest,
-        GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
+        FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
+        GetEventStatisticsRequest, GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
         reporting_service_server::ReportingService,
     },
     process::CallContext,
 };
 
 use crate::{
-    deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
-    metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
+    deadline,
+    demographics::DemographicsQuestion,
+    error::ReportError,
+    events::EventsQuestion,
+    metrics::{Metrics, ReportType},
+    question::Question,
+    revenue::RevenueQuestion,
+    store::Store,
+    whereabouts::WhereaboutsQuestion,
 };
 
 /// Answers the rpcs.
@@ -52,6 +59,13 @@ impl ReportingService for Service {
     ) -> Result<Response<GetDemographicsResponse>, Status> {
         self.answer::<DemographicsQuestion>(request).await.map(Response::new)
     }
+
+    async fn find_event(
+        &self,
+        request: Request<FindEventRequest>,
+    ) -> Result<Response<FindEventResponse>, Status> {
+        self.answer::<WhereaboutsQuestion>(request).await.map(Response::new)
+    }
 }
 
 impl Service {
@@ -61,12 +75,14 @@ impl Service {
         let question = Q::read(request.into_inner())?;
         let span = info_span!(
             "report",
-            report_type = Q::REPORT_TYPE.name(),
+            report_type = Q::REPORT_TYPE.map(ReportType::name),
             correlation_id = %call.correlation_id
         );
         let asked = Instant::now();
         let answer = self.ask(question, budget).instrument(span.clone()).await;
-        self.metrics.observe(Q::REPORT_TYPE, asked.elapsed());
+        if let Some(report_type) = Q::REPORT_TYPE {
+            self.metrics.observe(report_type, asked.elapsed());
+        }
         answer.map_err(|error| {
             span.in_scope(|| log(&error));
             error.into()

@@ -57,6 +57,13 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// What files have besides that are as old as the format or as new as this build: an older build keeps them up
+/// without knowing them.
+const INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS rejected_by_subject ON rejected (subject, sequence);
+    CREATE INDEX IF NOT EXISTS parked_by_subject ON parked (subject, sequence);
+";
+
 /// An open journal file.
 pub(super) struct OpenFile {
     pub(super) writer: SqliteConnection,
@@ -127,11 +134,15 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
         .await
         .map_err(told)?;
     match (application, format, tables) {
-        (APPLICATION_ID, FORMAT, _) => Ok(()),
-        (0, 0, 0) => create(connection).await.map_err(told),
-        (APPLICATION_ID, newer, _) => Err(format!("it has format {newer}, this build reads {FORMAT}")),
-        _ => Err("it is no journal".to_owned()),
+        (APPLICATION_ID, FORMAT, _) => {}
+        (0, 0, 0) => create(connection).await.map_err(told)?,
+        (APPLICATION_ID, newer, _) => {
+            return Err(format!("it has format {newer}, this build reads {FORMAT}"));
+        }
+        _ => return Err("it is no journal".to_owned()),
     }
+    sqlx::raw_sql(INDEXES).execute(connection).await.map_err(told)?;
+    Ok(())
 }
 
 async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {

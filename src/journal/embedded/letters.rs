@@ -6,6 +6,9 @@ use sqlx::{AssertSqlSafe, SqlitePool};
 use super::held::{signed, unsigned};
 use crate::journal::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter};
 
+/// Sequence, subject, when it was stored, payload.
+type Row = (i64, String, i64, Vec<u8>);
+
 /// The table of a graveyard.
 pub(super) fn table(graveyard: Graveyard) -> &'static str {
     match graveyard {
@@ -36,23 +39,39 @@ pub(super) async fn read(
     let select = format!(
         "SELECT sequence, subject, stored_at, payload FROM {table} WHERE sequence > ? ORDER BY sequence LIMIT ?"
     );
-    let rows: Vec<(i64, String, i64, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(select))
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(select))
         .bind(signed(after))
         .bind(signed(limit as u64))
         .fetch_all(readers)
         .await
         .map_err(away)?;
-    rows.into_iter()
-        .map(|(sequence, subject, stored_at, payload)| {
-            let unreadable = || JournalError::Unusable(format!("the dead letter {sequence} can't be read"));
-            Ok(StoredDeadLetter {
-                sequence: unsigned(sequence),
-                subject,
-                stored_at: DateTime::from_timestamp_micros(stored_at).ok_or_else(unreadable)?,
-                letter: DeadLetter::decode(&payload).ok_or_else(unreadable)?,
-            })
-        })
-        .collect()
+    rows.into_iter().map(stored).collect()
+}
+
+/// The newest letter under a subject.
+pub(super) async fn last(
+    readers: &SqlitePool,
+    graveyard: Graveyard,
+    subject: &str,
+) -> Result<Option<StoredDeadLetter>, JournalError> {
+    let table = table(graveyard);
+    let select = format!(
+        "SELECT sequence, subject, stored_at, payload FROM {table} INDEXED BY {table}_by_subject
+         WHERE subject = ? ORDER BY sequence DESC LIMIT 1"
+    );
+    let row: Option<Row> =
+        sqlx::query_as(AssertSqlSafe(select)).bind(subject).fetch_optional(readers).await.map_err(away)?;
+    row.map(stored).transpose()
+}
+
+fn stored((sequence, subject, stored_at, payload): Row) -> Result<StoredDeadLetter, JournalError> {
+    let unreadable = || JournalError::Unusable(format!("the dead letter {sequence} can't be read"));
+    Ok(StoredDeadLetter {
+        sequence: unsigned(sequence),
+        subject,
+        stored_at: DateTime::from_timestamp_micros(stored_at).ok_or_else(unreadable)?,
+        letter: DeadLetter::decode(&payload).ok_or_else(unreadable)?,
+    })
 }
 
 fn away(error: sqlx::Error) -> JournalError {

@@ -3,7 +3,7 @@
 use async_nats::jetstream::{
     Context,
     message::StreamMessage,
-    stream::{RawMessageErrorKind, Stream},
+    stream::{RawMessageBuilder, RawMessageErrorKind, Stream, WithHeaders},
 };
 use chrono::DateTime;
 use tokio::time::timeout;
@@ -31,6 +31,17 @@ pub(super) async fn read(
     Ok(letters)
 }
 
+/// The newest letter under a subject.
+pub(super) async fn last(
+    context: &Context,
+    graveyard: Graveyard,
+    subject: &str,
+) -> Result<Option<StoredDeadLetter>, JournalError> {
+    let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
+    let question = stream.raw_message_builder().last_by_subject(subject);
+    answer(question).await?.map(stored).transpose()
+}
+
 pub(super) async fn buried(context: &Context, graveyard: Graveyard) -> Result<Buried, JournalError> {
     let state = api::stream_info(context, subject::stream(graveyard)).await?.state;
     // Letters go from the front alone, and sequences have no gaps.
@@ -43,6 +54,10 @@ async fn following<I>(
     after: u64,
 ) -> Result<Option<StreamMessage>, JournalError> {
     let question = stream.raw_message_builder().sequence(after + 1).next_by_subject(subject::all(graveyard));
+    answer(question).await
+}
+
+async fn answer(question: RawMessageBuilder<WithHeaders>) -> Result<Option<StreamMessage>, JournalError> {
     match timeout(PUBLISH_TIMEOUT, question.send()).await.map_err(away)? {
         Ok(message) => Ok(Some(message)),
         Err(error) => match error.kind() {
