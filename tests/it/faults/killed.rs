@@ -29,6 +29,8 @@ async fn all_roles_are_killed_at_once_again_and_again_and_nothing_is_lost() {
         for name in ROLES {
             weir.signal_to(name, "KILL").await;
         }
+        // A sender must have met the fault before it ends, or nothing was shown.
+        load.refused(1).await;
         for name in ROLES {
             weir.died(name).await;
             weir.revive(name);
@@ -46,6 +48,7 @@ async fn one_process_on_files_is_killed_again_and_again_and_nothing_is_lost() {
     for _ in 0..if soak() { 12 } else { 3 } {
         load.answered(10).await;
         weir.signal("KILL").await;
+        load.refused(1).await;
         weir.killed().await;
         weir.start_again().await;
         weir.recovers().await;
