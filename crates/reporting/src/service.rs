@@ -1,4 +1,4 @@
-//! The three rpcs: read the question, answer it in time, measure it, and tell a failure once.
+//! The rpcs: read the question, answer it in time, measure it, and tell a failure once.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ use tracing::{Instrument as _, info_span, warn};
 use weir::{
     contract::reporting::v1::{
         GetDemographicsRequest, GetDemographicsResponse, GetEventStatisticsRequest,
-        GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
+        GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse, GetRevenueRequest,
+        GetRevenueResponse,
         reporting_service_server::ReportingService,
     },
     process::CallContext,
@@ -15,6 +16,7 @@ use weir::{
 
 use crate::{
     deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
+    frames::FramesQuestion,
     metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
 };
 
@@ -52,6 +54,19 @@ impl ReportingService for Service {
     ) -> Result<Response<GetDemographicsResponse>, Status> {
         self.answer::<DemographicsQuestion>(request).await.map(Response::new)
     }
+
+    async fn get_frames(
+        &self,
+        request: Request<GetFramesRequest>,
+    ) -> Result<Response<GetFramesResponse>, Status> {
+        let budget = deadline::budget(request.metadata(), self.timeout);
+        let call = CallContext::from_metadata(request.metadata());
+        let question = FramesQuestion::read(request.into_inner())?;
+        let answer = self.accounts(question, budget).await.inspect_err(
+            |error| warn!(correlation_id = %call.correlation_id, %error, "accounts of frames can't be read"),
+        );
+        Ok(Response::new(answer?))
+    }
 }
 
 impl Service {
@@ -74,6 +89,23 @@ impl Service {
     }
 
     async fn ask<Q: Question>(&self, question: Q, budget: Duration) -> Result<Q::Answer, ReportError> {
+        let answer = async {
+            let snapshot = self.store.snapshot(budget).await?;
+            let answer = question.answer(&snapshot).await?;
+            snapshot.close().await?;
+            Ok(answer)
+        };
+        tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::Late(budget)))
+    }
+}
+
+impl Service {
+    /// No report, so it is not measured as one.
+    async fn accounts(
+        &self,
+        question: FramesQuestion,
+        budget: Duration,
+    ) -> Result<GetFramesResponse, ReportError> {
         let answer = async {
             let snapshot = self.store.snapshot(budget).await?;
             let answer = question.answer(&snapshot).await?;
