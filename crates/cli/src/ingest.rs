@@ -8,7 +8,7 @@ use weir::{
     journal::Journal,
     process::{
         Host,
-        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+        args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
     },
 };
 use weir_ingest::{Ingest, IngestArgs, IngestConfig};
@@ -26,6 +26,8 @@ pub(crate) struct IngestCommand {
     #[command(flatten)]
     ingest: IngestArgs,
     #[command(flatten)]
+    operator: OperatorArgs,
+    #[command(flatten)]
     journal: JournalArgs,
     #[command(flatten)]
     process: ProcessArgs,
@@ -42,7 +44,7 @@ impl IngestCommand {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
-        let ingest = self.ingest.check(environment, &mut mistakes);
+        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
         let config = || Some(Config { process: process?, journal: journal?, ingest: ingest? });
         configured(config(), mistakes)
     }

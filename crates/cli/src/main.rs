@@ -2,6 +2,7 @@
 
 mod address;
 mod collect;
+mod dead_letters;
 mod edge;
 mod failure;
 mod health;
@@ -61,6 +62,9 @@ enum Command {
     /// Ask the reporting service: how many, how much, who.
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
+    /// Look at dead letters, send them through the gate again, or throw them away.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
     Health(health::HealthArgs),
 }
@@ -76,6 +80,7 @@ impl Command {
             Self::Migrate(args) => migrate::run(args).await,
             Self::Publish(args) => publish::run(args).await,
             Self::Report(report) => report::run(report).await,
+            Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Health(args) => health::run(args).await,
         }
     }

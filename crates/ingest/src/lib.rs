@@ -3,6 +3,7 @@
 
 mod args;
 mod batch;
+mod dead_letters;
 mod publish;
 mod request;
 mod server;

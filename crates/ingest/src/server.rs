@@ -6,20 +6,26 @@ use tonic::service::RoutesBuilder;
 use weir::{
     contract::{
         DESCRIPTORS,
-        ingest::v1::ingest_service_server::{IngestServiceServer, SERVICE_NAME},
+        ingest::v1::{
+            dead_letter_service_server::{self, DeadLetterServiceServer},
+            ingest_service_server::{self, IngestServiceServer},
+        },
     },
     event::Metrics,
     journal::Journal,
-    process::{Latch, RoleReadiness, Stop, grpc::GrpcServer},
+    process::{Latch, OperatorAccess, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
-use crate::{IngestConfig, publish::Publisher, request::MAX_DECODED_BYTES};
+use crate::{IngestConfig, dead_letters::DeadLetters, publish::Publisher, request::MAX_DECODED_BYTES};
+
+const SERVICES: &[&str] = &[ingest_service_server::SERVICE_NAME, dead_letter_service_server::SERVICE_NAME];
 
 /// The ingest role, listening and not serving yet.
 #[derive(Debug)]
 pub struct Ingest {
     server: GrpcServer,
     publisher: Publisher,
+    access: OperatorAccess,
     readiness: RoleReadiness,
     journal: Latch,
 }
@@ -35,7 +41,8 @@ impl Ingest {
     ) -> anyhow::Result<Self> {
         let server = GrpcServer::bind(config.listen).await?;
         let latch = readiness.dependency("journal", true);
-        Ok(Self { server, publisher: Publisher { journal, metrics }, readiness, journal: latch })
+        let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
+        Ok(Self { server, publisher: Publisher { journal, metrics }, access, readiness, journal: latch })
     }
 
     /// Where it listens, port 0 resolved.
@@ -55,8 +62,11 @@ impl Ingest {
             async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
         let mut services = RoutesBuilder::default();
+        let letters =
+            DeadLetters { publisher: self.publisher.clone(), access: self.access, stop: stop.clone() };
+        services.add_service(DeadLetterServiceServer::new(letters));
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
         services.add_service(service);
-        self.server.serve(services, SERVICE_NAME, DESCRIPTORS, self.readiness, stop).await
+        self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
     }
 }

@@ -32,8 +32,7 @@ impl FramesQuestion {
     }
 
     pub(crate) async fn answer(self, snapshot: &Snapshot) -> Result<GetFramesResponse, DbErr> {
-        let columns =
-            [Column::FrameId, Column::Source, Column::Stored, Column::Duplicate, Column::Parked];
+        let columns = [Column::FrameId, Column::Source, Column::Stored, Column::Duplicate, Column::Parked];
         let named = Expr::col(Column::FrameId).is_in(self.ids);
         let select = Query::select().columns(columns).from(Entity).and_where(named).take();
         let rows: Vec<Row> = snapshot.all(&select).await?;

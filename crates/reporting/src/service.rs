@@ -8,16 +8,14 @@ use weir::{
     contract::reporting::v1::{
         GetDemographicsRequest, GetDemographicsResponse, GetEventStatisticsRequest,
         GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse, GetRevenueRequest,
-        GetRevenueResponse,
-        reporting_service_server::ReportingService,
+        GetRevenueResponse, reporting_service_server::ReportingService,
     },
     process::CallContext,
 };
 
 use crate::{
     deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
-    frames::FramesQuestion,
-    metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
+    frames::FramesQuestion, metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
 };
 
 /// Answers the rpcs.

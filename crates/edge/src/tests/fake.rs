@@ -254,7 +254,7 @@ async fn serve(fake: Fake, stop: Stop) -> Url {
     services.add_service(IngestServiceServer::new(fake.clone()).max_decoding_message_size(16 << 20));
     services.add_service(ReportingServiceServer::new(fake));
     let readiness = RoleReadiness::new("fake");
-    tokio::spawn(server.serve(services, "fake", DESCRIPTORS, readiness, stop));
+    tokio::spawn(server.serve(services, &["fake"], DESCRIPTORS, readiness, stop));
     url
 }
 
