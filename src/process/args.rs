@@ -111,7 +111,8 @@ pub struct ProcessArgs {
     /// 0.0.0.0; staging logs at debug, the others at info.
     #[arg(long, env = "APP_ENV", default_value = "development", global = true, value_name = "NAME")]
     pub app_env: String,
-    /// error, warn, info, debug or trace; or directives such as "info,weir_edge=debug".
+    /// error, warn, info, debug or trace, of Weir itself (libraries only warn); or directives such as
+    /// "info,weir_edge=debug".
     #[arg(long, env = "LOG_LEVEL", global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// json or pretty; by default pretty on a terminal, else json.

@@ -4,7 +4,7 @@ use std::{fmt, io::IsTerminal as _};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
@@ -34,12 +34,19 @@ impl LogFormat {
 }
 
 /// A level, or directives of `EnvFilter`; a bare word that is no level would silently name a target.
+///
+/// A level is Weir's own: libraries say what is wrong and nothing more, unless directives ask them to.
 pub(super) fn directives(text: &str) -> Result<String, String> {
     let first = text.split(',').next().unwrap_or_default();
-    if !first.contains('=') && first.parse::<tracing::level_filters::LevelFilter>().is_err() {
-        return Err(format!("'{first}' is none of error, warn, info, debug, trace, off"));
+    match first.parse::<LevelFilter>() {
+        Ok(level) if text == first => Ok(format!("{},weir={level}", level.min(LevelFilter::WARN))),
+        Err(_) if !first.contains('=') => {
+            Err(format!("'{first}' is none of error, warn, info, debug, trace, off"))
+        }
+        Ok(_) | Err(_) => {
+            EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+        }
     }
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Starts logging; `role` is in every entry. Only the first call of a process has an effect.
@@ -98,8 +105,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_level_is_weir_s_own_and_libraries_only_warn() {
+        assert_eq!(directives("info").unwrap(), "warn,weir=info");
+        assert_eq!(directives("trace").unwrap(), "warn,weir=trace");
+        assert_eq!(directives("info,sqlx=debug").unwrap(), "info,sqlx=debug");
+    }
+
+    #[test]
     fn a_level_that_is_none_is_told() {
-        assert!(directives("info").is_ok());
+        assert_eq!(directives("error").unwrap(), "error,weir=error");
         assert!(directives("warn,weir_edge=debug").is_ok());
         assert!(directives("loud").unwrap_err().contains("'loud'"));
     }
