@@ -34,6 +34,7 @@ mod sender;
 mod arrays;
 mod collectors;
 mod correlation;
+mod dead_letters;
 mod demonstration;
 mod deploy;
 mod fleet;
