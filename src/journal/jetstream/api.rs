@@ -106,8 +106,11 @@ pub(super) async fn delete(context: &Context, stream: &str, sequence: u64) -> Re
 fn is_absence(refusal: &Error) -> bool {
     match refusal.error_code() {
         ErrorCode::NO_MESSAGE_FOUND | ErrorCode::SEQUENCE_NOT_FOUND => true,
-        // The server wraps what its store says, and that is all that tells this case.
-        ErrorCode::STREAM_MESSAGE_DELETE_FAILED => refusal.to_string().contains("no message found"),
+        // The server wraps what its store says, and that is all that tells these cases; EOF is past the last message.
+        ErrorCode::STREAM_MESSAGE_DELETE_FAILED => {
+            let told = refusal.to_string();
+            told.contains("no message found") || told.contains("stream store EOF")
+        }
         _ => false,
     }
 }
