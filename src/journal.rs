@@ -187,6 +187,25 @@ impl Journal {
         }
     }
 
+    /// The newest dead letter of an identity. An item that named no source that exists lies under none.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn last_dead_letter(
+        &self,
+        graveyard: Graveyard,
+        source: Option<Source>,
+        event_id: &str,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        let subject = subject::letter(graveyard, source, event_id.as_bytes());
+        let newest = match self {
+            Self::JetStream(journal) => journal.last_dead_letter(graveyard, &subject).await,
+            Self::Embedded(journal) => journal.last_dead_letter(graveyard, &subject).await,
+        }?;
+        // Where an item has no id, its subject is named for its bytes.
+        Ok(newest.filter(|stored| stored.letter.event_id.as_deref() == Some(event_id)))
+    }
+
     /// What a graveyard holds and has lost.
     ///
     /// # Errors
@@ -208,6 +227,17 @@ impl Journal {
                 journal.consumer(source).await.map(|pull| Consumer::JetStream(Box::new(pull)))
             }
             Self::Embedded(journal) => Ok(Consumer::Embedded(journal.consumer(source))),
+        }
+    }
+
+    /// What a source's collectors still have to do.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.backlog(source).await,
+            Self::Embedded(journal) => journal.consumer(source).backlog().await,
         }
     }
 

@@ -98,10 +98,7 @@ impl DeadLetter {
     /// The same identity has the same subject: the event's id, or the bytes where there is none.
     pub(super) fn subject(&self, graveyard: Graveyard) -> String {
         let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
-        match graveyard {
-            Graveyard::Rejected => subject::rejected(self.source, identity),
-            Graveyard::Parked => subject::parked(self.source, identity),
-        }
+        subject::letter(graveyard, self.source, identity)
     }
 
     pub(super) fn encode(&self) -> Bytes {

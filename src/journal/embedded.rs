@@ -110,6 +110,14 @@ impl Embedded {
         self.shared.writing.remove(graveyard, sequences).await
     }
 
+    pub(super) async fn last_dead_letter(
+        &self,
+        graveyard: Graveyard,
+        subject: &str,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        letters::last(&self.shared.readers, graveyard, subject).await
+    }
+
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
         letters::buried(&self.shared.readers, graveyard).await
     }

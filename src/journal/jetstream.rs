@@ -16,8 +16,8 @@ pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
 
 use super::{
-    AppendError, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
-    subject,
+    AppendError, Backlog, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings,
+    StoredDeadLetter, subject,
 };
 use crate::event::Source;
 
@@ -90,8 +90,20 @@ impl JetStream {
         graveyard::remove(self.shared.connection.context(), graveyard, sequences).await
     }
 
+    pub(super) async fn last_dead_letter(
+        &self,
+        graveyard: Graveyard,
+        subject: &str,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        graveyard::last(self.shared.connection.context(), graveyard, subject).await
+    }
+
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
         graveyard::buried(self.shared.connection.context(), graveyard).await
+    }
+
+    pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
+        consume::backlog(self.shared.connection.context(), source).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {

@@ -19,14 +19,13 @@ pub(super) fn consumer(source: Source) -> String {
     format!("collector-{source}")
 }
 
-/// `dead.<source>.<hash of eventId>`
-pub(super) fn parked(source: Option<Source>, identity: &[u8]) -> String {
-    format!("dead.{}.{}", source.map_or("unknown", Source::name), hash(identity))
-}
-
-/// `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
-pub(super) fn rejected(source: Option<Source>, identity: &[u8]) -> String {
-    format!("rejected.{}.{}", source.map_or("unknown", Source::name), hash(identity))
+/// `dead.<source>.<hash of eventId>` or `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
+pub(super) fn letter(graveyard: Graveyard, source: Option<Source>, identity: &[u8]) -> String {
+    let prefix = match graveyard {
+        Graveyard::Rejected => "rejected",
+        Graveyard::Parked => "dead",
+    };
+    format!("{prefix}.{}.{}", source.map_or("unknown", Source::name), hash(identity))
 }
 
 /// The stream of a graveyard.
@@ -58,7 +57,9 @@ mod tests {
     fn subjects_are_the_wire_s() {
         assert_eq!(events(Source::Tiktok), "events.tiktok");
         assert_eq!(consumer(Source::Facebook), "collector-facebook");
-        assert_eq!(parked(Some(Source::Facebook), b"a"), "dead.facebook.ca978112ca1bbdcafac231b39a23dc4d");
-        assert_eq!(rejected(None, b"a"), "rejected.unknown.ca978112ca1bbdcafac231b39a23dc4d");
+        let parked = letter(Graveyard::Parked, Some(Source::Facebook), b"a");
+        assert_eq!(parked, "dead.facebook.ca978112ca1bbdcafac231b39a23dc4d");
+        let rejected = letter(Graveyard::Rejected, None, b"a");
+        assert_eq!(rejected, "rejected.unknown.ca978112ca1bbdcafac231b39a23dc4d");
     }
 }

@@ -9,11 +9,11 @@ use weir::{
     contract::{
         event::v1::{self as event, event::Source as Platform, facebook_event::Engagement},
         ingest::v1::{
-            Item, Outcome, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient,
-            item::Content,
+            self as ingest, Item, Outcome, PublishEventsRequest, RejectedItem,
+            ingest_service_client::IngestServiceClient, item::Content,
         },
         reporting::v1::{
-            GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
+            self as reporting, GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
             reporting_service_client::ReportingServiceClient,
         },
     },
@@ -26,6 +26,7 @@ on_files_and_on_servers!(
     a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers,
     a_malformed_call_is_refused_whole,
     reports_over_grpc_say_the_same_as_over_http,
+    an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused,
     reflection_lists_and_describes_every_service,
 );
 
@@ -97,9 +98,29 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
     assert_eq!(client.get_revenue(backwards).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
+async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(weir: Weir) {
+    let items = vec![item(Content::Event(checkout("found"))), item(Content::Event(checkout("")))];
+    ingest(&weir).await.publish_events(PublishEventsRequest { items, origin: None }).await.unwrap();
+    weir.drained(1).await;
+    let (source, event_id) = (event::Source::Facebook.into(), "found".to_owned());
+    let (mut journal, mut store) = (ingest(&weir).await, reporting(&weir).await);
+
+    let question = ingest::FindEventRequest { source, event_id: event_id.clone() };
+    let known = journal.find_event(question).await.unwrap().into_inner();
+    assert_eq!(known, ingest::FindEventResponse::default());
+    let question = reporting::FindEventRequest { source, event_id };
+    let stored = store.find_event(question).await.unwrap().into_inner().stored.unwrap();
+    assert!(!stored.frame_id.is_empty() && stored.trace_id.is_empty(), "{stored:?}");
+
+    let refused = journal.find_event(ingest::FindEventRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    let refused = store.find_event(reporting::FindEventRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+}
+
 async fn reflection_lists_and_describes_every_service(weir: Weir) {
     for (address, service, methods) in [
-        (weir.addresses.ingest, "weir.ingest.v1.IngestService", vec!["PublishEvents"]),
+        (weir.addresses.ingest, "weir.ingest.v1.IngestService", vec!["PublishEvents", "FindEvent"]),
         (
             weir.addresses.ingest,
             "weir.ingest.v1.DeadLetterService",
@@ -114,7 +135,7 @@ async fn reflection_lists_and_describes_every_service(weir: Weir) {
         (
             weir.addresses.reporting,
             "weir.reporting.v1.ReportingService",
-            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "GetFrames"],
+            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "GetFrames", "FindEvent"],
         ),
     ] {
         let channel = connect(address).await;

@@ -65,6 +65,7 @@ kept_by_both_adapters!(
     a_removed_letter_is_gone_and_its_neighbours_stay,
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,
     many_letters_are_read_page_by_page_past_the_gaps,
+    the_newest_dead_letter_of_an_identity_is_found,
     a_restart_keeps_what_is_unacknowledged,
     fill_and_backlog_tell_what_is_there,
     a_closed_journal_says_so,
@@ -297,6 +298,32 @@ async fn dead_letters_are_read_back_exactly(ground: Ground) {
     }
 }
 
+async fn the_newest_dead_letter_of_an_identity_is_found(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letter = |raw: &str, source, id: Option<&str>| {
+        let raw = raw.to_owned().into_bytes().into();
+        let violations = vec![Violation::new("", "no")];
+        DeadLetter::new(raw, MediaType::Json, violations, source, id.map(str::to_owned), origin())
+    };
+    let (facebook, id) = (Some(Source::Facebook), "a/b *.>é");
+    let [first, newest] = ["first", "newest"].map(|raw| letter(raw, facebook, Some(id)));
+    let sourceless = letter("sourceless", None, Some(id));
+    let letters = [first, newest.clone(), sourceless.clone(), letter("nameless", None, None)];
+    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+        let found = async |source, id| {
+            let found = journal.last_dead_letter(graveyard, source, id).await.unwrap();
+            found.map(|stored| stored.letter)
+        };
+        assert_eq!(found(facebook, id).await, None);
+        journal.bury(graveyard, &letters).await.unwrap();
+        assert_eq!(found(facebook, id).await, Some(newest.clone()));
+        assert_eq!(found(None, id).await, Some(sourceless.clone()));
+        assert_eq!(found(Some(Source::Tiktok), id).await, None);
+        assert_eq!(found(facebook, "a/b").await, None);
+        assert_eq!(found(None, "nameless").await, None, "its bytes are no id");
+    }
+}
+
 async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let sent = frames(Source::Facebook, 4);
@@ -326,7 +353,10 @@ async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
     let fill = journal.fill().await.unwrap();
     assert_eq!((fill.frames, fill.max_bytes), (5, small().max_bytes));
     assert!(fill.bytes > 5 * 1000, "{fill:?}");
-    assert_eq!(consumer.backlog().await.unwrap(), Backlog { waiting: 3, in_flight: held.len() as u64 });
+    let backlog = Backlog { waiting: 3, in_flight: held.len() as u64 };
+    assert_eq!(consumer.backlog().await.unwrap(), backlog);
+    assert_eq!(journal.backlog(Source::Facebook).await.unwrap(), backlog);
+    assert_eq!(journal.backlog(Source::Tiktok).await.unwrap(), Backlog::default());
 }
 
 async fn a_closed_journal_says_so(ground: Ground) {

@@ -50,3 +50,4 @@ mod reporting;
 mod reports;
 mod schema;
 mod store;
+mod whereabouts;

@@ -6,7 +6,7 @@ use sea_orm::{
     Iterable, PrimaryKeyToColumn, Statement,
 };
 use weir_migration::{
-    entity::{events, frames},
+    entity::{duplicates, events, frames},
     status, up,
 };
 
@@ -33,6 +33,7 @@ async fn every_entity_mirrors_its_table(database: Database) {
     let database = database.migrated().await;
     assert_eq!(mirrored::<events::Entity>(&database), table(&database, "events").await);
     assert_eq!(mirrored::<frames::Entity>(&database), table(&database, "frames").await);
+    assert_eq!(mirrored::<duplicates::Entity>(&database), table(&database, "duplicates").await);
 }
 
 async fn text_is_ordered_by_code_point(database: Database) {

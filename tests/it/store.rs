@@ -14,9 +14,14 @@ use weir::{
 use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
 use weir_migration::entity::events;
 
-use crate::harness::{
-    database::{Database, accounts, on_both_databases, refuse, stored_events},
-    events::{frame, valid, with_id},
+use crate::{
+    harness::{
+        database::{
+            Database, accounts, accounts_of_all, duplicates, on_both_databases, refuse, stored_events,
+        },
+        events::{frame, with_id},
+    },
+    reference::valid_events,
 };
 
 on_both_databases!(
@@ -25,6 +30,7 @@ on_both_databases!(
     a_frame_that_comes_twice_in_one_batch_is_recorded_once,
     of_events_with_the_same_identity_the_first_stays,
     repeats_within_an_array_are_counted_and_not_stored,
+    duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none,
     the_same_id_from_two_sources_is_two_events,
     stores_that_race_over_the_same_events_neither_deadlock_nor_double,
     stores_that_race_over_the_same_frames_record_each_once,
@@ -36,15 +42,15 @@ async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Databas
     let database = database.migrated().await;
     let store = Store::new(&database);
     let of = |source: &str| -> Vec<Value> {
-        valid().into_iter().filter(|event| event["source"] == source).collect()
+        valid_events().into_iter().filter(|event| event["source"] == source).collect()
     };
     let frames = [frame(&of("facebook")), frame(&of("tiktok"))];
     let before = chrono::Utc::now().timestamp_micros();
     store_all(&store, &frames).await;
 
     let rows = stored_events(&database).await;
-    assert_eq!(rows.len(), valid().len());
-    for event in valid() {
+    assert_eq!(rows.len(), valid_events().len());
+    for event in valid_events() {
         let id = event["eventId"].as_str().unwrap();
         let row = rows.iter().find(|row| row.event_id == id).unwrap();
         let frame = frames.iter().find(|frame| frame.source.number() == i32::from(row.source)).unwrap();
@@ -105,6 +111,28 @@ async fn repeats_within_an_array_are_counted_and_not_stored(database: Database) 
     assert_eq!(i32::from(accounts.source), Source::Tiktok.number());
 }
 
+async fn duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none(database: Database) {
+    let database = database.migrated().await;
+    let store = Store::new(&database);
+    let first = numbered(Source::Facebook, 0..100);
+    store_one(&store, &first).await;
+    assert!(duplicates(&database).await.is_empty(), "what came once has no row");
+
+    let mut overlapping = numbered(Source::Facebook, 98..102);
+    overlapping.events[1].repeats = 3;
+    overlapping.events[3].repeats = 1;
+    let twice_in_one_frame = frame(&[with_id(Source::Tiktok, "t"), with_id(Source::Tiktok, "t")]);
+    let batch = [overlapping.clone(), numbered(Source::Facebook, 98..99), twice_in_one_frame, first];
+    store_all(&store, &batch).await;
+    store_one(&store, &overlapping).await;
+
+    let facebook = |id: &str, times| (1, id.to_owned(), times);
+    let expected = [facebook("00098", 2), facebook("00099", 4), facebook("00101", 1), (2, "t".to_owned(), 1)];
+    assert_eq!(duplicates(&database).await, expected);
+    let (.., accounted, _) = accounts_of_all(&database).await;
+    assert_eq!(accounted, 8);
+}
+
 async fn the_same_id_from_two_sources_is_two_events(database: Database) {
     let database = database.migrated().await;
     let frames = [Source::Facebook, Source::Tiktok].map(|source| frame(&[with_id(source, "same")]));
@@ -130,6 +158,8 @@ async fn stores_that_race_over_the_same_events_neither_deadlock_nor_double(datab
     let stored: u64 = join_all(rounds).await.into_iter().sum();
     let rows = stored_events(&migrated).await.len();
     assert_eq!((stored, rows), (1_030, 1_030));
+    let counted: i64 = duplicates(&migrated).await.iter().map(|(.., times)| times).sum();
+    assert_eq!(counted, 4 * 5 * 4 * 80 - 1_030);
 }
 
 async fn stores_that_race_over_the_same_frames_record_each_once(database: Database) {
@@ -169,6 +199,7 @@ async fn an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stor
     let outcomes = store.store(&[Submission::without(&frame, &parked)]).await.unwrap();
     assert_eq!(outcomes, [FrameOutcome { stored: 98, duplicate: 2, parked: 2, recorded_before: false }]);
     assert_eq!(frame.accepted(), 102);
+    assert_eq!(duplicates(&database).await, [(1, "00037".to_owned(), 2)], "the repeats of what is parked");
     assert_eq!(stored_events(&database).await.len(), 98);
 }
 

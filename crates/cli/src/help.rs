@@ -14,6 +14,7 @@ Examples:
   weir up                                           run it on files in ./data
   weir publish --duration 1m                        send it events for a minute
   weir report revenue --source facebook --limit 3   ask it
+  weir event facebook fb-1                          look for one event
   weir up --help                                    what else can be chosen
 
 Every option can also be given as the environment variable that its help names.
@@ -46,3 +47,11 @@ Examples:
   weir report events --source tiktok --group-by hour
   weir report revenue --from 2025-01-01 --to 2025-02-01 --limit 3
   weir report demographics --json";
+
+pub(crate) const EVENT: &str = "\
+The edge is asked: it puts together what ingest and reporting know. An event that was accepted may still wait to be \
+stored; then it is unknown, and it is said how many frames of its source wait.
+
+Examples:
+  weir event facebook fb-1
+  weir event tiktok 'an id/with what it has' --json";

@@ -4,6 +4,7 @@ mod address;
 mod collect;
 mod dead_letters;
 mod edge;
+mod event;
 mod failure;
 mod health;
 mod help;
@@ -65,6 +66,9 @@ enum Command {
     /// Look at dead letters, send them through the gate again, or throw them away.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
+    #[command(after_long_help = help::EVENT, after_help = help::MORE)]
+    Event(event::EventArgs),
     /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
     Health(health::HealthArgs),
 }
@@ -81,6 +85,7 @@ impl Command {
             Self::Publish(args) => publish::run(args).await,
             Self::Report(report) => report::run(report).await,
             Self::DeadLetters(command) => dead_letters::run(command).await,
+            Self::Event(args) => event::run(args).await,
             Self::Health(args) => health::run(args).await,
         }
     }

@@ -11,7 +11,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-pub(crate) use args::PublishArgs;
+pub(crate) use args::{PublishArgs, endpoint};
 pub(crate) use publisher::{Plan, publish};
 pub(crate) use stream::Mix;
 

@@ -3,6 +3,7 @@
 mod error;
 mod postgres;
 mod row;
+mod sighting;
 mod sqlite;
 mod submission;
 
@@ -15,7 +16,7 @@ use weir::journal::Frame;
 pub use error::StoreError;
 pub use submission::Submission;
 
-/// The table of events and the table of frames. Cheap to clone.
+/// The tables of events, of frames and of duplicates. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Store {
     Postgres(sqlx::PgPool),

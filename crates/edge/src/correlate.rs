@@ -1,7 +1,7 @@
 //! The outermost layer: gives every request its correlation id and its span, and writes problems out.
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tracing::{Instrument as _, debug, error, info_span, warn};
 use weir::process::{CallContext, CorrelationId, TraceContext};
 
@@ -46,7 +46,9 @@ fn context(headers: &HeaderMap) -> CallContext {
 /// Routes that don't exist and methods that a route has not are refused by the router without a word.
 fn write_problem(mut response: Response, id: &CorrelationId) -> Response {
     let status = response.status();
+    let answered = response.headers().contains_key(CONTENT_TYPE);
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| match status {
+        StatusCode::NOT_FOUND if answered => None,
         StatusCode::NOT_FOUND => Some(Problem::new(status, "there is nothing at this path")),
         StatusCode::METHOD_NOT_ALLOWED => Some(Problem::new(status, "the path does not take this method")),
         _ => None,

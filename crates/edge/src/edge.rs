@@ -18,6 +18,7 @@ use crate::{
     router::{EdgeState, router},
     server,
     webhooks::Webhooks,
+    whereabouts::Search,
 };
 
 /// A bound edge.
@@ -54,7 +55,10 @@ impl Edge {
             (ingest.clone(), readiness.dependency("ingest", true)),
             (reporting.clone(), readiness.dependency("reporting", false)),
         ];
+        let search =
+            Search { ingest: ingest.clone(), reporting: reporting.clone(), timeout: config.request_timeout };
         let router = router(EdgeState {
+            search,
             webhooks: Webhooks::new(config, ingest, metrics, registry),
             reports: Reports { reporting, timeout: config.request_timeout },
             readiness,

@@ -1,7 +1,8 @@
 //! The edge role: webhooks and reports over HTTP, thinly over the gRPC services that do the work.
 //!
 //! It decodes what senders post with the gate of [`weir::event`], hands it to ingest in bounded chunks, and answers
-//! when every item is durable. What people ask for it asks the reporting service and writes as JSON.
+//! when every item is durable. What people ask for it asks the reporting service and, after a single event,
+//! ingest too, and writes as JSON.
 
 mod args;
 mod correlate;
@@ -15,6 +16,7 @@ mod reports;
 mod router;
 mod server;
 mod webhooks;
+mod whereabouts;
 
 #[cfg(test)]
 mod tests;

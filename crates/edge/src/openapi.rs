@@ -21,6 +21,7 @@ const DOCUMENT: &str = "/api/openapi.json";
     ),
     tags(
         (name = "webhooks", description = "Events come in"),
+        (name = "events", description = "Questions about one event"),
         (name = "reports", description = "Questions about stored events, by event time"),
         (name = "health", description = "The process itself"),
     )

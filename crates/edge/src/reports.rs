@@ -73,7 +73,7 @@ impl From<Option<v1::DateRange>> for DateRange {
 }
 
 /// UTC, with as many digits of the second as it has.
-fn rfc3339(timestamp: Timestamp) -> String {
+pub(crate) fn rfc3339(timestamp: Timestamp) -> String {
     let nanos = u32::try_from(timestamp.nanos).unwrap_or_default();
     let instant = DateTime::from_timestamp(timestamp.seconds, nanos).unwrap_or_default();
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)

@@ -18,6 +18,7 @@ use crate::{
     problem::Problem,
     reports::{Reports, demographics, events, revenue},
     webhooks::{self, Webhooks},
+    whereabouts::{self, Search},
 };
 
 /// Paths that senders know besides `/events`.
@@ -28,6 +29,7 @@ const ALIASES: [&str; 2] = ["/webhook", "/webhooks"];
 pub(crate) struct EdgeState {
     pub(crate) webhooks: Webhooks,
     pub(crate) reports: Reports,
+    pub(crate) search: Search,
     pub(crate) readiness: RoleReadiness,
     pub(crate) registry: SharedRegistry,
 }
@@ -36,6 +38,7 @@ pub(crate) struct EdgeState {
 pub(crate) fn router(state: EdgeState) -> Router {
     let (router, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(webhooks::post_events))
+        .routes(routes!(whereabouts::get_event))
         .routes(routes!(events::get_event_report))
         .routes(routes!(revenue::get_revenue_report))
         .routes(routes!(demographics::get_demographics_report))

@@ -7,3 +7,4 @@ mod fake;
 mod items;
 mod refusals;
 mod reports;
+mod whereabouts;

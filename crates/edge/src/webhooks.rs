@@ -29,7 +29,7 @@ use weir::{
     process::{CallContext, Reason},
 };
 
-pub(crate) use self::tally::ItemError;
+pub(crate) use self::tally::{ItemError, Violation};
 use self::{
     batch::Batch,
     blocking::off_thread,

@@ -1,11 +1,12 @@
-//! The rpc: gate, journal, answer.
+//! The rpcs: gate, journal, answer; and the question after one event.
 
 use chrono::Utc;
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
 use weir::{
     contract::ingest::v1::{
-        PublishEventsRequest, PublishEventsResponse, ingest_service_server::IngestService,
+        FindEventRequest, FindEventResponse, PublishEventsRequest, PublishEventsResponse,
+        ingest_service_server::IngestService,
     },
     event::{ErrorType, Metrics, Service},
     journal::{AppendError, Graveyard, Journal},
@@ -14,7 +15,7 @@ use weir::{
 
 use crate::{
     batch::{self, Batch},
-    request,
+    find, request,
 };
 
 #[derive(Clone, Debug)]
@@ -46,6 +47,20 @@ impl IngestService for Publisher {
                 Err(refusal(&error))
             }
         }
+    }
+
+    async fn find_event(
+        &self,
+        request: Request<FindEventRequest>,
+    ) -> Result<Response<FindEventResponse>, Status> {
+        let call = CallContext::from_metadata(request.metadata());
+        let request = request.into_inner();
+        let source = request::source(request.source)?;
+        let found = find::event(&self.journal, source, &request.event_id).await;
+        found.map(Response::new).map_err(|error| {
+            warn!(correlation_id = %call.correlation_id, %error, "an event can't be looked for");
+            refuse(Reason::JournalUnavailable, "the journal can't be read", &[])
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use prost::Message as _;
 use tonic::Status;
 use weir::{
     contract::ingest::v1::{Item, PublishEventsRequest, item::Content},
+    event::Source,
     process::{Reason, refuse},
 };
 
@@ -46,6 +47,14 @@ fn fault(item: &Item) -> Option<(&'static str, &'static str)> {
         }
         Some(Content::Event(_) | Content::Rejected(_)) => None,
     }
+}
+
+/// The one source that a question is about.
+///
+/// # Errors
+/// INVALID_ARGUMENT that names the field and the rule.
+pub(crate) fn source(number: i32) -> Result<Source, Status> {
+    Source::from_number(number).ok_or_else(|| invalid("source", "must be named"))
 }
 
 fn invalid(field: &str, rule: &str) -> Status {

@@ -79,8 +79,11 @@ mod tests {
         assert_eq!(applied().await, 0);
         up(&database, None).await.unwrap();
         up(&database, None).await.unwrap();
-        assert_eq!(applied().await, status(&database).await.unwrap().len());
+        let all = status(&database).await.unwrap().len();
+        assert_eq!(applied().await, all);
         down(&database, 1).await.unwrap();
+        assert_eq!(applied().await, all - 1);
+        down(&database, u32::try_from(all).unwrap()).await.unwrap();
         assert_eq!(applied().await, 0);
         up(&database, Some(1)).await.unwrap();
         assert_eq!(applied().await, 1);

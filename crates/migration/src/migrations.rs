@@ -2,6 +2,7 @@
 //! uses an entity, because entities move on.
 
 mod m20261122_000001_events_and_frames;
+mod m20261122_000002_duplicates;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -10,6 +11,9 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_events_and_frames::Migration)]
+        vec![
+            Box::new(m20261122_000001_events_and_frames::Migration),
+            Box::new(m20261122_000002_duplicates::Migration),
+        ]
     }
 }

@@ -42,7 +42,7 @@ struct Mean {
 impl Question for DemographicsQuestion {
     type Request = GetDemographicsRequest;
     type Answer = GetDemographicsResponse;
-    const REPORT_TYPE: ReportType = ReportType::Demographics;
+    const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
 
     fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();

@@ -30,7 +30,7 @@ pub(crate) struct EventsQuestion {
 impl Question for EventsQuestion {
     type Request = GetEventStatisticsRequest;
     type Answer = GetEventStatisticsResponse;
-    const REPORT_TYPE: ReportType = ReportType::Events;
+    const REPORT_TYPE: Option<ReportType> = Some(ReportType::Events);
 
     fn read(request: GetEventStatisticsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();

@@ -1,7 +1,7 @@
 //! What became of frames, by the accounts that their storing transactions left.
 
 use sea_orm::{
-    DbErr, FromQueryResult,
+    FromQueryResult,
     sea_query::{Expr, ExprTrait as _, Query},
 };
 use weir::contract::reporting::v1::{FrameAccounts, GetFramesRequest, GetFramesResponse};
@@ -9,6 +9,8 @@ use weir_migration::entity::frames::{Column, Entity};
 
 use crate::{
     error::{Fault, ReportError},
+    metrics::ReportType,
+    question::Question,
     store::Snapshot,
 };
 
@@ -21,8 +23,13 @@ pub(crate) struct FramesQuestion {
     ids: Vec<String>,
 }
 
-impl FramesQuestion {
-    pub(crate) fn read(request: GetFramesRequest) -> Result<Self, ReportError> {
+impl Question for FramesQuestion {
+    type Request = GetFramesRequest;
+    type Answer = GetFramesResponse;
+    /// No report, so it is not measured as one.
+    const REPORT_TYPE: Option<ReportType> = None;
+
+    fn read(request: GetFramesRequest) -> Result<Self, ReportError> {
         let ids = request.frame_ids;
         if (1..=MAX_FRAMES).contains(&ids.len()) {
             return Ok(Self { ids });
@@ -31,7 +38,7 @@ impl FramesQuestion {
         Err(ReportError::Question(vec![Fault::new("frame_ids", description)]))
     }
 
-    pub(crate) async fn answer(self, snapshot: &Snapshot) -> Result<GetFramesResponse, DbErr> {
+    async fn answer(self, snapshot: &Snapshot) -> Result<GetFramesResponse, ReportError> {
         let columns = [Column::FrameId, Column::Source, Column::Stored, Column::Duplicate, Column::Parked];
         let named = Expr::col(Column::FrameId).is_in(self.ids);
         let select = Query::select().columns(columns).from(Entity).and_where(named).take();

@@ -1,4 +1,5 @@
-//! The reporting role: a gRPC service that answers three questions about stored events with exact figures.
+//! The reporting role: a gRPC service that answers three questions about stored events with exact figures, and
+//! says of one event whether it is stored.
 //!
 //! A question is read from its request, answered by a few set-based queries in one snapshot of the store, and
 //! written as the contract has it. Each report keeps its queries (`rows`) apart from its arithmetic, so that the
@@ -21,6 +22,7 @@ mod rows;
 mod series;
 mod service;
 mod store;
+mod whereabouts;
 
 pub use args::{ReportingArgs, ReportingConfig};
 pub use role::Reporting;

@@ -20,11 +20,12 @@ const LIMITS: std::ops::RangeInclusive<u32> = 1..=1_000;
 /// Unicode scalar values of a stored string: a longer one matches nothing that can be stored.
 const MAX_CHARACTERS: usize = 256;
 
-/// One of the three questions.
+/// One of the questions: three reports, and the one after an event.
 pub(crate) trait Question: Sized + Send {
     type Request: Send;
     type Answer: Send;
-    const REPORT_TYPE: ReportType;
+    /// What it is measured as; `None` where it is no report.
+    const REPORT_TYPE: Option<ReportType>;
 
     /// # Errors
     /// Every field that is at fault.
@@ -65,6 +66,14 @@ impl Reader {
 
     pub(crate) fn source(&mut self, number: i32) -> Option<Source> {
         self.member("source", number)
+    }
+
+    /// Where any source is no answer.
+    pub(crate) fn required_source(&mut self, number: i32) -> Option<Source> {
+        if number == 0 {
+            self.fault("source", "must be named");
+        }
+        self.source(number)
     }
 
     pub(crate) fn funnel_stage(&mut self, number: i32) -> Option<FunnelStage> {

@@ -39,7 +39,7 @@ struct Revenue {
 impl Question for RevenueQuestion {
     type Request = GetRevenueRequest;
     type Answer = GetRevenueResponse;
-    const REPORT_TYPE: ReportType = ReportType::Revenue;
+    const REPORT_TYPE: Option<ReportType> = Some(ReportType::Revenue);
 
     fn read(request: GetRevenueRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();

@@ -6,16 +6,24 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span, warn};
 use weir::{
     contract::reporting::v1::{
-        GetDemographicsRequest, GetDemographicsResponse, GetEventStatisticsRequest,
-        GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse, GetRevenueRequest,
-        GetRevenueResponse, reporting_service_server::ReportingService,
+        FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
+        GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse,
+        GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
     },
     process::CallContext,
 };
 
 use crate::{
-    deadline, demographics::DemographicsQuestion, error::ReportError, events::EventsQuestion,
-    frames::FramesQuestion, metrics::Metrics, question::Question, revenue::RevenueQuestion, store::Store,
+    deadline,
+    demographics::DemographicsQuestion,
+    error::ReportError,
+    events::EventsQuestion,
+    frames::FramesQuestion,
+    metrics::{Metrics, ReportType},
+    question::Question,
+    revenue::RevenueQuestion,
+    store::Store,
+    whereabouts::WhereaboutsQuestion,
 };
 
 /// Answers the rpcs.
@@ -57,13 +65,14 @@ impl ReportingService for Service {
         &self,
         request: Request<GetFramesRequest>,
     ) -> Result<Response<GetFramesResponse>, Status> {
-        let budget = deadline::budget(request.metadata(), self.timeout);
-        let call = CallContext::from_metadata(request.metadata());
-        let question = FramesQuestion::read(request.into_inner())?;
-        let answer = self.accounts(question, budget).await.inspect_err(
-            |error| warn!(correlation_id = %call.correlation_id, %error, "accounts of frames can't be read"),
-        );
-        Ok(Response::new(answer?))
+        self.answer::<FramesQuestion>(request).await.map(Response::new)
+    }
+
+    async fn find_event(
+        &self,
+        request: Request<FindEventRequest>,
+    ) -> Result<Response<FindEventResponse>, Status> {
+        self.answer::<WhereaboutsQuestion>(request).await.map(Response::new)
     }
 }
 
@@ -74,12 +83,14 @@ impl Service {
         let question = Q::read(request.into_inner())?;
         let span = info_span!(
             "report",
-            report_type = Q::REPORT_TYPE.name(),
+            report_type = Q::REPORT_TYPE.map(ReportType::name),
             correlation_id = %call.correlation_id
         );
         let asked = Instant::now();
         let answer = self.ask(question, budget).instrument(span.clone()).await;
-        self.metrics.observe(Q::REPORT_TYPE, asked.elapsed());
+        if let Some(report_type) = Q::REPORT_TYPE {
+            self.metrics.observe(report_type, asked.elapsed());
+        }
         answer.map_err(|error| {
             span.in_scope(|| log(&error));
             error.into()
@@ -87,23 +98,6 @@ impl Service {
     }
 
     async fn ask<Q: Question>(&self, question: Q, budget: Duration) -> Result<Q::Answer, ReportError> {
-        let answer = async {
-            let snapshot = self.store.snapshot(budget).await?;
-            let answer = question.answer(&snapshot).await?;
-            snapshot.close().await?;
-            Ok(answer)
-        };
-        tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::Late(budget)))
-    }
-}
-
-impl Service {
-    /// No report, so it is not measured as one.
-    async fn accounts(
-        &self,
-        question: FramesQuestion,
-        budget: Duration,
-    ) -> Result<GetFramesResponse, ReportError> {
         let answer = async {
             let snapshot = self.store.snapshot(budget).await?;
             let answer = question.answer(&snapshot).await?;

@@ -72,6 +72,13 @@ const FINGERPRINTS: &str = "
     PRAGMA user_version = 2;
 ";
 
+/// What files have besides that are as old as the format or as new as this build: an older build keeps them up
+/// without knowing them.
+const INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS rejected_by_subject ON rejected (subject, sequence);
+    CREATE INDEX IF NOT EXISTS parked_by_subject ON parked (subject, sequence);
+";
+
 /// An open journal file.
 pub(super) struct OpenFile {
     pub(super) writer: SqliteConnection,
@@ -127,12 +134,16 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
         .await
         .map_err(told)?;
     match (application, format, tables) {
-        (APPLICATION_ID, FORMAT, _) => Ok(()),
-        (APPLICATION_ID, 1, _) => change(connection, FINGERPRINTS).await.map_err(told),
-        (0, 0, 0) => change(connection, SCHEMA).await.map_err(told),
-        (APPLICATION_ID, newer, _) => Err(format!("it has format {newer}, this build reads {FORMAT}")),
-        _ => Err("it is no journal".to_owned()),
+        (APPLICATION_ID, FORMAT, _) => {}
+        (APPLICATION_ID, 1, _) => change(connection, FINGERPRINTS).await.map_err(told)?,
+        (0, 0, 0) => change(connection, SCHEMA).await.map_err(told)?,
+        (APPLICATION_ID, newer, _) => {
+            return Err(format!("it has format {newer}, this build reads {FORMAT}"));
+        }
+        _ => return Err("it is no journal".to_owned()),
     }
+    sqlx::raw_sql(INDEXES).execute(connection).await.map_err(told)?;
+    Ok(())
 }
 
 async fn change(connection: &mut SqliteConnection, statements: &'static str) -> Result<(), sqlx::Error> {

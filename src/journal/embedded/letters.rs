@@ -61,6 +61,22 @@ pub(super) async fn at(
     row.map(stored).transpose()
 }
 
+/// The newest letter under a subject.
+pub(super) async fn last(
+    readers: &SqlitePool,
+    graveyard: Graveyard,
+    subject: &str,
+) -> Result<Option<StoredDeadLetter>, JournalError> {
+    let table = table(graveyard);
+    let select = format!(
+        "SELECT sequence, subject, stored_at, payload FROM {table} INDEXED BY {table}_by_subject
+         WHERE subject = ? ORDER BY sequence DESC LIMIT 1"
+    );
+    let row: Option<Row> =
+        sqlx::query_as(AssertSqlSafe(select)).bind(subject).fetch_optional(readers).await.map_err(away)?;
+    row.map(stored).transpose()
+}
+
 fn stored((sequence, subject, stored_at, payload): Row) -> Result<StoredDeadLetter, JournalError> {
     let unreadable = || JournalError::Unusable(format!("the dead letter {sequence} can't be read"));
     Ok(StoredDeadLetter {

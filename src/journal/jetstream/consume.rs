@@ -5,7 +5,7 @@ use std::{fmt, mem, sync::Arc, time::Duration};
 use async_nats::{
     Client, Request, Subject,
     jetstream::{
-        AckKind, Message,
+        AckKind, Context, Message,
         consumer::{Consumer, pull},
     },
 };
@@ -101,10 +101,13 @@ impl Pull {
     }
 
     pub(in crate::journal) async fn backlog(&self) -> Result<Backlog, JournalError> {
-        let info =
-            api::consumer_info(self.shared.connection.context(), &subject::consumer(self.source)).await?;
-        Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
+        backlog(self.shared.connection.context(), self.source).await
     }
+}
+
+pub(super) async fn backlog(context: &Context, source: Source) -> Result<Backlog, JournalError> {
+    let info = api::consumer_info(context, &subject::consumer(source)).await?;
+    Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
 }
 
 impl fmt::Debug for Pull {

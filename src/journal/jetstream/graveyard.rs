@@ -6,7 +6,7 @@ use async_nats::jetstream::{
     Context, Message,
     consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
     message::StreamMessage,
-    stream::RawMessageErrorKind,
+    stream::{RawMessageBuilder, RawMessageErrorKind, WithHeaders},
 };
 use chrono::DateTime;
 use futures::{StreamExt as _, future::try_join_all};
@@ -84,7 +84,20 @@ pub(super) async fn at(
         return Ok(None);
     }
     let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
-    let question = stream.raw_message_builder().sequence(sequence);
+    answer(stream.raw_message_builder().sequence(sequence)).await
+}
+
+/// The newest letter under a subject.
+pub(super) async fn last(
+    context: &Context,
+    graveyard: Graveyard,
+    subject: &str,
+) -> Result<Option<StoredDeadLetter>, JournalError> {
+    let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
+    answer(stream.raw_message_builder().last_by_subject(subject)).await
+}
+
+async fn answer(question: RawMessageBuilder<WithHeaders>) -> Result<Option<StoredDeadLetter>, JournalError> {
     match timeout(PUBLISH_TIMEOUT, question.send()).await.map_err(away)? {
         Ok(message) => stored(message).map(Some),
         Err(error) => match error.kind() {

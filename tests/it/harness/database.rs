@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Query
 use tempfile::TempDir;
 use weir_migration::{
     Access, DatabaseUrl, connect,
-    entity::{events, frames},
+    entity::{duplicates, events, frames},
     up,
 };
 
@@ -69,6 +69,14 @@ pub(crate) async fn stored_events(database: &DatabaseConnection) -> Vec<events::
     let by_identity =
         events::Entity::find().order_by_asc(events::Column::Source).order_by_asc(events::Column::EventId);
     by_identity.all(database).await.unwrap()
+}
+
+/// Source, id and how often it came again, by identity.
+pub(crate) async fn duplicates(database: &DatabaseConnection) -> Vec<(i16, String, i64)> {
+    use duplicates::{Column, Entity};
+    let by_identity = Entity::find().order_by_asc(Column::Source).order_by_asc(Column::EventId);
+    let rows = by_identity.all(database).await.unwrap();
+    rows.into_iter().map(|row| (row.source, row.event_id, row.times)).collect()
 }
 
 /// The accounts of one frame.

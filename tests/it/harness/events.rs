@@ -1,4 +1,4 @@
-//! The reference events of `tests/events`, and frames of them.
+//! Frames of the reference events.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,16 +9,11 @@ use weir::{
     process::CorrelationId,
 };
 
-const VALID: &str = include_str!("../../events/valid.jsonl");
-
-/// Every line of `valid.jsonl`.
-pub(crate) fn valid() -> Vec<Value> {
-    VALID.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take()).collect()
-}
+use crate::reference::valid_events;
 
 /// The first valid event of a source, under another id.
 pub(crate) fn with_id(source: Source, id: &str) -> Value {
-    let mut event = valid().into_iter().find(|event| event["source"] == source.name()).unwrap();
+    let mut event = valid_events().into_iter().find(|event| event["source"] == source.name()).unwrap();
     event["eventId"] = id.into();
     event
 }

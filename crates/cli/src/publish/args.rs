@@ -78,7 +78,11 @@ impl PublishArgs {
     }
 }
 
-fn endpoint(text: &str) -> Result<Url, String> {
+/// Reads where the edge takes events.
+///
+/// # Errors
+/// It is no http:// URL.
+pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
         _ => Err(format!("'{text}' is no http:// URL such as http://127.0.0.1:3001/events")),

@@ -1,8 +1,8 @@
 //! Storing in PostgreSQL: set-based statements over arrays, so that a batch is a handful of round trips and no
 //! bind-parameter limit bounds it.
 //!
-//! Frames are claimed before events are inserted, both in the order of their keys: two collectors with the same
-//! frames or events wait for each other and never in a circle.
+//! Frames are claimed before events are inserted, and events are inserted before duplicates are counted, each in
+//! the order of their keys: two collectors with the same frames or events wait for each other and never in a circle.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,6 +15,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 use super::{
     Ending, FrameOutcome, Outcomes, Submission,
     row::{COLUMNS, Row, bind_arrays},
+    sighting,
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
@@ -47,6 +48,11 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
         columns.join(", "),
         arrays.join(", "),
     )
+});
+
+static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
+    let sightings = "SELECT * FROM UNNEST($1::smallint[], $2::text[], $3::text[], $4::bigint[])";
+    [sighting::SEEN_AS, sightings, sighting::COUNT_DUPLICATES].concat()
 });
 
 pub(super) async fn transact<'a>(
@@ -84,6 +90,7 @@ async fn transact_on<'a>(
                 (claimed.frame_id(), claimed.outcome(stored.get(claimed.frame_id()).copied().unwrap_or(0)))
             })
             .collect();
+        count_duplicates(&mut transaction, &claimed, &fresh).await?;
         account(&mut transaction, &fresh).await?;
         outcomes.extend(fresh);
     }
@@ -144,6 +151,33 @@ async fn insert(
     rows.sort_by_key(|row| (row.source, row.event_id));
     let counts = bind_arrays(sqlx::query(INSERT.as_str()), &rows).fetch_all(connection).await?;
     counts.iter().map(|count| Ok((count.try_get(0)?, count.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
+}
+
+/// Counts the events of frames that were not all new, by identity; frames without duplicates cost nothing.
+async fn count_duplicates(
+    connection: &mut PgConnection,
+    submissions: &[&Submission<'_>],
+    outcomes: &[(&str, FrameOutcome)],
+) -> Result<(), sqlx::Error> {
+    let with_duplicates = submissions
+        .iter()
+        .zip(outcomes)
+        .filter(|(_, (_, outcome))| outcome.duplicate > 0)
+        .flat_map(|(submission, _)| submission.sightings());
+    let seen = sighting::merged(with_duplicates);
+    if seen.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(COUNT_DUPLICATES.as_str())
+        .bind(seen.iter().map(|sighting| sighting.source).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.event_id).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.frame_id).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.times).collect::<Vec<_>>())
+        // Planned each time: a plan that was made while the table was small would go on reading all of it.
+        .persistent(false)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn account(

@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use super::{
     Ending, FrameOutcome, Outcomes, Submission,
     row::{COLUMNS, Row, bind_values},
+    sighting::{self, Sighting},
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
@@ -59,6 +60,12 @@ async fn store(
         stored += insert(connection, rows).await?;
     }
     let outcome = submission.outcome(stored);
+    if outcome.duplicate > 0 {
+        let seen = sighting::merged(submission.sightings());
+        for seen in seen.chunks(ROWS_PER_STATEMENT) {
+            count_duplicates(connection, seen).await?;
+        }
+    }
     sqlx::query(RECORD)
         .bind(submission.frame_id())
         .bind(submission.source())
@@ -80,4 +87,19 @@ async fn insert(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u
     // A frame's last statement has any number of rows; only the full ones are worth remembering.
     let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
     Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// Counts what of `seen` is no event's first time.
+async fn count_duplicates(
+    connection: &mut SqliteConnection,
+    seen: &[Sighting<'_>],
+) -> Result<(), sqlx::Error> {
+    let mut statement = QueryBuilder::<Sqlite>::new(sighting::SEEN_AS);
+    statement.push_values(seen, |mut tuple, sighting| {
+        tuple.push_bind(sighting.source).push_bind(sighting.event_id);
+        tuple.push_bind(sighting.frame_id).push_bind(sighting.times);
+    });
+    statement.push(sighting::COUNT_DUPLICATES);
+    statement.build().persistent(seen.len() == ROWS_PER_STATEMENT).execute(connection).await?;
+    Ok(())
 }

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, ops::Range};
 
 use weir::journal::Frame;
 
-use super::{FrameOutcome, row::Row};
+use super::{FrameOutcome, row::Row, sighting::Sighting};
 
 /// A frame, and which of its events are to become rows.
 #[derive(Clone, Debug)]
 pub struct Submission<'a> {
     frame: &'a Frame,
     events: Vec<usize>,
-    parked: u64,
+    parked: Vec<usize>,
 }
 
 impl<'a> Submission<'a> {
@@ -25,12 +25,12 @@ impl<'a> Submission<'a> {
     #[must_use]
     pub fn without(frame: &'a Frame, parked: &BTreeSet<usize>) -> Self {
         let events = (0..frame.events.len()).filter(|index| !parked.contains(index)).collect();
-        Self { frame, events, parked: parked.len() as u64 }
+        Self { frame, events, parked: parked.iter().copied().collect() }
     }
 
     /// For a trial, which leaves no accounts.
     pub(super) fn part(frame: &'a Frame, events: Range<usize>) -> Self {
-        Self { frame, events: events.collect(), parked: 0 }
+        Self { frame, events: events.collect(), parked: Vec::new() }
     }
 
     pub(super) fn frame_id(&self) -> &'a str {
@@ -47,9 +47,27 @@ impl<'a> Submission<'a> {
         self.events.iter().map(move |index| Row::new(frame, &frame.events[*index], stored_at))
     }
 
+    /// How often each event stands here: once to become a row, and once for every repeat. Of a parked event only
+    /// the repeats are left.
+    pub(super) fn sightings(&self) -> impl Iterator<Item = Sighting<'a>> {
+        let frame = self.frame;
+        let sighting = move |index: usize, once: i64| {
+            let framed = &frame.events[index];
+            Sighting {
+                source: super::row::small(frame.source.number()),
+                event_id: framed.event.id(),
+                frame_id: &frame.id,
+                times: once + i64::from(framed.repeats),
+            }
+        };
+        let stored = self.events.iter().map(move |index| sighting(*index, 1));
+        stored.chain(self.parked.iter().map(move |index| sighting(*index, 0)))
+    }
+
     /// What is not new and not parked was there before.
     pub(super) fn outcome(&self, stored: u64) -> FrameOutcome {
-        let duplicate = self.frame.accepted().saturating_sub(stored + self.parked);
-        FrameOutcome { stored, duplicate, parked: self.parked, recorded_before: false }
+        let parked = self.parked.len() as u64;
+        let duplicate = self.frame.accepted().saturating_sub(stored + parked);
+        FrameOutcome { stored, duplicate, parked, recorded_before: false }
     }
 }

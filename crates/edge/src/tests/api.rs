@@ -37,6 +37,7 @@ async fn the_api_is_described_and_shown_offline() {
         "/events",
         "/webhook",
         "/webhooks",
+        "/events/{source}/{eventId}",
         "/reports/events",
         "/reports/revenue",
         "/reports/demographics",
@@ -46,9 +47,16 @@ async fn the_api_is_described_and_shown_offline() {
     ] {
         assert!(document["paths"].get(path).is_some(), "{path} is missing");
     }
-    for schema in
-        ["Event", "Events", "Accepted", "Problem", "EventReport", "RevenueReport", "DemographicsReport"]
-    {
+    for schema in [
+        "Event",
+        "Events",
+        "Accepted",
+        "Problem",
+        "EventReport",
+        "RevenueReport",
+        "DemographicsReport",
+        "Whereabouts",
+    ] {
         assert!(document["components"]["schemas"].get(schema).is_some(), "{schema} is missing");
     }
     assert_references_lead_somewhere(&document, &document);

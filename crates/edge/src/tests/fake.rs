@@ -14,7 +14,7 @@ use weir::{
     contract::{
         DESCRIPTORS,
         ingest::v1::{
-            ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
+            self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
             ingest_service_server::{IngestService, IngestServiceServer},
             item::Content,
         },
@@ -40,6 +40,11 @@ pub(crate) struct Script {
     pub(crate) silent: bool,
     pub(crate) calls: Vec<(CallContext, PublishEventsRequest)>,
     pub(crate) questions: Vec<reporting::GetEventStatisticsRequest>,
+    /// What the journal and the store know of any event; `None` is a service that is away.
+    pub(crate) journal: Option<ingest::FindEventResponse>,
+    pub(crate) store: Option<reporting::FindEventResponse>,
+    /// Source and id, in the order in which they were asked after.
+    pub(crate) sought: Vec<(&'static str, i32, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,6 +71,17 @@ impl IngestService for Fake {
             Some(answer) => answer.map(|results| Response::new(PublishEventsResponse { results })),
             None => std::future::pending().await,
         }
+    }
+
+    async fn find_event(
+        &self,
+        request: Request<ingest::FindEventRequest>,
+    ) -> Result<Response<ingest::FindEventResponse>, Status> {
+        let question = request.into_inner();
+        let mut script = self.0.lock().unwrap();
+        script.sought.push(("ingest", question.source, question.event_id));
+        let away = || refuse(Reason::JournalUnavailable, "away", &[]);
+        script.journal.clone().map(Response::new).ok_or_else(away)
     }
 }
 
@@ -111,6 +127,17 @@ impl ReportingService for Fake {
         _request: Request<reporting::GetDemographicsRequest>,
     ) -> Result<Response<reporting::GetDemographicsResponse>, Status> {
         Ok(Response::new(Default::default()))
+    }
+
+    async fn find_event(
+        &self,
+        request: Request<reporting::FindEventRequest>,
+    ) -> Result<Response<reporting::FindEventResponse>, Status> {
+        let question = request.into_inner();
+        let mut script = self.0.lock().unwrap();
+        script.sought.push(("reporting", question.source, question.event_id));
+        let away = || refuse(Reason::StoreUnavailable, "away", &[]);
+        script.store.clone().map(Response::new).ok_or_else(away)
     }
 }
 

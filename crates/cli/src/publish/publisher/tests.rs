@@ -1,3 +1,5 @@
+//! The publisher before an endpoint that each story answers for.
+
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},

@@ -1,0 +1,128 @@
+//! Where is my event? As it is put together from two services, of which either may be away.
+
+use serde_json::json;
+use weir::contract::{
+    event::v1::Violation,
+    ingest::v1::{
+        FindEventResponse as Journal,
+        find_event_response::{Kind, Letter},
+    },
+    reporting::v1::{FindEventResponse as Store, StoredEvent},
+};
+
+use super::fake::{Running, config};
+
+fn letter(kind: Kind) -> Letter {
+    Letter {
+        kind: kind.into(),
+        buried_at: Some(prost_types::Timestamp { seconds: 1_757_834_505, nanos: 0 }),
+        correlation_id: "c".into(),
+        violations: vec![Violation { pointer: "/timestamp".into(), message: "is no date-time".into() }],
+    }
+}
+
+async fn knowing(journal: Option<Journal>, store: Option<Store>) -> Running {
+    let edge = Running::start().await;
+    edge.script(|script| (script.journal, script.store) = (journal, store));
+    edge
+}
+
+fn buried(kinds: &[Kind]) -> Journal {
+    Journal { letters: kinds.iter().copied().map(letter).collect(), waiting_frames: 3 }
+}
+
+fn stored() -> Store {
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    Store {
+        stored: Some(StoredEvent {
+            arrived_at: at(1_757_834_505),
+            stored_at: at(1_757_834_506),
+            correlation_id: "c".into(),
+            trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
+            frame_id: "f".into(),
+            duplicates: 2,
+        }),
+    }
+}
+
+#[tokio::test]
+async fn a_stored_event_is_told_with_its_dead_letters() {
+    let edge = knowing(Some(buried(&[Kind::Rejected, Kind::Parked])), Some(stored())).await;
+    let answer = edge.get("/events/facebook/fb-1").await;
+    let letter = |kind: &str| {
+        json!({"kind": kind, "at": "2025-09-14T07:21:45Z", "correlationId": "c",
+               "violations": [{"pointer": "/timestamp", "message": "is no date-time"}]})
+    };
+    let expected = json!({
+        "source": "facebook", "eventId": "fb-1", "status": "stored", "waitingFrames": 3,
+        "stored": {"storedAt": "2025-09-14T07:21:46Z", "arrivedAt": "2025-09-14T07:21:45Z", "correlationId": "c",
+                   "traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "duplicates": 2},
+        "deadLetters": [letter("rejected"), letter("parked")],
+    });
+    assert_eq!((answer.status, answer.json()), (200, expected));
+}
+
+#[tokio::test]
+async fn an_id_reaches_both_services_decoded_and_ingest_first() {
+    let edge = knowing(Some(Journal::default()), Some(Store::default())).await;
+    edge.get("/events/tiktok/a%2Fb%20c%3F%25%C3%A9%F0%9F%92%A9+").await;
+    let id = "a/b c?%é💩+".to_owned();
+    let expected = [("ingest", 2, id.clone()), ("reporting", 2, id)];
+    assert_eq!(edge.script(|script| script.sought.clone()), expected);
+}
+
+#[tokio::test]
+async fn an_event_that_is_nowhere_is_404_with_what_still_waits() {
+    let edge = knowing(Some(buried(&[])), Some(Store::default())).await;
+    let answer = edge.get("/events/tiktok/a").await;
+    let expected = json!({"source": "tiktok", "eventId": "a", "status": "unknown", "deadLetters": [],
+                          "waitingFrames": 3});
+    assert_eq!((answer.status, answer.json()), (404, expected));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert!(answer.header("x-correlation-id").is_some());
+}
+
+#[tokio::test]
+async fn what_one_service_knows_is_told_while_the_other_is_away() {
+    let edge = knowing(None, Some(stored())).await;
+    let answer = edge.get("/events/facebook/a").await;
+    let told = answer.json();
+    assert_eq!((answer.status, &told["status"]), (200, &json!("stored")));
+    assert_eq!(told["unavailable"], json!(["ingest"]));
+    assert!(told.get("deadLetters").is_none() && told.get("waitingFrames").is_none(), "{told}");
+
+    edge.script(|script| (script.journal, script.store) = (Some(buried(&[Kind::Parked])), None));
+    let answer = edge.get("/events/facebook/a").await;
+    let told = answer.json();
+    assert_eq!((answer.status, &told["status"]), (200, &json!("deadLetter")));
+    assert_eq!(told["unavailable"], json!(["reporting"]));
+    assert!(told.get("stored").is_none(), "{told}");
+}
+
+#[tokio::test]
+async fn an_event_is_not_called_unknown_while_a_service_is_away() {
+    let edge = knowing(None, Some(Store::default())).await;
+    let problem = edge.get("/events/facebook/a").await.assert_problem(503);
+    assert_eq!(problem["reason"], json!("JOURNAL_UNAVAILABLE"));
+
+    edge.script(|script| (script.journal, script.store) = (Some(Journal::default()), None));
+    let problem = edge.get("/events/facebook/a").await.assert_problem(503);
+    assert_eq!(problem["reason"], json!("STORE_UNAVAILABLE"));
+
+    let edge = Running::start_alone(config()).await;
+    let answer = edge.get("/events/facebook/a").await;
+    answer.assert_problem(503);
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_path_with_a_fault_names_the_parameter() {
+    let edge = Running::start().await;
+    for (path, parameter) in [("/events/meta/a", "source"), ("/events/facebook/%FF", "eventId")] {
+        let problem = edge.get(path).await.assert_problem(400);
+        assert_eq!(problem["violations"][0]["parameter"], json!(parameter), "{path}");
+    }
+    edge.get("/events/facebook/").await.assert_problem(404);
+    edge.get("/events/facebook").await.assert_problem(404);
+    assert!(edge.script(|script| script.sought.is_empty()));
+}

@@ -1,0 +1,43 @@
+//! What the journal knows of one event: its dead letters, and whether it may still wait.
+
+use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+use weir::{
+    contract::ingest::v1::{
+        FindEventResponse,
+        find_event_response::{Kind, Letter},
+    },
+    event::Source,
+    journal::{Backlog, Graveyard, Journal, JournalError, StoredDeadLetter},
+};
+
+/// The backlog comes first: an event that is parked meanwhile is found among the letters.
+pub(crate) async fn event(
+    journal: &Journal,
+    source: Source,
+    event_id: &str,
+) -> Result<FindEventResponse, JournalError> {
+    let Backlog { waiting, in_flight } = journal.backlog(source).await?;
+    let (rejected, sourceless, parked) = tokio::try_join!(
+        journal.last_dead_letter(Graveyard::Rejected, Some(source), event_id),
+        journal.last_dead_letter(Graveyard::Rejected, None, event_id),
+        journal.last_dead_letter(Graveyard::Parked, Some(source), event_id),
+    )?;
+    let rejected = rejected.into_iter().chain(sourceless).map(|stored| letter(Kind::Rejected, stored));
+    let parked = parked.into_iter().map(|stored| letter(Kind::Parked, stored));
+    Ok(FindEventResponse { letters: rejected.chain(parked).collect(), waiting_frames: waiting + in_flight })
+}
+
+fn letter(kind: Kind, stored: StoredDeadLetter) -> Letter {
+    Letter {
+        kind: kind.into(),
+        buried_at: Some(timestamp(stored.stored_at)),
+        correlation_id: stored.letter.origin.correlation_id.to_string(),
+        violations: stored.letter.violations.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn timestamp(instant: DateTime<Utc>) -> Timestamp {
+    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
+    Timestamp { seconds: instant.timestamp(), nanos }
+}

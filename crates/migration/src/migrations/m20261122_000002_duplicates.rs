@@ -1,0 +1,41 @@
+//! How often each identity came again after it was stored: rows only for identities that did, so that events
+//! without duplicates, nearly all of them, cost nothing.
+//!
+//! A build that does not know the table goes on storing; duplicates that it meets are missing in these counts.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{big_integer, small_integer, text},
+    sea_orm::DbBackend,
+};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // As in `events`, which it is joined with.
+        let by_code_point = match manager.get_database_backend() {
+            DbBackend::Postgres => r#"COLLATE "C""#,
+            _ => "",
+        };
+        let duplicates = Table::create()
+            .table("duplicates")
+            .col(small_integer("source"))
+            .col(text("event_id").extra(by_code_point))
+            .col(big_integer("times"))
+            .primary_key(Index::create().name("duplicates_pkey").col("source").col("event_id"))
+            .take();
+        manager.create_table(duplicates).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("duplicates").take()).await
+    }
+
+    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
