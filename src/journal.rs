@@ -6,6 +6,7 @@
 
 mod consumer;
 mod dead_letter;
+mod durability;
 mod embedded;
 mod error;
 mod frame;
@@ -18,10 +19,13 @@ use std::{path::Path, time::Duration};
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
+pub use durability::Durability;
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
 pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
 use jetstream::JetStream;
+
+use url::Url;
 
 use crate::event::Source;
 
@@ -34,11 +38,13 @@ pub struct Settings {
     pub ack_wait: Duration,
     /// Copies of each stream; 1 for a single server. The embedded journal has one.
     pub replicas: usize,
+    /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
+    pub monitors: Vec<Url>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_bytes: 8 << 30, ack_wait: Duration::from_secs(30), replicas: 1 }
+        Self { max_bytes: 8 << 30, ack_wait: Duration::from_secs(30), replicas: 1, monitors: Vec::new() }
     }
 }
 
@@ -249,6 +255,14 @@ impl Journal {
         match self {
             Self::JetStream(journal) => journal.fill().await,
             Self::Embedded(journal) => journal.fill(),
+        }
+    }
+
+    /// What an acknowledged append outlives, as far as the journal's servers say. The embedded journal syncs.
+    pub async fn durability(&self) -> Durability {
+        match self {
+            Self::JetStream(journal) => journal.durability().await,
+            Self::Embedded(_) => Durability::PowerLoss,
         }
     }
 

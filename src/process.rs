@@ -3,7 +3,9 @@
 
 pub mod admin;
 pub mod args;
+mod budget;
 mod correlation;
+pub mod deadline;
 pub mod grpc;
 mod host;
 mod logging;
@@ -12,6 +14,7 @@ mod readiness;
 mod refusal;
 mod trace_context;
 
+pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use host::{Host, SharedRegistry, Stop};
 pub use logging::LogFormat;

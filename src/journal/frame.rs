@@ -21,7 +21,7 @@ pub(super) const VERSION: u32 = 1;
 /// Events of one source that were accepted together, as they are read back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// Also the message id in the journal, the same in every retry: a UUIDv7.
+    /// Also the message id in the journal, the same in every retry: a UUID.
     pub id: String,
     pub source: Source,
     /// At least one.

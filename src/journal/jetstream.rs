@@ -16,8 +16,8 @@ pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
 
 use super::{
-    AppendError, Backlog, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings,
-    StoredDeadLetter, subject,
+    AppendError, Backlog, Buried, DeadLetter, Durability, Fill, Graveyard, JournalError, SealedFrame,
+    Settings, StoredDeadLetter, durability, subject,
 };
 use crate::event::Source;
 
@@ -117,6 +117,10 @@ impl JetStream {
             max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
             frames: info.state.messages,
         })
+    }
+
+    pub(super) async fn durability(&self) -> Durability {
+        durability::of_servers(&self.shared.settings.monitors).await
     }
 
     pub(super) async fn close(self, deadline: Duration) {

@@ -10,6 +10,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::warn;
 use url::Url;
 
 use super::{RoleReadiness, Stop};
@@ -18,6 +19,9 @@ use super::{RoleReadiness, Stop};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long calls in flight have at the end. Streams that a client holds open, such as a watch on health, never end by
+/// themselves.
+const DRAIN: Duration = Duration::from_secs(10);
 /// Room for many 16 MiB batches at once: HTTP/2's 64 KiB default stalls a batch on a round trip per window.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -71,7 +75,14 @@ impl GrpcServer {
         services.add_service(reflection().build_v1()?);
         services.add_service(reflection().build_v1alpha()?);
         let follower = tokio::spawn(follow(readiness, reporter, names, stop.clone()));
-        let served = Server::builder()
+        let drained = {
+            let stop = stop.clone();
+            async move {
+                stop.cancelled().await;
+                tokio::time::sleep(DRAIN).await;
+            }
+        };
+        let serving = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(STREAM_WINDOW)
@@ -80,8 +91,14 @@ impl GrpcServer {
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(self.listener).with_nodelay(Some(true)),
                 stop.cancelled_owned(),
-            )
-            .await;
+            );
+        let served = tokio::select! {
+            served = serving => served,
+            () = drained => {
+                warn!("calls were still in flight at the end and were cut off");
+                Ok(())
+            }
+        };
         follower.abort();
         Ok(served?)
     }

@@ -24,6 +24,8 @@ pub type Stop = tokio_util::sync::CancellationToken;
 
 /// How long all roles together may take to end. Kubernetes kills after 30 s by default.
 const DEADLINE: Duration = Duration::from_secs(25);
+/// What of that is kept for each role that ends later: one that hangs must not cost the others their end.
+const KEPT_FOR_EACH: Duration = Duration::from_secs(2);
 
 /// The exit code of a process that a role failed in.
 const EXIT_FAILED: u8 = 1;
@@ -133,24 +135,28 @@ impl Host {
         let admin_stop = Stop::new();
         let admin_task = tokio::spawn(server.run(admin_stop.clone()));
         let hosted = async move {
-            let failed = tokio::select! {
-                () = stop_signal() => false,
-                () = stop.cancelled() => false,
-                () = first_to_end(&mut roles) => true,
+            let ended = tokio::select! {
+                () = stop_signal() => None,
+                () = stop.cancelled() => None,
+                ended = first_to_end(&mut roles) => Some(ended),
             };
             info!("stopping");
             tokio::spawn(leave_at_second_signal());
-            let late = end(roles, Instant::now() + DEADLINE).await;
+            if let Some(ended) = ended {
+                // What became of it was told, and its task can't be asked again.
+                roles.remove(ended);
+            }
+            let wrong = end(roles, Instant::now() + DEADLINE).await;
             admin_stop.cancel();
             admin_task.abort();
-            if failed || late { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+            if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
         };
         Ok((address, hosted))
     }
 }
 
-/// Returns when a role ended that nobody stopped, and says so.
-async fn first_to_end(roles: &mut [Role]) {
+/// Returns when a role ended that nobody stopped, and says so; returns its place.
+async fn first_to_end(roles: &mut [Role]) -> usize {
     if roles.is_empty() {
         return std::future::pending().await;
     }
@@ -158,25 +164,23 @@ async fn first_to_end(roles: &mut [Role]) {
         let name = role.name;
         Box::pin(async move { (name, (&mut role.task).await) })
     });
-    let ((name, result), ..) = futures::future::select_all(tasks).await;
+    let ((name, result), place, _) = futures::future::select_all(tasks).await;
     match result {
         Ok(Ok(())) => warn!(role = name, "role ended by itself"),
         Ok(Err(error)) => error!(role = name, error = format!("{error:#}"), "role failed"),
         Err(error) => error!(role = name, %error, "role panicked"),
     }
+    place
 }
 
-/// Stops role after role; returns whether one failed or was late.
+/// Stops role after role, and says of each how it ended; returns whether one failed or was late.
 async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
     let mut wrong = false;
+    let mut later = u32::try_from(roles.len()).unwrap_or(u32::MAX);
     for Role { name, stop, mut task } in roles {
-        // Asked before it is stopped: what ended by itself was told already.
-        let ended_by_itself = task.is_finished();
+        later -= 1;
         stop.cancel();
-        if ended_by_itself {
-            continue;
-        }
-        match tokio::time::timeout_at(deadline, &mut task).await {
+        match tokio::time::timeout_at(deadline - KEPT_FOR_EACH * later, &mut task).await {
             Ok(Ok(Ok(()))) => info!(role = name, "role ended"),
             Ok(Ok(Err(error))) => {
                 wrong = true;

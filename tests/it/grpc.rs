@@ -36,7 +36,7 @@ async fn a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers(mut wei
     let mut items = vec![item(Content::Event(good))];
     items.extend(cases.iter().map(|(_, broken)| item(Content::Event(broken.clone()))));
     items.push(item(Content::Rejected(refused_elsewhere())));
-    let mut request = Request::new(PublishEventsRequest { items, origin: None });
+    let mut request = Request::new(PublishEventsRequest { items, ..PublishEventsRequest::default() });
     request.metadata_mut().insert("x-correlation-id", "a-client".parse().unwrap());
 
     let results = ingest(&weir).await.publish_events(request).await.unwrap().into_inner().results;
@@ -65,9 +65,11 @@ async fn expect_dead_letters(weir: &mut Weir, count: usize) {
 }
 
 async fn a_malformed_call_is_refused_whole(weir: Weir) {
-    let empty = PublishEventsRequest { items: vec![Item::default()], origin: None };
-    let too_many =
-        PublishEventsRequest { items: vec![item(Content::Event(checkout("many"))); 10_001], origin: None };
+    let empty = PublishEventsRequest { items: vec![Item::default()], ..PublishEventsRequest::default() };
+    let too_many = PublishEventsRequest {
+        items: vec![item(Content::Event(checkout("many"))); 10_001],
+        ..PublishEventsRequest::default()
+    };
     for request in [empty, too_many] {
         let refused = ingest(&weir).await.publish_events(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
@@ -77,7 +79,11 @@ async fn a_malformed_call_is_refused_whole(weir: Weir) {
 
 async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
     let items = (0..5).map(|number| item(Content::Event(checkout(&format!("checkout-{number}"))))).collect();
-    ingest(&weir).await.publish_events(PublishEventsRequest { items, origin: None }).await.unwrap();
+    ingest(&weir)
+        .await
+        .publish_events(PublishEventsRequest { items, ..PublishEventsRequest::default() })
+        .await
+        .unwrap();
     weir.drained(5).await;
     let mut client = reporting(&weir).await;
 
@@ -100,7 +106,11 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
 
 async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(weir: Weir) {
     let items = vec![item(Content::Event(checkout("found"))), item(Content::Event(checkout("")))];
-    ingest(&weir).await.publish_events(PublishEventsRequest { items, origin: None }).await.unwrap();
+    ingest(&weir)
+        .await
+        .publish_events(PublishEventsRequest { items, ..PublishEventsRequest::default() })
+        .await
+        .unwrap();
     weir.drained(1).await;
     let (source, event_id) = (event::Source::Facebook.into(), "found".to_owned());
     let (mut journal, mut store) = (ingest(&weir).await, reporting(&weir).await);

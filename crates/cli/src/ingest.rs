@@ -16,7 +16,7 @@ use weir_ingest::{Ingest, IngestArgs, IngestConfig};
 use crate::{
     failure::{Outcome, configured},
     hosting,
-    place::{JournalArgs, JournalPlace},
+    place::{JournalArgs, JournalPlace, MonitorArgs},
 };
 
 const ADMIN_PORT: u16 = 9102;
@@ -29,6 +29,8 @@ pub(crate) struct IngestCommand {
     operator: OperatorArgs,
     #[command(flatten)]
     journal: JournalArgs,
+    #[command(flatten)]
+    monitor: MonitorArgs,
     #[command(flatten)]
     process: ProcessArgs,
 }
@@ -44,8 +46,10 @@ impl IngestCommand {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
+        let monitors = self.monitor.check(&mut mistakes);
         let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
-        let config = || Some(Config { process: process?, journal: journal?, ingest: ingest? });
+        let config =
+            || Some(Config { process: process?, journal: journal?.monitored(monitors?), ingest: ingest? });
         configured(config(), mistakes)
     }
 }
@@ -72,6 +76,7 @@ pub(crate) async fn bind(
     journal: Journal,
     metrics: Metrics,
 ) -> anyhow::Result<Ingest> {
-    let bound = Ingest::bind(config, journal, metrics, host.readiness("ingest")).await;
+    let readiness = host.readiness("ingest");
+    let bound = Ingest::bind(config, journal, metrics, host.registry(), readiness).await;
     bound.context("ingest can't start (INGEST_LISTEN)")
 }

@@ -64,7 +64,7 @@ enum Command {
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
     /// Look at dead letters, send them through the gate again, or throw them away.
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::DEAD_LETTERS, after_help = help::MORE)]
     DeadLetters(dead_letters::DeadLetters),
     /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]

@@ -18,7 +18,7 @@ use weir_reporting::ReportingArgs;
 use crate::{
     failure::{Outcome, configured},
     hosting,
-    place::{FolderArgs, JournalArgs, StoreArgs},
+    place::{FolderArgs, JournalArgs, MonitorArgs, StoreArgs},
 };
 
 const ADMIN_PORT: u16 = 9101;
@@ -36,6 +36,8 @@ pub(crate) struct UpCommand {
     folder: FolderArgs,
     #[command(flatten)]
     journal: JournalArgs,
+    #[command(flatten)]
+    monitor: MonitorArgs,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -57,6 +59,7 @@ impl UpCommand {
         let mut mistakes = Mistakes::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.check(&mut mistakes);
+        let monitors = self.monitor.check(&mut mistakes);
         let store = self.store.check(&mut mistakes);
         let edge = self.edge.check(environment, &mut mistakes);
         let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
@@ -65,7 +68,7 @@ impl UpCommand {
         let config = || {
             Some(Config {
                 folder: self.folder.weir_data_dir.clone(),
-                journal: journal?,
+                journal: journal?.monitored(monitors?),
                 store: store?,
                 edge: edge?,
                 ingest: ingest?,
@@ -122,6 +125,8 @@ mod tests {
             "--journal-max-bytes=much",
             "--journal-ack-wait-ms=1",
             "--journal-replicas=2",
+            "--nats-monitor-url=nats://127.0.0.1",
+            "--ingest-max-in-flight-bytes=1024",
             "--database-url=mysql://127.0.0.1",
             "--edge-listen=nowhere:x",
             "--ingest-listen=nowhere:x",
@@ -136,6 +141,8 @@ mod tests {
             "JOURNAL_MAX_BYTES",
             "JOURNAL_ACK_WAIT_MS",
             "JOURNAL_REPLICAS",
+            "NATS_MONITOR_URL",
+            "INGEST_MAX_IN_FLIGHT_BYTES",
             "DATABASE_URL",
             "EDGE_LISTEN",
             "INGEST_LISTEN",

@@ -13,10 +13,11 @@ use weir::{
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    replicas::Replicas,
+    metrics::{Retries, Service},
     reports::Reports,
     router::{EdgeState, router},
     server,
+    upstream::Upstream,
     webhooks::Webhooks,
     whereabouts::Search,
 };
@@ -28,7 +29,7 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
-    watched: [(Replicas, Latch); 2],
+    watched: [(Upstream, Latch); 2],
 }
 
 impl Edge {
@@ -36,7 +37,7 @@ impl Edge {
     /// shows.
     ///
     /// # Errors
-    /// The address is taken or not this machine's, or an upstream has no http:// URL.
+    /// The address is taken or not this machine's.
     pub async fn bind(
         config: &EdgeConfig,
         upstreams: &Upstreams,
@@ -49,8 +50,9 @@ impl Edge {
             .await
             .with_context(|| format!("can't listen on {} (EDGE_LISTEN)", config.listen))?;
         let address = listener.local_addr()?;
-        let ingest = Replicas::new(&upstreams.ingest)?;
-        let reporting = Replicas::new(&upstreams.reporting)?;
+        let retries = Retries::register(registry);
+        let ingest = Upstream::find(Service::Ingest, &upstreams.ingest, retries.clone()).await;
+        let reporting = Upstream::find(Service::Reporting, &upstreams.reporting, retries).await;
         let watched = [
             (ingest.clone(), readiness.dependency("ingest", true)),
             (reporting.clone(), readiness.dependency("reporting", false)),
@@ -78,8 +80,8 @@ impl Edge {
     /// # Errors
     /// None: whatever goes wrong with a connection ends that connection alone.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        for (replicas, latch) in self.watched {
-            replicas.sample(latch, stop.clone());
+        for (upstream, latch) in self.watched {
+            upstream.watch(latch, &stop);
         }
         server::serve(self.listener, self.router, &self.config, stop).await;
         Ok(())

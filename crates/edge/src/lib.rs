@@ -8,13 +8,14 @@ mod args;
 mod correlate;
 mod edge;
 mod health;
+mod metrics;
 mod openapi;
 mod problem;
 mod refusal;
-mod replicas;
 mod reports;
 mod router;
 mod server;
+mod upstream;
 mod webhooks;
 mod whereabouts;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use prost_types::Timestamp;
 use serde::Serialize;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, transport::Channel};
 use utoipa::ToSchema;
 use weir::{
@@ -18,7 +19,9 @@ use weir::{
     process::{CallContext, Reason},
 };
 
-use crate::{problem::Problem, refusal, replicas::Replicas};
+use crate::{problem::Problem, refusal, upstream::Upstream};
+
+type Client = ReportingServiceClient<Channel>;
 
 /// A report of cities is as long as its sender's words: 1,000 rows of 256 characters stay below.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -26,7 +29,7 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Asks the reporting service.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
-    pub(crate) reporting: Replicas,
+    pub(crate) reporting: Upstream,
     /// How long one question may take.
     pub(crate) timeout: Duration,
 }
@@ -41,27 +44,21 @@ pub(crate) struct DateRange {
 }
 
 impl Reports {
-    fn client(&self) -> Result<ReportingServiceClient<Channel>, Problem> {
-        let channel = self.reporting.channel().ok_or_else(|| {
-            let status = Status::unavailable("no reporting service is configured");
-            refusal::problem(&status, Reason::StoreUnavailable)
-        })?;
-        Ok(ReportingServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
-    }
-
-    fn question<T>(&self, message: T, context: &CallContext) -> Request<T> {
-        let mut request = Request::new(message);
-        context.write_metadata(request.metadata_mut());
-        request.set_timeout(self.timeout);
-        request
-    }
-
-    async fn answer<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Problem> {
-        let answered = tokio::time::timeout(self.timeout, Box::pin(call)).await;
-        let answered = answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
-        answered
-            .map(Response::into_inner)
-            .map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
+    /// Asks the reporting service.
+    async fn ask<Q: Clone, A, F>(
+        &self,
+        question: Q,
+        context: &CallContext,
+        rpc: impl Fn(Client, Request<Q>) -> F,
+    ) -> Result<A, Problem>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let rpc =
+            |channel, request| rpc(Client::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES), request);
+        let answered = self.reporting.ask(question, context, deadline, rpc).await;
+        answered.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
     }
 }
 

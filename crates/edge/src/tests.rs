@@ -7,4 +7,5 @@ mod fake;
 mod items;
 mod refusals;
 mod reports;
+mod retries;
 mod whereabouts;

@@ -3,7 +3,6 @@
 mod batch;
 mod blocking;
 mod body;
-mod budget;
 mod chunk;
 mod claim;
 mod media;
@@ -26,7 +25,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{
     event::{ErrorType, Metrics, Service},
-    process::{CallContext, Reason},
+    process::{Budget, CallContext, Reason},
 };
 
 pub(crate) use self::tally::{ItemError, Violation};
@@ -34,18 +33,17 @@ use self::{
     batch::Batch,
     blocking::off_thread,
     body::{BodyError, Receiver},
-    budget::Budget,
     media::{Encoding, MediaType},
     publish::Publisher,
     tally::Tally,
 };
 use crate::{
     args::EdgeConfig,
-    openapi,
+    metrics, openapi,
     problem::{Problem, ProblemBody},
     refusal,
-    replicas::Replicas,
     router::EdgeState,
+    upstream::Upstream,
 };
 
 /// What became of the items of one body, of which at least one is accepted.
@@ -111,12 +109,14 @@ pub(crate) async fn post_events(
 impl Webhooks {
     pub(crate) fn new(
         config: &EdgeConfig,
-        ingest: Replicas,
+        ingest: Upstream,
         metrics: Metrics,
         registry: &mut Registry,
     ) -> Self {
+        let budget = Budget::new(config.max_in_flight_bytes);
+        metrics::register_bodies(&budget, registry);
         let receiver = Receiver {
-            budget: Budget::new(config.max_in_flight_bytes, registry),
+            budget,
             max_bytes: config.max_body_bytes,
             stall_timeout: config.body_stall_timeout,
             timeout: config.body_timeout,

@@ -11,7 +11,8 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
 };
 use http::StatusCode;
-use tonic::{Request, Response, Status};
+use tokio::time::Instant;
+use tonic::Status;
 use weir::{
     contract::{
         ingest::v1::{self as ingest, ingest_service_client::IngestServiceClient},
@@ -23,8 +24,8 @@ use weir::{
 
 use crate::{
     problem::{ParameterViolation, Problem, ProblemBody},
-    replicas::Replicas,
     router::EdgeState,
+    upstream::Upstream,
 };
 
 /// A letter that a client laid down may name as many violations as fit into one call.
@@ -33,8 +34,8 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Asks both services.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
-    pub(crate) ingest: Replicas,
-    pub(crate) reporting: Replicas,
+    pub(crate) ingest: Upstream,
+    pub(crate) reporting: Upstream,
     /// How long both questions together may take.
     pub(crate) timeout: Duration,
 }
@@ -100,8 +101,8 @@ impl Search {
         identity: &Identity,
         context: &CallContext,
     ) -> (Result<ingest::FindEventResponse, Status>, Result<reporting::FindEventResponse, Status>) {
-        let journal = self.within_half(self.ask_ingest(identity, context)).await;
-        let store = self.within_half(self.ask_reporting(identity, context)).await;
+        let journal = self.ask_ingest(identity, context).await;
+        let store = self.ask_reporting(identity, context).await;
         (journal, store)
     }
 
@@ -109,41 +110,29 @@ impl Search {
         &self,
         identity: &Identity,
         context: &CallContext,
-    ) -> Result<Response<ingest::FindEventResponse>, Status> {
-        let channel = self.ingest.channel().ok_or_else(|| Status::unavailable("no ingest is configured"))?;
+    ) -> Result<ingest::FindEventResponse, Status> {
         let Identity { source, event_id } = identity.clone();
         let question = ingest::FindEventRequest { source: source.number(), event_id };
-        let mut client = IngestServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        client.find_event(self.question(question, context)).await
+        let rpc = async |channel, request| {
+            let client = IngestServiceClient::new(channel);
+            client.max_decoding_message_size(MAX_ANSWER_BYTES).find_event(request).await
+        };
+        self.ingest.ask(question, context, self.half_from_now(), rpc).await
     }
 
     async fn ask_reporting(
         &self,
         identity: &Identity,
         context: &CallContext,
-    ) -> Result<Response<reporting::FindEventResponse>, Status> {
-        let channel =
-            self.reporting.channel().ok_or_else(|| Status::unavailable("no reporting is configured"))?;
+    ) -> Result<reporting::FindEventResponse, Status> {
         let Identity { source, event_id } = identity.clone();
         let question = reporting::FindEventRequest { source: source.number(), event_id };
-        ReportingServiceClient::new(channel).find_event(self.question(question, context)).await
-    }
-
-    fn question<T>(&self, message: T, context: &CallContext) -> Request<T> {
-        let mut request = Request::new(message);
-        context.write_metadata(request.metadata_mut());
-        request.set_timeout(self.timeout / 2);
-        request
+        let rpc = async |channel, request| ReportingServiceClient::new(channel).find_event(request).await;
+        self.reporting.ask(question, context, self.half_from_now(), rpc).await
     }
 
     /// Whichever does not answer leaves the other its time.
-    async fn within_half<T>(
-        &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Status> {
-        let answered = tokio::time::timeout(self.timeout / 2, Box::pin(call)).await;
-        answered
-            .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
-            .map(Response::into_inner)
+    fn half_from_now(&self) -> Instant {
+        Instant::now() + self.timeout / 2
     }
 }

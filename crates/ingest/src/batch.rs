@@ -61,7 +61,8 @@ impl Batch {
             batch.results.push(ItemResult { outcome: Outcome::Rejected.into(), violations });
             batch.letters.push(letter);
         }
-        batch.frames = frames(admitted, &origins.list);
+        let publish_id = Some(request.publish_id).filter(|id| !id.is_empty());
+        batch.frames = frames(admitted, &origins.list, Framer::new(publish_id));
         batch
     }
 
@@ -99,9 +100,8 @@ impl Origins {
 }
 
 /// Frames the events; of an identity that stands twice the first stays, the others become its repeats.
-fn frames(admitted: Vec<Admitted>, origins: &[Origin]) -> Vec<SealedFrame> {
+fn frames(admitted: Vec<Admitted>, origins: &[Origin], mut framer: Framer) -> Vec<SealedFrame> {
     let repeats = repeats(&admitted);
-    let mut framer = Framer::default();
     for (Admitted { event, origin, .. }, repeats) in admitted.into_iter().zip(repeats) {
         if let Some(repeats) = repeats {
             framer.push(event, &origins[origin], repeats);
@@ -182,7 +182,7 @@ mod tests {
 
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
-        Batch::sort(PublishEventsRequest { items, origin: None }, call, Utc::now())
+        Batch::sort(PublishEventsRequest { items, ..PublishEventsRequest::default() }, call, Utc::now())
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {

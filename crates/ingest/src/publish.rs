@@ -14,6 +14,7 @@ use weir::{
 };
 
 use crate::{
+    admission::Deadline,
     batch::{self, Batch},
     find, request,
 };
@@ -32,10 +33,11 @@ impl IngestService for Publisher {
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let call = CallContext::from_metadata(request.metadata());
         let correlation_id = call.correlation_id.clone();
+        let deadline = request.extensions().get::<Deadline>().copied().unwrap_or_default();
         let request = request.into_inner();
         request::check(&request)?;
         let batch = Batch::sort(request, call, Utc::now());
-        match self.make_durable(&batch).await {
+        match self.make_durable(&batch, deadline).await {
             Ok(()) => {
                 debug!(%correlation_id, items = batch.results.len(), "items are durable");
                 self.count(&batch);
@@ -65,11 +67,15 @@ impl IngestService for Publisher {
 }
 
 impl Publisher {
-    /// Good items into the journal, bad ones among the dead letters; `Ok` only when both are durable.
-    async fn make_durable(&self, batch: &Batch) -> Result<(), AppendError> {
+    /// Good items into the journal, bad ones among the dead letters; `Ok` only when both are durable. Nobody hears of
+    /// what is durable after the deadline, so that it is not waited for.
+    async fn make_durable(&self, batch: &Batch, deadline: Deadline) -> Result<(), AppendError> {
         let frames = self.journal.append(&batch.frames);
         let letters = self.journal.bury(Graveyard::Rejected, &batch.letters);
-        tokio::try_join!(frames, letters).map(|((), ())| ())
+        let both = async { tokio::try_join!(frames, letters).map(|((), ())| ()) };
+        tokio::time::timeout(deadline.work(), Box::pin(both)).await.unwrap_or_else(|_| {
+            Err(AppendError::Unreachable("no answer before the call's deadline".to_owned()))
+        })
     }
 
     fn count(&self, batch: &Batch) {

@@ -12,6 +12,8 @@ use weir::{
 const MAX_ITEMS: usize = 10_000;
 /// The most bytes of a call (wire.md section 4).
 const MAX_BYTES: usize = 16 << 20;
+/// Room for a UUID, or for a key of the caller's own making.
+const MAX_PUBLISH_ID_BYTES: usize = 128;
 /// What is decoded at all, so that a call just over the limit is told the rule; a larger one is cut off by the
 /// transport.
 pub(crate) const MAX_DECODED_BYTES: usize = 2 * MAX_BYTES;
@@ -28,6 +30,9 @@ pub(crate) fn check(request: &PublishEventsRequest) -> Result<(), Status> {
     let bytes = request.encoded_len();
     if bytes > MAX_BYTES {
         return Err(invalid("items", &format!("has {bytes} bytes, over the limit of {MAX_BYTES}")));
+    }
+    if request.publish_id.len() > MAX_PUBLISH_ID_BYTES {
+        return Err(invalid("publish_id", &format!("has over {MAX_PUBLISH_ID_BYTES} bytes")));
     }
     let fault = request.items.iter().enumerate().find_map(|(index, item)| Some((index, fault(item)?)));
     match fault {
@@ -69,7 +74,7 @@ mod tests {
     use super::*;
 
     fn request(items: Vec<Item>) -> PublishEventsRequest {
-        PublishEventsRequest { items, origin: None }
+        PublishEventsRequest { items, ..PublishEventsRequest::default() }
     }
 
     #[test]
@@ -87,6 +92,8 @@ mod tests {
         let good = Item { content: Some(Content::Event(Default::default())), ..Item::default() };
         assert!(check(&request(vec![good.clone(); MAX_ITEMS])).is_ok());
         assert!(check(&request(vec![good; MAX_ITEMS + 1])).is_err());
+        let publish_id = "x".repeat(MAX_PUBLISH_ID_BYTES + 1);
+        assert!(check(&PublishEventsRequest { publish_id, ..request(Vec::new()) }).is_err());
         let large = RejectedItem { raw: vec![0; MAX_BYTES], ..RejectedItem::default() };
         let large = Item { content: Some(Content::Rejected(large)), ..Item::default() };
         assert!(check(&request(vec![large])).unwrap_err().message().contains("16777216"));

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+use prometheus_client::registry::Registry;
 use tonic::service::RoutesBuilder;
+use tracing::Instrument as _;
 use weir::{
     contract::{
         DESCRIPTORS,
@@ -13,10 +15,18 @@ use weir::{
     },
     event::Metrics,
     journal::Journal,
-    process::{Latch, OperatorAccess, RoleReadiness, Stop, grpc::GrpcServer},
+    process::{Budget, Latch, OperatorAccess, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
-use crate::{IngestConfig, dead_letters::DeadLetters, publish::Publisher, request::MAX_DECODED_BYTES};
+use crate::{
+    IngestConfig,
+    admission::Admission,
+    dead_letters::DeadLetters,
+    durability,
+    metrics::{self, PromiseGauge},
+    publish::Publisher,
+    request::MAX_DECODED_BYTES,
+};
 
 const SERVICES: &[&str] = &[ingest_service_server::SERVICE_NAME, dead_letter_service_server::SERVICE_NAME];
 
@@ -26,23 +36,32 @@ pub struct Ingest {
     server: GrpcServer,
     publisher: Publisher,
     access: OperatorAccess,
+    budget: Budget,
     readiness: RoleReadiness,
     journal: Latch,
+    durability: (PromiseGauge, Latch),
 }
 
 impl Ingest {
+    /// Listens, without answering yet. `registry` takes ingest's own metrics.
+    ///
     /// # Errors
     /// The address is taken or not this machine's.
     pub async fn bind(
         config: &IngestConfig,
         journal: Journal,
         metrics: Metrics,
+        registry: &mut Registry,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
         let server = GrpcServer::bind(config.listen).await?;
+        let budget = Budget::new(config.max_in_flight_bytes);
+        metrics::register_calls(&budget, registry);
+        let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
         let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
-        Ok(Self { server, publisher: Publisher { journal, metrics }, access, readiness, journal: latch })
+        let publisher = Publisher { journal, metrics };
+        Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability })
     }
 
     /// Where it listens, port 0 resolved.
@@ -61,12 +80,16 @@ impl Ingest {
             let journal = journal.clone();
             async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
+        let (gauge, latch) = self.durability;
+        let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
+        tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
         let letters =
             DeadLetters { publisher: self.publisher.clone(), access: self.access, stop: stop.clone() };
         services.add_service(DeadLetterServiceServer::new(letters));
+        let metrics = self.publisher.metrics.clone();
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
-        services.add_service(service);
+        services.add_service(Admission::new(service, self.budget, metrics));
         self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
     }
 }

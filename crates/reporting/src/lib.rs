@@ -7,7 +7,6 @@
 
 mod args;
 mod bounds;
-mod deadline;
 mod decimal;
 mod demographics;
 mod error;

@@ -10,11 +10,10 @@ use weir::{
         GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse,
         GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
     },
-    process::CallContext,
+    process::{CallContext, deadline},
 };
 
 use crate::{
-    deadline,
     demographics::DemographicsQuestion,
     error::ReportError,
     events::EventsQuestion,
@@ -78,7 +77,7 @@ impl ReportingService for Service {
 
 impl Service {
     async fn answer<Q: Question>(&self, request: Request<Q::Request>) -> Result<Q::Answer, Status> {
-        let budget = deadline::budget(request.metadata(), self.timeout);
+        let budget = deadline::budget(request.metadata().as_ref(), self.timeout);
         let call = CallContext::from_metadata(request.metadata());
         let question = Q::read(request.into_inner())?;
         let span = info_span!(

@@ -4,7 +4,8 @@ use std::mem;
 
 use bytes::Bytes;
 use prost::Message as _;
-use uuid::Uuid;
+use sha2::{Digest as _, Sha256};
+use uuid::{Builder, Uuid};
 
 use super::{MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VERSION};
 use crate::{
@@ -28,6 +29,7 @@ pub struct SealedFrame {
 /// Fills frames, source by source, in the order of the pushes.
 #[derive(Debug, Default)]
 pub struct Framer {
+    publish_id: Option<String>,
     facebook: OpenFrame,
     tiktok: OpenFrame,
     sealed: Vec<SealedFrame>,
@@ -42,6 +44,13 @@ struct OpenFrame {
 }
 
 impl Framer {
+    /// For a call that may be repeated under `publish_id`: the same events under the same id make frames of the same
+    /// ids, so that a journal and a store that have them know them again. Without one every frame is a new one.
+    #[must_use]
+    pub fn new(publish_id: Option<String>) -> Self {
+        Self { publish_id, ..Self::default() }
+    }
+
     /// Adds an admitted event; `repeats` later items of its array carried the same identity.
     pub fn push(&mut self, event: Event, origin: &Origin, repeats: u32) {
         let source = event.source();
@@ -52,7 +61,7 @@ impl Framer {
             Source::Tiktok => &mut self.tiktok,
         };
         if !open.has_room(bytes + origin_bytes(origin)) {
-            self.sealed.push(mem::take(open).seal(source));
+            self.sealed.push(mem::take(open).seal(source, self.publish_id.as_deref()));
         }
         open.push(event, bytes, origin, repeats);
     }
@@ -63,7 +72,7 @@ impl Framer {
         let mut sealed = self.sealed;
         for (open, source) in [(self.facebook, Source::Facebook), (self.tiktok, Source::Tiktok)] {
             if !open.events.is_empty() {
-                sealed.push(open.seal(source));
+                sealed.push(open.seal(source, self.publish_id.as_deref()));
             }
         }
         sealed
@@ -88,10 +97,11 @@ impl OpenFrame {
         self.bytes += bytes;
     }
 
-    fn seal(self, source: Source) -> SealedFrame {
+    fn seal(self, source: Source, publish_id: Option<&str>) -> SealedFrame {
+        let frame_id = publish_id.map_or_else(Uuid::now_v7, |id| self.derive_id(source, id));
         let message = v1::Frame {
             version: VERSION,
-            frame_id: Uuid::now_v7().to_string(),
+            frame_id: frame_id.to_string(),
             source: source.number(),
             origins: self.origins.iter().cloned().map(v1::Origin::from).collect(),
             events: self.events,
@@ -106,13 +116,35 @@ impl OpenFrame {
     }
 }
 
+impl OpenFrame {
+    /// The identities are part of it and not only their place in the call: were the same call framed otherwise, by
+    /// another version or with other events, its frames must not be taken for these.
+    fn derive_id(&self, source: Source, publish_id: &str) -> Uuid {
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        };
+        add(publish_id.as_bytes());
+        add(source.name().as_bytes());
+        for framed in &self.events {
+            add(framed.event.as_ref().map_or("", |event| &event.event_id).as_bytes());
+            add(&framed.repeats.to_be_bytes());
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
 /// The strings, and room for tags, lengths and the arrival time.
 fn origin_bytes(origin: &Origin) -> usize {
     origin.correlation_id.as_str().len() + origin.traceparent.len() + origin.tracestate.len() + 32
 }
 
 impl SealedFrame {
-    /// Also the message id in the journal, the same in every retry: a UUIDv7.
+    /// Also the message id in the journal, the same in every retry: a UUIDv7, or a UUIDv8 that a call with a publish
+    /// id makes again.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id

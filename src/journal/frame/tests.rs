@@ -97,3 +97,21 @@ fn the_dead_letter_of_an_event_holds_the_whole_event() {
     assert_eq!((letter.event_id.as_deref(), letter.origin), (Some(event.id()), origin));
     assert_eq!(v1::Event::decode(letter.raw).unwrap(), v1::Event::from(event));
 }
+
+#[test]
+fn a_call_that_is_repeated_makes_frames_of_the_same_ids_and_no_other_call_does() {
+    let pushed: Vec<Event> = events().take(1200).collect();
+    let ids = |publish_id: Option<&str>, events: &[Event], repeats| -> Vec<String> {
+        let mut framer = Framer::new(publish_id.map(str::to_owned));
+        let origin = origin();
+        events.iter().for_each(|event| framer.push(event.clone(), &origin, repeats));
+        framer.finish().iter().map(|frame| frame.id().to_owned()).collect()
+    };
+    let first = ids(Some("call"), &pushed, 0);
+    assert_eq!(first, ids(Some("call"), &pushed, 0));
+    let all_differ = |others: Vec<String>| others.iter().all(|id| !first.contains(id));
+    assert!(all_differ(ids(Some("another call"), &pushed, 0)));
+    assert!(all_differ(ids(Some("call"), &pushed, 1)));
+    assert!(all_differ(ids(Some("call"), &pushed[..100], 0)));
+    assert_ne!(ids(None, &pushed, 0), ids(None, &pushed, 0));
+}

@@ -1,8 +1,11 @@
-//! A real nats-server with JetStream that syncs before it acknowledges.
+//! A real nats-server with JetStream that syncs before it acknowledges, or three of them in a cluster.
+
+mod cluster;
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -13,6 +16,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub(crate) use cluster::Cluster;
+
+use super::ports;
+
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,27 +28,46 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Nats {
     folder: TempDir,
     port: u16,
+    monitor: u16,
     process: Child,
 }
 
 impl Nats {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
-        let configuration = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}, sync_interval: always }}\n",
-            folder.path().join("store")
-        );
-        fs::write(folder.path().join("nats.conf"), configuration).expect("the folder is writable");
-        let process = spawn(&folder);
-        let nats = Self { folder, port, process };
+        let nats = Self::launch("always", "");
         nats.listening().await;
         nats
     }
 
+    /// A server that syncs once in a while, long after it acknowledged.
+    pub(crate) async fn start_with_late_sync() -> Self {
+        let nats = Self::launch("1m", "");
+        nats.listening().await;
+        nats
+    }
+
+    /// A server with further lines in its configuration; it may need others to be ready.
+    fn launch(sync_interval: &str, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (port, monitor) = (ports::free(), ports::free());
+        let configuration = format!(
+            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
+             jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n{lines}\n",
+            store(&folder)
+        );
+        fs::write(folder.path().join("nats.conf"), configuration).expect("the folder is writable");
+        let process = spawn(&folder);
+        Self { folder, port, monitor, process }
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it says what it promises and how it is.
+    pub(crate) fn monitor_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.monitor)
     }
 
     /// As `kill -9`.
@@ -54,6 +80,18 @@ impl Nats {
     pub(crate) async fn start_again(&mut self) {
         self.process = spawn(&self.folder);
         self.listening().await;
+    }
+
+    /// Starts it again after [`Nats::kill`], with nothing of what it stored.
+    async fn start_again_empty(&mut self) {
+        fs::remove_dir_all(store(&self.folder)).expect("what it stored is ours to remove");
+        self.start_again().await;
+    }
+
+    /// Sends a signal, by its name without SIG: STOP freezes it and CONT thaws it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "nats-server can't be sent {signal}");
     }
 
     async fn listening(&self) {
@@ -85,7 +123,6 @@ fn spawn(folder: &TempDir) -> Child {
         .expect("nats-server 2.10 or later is on the PATH")
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
+fn store(folder: &TempDir) -> PathBuf {
+    folder.path().join("store")
 }

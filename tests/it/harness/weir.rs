@@ -39,6 +39,8 @@ pub(crate) struct Weir {
     processes: Vec<Process>,
     ground: Ground,
     folder: TempDir,
+    /// Environment variables of every process besides what the deployment gives them.
+    settings: Vec<(&'static str, String)>,
     pub(crate) addresses: Addresses,
     http: Client,
 }
@@ -55,7 +57,13 @@ impl Weir {
     }
 
     async fn up(ground: Ground) -> Self {
+        Self::up_with(ground, Vec::new()).await
+    }
+
+    /// `weir up` with settings that win over the deployment's own.
+    pub(crate) async fn up_with(ground: Ground, settings: Vec<(&'static str, String)>) -> Self {
         let mut weir = Self::down(ground, &["up"]);
+        weir.settings = settings;
         weir.start(&[("up", &["up"])]).await;
         weir
     }
@@ -81,7 +89,14 @@ impl Weir {
         let http =
             Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { processes: Vec::new(), ground, folder, addresses: Addresses::choose(names), http }
+        Self {
+            processes: Vec::new(),
+            ground,
+            folder,
+            settings: Vec::new(),
+            addresses: Addresses::choose(names),
+            http,
+        }
     }
 
     /// Starts processes by name and arguments, and waits until all of them are ready.
@@ -101,6 +116,7 @@ impl Weir {
         if let Ground::Servers { nats, database_url } = &self.ground {
             command.env("NATS_URL", nats.url()).env("DATABASE_URL", database_url);
         }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -252,7 +268,7 @@ impl Weir {
 }
 
 impl Ground {
-    async fn servers() -> Self {
+    pub(crate) async fn servers() -> Self {
         let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
         Self::Servers { nats, database_url: postgres.fresh_address().await }
     }

@@ -8,7 +8,7 @@ use tracing::info;
 use url::Url;
 use weir::{
     journal::{Journal, Settings},
-    process::args::Mistakes,
+    process::{args::Mistakes, grpc},
 };
 
 use super::{
@@ -39,6 +39,17 @@ pub(crate) struct JournalArgs {
     journal_replicas: String,
 }
 
+/// Where the servers of the journal say what they promise.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Journal")]
+pub(crate) struct MonitorArgs {
+    /// The monitoring ports of the NATS servers, comma-separated, such as http://127.0.0.1:8222: asked whether they
+    /// sync before they acknowledge. Without one it is unknown whether acknowledged events outlive a power cut.
+    /// Metric: weir_journal_durability.
+    #[arg(long, env = "NATS_MONITOR_URL", value_name = "URLS")]
+    nats_monitor_url: Option<String>,
+}
+
 /// The journal that was chosen.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalPlace {
@@ -59,6 +70,7 @@ impl JournalArgs {
             max_bytes: max_bytes?,
             ack_wait: Duration::from_millis(ack_wait?),
             replicas: replicas?,
+            ..Settings::default()
         };
         Some(JournalPlace { nats_url: nats_url?, settings })
     }
@@ -72,7 +84,22 @@ impl JournalArgs {
     }
 }
 
+impl MonitorArgs {
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Vec<Url>> {
+        let urls = self.nats_monitor_url.as_deref().filter(|urls| !urls.is_empty());
+        mistakes
+            .check("NATS_MONITOR_URL", urls.map(grpc::addresses).transpose())
+            .map(Option::unwrap_or_default)
+    }
+}
+
 impl JournalPlace {
+    /// The same journal, whose servers are asked at `monitors` what they promise.
+    pub(crate) fn monitored(mut self, monitors: Vec<Url>) -> Self {
+        self.settings.monitors = monitors;
+        self
+    }
+
     pub(crate) fn in_folder(&self) -> bool {
         self.nats_url.is_none()
     }

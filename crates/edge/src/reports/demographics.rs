@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{contract::reporting::v1, event::Source, process::CallContext};
 
-use super::{DateRange, device_name, gender_name, query::Query, timestamp};
+use super::{Client, DateRange, device_name, gender_name, query::Query, timestamp};
 use crate::{
     problem::{Problem, ProblemBody},
     router::EdgeState,
@@ -126,10 +126,9 @@ pub(crate) async fn get_demographics_report(
     RawQuery(query): RawQuery,
 ) -> Result<Json<DemographicsReport>, Problem> {
     let question = question(query.as_deref())?;
-    let reports = &edge.reports;
-    let mut client = reports.client()?;
-    let call = client.get_demographics(reports.question(question, &context));
-    Ok(Json(reports.answer(call).await?.into()))
+    let rpc = |mut client: Client, request| async move { client.get_demographics(request).await };
+    let answer = edge.reports.ask(question, &context, rpc).await?;
+    Ok(Json(answer.into()))
 }
 
 fn question(query: Option<&str>) -> Result<v1::GetDemographicsRequest, Problem> {

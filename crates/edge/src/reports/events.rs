@@ -14,7 +14,7 @@ use weir::{
     process::CallContext,
 };
 
-use super::{DateRange, query::Query, rfc3339, source_name, stage_name, timestamp, type_name};
+use super::{Client, DateRange, query::Query, rfc3339, source_name, stage_name, timestamp, type_name};
 use crate::{
     problem::{Problem, ProblemBody},
     router::EdgeState,
@@ -78,10 +78,9 @@ pub(crate) async fn get_event_report(
 ) -> Result<Json<EventReport>, Problem> {
     let question = question(query.as_deref())?;
     let grouped = question.group_by != 0;
-    let reports = &edge.reports;
-    let mut client = reports.client()?;
-    let call = client.get_event_statistics(reports.question(question, &context));
-    Ok(Json(report(reports.answer(call).await?, grouped)))
+    let rpc = |mut client: Client, request| async move { client.get_event_statistics(request).await };
+    let answer = edge.reports.ask(question, &context, rpc).await?;
+    Ok(Json(report(answer, grouped)))
 }
 
 fn question(query: Option<&str>) -> Result<v1::GetEventStatisticsRequest, Problem> {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{contract::reporting::v1, event::Source, process::CallContext};
 
-use super::{DateRange, query::Query, rfc3339, source_name, timestamp};
+use super::{Client, DateRange, query::Query, rfc3339, source_name, timestamp};
 use crate::{
     problem::{Problem, ProblemBody},
     router::EdgeState,
@@ -90,10 +90,9 @@ pub(crate) async fn get_revenue_report(
 ) -> Result<Json<RevenueReport>, Problem> {
     let question = question(query.as_deref())?;
     let grouped = question.group_by != 0;
-    let reports = &edge.reports;
-    let mut client = reports.client()?;
-    let call = client.get_revenue(reports.question(question, &context));
-    Ok(Json(report(reports.answer(call).await?, grouped)))
+    let rpc = |mut client: Client, request| async move { client.get_revenue(request).await };
+    let answer = edge.reports.ask(question, &context, rpc).await?;
+    Ok(Json(report(answer, grouped)))
 }
 
 fn question(query: Option<&str>) -> Result<v1::GetRevenueRequest, Problem> {

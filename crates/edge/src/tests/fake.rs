@@ -34,6 +34,8 @@ use crate::{Edge, EdgeConfig, Upstreams};
 pub(crate) struct Script {
     /// Refuse every call.
     pub(crate) refusal: Option<Reason>,
+    /// Lose the answers of this many calls.
+    pub(crate) losses: u32,
     /// Reject the event with this id, by a rule that the edge does not know.
     pub(crate) newer_rule: Option<&'static str>,
     /// Never answer.
@@ -63,6 +65,10 @@ impl IngestService for Fake {
             script.calls.push((context, request.clone()));
             match (script.silent, script.refusal) {
                 (true, _) => None,
+                _ if script.losses > 0 => {
+                    script.losses -= 1;
+                    Some(Err(Status::unavailable("the connection is gone")))
+                }
                 (false, Some(reason)) => Some(Err(refuse(reason, "refused", &[]))),
                 (false, None) => Some(Ok(results(&request, script.newer_rule))),
             }
@@ -108,6 +114,10 @@ impl ReportingService for Fake {
         let question = request.into_inner();
         let mut script = self.0.lock().unwrap();
         script.questions.push(question);
+        if script.losses > 0 {
+            script.losses -= 1;
+            return Err(Status::unavailable("the connection is gone"));
+        }
         if let Some(reason) = script.refusal {
             return Err(refuse(reason, "refused", &[("group_by", "choose day")]));
         }
@@ -138,6 +148,13 @@ impl ReportingService for Fake {
         script.sought.push(("reporting", question.source, question.event_id));
         let away = || refuse(Reason::StoreUnavailable, "away", &[]);
         script.store.clone().map(Response::new).ok_or_else(away)
+    }
+
+    async fn get_frames(
+        &self,
+        _request: Request<reporting::GetFramesRequest>,
+    ) -> Result<Response<reporting::GetFramesResponse>, Status> {
+        Err(Status::unimplemented("the edge does not ask after frames"))
     }
 }
 

@@ -8,10 +8,10 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use weir::process::Reservation;
 
 use super::{
     body::Received,
-    budget::Reservation,
     media::MediaType,
     repeats::{BySource, Census, Repeats},
 };
@@ -193,13 +193,12 @@ impl<'de> Visitor<'de> for Elements {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::registry::Registry;
+    use weir::process::Budget;
 
     use super::*;
-    use crate::webhooks::budget::Budget;
 
     fn prove(bytes: &[u8], media_type: MediaType) -> Result<Batch, Malformed> {
-        let reservation = Budget::new(1, &mut Registry::default()).reservation();
+        let reservation = Budget::new(1).reservation();
         Batch::prove(Received { bytes: bytes.to_vec(), reservation }, media_type, Utc::now())
     }
 

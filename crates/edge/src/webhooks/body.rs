@@ -14,12 +14,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
-use weir::process::Reason;
+use weir::process::{Budget, Overloaded, Reason, Reservation};
 
-use super::{
-    budget::{Budget, Overloaded, Reservation},
-    media::Encoding,
-};
+use super::media::Encoding;
 use crate::problem::Problem;
 
 /// Where a body of unknown length begins; it doubles from there.
@@ -28,6 +25,9 @@ const FIRST_STEP: usize = 64 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// How long a refused body is still read, at most as much of it as a good one may have.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// How long a body waits for room before it is refused (wire.md section 3).
+const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body in memory and the room that it takes.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Receiver {
     }
 
     async fn make_room(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
-        self.budget.cover(&mut received.reservation, bytes).await?;
+        self.budget.cover(&mut received.reservation, bytes, ROOM_PATIENCE).await?;
         received.bytes.reserve_exact(bytes - received.bytes.len());
         Ok(())
     }

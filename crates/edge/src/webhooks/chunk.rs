@@ -18,8 +18,10 @@ const MAX_RAW_BYTES: usize = 64 * 1024;
 const MAX_TOLD_ID_BYTES: usize = 1024;
 
 /// What goes to ingest in one call, and what is remembered of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chunk {
+    /// Where it begins, to make it again.
+    pub(super) start: Cursor,
     pub(super) items: Vec<v1::Item>,
     /// One for each item.
     pub(super) sent: Vec<Sent>,
@@ -72,9 +74,9 @@ impl Sent {
 }
 
 impl Chunk {
-    /// The next items of the batch, or `None` after the last.
+    /// The next items of the batch, or `None` after the last. From the same place come the same items.
     pub(super) fn next(batch: &Batch, cursor: &mut Cursor) -> Option<Self> {
-        let mut chunk = Self::default();
+        let mut chunk = Self { start: cursor.clone(), items: Vec::new(), sent: Vec::new() };
         let mut bytes = 0;
         while chunk.items.len() < MAX_ITEMS && bytes < MAX_TEXT_BYTES {
             let Some(item) = batch.next(cursor) else { break };

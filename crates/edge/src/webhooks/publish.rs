@@ -4,37 +4,43 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
-use tonic::{Request, Status};
+use tonic::{Request, Status, transport::Channel};
+use uuid::Uuid;
 use weir::{
-    contract::ingest::v1::{ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient},
+    contract::ingest::v1::{
+        Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient,
+    },
     event::Origin,
     process::CallContext,
 };
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Cursor},
     blocking::off_thread,
     chunk::{Chunk, Sent},
     tally::Tally,
 };
-use crate::replicas::Replicas;
+use crate::upstream::Upstream;
 
 /// While one chunk is made durable the next ones are checked; more would only fill memory.
 const CHUNKS_IN_FLIGHT: usize = 4;
+/// Calls of one chunk: as many instances may die under it, and the sender is told to try again.
+const MOST_ATTEMPTS: usize = 3;
 /// An answer for 1,000 items that each break every rule stays below.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Sends batches to ingest.
 #[derive(Clone, Debug)]
 pub(super) struct Publisher {
-    pub(super) ingest: Replicas,
+    pub(super) ingest: Upstream,
     /// How long one batch may take.
     pub(super) timeout: Duration,
 }
 
 /// One batch on its way.
 struct Call<'a> {
-    ingest: &'a Replicas,
+    ingest: &'a Upstream,
+    batch: &'a Arc<Batch>,
     context: &'a CallContext,
     origin: weir::contract::event::v1::Origin,
     deadline: Instant,
@@ -48,7 +54,7 @@ impl Publisher {
     pub(super) async fn publish(&self, batch: Arc<Batch>, context: CallContext) -> Result<Tally, Status> {
         let origin = Origin::of_call(context.clone(), batch.arrived_at).into();
         let deadline = Instant::now() + self.timeout;
-        let call = Call { ingest: &self.ingest, context: &context, origin, deadline };
+        let call = Call { ingest: &self.ingest, batch: &batch, context: &context, origin, deadline };
         let sending = chunks(Arc::clone(&batch))
             .map(|chunk| call.send(chunk))
             .buffered(CHUNKS_IN_FLIGHT)
@@ -71,14 +77,40 @@ fn chunks(batch: Arc<Batch>) -> impl Stream<Item = Chunk> {
 }
 
 impl Call<'_> {
+    /// A chunk that is sent again has the same id: the journal takes it once, and nothing counts as a duplicate.
     async fn send(&self, chunk: Chunk) -> Result<(Vec<Sent>, Vec<ItemResult>), Status> {
-        let Chunk { items, sent } = chunk;
-        let channel = self.ingest.channel().ok_or_else(|| Status::unavailable("no ingest is configured"))?;
+        let Chunk { start, mut items, sent } = chunk;
+        let publish_id = Uuid::now_v7().to_string();
+        let mut attempts = self.ingest.attempts(self.deadline, MOST_ATTEMPTS);
+        loop {
+            match self.attempt(attempts.channel()?, items, &publish_id).await {
+                Ok(results) => return Ok((sent, results)),
+                Err(failure) => attempts.after(failure).await?,
+            }
+            items = self.again(start.clone()).await;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        channel: Channel,
+        items: Vec<Item>,
+        publish_id: &str,
+    ) -> Result<Vec<ItemResult>, Status> {
         let mut client = IngestServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        let mut request = Request::new(PublishEventsRequest { items, origin: Some(self.origin.clone()) });
+        let publish_id = publish_id.to_owned();
+        let mut request =
+            Request::new(PublishEventsRequest { items, origin: Some(self.origin.clone()), publish_id });
         self.context.write_metadata(request.metadata_mut());
         request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
         let response = client.publish_events(request).await?;
-        Ok((sent, response.into_inner().results))
+        Ok(response.into_inner().results)
+    }
+
+    /// The items of a chunk, made anew: that is rare, and keeping a copy of every chunk would not be.
+    async fn again(&self, mut start: Cursor) -> Vec<Item> {
+        let batch = Arc::clone(self.batch);
+        let chunk = off_thread(self.batch.bytes(), move || Chunk::next(&batch, &mut start)).await;
+        chunk.map(|chunk| chunk.items).unwrap_or_default()
     }
 }

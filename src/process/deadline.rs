@@ -1,17 +1,18 @@
-//! How long a call may take: reporting's own bound, or the caller's where that is shorter.
+//! How long a caller waits: `grpc-timeout`, as every hop reads it.
 //!
-//! tonic ends the call at the caller's deadline by itself; the store has to be told besides, or it would go on
-//! working for nobody.
+//! tonic ends a call at the caller's deadline by itself; what works for the call has to be told besides, or it would
+//! go on for nobody.
 
 use std::time::Duration;
 
-use tonic::metadata::MetadataMap;
+use http::HeaderMap;
 
 const METADATA_KEY: &str = "grpc-timeout";
 
-/// The shorter of `most` and the caller's deadline.
-pub(crate) fn budget(metadata: &MetadataMap, most: Duration) -> Duration {
-    let asked = metadata.get(METADATA_KEY).and_then(|value| value.to_str().ok()).and_then(parse);
+/// The shorter of `most` and what the caller gives, from the moment at which the call came.
+#[must_use]
+pub fn budget(headers: &HeaderMap, most: Duration) -> Duration {
+    let asked = headers.get(METADATA_KEY).and_then(|value| value.to_str().ok()).and_then(parse);
     asked.map_or(most, |asked| asked.min(most))
 }
 
@@ -37,14 +38,14 @@ mod tests {
     const MOST: Duration = Duration::from_secs(30);
 
     fn budget_for(timeout: &str) -> Duration {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(METADATA_KEY, timeout.parse().unwrap());
-        budget(&metadata, MOST)
+        let mut headers = HeaderMap::new();
+        headers.insert(METADATA_KEY, timeout.parse().unwrap());
+        budget(&headers, MOST)
     }
 
     #[test]
     fn the_shorter_bound_holds() {
-        assert_eq!(budget(&MetadataMap::new(), MOST), MOST);
+        assert_eq!(budget(&HeaderMap::new(), MOST), MOST);
         assert_eq!(budget_for("1H"), MOST);
         assert_eq!(budget_for("2S"), Duration::from_secs(2));
         assert_eq!(budget_for("250m"), Duration::from_millis(250));

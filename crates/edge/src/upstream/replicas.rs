@@ -1,0 +1,190 @@
+//! The instances of one service behind the edge: found by name, sampled, and taken in turn.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::join_all;
+use tokio::time::{self, MissedTickBehavior};
+use tracing::{Instrument as _, debug, info};
+use url::{Host, Url};
+use weir::process::{Latch, Stop};
+
+use super::replica::Replica;
+
+/// A fleet that grows or moves is seen within this and what the resolver keeps.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
+/// A resolver that is away for longer has not answered.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The instances of one service. Cheap to clone; every clone sees the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Replicas {
+    urls: Arc<[Url]>,
+    /// By URL, in their order.
+    known: Arc<RwLock<Vec<Vec<Arc<Replica>>>>>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Replicas {
+    /// Looks every address up once.
+    pub(super) async fn find(urls: &[Url]) -> Self {
+        let known = Arc::new(RwLock::new(vec![Vec::new(); urls.len()]));
+        let replicas = Self { urls: urls.into(), known, next: Arc::default() };
+        replicas.look_up().await;
+        replicas
+    }
+
+    /// The next instance that serves, rather one that is not among `tried`. Where none is known to serve, any one:
+    /// the sample may be a second old.
+    pub(super) fn choose(&self, tried: &[SocketAddr]) -> Option<Arc<Replica>> {
+        let all = self.all();
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let round = || (0..all.len()).map(|step| &all[start.wrapping_add(step) % all.len()]);
+        let fresh = |replica: &&Arc<Replica>| !tried.contains(&replica.address());
+        let serving = |replica: &&Arc<Replica>| replica.serves();
+        round()
+            .filter(serving)
+            .find(fresh)
+            .or_else(|| round().find(serving))
+            .or_else(|| round().find(fresh))
+            .or_else(|| round().next())
+            .cloned()
+    }
+
+    /// Whether an instance serves that is not among `tried`.
+    pub(super) fn another_serves(&self, tried: &[SocketAddr]) -> bool {
+        self.all().iter().any(|replica| replica.serves() && !tried.contains(&replica.address()))
+    }
+
+    /// Sets `latch` once a second by whether at least one instance serves, and keeps up with what names resolve to.
+    pub(super) fn watch(&self, latch: Latch, stop: &Stop) {
+        let sampled = self.clone();
+        latch.sample(stop.clone(), move || {
+            let replicas = sampled.clone();
+            async move { replicas.check().await }
+        });
+        let (replicas, stop) = (self.clone(), stop.clone());
+        let keeping_up = async move {
+            let mut tick = time::interval(LOOKUP_INTERVAL);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(tick.tick()).await.is_some() {
+                replicas.look_up().await;
+            }
+        };
+        tokio::spawn(keeping_up.in_current_span());
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let all = self.all();
+        let states = join_all(all.iter().map(|replica| replica.check())).await;
+        if states.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        let reasons: Vec<String> = states.into_iter().filter_map(Result::err).collect();
+        Err(if reasons.is_empty() { "no address is known".into() } else { reasons.join("; ") })
+    }
+
+    /// A name that resolves to several addresses is several instances. One that can't be looked up keeps those that
+    /// it had: a resolver that is away takes nobody else out.
+    async fn look_up(&self) {
+        for (place, url) in self.urls.iter().enumerate() {
+            match time::timeout(LOOKUP_TIMEOUT, resolve(url)).await {
+                Ok(Ok(addresses)) => self.renew(place, url, &addresses),
+                Ok(Err(error)) => debug!(%url, %error, "an address can't be looked up"),
+                Err(_) => debug!(%url, "the resolver does not answer"),
+            }
+        }
+    }
+
+    fn renew(&self, place: usize, url: &Url, addresses: &[SocketAddr]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = &mut known[place];
+        if before.len() == addresses.len()
+            && before.iter().all(|replica| addresses.contains(&replica.address()))
+        {
+            return;
+        }
+        let renewed = addresses.iter().filter_map(|address| {
+            let same = before.iter().find(|replica| replica.address() == *address).cloned();
+            same.or_else(|| Replica::new(url, *address).ok().map(Arc::new))
+        });
+        *before = renewed.collect();
+        if matches!(url.host(), Some(Host::Domain(_))) {
+            info!(%url, instances = before.len(), "instances of a service were found");
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Replica>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().flatten().cloned().collect()
+    }
+}
+
+/// The addresses behind a URL, each once.
+async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
+    let port = url.port_or_known_default().unwrap_or_default();
+    let mut addresses: Vec<SocketAddr> = match url.host() {
+        Some(Host::Ipv4(host)) => vec![SocketAddr::from((host, port))],
+        Some(Host::Ipv6(host)) => vec![SocketAddr::from((IpAddr::V6(host), port))],
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port)).await?.collect(),
+        None => Vec::new(),
+    };
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn replicas(urls: &[&str]) -> Replicas {
+        let urls: Vec<Url> = urls.iter().map(|url| url.parse().unwrap()).collect();
+        Replicas::find(&urls).await
+    }
+
+    #[tokio::test]
+    async fn without_an_address_there_is_no_instance() {
+        assert!(replicas(&[]).await.choose(&[]).is_none());
+        assert_eq!(replicas(&[]).await.check().await, Err("no address is known".into()));
+    }
+
+    #[tokio::test]
+    async fn every_instance_that_does_not_serve_is_named() {
+        let replicas = replicas(&["http://127.0.0.1:1", "http://127.0.0.1:2"]).await;
+        assert!(replicas.choose(&[]).is_some());
+        let reason = replicas.check().await.unwrap_err();
+        assert!(reason.contains("127.0.0.1:1") && reason.contains("127.0.0.1:2"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_was_tried_is_the_last_choice() {
+        let replicas = replicas(&["http://127.0.0.1:1", "http://127.0.0.1:2"]).await;
+        let first = replicas.choose(&[]).unwrap().address();
+        for _ in 0..4 {
+            assert_ne!(replicas.choose(&[first]).unwrap().address(), first);
+        }
+        let all: Vec<SocketAddr> = replicas.all().iter().map(|replica| replica.address()).collect();
+        assert!(replicas.choose(&all).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_name_stands_for_every_address_behind_it_and_those_that_stay_are_kept() {
+        let replicas = replicas(&["http://localhost:1"]).await;
+        assert!(replicas.all().iter().all(|replica| replica.address().ip().is_loopback()));
+        let url: Url = "http://localhost:1".parse().unwrap();
+        let [a, b, c] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        replicas.renew(0, &url, &[a, b]);
+        let kept = Arc::clone(&replicas.all()[1]);
+        replicas.renew(0, &url, &[b, c]);
+        let all = replicas.all();
+        assert!(Arc::ptr_eq(&all[0], &kept));
+        assert_eq!(all[1].address(), c);
+    }
+}

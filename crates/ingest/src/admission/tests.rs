@@ -1,0 +1,81 @@
+//! Calls that come when there is no room.
+
+use http_body_util::Full;
+use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
+
+use super::*;
+
+const MESSAGE_BYTES: usize = 8192;
+
+/// Answers when it is let, with the bytes that it read.
+#[derive(Clone)]
+struct Slow(std::sync::Arc<Semaphore>);
+
+impl Service<Request<Body>> for Slow {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let gate = std::sync::Arc::clone(&self.0);
+        Box::pin(async move {
+            assert!(request.extensions().get::<Deadline>().is_some());
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            gate.acquire().await.unwrap().forget();
+            Ok(Response::new(Body::new(Full::new(body).map_err(|never| match never {}))))
+        })
+    }
+}
+
+fn admission() -> (Admission<Slow>, std::sync::Arc<Semaphore>, Budget) {
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let budget = Budget::new(MESSAGE_BYTES);
+    let metrics = Metrics::register(&mut Registry::default());
+    (Admission::new(Slow(gate.clone()), budget.clone(), metrics), gate, budget)
+}
+
+/// A call whose prefix comes in pieces.
+fn call(timeout: &str) -> Request<Body> {
+    let mut message = vec![0_u8];
+    message.extend((MESSAGE_BYTES as u32).to_be_bytes());
+    message.resize(PREFIX_BYTES + MESSAGE_BYTES, 7);
+    let pieces = [&message[..2], &message[2..3], &message[3..]].map(Bytes::copy_from_slice);
+    let body = StreamBody::new(stream::iter(pieces.map(|piece| Ok::<_, Status>(Frame::data(piece)))));
+    Request::builder().header("grpc-timeout", timeout).body(Body::new(body)).unwrap()
+}
+
+fn reason(response: &Response<Body>) -> Option<Reason> {
+    Status::from_header_map(response.headers()).as_ref().and_then(Reason::of)
+}
+
+#[tokio::test]
+async fn a_call_without_room_is_refused_before_its_deadline_and_told_when_to_come_again() {
+    let (mut admission, gate, budget) = admission();
+    let first = tokio::spawn(admission.call(call("30S")));
+    while budget.in_flight().get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    let refused = admission.call(call("100m")).await.unwrap();
+    assert_eq!(reason(&refused), Some(Reason::Overloaded));
+    assert!(refused.headers().contains_key("grpc-status-details-bin"));
+    assert!(began.elapsed() < PATIENCE);
+    gate.add_permits(1);
+    let answered = first.await.unwrap().unwrap();
+    let read = answered.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(read.len(), PREFIX_BYTES + MESSAGE_BYTES);
+    assert_eq!(budget.in_flight().get(), 0);
+}
+
+#[tokio::test]
+async fn a_call_waits_for_room_that_comes() {
+    let (mut admission, gate, _) = admission();
+    gate.add_permits(2);
+    let (first, second) = tokio::join!(admission.call(call("30S")), admission.call(call("30S")));
+    assert_eq!((reason(&first.unwrap()), reason(&second.unwrap())), (None, None));
+}

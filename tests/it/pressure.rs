@@ -1,0 +1,163 @@
+//! More than can be done now, and an end in the midst of it.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use bytes::Bytes;
+use futures::{StreamExt as _, channel::mpsc, future::join_all};
+use reqwest::{Body, Response};
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use serde_json::json;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+use weir::{
+    contract::{
+        event::v1::Violation,
+        ingest::v1::{
+            Item, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient,
+            item::Content,
+        },
+    },
+    process::Reason,
+};
+use weir_migration::{Access, connect};
+
+use crate::{
+    harness::{Ground, Weir, eventually},
+    sender::Sender,
+};
+
+const MIB: usize = 1 << 20;
+/// The least that ingest can be told.
+const ROOM: usize = 32 * MIB;
+/// No collector is offered a held frame again within the story, unless the one that held it says so.
+const NEVER_MS: &str = "600000";
+const IN_FLIGHT: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_takes_in_what_it_has_room_for_and_answers_before_every_deadline() {
+    let settings = vec![("INGEST_MAX_IN_FLIGHT_BYTES", ROOM.to_string())];
+    let weir = Weir::up_with(Ground::servers().await, settings).await;
+    signal_nats(&weir, "STOP");
+    let deadline = Duration::from_secs(4);
+    let calls = async {
+        let began = Instant::now();
+        let answers = join_all((0..6).map(|_| publish(&weir, 12, deadline))).await;
+        (answers, began.elapsed())
+    };
+    let mut calls = Box::pin(calls);
+    let mut most = 0.0_f64;
+    let (answers, took) = loop {
+        tokio::select! {
+            answered = &mut calls => break answered,
+            held = weir.metric("weir_ingest_call_bytes_in_flight", &[]) => most = most.max(held),
+        }
+    };
+    signal_nats(&weir, "CONT");
+    assert!(took < deadline, "{took:?}");
+    assert!(most > 0.0 && most <= ROOM as f64, "{most} bytes were in flight");
+    assert_eq!(weir.metric("weir_ingest_call_bytes_limit", &[]).await, ROOM as f64);
+    let refusals: Vec<Status> = answers.into_iter().map(Result::unwrap_err).collect();
+    for (reason, code, count) in
+        [(Reason::Overloaded, Code::ResourceExhausted, 4), (Reason::JournalUnavailable, Code::Unavailable, 2)]
+    {
+        let told: Vec<_> = refusals.iter().filter(|status| Reason::of(status) == Some(reason)).collect();
+        assert_eq!(told.len(), count, "{reason:?} in {refusals:?}");
+        assert!(told.iter().all(|status| status.code() == code && status.get_details_retry_info().is_some()));
+    }
+    eventually(async || publish(&weir, 12, Duration::from_secs(20)).await).await;
+}
+
+fn signal_nats(weir: &Weir, signal: &str) {
+    let Ground::Servers { nats, .. } = weir.ground() else { panic!("there is no nats-server on files") };
+    nats.signal(signal);
+}
+
+/// One call of so many MiB.
+async fn publish(weir: &Weir, mebibytes: usize, deadline: Duration) -> Result<(), Status> {
+    let url = format!("http://{}", weir.addresses.ingest);
+    let mut client = IngestServiceClient::connect(url).await.expect("ingest listens");
+    let violations = vec![Violation { pointer: "/data".into(), message: "is too long".into() }];
+    let rejected = RejectedItem { raw: vec![b'x'; MIB], violations, ..RejectedItem::default() };
+    let item = Item { content: Some(Content::Rejected(rejected)), ..Item::default() };
+    let items = vec![item; mebibytes];
+    let mut request = Request::new(PublishEventsRequest { items, ..PublishEventsRequest::default() });
+    request.set_timeout(deadline);
+    client.publish_events(request).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_under_load_answers_every_request_and_hands_held_frames_back() {
+    let settings = vec![("JOURNAL_ACK_WAIT_MS", NEVER_MS.to_owned())];
+    let mut weir = Weir::up_with(Ground::servers().await, settings).await;
+    let mut sender = Sender::new("ending", 14);
+    let Ground::Servers { database_url, .. } = weir.ground() else { panic!("there is no database on files") };
+    let database = connect(&database_url.parse().unwrap(), Access::Write, Duration::from_secs(10)).await;
+    let database = database.unwrap();
+    let lock = database.begin().await.unwrap();
+    lock.execute_unprepared("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    weir.post(&json!(sender.events(500))).await.expect_accepted(500, 0);
+    frames_are_held(&weir).await;
+
+    let (halves, answers): (Vec<_>, Vec<_>) =
+        (0..IN_FLIGHT).map(|_| half_a_request(&weir, json!(sender.events(500)).to_string())).unzip();
+    let answers = tokio::spawn(join_all(answers));
+    eventually(async || match weir.metric("weir_edge_body_bytes_in_flight", &[]).await {
+        bytes if bytes >= (IN_FLIGHT * 64 * 1024) as f64 => Ok(()),
+        bytes => Err(bytes),
+    })
+    .await;
+    weir.signal("TERM").await;
+    eventually(async || if weir.log().contains(r#""message":"stopping""#) { Ok(()) } else { Err(()) }).await;
+    for (sender, rest) in halves {
+        sender.unbounded_send(rest).unwrap();
+    }
+    for answer in answers.await.unwrap() {
+        assert_eq!(answer.unwrap().status(), 202);
+    }
+    weir.stopped().await;
+    let log = weir.log();
+    for role in ["edge", "ingest", "collectors", "reporting", "journal"] {
+        let ended = |line: &str| line.contains(r#""message":"role ended""#) && line.contains(role);
+        assert!(log.lines().any(ended), "{role} is not told to have ended: {log}");
+    }
+
+    lock.rollback().await.unwrap();
+    weir.start_again().await;
+    let accepted = (500 * (1 + IN_FLIGHT)) as u64;
+    eventually(async || match weir.reported_events().await {
+        events if events == accepted => Ok(()),
+        events => Err(format!("{events} of {accepted}")),
+    })
+    .await;
+}
+
+/// Waits until collectors hold frames of both sources.
+async fn frames_are_held(weir: &Weir) {
+    let Ground::Servers { nats, .. } = weir.ground() else { panic!("there is no nats-server on files") };
+    let operator = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let events = operator.get_stream("EVENTS").await.unwrap();
+    for consumer in ["collector-facebook", "collector-tiktok"] {
+        eventually(async || match events.consumer_info(consumer).await.unwrap().num_ack_pending {
+            0 => Err("nobody holds a frame"),
+            _ => Ok(()),
+        })
+        .await;
+    }
+}
+
+type Rest = (mpsc::UnboundedSender<Bytes>, Bytes);
+
+/// A request with half of its body sent, and where the rest goes.
+fn half_a_request(
+    weir: &Weir,
+    body: String,
+) -> (Rest, impl Future<Output = reqwest::Result<Response>> + use<>) {
+    let mut first = Bytes::from(body);
+    let rest = first.split_off(first.len() / 2);
+    let (sender, receiver) = mpsc::unbounded();
+    sender.unbounded_send(first).expect("the receiver is here");
+    let body = Body::wrap_stream(receiver.map(Ok::<_, std::io::Error>));
+    let answer = weir.request("/events").header("content-type", "application/json").body(body).send();
+    ((sender, rest), answer)
+}
