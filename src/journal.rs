@@ -12,6 +12,7 @@ mod error;
 mod frame;
 mod jetstream;
 mod limits;
+mod observer;
 mod subject;
 
 use std::{path::Path, time::Duration};
@@ -24,6 +25,7 @@ use embedded::Embedded;
 pub use error::{AppendError, JournalError};
 pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
 use jetstream::JetStream;
+pub use observer::Observer;
 
 use url::Url;
 

@@ -106,6 +106,7 @@ pub struct Metrics {
     accepted: Family<Labels, Counter>,
     processed: Family<Labels, Counter>,
     duplicate: Family<Labels, Counter>,
+    redelivered: Family<Labels, Counter>,
     failed: Family<FailureLabels, Counter>,
 }
 
@@ -130,6 +131,11 @@ impl Metrics {
             metrics.duplicate.clone(),
         );
         registry.register(
+            "frames_redelivered",
+            "Frames that were offered again although they were stored, and recognised",
+            metrics.redelivered.clone(),
+        );
+        registry.register(
             "events_failed",
             "Events that were refused, parked or have to be tried again",
             metrics.failed.clone(),
@@ -146,6 +152,11 @@ impl Metrics {
         let labels = Labels { service, source: SourceLabel(Some(source)) };
         self.processed.get_or_create(&labels).inc_by(events);
         self.duplicate.get_or_create(&labels).inc_by(duplicates);
+    }
+
+    /// A frame was offered again that was stored before.
+    pub fn redelivered(&self, service: Service, source: Source) {
+        self.redelivered.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
     }
 
     pub fn failed(&self, service: Service, source: Option<Source>, error_type: ErrorType, events: u64) {

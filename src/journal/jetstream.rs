@@ -8,12 +8,14 @@ mod graveyard;
 mod publish;
 mod room;
 mod streams;
+mod watched;
 
 use std::{sync::Arc, time::Duration};
 
 use connection::Connection;
 pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
+pub(super) use watched::Watched;
 
 use super::{
     AppendError, Backlog, Buried, DeadLetter, Durability, Fill, Graveyard, JournalError, SealedFrame,

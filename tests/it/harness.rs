@@ -4,10 +4,13 @@ pub(crate) mod answer;
 pub(crate) mod database;
 pub(crate) mod events;
 pub(crate) mod eventually;
+pub(crate) mod fault_proxy;
+pub(crate) mod load;
 pub(crate) mod nats;
 pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod soak;
 pub(crate) mod weir;
 
 pub(crate) use self::{

@@ -1,6 +1,6 @@
 //! The publisher against the system: reports equal what was sent.
 
-use crate::harness::Weir;
+use crate::harness::{Weir, soak::soak};
 
 on_files_and_on_servers!(what_the_publisher_sent_is_what_the_reports_say);
 
@@ -30,9 +30,4 @@ fn count(summary: &str, name: &str) -> usize {
         summary.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in {summary}"));
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("no number in {line}"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests/run --soak tells it through the environment")]
-fn soak() -> bool {
-    std::env::var_os("WEIR_SOAK").is_some()
 }

@@ -9,7 +9,7 @@ use weir::{
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     },
 };
-use weir_collectors::{Collector, CollectorArgs, Settings};
+use weir_collectors::{Collector, CollectorArgs, FailpointArgs, Settings};
 use weir_migration::DatabaseUrl;
 
 use crate::{
@@ -59,6 +59,8 @@ pub(crate) struct CollectCommand {
     #[command(flatten)]
     collectors: CollectorArgs,
     #[command(flatten)]
+    failpoint: FailpointArgs,
+    #[command(flatten)]
     journal: JournalArgs,
     #[command(flatten)]
     store: StoreArgs,
@@ -80,9 +82,10 @@ impl CollectCommand {
         let journal = self.journal.require(&mut mistakes);
         let store = self.store.require(&mut mistakes);
         let workers = self.collectors.workers(&mut mistakes);
+        let failpoint = self.failpoint.check(&mut mistakes);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
-            let settings = Settings::new(workers, &store, journal.ack_wait());
+            let settings = Settings { failpoint, ..Settings::new(workers, &store, journal.ack_wait()) };
             Some(Config { process, journal, store, settings })
         };
         configured(config(), mistakes)

@@ -13,6 +13,7 @@ Examples:
   weir up --demo                                    see it work
   weir up                                           run it on files in ./data
   weir publish --duration 1m                        send it events for a minute
+  weir verify --ledger run.ledger                   prove that nothing was lost (publish with --ledger)
   weir report revenue --source facebook --limit 3   ask it
   weir event facebook fb-1                          look for one event
   weir up --help                                    what else can be chosen

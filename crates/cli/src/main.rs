@@ -10,6 +10,7 @@ mod health;
 mod help;
 mod hosting;
 mod ingest;
+mod ledger;
 mod migrate;
 mod output;
 mod place;
@@ -19,6 +20,7 @@ mod report;
 mod reporting;
 mod signals;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -60,6 +62,8 @@ enum Command {
     /// Publish invented events, as the reference publisher does.
     #[command(after_long_help = help::PUBLISH, after_help = help::MORE)]
     Publish(publish::PublishArgs),
+    /// Compare what `weir publish --ledger` wrote down with the store and the dead letters.
+    Verify(verify::VerifyArgs),
     /// Ask the reporting service: how many, how much, who.
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
@@ -83,6 +87,7 @@ impl Command {
             Self::Reporting(args) => reporting::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Publish(args) => publish::run(args).await,
+            Self::Verify(args) => verify::run(args).await,
             Self::Report(report) => report::run(report).await,
             Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Event(args) => event::run(args).await,

@@ -4,6 +4,7 @@
 mod args;
 mod corruption;
 mod event;
+mod item;
 mod person;
 mod publisher;
 mod stream;
@@ -12,8 +13,9 @@ mod summary;
 use std::process::ExitCode;
 
 pub(crate) use args::{PublishArgs, endpoint};
+pub(crate) use item::{Item, Kind, event_id, id_prefix, number_of};
 pub(crate) use publisher::{Plan, publish};
-pub(crate) use stream::Mix;
+pub(crate) use stream::{Batch, EventStream, Mix};
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},

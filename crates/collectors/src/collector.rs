@@ -13,7 +13,7 @@ use weir::{
 };
 use weir_migration::DatabaseUrl;
 
-use crate::{store::Store, worker::Worker};
+use crate::{Failpoint, store::Store, worker::Worker};
 
 /// How a collector works; the wire knows nothing of it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub workers: usize,
     /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
     pub progress_every: Duration,
+    /// Where a test lets the process die.
+    pub failpoint: Option<Failpoint>,
 }
 
 impl Settings {
@@ -29,7 +31,7 @@ impl Settings {
     #[must_use]
     pub fn new(workers: Option<usize>, store: &DatabaseUrl, ack_wait: Duration) -> Self {
         let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3 }
+        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3, failpoint: None }
     }
 }
 
@@ -94,6 +96,7 @@ impl Collector {
             store: Store::new(&self.database),
             metrics: self.metrics.clone(),
             progress_every: self.settings.progress_every,
+            failpoint: self.settings.failpoint,
         }
     }
 

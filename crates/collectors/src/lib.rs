@@ -5,8 +5,10 @@
 
 mod args;
 mod collector;
+mod failpoint;
 pub mod store;
 mod worker;
 
 pub use args::CollectorArgs;
 pub use collector::{Collector, Settings};
+pub use failpoint::{Failpoint, FailpointArgs};

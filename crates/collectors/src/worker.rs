@@ -17,7 +17,7 @@ use weir::{
     process::Stop,
 };
 
-use crate::store::Store;
+use crate::{Failpoint, store::Store};
 use backoff::Backoff;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
@@ -33,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
     pub(crate) progress_every: Duration,
+    pub(crate) failpoint: Option<Failpoint>,
 }
 
 /// How a delivery ends.
@@ -92,6 +93,9 @@ impl Worker {
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
         let verdicts =
             hold::while_held(&deliveries, self.progress_every, self.see_to(&deliveries, stop)).await;
+        if verdicts.contains(&Verdict::Done) {
+            Failpoint::BeforeAck.pass(self.failpoint);
+        }
         join_all(deliveries.into_iter().zip(verdicts).map(|(delivery, verdict)| verdict.pronounce(delivery)))
             .await;
     }

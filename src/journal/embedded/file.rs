@@ -102,6 +102,21 @@ pub(super) async fn open(folder: &Path) -> Result<OpenFile, JournalError> {
     Ok(OpenFile { writer, readers, lock })
 }
 
+/// Opens the file of a journal that this process does not own.
+pub(super) async fn open_to_read(folder: &Path) -> Result<SqlitePool, JournalError> {
+    let unusable = |what: &dyn std::fmt::Display| {
+        JournalError::Unusable(format!("{}: {what}", folder.join("journal.db").display()))
+    };
+    let options = options(folder).create_if_missing(false).pragma("query_only", "ON");
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await;
+    let readers = readers.map_err(|error| unusable(&error))?;
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&readers)
+        .await
+        .map_err(|error| unusable(&error))?;
+    if application == APPLICATION_ID { Ok(readers) } else { Err(unusable(&"it is no journal")) }
+}
+
 fn lock(folder: &Path) -> Result<File, String> {
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let file = File::create(folder.join("journal.lock")).map_err(|error| error.to_string())?;

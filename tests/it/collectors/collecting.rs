@@ -34,7 +34,8 @@ impl Collecting {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let settings = weir_collectors::Settings { workers: 2, progress_every: ACK_WAIT / 3 };
+        let settings =
+            weir_collectors::Settings { workers: 2, progress_every: ACK_WAIT / 3, failpoint: None };
         let collector =
             Collector::new(sources, journal.clone(), store.clone(), metrics, &readiness, settings);
         let role = tokio::spawn(collector.run(stop.clone()));

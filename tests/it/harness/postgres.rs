@@ -1,7 +1,7 @@
 //! A real PostgreSQL server in a temporary folder, on a free port of 127.0.0.1.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::TcpListener,
     os::unix::fs::chown,
     path::{Path, PathBuf},
@@ -15,8 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use weir_migration::{Access, DatabaseUrl, connect};
 
-/// A cold initdb and start take about two seconds, ten times that beside a compiler.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::eventually;
 
 /// Runs the server until its standard input ends, which it does however the test process ends.
 const SUPERVISE: &str = r#"
@@ -30,7 +29,8 @@ const SUPERVISE: &str = r#"
 /// A running server; stopped when dropped, or when the test process ends.
 #[derive(Debug)]
 pub(crate) struct Postgres {
-    supervisor: Child,
+    supervisors: Vec<Child>,
+    folder: PathBuf,
     port: u16,
     databases: AtomicU32,
 }
@@ -39,6 +39,9 @@ pub(crate) struct Postgres {
 static SHARED: OnceCell<Postgres> = OnceCell::const_new();
 
 impl Postgres {
+    /// A cold initdb and start take about two seconds, ten times that beside a compiler.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
     pub(crate) async fn shared() -> &'static Self {
         SHARED.get_or_init(Self::start).await
     }
@@ -63,26 +66,58 @@ impl Postgres {
         assert!(initialised.status.success(), "{}", String::from_utf8_lossy(&initialised.stderr));
 
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = owner.command("postgres");
+        let mut server = Self { supervisors: Vec::new(), folder, port, databases: AtomicU32::new(0) };
+        server.serve().await;
+        server
+    }
+
+    /// Runs the server on its folder, and waits until it answers.
+    async fn serve(&mut self) {
+        let Self { supervisors, folder, port, .. } = self;
+        let server = Owner::of(folder).command("postgres");
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISE, "supervise"])
             .arg(server.get_program())
             .args(server.get_args())
             .arg("-D")
-            .arg(&data)
-            .args(settings(&folder, port))
+            .arg(folder.join("data"))
+            .args(settings(folder, *port))
             .env("FOLDER", &folder)
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .stderr(File::options().append(true).create(true).open(folder.join("log")).unwrap())
             .spawn()
             .unwrap();
-        let server = Self { supervisor, port, databases: AtomicU32::new(0) };
-        if let Err(error) = connect(&server.url("postgres"), Access::Write, PATIENCE).await {
-            panic!("{error}: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        supervisors.push(supervisor);
+        if let Err(error) = connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
+            panic!("{error}: {}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
         }
-        server
+    }
+
+    /// As `kill -9` of the postmaster: the processes of its connections notice and end too.
+    pub(crate) fn kill(&self) {
+        let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let killed = Command::new("kill").args(["-s", "KILL", pid.lines().next().unwrap()]).status();
+        assert!(killed.is_ok_and(|status| status.success()), "the server can't be killed");
+    }
+
+    /// Starts it again after [`Postgres::kill`], with what it stored.
+    pub(crate) async fn start_again(&mut self) {
+        eventually(
+            async || if self.is_used() { Err("an old connection's process still runs") } else { Ok(()) },
+        )
+        .await;
+        self.serve().await;
+    }
+
+    /// Whether any process works in its folder; a server does not start beside one.
+    fn is_used(&self) -> bool {
+        let data = self.folder.join("data");
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes
+            .map(|process| process.path().join("cwd"))
+            .any(|cwd| fs::read_link(cwd).is_ok_and(|cwd| cwd == data))
     }
 
     /// A database that nobody else uses.
@@ -93,7 +128,7 @@ impl Postgres {
     /// A database that nobody else uses, as a process is told it.
     pub(crate) async fn fresh_address(&self) -> String {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let maintenance = connect(&self.url("postgres"), Access::Write, PATIENCE).await.unwrap();
+        let maintenance = connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await.unwrap();
         maintenance.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
         self.address(&name)
     }
@@ -109,8 +144,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
-        let _ = self.supervisor.wait();
+        for supervisor in &mut self.supervisors {
+            drop(supervisor.stdin.take());
+            let _ = supervisor.wait();
+        }
     }
 }
 

@@ -48,6 +48,20 @@ impl Process {
         assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log());
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The most memory that it has had, in bytes; 0 where it is gone.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = self.child.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok());
+        let peak = status.as_deref().and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        });
+        peak.unwrap_or_default() * 1024
+    }
+
     /// Everything that it wrote.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

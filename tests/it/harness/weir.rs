@@ -3,6 +3,7 @@
 mod addresses;
 mod binary;
 mod dead_letters;
+mod faults;
 mod metrics;
 
 use std::{
@@ -22,6 +23,16 @@ use super::{Answer, eventually, nats::Nats, postgres::Postgres, process::Process
 
 /// One request of a test's: an array of 50,000 events on a slow machine that runs other tests besides.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The processes of a fleet, by name and arguments.
+const FLEET: &[(&str, &[&str]); 6] = &[
+    ("edge", &["edge"]),
+    ("ingest", &["ingest"]),
+    ("collect-facebook", &["collect", "facebook"]),
+    ("collect-facebook-too", &["collect", "facebook"]),
+    ("collect-tiktok", &["collect", "tiktok"]),
+    ("reporting", &["reporting"]),
+];
 
 /// What journal and store stand on.
 #[derive(Debug)]
@@ -70,18 +81,14 @@ impl Weir {
 
     /// One process for each role on real servers, with two collectors for Facebook.
     pub(crate) async fn fleet() -> Self {
-        let roles =
-            ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
-        let mut weir = Self::down(Ground::servers().await, &roles);
-        weir.start(&[
-            ("edge", &["edge"]),
-            ("ingest", &["ingest"]),
-            ("collect-facebook", &["collect", "facebook"]),
-            ("collect-facebook-too", &["collect", "facebook"]),
-            ("collect-tiktok", &["collect", "tiktok"]),
-            ("reporting", &["reporting"]),
-        ])
-        .await;
+        Self::fleet_with(Ground::servers().await, Vec::new()).await
+    }
+
+    /// [`Weir::fleet`] with settings for every process, which win over the deployment's own.
+    pub(crate) async fn fleet_with(ground: Ground, settings: Vec<(&'static str, String)>) -> Self {
+        let mut weir = Self::down(ground, &FLEET.map(|(name, _)| name));
+        weir.settings = settings;
+        weir.start(FLEET).await;
         weir
     }
 
@@ -175,6 +182,11 @@ impl Weir {
         self.start_again().await;
     }
 
+    /// Another command of the binary, with the environment of this deployment.
+    pub(crate) fn tool(&self, args: &[&str]) -> Command {
+        self.command("tool", args)
+    }
+
     /// Runs another command of the binary beside this Weir, until it ends; says how, and everything it wrote.
     pub(crate) async fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> (ExitStatus, String) {
         let mut command = self.command("tool", args);
@@ -264,6 +276,14 @@ impl Weir {
     /// What journal and store stand on.
     pub(crate) fn ground(&self) -> &Ground {
         &self.ground
+    }
+
+    /// The nats-server; fails on files.
+    pub(crate) fn nats(&mut self) -> &mut Nats {
+        match &mut self.ground {
+            Ground::Servers { nats, .. } => nats,
+            Ground::Files => panic!("there is no nats-server on files"),
+        }
     }
 }
 

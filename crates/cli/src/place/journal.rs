@@ -20,14 +20,22 @@ use crate::quantity;
 /// A frame is stored in milliseconds; a shorter deadline would offer it again while it is being stored.
 const LEAST_ACK_WAIT_MS: u64 = 1_000;
 
-/// Where the journal is, and what a deployment may choose of it.
+/// Where the journal is.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Journal")]
-pub(crate) struct JournalArgs {
+pub(crate) struct JournalUrlArgs {
     /// The NATS server with JetStream that keeps the journal, such as nats://127.0.0.1:4222; several of a cluster
     /// are separated by commas. `up` keeps it on files where this is absent, a single role needs it.
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+}
+
+/// Where the journal is, and what a deployment may choose of it.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Journal")]
+pub(crate) struct JournalArgs {
+    #[command(flatten)]
+    pub(crate) url: JournalUrlArgs,
     /// How much accepted events may take, in bytes or as 512MiB or 8GiB, before new ones are answered 503.
     #[arg(long, env = "JOURNAL_MAX_BYTES", default_value = "8GiB", value_name = "SIZE")]
     journal_max_bytes: String,
@@ -58,10 +66,17 @@ pub(crate) struct JournalPlace {
     settings: Settings,
 }
 
+impl JournalUrlArgs {
+    /// The servers, or none where the journal is on files.
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Option<String>> {
+        let nats_url = self.nats_url.as_deref().filter(|url| !url.is_empty());
+        mistakes.check("NATS_URL", nats_url.map(servers).transpose())
+    }
+}
+
 impl JournalArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
-        let nats_url = self.nats_url.as_deref().filter(|url| !url.is_empty());
-        let nats_url = mistakes.check("NATS_URL", nats_url.map(servers).transpose());
+        let nats_url = self.url.check(mistakes);
         let max_bytes = mistakes.check("JOURNAL_MAX_BYTES", quantity::bytes(&self.journal_max_bytes));
         let ack_wait = quantity::at_least(LEAST_ACK_WAIT_MS, &self.journal_ack_wait_ms);
         let ack_wait = mistakes.check("JOURNAL_ACK_WAIT_MS", ack_wait);
@@ -77,7 +92,7 @@ impl JournalArgs {
 
     /// The journal, which a single role must be told: the other roles have to find it.
     pub(crate) fn require(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
-        if self.nats_url.as_deref().is_none_or(str::is_empty) {
+        if self.url.nats_url.as_deref().is_none_or(str::is_empty) {
             mistakes.add("NATS_URL: is required, such as nats://127.0.0.1:4222");
         }
         self.check(mistakes)

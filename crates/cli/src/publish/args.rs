@@ -1,5 +1,7 @@
 //! The arguments of `weir publish`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use url::Url;
 use weir::process::args::{Misconfigured, Mistakes};
@@ -32,9 +34,13 @@ pub(crate) struct PublishArgs {
     /// The share of events that happened an hour to a week ago, 0 to 1.
     #[arg(long, default_value = "0", value_name = "SHARE")]
     late: String,
-    /// Makes the stream the same every time, but for its timestamps. By default it is another one every time.
+    /// Makes the stream the same every time, ids included, but for its timestamps. By default it is another one
+    /// every time.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<String>,
+    /// Write down, durably, what was answered yes, for `weir verify`; a file that is there already is added to.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
     /// How long: 500ms, 60s, 5m or 1h. By default until it is interrupted.
     #[arg(long, value_name = "DURATION")]
     duration: Option<String>,
@@ -57,6 +63,7 @@ impl PublishArgs {
                 interval: std::time::Duration::from_millis(interval?),
                 duration: duration?,
                 seed: seed?.unwrap_or_else(rand::random),
+                ledger: self.ledger.clone(),
             })
         };
         configured(plan(), mistakes)

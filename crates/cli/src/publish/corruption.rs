@@ -85,6 +85,7 @@ pub(super) fn corrupt(event: &Event, dice: &mut Dice) -> Value {
 mod tests {
     use chrono::Utc;
     use rand::SeedableRng as _;
+    use uuid::Uuid;
     use weir::event::admit_json;
 
     use super::*;
@@ -92,7 +93,7 @@ mod tests {
     /// The pointers that the gate reports for an event of `source` and `stage` with `corruption`.
     fn pointers(corruption: Corruption, source: Source, stage: FunnelStage) -> Vec<String> {
         let mut dice = Dice::seed_from_u64(7);
-        let mut event = std::iter::repeat_with(|| Event::invent(&mut dice, Utc::now()))
+        let mut event = std::iter::repeat_with(|| Event::invent(&mut dice, Uuid::nil(), Utc::now()))
             .map(|event| serde_json::to_value(event).expect("an event is plain JSON"))
             .find(|event| event["source"] == source.name() && event["funnelStage"] == stage.name())
             .expect("there is always another event");

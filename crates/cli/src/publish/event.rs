@@ -83,18 +83,14 @@ enum Engagement {
 }
 
 impl Event {
-    /// Invents an event that happens at `at`.
-    pub(super) fn invent(dice: &mut Dice, at: DateTime<Utc>) -> Self {
-        let source = one_of(dice, Source::ALL);
+    /// Invents an event with an id of its own that happens at `at`.
+    pub(super) fn invent(dice: &mut Dice, id: Uuid, at: DateTime<Utc>) -> Self {
+        let source = Self::source(dice);
         let stage = one_of(dice, FunnelStage::ALL);
         let event_type = one_of(dice, EventType::of(source, stage));
         let timestamp = at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let prefix = match source {
-            Source::Facebook => "fb",
-            Source::Tiktok => "ttk",
-        };
         Self {
-            event_id: format!("{prefix}-{}", uuid(dice)),
+            event_id: format!("{}-{id}", prefix(source)),
             source: source.name(),
             funnel_stage: stage.name(),
             event_type: event_type.name(),
@@ -104,6 +100,19 @@ impl Event {
             },
             timestamp,
         }
+    }
+
+    /// The platform of the event that these dice invent next: it is drawn first.
+    pub(super) fn source(dice: &mut Dice) -> Source {
+        one_of(dice, Source::ALL)
+    }
+}
+
+/// How the ids of a source's events begin, as the reference publisher's do.
+pub(super) fn prefix(source: Source) -> &'static str {
+    match source {
+        Source::Facebook => "fb",
+        Source::Tiktok => "ttk",
     }
 }
 
@@ -198,7 +207,8 @@ mod tests {
     fn invented(count: usize) -> impl Iterator<Item = String> {
         let mut dice = Dice::seed_from_u64(7);
         std::iter::repeat_with(move || {
-            serde_json::to_string(&Event::invent(&mut dice, Utc::now())).expect("an event is plain JSON")
+            serde_json::to_string(&Event::invent(&mut dice, Uuid::nil(), Utc::now()))
+                .expect("an event is plain JSON")
         })
         .take(count)
     }

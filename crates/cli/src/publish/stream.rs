@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    corruption::corrupt,
-    event::{Dice, Event},
+    event::Dice,
+    item::{Item, Kind},
 };
 
 /// Between two events of a batch: 50,000 of them, the largest batch, took a second to happen.
@@ -16,7 +17,7 @@ const LATE_MINUTES: std::ops::RangeInclusive<i64> = 60..=7 * 24 * 60;
 const MEMORY: usize = 1_000;
 
 /// What a stream is made of; the shares are 0 to 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mix {
     /// The smallest and the largest batch, in events.
     pub(crate) sizes: std::ops::RangeInclusive<usize>,
@@ -28,15 +29,11 @@ pub(crate) struct Mix {
     pub(crate) late: f64,
 }
 
-/// The body of one request.
-#[derive(Debug, Default)]
+/// The items of one request.
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
-    /// A JSON array.
-    pub(crate) body: Vec<u8>,
-    /// How many items it has.
-    pub(crate) events: u64,
-    /// How many of them repeat an earlier one.
-    pub(crate) duplicates: u64,
+    pub(crate) items: Vec<Item>,
+    seed: u64,
 }
 
 /// Batches without an end.
@@ -44,75 +41,84 @@ pub(crate) struct Batch {
 pub(crate) struct EventStream {
     dice: Dice,
     mix: Mix,
-    memory: Vec<Box<[u8]>>,
+    seed: u64,
+    next_number: u64,
+    memory: Vec<Item>,
 }
 
 impl EventStream {
     pub(crate) fn new(mix: Mix, seed: u64) -> Self {
-        Self { dice: Dice::seed_from_u64(seed), mix, memory: Vec::new() }
+        Self { dice: Dice::seed_from_u64(seed), mix, seed, next_number: 0, memory: Vec::new() }
     }
 
     /// The next batch, of events that happened until `now`.
     pub(crate) fn next_batch(&mut self, now: DateTime<Utc>) -> Batch {
         let size = self.dice.random_range(self.mix.sizes.clone());
-        let mut batch = Batch::default();
         let mut at = now - SPACING * i32::try_from(size).unwrap_or(i32::MAX);
+        let mut items = Vec::with_capacity(size + 1);
         for _ in 0..size {
             at += SPACING;
-            if !self.memory.is_empty() && self.dice.random_bool(self.mix.duplicates) {
-                batch.push(&self.memory[self.dice.random_range(0..self.memory.len())]);
-                batch.duplicates += 1;
-            } else {
-                self.invent(at, &mut batch);
-            }
+            items.push(self.next_item(at));
         }
         if self.dice.random_bool(self.mix.corrupt) {
-            let event = Event::invent(&mut self.dice, now);
-            batch.push(corrupt(&event, &mut self.dice).to_string().as_bytes());
+            items.push(self.new_item(now, Kind::Corrupted));
         }
-        batch.close();
-        batch
+        Batch { items, seed: self.seed }
     }
 
-    fn invent(&mut self, at: DateTime<Utc>, batch: &mut Batch) {
+    fn next_item(&mut self, at: DateTime<Utc>) -> Item {
+        if !self.memory.is_empty() && self.dice.random_bool(self.mix.duplicates) {
+            let repeated = self.memory[self.dice.random_range(0..self.memory.len())];
+            return Item { kind: Kind::Repeat, ..repeated };
+        }
         let late = self.dice.random_bool(self.mix.late);
         let delay = if late { self.dice.random_range(LATE_MINUTES) } else { 0 };
-        let event = Event::invent(&mut self.dice, at - TimeDelta::minutes(delay));
-        batch.open_item();
-        let start = batch.body.len();
-        serde_json::to_writer(&mut batch.body, &event).expect("an event is plain JSON");
+        let item = self.new_item(at - TimeDelta::minutes(delay), Kind::New);
         if self.mix.duplicates > 0.0 {
-            self.remember(&batch.body[start..]);
+            self.remember(item);
         }
+        item
+    }
+
+    fn new_item(&mut self, at: DateTime<Utc>, kind: Kind) -> Item {
+        let number = self.next_number;
+        self.next_number += 1;
+        Item { number, at, kind }
     }
 
     /// Forgets by chance, so that repeats are young and old.
-    fn remember(&mut self, event: &[u8]) {
+    fn remember(&mut self, item: Item) {
         if self.memory.len() < MEMORY {
-            self.memory.push(event.into());
+            self.memory.push(item);
         } else {
             let forgotten = self.dice.random_range(0..MEMORY);
-            self.memory[forgotten] = event.into();
+            self.memory[forgotten] = item;
         }
     }
 }
 
 impl Batch {
-    fn push(&mut self, event: &[u8]) {
-        self.open_item();
-        self.body.extend_from_slice(event);
+    /// How many items it has.
+    pub(crate) fn events(&self) -> u64 {
+        self.items.len() as u64
     }
 
-    fn open_item(&mut self) {
-        self.body.push(if self.events == 0 { b'[' } else { b',' });
-        self.events += 1;
+    /// How many of them repeat an earlier one.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.items.iter().filter(|item| item.kind == Kind::Repeat).count() as u64
     }
 
-    fn close(&mut self) {
-        if self.events == 0 {
-            self.body.push(b'[');
+    /// The body of the request: a JSON array.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        let mut body = vec![b'['];
+        for (index, item) in self.items.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend(item.mint(self.seed));
         }
-        self.body.push(b']');
+        body.push(b']');
+        body
     }
 }
 
@@ -130,7 +136,7 @@ mod tests {
     }
 
     fn items(batch: &Batch) -> Vec<Value> {
-        serde_json::from_slice(&batch.body).expect("a batch is a JSON array")
+        serde_json::from_slice(&batch.body()).expect("a batch is a JSON array")
     }
 
     #[test]
@@ -138,7 +144,7 @@ mod tests {
         let now = Utc::now();
         let bodies = || {
             let mut stream = stream(10..=50, [0.5, 0.1, 0.1]);
-            [(); 3].map(|()| stream.next_batch(now).body)
+            [(); 3].map(|()| stream.next_batch(now).body())
         };
         assert_eq!(bodies(), bodies());
     }
@@ -147,7 +153,7 @@ mod tests {
     fn a_corrupted_event_is_appended_at_the_end() {
         let batch = stream(100..=100, [1.0, 0.0, 0.0]).next_batch(Utc::now());
         let items = items(&batch);
-        assert_eq!((items.len(), batch.events), (101, 101));
+        assert_eq!((items.len(), batch.events()), (101, 101));
         let good = items[..100].iter().filter(|item| admit_json(&item.to_string(), Utc::now()).is_ok());
         assert_eq!(good.count(), 100);
     }
@@ -157,8 +163,8 @@ mod tests {
         let batch = stream(2_000..=2_000, [0.0, 0.2, 0.0]).next_batch(Utc::now());
         let items = items(&batch);
         let identities: HashSet<&str> = items.iter().filter_map(|item| item["eventId"].as_str()).collect();
-        assert_eq!(identities.len() as u64, 2_000 - batch.duplicates);
-        assert!((300..500).contains(&batch.duplicates), "{} duplicates", batch.duplicates);
+        assert_eq!(identities.len() as u64, 2_000 - batch.duplicates());
+        assert!((300..500).contains(&batch.duplicates()), "{} duplicates", batch.duplicates());
     }
 
     #[test]
@@ -178,6 +184,6 @@ mod tests {
 
     #[test]
     fn an_empty_batch_is_an_empty_array() {
-        assert_eq!(stream(0..=0, [0.0; 3]).next_batch(Utc::now()).body, b"[]");
+        assert_eq!(stream(0..=0, [0.0; 3]).next_batch(Utc::now()).body(), b"[]");
     }
 }

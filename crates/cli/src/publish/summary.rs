@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::output::{grouped, table};
+use serde::Deserialize;
+
+use crate::{
+    ledger::Outcome,
+    output::{grouped, table},
+};
 
 /// What came of one request.
 #[derive(Debug)]
@@ -14,16 +19,51 @@ pub(super) struct Exchange {
     /// Until the whole answer was there, or until it was clear that none comes.
     pub(super) latency: Duration,
     /// How many items were accepted and rejected, or why there was no 2xx.
-    pub(super) answer: Result<Answer, String>,
+    pub(super) answer: Result<Answer, Failure>,
 }
 
 /// What a 2xx says.
-#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Answer {
-    #[serde(default)]
     pub(super) accepted: u64,
-    #[serde(default)]
     pub(super) rejected: u64,
+    /// At most 100 of the rejected ones.
+    pub(super) errors: Vec<RejectedItem>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RejectedItem {
+    /// Its place in the request.
+    pub(super) index: u64,
+}
+
+/// Why there was no 2xx.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// The request was at fault, so nothing of it was accepted; otherwise nobody knows.
+    pub(super) refused: bool,
+}
+
+impl Exchange {
+    /// What the ledger keeps of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        match &self.answer {
+            Ok(answer) if answer.tells_of_every_one(self.events) => {
+                Outcome::Accepted { rejected: answer.errors.iter().map(|error| error.index).collect() }
+            }
+            Ok(_) => Outcome::Unknown { reason: "the answer does not tell of every item".to_owned() },
+            Err(Failure { reason, refused: true }) => Outcome::Refused { reason: reason.clone() },
+            Err(Failure { reason, refused: false }) => Outcome::Unknown { reason: reason.clone() },
+        }
+    }
+}
+
+impl Answer {
+    fn tells_of_every_one(&self, events: u64) -> bool {
+        self.accepted + self.rejected == events && self.errors.len() as u64 == self.rejected
+    }
 }
 
 /// What came of all requests.
@@ -47,7 +87,7 @@ impl Summary {
                 self.accepted += answer.accepted;
                 self.rejected += answer.rejected;
             }
-            Err(reason) => *self.failures.entry(reason).or_default() += 1,
+            Err(failure) => *self.failures.entry(failure.reason).or_default() += 1,
         }
     }
 
@@ -94,15 +134,32 @@ impl fmt::Display for Summary {
 mod tests {
     use super::*;
 
-    fn exchange(milliseconds: u64, answer: Result<Answer, String>) -> Exchange {
+    fn exchange(milliseconds: u64, answer: Result<Answer, Failure>) -> Exchange {
         Exchange { events: 10, duplicates: 1, latency: Duration::from_millis(milliseconds), answer }
+    }
+
+    fn failure(reason: &str, refused: bool) -> Failure {
+        Failure { reason: reason.to_owned(), refused }
+    }
+
+    #[test]
+    fn only_an_answer_that_tells_of_every_item_is_a_yes() {
+        let answer = |accepted, indexes: &[u64]| {
+            let errors: Vec<_> = indexes.iter().map(|index| RejectedItem { index: *index }).collect();
+            Ok(Answer { accepted, rejected: 10 - accepted, errors })
+        };
+        assert_eq!(exchange(1, answer(9, &[3])).outcome(), Outcome::Accepted { rejected: vec![3] });
+        assert!(matches!(exchange(1, answer(9, &[])).outcome(), Outcome::Unknown { .. }));
+        assert!(matches!(exchange(1, Ok(Answer::default())).outcome(), Outcome::Unknown { .. }));
+        assert!(matches!(exchange(1, Err(failure("400", true))).outcome(), Outcome::Refused { .. }));
+        assert!(matches!(exchange(1, Err(failure("503", false))).outcome(), Outcome::Unknown { .. }));
     }
 
     #[test]
     fn requests_without_a_2xx_are_failed_and_their_events_not_accepted() {
         let mut summary = Summary::default();
-        summary.add(exchange(1, Ok(Answer { accepted: 9, rejected: 1 })));
-        summary.add(exchange(2, Err("503 Service Unavailable".into())));
+        summary.add(exchange(1, Ok(Answer { accepted: 9, rejected: 1, errors: Vec::new() })));
+        summary.add(exchange(2, Err(failure("503 Service Unavailable", false))));
         assert_eq!((summary.requests(), summary.events, summary.accepted, summary.failed()), (2, 20, 9, 1));
         assert!(summary.to_string().ends_with("1 × 503 Service Unavailable"));
     }

@@ -60,7 +60,9 @@ impl Worker {
 
     /// A frame that was recorded before was counted by whoever recorded it.
     pub(super) fn count(&self, outcome: &FrameOutcome) {
-        if !outcome.recorded_before {
+        if outcome.recorded_before {
+            self.metrics.redelivered(Service::collector(self.source), self.source);
+        } else {
             let processed = outcome.stored + outcome.duplicate;
             self.metrics.processed(
                 Service::collector(self.source),

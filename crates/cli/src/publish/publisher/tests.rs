@@ -17,6 +17,7 @@ fn plan(listener: &TcpListener) -> Plan {
         interval: Duration::from_millis(1),
         duration: None,
         seed: 7,
+        ledger: None,
     }
 }
 

@@ -73,6 +73,7 @@ impl Show {
             interval: Duration::from_secs(1),
             duration: Some(PUBLISH_FOR),
             seed: rand::random(),
+            ledger: None,
         })
     }
 

@@ -1,0 +1,134 @@
+//! The ledger: what a publisher was answered, in a file that survives the publisher. One JSON object a line, each
+//! synced to the disk before anything follows from it.
+//!
+//! Events themselves are not in it: each is minted again from the seed, its number and its request's moment.
+
+mod line;
+mod runs;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context as _, ensure};
+use chrono::{DateTime, Utc};
+use line::Line;
+pub(crate) use line::Outcome;
+pub(crate) use runs::{Run, read};
+
+use crate::publish::Mix;
+
+/// The file of a run that goes on. Cheap to clone; every clone writes to the same file.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    file: Arc<Mutex<File>>,
+}
+
+impl Ledger {
+    /// Opens the file, or makes it, and begins a run in it.
+    ///
+    /// # Errors
+    /// The file can't be written, is no ledger, or has a run of this seed already: their ids would be the same.
+    pub(crate) fn begin(path: &Path, seed: u64, mix: &Mix) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("can't open the ledger {shown}"))?;
+        let runs = end_after_last_line(&mut file)
+            .and_then(|lines| runs::parse(&lines))
+            .with_context(|| format!("can't add to {shown}"))?;
+        ensure!(
+            runs.iter().all(|run| run.seed != seed),
+            "the ledger {shown} has a run of the seed {seed} already: choose another seed or file"
+        );
+        let ledger = Self { file: Arc::new(Mutex::new(file)) };
+        ledger.write(&Line::Run { seed, mix: mix.clone() })?;
+        Ok(ledger)
+    }
+
+    /// A request is about to be sent. Returns when that is durable.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(crate) fn asked(&self, request: u64, at: DateTime<Utc>, events: u64) -> anyhow::Result<()> {
+        self.write(&Line::Request { request, at_ms: at.timestamp_millis(), events })
+    }
+
+    /// A request was answered, or never will be. Returns when that is durable.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(crate) fn answered(&self, request: u64, outcome: Outcome) -> anyhow::Result<()> {
+        self.write(&Line::Answer { request, outcome })
+    }
+
+    fn write(&self, line: &Line) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec(line).context("a line of the ledger is plain JSON")?;
+        text.push(b'\n');
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(&text).and_then(|()| file.sync_data()).context("can't write the ledger")
+    }
+}
+
+/// Cuts off what a publisher that was killed began to write, and stands at the end; returns the whole lines.
+fn end_after_last_line(file: &mut File) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    bytes.truncate(runs::whole_lines(&bytes));
+    file.set_len(bytes.len() as u64)?;
+    file.seek(SeekFrom::End(0))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn mix() -> Mix {
+        Mix { sizes: 1..=5, corrupt: 0.5, duplicates: 0.0, late: 0.0 }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_a_torn_line_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let ledger = Ledger::begin(&path, 7, &mix()).unwrap();
+        let now = DateTime::UNIX_EPOCH;
+        for request in 0..3 {
+            ledger.asked(request, now, 5).unwrap();
+        }
+        ledger.answered(1, Outcome::Refused { reason: "400".to_owned() }).unwrap();
+        ledger.answered(0, Outcome::Accepted { rejected: vec![4] }).unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], br#"{"line":"answer","request":2,"outco"#].concat()).unwrap();
+
+        let runs = read(&path).unwrap();
+        assert_eq!((runs.len(), runs[0].seed, &runs[0].mix), (1, 7, &mix()));
+        let outcomes: Vec<_> = runs[0].requests.iter().map(|request| request.outcome.clone()).collect();
+        assert_eq!(outcomes[0], Outcome::Accepted { rejected: vec![4] });
+        assert!(matches!(outcomes[1], Outcome::Refused { .. }));
+        assert!(matches!(outcomes[2], Outcome::Unknown { .. }));
+
+        Ledger::begin(&path, 8, &mix()).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
+        assert!(Ledger::begin(&path, 7, &mix()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_ledger_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        fs::write(&path, "call Orla back\n").unwrap();
+        assert!(Ledger::begin(&path, 7, &mix()).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "call Orla back\n");
+    }
+}

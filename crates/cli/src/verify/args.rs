@@ -1,0 +1,87 @@
+//! The arguments of `weir verify`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use weir::{
+    journal::Observer,
+    process::args::{Misconfigured, Mistakes},
+};
+use weir_migration::DatabaseUrl;
+
+use crate::{
+    failure::configured,
+    place::{FolderArgs, JournalUrlArgs, StoreArgs, StorePlace},
+    quantity,
+};
+
+/// How long a journal's server may be away: nobody waits for a deployment to start here.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which ledger, and what it is compared with: the same settings as the deployment's. Reads only, and may run beside
+/// a `weir up` on files.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Verifying")]
+pub(crate) struct VerifyArgs {
+    /// What `weir publish --ledger` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ledger: PathBuf,
+    /// How long collectors may take to store what the journal still holds: 500ms, 60s, 5m or 1h.
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    wait: String,
+    #[command(flatten)]
+    journal: JournalUrlArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// What is to be done, checked.
+pub(super) struct Task {
+    pub(super) place: Place,
+    pub(super) wait: Duration,
+}
+
+/// Where the deployment keeps what it was sent.
+pub(super) struct Place {
+    /// The journal is in the folder, where this is absent.
+    nats_url: Option<String>,
+    store: StorePlace,
+    folder: PathBuf,
+}
+
+impl VerifyArgs {
+    pub(super) fn check(&self) -> Result<Task, Misconfigured> {
+        let mut mistakes = Mistakes::default();
+        let wait = mistakes.check("--wait", quantity::duration(&self.wait));
+        let nats_url = self.journal.check(&mut mistakes);
+        let store = self.store.check(&mut mistakes);
+        let folder = self.folder.weir_data_dir.clone();
+        let task = || Some(Task { place: Place { nats_url: nats_url?, store: store?, folder }, wait: wait? });
+        configured(task(), mistakes)
+    }
+}
+
+impl Place {
+    pub(super) async fn journal(&self) -> anyhow::Result<Observer> {
+        match &self.nats_url {
+            Some(url) => {
+                Observer::connect(url, PATIENCE).await.context("can't look at the journal (NATS_URL)")
+            }
+            None => {
+                let folder: &Path = &self.folder;
+                let opened = Observer::open(folder).await;
+                opened.context("can't look at the journal on files (WEIR_DATA_DIR, or set NATS_URL)")
+            }
+        }
+    }
+
+    pub(super) fn store(&self) -> DatabaseUrl {
+        self.store.url(&self.folder)
+    }
+}

@@ -1,0 +1,147 @@
+//! The store: every event of the ledger against its row, and every row of the ledger's ids against the ledger.
+
+use std::collections::HashMap;
+
+use indicatif::ProgressBar;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+use weir::event::Source;
+use weir_migration::entity::events::{Column, Entity, Model};
+
+use super::{
+    Case,
+    buried::RejectedItems,
+    columns,
+    fates::{Fates, Promise},
+    findings::Findings,
+};
+use crate::publish::{Batch, EventStream, Item, Kind, id_prefix, number_of};
+
+/// Rows that are compared at once.
+const ROWS: usize = 1_000;
+/// Ids that are read at once.
+const IDS: u64 = 10_000;
+
+/// Compares a run with the store, both ways. Items that were answered no are left for the dead letters.
+pub(super) async fn compare(
+    store: &DatabaseConnection,
+    case: &mut Case,
+    rejected: &mut RejectedItems,
+    findings: &mut Findings,
+    progress: &ProgressBar,
+) -> anyhow::Result<()> {
+    let mut stream = EventStream::new(case.run.mix.clone(), case.run.seed);
+    for (number, request) in case.run.requests.iter().enumerate() {
+        let batch = stream.next_batch(request.at);
+        expect_rejected(case.run.seed, number, &batch, &case.fates, rejected);
+        let new: Vec<Item> = batch.items.into_iter().filter(|item| item.kind != Kind::Repeat).collect();
+        for items in new.chunks(ROWS) {
+            compare_rows(store, case.run.seed, items, &mut case.fates, findings).await?;
+            progress.inc(items.len() as u64);
+        }
+    }
+    for source in Source::ALL {
+        find_spurious(store, *source, case, findings).await?;
+    }
+    Ok(())
+}
+
+fn expect_rejected(seed: u64, request: usize, batch: &Batch, fates: &Fates, rejected: &mut RejectedItems) {
+    for (place, item) in batch.items.iter().enumerate() {
+        if fates.promise(item.source(seed), item.number) == Some(Promise::Rejected) {
+            rejected.expect(item.mint(seed), format!("item {place} of request {request}"));
+        }
+    }
+}
+
+/// Compares items with the rows of their ids, column by column.
+async fn compare_rows(
+    store: &DatabaseConnection,
+    seed: u64,
+    items: &[Item],
+    fates: &mut Fates,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    for source in Source::ALL {
+        let minted = minted(seed, items, *source, fates)?;
+        let by_id = Entity::find()
+            .filter(Column::Source.eq(source.number()))
+            .filter(Column::EventId.is_in(minted.keys()));
+        for row in by_id.all(store).await? {
+            compare_row(&row, &minted[&row.event_id], fates, findings);
+        }
+    }
+    Ok(())
+}
+
+/// The items of a source that may be stored, by their ids.
+fn minted(
+    seed: u64,
+    items: &[Item],
+    source: Source,
+    fates: &Fates,
+) -> anyhow::Result<HashMap<String, (u64, Value)>> {
+    let mut minted = HashMap::new();
+    for item in items {
+        let promise = fates.promise(source, item.number);
+        if matches!(promise, Some(Promise::Accepted | Promise::Nothing)) {
+            let event: Value = serde_json::from_slice(&item.mint(seed))?;
+            if let Some(id) = event["eventId"].as_str() {
+                minted.insert(id.to_owned(), (item.number, event));
+            }
+        }
+    }
+    Ok(minted)
+}
+
+fn compare_row(row: &Model, (number, event): &(u64, Value), fates: &mut Fates, findings: &mut Findings) {
+    fates.note_stored(*number);
+    if let Some(column) = columns::first_difference(event, row) {
+        findings.altered.add(|| format!("{}, column {column}", row.event_id));
+    }
+}
+
+/// Finds rows of the run's ids, of either source, that the ledger does not allow.
+async fn find_spurious(
+    store: &DatabaseConnection,
+    source: Source,
+    case: &Case,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    for prefix in Source::ALL.iter().map(|prefix_of| id_prefix(*prefix_of, case.run.seed)) {
+        let mut after = prefix.clone();
+        loop {
+            let ids = ids_after(store, source, &prefix, &after).await?;
+            let Some(last) = ids.last() else { break };
+            after.clone_from(last);
+            for id in ids.iter().filter(|id| !is_allowed(id, source, case)) {
+                findings.spurious.add(|| format!("{id}, stored"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ids_after(
+    store: &DatabaseConnection,
+    source: Source,
+    prefix: &str,
+    after: &str,
+) -> anyhow::Result<Vec<String>> {
+    let page = Entity::find()
+        .select_only()
+        .column(Column::EventId)
+        .filter(Column::Source.eq(source.number()))
+        .filter(Column::EventId.gt(after))
+        // Behind every character of an id.
+        .filter(Column::EventId.lt(format!("{prefix}~")))
+        .order_by_asc(Column::EventId)
+        .limit(IDS);
+    Ok(page.into_tuple().all(store).await?)
+}
+
+/// An item that was answered no may have been mended and sent again by an operator.
+fn is_allowed(id: &str, source: Source, case: &Case) -> bool {
+    let promise = number_of(id, source, case.run.seed).and_then(|number| case.fates.promise(source, number));
+    matches!(promise, Some(Promise::Accepted | Promise::Nothing | Promise::Rejected))
+}

@@ -1,0 +1,98 @@
+//! Hurting the processes of a fleet, one by one, and seeing them recover.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{FLEET, Weir};
+use crate::harness::{eventually::within, process::Process};
+
+/// How soon after a fault's end a fresh event is reported (faults.md I5).
+const LIVELY: Duration = Duration::from_secs(10);
+
+impl Weir {
+    /// As `kill -9` of one process.
+    pub(crate) async fn kill(&mut self, name: &str) {
+        let process = self.process(name);
+        process.signal("KILL").await;
+        process.ended().await;
+        self.processes.retain(|process| process.name() != name);
+    }
+
+    /// Starts a process of the fleet anew.
+    pub(crate) fn revive(&mut self, name: &str) {
+        self.revive_with(name, &[]);
+    }
+
+    /// [`Weir::revive`] with environment variables besides.
+    pub(crate) fn revive_with(&mut self, name: &str, environment: &[(&str, &str)]) {
+        let (_, args) = FLEET.iter().find(|(role, _)| *role == name).expect("a process of the fleet");
+        let mut command = self.command(name, args);
+        command.envs(environment.iter().copied());
+        self.processes.push(Process::start(name, self.folder(), command));
+    }
+
+    /// Waits until a process has ended by itself, and forgets it.
+    pub(crate) async fn died(&mut self, name: &str) {
+        self.process(name).ended().await;
+        self.processes.retain(|process| process.name() != name);
+    }
+
+    /// Sends a signal to one process, by its name without SIG.
+    pub(crate) async fn signal_to(&mut self, name: &str, signal: &str) {
+        self.process(name).signal(signal).await;
+    }
+
+    /// The fault is over: every process gets ready, and a fresh event is in the reports in time.
+    pub(crate) async fn recovers(&mut self) {
+        self.recovers_within(LIVELY).await;
+    }
+
+    /// [`Weir::recovers`] after a fault whose end nobody is told of.
+    pub(crate) async fn recovers_within(&mut self, patience: Duration) {
+        let started = Instant::now();
+        self.ready().await;
+        let campaign = format!("fresh-{}", Uuid::now_v7());
+        let event = purchase(&campaign);
+        within(LIVELY, async || {
+            let answer =
+                self.request("/events").json(&event).send().await.map_err(|error| error.to_string())?;
+            if !answer.status().is_success() {
+                return Err(answer.status().to_string());
+            }
+            Ok(())
+        })
+        .await;
+        within(patience, async || {
+            let report = self.report("revenue", &[("campaignId", campaign.clone())]).await;
+            if report.body["totalTransactions"] == 1 { Ok(()) } else { Err(report.body) }
+        })
+        .await;
+        eprintln!("recovered after {:.1?}", started.elapsed());
+    }
+
+    /// The most memory that one of the living processes has had, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.processes.iter().map(Process::peak_memory).max().unwrap_or_default()
+    }
+
+    fn process(&mut self, name: &str) -> &mut Process {
+        let found = self.processes.iter_mut().find(|process| process.name() == name);
+        found.unwrap_or_else(|| panic!("no process {name} runs"))
+    }
+}
+
+fn purchase(campaign: &str) -> serde_json::Value {
+    json!({
+        "eventId": campaign, "timestamp": "2025-09-14T07:21:45Z", "source": "facebook", "funnelStage": "bottom",
+        "eventType": "checkout.complete",
+        "data": {
+            "user": {"userId": "u", "name": "Orla", "age": 41, "gender": "female",
+                     "location": {"country": "Peru", "city": "Ica"}},
+            "engagement": {"adId": "ad", "campaignId": campaign, "clickPosition": "center", "device": "mobile",
+                           "browser": "Firefox", "purchaseAmount": "318.49"},
+        },
+    })
+}
