@@ -136,8 +136,9 @@ impl Journal {
         }
     }
 
-    /// Lays dead letters down. When this returns `Ok`, all of them are durable. One whose fingerprint lies there
-    /// already is that letter, and is not laid down again.
+    /// Lays dead letters down. When this returns `Ok`, all of them are durable. A rejected one whose fingerprint lies
+    /// there already is that letter, posted again, and is not laid down again. A parked one always is: while a letter
+    /// is redriven, the event may be parked anew before that letter is removed.
     ///
     /// # Errors
     /// Not all of them were acknowledged; `REJECTED` is never full, `DEAD_LETTERS` may be.

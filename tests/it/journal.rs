@@ -14,7 +14,8 @@ use std::{
 use ground::{Ground, SOON, events, frame, frames, ids, origin, settings, take, take_one};
 use letters::{
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,
-    a_letter_that_is_buried_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
+    a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
+    a_rejected_letter_that_is_buried_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
     burials_of_one_letter_that_race_make_one_letter, many_letters_are_read_page_by_page_past_the_gaps,
 };
 use weir::{
@@ -60,7 +61,8 @@ kept_by_both_adapters!(
     unacknowledged_frames_are_never_purged,
     a_frame_larger_than_the_journal_is_told_apart,
     dead_letters_are_read_back_exactly,
-    a_letter_that_is_buried_again_is_one_letter,
+    a_rejected_letter_that_is_buried_again_is_one_letter,
+    a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
     burials_of_one_letter_that_race_make_one_letter,
     a_removed_letter_is_gone_and_its_neighbours_stay,
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,

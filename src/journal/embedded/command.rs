@@ -21,7 +21,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) subject: String,
-    pub(super) fingerprint: [u8; 32],
+    /// None of its own where it is always laid down.
+    pub(super) fingerprint: Option<[u8; 32]>,
     pub(super) payload: Bytes,
 }
 
@@ -60,7 +61,7 @@ impl Letter {
     pub(super) fn new(graveyard: Graveyard, letter: &DeadLetter) -> Self {
         Self {
             subject: letter.subject(graveyard),
-            fingerprint: letter.fingerprint(),
+            fingerprint: (graveyard == Graveyard::Rejected).then(|| letter.fingerprint()),
             payload: letter.encode(),
         }
     }

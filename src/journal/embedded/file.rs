@@ -21,7 +21,7 @@ const CHECKPOINT_PAGES: &str = "4096";
 const LOG_BYTES: &str = "67108864";
 
 /// `payload` comes last: the columns before it are read without its overflow pages.
-/// A letter's fingerprint is null where it was laid down in format 1.
+/// A letter's fingerprint is null where it is parked, or was laid down in format 1.
 /// `waiting` has one narrow row per unacknowledged frame, so that an acknowledgement never rewrites a frame.
 const SCHEMA: &str = "
     CREATE TABLE frame (

@@ -154,7 +154,7 @@ async fn bury(
         let bytes = weight(&letter.payload);
         let inserted = sqlx::query(AssertSqlSafe(insert.as_str()))
             .bind(&letter.subject)
-            .bind(letter.fingerprint.as_slice())
+            .bind(letter.fingerprint.as_ref().map(|fingerprint| fingerprint.as_slice()))
             .bind(signed(bytes))
             .bind(now)
             .bind(letter.payload.as_ref())

@@ -1,4 +1,4 @@
-//! Laying dead letters down, each once: what lies there already is recognised by its fingerprint.
+//! Laying dead letters down; a rejected one once: what lies there already is recognised by its fingerprint.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -29,6 +29,10 @@ pub(super) async fn bury(
     graveyard: Graveyard,
     letters: &[DeadLetter],
 ) -> Result<(), AppendError> {
+    if graveyard == Graveyard::Parked {
+        let letters = letters.iter().map(|letter| Outgoing::letter(graveyard, letter).renewed());
+        return publish::all(connection, letters.collect()).await.map(drop);
+    }
     let mut seen = HashSet::new();
     let different: Vec<&DeadLetter> =
         letters.iter().filter(|letter| seen.insert(letter.fingerprint())).collect();

@@ -10,20 +10,28 @@ use super::{
     ground::{Ground, origin, settings},
 };
 
-pub(super) async fn a_letter_that_is_buried_again_is_one_letter(ground: Ground) {
+pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
-    for graveyard in Graveyard::ALL {
-        let (first, other) = (letter("one", "{}"), letter("one", "{\"other\":1}"));
-        journal.bury(graveyard, &[first.clone(), first.clone(), other.clone()]).await.unwrap();
-        // The same item comes by another call.
-        for again in [letter("one", "{}"), letter("one", "{\"other\":1}")] {
-            assert_ne!(again.origin, first.origin);
-            journal.bury(graveyard, &[again]).await.unwrap();
-        }
-        let stored = all(&journal, graveyard).await;
-        assert_eq!(stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(), [&first, &other]);
-        assert_eq!(journal.buried(graveyard).await.unwrap().gone, 0);
+    let (first, other) = (letter("one", "{}"), letter("one", "{\"other\":1}"));
+    journal.bury(Graveyard::Rejected, &[first.clone(), first.clone(), other.clone()]).await.unwrap();
+    // The same item comes by another call.
+    for again in [letter("one", "{}"), letter("one", "{\"other\":1}")] {
+        assert_ne!(again.origin, first.origin);
+        journal.bury(Graveyard::Rejected, &[again]).await.unwrap();
     }
+    let stored = all(&journal, Graveyard::Rejected).await;
+    assert_eq!(stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(), [&first, &other]);
+    assert_eq!(journal.buried(Graveyard::Rejected).await.unwrap().gone, 0);
+}
+
+pub(super) async fn a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letters = [letter("one", "{}")];
+    journal.bury(Graveyard::Parked, &letters).await.unwrap();
+    let redriven = all(&journal, Graveyard::Parked).await[0].sequence;
+    journal.bury(Graveyard::Parked, &letters).await.unwrap();
+    journal.remove_dead_letters(Graveyard::Parked, &[redriven]).await.unwrap();
+    assert_eq!(all(&journal, Graveyard::Parked).await.len(), 1);
 }
 
 pub(super) async fn burials_of_one_letter_that_race_make_one_letter(ground: Ground) {
