@@ -158,7 +158,9 @@ async fn the_readme_tells_every_variable_and_no_other() {
         "reporting",
         "migrate up",
         "publish",
+        "verify",
         "report events",
+        "event",
         "health",
     ] {
         let help = help(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).await;
