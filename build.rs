@@ -4,11 +4,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "weir/event/v1/event.proto",
     "weir/event/v1/origin.proto",
     "weir/event/v1/frame.proto",
     "weir/ingest/v1/ingest.proto",
+    "weir/ingest/v1/dead_letter.proto",
     "weir/reporting/v1/reporting.proto",
 ];
 

@@ -59,12 +59,27 @@ pub enum Graveyard {
     Parked,
 }
 
+impl Graveyard {
+    /// In the order in which they are browsed.
+    pub const ALL: [Self; 2] = [Self::Rejected, Self::Parked];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Parked => "parked",
+        }
+    }
+}
+
 /// What lies in a graveyard, and how much of it has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buried {
     pub letters: u64,
     pub bytes: u64,
-    /// Letters that were dropped to make room or are past their age; over the life of the stream.
+    /// The sequence of the letter that was laid down last, whether it is there or gone; 0 before the first.
+    pub last: u64,
+    /// Letters that were dropped to make room, are past their age or were removed; over the life of the stream.
     pub gone: u64,
 }
 
@@ -121,7 +136,9 @@ impl Journal {
         }
     }
 
-    /// Lays dead letters down. When this returns `Ok`, all of them are durable.
+    /// Lays dead letters down. When this returns `Ok`, all of them are durable. A rejected one whose fingerprint lies
+    /// there already is that letter, posted again, and is not laid down again. A parked one always is: while a letter
+    /// is redriven, the event may be parked anew before that letter is removed.
     ///
     /// # Errors
     /// Not all of them were acknowledged; `REJECTED` is never full, `DEAD_LETTERS` may be.
@@ -132,10 +149,11 @@ impl Journal {
         }
     }
 
-    /// Dead letters in the order in which they were laid down, at most `limit`, with a sequence over `after`.
+    /// Dead letters in the order in which they were laid down, at most `limit`, with a sequence over `after`; fewer
+    /// only where no more are there.
     ///
     /// # Errors
-    /// The journal is away.
+    /// The journal is away, or a letter can't be read.
     pub async fn dead_letters(
         &self,
         graveyard: Graveyard,
@@ -145,6 +163,36 @@ impl Journal {
         match self {
             Self::JetStream(journal) => journal.dead_letters(graveyard, after, limit).await,
             Self::Embedded(journal) => journal.dead_letters(graveyard, after, limit).await,
+        }
+    }
+
+    /// The dead letter at a sequence; `None` where there is none, or none any more.
+    ///
+    /// # Errors
+    /// The journal is away, or the letter can't be read.
+    pub async fn dead_letter(
+        &self,
+        graveyard: Graveyard,
+        sequence: u64,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.dead_letter(graveyard, sequence).await,
+            Self::Embedded(journal) => journal.dead_letter(graveyard, sequence).await,
+        }
+    }
+
+    /// Removes dead letters for good. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// The journal is away; some of them may be removed.
+    pub async fn remove_dead_letters(
+        &self,
+        graveyard: Graveyard,
+        sequences: &[u64],
+    ) -> Result<(), JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.remove_dead_letters(graveyard, sequences).await,
+            Self::Embedded(journal) => journal.remove_dead_letters(graveyard, sequences).await,
         }
     }
 

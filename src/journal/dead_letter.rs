@@ -74,6 +74,27 @@ impl DeadLetter {
         Self { raw, media_type, size, sha256, violations, source, event_id, origin }
     }
 
+    /// Whether only a part of the item's bytes is here.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.sha256.is_some() || self.size > self.raw.len() as u64
+    }
+
+    /// SHA-256 of source, event id, whole item and violations: an item that is posted again is the same letter, whenever and
+    /// by whatever call it comes.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.source.map_or(0, Source::number).to_be_bytes());
+        hash.update(self.sha256.unwrap_or_else(|| Sha256::digest(&self.raw).into()));
+        let reasons = self.violations.iter().flat_map(|violation| [&*violation.pointer, &violation.message]);
+        for text in self.event_id.as_deref().into_iter().chain(reasons) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        hash.finalize().into()
+    }
+
     /// The same identity has the same subject: the event's id, or the bytes where there is none.
     pub(super) fn subject(&self, graveyard: Graveyard) -> String {
         let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
@@ -158,6 +179,19 @@ mod tests {
         let cut = letter(vec![7; MAX_RAW_BYTES + 1]);
         assert_eq!((cut.raw.len(), cut.size), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64 + 1));
         assert_eq!(cut.sha256, Some(Sha256::digest(vec![7; MAX_RAW_BYTES + 1]).into()));
+    }
+
+    #[test]
+    fn the_same_item_has_the_same_fingerprint_whatever_call_it_came_with() {
+        let item = letter(b"{}".to_vec());
+        assert_eq!(item.fingerprint(), letter(b"{}".to_vec()).fingerprint());
+        let others = [
+            letter(b"{ }".to_vec()),
+            DeadLetter { source: Some(Source::Tiktok), ..item.clone() },
+            DeadLetter { violations: vec![Violation::new("/a", "c")], ..item.clone() },
+            DeadLetter { violations: vec![Violation::new("/", "ab")], ..item.clone() },
+        ];
+        assert!(others.iter().all(|other| other.fingerprint() != item.fingerprint()));
     }
 
     #[test]

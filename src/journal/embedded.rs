@@ -96,6 +96,22 @@ impl Embedded {
         letters::read(&self.shared.readers, graveyard, after, limit).await
     }
 
+    pub(super) async fn dead_letter(
+        &self,
+        graveyard: Graveyard,
+        sequence: u64,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        letters::at(&self.shared.readers, graveyard, sequence).await
+    }
+
+    pub(super) async fn remove_dead_letters(
+        &self,
+        graveyard: Graveyard,
+        sequences: &[u64],
+    ) -> Result<(), JournalError> {
+        self.shared.writing.remove(graveyard, sequences).await
+    }
+
     pub(super) async fn last_dead_letter(
         &self,
         graveyard: Graveyard,

@@ -1,6 +1,7 @@
 //! The journal on NATS JetStream.
 
 mod api;
+mod bury;
 mod connection;
 mod consume;
 mod graveyard;
@@ -54,7 +55,7 @@ impl JetStream {
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
         let messages = frames.iter().map(publish::Outgoing::frame);
-        let appended = publish::all(&self.shared.connection, messages.collect()).await;
+        let appended = publish::all(&self.shared.connection, messages.collect()).await.map(drop);
         if appended.is_err() {
             // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
             self.shared.room.look();
@@ -63,8 +64,7 @@ impl JetStream {
     }
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
-        let messages = letters.iter().map(|letter| publish::Outgoing::letter(graveyard, letter));
-        publish::all(&self.shared.connection, messages.collect()).await
+        bury::bury(&self.shared.connection, graveyard, letters).await
     }
 
     pub(super) async fn dead_letters(
@@ -74,6 +74,22 @@ impl JetStream {
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
         graveyard::read(self.shared.connection.context(), graveyard, after, limit).await
+    }
+
+    pub(super) async fn dead_letter(
+        &self,
+        graveyard: Graveyard,
+        sequence: u64,
+    ) -> Result<Option<StoredDeadLetter>, JournalError> {
+        graveyard::at(self.shared.connection.context(), graveyard, sequence).await
+    }
+
+    pub(super) async fn remove_dead_letters(
+        &self,
+        graveyard: Graveyard,
+        sequences: &[u64],
+    ) -> Result<(), JournalError> {
+        graveyard::remove(self.shared.connection.context(), graveyard, sequences).await
     }
 
     pub(super) async fn last_dead_letter(

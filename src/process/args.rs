@@ -1,9 +1,13 @@
 //! The arguments that every process has, and how mistakes in arguments are told: all of them at once, exit 64.
 
+mod operator;
+
 use std::{
     fmt,
     net::{SocketAddr, ToSocketAddrs as _},
 };
+
+pub use operator::{OperatorArgs, OperatorToken};
 
 use super::logging::LogFormat;
 

@@ -50,7 +50,7 @@ impl GrpcServer {
     }
 
     /// Serves `services`, health and reflection (v1 and v1alpha, of `descriptors`) until `stop`, then answers what
-    /// is in flight and returns. Health of `name` and of the whole server follows `readiness`, and says
+    /// is in flight and returns. Health of `names` and of the whole server follows `readiness`, and says
     /// NOT_SERVING as soon as it stops.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl GrpcServer {
     pub async fn serve(
         self,
         mut services: RoutesBuilder,
-        name: &'static str,
+        names: &'static [&'static str],
         descriptors: &[u8],
         readiness: RoleReadiness,
         stop: Stop,
@@ -70,11 +70,11 @@ impl GrpcServer {
         };
         let (reporter, health) = tonic_health::server::health_reporter();
         // The empty service starts as SERVING.
-        report(&reporter, name, false).await;
+        report(&reporter, names, false).await;
         services.add_service(health);
         services.add_service(reflection().build_v1()?);
         services.add_service(reflection().build_v1alpha()?);
-        let follower = tokio::spawn(follow(readiness, reporter, name, stop.clone()));
+        let follower = tokio::spawn(follow(readiness, reporter, names, stop.clone()));
         let drained = {
             let stop = stop.clone();
             async move {
@@ -104,20 +104,22 @@ impl GrpcServer {
     }
 }
 
-async fn follow(readiness: RoleReadiness, reporter: HealthReporter, name: &'static str, stop: Stop) {
+async fn follow(readiness: RoleReadiness, reporter: HealthReporter, names: &[&str], stop: Stop) {
     let mut ready = readiness.is_ready();
-    report(&reporter, name, ready).await;
+    report(&reporter, names, ready).await;
     while let Some(now) = stop.run_until_cancelled(readiness.changed_from(ready)).await {
         ready = now;
-        report(&reporter, name, ready).await;
+        report(&reporter, names, ready).await;
     }
-    report(&reporter, name, false).await;
+    report(&reporter, names, false).await;
 }
 
-async fn report(reporter: &HealthReporter, name: &str, ready: bool) {
+async fn report(reporter: &HealthReporter, names: &[&str], ready: bool) {
     let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
     reporter.set_service_status("", status).await;
-    reporter.set_service_status(name, status).await;
+    for name in names {
+        reporter.set_service_status(name, status).await;
+    }
 }
 
 /// A channel that is balanced over every address, connects when it is first used and again when it was lost.

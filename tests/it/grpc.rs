@@ -132,9 +132,20 @@ async fn reflection_lists_and_describes_every_service(weir: Weir) {
     for (address, service, methods) in [
         (weir.addresses.ingest, "weir.ingest.v1.IngestService", vec!["PublishEvents", "FindEvent"]),
         (
+            weir.addresses.ingest,
+            "weir.ingest.v1.DeadLetterService",
+            vec![
+                "GroupDeadLetters",
+                "ListDeadLetters",
+                "GetDeadLetter",
+                "RedriveDeadLetters",
+                "DiscardDeadLetters",
+            ],
+        ),
+        (
             weir.addresses.reporting,
             "weir.reporting.v1.ReportingService",
-            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "FindEvent"],
+            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "GetFrames", "FindEvent"],
         ),
     ] {
         let channel = connect(address).await;

@@ -35,6 +35,7 @@ mod arrays;
 mod cluster;
 mod collectors;
 mod correlation;
+mod dead_letters;
 mod demonstration;
 mod deploy;
 mod durability;

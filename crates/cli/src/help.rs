@@ -56,3 +56,13 @@ stored; then it is unknown, and it is said how many frames of its source wait.
 Examples:
   weir event facebook fb-1
   weir event tiktok 'an id/with what it has' --json";
+
+pub(crate) const DEAD_LETTERS: &str = "\
+They carry people's data: ingest serves them on a loopback address, or elsewhere to whoever presents its \
+WEIR_OPERATOR_TOKEN.
+
+Examples:
+  weir dead-letters list --source facebook --reason /timestamp
+  weir dead-letters show rejected-17
+  weir dead-letters redrive --reason /timestamp --patch fix.json --dry-run
+  weir dead-letters discard --to 2025-02-01 --dry-run";

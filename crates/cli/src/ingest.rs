@@ -8,7 +8,7 @@ use weir::{
     journal::Journal,
     process::{
         Host,
-        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+        args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
     },
 };
 use weir_ingest::{Ingest, IngestArgs, IngestConfig};
@@ -25,6 +25,8 @@ const ADMIN_PORT: u16 = 9102;
 pub(crate) struct IngestCommand {
     #[command(flatten)]
     ingest: IngestArgs,
+    #[command(flatten)]
+    operator: OperatorArgs,
     #[command(flatten)]
     journal: JournalArgs,
     #[command(flatten)]
@@ -45,7 +47,7 @@ impl IngestCommand {
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
         let monitors = self.monitor.check(&mut mistakes);
-        let ingest = self.ingest.check(environment, &mut mistakes);
+        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
         let config =
             || Some(Config { process: process?, journal: journal?.monitored(monitors?), ingest: ingest? });
         configured(config(), mistakes)

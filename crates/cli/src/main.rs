@@ -2,6 +2,7 @@
 
 mod address;
 mod collect;
+mod dead_letters;
 mod edge;
 mod event;
 mod failure;
@@ -66,6 +67,9 @@ enum Command {
     /// Ask the reporting service: how many, how much, who.
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
+    /// Look at dead letters, send them through the gate again, or throw them away.
+    #[command(subcommand, after_long_help = help::DEAD_LETTERS, after_help = help::MORE)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]
     Event(event::EventArgs),
@@ -85,6 +89,7 @@ impl Command {
             Self::Publish(args) => publish::run(args).await,
             Self::Verify(args) => verify::run(args).await,
             Self::Report(report) => report::run(report).await,
+            Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Event(args) => event::run(args).await,
             Self::Health(args) => health::run(args).await,
         }

@@ -2,9 +2,9 @@
 
 mod args;
 mod client;
-mod filter;
+pub(crate) mod filter;
 mod json;
-mod names;
+pub(crate) mod names;
 mod tables;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use clap::Args;
 use roles::{Config, Roles};
 use weir::process::{
     Host,
-    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
 };
 use weir_collectors::CollectorArgs;
 use weir_edge::EdgeArgs;
@@ -45,6 +45,8 @@ pub(crate) struct UpCommand {
     #[command(flatten)]
     ingest: IngestArgs,
     #[command(flatten)]
+    operator: OperatorArgs,
+    #[command(flatten)]
     collectors: CollectorArgs,
     #[command(flatten)]
     reporting: ReportingArgs,
@@ -60,7 +62,7 @@ impl UpCommand {
         let monitors = self.monitor.check(&mut mistakes);
         let store = self.store.check(&mut mistakes);
         let edge = self.edge.check(environment, &mut mistakes);
-        let ingest = self.ingest.check(environment, &mut mistakes);
+        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
         let workers = self.collectors.workers(&mut mistakes);
         let reporting = self.reporting.check(environment, &mut mistakes);
         let config = || {

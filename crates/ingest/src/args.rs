@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use weir::process::args::{Environment, Mistakes};
+use weir::process::args::{Environment, Mistakes, OperatorArgs, OperatorToken};
 
 use crate::request::MAX_DECODED_BYTES;
 
@@ -12,7 +12,7 @@ const PORT: u16 = 50_051;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Ingest")]
 pub struct IngestArgs {
-    /// Where the gRPC service weir.ingest.v1.IngestService is served: HOST:PORT, :PORT or PORT; by default
+    /// Where the gRPC services weir.ingest.v1.IngestService and DeadLetterService are served: HOST:PORT, :PORT or PORT; by default
     /// port 50051.
     #[arg(long, env = "INGEST_LISTEN", value_name = "ADDRESS")]
     pub ingest_listen: Option<String>,
@@ -29,14 +29,26 @@ pub struct IngestConfig {
     pub listen: SocketAddr,
     /// Of calls, over all of them; at least as much as the largest one has.
     pub max_in_flight_bytes: usize,
+    /// For operators who are not on this machine.
+    pub operator_token: Option<OperatorToken>,
 }
 
 impl IngestArgs {
-    pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<IngestConfig> {
+    pub fn check(
+        &self,
+        environment: Environment,
+        operator: &OperatorArgs,
+        mistakes: &mut Mistakes,
+    ) -> Option<IngestConfig> {
         let listen = environment.listen("INGEST_LISTEN", self.ingest_listen.as_deref(), PORT, mistakes);
         let max_in_flight_bytes = in_flight(&self.ingest_max_in_flight_bytes);
         let max_in_flight_bytes = mistakes.check("INGEST_MAX_IN_FLIGHT_BYTES", max_in_flight_bytes);
-        Some(IngestConfig { listen: listen?, max_in_flight_bytes: max_in_flight_bytes? })
+        let operator_token = operator.check(mistakes);
+        Some(IngestConfig {
+            listen: listen?,
+            max_in_flight_bytes: max_in_flight_bytes?,
+            operator_token: operator_token?,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod admission;
 mod args;
 mod batch;
+mod dead_letters;
 mod durability;
 mod find;
 mod metrics;

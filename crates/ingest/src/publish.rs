@@ -101,7 +101,7 @@ impl Publisher {
     }
 }
 
-fn refusal(error: &AppendError) -> Status {
+pub(crate) fn refusal(error: &AppendError) -> Status {
     let reason = match error {
         AppendError::Full => Reason::JournalFull,
         AppendError::TooLarge { .. } => Reason::InvalidRequest,

@@ -8,27 +8,34 @@ use tracing::Instrument as _;
 use weir::{
     contract::{
         DESCRIPTORS,
-        ingest::v1::ingest_service_server::{IngestServiceServer, SERVICE_NAME},
+        ingest::v1::{
+            dead_letter_service_server::{self, DeadLetterServiceServer},
+            ingest_service_server::{self, IngestServiceServer},
+        },
     },
     event::Metrics,
     journal::Journal,
-    process::{Budget, Latch, RoleReadiness, Stop, grpc::GrpcServer},
+    process::{Budget, Latch, OperatorAccess, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
 use crate::{
     IngestConfig,
     admission::Admission,
+    dead_letters::DeadLetters,
     durability,
     metrics::{self, PromiseGauge},
     publish::Publisher,
     request::MAX_DECODED_BYTES,
 };
 
+const SERVICES: &[&str] = &[ingest_service_server::SERVICE_NAME, dead_letter_service_server::SERVICE_NAME];
+
 /// The ingest role, listening and not serving yet.
 #[derive(Debug)]
 pub struct Ingest {
     server: GrpcServer,
     publisher: Publisher,
+    access: OperatorAccess,
     budget: Budget,
     readiness: RoleReadiness,
     journal: Latch,
@@ -52,8 +59,9 @@ impl Ingest {
         metrics::register_calls(&budget, registry);
         let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
+        let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
         let publisher = Publisher { journal, metrics };
-        Ok(Self { server, publisher, budget, readiness, journal: latch, durability })
+        Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability })
     }
 
     /// Where it listens, port 0 resolved.
@@ -76,9 +84,12 @@ impl Ingest {
         let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
         tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
+        let letters =
+            DeadLetters { publisher: self.publisher.clone(), access: self.access, stop: stop.clone() };
+        services.add_service(DeadLetterServiceServer::new(letters));
         let metrics = self.publisher.metrics.clone();
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
         services.add_service(Admission::new(service, self.budget, metrics));
-        self.server.serve(services, SERVICE_NAME, DESCRIPTORS, self.readiness, stop).await
+        self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
     }
 }

@@ -11,6 +11,7 @@ mod decimal;
 mod demographics;
 mod error;
 mod events;
+mod frames;
 mod metrics;
 mod names;
 mod question;

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
-use tonic::{server::NamedService as _, service::RoutesBuilder};
+use tonic::service::RoutesBuilder;
 use weir::{
-    contract::{self, reporting::v1::reporting_service_server::ReportingServiceServer},
+    contract::{
+        self,
+        reporting::v1::reporting_service_server::{ReportingServiceServer, SERVICE_NAME},
+    },
     process::{Latch, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
@@ -62,9 +65,8 @@ impl Reporting {
         };
         // It ends with `stop`.
         let _sampler = self.database.sample(stop.clone(), probe);
-        let name = ReportingServiceServer::<Service>::NAME;
         let mut services = RoutesBuilder::default();
         services.add_service(ReportingServiceServer::new(self.service));
-        self.server.serve(services, name, contract::DESCRIPTORS, self.readiness, stop).await
+        self.server.serve(services, &[SERVICE_NAME], contract::DESCRIPTORS, self.readiness, stop).await
     }
 }

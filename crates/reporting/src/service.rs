@@ -7,8 +7,8 @@ use tracing::{Instrument as _, info_span, warn};
 use weir::{
     contract::reporting::v1::{
         FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
-        GetEventStatisticsRequest, GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
-        reporting_service_server::ReportingService,
+        GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse,
+        GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
     },
     process::{CallContext, deadline},
 };
@@ -17,6 +17,7 @@ use crate::{
     demographics::DemographicsQuestion,
     error::ReportError,
     events::EventsQuestion,
+    frames::FramesQuestion,
     metrics::{Metrics, ReportType},
     question::Question,
     revenue::RevenueQuestion,
@@ -57,6 +58,13 @@ impl ReportingService for Service {
         request: Request<GetDemographicsRequest>,
     ) -> Result<Response<GetDemographicsResponse>, Status> {
         self.answer::<DemographicsQuestion>(request).await.map(Response::new)
+    }
+
+    async fn get_frames(
+        &self,
+        request: Request<GetFramesRequest>,
+    ) -> Result<Response<GetFramesResponse>, Status> {
+        self.answer::<FramesQuestion>(request).await.map(Response::new)
     }
 
     async fn find_event(

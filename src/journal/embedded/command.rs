@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::held::signed;
 use crate::{
     event::Source,
     journal::{AppendError, DeadLetter, Graveyard, JournalError, SealedFrame},
@@ -20,6 +21,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) subject: String,
+    /// None of its own where it is always laid down.
+    pub(super) fingerprint: Option<[u8; 32]>,
     pub(super) payload: Bytes,
 }
 
@@ -27,6 +30,8 @@ pub(super) struct Letter {
 pub(super) enum Work {
     Append(Vec<Record>),
     Bury(Graveyard, Vec<Letter>),
+    /// Letters, by sequence.
+    Remove(Graveyard, Vec<i64>),
     Acknowledge(i64),
     /// These were offered once more. Nobody waits for it.
     Offered(Vec<i64>),
@@ -54,7 +59,11 @@ impl From<&SealedFrame> for Record {
 
 impl Letter {
     pub(super) fn new(graveyard: Graveyard, letter: &DeadLetter) -> Self {
-        Self { subject: letter.subject(graveyard), payload: letter.encode() }
+        Self {
+            subject: letter.subject(graveyard),
+            fingerprint: (graveyard == Graveyard::Rejected).then(|| letter.fingerprint()),
+            payload: letter.encode(),
+        }
     }
 }
 
@@ -84,6 +93,13 @@ impl Writing {
     pub(super) async fn acknowledge(&self, sequence: i64) -> Result<(), JournalError> {
         let acknowledged = self.ask(Work::Acknowledge(sequence)).await;
         acknowledged.map_err(|error| JournalError::Unreachable(error.to_string()))
+    }
+
+    /// Returns when the letters are durably gone.
+    pub(super) async fn remove(&self, graveyard: Graveyard, sequences: &[u64]) -> Result<(), JournalError> {
+        let sequences = sequences.iter().copied().map(signed).collect();
+        let removed = self.ask(Work::Remove(graveyard, sequences)).await;
+        removed.map_err(|error| JournalError::Unreachable(error.to_string()))
     }
 
     /// Has it written down soon that these were offered once more. A busy writer may miss it: the note only tells

@@ -11,7 +11,8 @@ use crate::journal::JournalError;
 
 /// `weir` in ASCII: it tells a journal from any other SQLite file.
 const APPLICATION_ID: i64 = 0x7765_6972;
-const FORMAT: i64 = 1;
+/// What this build writes. It brings a file of an earlier format up to date.
+const FORMAT: i64 = 2;
 /// Two consumers, and one for people's questions.
 const READERS: u32 = 3;
 /// SQLite pages of 4 KiB until the log is copied into the file: 16 MiB, so that a checkpoint's fsyncs are rare.
@@ -20,6 +21,7 @@ const CHECKPOINT_PAGES: &str = "4096";
 const LOG_BYTES: &str = "67108864";
 
 /// `payload` comes last: the columns before it are read without its overflow pages.
+/// A letter's fingerprint is null where it is parked, or was laid down in format 1.
 /// `waiting` has one narrow row per unacknowledged frame, so that an acknowledgement never rewrites a frame.
 const SCHEMA: &str = "
     CREATE TABLE frame (
@@ -42,19 +44,32 @@ const SCHEMA: &str = "
         subject TEXT NOT NULL,
         bytes INTEGER NOT NULL,
         stored_at INTEGER NOT NULL,
+        fingerprint BLOB,
         payload BLOB NOT NULL
     ) STRICT;
+    CREATE UNIQUE INDEX rejected_fingerprint ON rejected (fingerprint);
     CREATE INDEX rejected_bytes ON rejected (sequence, bytes);
     CREATE TABLE parked (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         subject TEXT NOT NULL,
         bytes INTEGER NOT NULL,
         stored_at INTEGER NOT NULL,
+        fingerprint BLOB,
         payload BLOB NOT NULL
     ) STRICT;
+    CREATE UNIQUE INDEX parked_fingerprint ON parked (fingerprint);
     CREATE INDEX parked_bytes ON parked (sequence, bytes);
     PRAGMA application_id = 2003134834;
-    PRAGMA user_version = 1;
+    PRAGMA user_version = 2;
+";
+
+/// From format 1 to 2: what is laid down from now on is recognised when it is posted again.
+const FINGERPRINTS: &str = "
+    ALTER TABLE rejected ADD COLUMN fingerprint BLOB;
+    CREATE UNIQUE INDEX rejected_fingerprint ON rejected (fingerprint);
+    ALTER TABLE parked ADD COLUMN fingerprint BLOB;
+    CREATE UNIQUE INDEX parked_fingerprint ON parked (fingerprint);
+    PRAGMA user_version = 2;
 ";
 
 /// What files have besides that are as old as the format or as new as this build: an older build keeps them up
@@ -122,7 +137,7 @@ fn options(folder: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Creates the tables in a new file; refuses a file that is something else.
+/// Creates the tables in a new file, brings those of an older one up to date; refuses a file that is something else.
 async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
     let told = |error: sqlx::Error| error.to_string();
     let application: i64 =
@@ -135,7 +150,8 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
         .map_err(told)?;
     match (application, format, tables) {
         (APPLICATION_ID, FORMAT, _) => {}
-        (0, 0, 0) => create(connection).await.map_err(told)?,
+        (APPLICATION_ID, 1, _) => change(connection, FINGERPRINTS).await.map_err(told)?,
+        (0, 0, 0) => change(connection, SCHEMA).await.map_err(told)?,
         (APPLICATION_ID, newer, _) => {
             return Err(format!("it has format {newer}, this build reads {FORMAT}"));
         }
@@ -145,8 +161,8 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
     Ok(())
 }
 
-async fn create(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn change(connection: &mut SqliteConnection, statements: &'static str) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    sqlx::raw_sql(statements).execute(&mut *transaction).await?;
     transaction.commit().await
 }

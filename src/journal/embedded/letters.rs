@@ -6,27 +6,25 @@ use sqlx::{AssertSqlSafe, SqlitePool};
 use super::held::{signed, unsigned};
 use crate::journal::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter};
 
-/// Sequence, subject, when it was stored, payload.
+/// Sequence, subject, when it was stored in microseconds since 1970, payload.
 type Row = (i64, String, i64, Vec<u8>);
 
 /// The table of a graveyard.
 pub(super) fn table(graveyard: Graveyard) -> &'static str {
-    match graveyard {
-        Graveyard::Rejected => "rejected",
-        Graveyard::Parked => "parked",
-    }
+    graveyard.name()
 }
 
 pub(super) async fn buried(readers: &SqlitePool, graveyard: Graveyard) -> Result<Buried, JournalError> {
     let table = table(graveyard);
     let select = format!(
         "SELECT count(*), coalesce(sum(bytes), 0),
-                coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0) - count(*)
+                coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)
          FROM {table} INDEXED BY {table}_bytes"
     );
-    let (letters, bytes, gone): (i64, i64, i64) =
+    let (letters, bytes, last): (i64, i64, i64) =
         sqlx::query_as(AssertSqlSafe(select)).fetch_one(readers).await.map_err(away)?;
-    Ok(Buried { letters: unsigned(letters), bytes: unsigned(bytes), gone: unsigned(gone) })
+    let [letters, bytes, last] = [letters, bytes, last].map(unsigned);
+    Ok(Buried { letters, bytes, last, gone: last.saturating_sub(letters) })
 }
 
 pub(super) async fn read(
@@ -46,6 +44,21 @@ pub(super) async fn read(
         .await
         .map_err(away)?;
     rows.into_iter().map(stored).collect()
+}
+
+pub(super) async fn at(
+    readers: &SqlitePool,
+    graveyard: Graveyard,
+    sequence: u64,
+) -> Result<Option<StoredDeadLetter>, JournalError> {
+    let table = table(graveyard);
+    let select = format!("SELECT sequence, subject, stored_at, payload FROM {table} WHERE sequence = ?");
+    let row: Option<Row> = sqlx::query_as(AssertSqlSafe(select))
+        .bind(signed(sequence))
+        .fetch_optional(readers)
+        .await
+        .map_err(away)?;
+    row.map(stored).transpose()
 }
 
 /// The newest letter under a subject.

@@ -124,6 +124,27 @@ async fn a_file_that_is_no_journal_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_format_is_brought_up_to_date() {
+    const FIRST_FORMAT: &str = "
+        DROP INDEX rejected_fingerprint; ALTER TABLE rejected DROP COLUMN fingerprint;
+        DROP INDEX parked_fingerprint; ALTER TABLE parked DROP COLUMN fingerprint;
+        PRAGMA user_version = 1;
+    ";
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let letters = letters(2);
+    journal.bury(Graveyard::Rejected, &letters[..1]).await.unwrap();
+    journal.close(SOON).await;
+    let mut file = file::open(folder.path()).await.unwrap();
+    sqlx::raw_sql(FIRST_FORMAT).execute(&mut file.writer).await.unwrap();
+    drop(file);
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    journal.bury(Graveyard::Rejected, &letters[1..]).await.unwrap();
+    let kept = journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap();
+    assert!(kept.iter().map(|stored| &stored.letter).eq(&letters));
+}
+
+#[tokio::test]
 async fn full_rejected_drops_its_oldest_and_full_dead_letters_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(&folder, Bounds { letter_bytes: 10_000, ..Bounds::new(1 << 20) }).await;

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::{
     bounds::Bounds,
     command::{Command, Letter, Record, Work},
-    held::{Held, signed, weight},
+    held::{Held, signed, unsigned, weight},
     letters, room,
 };
 use crate::journal::{AppendError, Graveyard};
@@ -46,6 +46,10 @@ async fn work(
             Work::Append(records) => append(connection, records, now, held, bounds).await?,
             Work::Bury(graveyard, letters) => {
                 bury(connection, *graveyard, letters, now, held, bounds).await?
+            }
+            Work::Remove(graveyard, sequences) => {
+                remove(connection, *graveyard, sequences, held).await?;
+                Ok(())
             }
             Work::Acknowledge(_) | Work::Offered(_) | Work::Close => Ok(()),
         });
@@ -142,18 +146,41 @@ async fn bury(
         }
     }
     let table = letters::table(graveyard);
+    let insert = format!(
+        "INSERT INTO {table} (subject, fingerprint, bytes, stored_at, payload) SELECT ?1, ?2, ?3, ?4, ?5
+         WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE fingerprint = ?2)"
+    );
     for letter in letters {
-        let insert = format!("INSERT INTO {table} (subject, bytes, stored_at, payload) VALUES (?, ?, ?, ?)");
-        sqlx::query(AssertSqlSafe(insert))
+        let bytes = weight(&letter.payload);
+        let inserted = sqlx::query(AssertSqlSafe(insert.as_str()))
             .bind(&letter.subject)
-            .bind(signed(weight(&letter.payload)))
+            .bind(letter.fingerprint.as_ref().map(|fingerprint| fingerprint.as_slice()))
+            .bind(signed(bytes))
             .bind(now)
             .bind(letter.payload.as_ref())
             .execute(&mut *connection)
             .await?;
+        // A letter that is there already is the same letter, posted again.
+        *held.letter_bytes(graveyard) += bytes * inserted.rows_affected();
     }
-    *held.letter_bytes(graveyard) += bytes;
     Ok(Ok(()))
+}
+
+async fn remove(
+    connection: &mut SqliteConnection,
+    graveyard: Graveyard,
+    sequences: &[i64],
+    held: &mut Held,
+) -> Result<(), sqlx::Error> {
+    let Some(sequences) = list(sequences.iter().copied()) else { return Ok(()) };
+    let table = letters::table(graveyard);
+    let remove =
+        format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?)) RETURNING bytes");
+    let freed: Vec<i64> =
+        sqlx::query_scalar(AssertSqlSafe(remove)).bind(sequences).fetch_all(connection).await?;
+    let freed: u64 = freed.into_iter().map(unsigned).sum();
+    *held.letter_bytes(graveyard) = held.letter_bytes(graveyard).saturating_sub(freed);
+    Ok(())
 }
 
 /// Sequences as the JSON array that one statement takes for any number of them; `None` for none.

@@ -93,12 +93,43 @@ pub(super) async fn purge(context: &Context, subject: &str, up_to: u64) -> Resul
     Ok(purged.purged)
 }
 
+/// Removes a message; one that is not there is removed already.
+pub(super) async fn delete(context: &Context, stream: &str, sequence: u64) -> Result<(), ApiError> {
+    let deleted: Result<stream::DeleteStatus, ApiError> =
+        ask(context, format!("STREAM.MSG.DELETE.{stream}"), &json!({ "seq": sequence })).await;
+    match deleted {
+        Err(ApiError::Refused(refusal)) if is_absence(&refusal) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn is_absence(refusal: &Error) -> bool {
+    match refusal.error_code() {
+        ErrorCode::NO_MESSAGE_FOUND | ErrorCode::SEQUENCE_NOT_FOUND => true,
+        // The server wraps what its store says, and that is all that tells these cases; EOF is past the last message.
+        ErrorCode::STREAM_MESSAGE_DELETE_FAILED => {
+            let told = refusal.to_string();
+            told.contains("no message found") || told.contains("stream store EOF")
+        }
+        _ => false,
+    }
+}
+
 /// Creates a consumer of `EVENTS`, or changes it to what is wanted.
 pub(super) async fn put_consumer(
     context: &Context,
     wanted: pull::Config,
 ) -> Result<consumer::Consumer<pull::Config>, ApiError> {
-    let put = context.create_consumer_on_stream(wanted, subject::EVENTS);
+    put_consumer_on(context, subject::EVENTS, wanted).await
+}
+
+/// [`put_consumer`] of any stream.
+pub(super) async fn put_consumer_on(
+    context: &Context,
+    stream: &str,
+    wanted: pull::Config,
+) -> Result<consumer::Consumer<pull::Config>, ApiError> {
+    let put = context.create_consumer_on_stream(wanted, stream);
     match tokio::time::timeout(PATIENCE, put).await {
         Ok(Ok(consumer)) => Ok(consumer),
         Ok(Err(error)) => match error.kind() {

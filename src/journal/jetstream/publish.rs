@@ -44,10 +44,16 @@ impl Outgoing {
         Self { subject: subject::events(frame.source()).into(), headers, payload: frame.payload().clone() }
     }
 
-    /// Each burial has an id of its own: only the attempts of this call are the same letter.
+    /// A letter under its fingerprint, so that within the duplicate window it is stored once whoever buries it.
     pub(super) fn letter(graveyard: Graveyard, letter: &DeadLetter) -> Self {
-        let headers = headers(&Uuid::now_v7().to_string(), &letter.origin);
+        let headers = headers(&hex::encode(letter.fingerprint()), &letter.origin);
         Self { subject: letter.subject(graveyard).into(), headers, payload: letter.encode() }
+    }
+
+    /// The same message under an id that no message had before.
+    pub(super) fn renewed(mut self) -> Self {
+        self.headers.insert(NATS_MESSAGE_ID, Uuid::now_v7().to_string());
+        self
     }
 
     fn message(&self) -> PublishMessage {
@@ -85,20 +91,29 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
     headers
 }
 
+/// A message that the server took for one that it has, and the sequence of that one.
+pub(super) type Repeated = (Outgoing, u64);
+
 /// Publishes in order; `Ok` when every message is acknowledged.
-pub(super) async fn all(connection: &Connection, mut messages: Vec<Outgoing>) -> Result<(), AppendError> {
+pub(super) async fn all(
+    connection: &Connection,
+    mut messages: Vec<Outgoing>,
+) -> Result<Vec<Repeated>, AppendError> {
     let deadline = Instant::now() + BOUND;
+    let mut repeated = Vec::new();
     while !messages.is_empty() {
         let later = messages.split_off(messages.len().min(WINDOW));
-        repeatedly(connection, mem::replace(&mut messages, later), deadline).await?;
+        let window = mem::replace(&mut messages, later);
+        repeatedly(connection, window, deadline, &mut repeated).await?;
     }
-    Ok(())
+    Ok(repeated)
 }
 
 async fn repeatedly(
     connection: &Connection,
     mut unanswered: Vec<Outgoing>,
     deadline: Instant,
+    repeated: &mut Vec<Repeated>,
 ) -> Result<(), AppendError> {
     let mut reason = "the server is away".to_owned();
     loop {
@@ -106,7 +121,7 @@ async fn repeatedly(
             .up(deadline)
             .await
             .map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
-        let attempt = timeout_at(deadline, once(connection, &mut unanswered, &mut reason)).await;
+        let attempt = timeout_at(deadline, once(connection, &mut unanswered, repeated, &mut reason)).await;
         match attempt {
             Ok(Ok(())) if unanswered.is_empty() => return Ok(()),
             Ok(Ok(())) if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
@@ -120,6 +135,7 @@ async fn repeatedly(
 async fn once(
     connection: &Connection,
     unanswered: &mut Vec<Outgoing>,
+    repeated: &mut Vec<Repeated>,
     reason: &mut String,
 ) -> Result<(), AppendError> {
     let mut sent: Vec<Result<PublishAckFuture, PublishError>> = Vec::with_capacity(unanswered.len());
@@ -130,13 +146,17 @@ async fn once(
     let mut refused = None;
     for (outgoing, sent) in unanswered.drain(..).zip(sent) {
         let answer = match sent {
-            Ok(acknowledgement) => acknowledgement.await.map(drop),
+            Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
         };
-        if let Err(error) = answer {
-            refused = refused.or(outgoing.refusal(&error));
-            *reason = error.to_string();
-            left.push(outgoing);
+        match answer {
+            Ok(answer) if answer.duplicate => repeated.push((outgoing, answer.sequence)),
+            Ok(_) => {}
+            Err(error) => {
+                refused = refused.or(outgoing.refusal(&error));
+                *reason = error.to_string();
+                left.push(outgoing);
+            }
         }
     }
     *unanswered = left;

@@ -8,7 +8,7 @@ use weir::{
 };
 
 /// Reads RFC 3339, or a date, which is its midnight in UTC.
-pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
     let time = DateTime::parse_from_rfc3339(text)
         .map(|time| time.with_timezone(&Utc))
@@ -19,7 +19,7 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// The number of a source; absent is any.
-pub(super) fn source(name: Option<&str>) -> Result<i32, String> {
+pub(crate) fn source(name: Option<&str>) -> Result<i32, String> {
     member(name, Source::ALL, Source::name, Source::number)
 }
 

@@ -7,7 +7,7 @@ use weir::event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 /// What a member is called that a newer contract added.
 const UNKNOWN: &str = "unknown";
 
-pub(super) fn source(number: i32) -> &'static str {
+pub(crate) fn source(number: i32) -> &'static str {
     Source::from_number(number).map_or(UNKNOWN, Source::name)
 }
 
@@ -28,7 +28,7 @@ pub(super) fn device(number: i32) -> &'static str {
 }
 
 /// RFC 3339 in UTC; `None` where the answer names no time.
-pub(super) fn time(timestamp: Option<Timestamp>) -> Option<String> {
+pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<String> {
     let timestamp = timestamp?;
     let time = DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)?;
     Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))

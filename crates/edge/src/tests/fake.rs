@@ -149,6 +149,13 @@ impl ReportingService for Fake {
         let away = || refuse(Reason::StoreUnavailable, "away", &[]);
         script.store.clone().map(Response::new).ok_or_else(away)
     }
+
+    async fn get_frames(
+        &self,
+        _request: Request<reporting::GetFramesRequest>,
+    ) -> Result<Response<reporting::GetFramesResponse>, Status> {
+        Err(Status::unimplemented("the edge does not ask after frames"))
+    }
 }
 
 /// A running edge; it ends with the test.
@@ -291,7 +298,7 @@ async fn serve(fake: Fake, stop: Stop) -> Url {
     services.add_service(IngestServiceServer::new(fake.clone()).max_decoding_message_size(16 << 20));
     services.add_service(ReportingServiceServer::new(fake));
     let readiness = RoleReadiness::new("fake");
-    tokio::spawn(server.serve(services, "fake", DESCRIPTORS, readiness, stop));
+    tokio::spawn(server.serve(services, &["fake"], DESCRIPTORS, readiness, stop));
     url
 }
 

@@ -1,0 +1,159 @@
+//! `weir dead-letters list` and `show`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use weir::{
+    contract::ingest::v1::{
+        DeadLetter, GetDeadLetterRequest, GroupDeadLettersRequest, GroupDeadLettersResponse,
+        ListDeadLettersRequest,
+    },
+    process::args::Mistakes,
+};
+
+use super::{
+    args::{FilterArgs, ServiceArgs},
+    client::{Client, answered},
+    json,
+};
+use crate::{
+    failure::{Outcome, configured},
+    output::{grouped, say, table},
+    quantity,
+    report::names,
+};
+
+/// The largest page that ingest gives.
+const PAGE: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// List letters one by one, oldest first, and not by what is wrong with them.
+    #[arg(long)]
+    each: bool,
+    /// With --each: at most so many.
+    #[arg(long, default_value = "100", value_name = "LETTERS")]
+    limit: String,
+    /// With --each: go on after this cursor, which the page before has told.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    service: ServiceArgs,
+    /// Such as rejected-17.
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+pub(super) async fn list(args: ListArgs) -> Outcome {
+    let mut mistakes = Mistakes::default();
+    let service = args.service.check(&mut mistakes);
+    let filter = args.filter.check(&mut mistakes);
+    let limit = mistakes.check("--limit", quantity::at_least(1, &args.limit));
+    let checked = service.zip(filter).zip(limit);
+    let ((service, filter), limit) = configured(checked, mistakes)?;
+    let mut client = Client::new(service)?;
+    if !args.each {
+        let request = client.request(GroupDeadLettersRequest { filter: Some(filter) });
+        let answer = answered(client.service.group_dead_letters(request).await)?;
+        show_groups(&answer, args.service.json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut token = args.cursor.unwrap_or_default();
+    let mut letters = Vec::new();
+    while letters.len() < limit {
+        let page_size = u32::try_from(PAGE.min(limit - letters.len())).unwrap_or_default();
+        let request = ListDeadLettersRequest { filter: Some(filter.clone()), page_size, page_token: token };
+        let request = client.request(request);
+        let page = answered(client.service.list_dead_letters(request).await)?;
+        letters.extend(page.letters);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    show_letters(&letters, &token, args.service.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn show(args: ShowArgs) -> Outcome {
+    let mut mistakes = Mistakes::default();
+    let service = args.service.check(&mut mistakes);
+    let mut client = Client::new(configured(service, mistakes)?)?;
+    let request = client.request(GetDeadLetterRequest { id: args.id });
+    let letter = answered(client.service.get_dead_letter(request).await)?.letter.unwrap_or_default();
+    let value = json::letter(&letter);
+    if args.service.json {
+        say(format_args!("{value:#}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let fields = value.as_object().into_iter().flatten();
+    let rows = fields.map(|(name, value)| {
+        [name.clone(), value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned)]
+    });
+    say(table(["field", "value"], 0, rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_groups(answer: &GroupDeadLettersResponse, as_json: bool) {
+    if as_json {
+        let groups: Vec<_> = answer.groups.iter().map(json::group).collect();
+        let value = json!({ "letters": answer.letters, "groups": groups, "truncated": answer.truncated });
+        return say(format_args!("{value:#}"));
+    }
+    say(format_args!("Dead letters: {}", grouped(answer.letters)));
+    let rows = answer.groups.iter().map(|group| {
+        [
+            group.fingerprint.clone(),
+            json::graveyard(group.graveyard).to_owned(),
+            names::source(group.source).to_owned(),
+            group.reason.clone(),
+            names::time(group.first_seen).unwrap_or_default(),
+            names::time(group.last_seen).unwrap_or_default(),
+            group.sample.as_ref().map(|sample| sample.id.clone()).unwrap_or_default(),
+            grouped(group.count),
+        ]
+    });
+    let header =
+        ["fingerprint", "graveyard", "source", "reason", "first seen", "last seen", "sample", "letters"];
+    if !answer.groups.is_empty() {
+        say(table(header, 1, rows));
+    }
+    if answer.truncated {
+        say("There are groups besides: narrow the filter to see them.");
+    }
+}
+
+fn show_letters(letters: &[DeadLetter], cursor: &str, as_json: bool) {
+    if as_json {
+        let letters: Vec<_> = letters.iter().map(json::letter).collect();
+        let cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
+        return say(format_args!("{:#}", json!({ "letters": letters, "cursor": cursor })));
+    }
+    let rows = letters.iter().map(|letter| {
+        let violations =
+            letter.violations.iter().map(|violation| format!("{} {}", violation.pointer, violation.message));
+        [
+            letter.id.clone(),
+            names::time(letter.laid_down_at).unwrap_or_default(),
+            names::source(letter.source).to_owned(),
+            letter.event_id.clone(),
+            violations.collect::<Vec<_>>().join("; "),
+            if letter.cut { "cut".to_owned() } else { String::new() },
+            grouped(letter.size),
+        ]
+    });
+    say(table(["id", "laid down", "source", "event", "reason", "", "bytes"], 1, rows));
+    if !cursor.is_empty() {
+        say(format_args!("More follow: --cursor {cursor}"));
+    }
+}

@@ -1,0 +1,134 @@
+//! From a letter back to an event: patched where asked, and through the gate again.
+
+use json_patch::Patch;
+use prost::Message as _;
+use serde_json::{Value, value::RawValue};
+use weir::{
+    contract::event::v1,
+    event::{Event, Violation, admit_json, admit_message},
+    journal::{DeadLetter, MediaType},
+};
+
+/// What a letter turns out to be.
+#[derive(Debug)]
+pub(super) enum Mended {
+    Good(Box<Event>),
+    StillBad(Vec<Violation>),
+    /// Why no patch and no other gate could help.
+    NotRedrivable(&'static str),
+}
+
+/// The gate measures against the original arrival, however long the letter lay.
+pub(super) fn mend(letter: &DeadLetter, patch: Option<&Patch>) -> Mended {
+    if letter.is_cut() {
+        return Mended::NotRedrivable("only a part of its bytes was kept");
+    }
+    match (letter.media_type, patch) {
+        (MediaType::Json, patch) => json(letter, patch),
+        (MediaType::Protobuf, None) => message(letter),
+        (MediaType::Protobuf, Some(_)) => Mended::NotRedrivable("a patch is for JSON, and this is protobuf"),
+    }
+}
+
+fn json(letter: &DeadLetter, patch: Option<&Patch>) -> Mended {
+    let patched;
+    // Without a patch the text itself is judged: reading it into values may change a number.
+    let text = match patch {
+        None => serde_json::from_slice::<&RawValue>(&letter.raw).map(RawValue::get).map_err(not_json),
+        Some(patch) => {
+            patched = apply(patch, &letter.raw);
+            patched.as_deref().map_err(Clone::clone)
+        }
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(message) => return Mended::StillBad(vec![Violation::new("", message)]),
+    };
+    match admit_json(text, letter.origin.arrived_at) {
+        Ok(event) => Mended::Good(Box::new(event)),
+        Err(refusal) => Mended::StillBad(refusal.violations),
+    }
+}
+
+fn apply(patch: &Patch, raw: &[u8]) -> Result<String, String> {
+    let mut item: Value = serde_json::from_slice(raw).map_err(not_json)?;
+    json_patch::patch(&mut item, patch).map_err(|error| format!("can't be patched: {error}"))?;
+    Ok(item.to_string())
+}
+
+fn not_json(error: serde_json::Error) -> String {
+    format!("is no JSON: {error}")
+}
+
+fn message(letter: &DeadLetter) -> Mended {
+    let Ok(message) = v1::Event::decode(&*letter.raw) else {
+        return Mended::NotRedrivable("its bytes are no event");
+    };
+    match admit_message(&message, letter.origin.arrived_at) {
+        Ok(event) => Mended::Good(Box::new(event)),
+        Err(refusal) => Mended::StillBad(refusal.violations),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use weir::{event::Origin, journal::MAX_RAW_BYTES, process::CorrelationId};
+
+    use super::*;
+
+    const FOLLOW: &str = r#"{"eventId":"f","timestamp":"2025-09-14T07:21:45Z","source":"tiktok","funnelStage":"bottom",
+        "eventType":"follow","data":{"user":{"userId":"u","username":"n","followers":1},"engagement":
+        {"actionTime":"2025-09-14T07:21:45Z","profileId":null,"purchasedItem":null,"purchaseAmount":null}}}"#;
+
+    fn letter(raw: &str, media_type: MediaType, arrived_at: &str) -> DeadLetter {
+        let origin = Origin {
+            correlation_id: CorrelationId::generate(),
+            traceparent: String::new(),
+            tracestate: String::new(),
+            arrived_at: arrived_at.parse::<DateTime<Utc>>().unwrap(),
+        };
+        DeadLetter::new(raw.to_owned().into(), media_type, Vec::new(), None, None, origin)
+    }
+
+    fn of_json(raw: &str) -> DeadLetter {
+        letter(raw, MediaType::Json, "2025-09-14T08:00:00Z")
+    }
+
+    fn patch(text: &str) -> Patch {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_good_by_now_passes_and_what_is_not_says_why() {
+        assert!(matches!(mend(&of_json(FOLLOW), None), Mended::Good(event) if event.id() == "f"));
+        let bad = FOLLOW.replace("\"follow\"", "\"flee\"");
+        let Mended::StillBad(violations) = mend(&of_json(&bad), None) else { panic!("it is bad") };
+        assert_eq!(violations[0].pointer, "/eventType");
+        let mended = patch(r#"[{"op":"replace","path":"/eventType","value":"follow"}]"#);
+        assert!(matches!(mend(&of_json(&bad), Some(&mended)), Mended::Good(_)));
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_leaves_the_letter_bad() {
+        let unfit = patch(r#"[{"op":"remove","path":"/nothing"}]"#);
+        for raw in [FOLLOW, "no JSON"] {
+            assert!(matches!(mend(&of_json(raw), Some(&unfit)), Mended::StillBad(_)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_timestamp_is_measured_against_the_original_arrival() {
+        let early = letter(FOLLOW, MediaType::Json, "2025-09-12T08:00:00Z");
+        let Mended::StillBad(violations) = mend(&early, None) else { panic!("it was too far ahead then") };
+        assert_eq!(violations[0].pointer, "/timestamp");
+    }
+
+    #[test]
+    fn what_was_cut_or_is_no_event_is_not_redrivable() {
+        let long = format!("{}{FOLLOW}", " ".repeat(MAX_RAW_BYTES));
+        assert!(matches!(mend(&of_json(&long), None), Mended::NotRedrivable(_)));
+        let frame = letter("\u{8}\u{1}", MediaType::Protobuf, "2025-09-14T08:00:00Z");
+        assert!(matches!(mend(&frame, None), Mended::NotRedrivable(_)));
+    }
+}

@@ -1,0 +1,64 @@
+//! What became of frames, by the accounts that their storing transactions left.
+
+use sea_orm::{
+    FromQueryResult,
+    sea_query::{Expr, ExprTrait as _, Query},
+};
+use weir::contract::reporting::v1::{FrameAccounts, GetFramesRequest, GetFramesResponse};
+use weir_migration::entity::frames::{Column, Entity};
+
+use crate::{
+    error::{Fault, ReportError},
+    metrics::ReportType,
+    question::Question,
+    store::Snapshot,
+};
+
+/// The most frames of a call; one statement finds them.
+const MAX_FRAMES: usize = 1_000;
+
+/// The frames that are asked for, by id.
+#[derive(Debug)]
+pub(crate) struct FramesQuestion {
+    ids: Vec<String>,
+}
+
+impl Question for FramesQuestion {
+    type Request = GetFramesRequest;
+    type Answer = GetFramesResponse;
+    /// No report, so it is not measured as one.
+    const REPORT_TYPE: Option<ReportType> = None;
+
+    fn read(request: GetFramesRequest) -> Result<Self, ReportError> {
+        let ids = request.frame_ids;
+        if (1..=MAX_FRAMES).contains(&ids.len()) {
+            return Ok(Self { ids });
+        }
+        let description = format!("must name 1 to {MAX_FRAMES} frames, not {}", ids.len());
+        Err(ReportError::Question(vec![Fault::new("frame_ids", description)]))
+    }
+
+    async fn answer(self, snapshot: &Snapshot) -> Result<GetFramesResponse, ReportError> {
+        let columns = [Column::FrameId, Column::Source, Column::Stored, Column::Duplicate, Column::Parked];
+        let named = Expr::col(Column::FrameId).is_in(self.ids);
+        let select = Query::select().columns(columns).from(Entity).and_where(named).take();
+        let rows: Vec<Row> = snapshot.all(&select).await?;
+        Ok(GetFramesResponse { frames: rows.into_iter().map(FrameAccounts::from).collect() })
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Row {
+    frame_id: String,
+    source: i16,
+    stored: i64,
+    duplicate: i64,
+    parked: i64,
+}
+
+impl From<Row> for FrameAccounts {
+    fn from(row: Row) -> Self {
+        let [stored, duplicate, parked] = [row.stored, row.duplicate, row.parked].map(i64::unsigned_abs);
+        Self { frame_id: row.frame_id, source: row.source.into(), stored, duplicate, parked }
+    }
+}

@@ -1,0 +1,47 @@
+//! WEIR_OPERATOR_TOKEN: what operators are told by.
+
+use std::fmt;
+
+use super::Mistakes;
+
+/// The arguments of a process that serves, or calls, what carries people's data.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Operators")]
+pub struct OperatorArgs {
+    /// What operators are told by where ingest does not listen on a loopback address: dead letters carry people's
+    /// data, and without a token they are then not served.
+    #[arg(long, env = "WEIR_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub operator_token: Option<String>,
+}
+
+/// A token that fits into metadata. Its text is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OperatorToken(String);
+
+impl OperatorArgs {
+    /// The token; the inner `None` is none, as is an empty one.
+    pub fn check(&self, mistakes: &mut Mistakes) -> Option<Option<OperatorToken>> {
+        let text = self.operator_token.as_deref().filter(|text| !text.is_empty());
+        mistakes.check("WEIR_OPERATOR_TOKEN", text.map(OperatorToken::parse).transpose())
+    }
+}
+
+impl OperatorToken {
+    /// # Errors
+    /// It can't be a header's value.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned())).ok_or("must be of visible ASCII characters, without spaces")
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OperatorToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OperatorToken(…)")
+    }
+}

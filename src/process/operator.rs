@@ -1,0 +1,106 @@
+//! Who may call what carries people's data: anybody on this machine, and whoever presents the operator's token.
+
+use std::net::SocketAddr;
+
+use sha2::{Digest as _, Sha256};
+use tonic::{Status, metadata::MetadataMap};
+
+use super::args::OperatorToken;
+
+const SCHEME: &str = "Bearer ";
+
+/// The rule for one listener.
+#[derive(Clone, Debug)]
+pub enum OperatorAccess {
+    /// It is reached from this machine alone.
+    Open,
+    /// Calls present the token.
+    Token(OperatorToken),
+    /// It is reached from elsewhere, and there is no token to tell operators by.
+    Closed,
+}
+
+impl OperatorAccess {
+    /// For a listener on `address` of a process that was given `token`.
+    #[must_use]
+    pub fn of_listener(address: SocketAddr, token: Option<OperatorToken>) -> Self {
+        match token {
+            _ if address.ip().is_loopback() => Self::Open,
+            Some(token) => Self::Token(token),
+            None => Self::Closed,
+        }
+    }
+
+    /// # Errors
+    /// PERMISSION_DENIED or UNAUTHENTICATED, with what to do about it.
+    pub fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Token(token) if presented(metadata).is_some_and(|text| is_same(text, token.as_str())) => {
+                Ok(())
+            }
+            Self::Token(_) => Err(Status::unauthenticated(
+                "this carries people's data: present WEIR_OPERATOR_TOKEN as metadata 'authorization: Bearer TOKEN'",
+            )),
+            Self::Closed => Err(Status::permission_denied(
+                "this carries people's data: start this service with WEIR_OPERATOR_TOKEN and present it, or have it \
+                 listen on a loopback address",
+            )),
+        }
+    }
+}
+
+fn presented(metadata: &MetadataMap) -> Option<&str> {
+    metadata.get("authorization")?.to_str().ok()?.strip_prefix(SCHEME)
+}
+
+/// Compares digests, all of them: how long it takes tells nothing about the token.
+fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (Sha256::digest(one), Sha256::digest(other));
+    let difference =
+        one.iter().zip(other.iter()).fold(0, |difference, (one, other)| difference | (one ^ other));
+    std::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn access(address: &str, token: Option<&str>) -> OperatorAccess {
+        let token = token.map(|text| OperatorToken::parse(text).unwrap());
+        OperatorAccess::of_listener(address.parse().unwrap(), token)
+    }
+
+    fn code(access: &OperatorAccess, authorization: Option<&str>) -> Option<Code> {
+        let mut metadata = MetadataMap::new();
+        if let Some(text) = authorization {
+            metadata.insert("authorization", text.parse().unwrap());
+        }
+        access.check(&metadata).err().map(|status| status.code())
+    }
+
+    #[test]
+    fn a_loopback_listener_asks_for_nothing() {
+        for address in ["127.0.0.1:1", "[::1]:1"] {
+            assert_eq!(code(&access(address, None), None), None);
+            assert_eq!(code(&access(address, Some("secret")), None), None);
+        }
+    }
+
+    #[test]
+    fn elsewhere_the_token_and_nothing_else_opens() {
+        let open = access("0.0.0.0:1", Some("secret"));
+        assert_eq!(code(&open, Some("Bearer secret")), None);
+        for wrong in [None, Some("secret"), Some("Bearer secre"), Some("Bearer secrets"), Some("Bearer ")] {
+            assert_eq!(code(&open, wrong), Some(Code::Unauthenticated), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn elsewhere_without_a_token_nothing_opens() {
+        let closed = access("192.0.2.1:1", None);
+        assert_eq!(code(&closed, Some("Bearer secret")), Some(Code::PermissionDenied));
+    }
+}

@@ -1,0 +1,163 @@
+//! Dead letters as an operator meets them: looked at, patched, redriven, thrown away, and never for strangers.
+
+mod access;
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use serde_json::{Value, json};
+use weir::event::Source;
+use weir_migration::{Access, DatabaseUrl, connect};
+
+use crate::harness::{Ground, Weir, database::refuse, events::with_id, eventually};
+
+on_files_and_on_servers!(
+    a_rejected_item_is_patched_redriven_and_reported_once,
+    a_rejected_item_that_is_posted_again_is_one_dead_letter,
+    what_was_cut_or_is_still_bad_stays_and_says_why,
+    parked_events_are_redriven_when_the_database_takes_them,
+    letters_are_listed_by_page_and_discarded_by_filter,
+);
+
+/// Mends what [`broken`] breaks.
+const PATCH: &str = r#"[{"op":"replace","path":"/timestamp","value":"2025-09-14T07:21:45Z"}]"#;
+
+async fn a_rejected_item_is_patched_redriven_and_reported_once(weir: Weir) {
+    weir.post(&json!([with_id(Source::Facebook, "good"), broken("mended")])).await.expect_accepted(1, 1);
+    let listed = tell(&weir, &["list"]).await;
+    assert_eq!((&listed["letters"], &listed["groups"][0]["count"]), (&json!(1), &json!(1)), "{listed}");
+    let id = listed["groups"][0]["sample"]["id"].as_str().unwrap();
+    let shown = tell(&weir, &["show", id]).await;
+    assert_eq!(serde_json::from_str::<Value>(shown["raw"].as_str().unwrap()).unwrap(), broken("mended"));
+
+    let dry = tell(&weir, &["redrive", "--all", "--dry-run", "--patch", PATCH]).await;
+    assert_eq!((&dry["appended"], &dry["results"][0]["outcome"]), (&json!(1), &json!("would be appended")));
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 1, "a dry run changes nothing");
+
+    let redriven = tell(&weir, &["redrive", id, "--patch", PATCH]).await;
+    assert_eq!(
+        redriven["fate"],
+        json!({"stored": 1, "duplicate": 0, "parked": 0, "unsettled": 0}),
+        "{redriven}"
+    );
+    assert_eq!(weir.reported_events().await, 2);
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 0);
+    assert_eq!(tell(&weir, &["redrive", id, "--patch", PATCH]).await["gone"], 1);
+
+    // Its sender has not given up: the letter comes again, and its event is known.
+    weir.post(&json!([with_id(Source::Facebook, "good"), broken("mended")])).await.expect_accepted(1, 1);
+    let again = tell(&weir, &["redrive", "--reason", "/timestamp", "--patch", PATCH]).await;
+    assert_eq!(again["fate"], json!({"stored": 0, "duplicate": 1, "parked": 0, "unsettled": 0}), "{again}");
+    assert_eq!(weir.reported_events().await, 2);
+}
+
+async fn a_rejected_item_that_is_posted_again_is_one_dead_letter(mut weir: Weir) {
+    for _ in 0..3 {
+        weir.post(&json!([with_id(Source::Tiktok, "good"), broken("same"), broken("same")])).await;
+    }
+    weir.post(&json!([with_id(Source::Tiktok, "good"), broken("other")])).await;
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 2);
+    assert_eq!(weir.rejected().await.len(), 2);
+}
+
+async fn what_was_cut_or_is_still_bad_stays_and_says_why(weir: Weir) {
+    let mut long = broken("long");
+    long["note"] = "x".repeat(70_000).into();
+    weir.post(&json!([with_id(Source::Facebook, "good"), long, broken("bad")])).await.expect_accepted(1, 2);
+    let redriven = tell(&weir, &["redrive", "--all"]).await;
+    assert_eq!((&redriven["notRedrivable"], &redriven["stillBad"]), (&json!(1), &json!(1)), "{redriven}");
+    let of_outcome = |outcome: &str| {
+        let results = redriven["results"].as_array().unwrap();
+        results.iter().find(|result| result["outcome"] == outcome).unwrap()
+    };
+    assert!(of_outcome("not redrivable")["reason"].as_str().unwrap().contains("part of its bytes"));
+    assert_eq!(of_outcome("still bad")["violations"][0]["pointer"], "/timestamp");
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 2);
+}
+
+async fn parked_events_are_redriven_when_the_database_takes_them(weir: Weir) {
+    let database = store(&weir).await;
+    refuse(&database, &["parked"]).await;
+    let (good, parked) = (with_id(Source::Facebook, "good"), with_id(Source::Facebook, "parked"));
+    let request =
+        weir.request("/events").header("x-correlation-id", "the-first").json(&json!([good, parked]));
+    weir.send(request).await.expect_accepted(2, 0);
+    let letter = eventually(async || {
+        let listed = tell(&weir, &["list", "--each", "--graveyard", "parked"]).await;
+        listed["letters"].get(0).cloned().ok_or(listed)
+    })
+    .await;
+    assert_eq!((&letter["eventId"], &letter["correlationId"]), (&json!("parked"), &json!("the-first")));
+
+    // Redriven while the cause is there, it comes back as a letter.
+    let parked_again = tell(&weir, &["redrive", "--graveyard", "parked"]).await;
+    assert_eq!(parked_again["fate"]["parked"], 1, "{parked_again}");
+    accept_again(&database).await;
+    let redriven = tell(&weir, &["redrive", "--graveyard", "parked"]).await;
+    assert_eq!(redriven["fate"]["stored"], 1, "{redriven}");
+    assert_eq!(weir.reported_events().await, 2);
+    let row = crate::harness::database::stored_events(&database).await;
+    let row = row.into_iter().find(|row| row.event_id == "parked").unwrap();
+    assert_eq!(row.correlation_id, "the-first");
+    assert_eq!(micros(&letter["arrivedAt"]), row.arrived_at, "the original arrival is kept");
+}
+
+async fn letters_are_listed_by_page_and_discarded_by_filter(weir: Weir) {
+    let broken: Vec<_> = (0..25).map(|number| broken(&format!("broken-{number}"))).collect();
+    weir.post(&json!(broken)).await;
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut args = vec!["list", "--each", "--limit", "10"];
+        args.extend(cursor.iter().flat_map(|cursor| ["--cursor", cursor]));
+        let page = tell(&weir, &args).await;
+        seen.extend(page["letters"].as_array().unwrap().iter().map(|letter| letter["id"].clone()));
+        cursor = page["cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 25);
+    let first = seen[0].as_str().unwrap();
+    assert_eq!(tell(&weir, &["discard", "--all", "--dry-run"]).await["discarded"], 25);
+    assert_eq!(tell(&weir, &["discard", first]).await["discarded"], 1);
+    assert_eq!(tell(&weir, &["discard", "--source", "tiktok"]).await["discarded"], 0);
+    assert_eq!(tell(&weir, &["discard", "--source", "facebook"]).await["discarded"], 24);
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 0);
+}
+
+/// An item that [`PATCH`] mends.
+fn broken(id: &str) -> Value {
+    let mut item = with_id(Source::Facebook, id);
+    item["timestamp"] = "invalid-timestamp".into();
+    item
+}
+
+/// What `weir dead-letters` says as JSON.
+async fn tell(weir: &Weir, args: &[&str]) -> Value {
+    let args: Vec<_> = ["dead-letters"].iter().chain(args).chain(&["--json"]).copied().collect();
+    let (status, output) = weir.run(&args, &[]).await;
+    assert!(status.success(), "{args:?}: {output}");
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("{args:?}: {error} in {output}"))
+}
+
+/// The database beside a running Weir.
+async fn store(weir: &Weir) -> DatabaseConnection {
+    let url = match weir.ground() {
+        Ground::Files => DatabaseUrl::file(&weir.store_file()),
+        Ground::Servers { database_url, .. } => database_url.parse().unwrap(),
+    };
+    connect(&url, Access::Write, Duration::ZERO).await.unwrap()
+}
+
+/// Takes back what `refuse` ordered.
+async fn accept_again(database: &DatabaseConnection) {
+    let rule = match database.get_database_backend() {
+        sea_orm::DbBackend::Postgres => "ALTER TABLE events DROP CONSTRAINT not_this_one",
+        _ => "DROP TRIGGER not_this_one",
+    };
+    database.execute_unprepared(rule).await.unwrap();
+}
+
+fn micros(time: &Value) -> i64 {
+    chrono::DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp_micros()
+}

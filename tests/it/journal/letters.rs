@@ -1,0 +1,108 @@
+//! What graveyards promise: each letter once, in order, until it is removed.
+
+use weir::{
+    event::{Source, Violation},
+    journal::{DeadLetter, Graveyard, Journal, MediaType, StoredDeadLetter},
+};
+
+use super::{
+    LONG,
+    ground::{Ground, origin, settings},
+};
+
+pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let (first, other) = (letter("one", "{}"), letter("one", "{\"other\":1}"));
+    journal.bury(Graveyard::Rejected, &[first.clone(), first.clone(), other.clone()]).await.unwrap();
+    // The same item comes by another call.
+    for again in [letter("one", "{}"), letter("one", "{\"other\":1}")] {
+        assert_ne!(again.origin, first.origin);
+        journal.bury(Graveyard::Rejected, &[again]).await.unwrap();
+    }
+    let stored = all(&journal, Graveyard::Rejected).await;
+    assert_eq!(stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(), [&first, &other]);
+    assert_eq!(journal.buried(Graveyard::Rejected).await.unwrap().gone, 0);
+}
+
+pub(super) async fn a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letters = [letter("one", "{}")];
+    journal.bury(Graveyard::Parked, &letters).await.unwrap();
+    let redriven = all(&journal, Graveyard::Parked).await[0].sequence;
+    journal.bury(Graveyard::Parked, &letters).await.unwrap();
+    journal.remove_dead_letters(Graveyard::Parked, &[redriven]).await.unwrap();
+    assert_eq!(all(&journal, Graveyard::Parked).await.len(), 1);
+}
+
+pub(super) async fn burials_of_one_letter_that_race_make_one_letter(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let burials = (0..20).map(|_| {
+        let journal = journal.clone();
+        async move { journal.bury(Graveyard::Rejected, &[letter("one", "{}")]).await }
+    });
+    assert!(futures::future::join_all(burials).await.iter().all(Result::is_ok));
+    assert_eq!(all(&journal, Graveyard::Rejected).await.len(), 1);
+}
+
+pub(super) async fn a_removed_letter_is_gone_and_its_neighbours_stay(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letters: Vec<_> = ["a", "b", "c"].map(|id| letter(id, "{}")).into();
+    for graveyard in Graveyard::ALL {
+        journal.bury(graveyard, &letters).await.unwrap();
+        let middle = all(&journal, graveyard).await[1].sequence;
+        assert_eq!(journal.dead_letter(graveyard, middle).await.unwrap().unwrap().letter, letters[1]);
+        for _ in 0..2 {
+            journal.remove_dead_letters(graveyard, &[middle]).await.unwrap();
+        }
+        assert_eq!(journal.dead_letter(graveyard, middle).await.unwrap(), None);
+        let left = all(&journal, graveyard).await;
+        let left: Vec<_> = left.iter().map(|stored| stored.letter.event_id.as_deref()).collect();
+        assert_eq!(left, [Some("a"), Some("c")]);
+        let buried = journal.buried(graveyard).await.unwrap();
+        assert_eq!((buried.letters, buried.last, buried.gone), (2, 3, 1));
+    }
+    assert_eq!(journal.dead_letter(Graveyard::Parked, 0).await.unwrap(), None);
+    assert_eq!(journal.dead_letter(Graveyard::Parked, 99).await.unwrap(), None);
+    journal.remove_dead_letters(Graveyard::Parked, &[0, 99]).await.unwrap();
+}
+
+pub(super) async fn a_letter_that_comes_again_after_its_removal_is_laid_down_again(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letters = [letter("one", "{}")];
+    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
+    let first = all(&journal, Graveyard::Rejected).await[0].sequence;
+    journal.remove_dead_letters(Graveyard::Rejected, &[first]).await.unwrap();
+    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
+    let again = all(&journal, Graveyard::Rejected).await;
+    assert_eq!((again.len(), again[0].sequence > first), (1, true));
+}
+
+pub(super) async fn many_letters_are_read_page_by_page_past_the_gaps(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let letters: Vec<_> = (0..700).map(|number| letter(&format!("{number:03}"), "{}")).collect();
+    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
+    let removed: Vec<u64> = (100..400).collect();
+    journal.remove_dead_letters(Graveyard::Rejected, &removed).await.unwrap();
+    let mut read: Vec<StoredDeadLetter> = Vec::new();
+    loop {
+        let after = read.last().map_or(0, |last| last.sequence);
+        let page = journal.dead_letters(Graveyard::Rejected, after, 150).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() == 150 || read.len() + page.len() == 400, "only the last page is short");
+        read.extend(page);
+    }
+    let kept = letters.iter().enumerate().filter(|(index, _)| !(99..399).contains(index));
+    assert!(read.iter().map(|stored| &stored.letter).eq(kept.map(|(_, letter)| letter)));
+}
+
+async fn all(journal: &Journal, graveyard: Graveyard) -> Vec<StoredDeadLetter> {
+    journal.dead_letters(graveyard, 0, 1000).await.unwrap()
+}
+
+fn letter(event_id: &str, raw: &'static str) -> DeadLetter {
+    let violations = vec![Violation::new("/timestamp", "is required")];
+    let event_id = Some(event_id.to_owned());
+    DeadLetter::new(raw.into(), MediaType::Json, violations, Some(Source::Facebook), event_id, origin())
+}
