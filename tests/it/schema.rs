@@ -6,7 +6,10 @@ use sea_orm::{
     Iterable, PrimaryKeyToColumn, Statement,
 };
 use weir_migration::{
-    entity::{duplicates, events, frames},
+    entity::{
+        campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals, frames,
+        horizons, rollups,
+    },
     status, up,
 };
 
@@ -34,6 +37,13 @@ async fn every_entity_mirrors_its_table(database: Database) {
     assert_eq!(mirrored::<events::Entity>(&database), table(&database, "events").await);
     assert_eq!(mirrored::<frames::Entity>(&database), table(&database, "frames").await);
     assert_eq!(mirrored::<duplicates::Entity>(&database), table(&database, "duplicates").await);
+    assert_eq!(mirrored::<rollups::Entity>(&database), table(&database, "rollups").await);
+    assert_eq!(mirrored::<campaign_rollups::Entity>(&database), table(&database, "campaign_rollups").await);
+    assert_eq!(mirrored::<event_keys::Entity>(&database), table(&database, "event_keys").await);
+    assert_eq!(mirrored::<horizons::Entity>(&database), table(&database, "horizons").await);
+    assert_eq!(mirrored::<frame_totals::Entity>(&database), table(&database, "frame_totals").await);
+    assert_eq!(mirrored::<erasures::Entity>(&database), table(&database, "erasures").await);
+    assert_eq!(mirrored::<erasure_keys::Entity>(&database), table(&database, "erasure_keys").await);
 }
 
 async fn text_is_ordered_by_code_point(database: Database) {
@@ -72,6 +82,9 @@ fn type_name(column_type: &ColumnType, backend: DbBackend) -> &'static str {
         (ColumnType::BigInteger, _) => "integer",
         (ColumnType::Double, DbBackend::Postgres) => "double precision",
         (ColumnType::Double, _) => "double",
+        (ColumnType::VarBinary(_) | ColumnType::Blob, DbBackend::Postgres) => "bytea",
+        (ColumnType::VarBinary(_) | ColumnType::Blob, _) => "blob",
+        (ColumnType::Boolean, _) => "boolean",
         (other, _) => panic!("no entity has had a {other:?} so far"),
     }
 }

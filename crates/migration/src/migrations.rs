@@ -3,6 +3,9 @@
 
 mod m20261122_000001_events_and_frames;
 mod m20261122_000002_duplicates;
+mod m20261122_000003_rollups;
+mod m20261122_000004_retention;
+mod m20261122_000005_erasures;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -14,6 +17,9 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_events_and_frames::Migration),
             Box::new(m20261122_000002_duplicates::Migration),
+            Box::new(m20261122_000003_rollups::Migration),
+            Box::new(m20261122_000004_retention::Migration),
+            Box::new(m20261122_000005_erasures::Migration),
         ]
     }
 }
