@@ -13,6 +13,7 @@ mod frame;
 mod jetstream;
 mod limits;
 mod observer;
+mod spans;
 mod subject;
 
 use std::{path::Path, time::Duration};
@@ -26,6 +27,7 @@ pub use error::{AppendError, JournalError};
 pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
 use jetstream::JetStream;
 pub use observer::Observer;
+pub use spans::MessagingSpans;
 
 use url::Url;
 

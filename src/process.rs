@@ -12,6 +12,8 @@ mod logging;
 mod operator;
 mod readiness;
 mod refusal;
+mod telemetry;
+pub mod trace;
 mod trace_context;
 
 pub use budget::{Budget, Overloaded, Reservation};

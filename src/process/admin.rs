@@ -1,4 +1,6 @@
-//! Health and metrics over HTTP, on every process's ADMIN_LISTEN.
+//! Health, metrics and the log level over HTTP, on every process's ADMIN_LISTEN.
+
+mod log_level;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -13,7 +15,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Dependency, Readiness, RoleReadiness, Stop};
+use super::{Dependency, Readiness, RoleReadiness, Stop, logging::LogLevel};
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -57,6 +59,7 @@ pub fn metrics(registry: &Registry) -> Response {
 struct Admin {
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
+    log_level: LogLevel,
 }
 
 /// A bound admin server.
@@ -72,12 +75,14 @@ impl AdminServer {
         address: SocketAddr,
         readiness: Readiness,
         registry: Arc<Registry>,
+        log_level: LogLevel,
     ) -> std::io::Result<Self> {
-        let admin = Admin { readiness: Arc::new(readiness), registry };
+        let admin = Admin { readiness: Arc::new(readiness), registry, log_level };
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
+            .route("/log-level", get(log_level::shown).put(log_level::change))
             .with_state(admin);
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }
@@ -87,7 +92,8 @@ impl AdminServer {
     }
 
     pub(super) async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        axum::serve(self.listener, self.router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(self.listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
         Ok(())
     }
 }

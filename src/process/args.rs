@@ -1,6 +1,7 @@
 //! The arguments that every process has, and how mistakes in arguments are told: all of them at once, exit 64.
 
 mod operator;
+mod telemetry;
 
 use std::{
     fmt,
@@ -8,6 +9,7 @@ use std::{
 };
 
 pub use operator::{OperatorArgs, OperatorToken};
+pub use telemetry::{Protocol, TelemetryArgs, TelemetryConfig};
 
 use super::logging::LogFormat;
 
@@ -123,6 +125,8 @@ pub struct ProcessArgs {
     /// 9105 (reporting).
     #[arg(long, env = "ADMIN_LISTEN", global = true, value_name = "ADDRESS")]
     pub admin_listen: Option<String>,
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// The checked [`ProcessArgs`].
@@ -133,6 +137,8 @@ pub struct ProcessConfig {
     pub log_directives: String,
     pub log_format: LogFormat,
     pub admin_listen: SocketAddr,
+    /// Where spans are exported to, if anywhere.
+    pub telemetry: Option<TelemetryConfig>,
 }
 
 impl ProcessArgs {
@@ -147,12 +153,14 @@ impl ProcessArgs {
         let log_directives = mistakes.check("LOG_LEVEL", super::logging::directives(level));
         let log_format = mistakes.check("LOG_FORMAT", LogFormat::parse(self.log_format.as_deref()));
         let admin_listen = known.listen("ADMIN_LISTEN", self.admin_listen.as_deref(), admin_port, mistakes);
+        let telemetry = self.telemetry.check(mistakes);
         let config = || {
             Some(ProcessConfig {
                 environment: environment?,
                 log_directives: log_directives?,
                 log_format: log_format?,
                 admin_listen: admin_listen?,
+                telemetry: telemetry?,
             })
         };
         (known, config())
@@ -169,6 +177,7 @@ mod tests {
             log_level: Some(log_level.into()),
             log_format: Some(log_format.into()),
             admin_listen: Some(admin_listen.into()),
+            telemetry: TelemetryArgs::default(),
         }
     }
 

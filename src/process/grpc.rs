@@ -1,6 +1,10 @@
 //! The shell around a gRPC service: health that follows readiness, reflection, keep-alive and a graceful end; and
 //! the channel to one.
 
+mod client_spans;
+mod code;
+mod server_spans;
+
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
@@ -13,6 +17,8 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::warn;
 use url::Url;
 
+pub use self::client_spans::TracedChannel;
+use self::server_spans::ServerSpans;
 use super::{RoleReadiness, Stop};
 
 /// A peer that is gone without a word is noticed within interval + timeout.
@@ -87,6 +93,7 @@ impl GrpcServer {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .layer(ServerSpans::of(names, descriptors)?)
             .add_routes(services.routes())
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(self.listener).with_nodelay(Some(true)),

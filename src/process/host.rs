@@ -17,7 +17,13 @@ use tokio::{
 };
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use super::{Readiness, RoleReadiness, admin::AdminServer, args::ProcessConfig, logging};
+use super::{
+    Readiness, RoleReadiness,
+    admin::AdminServer,
+    args::ProcessConfig,
+    logging::{self, LogLevel},
+    telemetry::{self, Telemetry},
+};
 
 /// Cancelled when a role shall finish what it has in hand and return.
 pub type Stop = tokio_util::sync::CancellationToken;
@@ -60,6 +66,8 @@ pub struct Host {
     shared_registry: SharedRegistry,
     readiness: Readiness,
     roles: Vec<Role>,
+    log_level: LogLevel,
+    telemetry: Telemetry,
 }
 
 #[derive(Debug)]
@@ -70,17 +78,25 @@ struct Role {
 }
 
 impl Host {
-    /// Starts logging for a process that is known as `name` in its logs.
-    #[must_use]
-    pub fn new(name: &'static str, config: &ProcessConfig) -> Self {
-        logging::start(&config.log_directives, config.log_format, name);
-        Self {
+    /// Starts logs and traces of a process that is known as `name` in them.
+    ///
+    /// # Errors
+    /// Traces are asked for and can't be exported as OTEL_* says.
+    pub fn new(name: &'static str, config: &ProcessConfig) -> anyhow::Result<Self> {
+        let writer = logging::Writer { role: name, instance: telemetry::instance() };
+        let telemetry = Telemetry::start(config.telemetry.as_ref(), name, &writer.instance)?;
+        let log_level = logging::start(&config.log_directives, config.log_format, writer, &telemetry);
+        let mut registry = Registry::default();
+        telemetry.register(&mut registry);
+        Ok(Self {
             stop: Stop::new(),
-            registry: Registry::default(),
+            registry,
             shared_registry: SharedRegistry::default(),
             readiness: Readiness::default(),
             roles: Vec::new(),
-        }
+            log_level,
+            telemetry,
+        })
     }
 
     /// Where metrics are registered, before [`Host::run`].
@@ -127,8 +143,8 @@ impl Host {
         self,
         admin: SocketAddr,
     ) -> anyhow::Result<(SocketAddr, impl Future<Output = ExitCode>)> {
-        let Self { stop, registry, shared_registry, readiness, mut roles } = self;
-        let server = AdminServer::bind(admin, readiness, shared_registry.fill(registry))
+        let Self { stop, registry, shared_registry, readiness, mut roles, log_level, telemetry } = self;
+        let server = AdminServer::bind(admin, readiness, shared_registry.fill(registry), log_level)
             .await
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         let address = server.address()?;
@@ -147,6 +163,7 @@ impl Host {
                 roles.remove(ended);
             }
             let wrong = end(roles, Instant::now() + DEADLINE).await;
+            telemetry.flush().await;
             admin_stop.cancel();
             admin_task.abort();
             if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }

@@ -1,18 +1,22 @@
 //! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
 
-use std::{fmt, io::IsTerminal as _};
+mod json;
+mod level;
+mod pretty;
 
-use chrono::{SecondsFormat, Utc};
-use serde_json::{Map, Value};
-use tracing::{Event, Subscriber, level_filters::LevelFilter};
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{
-    EnvFilter,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields as _, FormattedFields,
-        format::{JsonFields, Writer},
-    },
-    registry::LookupSpan,
+    EnvFilter, Layer, Registry,
+    fmt::{self, format::JsonFields},
+    layer::SubscriberExt as _,
+    reload,
+    util::SubscriberInitExt as _,
 };
+
+use self::{json::JsonLine, pretty::PrettyLine};
+pub(super) use self::level::{LogLevel, directives};
+use super::telemetry::Telemetry;
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,88 +37,24 @@ impl LogFormat {
     }
 }
 
-/// A level, or directives of `EnvFilter`; a bare word that is no level would silently name a target.
-///
-/// A level is Weir's own: libraries say what is wrong and nothing more, unless directives ask them to.
-pub(super) fn directives(text: &str) -> Result<String, String> {
-    let first = text.split(',').next().unwrap_or_default();
-    match first.parse::<LevelFilter>() {
-        Ok(level) if text == first => Ok(format!("{},weir={level}", level.min(LevelFilter::WARN))),
-        Err(_) if !first.contains('=') => {
-            Err(format!("'{first}' is none of error, warn, info, debug, trace, off"))
-        }
-        Ok(_) | Err(_) => {
-            EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-        }
-    }
+/// Who writes: in every entry.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    pub(super) role: &'static str,
+    pub(super) instance: String,
 }
 
-/// Starts logging; `role` is in every entry. Only the first call of a process has an effect.
-pub(super) fn start(directives: &str, format: LogFormat, role: &'static str) {
-    let filter = EnvFilter::new(directives);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _already_started = match format {
-        LogFormat::Pretty => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLine { role }).try_init(),
+/// Starts logging, and the exporting of spans beside it. Only the first call of a process has an effect.
+pub(super) fn start(filter: &str, format: LogFormat, writer: Writer, telemetry: &Telemetry) -> LogLevel {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Json => Box::new(
+            lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),
+        ),
+        LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(writer)).with_filter(filter)),
     };
-}
-
-/// One JSON object a line: the entry's own fields and those of its spans side by side, so that a query needs no
-/// path. A field of an inner span hides the same one of an outer span.
-struct JsonLine {
-    role: &'static str,
-}
-
-impl<S> FormatEvent<S, JsonFields> for JsonLine
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, JsonFields>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = Map::new();
-        line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
-        line.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());
-        line.insert("role".into(), self.role.into());
-        line.insert("target".into(), event.metadata().target().into());
-        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
-        {
-            let extensions = span.extensions();
-            if let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() {
-                merge(&mut line, &fields.fields);
-            }
-        }
-        let mut fields = String::new();
-        context.format_fields(Writer::new(&mut fields), event)?;
-        merge(&mut line, &fields);
-        writeln!(writer, "{}", Value::Object(line))
-    }
-}
-
-fn merge(line: &mut Map<String, Value>, fields: &str) {
-    if let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields) {
-        line.extend(fields);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_is_weir_s_own_and_libraries_only_warn() {
-        assert_eq!(directives("info").unwrap(), "warn,weir=info");
-        assert_eq!(directives("trace").unwrap(), "warn,weir=trace");
-        assert_eq!(directives("info,sqlx=debug").unwrap(), "info,sqlx=debug");
-    }
-
-    #[test]
-    fn a_level_that_is_none_is_told() {
-        assert_eq!(directives("error").unwrap(), "error,weir=error");
-        assert!(directives("warn,weir_edge=debug").is_ok());
-        assert!(directives("loud").unwrap_err().contains("'loud'"));
-    }
+    let subscriber = tracing_subscriber::registry().with(lines).with(telemetry.layer());
+    let _already_started = subscriber.try_init();
+    LogLevel::new(handle)
 }

@@ -57,7 +57,7 @@ impl CallContext {
         Self { correlation_id, trace }
     }
 
-    /// Writes it into the metadata of a call.
+    /// Writes it into the metadata of a call, in the place of what is there.
     pub fn write_metadata(&self, metadata: &mut MetadataMap) {
         let entries = [
             (CorrelationId::METADATA_KEY, self.correlation_id.as_str()),
@@ -65,6 +65,7 @@ impl CallContext {
             (TraceContext::TRACESTATE, &self.trace.tracestate),
         ];
         for (key, text) in entries {
+            metadata.remove(key);
             if let (false, Ok(value)) = (text.is_empty(), text.parse()) {
                 metadata.insert(key, value);
             }

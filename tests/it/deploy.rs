@@ -126,6 +126,13 @@ fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
             let name = name.as_str().expect("a component has a name");
             kinds.iter().any(|kind| collector[*kind].get(name).is_some())
         };
+        for (connector, _) in collector["connectors"].as_object().into_iter().flatten() {
+            for end in ["receivers", "exporters"] {
+                let pipelines = collector["service"]["pipelines"].as_object().expect("pipelines");
+                let mut parts = pipelines.values().flat_map(|parts| parts[end].as_array().expect("a list"));
+                assert!(parts.any(|name| name == connector), "{connector} is no pipeline's {end}");
+            }
+        }
         for (pipeline, parts) in collector["service"]["pipelines"].as_object().expect("pipelines") {
             for (part, kinds) in [
                 ("receivers", ["receivers", "connectors"].as_slice()),
@@ -139,6 +146,21 @@ fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
         }
         for extension in collector["service"]["extensions"].as_array().expect("extensions") {
             assert!(configured(&["extensions"], extension), "{}: no {extension}", file.display());
+        }
+    }
+}
+
+#[test]
+fn telemetry_is_bounded_first_counted_whole_and_sent_in_batches() {
+    let collector = yaml(&repository("otel-collector.yaml"));
+    let pipelines = collector["service"]["pipelines"].as_object().expect("pipelines");
+    for (pipeline, parts) in pipelines {
+        assert_eq!(parts["processors"][0], "memory_limiter", "{pipeline}");
+        let sampled = parts["processors"].as_array().expect("a list").contains(&"tail_sampling".into());
+        let counted = parts["exporters"].as_array().expect("a list").contains(&"spanmetrics".into());
+        assert!(!(sampled && counted), "{pipeline} counts what is left of a sample");
+        if !counted {
+            assert_eq!(parts["processors"].as_array().and_then(|all| all.last()), Some(&"batch".into()));
         }
     }
 }

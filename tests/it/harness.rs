@@ -11,10 +11,12 @@ pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod soak;
+pub(crate) mod trace_collector;
 pub(crate) mod weir;
 
 pub(crate) use self::{
     answer::Answer,
     eventually::eventually,
+    trace_collector::TraceCollector,
     weir::{Ground, Weir},
 };

@@ -54,5 +54,6 @@ mod reporting;
 mod reports;
 mod schema;
 mod store;
+mod traces;
 mod verify;
 mod whereabouts;

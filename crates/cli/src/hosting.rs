@@ -22,7 +22,7 @@ pub(crate) async fn host(
     process: &ProcessConfig,
     start: impl AsyncFnOnce(&mut Host) -> anyhow::Result<()>,
 ) -> Outcome {
-    let mut host = Host::new(name, process);
+    let mut host = Host::new(name, process)?;
     tokio::select! {
         started = start(&mut host) => started?,
         () = signals::next() => return Ok(ExitCode::SUCCESS),

@@ -4,6 +4,7 @@ mod error;
 mod postgres;
 mod row;
 mod sighting;
+mod span;
 mod sqlite;
 mod submission;
 

@@ -5,12 +5,13 @@ mod hold;
 mod park;
 mod patience;
 mod settle;
+mod spans;
 mod unreadable;
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 use weir::{
     event::{Metrics, Source},
     journal::{Consumer, Delivery, Journal, JournalError},
@@ -19,6 +20,7 @@ use weir::{
 
 use crate::{Failpoint, store::Store};
 use backoff::Backoff;
+use spans::BatchSpans;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
 const MAX_FRAMES: usize = 32;
@@ -91,8 +93,10 @@ impl Worker {
 
     /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
-        let verdicts =
-            hold::while_held(&deliveries, self.progress_every, self.see_to(&deliveries, stop)).await;
+        let spans = BatchSpans::begin(&self.journal, self.source, &deliveries);
+        let seeing_to = self.see_to(&deliveries, &spans, stop).instrument(spans.receive());
+        let verdicts = hold::while_held(&deliveries, self.progress_every, seeing_to).await;
+        spans.end(&verdicts);
         if verdicts.contains(&Verdict::Done) {
             Failpoint::BeforeAck.pass(self.failpoint);
         }

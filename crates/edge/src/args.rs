@@ -47,6 +47,29 @@ pub struct EdgeArgs {
     /// 503.
     #[arg(long, env = "EDGE_REQUEST_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
     pub edge_request_timeout_ms: String,
+    /// What a caller's traceparent is where spans are exported: trust makes the request part of the caller's trace,
+    /// link begins a trace of its own that is linked to it.
+    #[arg(long, env = "EDGE_TRACE_TRUST", default_value = "trust", value_name = "NAME")]
+    pub edge_trace_trust: String,
+}
+
+/// What a caller's trace context is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceTrust {
+    /// The request is part of the caller's trace, and sampled where that is.
+    Trust,
+    /// The request begins a trace that is linked to the caller's.
+    Link,
+}
+
+impl TraceTrust {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "trust" => Ok(Self::Trust),
+            "link" => Ok(Self::Link),
+            other => Err(format!("'{other}' is none of trust, link")),
+        }
+    }
 }
 
 /// The checked [`EdgeArgs`].
@@ -62,6 +85,7 @@ pub struct EdgeConfig {
     pub body_stall_timeout: Duration,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
+    pub trace_trust: TraceTrust,
 }
 
 /// The services behind the edge.
@@ -89,6 +113,7 @@ impl EdgeArgs {
             duration("EDGE_BODY_STALL_TIMEOUT_MS", &self.edge_body_stall_timeout_ms, mistakes);
         let body_timeout = duration("EDGE_BODY_TIMEOUT_MS", &self.edge_body_timeout_ms, mistakes);
         let request_timeout = duration("EDGE_REQUEST_TIMEOUT_MS", &self.edge_request_timeout_ms, mistakes);
+        let trace_trust = mistakes.check("EDGE_TRACE_TRUST", TraceTrust::parse(&self.edge_trace_trust));
         Some(EdgeConfig {
             listen: listen?,
             max_body_bytes: max_body_bytes?,
@@ -98,6 +123,7 @@ impl EdgeArgs {
             body_stall_timeout: body_stall_timeout?,
             body_timeout: body_timeout?,
             request_timeout: request_timeout?,
+            trace_trust: trace_trust?,
         })
     }
 
@@ -159,8 +185,13 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_at_once() {
-        let (.., told) = check(&["--edge-max-body-bytes", "many", "--edge-header-timeout-ms", "0"]);
-        for variable in ["EDGE_MAX_BODY_BYTES", "EDGE_HEADER_TIMEOUT_MS", "INGEST_URL", "REPORTING_URL"] {
+        let (.., told) = check(&[
+            "--edge-max-body-bytes=many",
+            "--edge-header-timeout-ms=0",
+            "--edge-trace-trust=perhaps",
+        ]);
+        for variable in
+            ["EDGE_MAX_BODY_BYTES", "EDGE_HEADER_TIMEOUT_MS", "EDGE_TRACE_TRUST", "INGEST_URL", "REPORTING_URL"] {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }
     }

@@ -1,19 +1,28 @@
 //! The outermost layer: gives every request its correlation id and its span, and writes problems out.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tracing::{Instrument as _, debug, error, info_span, warn};
 use weir::process::{CallContext, CorrelationId, TraceContext};
 
-use crate::problem::Problem;
+use crate::{args::TraceTrust, problem::Problem, request_span};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";
 
 /// Handlers find the [`CallContext`] in the request's extensions.
-pub(crate) async fn correlate(mut request: Request, next: Next) -> Response {
-    let context = context(request.headers());
+pub(crate) async fn correlate(
+    State(trust): State<TraceTrust>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut context = context(request.headers());
     let id = context.correlation_id.clone();
+    let exported = request_span::begin(&request, &mut context, trust);
     let span = info_span!(
         "request",
         correlation_id = %id,
@@ -26,9 +35,11 @@ pub(crate) async fn correlate(mut request: Request, next: Next) -> Response {
         if let Ok(value) = HeaderValue::from_str(id.as_str()) {
             response.headers_mut().insert(CORRELATION_ID, value);
         }
+        request_span::end(&exported, response.status());
         response
     }
     .instrument(span)
+    .instrument(exported.clone())
     .await
 }
 

@@ -65,6 +65,7 @@ impl Edge {
             reports: Reports { reporting, timeout: config.request_timeout },
             readiness,
             registry: shared_registry,
+            trace_trust: config.trace_trust,
         });
         Ok(Self { listener, address, router, config: config.clone(), watched })
     }

@@ -13,6 +13,7 @@ mod openapi;
 mod problem;
 mod refusal;
 mod reports;
+mod request_span;
 mod router;
 mod server;
 mod upstream;
@@ -22,5 +23,5 @@ mod whereabouts;
 #[cfg(test)]
 mod tests;
 
-pub use args::{EdgeArgs, EdgeConfig, Upstreams};
+pub use args::{EdgeArgs, EdgeConfig, TraceTrust, Upstreams};
 pub use edge::Edge;

@@ -11,17 +11,17 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use prost_types::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 use utoipa::ToSchema;
 use weir::{
     contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient},
     event::{EventType, FunnelStage, Gender, Source, TiktokDevice},
-    process::{CallContext, Reason},
+    process::{CallContext, Reason, grpc::TracedChannel},
 };
 
 use crate::{problem::Problem, refusal, upstream::Upstream};
 
-type Client = ReportingServiceClient<Channel>;
+type Client = ReportingServiceClient<TracedChannel>;
 
 /// A report of cities is as long as its sender's words: 1,000 rows of 256 characters stay below.
 const MAX_ANSWER_BYTES: usize = 16 << 20;

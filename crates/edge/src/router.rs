@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use weir::process::{RoleReadiness, SharedRegistry};
 
 use crate::{
+    args::TraceTrust,
     correlate::correlate,
     health, openapi,
     problem::Problem,
@@ -32,6 +33,7 @@ pub(crate) struct EdgeState {
     pub(crate) search: Search,
     pub(crate) readiness: RoleReadiness,
     pub(crate) registry: SharedRegistry,
+    pub(crate) trace_trust: TraceTrust,
 }
 
 /// Every route of the edge.
@@ -50,11 +52,12 @@ pub(crate) fn router(state: EdgeState) -> Router {
         openapi::alias(&mut document, "/events", alias);
         router.route(alias, post(webhooks::post_events))
     });
+    let trace_trust = state.trace_trust;
     router
         .merge(openapi::routes(document))
         .with_state(Arc::new(state))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(correlate))
+        .layer(middleware::from_fn_with_state(trace_trust, correlate))
 }
 
 /// What the panic says is in the log already.
@@ -78,7 +81,7 @@ mod tests {
         let router: Router = Router::new()
             .route("/", get(broken))
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn(correlate));
+            .layer(middleware::from_fn_with_state(TraceTrust::Trust, correlate));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["content-type"], "application/problem+json");

@@ -8,9 +8,9 @@ mod retry;
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 use url::Url;
-use weir::process::{CallContext, Latch, Stop};
+use weir::process::{CallContext, Latch, Stop, grpc::TracedChannel};
 
 use self::{
     replica::Replica,
@@ -70,7 +70,7 @@ impl Upstream {
         question: Q,
         context: &CallContext,
         deadline: Instant,
-        rpc: impl Fn(Channel, Request<Q>) -> F,
+        rpc: impl Fn(TracedChannel, Request<Q>) -> F,
     ) -> Result<A, Status>
     where
         F: Future<Output = Result<Response<A>, Status>>,
@@ -97,7 +97,7 @@ impl Attempts<'_> {
     ///
     /// # Errors
     /// No address is known.
-    pub(crate) fn channel(&mut self) -> Result<Channel, Status> {
+    pub(crate) fn channel(&mut self) -> Result<TracedChannel, Status> {
         let replica = self.upstream.replicas.choose(&self.addresses());
         let replica = replica.ok_or_else(|| Status::unavailable("no instance is known"))?;
         let channel = replica.channel();

@@ -10,9 +10,11 @@ use weir::{
         ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
     },
     event::{Event, MAX_ITEM_BYTES, Origin, Refusal, Source, admit_message},
-    journal::{DeadLetter, Framer, MediaType, SealedFrame},
+    journal::{DeadLetter, Framer, MediaType, MessagingSpans, SealedFrame},
     process::CallContext,
 };
+
+use crate::sends::Sends;
 
 /// A call's items after the gate.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(crate) struct Batch {
     pub(crate) letters: Vec<DeadLetter>,
     /// One per item, in the order of the request.
     pub(crate) results: Vec<ItemResult>,
+    /// Under way until this is dropped.
+    pub(crate) sends: Sends,
 }
 
 /// An admitted event, until it is known whether a later item repeats its identity.
@@ -33,7 +37,12 @@ struct Admitted {
 
 impl Batch {
     /// Runs the gate over every item of a checked request.
-    pub(crate) fn sort(request: PublishEventsRequest, call: CallContext, now: DateTime<Utc>) -> Self {
+    pub(crate) fn sort(
+        request: PublishEventsRequest,
+        call: CallContext,
+        now: DateTime<Utc>,
+        spans: MessagingSpans,
+    ) -> Self {
         let mut origins = Origins::new(request.origin, call, now);
         let mut batch = Self { results: Vec::with_capacity(request.items.len()), ..Self::default() };
         let mut admitted = Vec::with_capacity(request.items.len());
@@ -62,7 +71,10 @@ impl Batch {
             batch.letters.push(letter);
         }
         let publish_id = Some(request.publish_id).filter(|id| !id.is_empty());
-        batch.frames = frames(admitted, &origins.list, Framer::new(publish_id));
+        let used = admitted.iter().map(|admitted| (admitted.event.source(), admitted.origin));
+        batch.sends = Sends::begin(spans, &origins.list, used);
+        batch.frames = frames(admitted, &origins.list, &batch.sends, Framer::new(publish_id));
+        batch.sends.framed(&batch.frames);
         batch
     }
 
@@ -100,11 +112,17 @@ impl Origins {
 }
 
 /// Frames the events; of an identity that stands twice the first stays, the others become its repeats.
-fn frames(admitted: Vec<Admitted>, origins: &[Origin], mut framer: Framer) -> Vec<SealedFrame> {
+fn frames(
+    admitted: Vec<Admitted>,
+    origins: &[Origin],
+    sends: &Sends,
+    mut framer: Framer,
+) -> Vec<SealedFrame> {
     let repeats = repeats(&admitted);
     for (Admitted { event, origin, .. }, repeats) in admitted.into_iter().zip(repeats) {
         if let Some(repeats) = repeats {
-            framer.push(event, &origins[origin], repeats);
+            let origin = sends.origin(event.source(), origin, origins);
+            framer.push(event, origin, repeats);
         }
     }
     framer.finish()
@@ -182,7 +200,8 @@ mod tests {
 
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
-        Batch::sort(PublishEventsRequest { items, ..PublishEventsRequest::default() }, call, Utc::now())
+        let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
+        Batch::sort(request, call, Utc::now(), MessagingSpans::embedded())
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {

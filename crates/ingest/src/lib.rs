@@ -10,6 +10,7 @@ mod find;
 mod metrics;
 mod publish;
 mod request;
+mod sends;
 mod server;
 
 pub use args::{IngestArgs, IngestConfig};

@@ -36,7 +36,7 @@ impl IngestService for Publisher {
         let deadline = request.extensions().get::<Deadline>().copied().unwrap_or_default();
         let request = request.into_inner();
         request::check(&request)?;
-        let batch = Batch::sort(request, call, Utc::now());
+        let batch = Batch::sort(request, call, Utc::now(), self.journal.spans());
         match self.make_durable(&batch, deadline).await {
             Ok(()) => {
                 debug!(%correlation_id, items = batch.results.len(), "items are durable");
@@ -45,6 +45,7 @@ impl IngestService for Publisher {
             }
             Err(error) => {
                 warn!(%correlation_id, items = batch.results.len(), %error, "items are not durable");
+                batch.sends.failed(&error);
                 self.count_failure(&batch, &error);
                 Err(refusal(&error))
             }

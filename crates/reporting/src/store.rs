@@ -1,5 +1,7 @@
 //! Reading the store: one snapshot per report, so that the parts of an answer agree with each other.
 
+mod span;
+
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
@@ -8,6 +10,8 @@ use sea_orm::{
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
+use weir::process::trace;
 use weir_migration::entity::events;
 
 /// The store that reports are read from. Cheap to clone.
@@ -81,7 +85,7 @@ impl Snapshot {
     /// # Errors
     /// The database is away or too slow.
     pub(crate) async fn all<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Vec<Row>, DbErr> {
-        let rows = self.transaction.query_all(query).await?;
+        let rows = self.traced(query, self.transaction.query_all(query)).await?;
         rows.iter().map(|row| Row::from_query_result(row, "")).collect()
     }
 
@@ -90,9 +94,23 @@ impl Snapshot {
     /// # Errors
     /// The database is away or too slow.
     pub(crate) async fn one<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Row, DbErr> {
-        let row = self.transaction.query_one(query).await?;
+        let row = self.traced(query, self.transaction.query_one(query)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("an aggregate without a row".into()))?;
         Row::from_query_result(&row, "")
+    }
+
+    async fn traced<T>(
+        &self,
+        query: &SelectStatement,
+        answer: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        let span = span::of(&self.transaction, query);
+        let answer = answer.instrument(span.clone()).await;
+        if answer.is_err() {
+            span.record("error.type", "unavailable");
+            trace::fail(&span, "");
+        }
+        answer
     }
 
     /// Gives the connection back. Dropping does so too, but later.

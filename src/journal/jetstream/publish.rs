@@ -19,7 +19,7 @@ use super::connection::{Connection, PUBLISH_TIMEOUT};
 use crate::{
     event::Origin,
     journal::{AppendError, DeadLetter, Graveyard, SealedFrame, frame, subject},
-    process::CorrelationId,
+    process::{CorrelationId, TraceContext, trace},
 };
 
 /// Three waits for an acknowledgement: who asked must hear of it before its own deadline.
@@ -82,11 +82,19 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, message_id);
     headers.insert(CorrelationId::METADATA_KEY, origin.correlation_id.as_str());
-    // Trace context comes from outside: a header with a line break in it would not be one.
-    if let Ok(traceparent) = origin.traceparent.parse::<async_nats::HeaderValue>()
-        && !origin.traceparent.is_empty()
-    {
-        headers.insert("traceparent", traceparent);
+    if origin.traceparent.is_empty() {
+        return headers;
+    }
+    let baggage = format!("{}={}", trace::CORRELATION_ID, origin.correlation_id);
+    for (name, text) in [
+        (TraceContext::TRACEPARENT, &origin.traceparent),
+        (TraceContext::TRACESTATE, &origin.tracestate),
+        (trace::BAGGAGE, &baggage),
+    ] {
+        // Trace context comes from outside: a header with a line break in it would not be one.
+        if let (false, Ok(value)) = (text.is_empty(), text.parse::<async_nats::HeaderValue>()) {
+            headers.insert(name, value);
+        }
     }
     headers
 }

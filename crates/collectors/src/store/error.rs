@@ -14,6 +14,20 @@ pub enum StoreError {
     Permanent { reason: String },
 }
 
+impl StoreError {
+    /// What traces call it: the database's own code, where it said one.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Permanent { .. } => "refused".to_owned(),
+            Self::Transient(error) => {
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                code.map_or_else(|| "unavailable".to_owned(), |code| code.into_owned())
+            }
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error() {

@@ -8,7 +8,7 @@ use weir::{
     process::Stop,
 };
 
-use super::{Verdict, Worker, patience::Halt};
+use super::{Verdict, Worker, patience::Halt, spans::BatchSpans};
 use crate::store::{FrameOutcome, Submission};
 
 /// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
@@ -20,7 +20,12 @@ type Held<'a> = (usize, &'a Frame);
 
 impl Worker {
     /// One verdict a delivery. What is not done when `stop` ends a wait is offered again at once.
-    pub(super) async fn see_to(&self, deliveries: &[Delivery], stop: &Stop) -> Vec<Verdict> {
+    pub(super) async fn see_to(
+        &self,
+        deliveries: &[Delivery],
+        spans: &BatchSpans,
+        stop: &Stop,
+    ) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
         for (index, delivery) in deliveries.iter().enumerate() {
@@ -31,7 +36,7 @@ impl Worker {
         }
         let mut batches = batches(readable);
         while let Some(mut batch) = batches.pop() {
-            let settled = match self.store(&batch, stop).await {
+            let settled = match self.store(&batch, spans, stop).await {
                 Err(Halt::Refused(_)) if batch.len() > 1 => {
                     let rest = batch.split_off(batch.len() / 2);
                     batches.extend([rest, batch]);
@@ -49,11 +54,13 @@ impl Worker {
     }
 
     /// Stores frames in one transaction.
-    async fn store(&self, batch: &[Held<'_>], stop: &Stop) -> Result<(), Halt> {
+    async fn store(&self, batch: &[Held<'_>], spans: &BatchSpans, stop: &Stop) -> Result<(), Halt> {
+        let places: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
         let submissions: Vec<Submission<'_>> =
             batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
         let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
-        let outcomes = self.patiently("storing", events, stop, || self.store.store(&submissions)).await?;
+        let attempt = || spans.stored(&self.store, events, &places, self.store.store(&submissions));
+        let outcomes = self.patiently("storing", events, stop, attempt).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
     }

@@ -27,7 +27,7 @@ use weir::{
     process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse},
 };
 
-use crate::{Edge, EdgeConfig, Upstreams};
+use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
 
 /// What the made-up services say and what they heard.
 #[derive(Debug, Default)]
@@ -187,6 +187,7 @@ pub(crate) fn config() -> EdgeConfig {
         body_stall_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(120),
         request_timeout: Duration::from_secs(30),
+        trace_trust: TraceTrust::Trust,
     }
 }
 

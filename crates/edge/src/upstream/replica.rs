@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tonic::transport::Channel;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use url::Url;
-use weir::process::grpc;
+use weir::process::grpc::{self, TracedChannel};
 
 /// Below the 2 s that a sample may take in all, so that a frozen instance doesn't hide the others.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -19,7 +18,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 #[derive(Debug)]
 pub(super) struct Replica {
     address: SocketAddr,
-    channel: Channel,
+    channel: TracedChannel,
     serves: AtomicBool,
 }
 
@@ -28,14 +27,15 @@ impl Replica {
     pub(super) fn new(url: &Url, address: SocketAddr) -> anyhow::Result<Self> {
         let instance = Url::parse(&format!("http://{address}"))?;
         let endpoint = grpc::endpoint(&instance)?.origin(url.as_str().parse()?);
-        Ok(Self { address, channel: endpoint.connect_lazy(), serves: AtomicBool::new(false) })
+        let channel = TracedChannel::new(endpoint.connect_lazy(), address);
+        Ok(Self { address, channel, serves: AtomicBool::new(false) })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn channel(&self) -> Channel {
+    pub(super) fn channel(&self) -> TracedChannel {
         self.channel.clone()
     }
 
@@ -49,7 +49,7 @@ impl Replica {
     }
 
     pub(super) async fn check(&self) -> Result<(), String> {
-        let mut client = HealthClient::new(self.channel());
+        let mut client = HealthClient::new(self.channel.untraced());
         let state =
             match tokio::time::timeout(CHECK_TIMEOUT, client.check(HealthCheckRequest::default())).await {
                 Ok(Ok(response)) if response.get_ref().status() == ServingStatus::Serving => Ok(()),

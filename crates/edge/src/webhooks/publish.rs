@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 use uuid::Uuid;
 use weir::{
     contract::ingest::v1::{
         Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient,
     },
     event::Origin,
-    process::CallContext,
+    process::{CallContext, grpc::TracedChannel},
 };
 
 use super::{
@@ -93,7 +93,7 @@ impl Call<'_> {
 
     async fn attempt(
         &self,
-        channel: Channel,
+        channel: TracedChannel,
         items: Vec<Item>,
         publish_id: &str,
     ) -> Result<Vec<ItemResult>, Status> {

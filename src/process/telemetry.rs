@@ -1,0 +1,127 @@
+//! Traces over OTLP: set up where OTEL_* asks for them, exported beside the work, flushed at the end.
+//!
+//! Spans are `tracing` spans of the target [`SPANS`]: where nothing is exported nobody is interested in that target,
+//! and such a span costs the look at one flag.
+
+mod export;
+mod metrics;
+mod processor;
+
+use std::{fs, time::Duration};
+
+use anyhow::Context as _;
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracer, SdkTracerProvider},
+};
+use prometheus_client::registry::Registry;
+use tokio::{sync::oneshot, time::timeout};
+use tracing::{Subscriber, level_filters::LevelFilter, warn};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
+
+pub(super) use self::metrics::SpanMetrics;
+use self::{export::Watched, processor::Bounded};
+use super::args::{Protocol, TelemetryConfig};
+
+/// The target of spans that are exported. Logs never show them, and log entries are no part of them.
+pub(super) const SPANS: &str = "span";
+/// How long the end of the process waits for its last spans to be taken.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// The exporting of spans; where nothing is exported, nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+    metrics: SpanMetrics,
+}
+
+impl Telemetry {
+    /// Starts exporting where `config` asks for it, as the service `name` unless another one is named.
+    ///
+    /// # Errors
+    /// The exporter can't be made of what OTEL_* says.
+    pub(super) fn start(
+        config: Option<&TelemetryConfig>,
+        name: &'static str,
+        instance: &str,
+    ) -> anyhow::Result<Self> {
+        let metrics = SpanMetrics::default();
+        let Some(config) = config else { return Ok(Self { provider: None, metrics }) };
+        let exporter = exporter(config).context("traces can't be exported (OTEL_*)")?;
+        let processor = Bounded::new(Watched::new(exporter, metrics.clone()), metrics.clone());
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource(config, name, instance))
+            .with_span_processor(processor)
+            .build();
+        Ok(Self { provider: Some(provider), metrics })
+    }
+
+    /// What turns spans of [`SPANS`] into exported ones, where something is exported.
+    pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let tracer: SdkTracer = self.provider.as_ref()?.tracer("weir");
+        let layer = OpenTelemetryLayer::new(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_level(false)
+            .with_tracked_inactivity(false);
+        Some(layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)))
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        if self.provider.is_some() {
+            self.metrics.register(registry);
+        }
+    }
+
+    /// Hands the last spans over. The thread that does it is left behind when it takes too long: a collector that
+    /// does not answer delays no end.
+    pub(super) async fn flush(self) {
+        let Some(provider) = self.provider else { return };
+        let (done, flushed) = oneshot::channel();
+        std::thread::spawn(move || done.send(provider.shutdown_with_timeout(FLUSH)));
+        match timeout(FLUSH, flushed).await {
+            Ok(Ok(Ok(()))) => {}
+            _ => warn!("the last spans were not taken and are lost"),
+        }
+    }
+}
+
+fn exporter(config: &TelemetryConfig) -> anyhow::Result<SpanExporter> {
+    let endpoint = config.endpoint.as_str();
+    let builder = SpanExporter::builder();
+    Ok(match config.protocol {
+        Protocol::Grpc => builder.with_tonic().with_endpoint(endpoint).build()?,
+        Protocol::HttpProtobuf => builder.with_http().with_endpoint(endpoint).build()?,
+    })
+}
+
+/// What is said by hand, in OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES, goes before what the process knows itself.
+fn resource(config: &TelemetryConfig, name: &'static str, instance: &str) -> Resource {
+    let own = Resource::builder_empty()
+        .with_service_name(name)
+        .with_attributes([
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance.to_owned()),
+        ])
+        .with_detector(Box::new(opentelemetry_sdk::resource::TelemetryResourceDetector))
+        .with_detector(Box::new(opentelemetry_sdk::resource::EnvResourceDetector::new()));
+    match &config.service_name {
+        Some(name) => own.with_service_name(name.clone()).build(),
+        None => own.build(),
+    }
+}
+
+/// Tells this process from others of its role: the machine's or container's name, and the process id.
+pub(super) fn instance() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "localhost" } else { host };
+    format!("{host}-{}", std::process::id())
+}

@@ -1,0 +1,169 @@
+//! A trace collector of the tests' own: takes spans over OTLP and remembers them.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+    trace::v1::{self as otlp, ResourceSpans, span::SpanKind, status::StatusCode},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tonic::{
+    Request, Response, Status,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::eventually;
+
+/// A running collector. Dropped, it is gone.
+#[derive(Debug)]
+pub(crate) struct TraceCollector {
+    address: SocketAddr,
+    spans: Spans,
+    server: JoinHandle<()>,
+}
+
+/// One exported span. Ids are hexadecimal.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    /// Of the resource: `service.name` and its like.
+    pub(crate) resource: BTreeMap<String, String>,
+    pub(crate) name: String,
+    pub(crate) kind: SpanKind,
+    pub(crate) trace: String,
+    pub(crate) id: String,
+    /// Empty for a root.
+    pub(crate) parent: String,
+    /// Trace and span.
+    pub(crate) links: Vec<(String, String)>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) failed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Spans(Arc<Mutex<Vec<Span>>>);
+
+impl TraceCollector {
+    pub(crate) async fn start() -> Self {
+        Self::listen("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    async fn listen(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let spans = Spans::default();
+        let service = TraceServiceServer::new(spans.clone());
+        let serving = Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
+        let server = tokio::spawn(async move { serving.await.expect("the listener goes on") });
+        Self { address, spans, server }
+    }
+
+    /// Gone as if it were killed.
+    pub(crate) async fn kill(self) -> SocketAddr {
+        let address = self.address;
+        self.server.abort();
+        // Its connections end with it.
+        drop(self);
+        address
+    }
+
+    /// What tells a process to export here.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        settings(self.address)
+    }
+
+    /// What it has taken so far.
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        self.spans.0.lock().unwrap().clone()
+    }
+
+    /// Waits for a span that is as `wanted`.
+    pub(crate) async fn find(&self, wanted: impl Fn(&Span) -> bool) -> Span {
+        eventually(async || {
+            let spans = self.spans();
+            let found = spans.iter().find(|span| wanted(span)).cloned();
+            found.ok_or_else(|| spans.into_iter().map(|span| (span.name, span.trace)).collect::<Vec<_>>())
+        })
+        .await
+    }
+}
+
+/// What tells a process to export to `address`, soon and over gRPC.
+pub(crate) fn settings(address: SocketAddr) -> Vec<(&'static str, String)> {
+    vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100".to_owned()),
+    ]
+}
+
+impl Drop for TraceCollector {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Span {
+    pub(crate) fn service(&self) -> &str {
+        self.resource.get("service.name").map_or("", String::as_str)
+    }
+
+    /// An attribute; empty where it has none of this name.
+    pub(crate) fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+
+    pub(crate) fn links_to(&self, other: &Self) -> bool {
+        self.links.iter().any(|(trace, span)| (trace, span) == (&other.trace, &other.id))
+    }
+
+    pub(crate) fn is_child_of(&self, other: &Self) -> bool {
+        (&self.trace, &self.parent) == (&other.trace, &other.id)
+    }
+
+    fn of(resource: &BTreeMap<String, String>, span: otlp::Span) -> Self {
+        let links = span.links.iter().map(|link| (hex::encode(&link.trace_id), hex::encode(&link.span_id)));
+        Self {
+            resource: resource.clone(),
+            kind: span.kind(),
+            trace: hex::encode(&span.trace_id),
+            id: hex::encode(&span.span_id),
+            parent: hex::encode(&span.parent_span_id),
+            links: links.collect(),
+            attributes: attributes(span.attributes),
+            failed: span.status.is_some_and(|status| status.code() == StatusCode::Error),
+            name: span.name,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Spans {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        for ResourceSpans { resource, scope_spans, .. } in request.into_inner().resource_spans {
+            let resource = attributes(resource.unwrap_or_default().attributes);
+            let spans = scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.0.lock().unwrap().extend(spans.map(|span| Span::of(&resource, span)));
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+fn attributes(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Option<AnyValue>| match value.and_then(|value| value.value) {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    pairs.into_iter().map(|pair| (pair.key, text(pair.value))).collect()
+}
