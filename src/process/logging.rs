@@ -14,8 +14,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use self::{json::JsonLine, pretty::PrettyLine};
 pub(super) use self::level::{LogLevel, directives};
+use self::{json::JsonLine, pretty::PrettyLine};
 use super::telemetry::Telemetry;
 
 /// How entries are written.

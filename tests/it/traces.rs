@@ -1,27 +1,14 @@
 //! One webhook, one trace, over every hop to the committed row.
 
+mod links;
+mod outages;
+mod trail;
+
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use reqwest::StatusCode;
-use serde_json::{Value, json};
+use weir::event::Source;
 
-use crate::{
-    harness::{Ground, TraceCollector, Weir, trace_collector::Span},
-    sender::Sender,
-};
-
-const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const CALLER_SPAN: &str = "00f067aa0ba902b7";
-
-/// The spans of one posted event, from hop to hop.
-#[derive(Debug)]
-struct Trail {
-    webhook: Span,
-    call: Span,
-    served: Span,
-    sent: Span,
-    processed: Span,
-    stored: Span,
-}
+use crate::harness::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
+use trail::{CALLER_SPAN, CALLER_TRACE, Trail, caller, post_in_trace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_webhook_is_one_trace_in_one_process_on_files() {
@@ -29,7 +16,10 @@ async fn one_webhook_is_one_trace_in_one_process_on_files() {
     let mut weir = Weir::up_with(Ground::Files, collector.settings()).await;
     let trail = follow(&weir, &collector).await;
     assert_eq!(trail.services(), ["weir"; 6]);
-    assert_eq!((trail.sent.attribute("messaging.system"), trail.stored.attribute("db.system.name")), ("weir", "sqlite"));
+    assert_eq!(
+        (trail.sent.attribute("messaging.system"), trail.stored.attribute("db.system.name")),
+        ("weir", "sqlite")
+    );
     weir.stop().await;
 }
 
@@ -40,41 +30,39 @@ async fn one_webhook_is_one_trace_through_a_fleet() {
     let trail = follow(&weir, &collector).await;
     let [edge, ingest, facebook] = ["edge", "ingest", "facebook-collector"];
     assert_eq!(trail.services(), [edge, edge, ingest, ingest, facebook, facebook]);
-    assert_eq!((trail.sent.attribute("messaging.system"), trail.stored.attribute("db.system.name")), ("nats", "postgresql"));
+    assert_eq!(
+        (trail.sent.attribute("messaging.system"), trail.stored.attribute("db.system.name")),
+        ("nats", "postgresql")
+    );
     weir.stop().await;
 }
 
-impl Trail {
-    /// Waits for every span of it, from the last one back to the webhook.
-    async fn find(collector: &TraceCollector, correlation_id: &str) -> Self {
-        let with = |name: &'static str| {
-            collector.find(move |span| span.name == name && span.attribute("weir.correlation_id") == correlation_id)
-        };
-        let parent = async |of: &Span| {
-            collector.find(|span| of.is_child_of(span)).await
-        };
-        let stored = with("BATCH INSERT events").await;
-        let processed = parent(&stored).await;
-        let sent = parent(&processed).await;
-        let served = parent(&sent).await;
-        let call = parent(&served).await;
-        let webhook = parent(&call).await;
-        Self { webhook, call, served, sent, processed, stored }
-    }
-
-    fn spans(&self) -> [&Span; 6] {
-        [&self.webhook, &self.call, &self.served, &self.sent, &self.processed, &self.stored]
-    }
-
-    fn services(&self) -> [&str; 6] {
-        self.spans().map(Span::service)
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_one_trace_down_to_its_queries() {
+    let collector = TraceCollector::start().await;
+    let weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
+    let url = format!("http://{}/reports/revenue?campaignId=a-campaign", weir.addresses.edge);
+    let request = reqwest::Client::new().get(url).header("traceparent", caller());
+    assert!(weir.send(request).await.status.is_success());
+    let query = collector.find(|span| span.trace == CALLER_TRACE && span.name.starts_with("SELECT ")).await;
+    let served = collector.find(|span| query.is_child_of(span)).await;
+    let call = collector.find(|span| served.is_child_of(span)).await;
+    let asked = collector.find(|span| call.is_child_of(span)).await;
+    assert_eq!(
+        [&asked, &call, &served, &query].map(Span::service),
+        ["edge", "edge", "reporting", "reporting"]
+    );
+    assert_eq!(
+        (asked.name.as_str(), served.name.as_str()),
+        ("GET /reports/revenue", "weir.reporting.v1.ReportingService/GetRevenue")
+    );
+    assert_eq!((query.kind, query.attribute("db.system.name")), (SpanKind::Client, "postgresql"));
+    assert!(!collector.spans().iter().any(|span| format!("{span:?}").contains("a-campaign")));
 }
 
 /// Posts an event as part of a caller's trace and follows it to its row; returns what was seen of it.
 async fn follow(weir: &Weir, collector: &TraceCollector) -> Trail {
-    let event = facebook_event();
-    post_in_trace(weir, &event, "follow-me").await;
+    post_in_trace(weir, &[with_id(Source::Facebook, "followed")], "follow-me").await;
     let trail = Trail::find(collector, "follow-me").await;
     let names = trail.spans().map(|span| (span.name.as_str(), span.kind));
     assert_eq!(
@@ -99,7 +87,7 @@ async fn follow(weir: &Weir, collector: &TraceCollector) -> Trail {
     assert!(received.parent.is_empty() && received.trace != CALLER_TRACE, "{received:?}");
     assert!(received.links_to(&trail.sent), "{received:?}");
     assert!(trail.processed.links_to(&received), "{:?}", trail.processed);
-    let found = weir.get(&format!("/events/facebook/{}", event["eventId"].as_str().unwrap())).await;
+    let found = weir.get("/events/facebook/followed").await;
     assert_eq!(found.body["stored"]["traceId"], CALLER_TRACE, "{found:?}");
     trail
 }
@@ -129,18 +117,4 @@ fn expect_attributes(trail: &Trail) {
     for resource in trail.spans().map(|span| &span.resource) {
         assert!(["service.version", "service.instance.id"].iter().all(|name| resource.contains_key(*name)));
     }
-}
-
-/// Posts one event as a caller that is traced.
-async fn post_in_trace(weir: &Weir, event: &Value, correlation_id: &str) {
-    let request = weir.request("/events").json(&json!([event])).header("x-correlation-id", correlation_id);
-    let traceparent = format!("00-{CALLER_TRACE}-{CALLER_SPAN}-01");
-    let answer = weir.send(request.header("traceparent", traceparent)).await;
-    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
-}
-
-fn facebook_event() -> Value {
-    let mut sender = Sender::new("traced", 21);
-    let mut events = sender.events(100).into_iter();
-    events.find(|event| event["source"] == "facebook").expect("half of them are Facebook's")
 }

@@ -190,8 +190,13 @@ mod tests {
             "--edge-header-timeout-ms=0",
             "--edge-trace-trust=perhaps",
         ]);
-        for variable in
-            ["EDGE_MAX_BODY_BYTES", "EDGE_HEADER_TIMEOUT_MS", "EDGE_TRACE_TRUST", "INGEST_URL", "REPORTING_URL"] {
+        for variable in [
+            "EDGE_MAX_BODY_BYTES",
+            "EDGE_HEADER_TIMEOUT_MS",
+            "EDGE_TRACE_TRUST",
+            "INGEST_URL",
+            "REPORTING_URL",
+        ] {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }
     }

@@ -15,11 +15,7 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_H
 const REQUEST_ID: &str = "x-request-id";
 
 /// Handlers find the [`CallContext`] in the request's extensions.
-pub(crate) async fn correlate(
-    State(trust): State<TraceTrust>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn correlate(State(trust): State<TraceTrust>, mut request: Request, next: Next) -> Response {
     let mut context = context(request.headers());
     let id = context.correlation_id.clone();
     let exported = request_span::begin(&request, &mut context, trust);

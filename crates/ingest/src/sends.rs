@@ -43,7 +43,10 @@ impl Sends {
             };
             let origins = match used.first() {
                 Some(&only) if used.len() == 1 => of_one(&span, only, &origins[only]),
-                _ => used.into_iter().map(|index| create(spans, source, &span, index, &origins[index])).collect(),
+                _ => used
+                    .into_iter()
+                    .map(|index| create(spans, source, &span, index, &origins[index]))
+                    .collect(),
             };
             Some(Send { source, span, origins })
         });

@@ -62,7 +62,8 @@ impl TelemetryArgs {
 
     /// OpenTelemetry's default is HTTP.
     fn protocol(&self, mistakes: &mut Mistakes) -> Option<Protocol> {
-        let of_traces = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given(&self.otel_exporter_otlp_traces_protocol));
+        let of_traces =
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given(&self.otel_exporter_otlp_traces_protocol));
         let of_all = ("OTEL_EXPORTER_OTLP_PROTOCOL", given(&self.otel_exporter_otlp_protocol));
         let (variable, name) = if of_traces.1.is_some() { of_traces } else { of_all };
         match name {
@@ -97,7 +98,8 @@ impl TelemetryArgs {
 
     fn is_wanted(&self, mistakes: &mut Mistakes) -> Option<bool> {
         // Whatever is not true is false, says OpenTelemetry.
-        let disabled = self.otel_sdk_disabled.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let disabled =
+            self.otel_sdk_disabled.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("true"));
         match given(&self.otel_traces_exporter) {
             None | Some("otlp") => Some(!disabled),
             Some("none") => Some(false),
@@ -150,7 +152,8 @@ mod tests {
     fn the_path_of_traces_is_added_over_http_alone() {
         let endpoint = |args| check(args).unwrap().unwrap().endpoint.to_string();
         assert_eq!(endpoint(at("http://c:4318/")), "http://c:4318/v1/traces");
-        let grpc = || TelemetryArgs { otel_exporter_otlp_protocol: Some("grpc".into()), ..at("http://c:4317") };
+        let grpc =
+            || TelemetryArgs { otel_exporter_otlp_protocol: Some("grpc".into()), ..at("http://c:4317") };
         assert_eq!(endpoint(grpc()), "http://c:4317/");
         let own = TelemetryArgs { otel_exporter_otlp_traces_endpoint: Some("http://t:1/x".into()), ..grpc() };
         assert_eq!(endpoint(own), "http://t:1/x");
@@ -166,7 +169,8 @@ mod tests {
             ..at("nowhere")
         })
         .unwrap_err();
-        for variable in ["OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        for variable in ["OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+        {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }
     }

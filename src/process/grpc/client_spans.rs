@@ -59,7 +59,9 @@ impl Service<Request<Body>> for TracedChannel {
         let answered = async move {
             let answer = call.await;
             let status = match &answer {
-                Ok(response) => Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code()),
+                Ok(response) => {
+                    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
+                }
                 Err(_) => Code::Unavailable,
             };
             end(&Span::current(), status);

@@ -13,9 +13,7 @@ use opentelemetry::{Context, KeyValue, baggage::BaggageExt as _, trace::Span as 
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{
-        BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
-    },
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
 use super::{SpanMetrics, export::Watched};

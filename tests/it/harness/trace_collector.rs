@@ -52,11 +52,7 @@ struct Spans(Arc<Mutex<Vec<Span>>>);
 
 impl TraceCollector {
     pub(crate) async fn start() -> Self {
-        Self::listen("127.0.0.1:0".parse().expect("an address")).await
-    }
-
-    async fn listen(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.expect("a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let spans = Spans::default();
         let service = TraceServiceServer::new(spans.clone());
@@ -65,13 +61,8 @@ impl TraceCollector {
         Self { address, spans, server }
     }
 
-    /// Gone as if it were killed.
-    pub(crate) async fn kill(self) -> SocketAddr {
-        let address = self.address;
-        self.server.abort();
-        // Its connections end with it.
-        drop(self);
-        address
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What tells a process to export here.

@@ -52,6 +52,9 @@ mod tests {
     fn every_table_is_named_once() {
         let sql = r#"SELECT COUNT(*) FROM "events" WHERE "a" = $1 AND "b" IN (SELECT "b" FROM "frames") "#;
         assert_eq!(tables(sql), ["events", "frames"]);
-        assert_eq!(tables(r#"SELECT * FROM (SELECT 1 FROM "events") AS "x" JOIN "events" ON TRUE"#), ["events"]);
+        assert_eq!(
+            tables(r#"SELECT * FROM (SELECT 1 FROM "events") AS "x" JOIN "events" ON TRUE"#),
+            ["events"]
+        );
     }
 }
