@@ -28,7 +28,7 @@ use super::{
 /// Cancelled when a role shall finish what it has in hand and return.
 pub type Stop = tokio_util::sync::CancellationToken;
 
-/// How long all roles together may take to end. Kubernetes kills after 30 s by default.
+/// How long all roles together may take to end, the last spans included. Kubernetes kills after 30 s by default.
 const DEADLINE: Duration = Duration::from_secs(25);
 /// What of that is kept for each role that ends later: one that hangs must not cost the others their end.
 const KEPT_FOR_EACH: Duration = Duration::from_secs(2);
@@ -162,7 +162,7 @@ impl Host {
                 // What became of it was told, and its task can't be asked again.
                 roles.remove(ended);
             }
-            let wrong = end(roles, Instant::now() + DEADLINE).await;
+            let wrong = end(roles, Instant::now() + DEADLINE - telemetry::FLUSH).await;
             telemetry.flush().await;
             admin_stop.cancel();
             admin_task.abort();

@@ -29,7 +29,7 @@ use super::args::{Protocol, TelemetryConfig};
 /// The target of spans that are exported. Logs never show them, and log entries are no part of them.
 pub(super) const SPANS: &str = "span";
 /// How long the end of the process waits for its last spans to be taken.
-const FLUSH: Duration = Duration::from_secs(2);
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
 
 /// The exporting of spans; where nothing is exported, nothing.
 #[derive(Clone, Debug, Default)]

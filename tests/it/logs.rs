@@ -81,20 +81,23 @@ async fn entries_name_the_trace_and_the_process_in_either_format() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_level_is_changed_while_the_process_runs() {
     let weir = Weir::on_files().await;
-    let url = format!("http://{}/log-level", weir.addresses.admin_of("up"));
-    let client = reqwest::Client::new();
+    let address = weir.addresses.admin_of("up").to_string();
+    let level = async |level: &'static str| {
+        let (status, told) = weir.run(&["log-level", level], &[("ADMIN_LISTEN", &address)]).await;
+        (status.code(), told.trim().to_owned())
+    };
     let answers = async || {
         weir.post(&json!([])).await.expect_accepted(0, 0);
         weir.log().matches("request answered").count()
     };
     assert_eq!(answers().await, 0);
-    let put = async |level: &'static str| client.put(&url).body(level).send().await.unwrap();
-    assert_eq!(put("loud").await.status(), StatusCode::BAD_REQUEST);
-    let changed = put("debug").await;
-    assert_eq!((changed.status(), changed.text().await.unwrap().trim()), (StatusCode::OK, "weir=debug,warn"));
+    let (refused, told) = level("loud").await;
+    assert!(refused == Some(64) && told.contains("'loud'"), "{told}");
+    assert_eq!(level("debug").await, (Some(0), "weir=debug,warn".to_owned()));
     eventually(async || if answers().await > 0 { Ok(()) } else { Err("nothing more is logged") }).await;
-    assert!(put("info").await.status().is_success());
+    assert_eq!(level("info").await, (Some(0), "weir=info,warn".to_owned()));
     let before = weir.log().matches("request answered").count();
     assert_eq!(answers().await, before);
-    assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap().trim(), "weir=info,warn");
+    let (_, shown) = weir.run(&["log-level"], &[("ADMIN_LISTEN", &address)]).await;
+    assert_eq!(shown.trim(), "weir=info,warn");
 }

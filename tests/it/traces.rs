@@ -60,6 +60,25 @@ async fn a_report_is_one_trace_down_to_its_queries() {
     assert!(!collector.spans().iter().any(|span| format!("{span:?}").contains("a-campaign")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_over_http_names_what_the_environment_says() {
+    let collector = TraceCollector::over_http().await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address())),
+        ("OTEL_SERVICE_NAME", "another-name".to_owned()),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a-test".to_owned()),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off".to_owned()),
+    ];
+    let mut weir = Weir::up_with(Ground::Files, settings.to_vec()).await;
+    weir.send(weir.request("/events").body("[]")).await.expect_accepted(0, 0);
+    post_in_trace(&weir, &[], "sampled").await;
+    weir.stop().await;
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 1, "the caller's trace alone is sampled: {spans:?}");
+    assert_eq!((spans[0].service(), spans[0].trace.as_str()), ("another-name", CALLER_TRACE));
+    assert_eq!(spans[0].resource["deployment.environment.name"], "a-test");
+}
+
 /// Posts an event as part of a caller's trace and follows it to its row; returns what was seen of it.
 async fn follow(weir: &Weir, collector: &TraceCollector) -> Trail {
     post_in_trace(weir, &[with_id(Source::Facebook, "followed")], "follow-me").await;

@@ -11,6 +11,7 @@ mod help;
 mod hosting;
 mod ingest;
 mod ledger;
+mod log_level;
 mod migrate;
 mod output;
 mod place;
@@ -75,6 +76,8 @@ enum Command {
     Event(event::EventArgs),
     /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
     Health(health::HealthArgs),
+    /// Show what a role on this machine logs, or change it until the role ends.
+    LogLevel(log_level::LogLevelArgs),
 }
 
 impl Command {
@@ -92,6 +95,7 @@ impl Command {
             Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Event(args) => event::run(args).await,
             Self::Health(args) => health::run(args).await,
+            Self::LogLevel(args) => log_level::run(args).await,
         }
     }
 }
@@ -105,7 +109,7 @@ async fn main() -> ExitCode {
             return usage_exit_code(&error);
         }
     };
-    cli.command.run().await.unwrap_or_else(|failure| {
+    Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
         failure.tell();
         failure.exit_code()
     })

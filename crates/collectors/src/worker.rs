@@ -97,7 +97,7 @@ impl Worker {
     /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
         let spans = BatchSpans::begin(&self.journal, self.source, &deliveries);
-        let seeing_to = self.see_to(&deliveries, &spans, stop).instrument(spans.receive());
+        let seeing_to = Box::pin(self.see_to(&deliveries, &spans, stop)).instrument(spans.receive());
         let verdicts = hold::while_held(&deliveries, self.progress_every, seeing_to).await;
         spans.end(&verdicts);
         if verdicts.contains(&Verdict::Done) {

@@ -170,3 +170,29 @@ async fn once(
     *unanswered = left;
     refused.map_or(Ok(()), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+
+    #[test]
+    fn the_trace_travels_in_headers_where_there_is_one() {
+        let without = Origin {
+            correlation_id: CorrelationId::parse("an-id").unwrap(),
+            traceparent: String::new(),
+            tracestate: String::new(),
+            arrived_at: Utc::now(),
+        };
+        let of = |origin: &Origin| {
+            let headers = headers("a-frame", origin);
+            ["traceparent", "tracestate", "baggage"].map(|name| headers.get(name).map(ToString::to_string))
+        };
+        assert_eq!(of(&without), [None, None, None]);
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+        let with = Origin { traceparent: traceparent.clone(), tracestate: "vendor=a".to_owned(), ..without };
+        let expected = [traceparent.as_str(), "vendor=a", "weir.correlation_id=an-id"];
+        assert_eq!(of(&with), expected.map(|text| Some(text.to_owned())));
+    }
+}

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use axum::{Router, extract::State, routing::post};
+use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -14,6 +16,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{self as otlp, ResourceSpans, span::SpanKind, status::StatusCode},
 };
+use prost::Message as _;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{
     Request, Response, Status,
@@ -58,6 +61,17 @@ impl TraceCollector {
         let service = TraceServiceServer::new(spans.clone());
         let serving = Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
         let server = tokio::spawn(async move { serving.await.expect("the listener goes on") });
+        Self { address, spans, server }
+    }
+
+    /// One that takes protobuf over HTTP.
+    pub(crate) async fn over_http() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let spans = Spans::default();
+        let router = Router::new().route("/v1/traces", post(take)).with_state(spans.clone());
+        let server =
+            tokio::spawn(async { axum::serve(listener, router).await.expect("the listener goes on") });
         Self { address, spans, server }
     }
 
@@ -135,17 +149,27 @@ impl Span {
     }
 }
 
+impl Spans {
+    fn remember(&self, request: ExportTraceServiceRequest) {
+        for ResourceSpans { resource, scope_spans, .. } in request.resource_spans {
+            let resource = attributes(resource.unwrap_or_default().attributes);
+            let spans = scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.0.lock().unwrap().extend(spans.map(|span| Span::of(&resource, span)));
+        }
+    }
+}
+
+async fn take(State(spans): State<Spans>, body: Bytes) {
+    spans.remember(ExportTraceServiceRequest::decode(body).expect("an export request"));
+}
+
 #[tonic::async_trait]
 impl TraceService for Spans {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for ResourceSpans { resource, scope_spans, .. } in request.into_inner().resource_spans {
-            let resource = attributes(resource.unwrap_or_default().attributes);
-            let spans = scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.0.lock().unwrap().extend(spans.map(|span| Span::of(&resource, span)));
-        }
+        self.remember(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

@@ -163,6 +163,15 @@ impl Weir {
         }
     }
 
+    /// Waits until every process has ended; says with which code.
+    pub(crate) async fn exit_codes(&mut self) -> Vec<Option<i32>> {
+        let mut codes = Vec::new();
+        for process in &mut self.processes {
+            codes.push(process.ended().await.code());
+        }
+        codes
+    }
+
     /// Waits until every process has ended, however it ends.
     pub(crate) async fn killed(&mut self) {
         for process in &mut self.processes {

@@ -113,6 +113,25 @@ async fn the_last_spans_are_exported_at_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_the_last_spans() {
+    let collector = TraceCollector::start().await;
+    let proxy = FaultProxy::before(collector.address()).await;
+    proxy.set(Weather::Blackhole);
+    let mut weir = Weir::up_with(Ground::Files, settings(proxy.address())).await;
+    post_in_trace(&weir, &[], "unfinished").await;
+    weir.signal("TERM").await;
+    // The journal is the last role to end; then the spans are waited for.
+    eventually(async || {
+        let log = weir.log();
+        let last = log.lines().last().unwrap_or_default().to_owned();
+        if last.contains("role ended") && last.contains("journal") { Ok(()) } else { Err(last) }
+    })
+    .await;
+    weir.signal("TERM").await;
+    assert_eq!(weir.exit_codes().await, [Some(130)], "{}", weir.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_exported_that_is_not_asked_for_and_the_caller_s_trace_is_kept() {
     let collector = TraceCollector::start().await;
     for (variable, value) in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {

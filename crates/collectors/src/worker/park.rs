@@ -9,19 +9,27 @@ use weir::{
     process::Stop,
 };
 
-use super::{Backoff, Worker, patience::Halt};
+use super::{Backoff, Worker, patience::Halt, settle::Held, spans::BatchSpans};
 use crate::store::{RefusedEvent, Submission};
 
 impl Worker {
     /// Stores a frame that the store refused as a whole. Refused events are durable as dead letters before the
     /// frame's accounts name them parked.
-    pub(super) async fn store_without_refused(&self, frame: &Frame, stop: &Stop) -> Result<(), Halt> {
+    pub(super) async fn store_without_refused(
+        &self,
+        (place, frame): Held<'_>,
+        spans: &BatchSpans,
+        stop: &Stop,
+    ) -> Result<(), Halt> {
+        let places = [place];
         let mut parked = BTreeSet::new();
         let mut backoff = Backoff::default();
         loop {
             self.park(frame, &mut parked, stop).await?;
             let rest = [Submission::without(frame, &parked)];
-            let stored = self.patiently("storing", frame.accepted(), stop, || self.store.store(&rest)).await;
+            let events = frame.accepted();
+            let attempt = || spans.stored(&self.store, events, &places, self.store.store(&rest));
+            let stored = self.patiently("storing", events, stop, attempt).await;
             let reason = match stored {
                 Ok(outcomes) => {
                     outcomes.iter().for_each(|outcome| self.count(outcome));

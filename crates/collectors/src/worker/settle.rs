@@ -16,7 +16,7 @@ use crate::store::{FrameOutcome, Submission};
 const MAX_EVENTS: usize = 8_192;
 
 /// A readable delivery: its place among the deliveries, and its frame.
-type Held<'a> = (usize, &'a Frame);
+pub(super) type Held<'a> = (usize, &'a Frame);
 
 impl Worker {
     /// One verdict a delivery. What is not done when `stop` ends a wait is offered again at once.
@@ -44,7 +44,7 @@ impl Worker {
                     batches.extend([rest, batch]);
                     continue;
                 }
-                Err(Halt::Refused(_)) => self.store_without_refused(batch[0].1, stop).await,
+                Err(Halt::Refused(_)) => self.store_without_refused(batch[0], spans, stop).await,
                 settled => settled,
             };
             if settled.is_err() {
