@@ -19,7 +19,7 @@ mod trace_context;
 pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use host::{Host, SharedRegistry, Stop};
-pub use logging::LogFormat;
+pub use logging::{LogFormat, flush as flush_logs};
 pub use operator::OperatorAccess;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use refusal::{Reason, refuse};

@@ -88,6 +88,7 @@ impl Host {
         let log_level = logging::start(&config.log_directives, config.log_format, writer, &telemetry);
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
+        logging::register(&mut registry);
         Ok(Self {
             stop: Stop::new(),
             registry,
@@ -233,5 +234,6 @@ async fn stop_signal() {
 
 async fn leave_at_second_signal() {
     stop_signal().await;
+    logging::flush();
     std::process::exit(EXIT_INTERRUPTED);
 }

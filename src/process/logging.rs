@@ -2,10 +2,12 @@
 
 mod json;
 mod level;
+mod lines;
 mod pretty;
 
 use std::io::IsTerminal as _;
 
+use prometheus_client::registry::Registry as Metrics;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     fmt::{self, format::JsonFields},
@@ -15,7 +17,8 @@ use tracing_subscriber::{
 };
 
 pub(super) use self::level::{LogLevel, directives};
-use self::{json::JsonLine, pretty::PrettyLine};
+pub use self::lines::flush;
+use self::{json::JsonLine, lines::Lines, pretty::PrettyLine};
 use super::telemetry::Telemetry;
 
 /// How entries are written.
@@ -37,6 +40,12 @@ impl LogFormat {
     }
 }
 
+/// Counts entries that were not written, because nobody read them.
+pub(super) fn register(metrics: &mut Metrics) {
+    let help = "Log entries that were not written, because whoever reads them had stopped";
+    metrics.register("weir_log_entries_lost", help, Lines::get().lost().ever());
+}
+
 /// Who writes: in every entry.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
@@ -47,7 +56,7 @@ pub(super) struct Writer {
 /// Starts logging, and the exporting of spans beside it. Only the first call of a process has an effect.
 pub(super) fn start(filter: &str, format: LogFormat, writer: Writer, telemetry: &Telemetry) -> LogLevel {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(Lines::get);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => Box::new(
             lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),

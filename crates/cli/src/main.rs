@@ -109,10 +109,12 @@ async fn main() -> ExitCode {
             return usage_exit_code(&error);
         }
     };
-    Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
+    let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
         failure.tell();
         failure.exit_code()
-    })
+    });
+    weir::process::flush_logs();
+    code
 }
 
 #[cfg(test)]

@@ -119,6 +119,9 @@ fn given(text: &Option<String>) -> Option<&str> {
 fn url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        Ok(url) if url.scheme() == "https" => {
+            Err(format!("'{text}': https is not supported; use http to a collector beside this process"))
+        }
         Ok(_) | Err(_) => Err(format!("'{text}' is no address such as http://127.0.0.1:4317")),
     }
 }
