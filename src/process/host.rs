@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use super::{Readiness, RoleReadiness, admin::AdminServer, args::ProcessConfig, logging};
+use super::{Readiness, RoleReadiness, admin::AdminServer, args::ProcessConfig, logging, vitals};
 
 /// Cancelled when a role shall finish what it has in hand and return.
 pub type Stop = tokio_util::sync::CancellationToken;
@@ -74,9 +74,11 @@ impl Host {
     #[must_use]
     pub fn new(name: &'static str, config: &ProcessConfig) -> Self {
         logging::start(&config.log_directives, config.log_format, name);
+        let mut registry = Registry::default();
+        vitals::register(&mut registry);
         Self {
             stop: Stop::new(),
-            registry: Registry::default(),
+            registry,
             shared_registry: SharedRegistry::default(),
             readiness: Readiness::default(),
             roles: Vec::new(),

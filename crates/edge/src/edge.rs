@@ -15,6 +15,7 @@ use crate::{
     args::{EdgeConfig, Upstreams},
     metrics::{Retries, Service},
     reports::Reports,
+    requests,
     router::{EdgeState, router},
     server,
     upstream::Upstream,
@@ -65,6 +66,7 @@ impl Edge {
             reports: Reports { reporting, timeout: config.request_timeout },
             readiness,
             registry: shared_registry,
+            durations: requests::register(registry),
         });
         Ok(Self { listener, address, router, config: config.clone(), watched })
     }
