@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use tracing::info;
 use weir::{
-    journal::Journal,
+    journal::{Journal, JournalMetrics},
     process::{Host, args::ProcessConfig},
 };
 
@@ -32,10 +32,11 @@ pub(crate) async fn host(
     Ok(hosted.await)
 }
 
-/// Closes the journal when the roles before it ended, and then lets go of the folder that it may be in.
-pub(crate) fn close_at_the_end(host: &mut Host, journal: Journal, folder: Option<DataFolder>) {
+/// Shows the journal's metrics, and closes it when the roles before it ended, and then lets go of the folder that it may be in.
+pub(crate) fn keep_journal(host: &mut Host, journal: Journal, folder: Option<DataFolder>) {
+    let metrics = JournalMetrics::register(host.registry());
     host.add("journal", |stop| async move {
-        stop.cancelled().await;
+        metrics.watch(journal.clone(), stop).await;
         journal.close(CLOSE_DEADLINE).await;
         drop(folder);
         Ok(())

@@ -65,7 +65,7 @@ async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) ->
     let ingest = bind(host, config, journal.clone(), metrics).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
-    hosting::close_at_the_end(host, journal, None);
+    hosting::keep_journal(host, journal, None);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use weir::process::{
     Host,
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
 };
-use weir_migration::{Access, DatabaseUrl};
+use weir_migration::{Access, DatabaseUrl, register_pools};
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{
@@ -55,6 +55,7 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     // Reports must not wait for a collector to come and make the tables.
     store::open_migrated(url).await?.close().await?;
     let store = store::open(url, Access::Read).await?;
+    register_pools(host.registry(), &[("reporting", &store)]);
     let reporting = bind(host, config, store).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");
     host.add("reporting", |stop| reporting.run(stop));

@@ -13,7 +13,7 @@ use weir::{
 use weir_collectors::{Collector, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
-use weir_migration::Access;
+use weir_migration::{Access, register_pools};
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
@@ -67,6 +67,7 @@ impl Roles {
 
         let writing = store::open_migrated(&store_url).await?;
         let reading = store::open(&store_url, Access::Read).await?;
+        register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
         let reporting = reporting::bind(host, &config.reporting, reading).await?;
         let readiness = host.readiness("collectors");
@@ -96,7 +97,7 @@ impl Roles {
         host.add("ingest", |stop| ingest.run(stop));
         host.add("collectors", |stop| collectors.run(stop));
         host.add("reporting", |stop| reporting.run(stop));
-        hosting::close_at_the_end(host, journal, folder);
+        hosting::keep_journal(host, journal, folder);
     }
 }
 
