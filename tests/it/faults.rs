@@ -2,6 +2,7 @@
 //! as it was sent, and the system recovers by itself. docs/reliability.md has the figures.
 
 mod collector;
+mod disk;
 mod frozen;
 mod journal;
 mod killed;
