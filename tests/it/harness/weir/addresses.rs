@@ -25,6 +25,11 @@ impl Addresses {
         Self { edge: free(), ingest: free(), reporting: free(), admin }
     }
 
+    /// A free one for one more process.
+    pub(super) fn add(&mut self, name: &'static str) {
+        self.admin.insert(name, SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())));
+    }
+
     /// Of every process.
     pub(crate) fn admin(&self) -> impl Iterator<Item = SocketAddr> {
         self.admin.values().copied()

@@ -34,6 +34,15 @@ impl Weir {
         self.processes.push(Process::start(name, self.folder(), command));
     }
 
+    /// One more process beside the fleet's own, with environment variables of its own; returns when all are ready.
+    pub(crate) async fn join(&mut self, name: &'static str, args: &[&str], environment: &[(&str, &str)]) {
+        self.addresses.add(name);
+        let mut command = self.command(name, args);
+        command.envs(environment.iter().copied());
+        self.processes.push(Process::start(name, self.folder(), command));
+        self.ready().await;
+    }
+
     /// Waits until a process has ended by itself, and forgets it.
     pub(crate) async fn died(&mut self, name: &str) {
         self.process(name).ended().await;
