@@ -65,12 +65,12 @@ impl RoleReadiness {
         Latch { name, states: Arc::clone(&self.states) }
     }
 
-    /// Says of dependencies that the role can't be started before they are there. The role adds each one again when
-    /// it is started.
-    pub fn wait_for(&self, names: &[&'static str]) {
-        for name in names {
-            self.dependency(name, true).set(Err("is waited for".into()));
-        }
+    /// A dependency that must be there before the role can be started, which adds it again.
+    #[must_use]
+    pub fn wait_for(&self, name: &'static str) -> Latch {
+        let latch = self.dependency(name, true);
+        latch.set(Err("is waited for".into()));
+        latch
     }
 
     /// Every dependency by name.
@@ -236,7 +236,7 @@ mod tests {
     fn a_process_is_ready_between_its_start_and_its_end() {
         let readiness = Readiness::default();
         let role = RoleReadiness::new("ingest");
-        role.wait_for(&["journal"]);
+        let journal = role.wait_for("journal");
         readiness.add(role.clone());
         let reasons = || {
             let dependencies = readiness.dependencies().into_iter();
@@ -244,7 +244,7 @@ mod tests {
         };
         let told = |name: &str, reason: &str| (name.to_owned(), reason.to_owned());
         assert_eq!(reasons(), [told("journal", "is waited for"), told("process", "is starting")]);
-        role.dependency("journal", true).set(Ok(()));
+        journal.set(Ok(()));
         assert!(!readiness.is_ready());
         readiness.serving();
         assert!(readiness.is_ready() && reasons().is_empty());

@@ -1,9 +1,16 @@
 //! The matrix of faults: whatever dies, freezes or is cut off under load, what was answered yes is stored once and
 //! as it was sent, and the system recovers by itself. docs/reliability.md has the figures.
 
+mod bombs;
 mod collector;
+mod exits;
 mod frozen;
+mod good_client;
+mod idle;
 mod journal;
 mod killed;
 mod network;
+mod output;
+mod rolling;
+mod start;
 mod store;

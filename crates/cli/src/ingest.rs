@@ -62,7 +62,7 @@ pub(crate) async fn run(args: IngestCommand) -> Outcome {
 async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
     let readiness = host.readiness("ingest");
-    readiness.wait_for(&["journal"]);
+    let _waiting = readiness.wait_for("journal");
     let journal = journal.open(None).await?;
     let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: ReportingCommand) -> Outcome {
 
 async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {
     let readiness = host.readiness("reporting");
-    readiness.wait_for(&["database"]);
+    let _waiting = readiness.wait_for("database");
     // Reports must not wait for a collector to come and make the tables.
     store::open_migrated(url).await?.close().await?;
     let store = store::open(url, Access::Read).await?;

@@ -65,10 +65,10 @@ impl Roles {
         let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
-        ingesting.wait_for(&["journal"]);
-        collecting.wait_for(&["journal", "database"]);
-        reporting.wait_for(&["database"]);
+        let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
+        let _waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
         let journal = config.journal.open(folder.as_ref()).await?;
+        opened.iter().for_each(|latch| latch.set(Ok(())));
 
         let writing = store::open_migrated(&store_url).await?;
         let reading = store::open(&store_url, Access::Read).await?;

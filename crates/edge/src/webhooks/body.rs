@@ -19,7 +19,8 @@ use weir::process::{Budget, Overloaded, Reason, Reservation};
 use super::media::Encoding;
 use crate::problem::Problem;
 
-/// Where a body of unknown length begins; it doubles from there.
+/// Where every body begins. One of unknown length doubles from there; one that announced its length is believed when it
+/// has come so far, or connections that announce much and send nothing would hold all the room.
 const FIRST_STEP: usize = 64 * 1024;
 /// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -149,14 +150,18 @@ impl Receiver {
         let mut reader = pin!(reader);
         let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
         let mut received = Received { bytes: Vec::new(), reservation: self.budget.reservation() };
-        self.make_room(&mut received, announced.unwrap_or(0)).await?;
+        let most = announced.unwrap_or(self.max_bytes);
         loop {
-            if received.bytes.len() == received.bytes.capacity() {
-                if received.bytes.len() >= self.max_bytes || announced.is_some() {
+            let held = received.bytes.capacity();
+            if received.bytes.len() == held {
+                if held >= most {
                     return self.expect_end(reader, clock, received).await;
                 }
-                let next = (received.bytes.capacity() * 2).clamp(FIRST_STEP, self.max_bytes.max(FIRST_STEP));
-                self.make_room(&mut received, next.min(self.max_bytes)).await?;
+                let next = match announced {
+                    Some(bytes) if held > 0 => bytes,
+                    Some(_) | None => FIRST_STEP.max(held * 2),
+                };
+                self.make_room(&mut received, next.min(most)).await?;
             }
             // Without spare capacity the vector would grow by itself.
             if clock.time(reader.read_buf(&mut received.bytes)).await? == 0 {
