@@ -25,7 +25,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{
     event::{ErrorType, Metrics, Service},
-    process::{Budget, CallContext, Reason},
+    process::{CallContext, Reason},
 };
 
 pub(crate) use self::tally::{ItemError, Violation};
@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     args::EdgeConfig,
-    metrics, openapi,
+    openapi,
     problem::{Problem, ProblemBody},
     refusal,
     router::EdgeState,
@@ -121,14 +121,7 @@ impl Webhooks {
         metrics: Metrics,
         registry: &mut Registry,
     ) -> Self {
-        let budget = Budget::new(config.max_in_flight_bytes);
-        metrics::register_bodies(&budget, registry);
-        let receiver = Receiver {
-            budget,
-            max_bytes: config.max_body_bytes,
-            stall_timeout: config.body_stall_timeout,
-            timeout: config.body_timeout,
-        };
+        let receiver = Receiver::new(config, registry);
         let publisher = Publisher { ingest, timeout: config.request_timeout };
         Self { receiver, most_items: most_items(config.max_body_bytes), publisher, metrics }
     }

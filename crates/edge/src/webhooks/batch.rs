@@ -44,7 +44,7 @@ pub(super) struct Batch {
     pub(super) repeats: Repeats,
     /// When it came in; timestamps are measured against it.
     pub(super) arrived_at: DateTime<Utc>,
-    _room: Reservation,
+    _room: [Reservation; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Batch {
             named: census.named(),
             repeats: Repeats::default(),
             arrived_at,
-            _room: received.reservation,
+            _room: received.room,
         };
         batch.repeats = Repeats::find(&batch, &census);
         Ok(batch)
@@ -230,8 +230,8 @@ mod tests {
     const MOST_ITEMS: usize = 6;
 
     fn prove(bytes: &[u8], media_type: MediaType) -> Result<Batch, Unfit> {
-        let reservation = Budget::new(1).reservation();
-        Batch::prove(Received { bytes: bytes.to_vec(), reservation }, media_type, MOST_ITEMS, Utc::now())
+        let room = [Budget::new(1).reservation(), Budget::new(1).reservation()];
+        Batch::prove(Received { bytes: bytes.to_vec(), room }, media_type, MOST_ITEMS, Utc::now())
     }
 
     fn items(text: &str, media_type: MediaType) -> Vec<String> {
