@@ -57,15 +57,17 @@ impl GoodClient {
     /// Posts until `fault` has ended, and once at least.
     pub(super) async fn posts_during<T>(&mut self, fault: impl Future<Output = T>) -> (T, Waits) {
         let mut fault = std::pin::pin!(fault);
-        let (mut waits, mut ended) = (Vec::new(), None);
-        while ended.is_none() {
-            let (wait, now) = tokio::join!(self.post(), async {
-                tokio::time::timeout(Duration::from_millis(1), &mut fault).await.ok()
-            });
-            waits.push(wait);
-            ended = now;
+        let mut waits = Vec::new();
+        loop {
+            let mut post = std::pin::pin!(self.post());
+            tokio::select! {
+                wait = &mut post => waits.push(wait),
+                ended = &mut fault => {
+                    waits.push(post.await);
+                    return (ended, Waits(waits));
+                }
+            }
         }
-        (ended.expect("the loop ended"), Waits(waits))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ten thousand connections that send nothing, half a head or half a body, beside a client that means it.
+//! Thousands of connections that send nothing, half a head or half a body, beside a client that means it.
 
 use std::{fs, time::Duration};
 
@@ -13,13 +13,14 @@ use tokio::{
 use super::good_client::GoodClient;
 use crate::harness::{Ground, Weir, eventually, eventually::within, soak::soak};
 
-const CONNECTIONS: usize = 10_000;
+/// How many, and both of the edge's timeouts: long enough for all of them to be there at the same time.
+fn scale() -> (usize, Duration) {
+    if soak() { (10_000, Duration::from_secs(60)) } else { (2_000, Duration::from_secs(10)) }
+}
 /// What the edge itself and the other stories of this process have open besides.
 const OTHER_FILES: usize = 2_000;
 /// As many are opened at once: fewer than a listener's backlog.
 const AT_ONCE: usize = 250;
-/// Both of the edge's timeouts, long enough for all connections to be there at the same time.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// How much later the last one may be closed, on a machine that is busy.
 const LATER: Duration = Duration::from_secs(15);
 /// 10,000 connections, and what the process takes without them.
@@ -34,33 +35,35 @@ const BEGINNINGS: [&str; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_are_closed_in_time_and_good_clients_do_not_notice() {
-    let timeout = TIMEOUT.as_millis().to_string();
-    let settings = vec![("EDGE_HEADER_TIMEOUT_MS", timeout.clone()), ("EDGE_BODY_STALL_TIMEOUT_MS", timeout)];
+async fn thousands_of_idle_connections_are_closed_in_time_and_good_clients_do_not_notice() {
+    let (connections, timeout) = scale();
+    let milliseconds = timeout.as_millis().to_string();
+    let settings =
+        vec![("EDGE_HEADER_TIMEOUT_MS", milliseconds.clone()), ("EDGE_BODY_STALL_TIMEOUT_MS", milliseconds)];
     let mut weir = Weir::up_with(Ground::Files, settings).await;
-    allow_open_files(std::process::id()).await;
-    allow_open_files(weir.id_of("up")).await;
+    allow_open_files(std::process::id(), connections).await;
+    allow_open_files(weir.id_of("up"), connections).await;
     let mut client = GoodClient::of(&weir);
     let before = client.posts(POSTS).await;
-    let idle = connect(&weir, CONNECTIONS).await;
+    let idle = connect(&weir, connections).await;
     let last_came = Instant::now();
     eventually(async || match open(&weir).await {
-        open if open >= CONNECTIONS => Ok(()),
+        open if open >= connections => Ok(()),
         open => Err(format!("{open} connections")),
     })
     .await;
 
-    let closed = tokio::time::timeout(TIMEOUT + LATER, join_all(idle.into_iter().map(until_closed)));
+    let closed = tokio::time::timeout(timeout + LATER, join_all(idle.into_iter().map(until_closed)));
     let (closed, during) = client.posts_during(closed).await;
     let (took, memory) = (last_came.elapsed(), weir.peak_memory());
     let closed = closed.unwrap_or_else(|_| panic!("connections are still open after {took:?}"));
     let told = closed.iter().filter(|said| said.starts_with(b"HTTP/1.1 408")).count();
     eprintln!(
-        "{CONNECTIONS} idle connections, the last closed {took:.1?} after it came, {told} slow bodies told so; \
+        "{connections} idle connections, the last closed {took:.1?} after it came, {told} slow bodies told so; \
          before: {before}; during: {during}; peak memory {} MiB",
         memory >> 20
     );
-    assert_eq!(told, CONNECTIONS / BEGINNINGS.len());
+    assert_eq!(told, connections / BEGINNINGS.len());
     assert!(during.count() >= 10, "{during}");
     assert!(memory < MOST_MEMORY, "{memory} bytes");
     weir.recovers().await;
@@ -116,11 +119,11 @@ async fn open(weir: &Weir) -> usize {
 }
 
 /// Lets a process have as many files open as it may; fails where that is too few.
-async fn allow_open_files(process: u32) {
+async fn allow_open_files(process: u32, connections: usize) {
     let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let hard = line.split_whitespace().nth(4).unwrap();
-    let needed = CONNECTIONS + OTHER_FILES;
+    let needed = connections + OTHER_FILES;
     assert!(
         hard == "unlimited" || hard.parse::<usize>().unwrap() >= needed,
         "this machine lets a process have {hard} files open and this story needs {needed}: raise the hard limit \
