@@ -1,6 +1,13 @@
 //! The tables as SeaORM sees them. A migration and its mirror here change in one commit; the parity test of
 //! `tests/it/schema.rs` compares the two on both databases.
 
+pub mod campaign_rollups;
 pub mod duplicates;
+pub mod erasure_keys;
+pub mod erasures;
+pub mod event_keys;
 pub mod events;
+pub mod frame_totals;
 pub mod frames;
+pub mod horizons;
+pub mod rollups;

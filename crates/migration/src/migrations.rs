@@ -1,8 +1,12 @@
 //! Every migration, in order. A migration that was ever released is frozen: it spells its tables out and never
-//! uses an entity, because entities move on.
+//! uses an entity, because entities move on. Names ascend in the order of releases, and the build before a migration
+//! runs on the schema after it (docs/upgrades.md says how).
 
 mod m20261122_000001_events_and_frames;
 mod m20261122_000002_duplicates;
+mod m20261122_000003_rollups;
+mod m20261122_000004_retention;
+mod m20261122_000005_erasures;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -14,6 +18,9 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_events_and_frames::Migration),
             Box::new(m20261122_000002_duplicates::Migration),
+            Box::new(m20261122_000003_rollups::Migration),
+            Box::new(m20261122_000004_retention::Migration),
+            Box::new(m20261122_000005_erasures::Migration),
         ]
     }
 }

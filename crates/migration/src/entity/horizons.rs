@@ -1,0 +1,20 @@
+//! `horizons`: since when rows are complete, where some were removed.
+
+use sea_orm::entity::prelude::*;
+
+/// The horizon of one source; without a row all of its events still have theirs.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "horizons")]
+pub struct Model {
+    /// `weir.event.v1.Source`.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub source: i16,
+    /// Every stored event of this event time or later still has its row, µs since the Unix epoch, UTC, a whole minute.
+    pub complete_from: i64,
+}
+
+/// None.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
