@@ -30,7 +30,7 @@ const POSTS: usize = 100;
 const BEGINNINGS: [&str; 4] = [
     "",
     "POST /events HTTP/1.1\r\nhost: edge\r\nx-slow: ",
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "PRI * HTTP/2.0\r\n",
     "POST /events HTTP/1.1\r\nhost: edge\r\ncontent-length: 1000\r\n\r\n[1,",
 ];
 
