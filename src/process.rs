@@ -12,13 +12,15 @@ mod logging;
 mod operator;
 mod readiness;
 mod refusal;
+mod signals;
 mod trace_context;
 
 pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use host::{Host, SharedRegistry, Stop};
-pub use logging::LogFormat;
+pub use logging::{LogFormat, flush as flush_logs};
 pub use operator::OperatorAccess;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use refusal::{Reason, refuse};
+pub use signals::Signals;
 pub use trace_context::{CallContext, TraceContext};

@@ -13,7 +13,7 @@ use weir::{
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    metrics::{Retries, Service},
+    metrics::{Connections, Retries, Service},
     reports::Reports,
     router::{EdgeState, router},
     server,
@@ -29,6 +29,7 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
+    connections: Connections,
     watched: [(Upstream, Latch); 2],
 }
 
@@ -66,7 +67,8 @@ impl Edge {
             readiness,
             registry: shared_registry,
         });
-        Ok(Self { listener, address, router, config: config.clone(), watched })
+        let connections = Connections::register(config.max_connections, registry);
+        Ok(Self { listener, address, router, config: config.clone(), connections, watched })
     }
 
     /// Where it listens, port 0 resolved.
@@ -83,7 +85,7 @@ impl Edge {
         for (upstream, latch) in self.watched {
             upstream.watch(latch, &stop);
         }
-        server::serve(self.listener, self.router, &self.config, stop).await;
+        server::serve(self.listener, self.router, &self.config, self.connections, stop).await;
         Ok(())
     }
 }
