@@ -1,6 +1,7 @@
 //! The answers as tables.
 
 use comfy_table::Table;
+use prost_types::Timestamp;
 use weir::contract::reporting::v1::{
     DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
     GroupUsers, TiktokDemographics,
@@ -25,8 +26,14 @@ impl std::fmt::Display for Shown {
     }
 }
 
-fn title(what: &str, range: Option<DateRange>) -> String {
-    let range = range.unwrap_or_default();
+/// The range is the rounded one, where an end was rounded.
+fn title(what: &str, asked: Option<DateRange>, rounded: Option<DateRange>) -> String {
+    let range = within(what, rounded.or(asked).unwrap_or_default());
+    let why = "rounded to whole minutes: rows of the time between were removed";
+    if rounded.is_some() { format!("{range} ({why})") } else { range }
+}
+
+fn within(what: &str, range: DateRange) -> String {
     match (names::time(range.from), names::time(range.to)) {
         (None, None) => what.to_owned(),
         (Some(from), None) => format!("{what}, from {from}"),
@@ -51,7 +58,7 @@ pub(crate) fn events(answer: &GetEventStatisticsResponse) -> Shown {
         tables.push(table(["from", "events"], 1, rows));
     }
     let total = format!("Events: {}", grouped(answer.total_events));
-    Shown { title: title(&total, answer.date_range), tables }
+    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
 pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
@@ -85,16 +92,16 @@ pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
         grouped(answer.total_transactions),
         answer.average_transaction_value
     );
-    Shown { title: title(&total, answer.date_range), tables }
+    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
 pub(crate) fn demographics(answer: &GetDemographicsResponse) -> Shown {
     let facebook = answer.facebook.iter().flat_map(facebook);
     let tiktok = answer.tiktok.iter().flat_map(tiktok);
-    Shown { title: title("Demographics", answer.date_range), tables: facebook.chain(tiktok).collect() }
+    Shown { title: title("Demographics", answer.date_range, None), tables: facebook.chain(tiktok).collect() }
 }
 
-fn facebook(section: &FacebookDemographics) -> [Table; 5] {
+fn facebook(section: &FacebookDemographics) -> [Table; 6] {
     let genders =
         section.genders.iter().map(|row| [names::gender(row.gender).to_owned(), grouped(row.users)]);
     let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
@@ -102,6 +109,7 @@ fn facebook(section: &FacebookDemographics) -> [Table; 5] {
     let users = users(section.users, section.relative_error);
     [
         table(["facebook users", "average age"], 2, [[users, format!("{:.2}", section.average_age)]]),
+        complete_from("facebook", section.complete_from),
         groups("age", &section.age_groups),
         table(["gender", "users"], 1, genders),
         table(["country", "users"], 1, countries),
@@ -109,7 +117,7 @@ fn facebook(section: &FacebookDemographics) -> [Table; 5] {
     ]
 }
 
-fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
+fn tiktok(section: &TiktokDemographics) -> [Table; 5] {
     let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
     let devices =
         section.devices.iter().map(|row| [names::device(row.device).to_owned(), grouped(row.users)]);
@@ -120,6 +128,7 @@ fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
             2,
             [[users, format!("{:.2}", section.average_followers)]],
         ),
+        complete_from("tiktok", section.complete_from),
         groups("followers", &section.follower_groups),
         table(["country", "users"], 1, countries),
         table(["device", "users"], 1, devices),
@@ -128,6 +137,12 @@ fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
 
 fn groups(name: &str, groups: &[GroupUsers]) -> Table {
     table([name, "users"], 1, groups.iter().map(|row| [row.group.clone(), grouped(row.users)]))
+}
+
+/// Empty where the section is about all of the range.
+fn complete_from(source: &str, start: Option<Timestamp>) -> Table {
+    let title = format!("{source} from, because rows of earlier events were removed");
+    table([title.as_str()], 1, names::time(start).map(|start| [start]))
 }
 
 /// The number of users, with its error where it was estimated.
