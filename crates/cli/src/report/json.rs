@@ -148,3 +148,26 @@ fn with_estimate(mut report: Value, estimate: bool, relative_error: Option<f64>)
     }
     report
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Option<Timestamp> = Some(Timestamp { seconds: 1_757_833_200, nanos: 0 });
+
+    #[test]
+    fn what_differs_from_the_question_is_told_and_else_absent() {
+        let rounded_range = Some(DateRange { from: HOUR, to: None });
+        let report = events(&GetEventStatisticsResponse { rounded_range, ..Default::default() });
+        assert_eq!(report["roundedRange"], json!({"from": "2025-09-14T07:00:00Z", "to": null}));
+        let report = revenue(&GetRevenueResponse { rounded_range, ..Default::default() });
+        assert_eq!(report["roundedRange"], json!({"from": "2025-09-14T07:00:00Z", "to": null}));
+        assert!(revenue(&GetRevenueResponse::default()).get("roundedRange").is_none());
+
+        let facebook = Some(FacebookDemographics { complete_from: HOUR, ..Default::default() });
+        let tiktok = Some(TiktokDemographics::default());
+        let report = demographics(&GetDemographicsResponse { facebook, tiktok, ..Default::default() });
+        assert_eq!(report["facebook"]["completeFrom"], "2025-09-14T07:00:00Z");
+        assert!(report["tiktok"].get("completeFrom").is_none());
+    }
+}

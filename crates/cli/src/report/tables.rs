@@ -152,3 +152,34 @@ fn users(users: u64, relative_error: Option<f64>) -> String {
         None => grouped(users),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Timestamp = Timestamp { seconds: 1_757_833_200, nanos: 0 };
+
+    #[test]
+    fn a_rounded_range_takes_the_asked_one_s_place_and_is_explained() {
+        let asked = Timestamp { seconds: HOUR.seconds + 1, ..HOUR };
+        let mut answer = GetEventStatisticsResponse {
+            date_range: Some(DateRange { from: Some(asked), to: None }),
+            ..Default::default()
+        };
+        assert_eq!(events(&answer).to_string(), "Events: 0, from 2025-09-14T07:00:01Z");
+        answer.rounded_range = Some(DateRange { from: Some(HOUR), to: None });
+        let shown = events(&answer).to_string();
+        assert!(shown.starts_with("Events: 0, from 2025-09-14T07:00:00Z (rounded"), "{shown}");
+    }
+
+    #[test]
+    fn a_section_that_begins_later_says_since_when() {
+        let of = |complete_from| GetDemographicsResponse {
+            tiktok: Some(TiktokDemographics { complete_from, ..Default::default() }),
+            ..Default::default()
+        };
+        let [all, later] = [None, Some(HOUR)].map(|start| demographics(&of(start)).to_string());
+        assert!(!all.contains("removed"), "{all}");
+        assert!(later.contains("removed") && later.contains("2025-09-14T07:00:00Z"), "{later}");
+    }
+}
