@@ -2,7 +2,7 @@
 
 mod log_level;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Dependency, Readiness, RoleReadiness, Stop, logging::LogLevel};
+use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -57,8 +57,8 @@ pub fn metrics(registry: &Registry) -> Response {
 
 #[derive(Clone)]
 struct Admin {
-    readiness: Arc<Readiness>,
-    registry: Arc<Registry>,
+    readiness: Readiness,
+    registry: SharedRegistry,
     log_level: LogLevel,
 }
 
@@ -74,10 +74,10 @@ impl AdminServer {
     pub(super) async fn bind(
         address: SocketAddr,
         readiness: Readiness,
-        registry: Arc<Registry>,
+        registry: SharedRegistry,
         log_level: LogLevel,
     ) -> std::io::Result<Self> {
-        let admin = Admin { readiness: Arc::new(readiness), registry, log_level };
+        let admin = Admin { readiness, registry, log_level };
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
@@ -104,5 +104,8 @@ async fn ready_process(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics_process(State(admin): State<Admin>) -> Response {
-    metrics(&admin.registry)
+    match admin.registry.get() {
+        Some(registry) => metrics(registry),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
+    }
 }

@@ -5,7 +5,7 @@ mod level;
 mod lines;
 mod pretty;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use prometheus_client::registry::Registry as Metrics;
 use tracing_subscriber::{
@@ -17,9 +17,13 @@ use tracing_subscriber::{
 };
 
 pub(super) use self::level::{LogLevel, directives};
-pub use self::lines::flush;
 use self::{json::JsonLine, lines::Lines, pretty::PrettyLine};
 use super::telemetry::Telemetry;
+
+/// Written to standard error once logging has started.
+static LINES: OnceLock<Lines> = OnceLock::new();
+/// How long the last lines of a process have.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +44,19 @@ impl LogFormat {
     }
 }
 
-/// Counts entries that were not written, because nobody read them.
+/// Counts what logging loses.
 pub(super) fn register(metrics: &mut Metrics) {
-    let help = "Log entries that were not written, because whoever reads them had stopped";
-    metrics.register("weir_log_entries_lost", help, Lines::get().lost().ever());
+    if let Some(lines) = LINES.get() {
+        let lost = "Log lines that were lost because nobody read standard error";
+        metrics.register("weir_log_lines_lost", lost, lines.lost());
+    }
+}
+
+/// Waits until what was logged is written, for a second at most: the last thing that a process does.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(FLUSH_PATIENCE);
+    }
 }
 
 /// Who writes: in every entry.
@@ -54,9 +67,18 @@ pub(super) struct Writer {
 }
 
 /// Starts logging, and the exporting of spans beside it. Only the first call of a process has an effect.
-pub(super) fn start(filter: &str, format: LogFormat, writer: Writer, telemetry: &Telemetry) -> LogLevel {
+///
+/// # Errors
+/// No thread can be started.
+pub(super) fn start(
+    filter: &str,
+    format: LogFormat,
+    writer: Writer,
+    telemetry: &Telemetry,
+) -> std::io::Result<LogLevel> {
+    let queue = Lines::to(std::io::stderr())?;
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
-    let lines = fmt::layer().with_writer(Lines::get);
+    let lines = fmt::layer().with_writer(queue.clone());
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => Box::new(
             lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),
@@ -64,6 +86,8 @@ pub(super) fn start(filter: &str, format: LogFormat, writer: Writer, telemetry: 
         LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(writer)).with_filter(filter)),
     };
     let subscriber = tracing_subscriber::registry().with(lines).with(telemetry.layer());
-    let _already_started = subscriber.try_init();
-    LogLevel::new(handle)
+    if subscriber.try_init().is_ok() {
+        LINES.get_or_init(|| queue);
+    }
+    Ok(LogLevel::new(handle))
 }

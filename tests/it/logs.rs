@@ -1,14 +1,10 @@
 //! Logs: which trace and which process an entry is of, no person's data, and a level that changes at run time.
 
-use std::{process::Stdio, time::Duration};
-
-use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::{process::Command, time::timeout};
 use weir::event::Source;
 
-use crate::harness::{Ground, TraceCollector, Weir, events::with_id, eventually, ports};
+use crate::harness::{Ground, TraceCollector, Weir, events::with_id, eventually};
 
 /// What events carry of people; none of it is like anything else that is written.
 const SECRETS: [&str; 6] =
@@ -104,33 +100,4 @@ async fn the_level_is_changed_while_the_process_runs() {
     assert_eq!(answers().await, before);
     let (_, shown) = weir.run(&["log-level"], &[("ADMIN_LISTEN", &address)]).await;
     assert_eq!(shown.trim(), "weir=info,warn");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reader_of_the_logs_that_has_stopped_delays_nothing() {
-    let mut weir = Weir::on_files().await;
-    let (folder, address) = (tempfile::tempdir().unwrap(), format!("127.0.0.1:{}", ports::free()));
-    let mut command = weir.tool(&["up"]);
-    command.env("WEIR_DATA_DIR", folder.path()).env("EDGE_LISTEN", &address).env("LOG_LEVEL", "debug");
-    command.envs(["INGEST_LISTEN", "REPORTING_LISTEN", "ADMIN_LISTEN"].map(|name| (name, "0")));
-    // A pipe that nobody reads is full after 64 KiB.
-    let mut unread = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
-    let post = async || client.post(format!("http://{address}/events")).body("[]").send().await;
-    eventually(async || post().await.map(drop)).await;
-    let mut lost = 0.0;
-    while lost == 0.0 {
-        for answer in join_all((0..64).map(|_| post())).await {
-            assert_eq!(answer.unwrap().status(), StatusCode::ACCEPTED);
-        }
-        let metrics = client.get(format!("http://{address}/metrics")).send().await.unwrap();
-        let metrics = metrics.text().await.unwrap();
-        let value = metrics.lines().find_map(|line| line.strip_prefix("weir_log_entries_lost_total "));
-        lost = value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{metrics}"));
-    }
-    let id = unread.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().await.unwrap().success());
-    let ended = timeout(Duration::from_secs(10), unread.wait()).await;
-    assert_eq!(ended.expect("it ends").unwrap().code(), Some(0));
-    weir.stop().await;
 }

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use failure::{Outcome, usage_exit_code};
+use weir::process::flush_logs;
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
@@ -113,7 +114,7 @@ async fn main() -> ExitCode {
         failure.tell();
         failure.exit_code()
     });
-    weir::process::flush_logs();
+    flush_logs();
     code
 }
 

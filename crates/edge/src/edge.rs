@@ -13,8 +13,9 @@ use weir::{
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    metrics::{Retries, Service},
+    metrics::{Connections, Retries, Service},
     reports::Reports,
+    requests,
     router::{EdgeState, router},
     server,
     upstream::Upstream,
@@ -29,6 +30,7 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
+    connections: Connections,
     watched: [(Upstream, Latch); 2],
 }
 
@@ -66,8 +68,10 @@ impl Edge {
             readiness,
             registry: shared_registry,
             trace_trust: config.trace_trust,
+            durations: requests::register(registry),
         });
-        Ok(Self { listener, address, router, config: config.clone(), watched })
+        let connections = Connections::register(config.max_connections, registry);
+        Ok(Self { listener, address, router, config: config.clone(), connections, watched })
     }
 
     /// Where it listens, port 0 resolved.
@@ -84,7 +88,7 @@ impl Edge {
         for (upstream, latch) in self.watched {
             upstream.watch(latch, &stop);
         }
-        server::serve(self.listener, self.router, &self.config, stop).await;
+        server::serve(self.listener, self.router, &self.config, self.connections, stop).await;
         Ok(())
     }
 }

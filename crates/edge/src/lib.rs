@@ -14,6 +14,7 @@ mod problem;
 mod refusal;
 mod reports;
 mod request_span;
+mod requests;
 mod router;
 mod server;
 mod upstream;

@@ -18,6 +18,7 @@ use crate::{
     health, openapi,
     problem::Problem,
     reports::{Reports, demographics, events, revenue},
+    requests::{self, RequestDurations},
     webhooks::{self, Webhooks},
     whereabouts::{self, Search},
 };
@@ -34,6 +35,7 @@ pub(crate) struct EdgeState {
     pub(crate) readiness: RoleReadiness,
     pub(crate) registry: SharedRegistry,
     pub(crate) trace_trust: TraceTrust,
+    pub(crate) durations: RequestDurations,
 }
 
 /// Every route of the edge.
@@ -53,10 +55,12 @@ pub(crate) fn router(state: EdgeState) -> Router {
         router.route(alias, post(webhooks::post_events))
     });
     let trace_trust = state.trace_trust;
+    let measure = middleware::from_fn_with_state(state.durations.clone(), requests::measure);
     router
         .merge(openapi::routes(document))
         .with_state(Arc::new(state))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(measure)
         .layer(middleware::from_fn_with_state(trace_trust, correlate))
 }
 

@@ -9,6 +9,7 @@ mod durability;
 mod find;
 mod metrics;
 mod publish;
+mod publishing;
 mod request;
 mod sends;
 mod server;

@@ -1,103 +1,103 @@
-//! Standard error behind a bounded queue: whoever reads it and stops reading makes no work wait.
+//! Log lines on their way to standard error. A thread of their own writes them, so that a reader who does not read
+//! stops nobody's work: what waits is bounded, and what finds no room is lost and counted.
 
 use std::{
-    io,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
 use prometheus_client::metrics::counter::Counter;
-use tracing::warn;
+use tracing_subscriber::fmt::MakeWriter;
 
-/// Entries that wait to be written, some 300 bytes each: what comes while they do is lost.
-const MOST_WAITING: usize = 8_192;
-/// How long the end of the process waits for its last entries.
-const FLUSH: Duration = Duration::from_millis(500);
+/// Some ten thousand lines: more than a reader falls behind by who reads at all.
+const MOST_BYTES: usize = 8 << 20;
 
-/// The queue of this process; it has one as soon as it logs.
-static LINES: OnceLock<Lines> = OnceLock::new();
-
-/// The way to standard error. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Lines {
-    queue: SyncSender<Entry>,
-    lost: Lost,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Line(Vec<u8>),
-    /// Answered when everything before it is written.
-    Flush(SyncSender<()>),
-}
-
-/// Entries that were not written.
+/// Lines that wait. Cheap to clone; every clone is the same queue.
 #[derive(Clone, Debug, Default)]
-pub(in crate::process) struct Lost {
-    ever: Counter,
-    untold: Arc<AtomicU64>,
+pub(super) struct Lines(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    lost: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// Taken out and not written yet.
+    being_written: usize,
 }
 
 impl Lines {
-    /// The queue of this process.
-    pub(super) fn get() -> Self {
-        LINES.get_or_init(|| Self::start(io::stderr())).clone()
+    /// A queue that a new thread writes to `sink`, for as long as the process lives.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub(super) fn to(sink: impl Write + Send + 'static) -> io::Result<Self> {
+        let lines = Self::default();
+        let queue = lines.clone();
+        thread::Builder::new().name("logging".to_owned()).spawn(move || queue.write_to(sink))?;
+        Ok(lines)
     }
 
-    fn start(out: impl io::Write + Send + 'static) -> Self {
-        let (queue, entries) = sync_channel(MOST_WAITING);
-        let lost = Lost::default();
-        let told = lost.clone();
-        std::thread::spawn(move || write_all(out, &entries, &told));
-        Self { queue, lost }
+    /// Lines that found no room.
+    pub(super) fn lost(&self) -> Counter {
+        self.0.lost.clone()
     }
 
-    pub(super) fn lost(&self) -> Lost {
-        self.lost.clone()
+    /// Waits until everything is written, but no longer than `patience`.
+    pub(super) fn flush(&self, patience: Duration) {
+        let pending = |waiting: &mut Waiting| waiting.bytes() > 0;
+        // Whether in time or not, there is nothing more to be done.
+        let _ = self.0.changed.wait_timeout_while(self.waiting(), patience, pending);
     }
 
-    fn flush(&self, patience: Duration) {
-        let (done, flushed) = sync_channel(1);
-        // A full queue is one that nobody reads.
-        if self.queue.try_send(Entry::Flush(done)).is_ok() {
-            let _nobody_reads = flushed.recv_timeout(patience);
+    fn write_to(&self, mut sink: impl Write) {
+        loop {
+            let lines = self.take();
+            // There is nobody who could be told.
+            let _ = sink.write_all(&lines).and_then(|()| sink.flush());
+            self.waiting().being_written = 0;
+            self.0.changed.notify_all();
         }
+    }
+
+    /// Everything that waits, once something does.
+    fn take(&self) -> Vec<u8> {
+        let nothing = |waiting: &mut Waiting| waiting.lines.is_empty();
+        let woken = self.0.changed.wait_while(self.waiting(), nothing);
+        let mut waiting = woken.unwrap_or_else(PoisonError::into_inner);
+        waiting.being_written = waiting.lines.len();
+        std::mem::take(&mut waiting.lines)
+    }
+
+    /// Nobody panics while holding it.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns when what was logged is written, or nobody reads it; the last thing that a process does.
-pub fn flush() {
-    if let Some(lines) = LINES.get() {
-        lines.flush(FLUSH);
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.lines.len() + self.being_written
     }
 }
 
-fn write_all(mut out: impl io::Write, entries: &Receiver<Entry>, lost: &Lost) {
-    for entry in entries {
-        match entry {
-            // Nobody can be told that nobody can be told.
-            Entry::Line(line) => drop(out.write_all(&line)),
-            Entry::Flush(done) => drop(done.send(())),
+/// Takes whole entries, as tracing-subscriber writes them.
+impl Write for &Lines {
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let mut waiting = self.waiting();
+        if waiting.bytes() + entry.len() > MOST_BYTES {
+            self.0.lost.inc();
+        } else {
+            waiting.lines.extend_from_slice(entry);
+            self.0.changed.notify_all();
         }
-        let untold = lost.untold.swap(0, Ordering::Relaxed);
-        if untold > 0 {
-            warn!(entries = untold, "log entries were lost while nobody read them");
-        }
-    }
-}
-
-/// One call is one entry.
-impl io::Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Entry::Line(line.to_vec())).is_err() {
-            self.lost.ever.inc();
-            self.lost.untold.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(line.len())
+        Ok(entry.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -105,49 +105,53 @@ impl io::Write for Lines {
     }
 }
 
-impl Lost {
-    /// What a metric counts.
-    pub(in crate::process) fn ever(&self) -> Counter {
-        self.ever.clone()
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, sync::Mutex};
+    use std::io::{PipeReader, Read as _, pipe};
 
     use super::*;
 
-    /// Writes nothing while it is locked.
-    #[derive(Clone, Default)]
-    struct Reader(Arc<Mutex<Vec<u8>>>);
+    const PATIENCE: Duration = Duration::from_secs(10);
 
-    impl io::Write for Reader {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    fn queue() -> (Lines, PipeReader) {
+        let (reader, writer) = pipe().unwrap();
+        (Lines::to(writer).unwrap(), reader)
     }
 
     #[test]
-    fn a_reader_that_stops_makes_nobody_wait_and_gets_what_fits_later() {
-        let reader = Reader::default();
-        let mut lines = Lines::start(reader.clone());
-        let stopped = reader.0.lock().unwrap();
-        for _ in 0..2 * MOST_WAITING {
-            lines.write_all(b"x").unwrap();
+    fn lines_arrive_in_their_order() {
+        let (lines, mut reader) = queue();
+        for line in ["one\n", "two\n", "three\n"] {
+            (&lines).write_all(line.as_bytes()).unwrap();
         }
-        let lost = lines.lost().ever().get();
-        assert!(lost >= MOST_WAITING as u64 - 1, "{lost}");
-        lines.flush(Duration::ZERO);
-        drop(stopped);
-        // Its place in the queue is free as soon as the reader reads.
-        while reader.0.lock().unwrap().len() < MOST_WAITING {}
-        lines.flush(Duration::from_secs(60));
-        let written = reader.0.lock().unwrap().len() as u64;
-        assert_eq!(written + lost, 2 * MOST_WAITING as u64);
+        lines.flush(PATIENCE);
+        let mut read = [0; 14];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!((&read, lines.lost().get()), (b"one\ntwo\nthree\n", 0));
+    }
+
+    #[test]
+    fn a_reader_who_does_not_read_stops_nobody_and_what_is_lost_is_counted() {
+        let (lines, mut reader) = queue();
+        let line = [b'x'; 1 << 10];
+        for _ in 0..2 * MOST_BYTES / line.len() {
+            (&lines).write_all(&line).unwrap();
+        }
+        let lost = usize::try_from(lines.lost().get()).unwrap();
+        // All but what waits and what the pipe took.
+        assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&(lost * line.len())), "{lost} lines were lost");
+        lines.flush(Duration::from_millis(1));
+        let mut kept = vec![0; 2 * MOST_BYTES - lost * line.len()];
+        reader.read_exact(&mut kept).unwrap();
+        lines.flush(PATIENCE);
+        assert_eq!(lines.waiting().bytes(), 0);
     }
 }
