@@ -13,7 +13,7 @@ use weir::{
 };
 use weir_migration::DatabaseUrl;
 
-use crate::{Failpoint, store::Store, worker::Worker};
+use crate::{Failpoint, RemovalMetrics, Retention, retention::Sweeper, store::Store, worker::Worker};
 
 /// How a collector works; the wire knows nothing of it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub workers: usize,
     /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
     pub progress_every: Duration,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// Where a test lets the process die.
     pub failpoint: Option<Failpoint>,
 }
@@ -29,19 +31,31 @@ pub struct Settings {
 impl Settings {
     /// `workers` or the number that suits the database, for a journal that offers frames again after `ack_wait`.
     #[must_use]
-    pub fn new(workers: Option<usize>, store: &DatabaseUrl, ack_wait: Duration) -> Self {
+    pub fn new(
+        workers: Option<usize>,
+        store: &DatabaseUrl,
+        ack_wait: Duration,
+        retention: Retention,
+    ) -> Self {
         let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3, failpoint: None }
+        Self {
+            workers: workers.unwrap_or(suitable),
+            progress_every: ack_wait / 3,
+            retention,
+            failpoint: None,
+        }
     }
 }
 
-/// Stores the frames of its sources, together with every other collector of them.
+/// Stores the frames of its sources, together with every other collector of them, and removes what was kept long
+/// enough, of any source.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
     metrics: Metrics,
+    removal_metrics: RemovalMetrics,
     settings: Settings,
     journal_latch: Latch,
     database_latch: Latch,
@@ -55,6 +69,7 @@ impl Collector {
         journal: Journal,
         database: DatabaseConnection,
         metrics: Metrics,
+        removal_metrics: RemovalMetrics,
         readiness: &RoleReadiness,
         settings: Settings,
     ) -> Self {
@@ -63,6 +78,7 @@ impl Collector {
             journal,
             database,
             metrics,
+            removal_metrics,
             settings,
             journal_latch: readiness.dependency("journal", true),
             database_latch: readiness.dependency("database", true),
@@ -82,6 +98,12 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
+        let sweeper = self.sweeper();
+        let sweeping = stop.clone();
+        workers.spawn(async move {
+            sweeper.run(sweeping).await;
+            Ok(())
+        });
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -97,6 +119,14 @@ impl Collector {
             metrics: self.metrics.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
+        }
+    }
+
+    fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            retention: self.settings.retention,
+            store: Store::new(&self.database),
+            metrics: self.removal_metrics.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use weir::{
 };
 
 use crate::{Failpoint, store::Store};
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
 const MAX_FRAMES: usize = 32;
