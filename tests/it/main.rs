@@ -55,5 +55,7 @@ mod reports;
 mod retention;
 mod schema;
 mod store;
+mod unreadable;
+mod upgrades;
 mod verify;
 mod whereabouts;

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod hold;
+mod newer;
 mod park;
 mod patience;
 mod settle;
@@ -19,6 +20,7 @@ use weir::{
 
 use crate::{Failpoint, store::Store};
 pub(crate) use backoff::Backoff;
+pub(crate) use newer::NewerFrames;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
 const MAX_FRAMES: usize = 32;
@@ -32,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) newer: NewerFrames,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,
 }

@@ -8,7 +8,7 @@ use weir::{
     process::Stop,
 };
 
-use super::{Verdict, Worker, patience::Halt};
+use super::{Verdict, Worker, patience::Halt, unreadable::Unreadable};
 use crate::store::{FrameOutcome, Submission};
 
 /// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
@@ -23,12 +23,14 @@ impl Worker {
     pub(super) async fn see_to(&self, deliveries: &[Delivery], stop: &Stop) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
+        let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
         for (index, delivery) in deliveries.iter().enumerate() {
             match delivery.frame() {
                 Ok(frame) => readable.push((index, frame)),
-                Err(error) => verdicts[index] = self.see_to_unreadable(delivery, error, stop).await,
+                Err(error) => unreadable.push((index, delivery, error)),
             }
         }
+        self.see_to_unreadable(unreadable, &mut verdicts, stop).await;
         let mut batches = batches(readable);
         while let Some(mut batch) = batches.pop() {
             let settled = match self.store(&batch, stop).await {
