@@ -1,6 +1,7 @@
 //! The arguments that every process has, and how mistakes in arguments are told: all of them at once, exit 64.
 
 mod operator;
+mod span;
 mod telemetry;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
 };
 
 pub use operator::{OperatorArgs, OperatorToken};
+pub use span::duration;
 pub use telemetry::{Protocol, TelemetryArgs, TelemetryConfig};
 
 use super::logging::LogFormat;

@@ -20,7 +20,7 @@ use weir::{
 };
 
 use crate::{Failpoint, store::Store};
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 use spans::BatchSpans;
 
