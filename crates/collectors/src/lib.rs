@@ -14,5 +14,5 @@ mod worker;
 pub use args::CollectorArgs;
 pub use collector::{Collector, Settings};
 pub use failpoint::{Failpoint, FailpointArgs};
-pub use metrics::RemovalMetrics;
+pub use metrics::CollectorMetrics;
 pub use retention::{Retention, SWEEP_LOCK};

@@ -18,7 +18,7 @@ use weir::{
     process::Stop,
 };
 
-use crate::{Failpoint, store::Store};
+use crate::{Failpoint, metrics::StoringMetrics, store::Store};
 pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 
@@ -34,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) storing: StoringMetrics,
     pub(crate) newer: NewerFrames,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,
