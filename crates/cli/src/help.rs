@@ -57,6 +57,18 @@ Examples:
   weir event facebook fb-1
   weir event tiktok 'an id/with what it has' --json";
 
+pub(crate) const ERASE: &str = "\
+Rows of the person stay and keep counting, without who it was; the person's dead letters are removed. Ingest takes \
+the order on a loopback address, or elsewhere from whoever presents its WEIR_OPERATOR_TOKEN.
+
+Exit codes: 0 it is complete, 75 it is durable and will be done but was not complete within --wait, 1 it failed, \
+64 it was asked wrongly.
+
+Examples:
+  weir erase facebook u-1
+  weir erase tiktok u-2 --suppress --json
+  weir erase --receipt 01a203fe-f893-71f5-9146-3e53170ddf88 --wait 0s";
+
 pub(crate) const DEAD_LETTERS: &str = "\
 They carry people's data: ingest serves them on a loopback address, or elsewhere to whoever presents its \
 WEIR_OPERATOR_TOKEN.

@@ -24,7 +24,7 @@ fn origin() -> Origin {
 
 /// Frames that no build of this version reads: what is in them does not matter here.
 fn frames(count: usize) -> Vec<SealedFrame> {
-    (0..count).map(|_| SealedFrame::of_version(2, Source::Facebook, origin())).collect()
+    (0..count).map(|_| SealedFrame::of_version(3, Source::Facebook, origin())).collect()
 }
 
 fn letters(count: usize) -> Vec<DeadLetter> {
@@ -86,7 +86,7 @@ async fn a_frame_of_a_newer_version_is_offered_with_its_version() {
     let sent = frames(1);
     journal.append(&sent).await.unwrap();
     let delivery = take(&journal, 1).await.remove(0);
-    assert_eq!(delivery.frame(), Err(&FrameError::Newer(2)));
+    assert_eq!(delivery.content(), Err(&FrameError::Newer(3)));
     assert_eq!(delivery.raw(), sent[0].payload());
     delivery.retry_in(Duration::ZERO).await.unwrap();
     assert_eq!(take(&journal, 1).await[0].attempt(), 2);

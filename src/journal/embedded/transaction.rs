@@ -176,8 +176,12 @@ async fn remove(
     let table = letters::table(graveyard);
     let remove =
         format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?)) RETURNING bytes");
+    // What is removed by order is gone from the file too: letters carry people's data.
+    sqlx::query("PRAGMA secure_delete = ON").execute(&mut *connection).await?;
     let freed: Vec<i64> =
-        sqlx::query_scalar(AssertSqlSafe(remove)).bind(sequences).fetch_all(connection).await?;
+        sqlx::query_scalar(AssertSqlSafe(remove)).bind(sequences).fetch_all(&mut *connection).await?;
+    // Frames and old letters make room for others: overwriting them first would write everything twice.
+    sqlx::query("PRAGMA secure_delete = OFF").execute(connection).await?;
     let freed: u64 = freed.into_iter().map(unsigned).sum();
     *held.letter_bytes(graveyard) = held.letter_bytes(graveyard).saturating_sub(freed);
     Ok(())

@@ -25,6 +25,10 @@ pub(super) struct Findings {
     pub(super) unanswered: u64,
     /// Events with a row.
     pub(super) stored: u64,
+    /// Events among them whose person was erased.
+    pub(super) anonymous: u64,
+    /// Events and items of persons who were erased, whose dead letters were removed.
+    pub(super) erased: u64,
     /// Dead letters of accepted events.
     pub(super) parked: u64,
     /// Frames that collectors have not acknowledged.
@@ -75,7 +79,9 @@ impl fmt::Display for Findings {
             ("rejected", self.rejected),
             ("without an answer", self.unanswered),
             ("stored", self.stored),
+            ("stored without their person", self.anonymous),
             ("parked", self.parked),
+            ("removed with their person", self.erased),
         ];
         let faults = self.faults().map(|(name, fault)| (name, fault.count));
         let rows = counts.into_iter().chain(faults).map(|(name, count)| [name.to_owned(), grouped(count)]);

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
 const ROWS_PER_STATEMENT: usize = 32;
 
