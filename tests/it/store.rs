@@ -1,5 +1,7 @@
 //! Storing frames: each event once, each frame once, and nothing else changed.
 
+mod removed;
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;

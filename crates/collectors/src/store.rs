@@ -3,6 +3,8 @@
 mod erased;
 mod erasure;
 mod error;
+mod keys;
+mod lookout;
 mod postgres;
 mod row;
 mod sighting;
@@ -19,6 +21,7 @@ pub use erased::ErasedPersons;
 use erased::KnownErased;
 pub use erasure::{ErasureCounts, ErasureStage};
 pub use error::StoreError;
+pub use keys::EventKey;
 pub use submission::Submission;
 
 /// The number of the advisory lock of PostgreSQL ("weirstor" in ASCII) that storing transactions share. Whoever removes
@@ -141,8 +144,8 @@ impl Store {
     ) -> Result<Outcomes<'a>, StoreError> {
         let now = Utc::now().timestamp_micros();
         let outcomes = match &self.pool {
-            Pool::Postgres(pool) => postgres::transact(pool, submissions, now, ending).await,
-            Pool::Sqlite(pool) => sqlite::transact(pool, submissions, now, ending).await,
+            Pool::Postgres(pool) => postgres::transact(pool, &self.erased, submissions, now, ending).await,
+            Pool::Sqlite(pool) => sqlite::transact(pool, &self.erased, submissions, now, ending).await,
         };
         outcomes.map_err(StoreError::from)
     }

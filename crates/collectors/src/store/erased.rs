@@ -79,9 +79,13 @@ impl ErasedPersons {
         self.until.get(&(source, key.hash(user_id))).copied()
     }
 
-    /// The row as it is to be stored.
-    pub(super) fn taken_out<'a>(&self, row: Row<'a>) -> Row<'a> {
-        if self.include(row.source, row.user_id, row.arrived_at) { row.without_person() } else { row }
+    /// Makes the rows anonymous that are to be stored without their person.
+    pub(super) fn take_out_of(&self, rows: &mut [Row<'_>]) {
+        for row in rows {
+            if self.include(row.source, row.user_id, row.arrived_at) {
+                *row = row.without_person();
+            }
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use weir::{
     journal::{Frame, FramedEvent},
 };
 
+use super::keys::Identity;
+
 /// Declares the row and everything that goes through its columns in their order.
 macro_rules! columns {
     ($(#[$doc:meta])* $row:ident<$life:lifetime> { $($column:ident: $type:ty => $array:literal),+ $(,)? }) => {
@@ -120,6 +122,10 @@ impl<'a> Row<'a> {
         }
     }
 
+    pub(super) fn identity(&self) -> Identity<'a> {
+        (self.source, self.event_id)
+    }
+
     fn with_facebook_user(self, user: &'a FacebookUser) -> Self {
         Self {
             user_id: &user.id,
@@ -177,6 +183,14 @@ impl<'a> Row<'a> {
             ..self
         }
     }
+}
+
+/// One row of each identity, in their order: of equal ones the first, because the sort is stable.
+pub(super) fn each_once<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'a>> = rows.collect();
+    rows.sort_by_key(Row::identity);
+    rows.dedup_by_key(|row| row.identity());
+    rows
 }
 
 /// A closed set's number as the database keeps it.

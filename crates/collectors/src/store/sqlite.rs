@@ -1,10 +1,13 @@
 //! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
 
+mod lookout;
+
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use super::{
-    Ending, FrameOutcome, Outcomes, Submission,
-    row::{COLUMNS, Row, bind_values},
+    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
+    lookout::Lookout,
+    row::{self, COLUMNS, Row, bind_values},
     sighting::{self, Sighting},
 };
 
@@ -20,16 +23,19 @@ const RECORD: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, p
 
 pub(super) async fn transact<'a>(
     pool: &SqlitePool,
+    known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
+    let lookout = lookout::look_out(&mut transaction).await?;
+    let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
     let mut outcomes = Outcomes::new();
     for submission in submissions {
         let outcome = match recorded(&mut transaction, submission).await? {
             Some(outcome) => outcome,
-            None => store(&mut transaction, submission, now).await?,
+            None => store(&mut transaction, submission, lookout, &erased, now).await?,
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
@@ -52,16 +58,22 @@ async fn recorded(
 async fn store(
     connection: &mut SqliteConnection,
     submission: &Submission<'_>,
+    lookout: Lookout,
+    erased: &ErasedPersons,
     now: i64,
 ) -> Result<FrameOutcome, sqlx::Error> {
-    let rows: Vec<Row<'_>> = submission.rows(now).collect();
+    let removed = lookout::removed(connection, submission, lookout).await?;
+    let mut rows = row::each_once(submission.rows(now));
+    rows.retain(|row| !removed.contains(&row.identity()));
+    erased.take_out_of(&mut rows);
     let mut stored = 0;
     for rows in rows.chunks(ROWS_PER_STATEMENT) {
         stored += insert(connection, rows).await?;
     }
     let outcome = submission.outcome(stored);
     if outcome.duplicate > 0 {
-        let seen = sighting::merged(submission.sightings());
+        let with_row = |sighting: &Sighting<'_>| !removed.contains(&(sighting.source, sighting.event_id));
+        let seen = sighting::merged(submission.sightings().filter(with_row));
         for seen in seen.chunks(ROWS_PER_STATEMENT) {
             count_duplicates(connection, seen).await?;
         }

@@ -1,0 +1,56 @@
+//! What to look out for, who was erased, and the keys of events whose rows were removed.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use super::ROWS_PER_STATEMENT;
+use crate::store::{
+    Submission,
+    erased::{ErasedPersons, KnownErased, Record, SELECT_KEY, SELECT_RECORDS},
+    keys::{Asked, EventKey, Identity},
+    lookout::{LOOK_OUT, Lookout},
+};
+
+pub(super) async fn look_out(connection: &mut SqliteConnection) -> Result<Lookout, sqlx::Error> {
+    let row: (bool, Option<i64>) = sqlx::query_as(LOOK_OUT).fetch_one(connection).await?;
+    Ok(row.into())
+}
+
+/// Who was erased, as of the look: read anew only where somebody was erased since this process knew.
+pub(super) async fn erased(
+    connection: &mut SqliteConnection,
+    known: &KnownErased,
+    lookout: Lookout,
+) -> Result<Arc<ErasedPersons>, sqlx::Error> {
+    if let Some(persons) = known.as_of(lookout.newest_erasure) {
+        return Ok(persons);
+    }
+    let key: Option<Vec<u8>> = sqlx::query_scalar(SELECT_KEY).fetch_optional(&mut *connection).await?;
+    let records: Vec<Record> = sqlx::query_as(SELECT_RECORDS).fetch_all(connection).await?;
+    Ok(known.learn(ErasedPersons::new(key, records)))
+}
+
+/// The identities whose rows were removed.
+pub(super) async fn removed<'a>(
+    connection: &mut SqliteConnection,
+    submission: &Submission<'a>,
+    lookout: Lookout,
+) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+    if !lookout.keys {
+        return Ok(HashSet::new());
+    }
+    let asked = Asked::new(submission.identities());
+    let keys: Vec<&EventKey> = asked.keys().map(|(_, key)| key).collect();
+    let mut found: Vec<(i16, Vec<u8>)> = Vec::new();
+    for keys in keys.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new("SELECT source, key FROM event_keys WHERE source = ");
+        statement.push_bind(submission.source()).push(" AND key IN ");
+        statement.push_tuples(keys, |mut tuple, key| {
+            tuple.push_bind(key.as_bytes());
+        });
+        let query = statement.build_query_as().persistent(keys.len() == ROWS_PER_STATEMENT);
+        found.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(asked.found(found))
+}
