@@ -42,7 +42,7 @@ impl ServiceArgs {
 impl Service {
     /// Connects when it is first used.
     pub(crate) fn channel(&self) -> anyhow::Result<Channel> {
-        Ok(grpc::channel(&self.addresses)?)
+        grpc::channel(&self.addresses)
     }
 
     /// A request with the operator's token, where there is one.
