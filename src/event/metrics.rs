@@ -107,6 +107,7 @@ pub struct Metrics {
     processed: Family<Labels, Counter>,
     duplicate: Family<Labels, Counter>,
     redelivered: Family<Labels, Counter>,
+    left: Family<Labels, Counter>,
     failed: Family<FailureLabels, Counter>,
 }
 
@@ -136,6 +137,11 @@ impl Metrics {
             metrics.redelivered.clone(),
         );
         registry.register(
+            "frames_left",
+            "Offers of frames whose version is newer than the collector, which left them to others",
+            metrics.left.clone(),
+        );
+        registry.register(
             "events_failed",
             "Events that were refused, parked or have to be tried again",
             metrics.failed.clone(),
@@ -157,6 +163,11 @@ impl Metrics {
     /// A frame was offered again that was stored before.
     pub fn redelivered(&self, service: Service, source: Source) {
         self.redelivered.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
+    }
+
+    /// A frame of a newer version was offered.
+    pub fn left(&self, service: Service, source: Source) {
+        self.left.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
     }
 
     pub fn failed(&self, service: Service, source: Option<Source>, error_type: ErrorType, events: u64) {

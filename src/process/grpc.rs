@@ -156,6 +156,9 @@ pub fn endpoint(address: &Url) -> anyhow::Result<Endpoint> {
 pub fn addresses(text: &str) -> Result<Vec<Url>, String> {
     let parse = |part: &str| match Url::parse(part) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        Ok(url) if url.scheme() == "https" => {
+            Err(format!("'{part}': https is not supported; use http, or a local TLS proxy"))
+        }
         Ok(_) | Err(_) => Err(format!("'{part}' is no address such as http://127.0.0.1:50051")),
     };
     let addresses: Vec<Url> = text
@@ -165,4 +168,16 @@ pub fn addresses(text: &str) -> Result<Vec<Url>, String> {
         .map(parse)
         .collect::<Result<_, _>>()?;
     if addresses.is_empty() { Err("names no address".into()) } else { Ok(addresses) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn https_is_refused_by_its_name() {
+        assert!(addresses("http://ingest:50051, http://[::1]:1").is_ok_and(|read| read.len() == 2));
+        assert!(addresses("https://ingest:50051").unwrap_err().contains("https is not supported"));
+        assert!(addresses("ingest:50051").unwrap_err().contains("is no address"));
+    }
 }

@@ -17,6 +17,7 @@ on_files_and_on_servers!(
     what_was_cut_or_is_still_bad_stays_and_says_why,
     parked_events_are_redriven_when_the_database_takes_them,
     letters_are_listed_by_page_and_discarded_by_filter,
+    items_that_name_no_source_are_chosen_as_unknown,
 );
 
 /// Mends what [`broken`] breaks.
@@ -123,6 +124,20 @@ async fn letters_are_listed_by_page_and_discarded_by_filter(weir: Weir) {
     assert_eq!(tell(&weir, &["discard", "--source", "tiktok"]).await["discarded"], 0);
     assert_eq!(tell(&weir, &["discard", "--source", "facebook"]).await["discarded"], 24);
     assert_eq!(tell(&weir, &["list"]).await["letters"], 0);
+}
+
+async fn items_that_name_no_source_are_chosen_as_unknown(weir: Weir) {
+    let (mut strange, nameless) = (broken("strange"), json!({"eventId": "nameless"}));
+    strange["source"] = "myspace".into();
+    weir.post(&json!([broken("known"), strange, nameless])).await;
+    assert_eq!(tell(&weir, &["list"]).await["letters"], 3);
+    assert_eq!(tell(&weir, &["list", "--source", "unknown"]).await["letters"], 2);
+    assert_eq!(tell(&weir, &["list", "--source", "facebook"]).await["letters"], 1);
+    assert_eq!(tell(&weir, &["discard", "--source", "unknown"]).await["discarded"], 2);
+    assert_eq!(tell(&weir, &["list", "--each"]).await["letters"][0]["eventId"], "known");
+    let (status, told) = weir.run(&["dead-letters", "list", "--source", "myspace"], &[]).await;
+    assert_eq!(status.code(), Some(64), "{told}");
+    assert!(told.contains("facebook, tiktok, unknown"), "{told}");
 }
 
 /// An item that [`PATCH`] mends.

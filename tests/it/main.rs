@@ -54,5 +54,7 @@ mod reporting;
 mod reports;
 mod schema;
 mod store;
+mod unreadable;
+mod upgrades;
 mod verify;
 mod whereabouts;

@@ -6,6 +6,7 @@ use sea_orm::{
     Iterable, PrimaryKeyToColumn, Statement,
 };
 use weir_migration::{
+    MigrateError, Step, down,
     entity::{
         campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals, frames,
         horizons, rollups,
@@ -17,6 +18,8 @@ use crate::harness::database::{Database, on_both_databases};
 
 on_both_databases!(
     four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated,
+    a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back,
+    a_schema_of_a_build_that_does_not_come_after_is_refused,
     every_entity_mirrors_its_table,
     text_is_ordered_by_code_point,
 );
@@ -30,6 +33,33 @@ async fn four_instances_that_start_at_once_on_an_empty_database_all_find_it_migr
         let steps = status(instance).await.unwrap();
         assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
     }
+}
+
+async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database: Database) {
+    let database = database.migrated().await;
+    let own = status(&database).await.unwrap();
+    let later = "m29990101_000001_later";
+    note_applied(&database, later).await;
+    up(&database, None).await.unwrap();
+    let newer = Step { name: later.to_owned(), applied: true, known: false };
+    let all: Vec<Step> = own.into_iter().chain([newer]).collect();
+    assert_eq!(status(&database).await.unwrap(), all);
+
+    let refusal = down(&database, 1).await.unwrap_err();
+    assert!(matches!(&refusal, MigrateError::Newer(names) if names == later), "{refusal}");
+    assert_eq!(status(&database).await.unwrap(), all);
+}
+
+async fn a_schema_of_a_build_that_does_not_come_after_is_refused(database: Database) {
+    let database = database.migrated().await;
+    note_applied(&database, "m20000101_000001_elsewhere").await;
+    let refusal = up(&database, None).await.unwrap_err().to_string();
+    assert!(refusal.contains("m20000101_000001_elsewhere"), "{refusal}");
+}
+
+async fn note_applied(database: &DatabaseConnection, name: &str) {
+    let note = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', 0)");
+    database.execute_unprepared(&note).await.unwrap();
 }
 
 async fn every_entity_mirrors_its_table(database: Database) {

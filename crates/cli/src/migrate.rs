@@ -100,7 +100,18 @@ async fn status(place: &WhereArgs) -> Outcome {
 
 async fn show(store: &DatabaseConnection) -> Outcome {
     let steps = weir_migration::status(store).await.context("can't read the migrations")?;
-    let row = |Step { name, applied }| [name, if applied { "applied" } else { "missing" }.to_owned()];
-    say(table(["migration", "state"], 0, steps.into_iter().map(row)));
+    say(table(
+        ["migration", "state"],
+        0,
+        steps.into_iter().map(|step| [step.name.clone(), state(&step).to_owned()]),
+    ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn state(step: &Step) -> &'static str {
+    match (step.applied, step.known) {
+        (true, true) => "applied",
+        (true, false) => "applied by another build, unknown to this one",
+        (false, _) => "missing",
+    }
 }

@@ -13,7 +13,11 @@ use weir::{
 };
 use weir_migration::DatabaseUrl;
 
-use crate::{Failpoint, store::Store, worker::Worker};
+use crate::{
+    Failpoint,
+    store::Store,
+    worker::{NewerFrames, Worker},
+};
 
 /// How a collector works; the wire knows nothing of it.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +47,10 @@ pub struct Collector {
     database: DatabaseConnection,
     metrics: Metrics,
     settings: Settings,
+    newer: NewerFrames,
     journal_latch: Latch,
     database_latch: Latch,
+    newer_latch: Latch,
 }
 
 impl Collector {
@@ -64,8 +70,11 @@ impl Collector {
             database,
             metrics,
             settings,
+            newer: NewerFrames::default(),
             journal_latch: readiness.dependency("journal", true),
             database_latch: readiness.dependency("database", true),
+            // What it leaves waits for others, and everything else is stored.
+            newer_latch: readiness.dependency("frame_version", false),
         }
     }
 
@@ -95,13 +104,14 @@ impl Collector {
             journal: self.journal.clone(),
             store: Store::new(&self.database),
             metrics: self.metrics.clone(),
+            newer: self.newer.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
         }
     }
 
     fn watch_dependencies(self, stop: &Stop) {
-        let Self { journal, database, journal_latch, database_latch, .. } = self;
+        let Self { journal, database, newer, journal_latch, database_latch, newer_latch, .. } = self;
         journal_latch.sample(stop.clone(), move || {
             let journal = journal.clone();
             async move { journal.fill().await.map(drop).map_err(|error| error.to_string()) }
@@ -110,5 +120,6 @@ impl Collector {
             let database = database.clone();
             async move { database.ping().await.map_err(|error| error.to_string()) }
         });
+        newer_latch.sample(stop.clone(), move || std::future::ready(newer.check()));
     }
 }

@@ -3,6 +3,7 @@
 mod backoff;
 mod erase;
 mod hold;
+mod newer;
 mod park;
 mod patience;
 mod settle;
@@ -20,6 +21,7 @@ use weir::{
 
 use crate::{Failpoint, store::Store};
 use backoff::Backoff;
+pub(crate) use newer::NewerFrames;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
 const MAX_FRAMES: usize = 32;
@@ -33,6 +35,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) newer: NewerFrames,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,
 }

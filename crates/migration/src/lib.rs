@@ -4,6 +4,7 @@
 
 pub mod entity;
 
+mod applied;
 mod connect;
 mod lock;
 mod migrate;

@@ -1,16 +1,28 @@
 //! `weir migrate up|down|status`, and what every instance does at its start.
 
 use sea_orm::{DatabaseConnection, DbErr};
-use sea_orm_migration::{MigrationStatus, MigratorTrait};
+use sea_orm_migration::MigratorTrait;
 
-use crate::{lock::MigrationLock, migrations::Migrator};
+use crate::{applied::Applied, lock::MigrationLock, migrations::Migrator};
 
 /// Why the database is not migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// A migration did not go through, or a database was migrated by a newer build.
+    /// A migration did not go through, or the database can't be read.
     #[error("the migration failed")]
     Migration(#[from] DbErr),
+    /// Migrations would be taken back whose last one only a newer build knows how to take back.
+    #[error(
+        "the database has migrations that this build does not know: {0}; take them back with the build that \
+         applied them"
+    )]
+    Newer(String),
+    /// The database was migrated by builds that do not follow each other.
+    #[error(
+        "the database has migrations that this build does not know, and they do not follow its own: {unknown} \
+         (missing: {missing})"
+    )]
+    Diverged { unknown: String, missing: String },
     /// The server's lock can't be taken.
     #[error("the migration lock can't be taken")]
     Lock(#[source] sqlx::Error),
@@ -26,16 +38,27 @@ pub struct Step {
     pub name: String,
     /// False: `up` would apply it.
     pub applied: bool,
+    /// False: another build applied it, and this one neither changes it nor takes it back.
+    pub known: bool,
 }
 
 /// Applies what is missing, or the next `steps` of it. Several instances may do so at once: one migrates, the
-/// others wait for it and find nothing to do.
+/// others wait for it and find nothing to do. Where a newer build has migrated, nothing is applied: its schema is
+/// one that this build runs on (docs/upgrades.md), and the migrator would refuse it.
 ///
 /// # Errors
 /// See [`MigrateError`]; the migration that failed left nothing behind.
 pub async fn up(database: &DatabaseConnection, steps: Option<u32>) -> Result<(), MigrateError> {
     let lock = MigrationLock::acquire(database).await?;
-    Migrator::up(database, steps).await?;
+    let applied = Applied::read(database).await?;
+    if applied.is_newer()? {
+        tracing::warn!(
+            migrations = applied.unknown.join(", "),
+            "a newer build has migrated the store, which is used as it is"
+        );
+    } else {
+        Migrator::up(database, steps).await?;
+    }
     lock.release().await
 }
 
@@ -45,21 +68,23 @@ pub async fn up(database: &DatabaseConnection, steps: Option<u32>) -> Result<(),
 /// See [`MigrateError`].
 pub async fn down(database: &DatabaseConnection, steps: u32) -> Result<(), MigrateError> {
     let lock = MigrationLock::acquire(database).await?;
+    let unknown = Applied::read(database).await?.unknown;
+    if !unknown.is_empty() {
+        return Err(MigrateError::Newer(unknown.join(", ")));
+    }
     Migrator::down(database, Some(steps)).await?;
     lock.release().await
 }
 
-/// Every migration that this build knows, in order. Changes nothing.
+/// Every migration that this build knows, in order, then those of the database that it does not know. Changes
+/// nothing.
 ///
 /// # Errors
-/// The database can't be read, or has a migration that this build does not know.
-pub async fn status(database: &DatabaseConnection) -> Result<Vec<Step>, MigrateError> {
-    let migrations = Migrator::get_migration_with_status_read_only(database).await?;
-    let step = |migration: &sea_orm_migration::Migration| Step {
-        name: migration.name().to_owned(),
-        applied: migration.status() == MigrationStatus::Applied,
-    };
-    Ok(migrations.iter().map(step).collect())
+/// The database can't be read.
+pub async fn status(database: &DatabaseConnection) -> Result<Vec<Step>, DbErr> {
+    let Applied { known, missing, unknown } = Applied::read(database).await?;
+    let own = known.into_iter().map(|name| Step { applied: !missing.contains(&name), known: true, name });
+    Ok(own.chain(unknown.into_iter().map(|name| Step { name, applied: true, known: false })).collect())
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::journal::JournalError;
 
 /// `weir` in ASCII: it tells a journal from any other SQLite file.
 const APPLICATION_ID: i64 = 0x7765_6972;
-/// What this build writes. It brings a file of an earlier format up to date.
+/// What this build writes. It brings a file of an earlier format up to date. Raised only where a build of the format
+/// before must not open the file: indexes and nullable columns are no reason (docs/upgrades.md).
 const FORMAT: i64 = 2;
 /// Two consumers, and one for people's questions.
 const READERS: u32 = 3;

@@ -16,8 +16,9 @@ use crate::{
 
 /// It only absorbs the repetitions of one append, which ends within seconds (design.md decision 4).
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Frames in flight over all instances of a collector. Each holds few; the bound is for one that runs wild.
-const MAX_ACK_PENDING: i64 = 1000;
+/// Frames without a verdict over all instances of a collector. Each holds few; but frames of a newer version that wait
+/// for a newer collector count too, and at the bound everything else would wait behind them.
+const MAX_ACK_PENDING: i64 = 100_000;
 
 pub(super) async fn set_up(context: &Context, settings: &Settings) -> Result<(), JournalError> {
     for wanted in

@@ -15,7 +15,7 @@ pub(super) struct FilterArgs {
     /// rejected (the gate refused the item) or parked (the database refused the event).
     #[arg(long, value_name = "GRAVEYARD")]
     graveyard: Option<String>,
-    /// facebook or tiktok.
+    /// facebook, tiktok, or unknown (the item names no source that exists).
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// Part of the reason, such as /timestamp.
@@ -61,7 +61,7 @@ pub(super) struct Selection {
 impl FilterArgs {
     pub(super) fn check(&self, mistakes: &mut Mistakes) -> Option<DeadLetterFilter> {
         let graveyard = mistakes.check("--graveyard", graveyard(self.graveyard.as_deref()));
-        let source = mistakes.check("--source", filter::source(self.source.as_deref()));
+        let (source, unknown_source) = mistakes.check("--source", source(self.source.as_deref())).unzip();
         let from = mistakes.check("--from", self.from.as_deref().map(filter::time).transpose());
         let to = mistakes.check("--to", self.to.as_deref().map(filter::time).transpose());
         Some(DeadLetterFilter {
@@ -71,6 +71,7 @@ impl FilterArgs {
             from: from?,
             to: to?,
             fingerprint: self.fingerprint.clone().unwrap_or_default(),
+            unknown_source: unknown_source?,
         })
     }
 }
@@ -91,6 +92,14 @@ impl SelectionArgs {
                 None
             }
         }
+    }
+}
+
+/// The number of a source, and whether letters without one are meant.
+fn source(name: Option<&str>) -> Result<(i32, bool), String> {
+    match name {
+        Some("unknown") => Ok((0, true)),
+        name => filter::source(name).map(|number| (number, false)).map_err(|told| format!("{told}, unknown")),
     }
 }
 

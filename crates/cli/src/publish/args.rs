@@ -92,6 +92,21 @@ impl PublishArgs {
 pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
+        Ok(url) if url.scheme() == "https" => {
+            Err(format!("'{text}': https is not supported; reach the edge over http, or a local TLS proxy"))
+        }
         _ => Err(format!("'{text}' is no http:// URL such as http://127.0.0.1:3001/events")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn https_is_refused_by_its_name() {
+        assert!(endpoint("http://edge:3001/events").is_ok());
+        assert!(endpoint("https://edge/events").unwrap_err().contains("https is not supported"));
+        assert!(endpoint("edge/events").unwrap_err().contains("is no http:// URL"));
     }
 }

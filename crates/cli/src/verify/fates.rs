@@ -123,7 +123,8 @@ impl Fates {
             findings.parked += parked;
             findings.accepted += u64::from(fate.promise == Promise::Accepted);
             findings.unanswered += u64::from(fate.promise == Promise::Nothing);
-            // An event that the sender repeated and storage refused each time has a letter for each time.
+            // An event that the sender repeated and storage refused each time has a letter for each time. Letters do
+            // not tell those apart from one that was laid down again: a call that the edge repeats keeps its origin.
             if (fate.stored && parked > 0) || parked > u64::from(fate.sent) {
                 findings.double.add(id);
             }

@@ -8,7 +8,7 @@ use weir::{
     process::Stop,
 };
 
-use super::{Verdict, Worker, patience::Halt};
+use super::{Verdict, Worker, patience::Halt, unreadable::Unreadable};
 use crate::store::{FrameOutcome, Submission};
 
 /// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
@@ -24,13 +24,15 @@ impl Worker {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
         let mut erasures: Vec<(usize, &Erasure)> = Vec::new();
+        let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
         for (index, delivery) in deliveries.iter().enumerate() {
             match delivery.content() {
                 Ok(Content::Events(frame)) => readable.push((index, frame)),
                 Ok(Content::Erasure(erasure)) => erasures.push((index, erasure)),
-                Err(error) => verdicts[index] = self.see_to_unreadable(delivery, error, stop).await,
+                Err(error) => unreadable.push((index, delivery, error)),
             }
         }
+        self.see_to_unreadable(unreadable, &mut verdicts, stop).await;
         let mut batches = batches(readable);
         while let Some(mut batch) = batches.pop() {
             let settled = match self.store(&batch, stop).await {

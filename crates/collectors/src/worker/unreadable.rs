@@ -1,40 +1,52 @@
 //! Messages that are no frame for this build.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use chrono::Utc;
-use tracing::{error, warn};
+use tracing::error;
 use weir::{
-    event::{Origin, Violation},
+    event::{ErrorType, Origin, Service, Violation},
     journal::{DeadLetter, Delivery, FrameError, Graveyard, MediaType},
     process::{CorrelationId, Stop},
 };
 
-use super::{Verdict, Worker};
+use super::{Verdict, Worker, patience::Halt};
 
-/// How long a frame of a newer version is left to collectors that can read it.
-const NEWER_PAUSE: Duration = Duration::from_secs(5);
+/// A delivery that is no frame for this build, its place among the deliveries, and why.
+pub(super) type Unreadable<'a> = (usize, &'a Delivery, &'a FrameError);
 
 impl Worker {
+    /// What is newer is left, what nobody can read is buried. What is not done when `stop` comes stays without a
+    /// verdict of its own.
     pub(super) async fn see_to_unreadable(
         &self,
-        delivery: &Delivery,
-        error: &FrameError,
+        unreadable: Vec<Unreadable<'_>>,
+        verdicts: &mut [Verdict],
         stop: &Stop,
-    ) -> Verdict {
-        let reason = error.to_string();
-        if let FrameError::Newer(version) = error {
-            warn!(version, attempt = delivery.attempt(), "left a frame to a newer collector");
-            return Verdict::Later(NEWER_PAUSE);
+    ) {
+        let mut pause = None;
+        for (index, delivery, error) in unreadable {
+            verdicts[index] = match (error, pause) {
+                (FrameError::Newer(version), Some(pause)) => self.leave(*version, pause),
+                (FrameError::Newer(version), None) => {
+                    self.leave(*version, *pause.insert(self.pause_of_newer().await))
+                }
+                (FrameError::Malformed(_), _) => match self.bury(delivery, error, stop).await {
+                    Ok(()) => Verdict::Done,
+                    Err(_) => return,
+                },
+            };
         }
+    }
+
+    async fn bury(&self, delivery: &Delivery, error: &FrameError, stop: &Stop) -> Result<(), Halt> {
+        let reason = error.to_string();
         let letters = [self.letter_of_unreadable(delivery.raw(), &reason)];
         let bury = || self.journal.bury(Graveyard::Parked, &letters);
-        if self.patiently("burying what can't be read", 0, stop, bury).await.is_err() {
-            return Verdict::Later(Duration::ZERO);
-        }
+        self.patiently("burying what can't be read", 0, stop, bury).await?;
+        // Nobody knows how many events it stands for: it counts as the one dead letter that it is.
+        self.metrics.failed(Service::collector(self.source), Some(self.source), ErrorType::Parked, 1);
         error!(reason, bytes = delivery.raw().len(), "buried a frame that nobody can read");
-        Verdict::Done
+        Ok(())
     }
 
     /// Its origins can't be read either, so it gets one of its own.

@@ -15,6 +15,8 @@ use super::{fault::Faults, message};
 pub(super) struct Filter {
     graveyard: Option<Graveyard>,
     source: Option<Source>,
+    /// Only letters of items that named no source that exists.
+    unknown_source: bool,
     reason: String,
     from: Option<DateTime<Utc>>,
     to: Option<DateTime<Utc>>,
@@ -35,13 +37,17 @@ impl Filter {
             (_, Some(source)) => Some(source),
             (_, None) => faults.add("filter.source", "is no source"),
         };
+        if filter.unknown_source && filter.source != 0 {
+            faults.add::<()>("filter.unknown_source", "excludes filter.source");
+        }
         let (from, to) =
             (instant("filter.from", filter.from, faults), instant("filter.to", filter.to, faults));
         if from.zip(to).is_some_and(|(from, to)| from > to) {
             faults.add::<()>("filter.from", "is after filter.to");
         }
         let fingerprint = filter.fingerprint.to_ascii_lowercase();
-        Self { graveyard, source, reason: filter.reason, from, to, fingerprint }
+        let (reason, unknown_source) = (filter.reason, filter.unknown_source);
+        Self { graveyard, source, unknown_source, reason, from, to, fingerprint }
     }
 
     /// The graveyards that can hold a match, in the order in which they are browsed.
@@ -52,6 +58,7 @@ impl Filter {
 
     pub(super) fn matches(&self, graveyard: Graveyard, stored: &StoredDeadLetter) -> bool {
         self.source.is_none_or(|source| stored.letter.source == Some(source))
+            && !(self.unknown_source && stored.letter.source.is_some())
             && self.from.is_none_or(|from| stored.stored_at >= from)
             && self.to.is_none_or(|to| stored.stored_at < to)
             && (self.reason.is_empty() || message::reason(&stored.letter).contains(&self.reason))
@@ -70,4 +77,17 @@ fn instant(field: &'static str, time: Option<Timestamp>, faults: &mut Faults) ->
     let nanos = u32::try_from(time.nanos).ok();
     let instant = nanos.and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos));
     instant.or_else(|| faults.add(field, "is no time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_has_a_source_or_none() {
+        let filter = DeadLetterFilter { source: 1, unknown_source: true, ..DeadLetterFilter::default() };
+        let mut faults = Faults::default();
+        Filter::read(Some(filter), &mut faults);
+        assert!(faults.into_result().is_err());
+    }
 }

@@ -1,0 +1,178 @@
+//! Messages of the journal that are no frame for this build: frames of a newer version are left to newer collectors,
+//! and what nobody can read becomes a dead letter.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer::pull};
+use futures::StreamExt as _;
+use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
+use weir::{
+    event::Source,
+    journal::{Graveyard, Observer},
+};
+use weir_migration::{Access, DatabaseUrl, connect};
+
+use crate::harness::{Ground, Weir, eventually};
+
+on_files_and_on_servers!(
+    a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it,
+    many_frames_of_a_newer_version_starve_nobody,
+    a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted,
+);
+
+/// What the next build writes.
+const NEWER: u8 = 2;
+/// More than a second's worth of frames that come one by one.
+const MANY: usize = 1_500;
+const SOON: Duration = Duration::from_secs(30);
+
+async fn a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it(weir: Weir) {
+    append(&weir, &[newer_frame()]).await;
+    is_left(&weir, 1).await;
+    let ledger = weir.folder().join("ledger").display().to_string();
+    let sizes = ["--min", "50", "--max", "300", "--interval-ms", "100", "--duration", "2s"];
+    let (status, told) = weir.run(&[&["publish"][..], &sizes, &["--ledger", &ledger]].concat(), &[]).await;
+    assert!(status.success(), "{told}");
+
+    let (status, told) = weir.run(&["verify", "--ledger", &ledger, "--wait", "5s"], &[]).await;
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("1 frames still wait in the journal"), "{told}");
+    assert!(told.lines().any(|line| line.contains("missing") && line.contains(" 0 ")), "{told}");
+
+    is_left(&weir, 2).await;
+    assert_eq!(weir.log().matches("left to newer collectors").count(), 1, "told again");
+    let (ready, dependencies) = weir.readiness("up").await;
+    let told = &dependencies["collectors.frame_version"];
+    assert!(ready, "{dependencies}");
+    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("version 2")), "{told}");
+    let asked = weir.get("/events/facebook/nowhere").await;
+    assert_eq!(asked.body["waitingFrames"], 1, "{asked:?}");
+    assert_eq!(parked(&weir).await, 0);
+}
+
+async fn many_frames_of_a_newer_version_starve_nobody(weir: Weir) {
+    let frames: Vec<Vec<u8>> = (0..MANY).map(|_| newer_frame()).collect();
+    append(&weir, &frames).await;
+    is_left(&weir, MANY).await;
+    let sizes =
+        ["--min", "100", "--max", "100", "--corrupt", "0", "--interval-ms", "100", "--duration", "1s"];
+    let (status, told) = weir.run(&[&["publish"][..], &sizes].concat(), &[]).await;
+    assert!(status.success(), "{told}");
+    let accepted = weir.metric("events_accepted_total", &[("service", "ingest")]).await;
+    eventually(async || {
+        let processed = weir.metric("events_processed_total", &[]).await;
+        if accepted > 0.0 && processed == accepted { Ok(()) } else { Err((accepted, processed)) }
+    })
+    .await;
+    assert_eq!(waiting(&weir).await, MANY as u64);
+    assert_eq!(parked(&weir).await, 0);
+}
+
+async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: Weir) {
+    append(&weir, &[b"\xff".to_vec()]).await;
+    let labels = [("service", "facebook-collector"), ("source", "facebook"), ("error_type", "parked")];
+    eventually(async || match weir.metric("events_failed_total", &labels).await {
+        1.0 => Ok(()),
+        counted => Err(counted),
+    })
+    .await;
+    assert_eq!(parked(&weir).await, 1);
+    eventually(async || match waiting(&weir).await {
+        0 => Ok(()),
+        waiting => Err(waiting),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_collector_is_offered_what_an_older_one_left() {
+    let weir = Weir::on_servers().await;
+    let Ground::Servers { nats, .. } = weir.ground() else { unreachable!("servers were asked for") };
+    let frame = newer_frame();
+    append(&weir, std::slice::from_ref(&frame)).await;
+    is_left(&weir, 1).await;
+
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let newer: jetstream::consumer::Consumer<pull::Config> =
+        context.get_consumer_from_stream("collector-facebook", "EVENTS").await.unwrap();
+    let mut offered = newer.fetch().max_messages(1).expires(SOON).messages().await.unwrap();
+    let offered = offered.next().await.expect("the frame is offered again").unwrap();
+    assert_eq!(offered.payload, frame);
+    offered.double_ack().await.unwrap();
+
+    assert_eq!(waiting(&weir).await, 0);
+    eventually(async || {
+        let (_, dependencies) = weir.readiness("up").await;
+        let told = &dependencies["collectors.frame_version"];
+        if told["ready"] == true { Ok(()) } else { Err(told.clone()) }
+    })
+    .await;
+}
+
+/// By hand, so that no build has a say in it: version, id, source, and a field of the next build's.
+fn newer_frame() -> Vec<u8> {
+    let id = Uuid::now_v7().to_string();
+    let mut frame = vec![0x08, NEWER, 0x12, u8::try_from(id.len()).unwrap()];
+    frame.extend(id.as_bytes());
+    frame.extend([0x18, u8::try_from(Source::Facebook.number()).unwrap(), 0x78, 0x01]);
+    frame
+}
+
+/// Appends messages for the collectors of Facebook, past ingest.
+async fn append(weir: &Weir, messages: &[Vec<u8>]) {
+    match weir.ground() {
+        Ground::Servers { nats, .. } => {
+            let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+            for message in messages {
+                let sent = context.publish("events.facebook", message.clone().into()).await.unwrap();
+                sent.await.unwrap();
+            }
+        }
+        Ground::Files => append_to_file(weir, messages).await,
+    }
+}
+
+async fn append_to_file(weir: &Weir, messages: &[Vec<u8>]) {
+    let url = DatabaseUrl::file(&weir.store_file().with_file_name("journal.db"));
+    let journal = connect(&url, Access::Write, Duration::ZERO).await.unwrap();
+    let source = Source::Facebook.number();
+    let append = messages.iter().map(|message| {
+        let (id, bytes) = (Uuid::now_v7(), hex::encode(message));
+        let now = chrono::Utc::now().timestamp_micros();
+        format!(
+            "INSERT INTO frame (frame_id, source, bytes, stored_at, payload) \
+             VALUES ('{id}', {source}, {}, {now}, x'{bytes}'); \
+             INSERT INTO waiting (sequence, source) VALUES (last_insert_rowid(), {source});",
+            message.len()
+        )
+    });
+    let append: String = append.collect();
+    journal.execute_unprepared(&format!("BEGIN IMMEDIATE; {append} COMMIT;")).await.unwrap();
+}
+
+/// Waits until collectors have left so many offers to others.
+async fn is_left(weir: &Weir, offers: usize) {
+    eventually(async || {
+        let left = weir.metric("frames_left_total", &[("source", "facebook")]).await;
+        if left >= offers as f64 { Ok(()) } else { Err(format!("{left} of {offers} offers were left")) }
+    })
+    .await;
+}
+
+/// Frames that no collector has acknowledged.
+async fn waiting(weir: &Weir) -> u64 {
+    let backlog = journal(weir).await.backlog(Source::Facebook).await.unwrap();
+    backlog.waiting + backlog.in_flight
+}
+
+async fn parked(weir: &Weir) -> u64 {
+    journal(weir).await.buried(Graveyard::Parked).await.unwrap().letters
+}
+
+async fn journal(weir: &Weir) -> Observer {
+    match weir.ground() {
+        Ground::Servers { nats, .. } => Observer::connect(&nats.url(), SOON).await.unwrap(),
+        Ground::Files => Observer::open(weir.store_file().parent().unwrap()).await.unwrap(),
+    }
+}
