@@ -1,6 +1,7 @@
 //! Storing frames: each event once, each frame once, and nothing else changed.
 
 mod removed;
+mod rollups;
 
 use std::collections::BTreeSet;
 

@@ -14,7 +14,8 @@ use weir::{
 use weir_migration::DatabaseUrl;
 
 use crate::{
-    Failpoint,
+    Failpoint, RemovalMetrics, Retention,
+    retention::Sweeper,
     store::Store,
     worker::{NewerFrames, Worker},
 };
@@ -26,6 +27,8 @@ pub struct Settings {
     pub workers: usize,
     /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
     pub progress_every: Duration,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// Where a test lets the process die.
     pub failpoint: Option<Failpoint>,
 }
@@ -33,19 +36,31 @@ pub struct Settings {
 impl Settings {
     /// `workers` or the number that suits the database, for a journal that offers frames again after `ack_wait`.
     #[must_use]
-    pub fn new(workers: Option<usize>, store: &DatabaseUrl, ack_wait: Duration) -> Self {
+    pub fn new(
+        workers: Option<usize>,
+        store: &DatabaseUrl,
+        ack_wait: Duration,
+        retention: Retention,
+    ) -> Self {
         let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3, failpoint: None }
+        Self {
+            workers: workers.unwrap_or(suitable),
+            progress_every: ack_wait / 3,
+            retention,
+            failpoint: None,
+        }
     }
 }
 
-/// Stores the frames of its sources, together with every other collector of them.
+/// Stores the frames of its sources, together with every other collector of them, and removes what was kept long
+/// enough, of any source.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
     metrics: Metrics,
+    removal_metrics: RemovalMetrics,
     settings: Settings,
     newer: NewerFrames,
     journal_latch: Latch,
@@ -61,6 +76,7 @@ impl Collector {
         journal: Journal,
         database: DatabaseConnection,
         metrics: Metrics,
+        removal_metrics: RemovalMetrics,
         readiness: &RoleReadiness,
         settings: Settings,
     ) -> Self {
@@ -69,6 +85,7 @@ impl Collector {
             journal,
             database,
             metrics,
+            removal_metrics,
             settings,
             newer: NewerFrames::default(),
             journal_latch: readiness.dependency("journal", true),
@@ -91,6 +108,12 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
+        let sweeper = self.sweeper();
+        let sweeping = stop.clone();
+        workers.spawn(async move {
+            sweeper.run(sweeping).await;
+            Ok(())
+        });
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -107,6 +130,14 @@ impl Collector {
             newer: self.newer.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
+        }
+    }
+
+    fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            retention: self.settings.retention,
+            store: Store::new(&self.database),
+            metrics: self.removal_metrics.clone(),
         }
     }
 

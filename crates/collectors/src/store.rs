@@ -1,11 +1,13 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
+mod columns;
 mod erased;
 mod erasure;
 mod error;
 mod keys;
 mod lookout;
 mod postgres;
+mod rollups;
 mod row;
 mod sighting;
 mod sqlite;

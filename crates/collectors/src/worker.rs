@@ -20,7 +20,7 @@ use weir::{
 };
 
 use crate::{Failpoint, store::Store};
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use weir_migration::entity::events;
+use weir_migration::entity::horizons;
 
 /// The store that reports are read from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,7 +37,8 @@ impl Store {
     /// # Errors
     /// It is not.
     pub(crate) async fn probe(&self) -> Result<(), DbErr> {
-        let any = Query::select().column(events::Column::Source).from(events::Entity).limit(1).take();
+        // The newest of the tables that are read: where it is, the others are.
+        let any = Query::select().column(horizons::Column::Source).from(horizons::Entity).limit(1).take();
         self.database.query_one(&any).await?;
         Ok(())
     }

@@ -11,7 +11,7 @@ use weir::{
     journal::{Framer, Journal, Settings},
     process::{RoleReadiness, Stop},
 };
-use weir_collectors::Collector;
+use weir_collectors::{Collector, RemovalMetrics, Retention};
 
 use crate::harness::{
     events::{admit, origin, with_id},
@@ -34,10 +34,16 @@ impl Collecting {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let settings =
-            weir_collectors::Settings { workers: 2, progress_every: ACK_WAIT / 3, failpoint: None };
+        let removal_metrics = RemovalMetrics::register(&mut registry);
+        let settings = weir_collectors::Settings {
+            workers: 2,
+            progress_every: ACK_WAIT / 3,
+            retention: Retention::OFF,
+            failpoint: None,
+        };
+        let (journal, store) = (journal.clone(), store.clone());
         let collector =
-            Collector::new(sources, journal.clone(), store.clone(), metrics, &readiness, settings);
+            Collector::new(sources, journal, store, metrics, removal_metrics, &readiness, settings);
         let role = tokio::spawn(collector.run(stop.clone()));
         Self { readiness, registry, stop, role }
     }

@@ -75,7 +75,7 @@ async fn stores_wait_for_whoever_removes_rows_and_see_the_keys_then() {
 }
 
 /// Leaves the key of an event whose row was removed.
-async fn remember(database: &DatabaseConnection, source: Source, event_id: &str) {
+pub(super) async fn remember(database: &DatabaseConnection, source: Source, event_id: &str) {
     let key = event_keys::Model {
         source: source.number().try_into().unwrap(),
         key: EventKey::of(event_id).as_bytes().to_vec(),

@@ -10,7 +10,7 @@ use weir::{
     journal::Journal,
     process::Host,
 };
-use weir_collectors::{Collector, Settings};
+use weir_collectors::{Collector, RemovalMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
 use weir_migration::Access;
@@ -33,6 +33,7 @@ pub(super) struct Config {
     pub(super) ingest: IngestConfig,
     /// Of the collectors, per source.
     pub(super) workers: Option<usize>,
+    pub(super) retention: Retention,
     pub(super) reporting: ReportingConfig,
 }
 
@@ -59,10 +60,11 @@ impl Roles {
     /// A server does not come, the folder is taken, or an address is.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
+        let removal_metrics = RemovalMetrics::register(host.registry());
         let on_files = config.journal.in_folder() || config.store.in_folder();
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
-        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
+        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait(), config.retention);
         let journal = config.journal.open(folder.as_ref()).await?;
 
         let writing = store::open_migrated(&store_url).await?;
@@ -70,8 +72,15 @@ impl Roles {
 
         let reporting = reporting::bind(host, &config.reporting, reading).await?;
         let readiness = host.readiness("collectors");
-        let collectors =
-            Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &readiness, settings);
+        let collectors = Collector::new(
+            Source::ALL,
+            journal.clone(),
+            writing,
+            metrics.clone(),
+            removal_metrics,
+            &readiness,
+            settings,
+        );
         let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone()).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],

@@ -23,12 +23,14 @@ pub(super) struct Findings {
     pub(super) rejected: u64,
     /// Events of requests without a clear answer: stored or not, both are right.
     pub(super) unanswered: u64,
-    /// Events with a row.
+    /// Events with a row, or with the key of one that was removed.
     pub(super) stored: u64,
     /// Events among them whose person was erased.
     pub(super) anonymous: u64,
     /// Events and items of persons who were erased, whose dead letters were removed.
     pub(super) erased: u64,
+    /// Those with a key.
+    pub(super) removed: u64,
     /// Dead letters of accepted events.
     pub(super) parked: u64,
     /// Frames that collectors have not acknowledged.
@@ -80,6 +82,7 @@ impl fmt::Display for Findings {
             ("without an answer", self.unanswered),
             ("stored", self.stored),
             ("stored without their person", self.anonymous),
+            ("rows removed since", self.removed),
             ("parked", self.parked),
             ("removed with their person", self.erased),
         ];

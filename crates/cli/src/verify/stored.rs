@@ -1,4 +1,5 @@
-//! The store: every event of the ledger against its row, and every row of the ledger's ids against the ledger.
+//! The store: every event of the ledger against its row, or its key where the row is removed, and every row of the
+//! ledger's ids against the ledger.
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use super::{
     columns,
     fates::{Fates, Promise},
     findings::Findings,
+    removed,
 };
 use crate::publish::{Batch, EventStream, Item, Kind, id_prefix, number_of};
 
@@ -105,8 +107,15 @@ async fn compare_rows(
                 compare_row(&row, &event, fates, findings);
             }
         }
-        let without_row = minted.into_values().filter(|(_, event)| store.was_erased(event));
-        without_row.for_each(|(number, _)| fates.note_erased(number));
+        let without_row: HashMap<&str, u64> =
+            minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
+        // Asked after the rows: an event that is removed meanwhile has its key by now.
+        for number in removed::find(&store.database, *source, &without_row).await? {
+            fates.note_stored(number);
+            findings.removed += 1;
+        }
+        let of_erased = minted.values().filter(|(_, event)| store.was_erased(event));
+        of_erased.for_each(|(number, _)| fates.note_erased(*number));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use sea_orm::{
 use weir::journal::Erasure;
 use weir_migration::entity::{erasure_keys, erasures, frames};
 
-use super::{ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, row::small};
+use super::{ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, rollups::Rollups, row::small};
 
 /// For one transaction: a half-open connection answers nothing.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -51,6 +51,16 @@ pub struct ErasureCounts {
 
 /// Of a person's row, what the rollups know of it: when it occurred, its stage, its type, the age or the followers.
 type TakenOut = (i64, i16, i16, Option<i64>);
+
+/// What rows that were made anonymous take off the rollups.
+fn taken_off(source: i16, taken: &[TakenOut]) -> Rollups<'static> {
+    let mut rollups = Rollups::default();
+    for (occurred_at, funnel_stage, event_type, measure) in taken {
+        let kind = (source, *funnel_stage, *event_type);
+        measure.iter().for_each(|measure| rollups.take_out(kind, *occurred_at, *measure));
+    }
+    rollups
+}
 
 /// A person as the statements name one: rows that had arrived by then, µs since the Unix epoch.
 #[derive(Clone, Copy, Debug)]

@@ -1,18 +1,23 @@
 //! Storing in PostgreSQL: set-based statements over arrays, so that a batch is a handful of round trips and no
 //! bind-parameter limit bounds it.
 //!
-//! Frames are claimed before events are inserted, and events are inserted before duplicates are counted, each in
-//! the order of their keys: two collectors with the same frames or events wait for each other and never in a circle.
+//! Frames are claimed before events are inserted, events are inserted before duplicates are counted, and rollups come
+//! last, each in the order of their keys: two collectors with the same frames, events or buckets wait for each other
+//! and never in a circle.
 
 mod frames;
 mod lookout;
+pub(super) mod rollups;
 mod rows;
 
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::{Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission, lookout::Lookout, row};
+use super::{
+    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission, lookout::Lookout,
+    rollups::Rollups, row,
+};
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -64,7 +69,7 @@ async fn transact_on<'a>(
     Ok(outcomes)
 }
 
-/// Stores what is new of frames that are claimed, and writes their accounts.
+/// Stores what is new of frames that are claimed, writes their accounts and counts the new rows up.
 async fn store<'a>(
     connection: &mut PgConnection,
     claimed: &[&Submission<'a>],
@@ -84,5 +89,7 @@ async fn store<'a>(
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
     rows::count_duplicates(connection, claimed, &outcomes, &removed).await?;
     frames::account(connection, &outcomes).await?;
+    rows::retain_new(connection, &mut rows, &stored).await?;
+    rollups::add(connection, &Rollups::of(&rows)).await?;
     Ok(outcomes)
 }

@@ -1,6 +1,5 @@
-//! One event as one row of `events`, and the columns in the order in which both databases are told them.
+//! One event as one row of `events`.
 
-use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, query_builder::Separated};
 use weir::{
     event::{
         Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
@@ -9,32 +8,7 @@ use weir::{
     journal::{Frame, FramedEvent},
 };
 
-use super::keys::Identity;
-
-/// Declares the row and everything that goes through its columns in their order.
-macro_rules! columns {
-    ($(#[$doc:meta])* $row:ident<$life:lifetime> { $($column:ident: $type:ty => $array:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq)]
-        pub(super) struct $row<$life> { $(pub(super) $column: $type),+ }
-
-        /// Every column with the PostgreSQL type of an array of its values.
-        pub(super) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
-
-        /// Binds one array a column.
-        pub(super) fn bind_arrays<'q>(
-            query: Query<'q, Postgres, PgArguments>,
-            rows: &[$row<'_>],
-        ) -> Query<'q, Postgres, PgArguments> {
-            query$(.bind(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
-        }
-
-        /// Binds one value a column.
-        pub(super) fn bind_values(tuple: &mut Separated<'_, Sqlite, &'static str>, row: &$row<'_>) {
-            $(tuple.push_bind(row.$column);)+
-        }
-    };
-}
+use super::{columns::columns, keys::Identity};
 
 columns!(
     /// One row of `events`; `weir_migration::entity::events` says what each column means.

@@ -5,8 +5,8 @@ use std::io::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut};
-use crate::store::postgres::BEGIN;
+use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, taken_off};
+use crate::store::postgres::{BEGIN, rollups};
 
 /// Blocks of 8 KiB in a window: 8 MiB, read in some milliseconds.
 const WINDOW: i64 = 1024;
@@ -80,5 +80,6 @@ async fn forget(
         .fetch_all(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
+    rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use sqlx::SqlitePool;
 
-use super::{FORGET, NOTE_ROWS, Person, TakenOut};
-use crate::store::sqlite::BEGIN;
+use super::{FORGET, NOTE_ROWS, Person, TakenOut, taken_off};
+use crate::store::sqlite::{BEGIN, rollups};
 
 /// Rows in a window, which the one writer waits for: some milliseconds.
 const WINDOW: i64 = 20_000;
@@ -62,5 +62,6 @@ async fn window(
         .execute(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
+    rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }
