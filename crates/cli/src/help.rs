@@ -19,7 +19,7 @@ Examples:
   weir up --help                                    what else can be chosen
 
 Every option can also be given as the environment variable that its help names.
-Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told.";
+Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told. 75 is of `weir erase`: it will be done.";
 
 pub(crate) const MORE: &str = "--help says more and gives examples.";
 
