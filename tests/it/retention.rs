@@ -2,6 +2,7 @@
 
 mod fleet;
 mod left;
+mod reports;
 
 use left::Left;
 use sea_orm::ConnectionTrait as _;
