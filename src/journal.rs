@@ -12,10 +12,13 @@ mod error;
 mod frame;
 mod jetstream;
 mod limits;
+mod metrics;
 mod observer;
 mod subject;
 
 use std::{path::Path, time::Duration};
+
+use chrono::{DateTime, Utc};
 
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
@@ -27,6 +30,7 @@ pub use frame::{
     Content, Erasure, Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
 };
 use jetstream::JetStream;
+pub use metrics::JournalMetrics;
 pub use observer::Observer;
 
 use url::Url;
@@ -249,6 +253,17 @@ impl Journal {
         match self {
             Self::JetStream(journal) => journal.backlog(source).await,
             Self::Embedded(journal) => journal.consumer(source).backlog().await,
+        }
+    }
+
+    /// When the oldest frame came in that a source's collectors have not acknowledged; `None` where there is none.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.oldest_waiting(source).await,
+            Self::Embedded(journal) => journal.oldest_waiting(source).await,
         }
     }
 

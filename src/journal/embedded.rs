@@ -16,6 +16,7 @@ mod writer;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bounds::Bounds;
+use chrono::{DateTime, Utc};
 use command::{Letter, Record, Work, Writing};
 use lane::Lane;
 pub(super) use offers::{Lease, Offers};
@@ -122,6 +123,10 @@ impl Embedded {
 
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
         letters::buried(&self.shared.readers, graveyard).await
+    }
+
+    pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
+        offers::oldest_waiting(&self.shared.readers, source).await
     }
 
     pub(super) fn consumer(&self, source: Source) -> Offers {

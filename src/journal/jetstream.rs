@@ -12,6 +12,7 @@ mod watched;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use connection::Connection;
 pub(super) use consume::{Pull, PullVerdict};
 use room::Room;
@@ -106,6 +107,10 @@ impl JetStream {
 
     pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
         consume::backlog(self.shared.connection.context(), source).await
+    }
+
+    pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
+        consume::oldest_waiting(self.shared.connection.context(), source).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {

@@ -26,6 +26,16 @@ impl TraceContext {
         let tracestate = tracestate.filter(|text| text.len() <= Self::MAX_TRACESTATE).unwrap_or_default();
         Self { traceparent: traceparent.to_owned(), tracestate: tracestate.to_owned() }
     }
+
+    /// The trace's id, 32 hexadecimal digits, where its spans are recorded.
+    #[must_use]
+    pub fn sampled_trace_id(&self) -> Option<&str> {
+        const SAMPLED: u8 = 1;
+        let mut parts = self.traceparent.split('-').skip(1);
+        let (trace_id, flags) = (parts.next()?, parts.nth(1)?);
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        (flags & SAMPLED != 0).then_some(trace_id)
+    }
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not zero.

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use ground::{Ground, SOON, events, frame, frame_of, frames, ids, origin, settings, take, take_one};
 use letters::{
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,
@@ -359,6 +360,7 @@ async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
 async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
     let journal = ground.journal(small()).await;
     assert_eq!(journal.fill().await.unwrap().bytes, 0);
+    let before = Utc::now();
     journal.append(&frames(Source::Facebook, 5)).await.unwrap();
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let held = take(&mut consumer, 2).await;
@@ -369,6 +371,9 @@ async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
     assert_eq!(consumer.backlog().await.unwrap(), backlog);
     assert_eq!(journal.backlog(Source::Facebook).await.unwrap(), backlog);
     assert_eq!(journal.backlog(Source::Tiktok).await.unwrap(), Backlog::default());
+    let oldest = journal.oldest_waiting(Source::Facebook).await.unwrap();
+    assert!(oldest.is_some_and(|oldest| (before..=Utc::now()).contains(&oldest)), "{oldest:?}");
+    assert_eq!(journal.oldest_waiting(Source::Tiktok).await.unwrap(), None);
 }
 
 async fn a_closed_journal_says_so(ground: Ground) {

@@ -10,7 +10,7 @@ use weir::{
     },
 };
 use weir_collectors::{Collector, CollectorArgs, FailpointArgs, RemovalMetrics, Settings};
-use weir_migration::DatabaseUrl;
+use weir_migration::{DatabaseUrl, register_pools};
 
 use crate::{
     failure::{Outcome, configured},
@@ -104,9 +104,12 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
     let removal_metrics = RemovalMetrics::register(host.registry());
-    let journal = config.journal.open(None).await?;
-    let store = store::open_migrated(&config.store).await?;
     let readiness = host.readiness(sources.process_name());
+    let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
+    let journal = config.journal.open(None).await?;
+    opened.set(Ok(()));
+    let store = store::open_migrated(&config.store).await?;
+    register_pools(host.registry(), &[("collectors", &store)]);
     let collector = Collector::new(
         sources.sources(),
         journal.clone(),
@@ -117,6 +120,6 @@ async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Res
         config.settings,
     );
     host.add(sources.process_name(), |stop| collector.run(stop));
-    hosting::close_at_the_end(host, journal, None);
+    hosting::keep_journal(host, journal, None);
     Ok(())
 }

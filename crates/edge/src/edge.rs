@@ -13,8 +13,9 @@ use weir::{
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    metrics::{Retries, Service},
+    metrics::{Connections, Retries, Service},
     reports::Reports,
+    requests,
     router::{EdgeState, router},
     server,
     upstream::Upstream,
@@ -29,6 +30,7 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
+    connections: Connections,
     watched: [(Upstream, Latch); 2],
 }
 
@@ -65,8 +67,10 @@ impl Edge {
             reports: Reports { reporting, timeout: config.request_timeout },
             readiness,
             registry: shared_registry,
+            durations: requests::register(registry),
         });
-        Ok(Self { listener, address, router, config: config.clone(), watched })
+        let connections = Connections::register(config.max_connections, registry);
+        Ok(Self { listener, address, router, config: config.clone(), connections, watched })
     }
 
     /// Where it listens, port 0 resolved.
@@ -83,7 +87,7 @@ impl Edge {
         for (upstream, latch) in self.watched {
             upstream.watch(latch, &stop);
         }
-        server::serve(self.listener, self.router, &self.config, stop).await;
+        server::serve(self.listener, self.router, &self.config, self.connections, stop).await;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod openapi;
 mod problem;
 mod refusal;
 mod reports;
+mod requests;
 mod router;
 mod server;
 mod upstream;

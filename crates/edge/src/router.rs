@@ -17,6 +17,7 @@ use crate::{
     health, openapi,
     problem::Problem,
     reports::{Reports, demographics, events, revenue},
+    requests::{self, RequestDurations},
     webhooks::{self, Webhooks},
     whereabouts::{self, Search},
 };
@@ -32,6 +33,7 @@ pub(crate) struct EdgeState {
     pub(crate) search: Search,
     pub(crate) readiness: RoleReadiness,
     pub(crate) registry: SharedRegistry,
+    pub(crate) durations: RequestDurations,
 }
 
 /// Every route of the edge.
@@ -50,10 +52,12 @@ pub(crate) fn router(state: EdgeState) -> Router {
         openapi::alias(&mut document, "/events", alias);
         router.route(alias, post(webhooks::post_events))
     });
+    let measure = middleware::from_fn_with_state(state.durations.clone(), requests::measure);
     router
         .merge(openapi::routes(document))
         .with_state(Arc::new(state))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(measure)
         .layer(middleware::from_fn(correlate))
 }
 

@@ -11,6 +11,7 @@ mod erasures;
 mod find;
 mod metrics;
 mod publish;
+mod publishing;
 mod request;
 mod server;
 

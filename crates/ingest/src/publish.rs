@@ -1,5 +1,7 @@
 //! The rpcs: gate, journal, answer; and the question after one event.
 
+use std::time::Instant;
+
 use chrono::Utc;
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
@@ -16,13 +18,16 @@ use weir::{
 use crate::{
     admission::Deadline,
     batch::{self, Batch},
-    find, request,
+    find,
+    publishing::PublishMetrics,
+    request,
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
+    pub(crate) publishing: PublishMetrics,
 }
 
 #[tonic::async_trait]
@@ -32,12 +37,15 @@ impl IngestService for Publisher {
         request: Request<PublishEventsRequest>,
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let call = CallContext::from_metadata(request.metadata());
-        let correlation_id = call.correlation_id.clone();
+        let (correlation_id, trace) = (call.correlation_id.clone(), call.trace.clone());
         let deadline = request.extensions().get::<Deadline>().copied().unwrap_or_default();
         let request = request.into_inner();
         request::check(&request)?;
+        let begun = Instant::now();
         let batch = Batch::sort(request, call, Utc::now());
-        match self.make_durable(&batch, deadline).await {
+        let outcome = self.make_durable(&batch, deadline).await;
+        self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
+        match outcome {
             Ok(()) => {
                 debug!(%correlation_id, items = batch.results.len(), "items are durable");
                 self.count(&batch);

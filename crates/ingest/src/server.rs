@@ -27,6 +27,7 @@ use crate::{
     erasures::Erasures,
     metrics::{self, PromiseGauge},
     publish::Publisher,
+    publishing::PublishMetrics,
     request::MAX_DECODED_BYTES,
 };
 
@@ -66,7 +67,7 @@ impl Ingest {
         let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
         let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
-        let publisher = Publisher { journal, metrics };
+        let publisher = Publisher { journal, metrics, publishing: PublishMetrics::register(registry) };
         Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability })
     }
 

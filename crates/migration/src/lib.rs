@@ -9,8 +9,10 @@ mod connect;
 mod lock;
 mod migrate;
 mod migrations;
+mod pools;
 mod url;
 
 pub use connect::{Access, ConnectError, connect};
 pub use migrate::{MigrateError, Step, down, status, up};
+pub use pools::register_pools;
 pub use url::{DatabaseUrl, UrlError};

@@ -20,7 +20,7 @@ use crate::{
     metrics::ReportType,
     names,
     question::{Question, Reader},
-    store::Snapshot,
+    store::{Effort, Snapshot},
 };
 use groups::Groups;
 use rows::People;
@@ -44,6 +44,8 @@ impl Question for DemographicsQuestion {
     type Request = GetDemographicsRequest;
     type Answer = GetDemographicsResponse;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
+    /// It reads every row of its range.
+    const EFFORT: Effort = Effort::Large;
 
     fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::SqlitePool;
 use tokio::{
     select,
@@ -14,7 +15,10 @@ use super::{
     lane::Lane,
     transaction::list,
 };
-use crate::journal::{Backlog, Delivery, JournalError, Verdict};
+use crate::{
+    event::Source,
+    journal::{Backlog, Delivery, JournalError, Verdict},
+};
 
 /// The durable consumer of one source.
 #[derive(Debug)]
@@ -40,6 +44,22 @@ struct Offer {
     sequence: i64,
     offered: u64,
     payload: Vec<u8>,
+}
+
+/// When the oldest frame of a source came in that is not acknowledged.
+pub(super) async fn oldest_waiting(
+    readers: &SqlitePool,
+    source: Source,
+) -> Result<Option<DateTime<Utc>>, JournalError> {
+    let stored_at: Option<i64> = sqlx::query_scalar(
+        "SELECT stored_at FROM waiting JOIN frame USING (sequence)
+         WHERE waiting.source = ? ORDER BY waiting.sequence LIMIT 1",
+    )
+    .bind(source.number())
+    .fetch_optional(readers)
+    .await
+    .map_err(away)?;
+    Ok(stored_at.and_then(DateTime::from_timestamp_micros))
 }
 
 impl Offers {

@@ -11,7 +11,8 @@ use async_nats::{
         stream::{self, ConsumerErrorKind},
     },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::journal::{JournalError, subject};
@@ -82,6 +83,28 @@ pub(super) async fn stream_info(context: &Context, stream: &str) -> Result<strea
 
 pub(super) async fn consumer_info(context: &Context, consumer: &str) -> Result<consumer::Info, ApiError> {
     ask(context, format!("CONSUMER.INFO.{}.{consumer}", subject::EVENTS), &json!({})).await
+}
+
+/// When the first frame of a subject at or after a sequence came in; `None` where there is none.
+pub(super) async fn time_of_next(
+    context: &Context,
+    subject: &str,
+    sequence: u64,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    #[derive(Deserialize)]
+    struct Found {
+        message: Message,
+    }
+    #[derive(Deserialize)]
+    struct Message {
+        time: DateTime<Utc>,
+    }
+    let question = format!("STREAM.MSG.GET.{}", subject::EVENTS);
+    match ask::<_, Found>(context, question, &json!({ "next_by_subj": subject, "seq": sequence })).await {
+        Ok(found) => Ok(Some(found.message.time)),
+        Err(ApiError::Refused(refusal)) if is_absence(&refusal) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes the frames of a subject up to and including a sequence; says how many there were.

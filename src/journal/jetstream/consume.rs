@@ -9,6 +9,7 @@ use async_nats::{
         consumer::{Consumer, pull},
     },
 };
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout};
 
@@ -108,6 +109,19 @@ impl Pull {
 pub(super) async fn backlog(context: &Context, source: Source) -> Result<Backlog, JournalError> {
     let info = api::consumer_info(context, &subject::consumer(source)).await?;
     Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
+}
+
+/// Everything up to the acknowledgement floor is acknowledged, and what follows on the subject is not.
+pub(super) async fn oldest_waiting(
+    context: &Context,
+    source: Source,
+) -> Result<Option<DateTime<Utc>>, JournalError> {
+    let info = api::consumer_info(context, &subject::consumer(source)).await?;
+    if info.num_pending == 0 && info.num_ack_pending == 0 {
+        return Ok(None);
+    }
+    let floor = info.ack_floor.stream_sequence;
+    Ok(api::time_of_next(context, &subject::events(source), floor + 1).await?)
 }
 
 impl fmt::Debug for Pull {

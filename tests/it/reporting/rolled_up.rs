@@ -1,15 +1,36 @@
 //! Rollups answer as a scan of the rows does: for random events, ranges, filters and groupings.
 
+use chrono::{DateTime, SecondsFormat};
+use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use serde_json::Value;
 use tonic::{Code, Response, Status};
-use weir::contract::reporting::v1::{GetEventStatisticsRequest, GetRevenueRequest, GroupBy};
+use weir::{
+    contract::reporting::v1::{GetEventStatisticsRequest, GetRevenueRequest, GroupBy},
+    event::Source,
+    journal::Frame,
+};
+use weir_collectors::store::{Store, Submission};
 use weir_migration::entity::events::Model;
 
 use super::{expected, moments, rows, running::Running};
-use crate::harness::database::{Database, on_both_databases};
+use crate::{
+    harness::{
+        database::{Database, on_both_databases, stored_events},
+        events::frame,
+    },
+    sender::Sender,
+};
 
-on_both_databases!(rollups_that_the_migration_fills_answer_as_the_rows_do);
+on_both_databases!(
+    rollups_that_the_migration_fills_answer_as_the_rows_do,
+    rollups_that_collectors_fill_answer_as_the_rows_do,
+);
 
+const EVENTS: usize = 1_200;
+const EVENTS_PER_FRAME: usize = 40;
+/// Frames that are stored at once.
+const AT_ONCE: usize = 4;
 const QUESTIONS: usize = 400;
 const MAX_BUCKETS: usize = 10_000;
 
@@ -20,6 +41,43 @@ async fn rollups_that_the_migration_fills_answer_as_the_rows_do(database: Databa
     let scattered: Vec<Model> = scattered.collect();
     rows::store(&database, &scattered).await;
     compare(&Running::on(&database, "30000").await, &scattered, &mut random).await;
+}
+
+/// Late events, identities that come again with another amount, and frames that are delivered again.
+async fn rollups_that_collectors_fill_answer_as_the_rows_do(database: Database) {
+    let mut random = StdRng::seed_from_u64(2);
+    let store = database.migrated().await;
+    let mut events = Sender::new("rolled-up", 3).events(EVENTS);
+    events.iter_mut().for_each(|event| event["timestamp"] = written(moments::moment(&mut random)));
+    let mut repeats: Vec<Value> = events.iter().step_by(5).cloned().collect();
+    repeats.iter_mut().for_each(|event| event["data"]["engagement"]["purchaseAmount"] = "0.07".into());
+    let mut frames: Vec<Frame> = frames(&events).chain(frames(&repeats)).collect();
+    let again: Vec<Frame> = frames.iter().step_by(3).cloned().collect();
+    frames.extend(again);
+
+    let collectors = Store::new(&store);
+    for frames in frames.chunks(AT_ONCE) {
+        let stored = frames.iter().map(async |frame| collectors.store(&[Submission::whole(frame)]).await);
+        for outcome in join_all(stored).await {
+            outcome.unwrap();
+        }
+    }
+    let rows = stored_events(&store).await;
+    assert_eq!(rows.len(), EVENTS);
+    compare(&Running::on(&database, "30000").await, &rows, &mut random).await;
+}
+
+/// Frames of each source.
+fn frames(events: &[Value]) -> impl Iterator<Item = Frame> {
+    Source::ALL.iter().flat_map(|source| {
+        let events = events.iter().filter(|event| event["source"] == source.name());
+        let events: Vec<Value> = events.cloned().collect();
+        events.chunks(EVENTS_PER_FRAME).map(frame).collect::<Vec<_>>()
+    })
+}
+
+fn written(microseconds: i64) -> Value {
+    DateTime::from_timestamp_micros(microseconds).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true).into()
 }
 
 async fn compare(reporting: &Running, rows: &[Model], random: &mut StdRng) {

@@ -13,7 +13,7 @@ use weir::{
 use weir_collectors::{Collector, RemovalMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
-use weir_migration::Access;
+use weir_migration::{Access, register_pools};
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
@@ -65,23 +65,28 @@ impl Roles {
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
         let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait(), config.retention);
+        let [ingesting, collecting, reporting] =
+            ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
+        let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
+        let _waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
         let journal = config.journal.open(folder.as_ref()).await?;
+        opened.iter().for_each(|latch| latch.set(Ok(())));
 
         let writing = store::open_migrated(&store_url).await?;
         let reading = store::open(&store_url, Access::Read).await?;
+        register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
-        let reporting = reporting::bind(host, &config.reporting, reading).await?;
-        let readiness = host.readiness("collectors");
+        let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
         let collectors = Collector::new(
             Source::ALL,
             journal.clone(),
             writing,
             metrics.clone(),
             removal_metrics,
-            &readiness,
+            &collecting,
             settings,
         );
-        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone()).await?;
+        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone(), ingesting).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],
             reporting: vec![grpc_url(reporting.address())?],
@@ -105,7 +110,7 @@ impl Roles {
         host.add("ingest", |stop| ingest.run(stop));
         host.add("collectors", |stop| collectors.run(stop));
         host.add("reporting", |stop| reporting.run(stop));
-        hosting::close_at_the_end(host, journal, folder);
+        hosting::keep_journal(host, journal, folder);
     }
 }
 

@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(pace.size(), 500);
         pace.after(TARGET + TARGET / 2);
         assert_eq!(pace.size(), 500, "this is about right");
-        (0..10).for_each(|_| drop(pace.after(TARGET * 10)));
+        (0..10).for_each(|_| assert_eq!(pace.after(TARGET * 10), TARGET * 10));
         assert_eq!(pace.size(), LEAST);
         (0..100).for_each(|_| assert_eq!(pace.after(Duration::from_millis(1)), SHORTEST_PAUSE));
         assert_eq!(pace.size(), MOST);

@@ -4,7 +4,7 @@ mod lookout;
 pub(super) mod rollups;
 mod rows;
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
@@ -31,7 +31,29 @@ pub(super) async fn transact<'a>(
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
-    let mut transaction = pool.begin_with(BEGIN).await?;
+    let mut connection = pool.acquire().await?;
+    let outcomes = transact_on(&mut connection, known_erased, submissions, now, ending).await;
+    if outcomes.is_err() && is_stuck(&mut connection).await {
+        connection.close_on_drop();
+    }
+    outcomes
+}
+
+/// Where a disk is full, SQLite rolls back itself. Then sqlx can't, and takes the connection for one that is in a
+/// transaction for ever.
+async fn is_stuck(connection: &mut SqliteConnection) -> bool {
+    // The rollback that the end of a transaction asks for has been tried when this is answered.
+    connection.ping().await.is_err() || connection.is_in_transaction()
+}
+
+async fn transact_on<'a>(
+    connection: &mut SqliteConnection,
+    known_erased: &KnownErased,
+    submissions: &[&Submission<'a>],
+    now: i64,
+    ending: Ending,
+) -> Result<Outcomes<'a>, sqlx::Error> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
     let lookout = lookout::look_out(&mut transaction).await?;
     let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
     let mut outcomes = Outcomes::new();

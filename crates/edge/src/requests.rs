@@ -1,0 +1,104 @@
+//! How long requests take, under the name and the labels of OpenTelemetry's semantic conventions for HTTP.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::Method;
+use prometheus_client::{encoding::EncodeLabelSet, registry::Registry};
+use weir::process::{CallContext, Durations};
+
+/// For a path that no route has: senders choose paths, and must not make series.
+const NO_ROUTE: &str = "none";
+/// The conventions' name for a method that is not one of theirs.
+const OTHER_METHOD: &str = "_OTHER";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Labels {
+    http_request_method: &'static str,
+    http_route: String,
+    http_response_status_code: u16,
+}
+
+/// The histogram of requests.
+pub(crate) type RequestDurations = Durations<Labels>;
+
+/// Registers the histogram; once in a process.
+pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
+    Durations::register(
+        registry,
+        "http_server_request_duration_seconds",
+        "How long the edge took from the head of a request to its answer",
+    )
+}
+
+/// The layer that observes every request; inside the one that gives it its context.
+pub(crate) async fn measure(
+    State(durations): State<RequestDurations>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let method = method(request.method());
+    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
+    let context = request.extensions().get::<CallContext>().cloned();
+    let response = next.run(request).await;
+    let labels = Labels {
+        http_request_method: method,
+        http_route: route,
+        http_response_status_code: response.status().as_u16(),
+    };
+    durations.observe(&labels, begun.elapsed(), context.as_ref().map(|context| &context.trace));
+    response
+}
+
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::CONNECT => "CONNECT",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::PATCH => "PATCH",
+        _ => OTHER_METHOD,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_sender_makes_up_makes_no_series() {
+        let mut registry = Registry::default();
+        let durations = register(&mut registry);
+        let router: Router = Router::new()
+            .route("/events/{source}", get(|| async { "" }))
+            .layer(middleware::from_fn_with_state(durations, measure));
+        for (method, path) in
+            [("GET", "/events/a"), ("GET", "/events/b"), ("BREW", "/coffee"), ("STIR", "/tea")]
+        {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap();
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let counts: Vec<&str> = text.lines().filter(|line| line.contains("_count{")).collect();
+        assert_eq!(counts.len(), 2, "{text}");
+        for labels in [
+            r#"{http_request_method="GET",http_route="/events/{source}",http_response_status_code="200"} 2"#,
+            r#"{http_request_method="_OTHER",http_route="none",http_response_status_code="404"} 2"#,
+        ] {
+            assert!(counts.iter().any(|count| count.ends_with(labels)), "{labels} is missing in {counts:?}");
+        }
+    }
+}
