@@ -9,7 +9,7 @@ use weir::{
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     },
 };
-use weir_collectors::{Collector, CollectorArgs, FailpointArgs, RemovalMetrics, Settings};
+use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
 use weir_migration::{DatabaseUrl, register_pools};
 
 use crate::{
@@ -103,22 +103,15 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
-    let removal_metrics = RemovalMetrics::register(host.registry());
+    let metrics = CollectorMetrics::register(host.registry(), metrics);
     let readiness = host.readiness(sources.process_name());
     let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
     let journal = config.journal.open(None).await?;
     opened.set(Ok(()));
     let store = store::open_migrated(&config.store).await?;
     register_pools(host.registry(), &[("collectors", &store)]);
-    let collector = Collector::new(
-        sources.sources(),
-        journal.clone(),
-        store,
-        metrics,
-        removal_metrics,
-        &readiness,
-        config.settings,
-    );
+    let collector =
+        Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
     host.add(sources.process_name(), |stop| collector.run(stop));
     hosting::keep_journal(host, journal, None);
     Ok(())

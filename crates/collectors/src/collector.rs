@@ -7,14 +7,14 @@ use sea_orm::DatabaseConnection;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span};
 use weir::{
-    event::{Metrics, Source},
+    event::Source,
     journal::Journal,
     process::{Latch, RoleReadiness, Stop},
 };
 use weir_migration::DatabaseUrl;
 
 use crate::{
-    Failpoint, RemovalMetrics, Retention,
+    CollectorMetrics, Failpoint, Retention,
     retention::Sweeper,
     store::Store,
     worker::{NewerFrames, Worker},
@@ -59,8 +59,7 @@ pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
-    metrics: Metrics,
-    removal_metrics: RemovalMetrics,
+    metrics: CollectorMetrics,
     settings: Settings,
     newer: NewerFrames,
     journal_latch: Latch,
@@ -75,8 +74,7 @@ impl Collector {
         sources: &[Source],
         journal: Journal,
         database: DatabaseConnection,
-        metrics: Metrics,
-        removal_metrics: RemovalMetrics,
+        metrics: CollectorMetrics,
         readiness: &RoleReadiness,
         settings: Settings,
     ) -> Self {
@@ -85,7 +83,6 @@ impl Collector {
             journal,
             database,
             metrics,
-            removal_metrics,
             settings,
             newer: NewerFrames::default(),
             journal_latch: readiness.dependency("journal", true),
@@ -126,7 +123,8 @@ impl Collector {
             source,
             journal: self.journal.clone(),
             store: Store::new(&self.database),
-            metrics: self.metrics.clone(),
+            metrics: self.metrics.events.clone(),
+            storing: self.metrics.storing.clone(),
             newer: self.newer.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
@@ -137,7 +135,7 @@ impl Collector {
         Sweeper {
             retention: self.settings.retention,
             store: Store::new(&self.database),
-            metrics: self.removal_metrics.clone(),
+            metrics: self.metrics.removal.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One worker: takes frames of its source, sees to it that they are stored, and gives each delivery its verdict.
 
 mod backoff;
+mod erase;
 mod hold;
 mod newer;
 mod park;
@@ -19,7 +20,7 @@ use weir::{
     process::Stop,
 };
 
-use crate::{Failpoint, store::Store};
+use crate::{Failpoint, metrics::StoringMetrics, store::Store};
 pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 use spans::BatchSpans;
@@ -36,6 +37,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) storing: StoringMetrics,
     pub(crate) newer: NewerFrames,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,

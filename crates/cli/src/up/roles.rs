@@ -10,7 +10,7 @@ use weir::{
     journal::Journal,
     process::Host,
 };
-use weir_collectors::{Collector, RemovalMetrics, Retention, Settings};
+use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
 use weir_migration::{Access, register_pools};
@@ -60,7 +60,7 @@ impl Roles {
     /// A server does not come, the folder is taken, or an address is.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
-        let removal_metrics = RemovalMetrics::register(host.registry());
+        let collector_metrics = CollectorMetrics::register(host.registry(), metrics.clone());
         let on_files = config.journal.in_folder() || config.store.in_folder();
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
@@ -77,15 +77,8 @@ impl Roles {
         register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
         let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
-        let collectors = Collector::new(
-            Source::ALL,
-            journal.clone(),
-            writing,
-            metrics.clone(),
-            removal_metrics,
-            &collecting,
-            settings,
-        );
+        let collectors =
+            Collector::new(Source::ALL, journal.clone(), writing, collector_metrics, &collecting, settings);
         let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone(), ingesting).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],

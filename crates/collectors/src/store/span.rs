@@ -3,7 +3,7 @@
 use tracing::{Span, field::Empty, info_span};
 use weir::process::trace;
 
-use super::Store;
+use super::{Pool, Store};
 
 /// What the transaction does to the table that it is about.
 const SUMMARY: &str = "BATCH INSERT events";
@@ -11,14 +11,14 @@ const SUMMARY: &str = "BATCH INSERT events";
 impl Store {
     /// One transaction that stores `events`, as part of `parent`.
     pub(crate) fn insert_span(&self, parent: &Span, events: u64) -> Span {
-        let (system, address, namespace) = match self {
-            Self::Postgres(pool) => {
+        let (system, address, namespace) = match &self.pool {
+            Pool::Postgres(pool) => {
                 let options = pool.connect_options();
                 let port = options.get_port();
                 let namespace = options.get_database().map(str::to_owned);
                 ("postgresql", Some((options.get_host().to_owned(), port)), namespace)
             }
-            Self::Sqlite(_) => ("sqlite", None, None),
+            Pool::Sqlite(_) => ("sqlite", None, None),
         };
         info_span!(
             target: trace::TARGET,

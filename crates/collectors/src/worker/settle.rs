@@ -1,10 +1,10 @@
 //! From deliveries to verdicts: store what can be stored, and split what is refused until one frame is left.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir::{
     event::Service,
-    journal::{Delivery, Frame},
+    journal::{Content, Delivery, Erasure, Frame},
     process::Stop,
 };
 
@@ -28,10 +28,12 @@ impl Worker {
     ) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
+        let mut erasures: Vec<(usize, &Erasure)> = Vec::new();
         let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
         for (index, delivery) in deliveries.iter().enumerate() {
-            match delivery.frame() {
-                Ok(frame) => readable.push((index, frame)),
+            match delivery.content() {
+                Ok(Content::Events(frame)) => readable.push((index, frame)),
+                Ok(Content::Erasure(erasure)) => erasures.push((index, erasure)),
                 Err(error) => unreadable.push((index, delivery, error)),
             }
         }
@@ -48,9 +50,15 @@ impl Worker {
                 settled => settled,
             };
             if settled.is_err() {
-                break;
+                return verdicts;
             }
             batch.iter().for_each(|(index, _)| verdicts[*index] = Verdict::Done);
+        }
+        // Behind the frames, so that what came with it is among the rows that it finds.
+        for (index, erasure) in erasures {
+            if !stop.is_cancelled() {
+                verdicts[index] = self.see_to_erasure(erasure).await;
+            }
         }
         verdicts
     }
@@ -61,8 +69,13 @@ impl Worker {
         let submissions: Vec<Submission<'_>> =
             batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
         let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
-        let attempt = || spans.stored(&self.store, events, &places, self.store.store(&submissions));
-        let outcomes = self.patiently("storing", events, stop, attempt).await?;
+        let store = async || {
+            let begun = Instant::now();
+            let stored = spans.stored(&self.store, events, &places, self.store.store(&submissions)).await;
+            self.storing.observe(self.source, batch.len(), events, begun.elapsed(), stored.is_ok());
+            stored
+        };
+        let outcomes = self.patiently("storing", events, stop, store).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
     }

@@ -4,7 +4,7 @@
 use tracing::{Instrument as _, Span};
 use weir::{
     event::Source,
-    journal::{Delivery, Journal, MessagingSpans},
+    journal::{Content, Delivery, Journal, MessagingSpans},
     process::{TraceContext, trace},
 };
 
@@ -76,7 +76,7 @@ impl BatchSpans {
 }
 
 fn process(spans: MessagingSpans, delivery: &Delivery, receive: &Span) -> Vec<Span> {
-    let Ok(frame) = delivery.frame() else { return Vec::new() };
+    let Ok(Content::Events(frame)) = delivery.content() else { return Vec::new() };
     let process = frame.origins.iter().filter_map(|origin| {
         let sent = origin.trace();
         trace::link(receive, &sent);
