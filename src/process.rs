@@ -13,6 +13,7 @@ mod logging;
 mod operator;
 mod readiness;
 mod refusal;
+mod signals;
 mod trace_context;
 mod vitals;
 
@@ -20,8 +21,9 @@ pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use durations::Durations;
 pub use host::{Host, SharedRegistry, Stop};
-pub use logging::LogFormat;
+pub use logging::{LogFormat, flush as flush_logs};
 pub use operator::OperatorAccess;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use refusal::{Reason, refuse};
+pub use signals::Signals;
 pub use trace_context::{CallContext, TraceContext};

@@ -1,6 +1,6 @@
 //! Health and metrics over HTTP, on every process's ADMIN_LISTEN.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use axum::{
     Json, Router,
@@ -13,7 +13,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Dependency, Readiness, RoleReadiness, Stop};
+use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop};
 
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -55,8 +55,8 @@ pub fn metrics(registry: &Registry) -> Response {
 
 #[derive(Clone)]
 struct Admin {
-    readiness: Arc<Readiness>,
-    registry: Arc<Registry>,
+    readiness: Readiness,
+    registry: SharedRegistry,
 }
 
 /// A bound admin server.
@@ -71,9 +71,9 @@ impl AdminServer {
     pub(super) async fn bind(
         address: SocketAddr,
         readiness: Readiness,
-        registry: Arc<Registry>,
+        registry: SharedRegistry,
     ) -> std::io::Result<Self> {
-        let admin = Admin { readiness: Arc::new(readiness), registry };
+        let admin = Admin { readiness, registry };
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
@@ -98,5 +98,8 @@ async fn ready_process(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics_process(State(admin): State<Admin>) -> Response {
-    metrics(&admin.registry)
+    match admin.registry.get() {
+        Some(registry) => metrics(registry),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
+    }
 }

@@ -36,6 +36,13 @@ impl Budget {
         Self { blocks, in_flight: Gauge::default(), limit }
     }
 
+    /// Further room that others' large requests can't take: it is given by itself, and shown together with this one.
+    #[must_use]
+    pub fn annex(&self, limit_bytes: usize) -> Self {
+        self.limit.inc_by(signed(limit_bytes));
+        Self { blocks: Arc::new(Semaphore::new(limit_bytes.div_ceil(BLOCK_BYTES))), ..self.clone() }
+    }
+
     /// Bytes that are reserved, in blocks of 4 KiB.
     #[must_use]
     pub fn in_flight(&self) -> Gauge {
@@ -123,5 +130,18 @@ mod tests {
         }
         drop(reservation);
         assert_eq!((budget.in_flight().get(), budget.limit().get()), (0, signed(4 * BLOCK_BYTES)));
+    }
+
+    #[tokio::test]
+    async fn an_annex_has_room_when_the_rest_is_full() {
+        let budget = Budget::new(BLOCK_BYTES);
+        let annex = budget.annex(BLOCK_BYTES);
+        let (mut large, mut small) = (budget.reservation(), annex.reservation());
+        budget.cover(&mut large, BLOCK_BYTES, PATIENCE).await.unwrap();
+        annex.cover(&mut small, 1, PATIENCE).await.unwrap();
+        assert_eq!(
+            (budget.in_flight().get(), budget.limit().get()),
+            (signed(2 * BLOCK_BYTES), signed(2 * BLOCK_BYTES))
+        );
     }
 }

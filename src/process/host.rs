@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -10,14 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{task::JoinHandle, time::Instant};
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use super::{Readiness, RoleReadiness, admin::AdminServer, args::ProcessConfig, logging, vitals};
+use super::{Readiness, RoleReadiness, Signals, admin::AdminServer, args::ProcessConfig, logging, vitals};
 
 /// Cancelled when a role shall finish what it has in hand and return.
 pub type Stop = tokio_util::sync::CancellationToken;
@@ -60,6 +55,13 @@ pub struct Host {
     shared_registry: SharedRegistry,
     readiness: Readiness,
     roles: Vec<Role>,
+    admin: Admin,
+}
+
+#[derive(Debug)]
+struct Admin {
+    stop: Stop,
+    task: JoinHandle<anyhow::Result<()>>,
 }
 
 #[derive(Debug)]
@@ -70,19 +72,25 @@ struct Role {
 }
 
 impl Host {
-    /// Starts logging for a process that is known as `name` in its logs.
-    #[must_use]
-    pub fn new(name: &'static str, config: &ProcessConfig) -> Self {
-        logging::start(&config.log_directives, config.log_format, name);
+    /// Starts logging for a process that is known as `name` in its logs, and serves health and metrics: before its
+    /// roles are started, so that what they wait for can be seen.
+    ///
+    /// # Errors
+    /// The admin address is taken.
+    pub async fn begin(name: &'static str, config: &ProcessConfig) -> anyhow::Result<Self> {
+        logging::start(&config.log_directives, config.log_format, name)?;
         let mut registry = Registry::default();
+        logging::register(&mut registry);
         vitals::register(&mut registry);
-        Self {
-            stop: Stop::new(),
-            registry,
-            shared_registry: SharedRegistry::default(),
-            readiness: Readiness::default(),
-            roles: Vec::new(),
-        }
+        let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
+        let admin = config.admin_listen;
+        let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone())
+            .await
+            .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
+        info!(address = %server.address()?, "health and metrics are served");
+        let stop = Stop::new();
+        let admin = Admin { task: tokio::spawn(server.run(stop.clone())), stop };
+        Ok(Self { stop: Stop::new(), registry, shared_registry, readiness, roles: Vec::new(), admin })
     }
 
     /// Where metrics are registered, before [`Host::run`].
@@ -119,41 +127,28 @@ impl Host {
         self.roles.push(Role { name, stop, task });
     }
 
-    /// Serves health and metrics on `admin` and returns its address with a future that hosts the roles until a
-    /// signal, or until one of them ends; then ends all of them, front to back. A second signal ends the process
-    /// at once.
-    ///
-    /// # Errors
-    /// The admin address is taken.
-    pub async fn run(
-        self,
-        admin: SocketAddr,
-    ) -> anyhow::Result<(SocketAddr, impl Future<Output = ExitCode>)> {
-        let Self { stop, registry, shared_registry, readiness, mut roles } = self;
-        let server = AdminServer::bind(admin, readiness, shared_registry.fill(registry))
-            .await
-            .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
-        let address = server.address()?;
-        let admin_stop = Stop::new();
-        let admin_task = tokio::spawn(server.run(admin_stop.clone()));
-        let hosted = async move {
-            let ended = tokio::select! {
-                () = stop_signal() => None,
-                () = stop.cancelled() => None,
-                ended = first_to_end(&mut roles) => Some(ended),
-            };
-            info!("stopping");
-            tokio::spawn(leave_at_second_signal());
-            if let Some(ended) = ended {
-                // What became of it was told, and its task can't be asked again.
-                roles.remove(ended);
-            }
-            let wrong = end(roles, Instant::now() + DEADLINE).await;
-            admin_stop.cancel();
-            admin_task.abort();
-            if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+    /// Hosts the roles until one of `signals`, or until one of them ends; then ends all of them, front to back. A
+    /// second signal ends the process at once.
+    pub async fn run(self, mut signals: Signals) -> ExitCode {
+        let Self { stop, registry, shared_registry, readiness, mut roles, admin } = self;
+        shared_registry.fill(registry);
+        readiness.serving();
+        let ended = tokio::select! {
+            () = signals.next() => None,
+            () = stop.cancelled() => None,
+            ended = first_to_end(&mut roles) => Some(ended),
         };
-        Ok((address, hosted))
+        info!("stopping");
+        readiness.stopping();
+        tokio::spawn(leave_at_next(signals));
+        if let Some(ended) = ended {
+            // What became of it was told, and its task can't be asked again.
+            roles.remove(ended);
+        }
+        let wrong = end(roles, Instant::now() + DEADLINE).await;
+        admin.stop.cancel();
+        admin.task.abort();
+        if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
     }
 }
 
@@ -202,21 +197,7 @@ async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
     wrong
 }
 
-async fn stop_signal() {
-    let signals =
-        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    match signals {
-        Ok((mut terminate, mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        Err(error) => {
-            error!(%error, "signals can't be watched, only a kill ends this process");
-            std::future::pending().await
-        }
-    }
-}
-
-async fn leave_at_second_signal() {
-    stop_signal().await;
+async fn leave_at_next(mut signals: Signals) {
+    signals.next().await;
     std::process::exit(EXIT_INTERRUPTED);
 }

@@ -1,8 +1,12 @@
 //! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
 
-use std::{fmt, io::IsTerminal as _};
+mod lines;
+
+use std::{fmt, io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use chrono::{SecondsFormat, Utc};
+use lines::Lines;
+use prometheus_client::registry::Registry;
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -13,6 +17,11 @@ use tracing_subscriber::{
     },
     registry::LookupSpan,
 };
+
+/// Written to standard error once logging has started.
+static LINES: OnceLock<Lines> = OnceLock::new();
+/// How long the last lines of a process have.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +59,36 @@ pub(super) fn directives(text: &str) -> Result<String, String> {
 }
 
 /// Starts logging; `role` is in every entry. Only the first call of a process has an effect.
-pub(super) fn start(directives: &str, format: LogFormat, role: &'static str) {
+///
+/// # Errors
+/// No thread can be started.
+pub(super) fn start(directives: &str, format: LogFormat, role: &'static str) -> std::io::Result<()> {
+    let lines = Lines::to(std::io::stderr())?;
     let filter = EnvFilter::new(directives);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _already_started = match format {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
+    let started = match format {
         LogFormat::Pretty => builder.with_target(false).try_init(),
         LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(JsonLine { role }).try_init(),
     };
+    if started.is_ok() {
+        LINES.get_or_init(|| lines);
+    }
+    Ok(())
+}
+
+/// Counts what logging loses.
+pub(super) fn register(registry: &mut Registry) {
+    if let Some(lines) = LINES.get() {
+        let lost = "Log lines that were lost because nobody read standard error";
+        registry.register("weir_log_lines_lost", lost, lines.lost());
+    }
+}
+
+/// Waits until what was logged is written, for a second at most: the last thing that a process does.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(FLUSH_PATIENCE);
+    }
 }
 
 /// One JSON object a line: the entry's own fields and those of its spans side by side, so that a query needs no

@@ -1,7 +1,12 @@
 //! Readiness is earned: one latch per dependency, set by whoever uses it or sampled on a timer, never work per
 //! probe.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle, time};
@@ -58,6 +63,14 @@ impl RoleReadiness {
             states.insert(name, state);
         });
         Latch { name, states: Arc::clone(&self.states) }
+    }
+
+    /// A dependency that must be there before the role can be started, which adds it again.
+    #[must_use]
+    pub fn wait_for(&self, name: &'static str) -> Latch {
+        let latch = self.dependency(name, true);
+        latch.set(Err("is waited for".into()));
+        latch
     }
 
     /// Every dependency by name.
@@ -117,31 +130,75 @@ impl Latch {
     }
 }
 
-/// The readiness of a process: of every role that it hosts.
+/// The readiness of a process: of every role that it hosts, once all of them are started and until they are asked to
+/// end. Cheap to clone; every clone is the same.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness {
+pub struct Readiness(Arc<Mutex<ProcessState>>);
+
+#[derive(Debug, Default)]
+struct ProcessState {
+    phase: Phase,
     roles: Vec<RoleReadiness>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Starting,
+    Serving,
+    Stopping,
+}
+
 impl Readiness {
-    pub fn add(&mut self, role: RoleReadiness) {
-        self.roles.push(role);
+    pub(super) fn add(&self, role: RoleReadiness) {
+        self.state().roles.push(role);
+    }
+
+    pub(super) fn serving(&self) {
+        self.state().phase = Phase::Serving;
+    }
+
+    pub(super) fn stopping(&self) {
+        self.state().phase = Phase::Stopping;
     }
 
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.roles.iter().all(RoleReadiness::is_ready)
+        let state = self.state();
+        state.phase == Phase::Serving && state.roles.iter().all(RoleReadiness::is_ready)
     }
 
-    /// Every dependency; `role.name` where the process hosts several roles, else its name.
+    /// Every dependency; `role.name` where the process hosts several roles, else its name. `process` is among them
+    /// while the process itself is the reason.
     #[must_use]
     pub fn dependencies(&self) -> BTreeMap<String, Dependency> {
-        let several = self.roles.len() > 1;
+        let state = self.state();
+        let several = state.roles.len() > 1;
         let named = |role: &RoleReadiness| {
             let prefix = if several { format!("{}.", role.role) } else { String::new() };
             role.dependencies().into_iter().map(move |(name, state)| (format!("{prefix}{name}"), state))
         };
-        self.roles.iter().flat_map(named).collect()
+        let process = state.phase.reason().map(|reason| {
+            let unready = Dependency { ready: false, required: true, reason: Some(reason.to_owned()) };
+            ("process".to_owned(), unready)
+        });
+        state.roles.iter().flat_map(named).chain(process).collect()
+    }
+
+    /// Nobody panics while holding it.
+    fn state(&self) -> MutexGuard<'_, ProcessState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Phase {
+    /// Why the process is not ready, whatever its roles say.
+    fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Starting => Some("is starting"),
+            Self::Serving => None,
+            Self::Stopping => Some("is stopping"),
+        }
     }
 }
 
@@ -164,7 +221,8 @@ mod tests {
 
     #[test]
     fn roles_are_told_apart_where_a_process_hosts_several() {
-        let mut readiness = Readiness::default();
+        let readiness = Readiness::default();
+        readiness.serving();
         for role in ["ingest", "edge"] {
             let role = RoleReadiness::new(role);
             let _latch = role.dependency("journal", true);
@@ -172,5 +230,26 @@ mod tests {
         }
         let names: Vec<String> = readiness.dependencies().into_keys().collect();
         assert_eq!(names, ["edge.journal", "ingest.journal"]);
+    }
+
+    #[test]
+    fn a_process_is_ready_between_its_start_and_its_end() {
+        let readiness = Readiness::default();
+        let role = RoleReadiness::new("ingest");
+        let journal = role.wait_for("journal");
+        readiness.add(role.clone());
+        let reasons = || {
+            let dependencies = readiness.dependencies().into_iter();
+            dependencies.filter_map(|(name, state)| Some((name, state.reason?))).collect::<Vec<_>>()
+        };
+        let told = |name: &str, reason: &str| (name.to_owned(), reason.to_owned());
+        assert_eq!(reasons(), [told("journal", "is waited for"), told("process", "is starting")]);
+        journal.set(Ok(()));
+        assert!(!readiness.is_ready());
+        readiness.serving();
+        assert!(readiness.is_ready() && reasons().is_empty());
+        readiness.stopping();
+        assert!(!readiness.is_ready());
+        assert_eq!(reasons(), [told("process", "is stopping")]);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod database;
+pub(crate) mod disk;
 pub(crate) mod events;
 pub(crate) mod eventually;
 pub(crate) mod fault_proxy;

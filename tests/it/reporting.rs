@@ -2,11 +2,13 @@
 //! the same rows.
 
 mod expected;
+mod moments;
 mod refusals;
+mod removed;
+mod rolled_up;
 mod rows;
 mod running;
 
-use sea_orm::DatabaseConnection;
 use weir::contract::{
     event::v1::Source,
     reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest, GroupBy},
@@ -23,7 +25,6 @@ on_both_databases!(
     demographics_equal_the_rows_for_every_filter,
     sums_beyond_sixty_four_bits_are_exact,
     a_user_with_a_birthday_counts_in_both_age_groups,
-    a_bucket_of_an_event_before_the_epoch_starts_before_it,
 );
 
 const GROUPINGS: [GroupBy; 3] = [GroupBy::Unspecified, GroupBy::Hour, GroupBy::Day];
@@ -116,12 +117,6 @@ async fn a_user_with_a_birthday_counts_in_both_age_groups(database: Database) {
     assert_eq!(facebook.average_age, 24.67);
 }
 
-async fn a_bucket_of_an_event_before_the_epoch_starts_before_it(database: Database) {
-    let at = |number, occurred_at| Model { occurred_at, ..rows::checkout(number, "c", 1) };
-    let hour = 3_600_000_000;
-    compare(&database, &[at(1, -1), at(2, -hour), at(3, -hour - 1), at(4, 0), at(5, hour - 1)]).await;
-}
-
 /// Asks each report once with a series and once without, over everything.
 async fn compare(database: &Database, rows: &[Model]) {
     let (rows, reporting) = given(database, rows.to_vec()).await;
@@ -140,7 +135,6 @@ async fn compare(database: &Database, rows: &[Model]) {
 }
 
 async fn given(database: &Database, rows: Vec<Model>) -> (Vec<Model>, Running) {
-    let store: DatabaseConnection = database.migrated().await;
-    rows::insert(&store, &rows).await;
+    rows::store(database, &rows).await;
     (rows, Running::on(database, "30000").await)
 }

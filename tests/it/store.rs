@@ -1,5 +1,8 @@
 //! Storing frames: each event once, each frame once, and nothing else changed.
 
+mod removed;
+mod rollups;
+
 use std::collections::BTreeSet;
 
 use futures::future::join_all;

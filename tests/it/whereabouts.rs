@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait as _, IntoActiveModel as _, ModelTrait as _};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 use weir::event::Source;
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_migration::{
+    Access, DatabaseUrl, connect,
+    entity::{event_keys, events},
+};
 
 use crate::harness::{Answer, Ground, Weir, database::refuse, events::with_id, eventually};
 
@@ -19,6 +23,7 @@ on_files_and_on_servers!(
     an_event_that_breaks_rules_is_a_dead_letter_until_it_is_mended,
     an_item_that_names_no_source_is_found_under_either,
     an_event_that_the_store_refuses_is_parked,
+    an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival,
     an_event_that_never_came_is_unknown,
     an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored,
     an_id_may_hold_what_a_path_may_not,
@@ -106,6 +111,29 @@ async fn an_event_that_the_store_refuses_is_parked(weir: Weir) {
     assert!(reason.contains("not_this_one"), "{reason}");
     weir.drained(1).await;
     assert_eq!(find(&weir, Source::Facebook, "neighbour").await.body["status"], "stored");
+}
+
+async fn an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival(weir: Weir) {
+    weir.post(&with_id(Source::Facebook, "old")).await.expect_accepted(1, 0);
+    weir.drained(1).await;
+    let arrived_at = find(&weir, Source::Facebook, "old").await.body["stored"]["arrivedAt"].clone();
+    let store = store(&weir).await;
+    let row = events::Entity::find_by_id((1, "old".to_owned())).one(&store).await.unwrap().unwrap();
+    let key = event_keys::Model {
+        source: row.source,
+        key: Sha256::digest(&row.event_id)[..16].to_vec(),
+        arrived_at: row.arrived_at,
+    };
+    event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
+    row.delete(&store).await.unwrap();
+
+    let answer = find(&weir, Source::Facebook, "old").await;
+    assert_eq!((answer.status, &answer.body["status"]), (StatusCode::OK, &json!("removed")));
+    assert_eq!(answer.body["removed"], json!({"arrivedAt": arrived_at}));
+    assert!(answer.body.get("stored").is_none(), "{answer:?}");
+    let (status, shown) = weir.run(&["event", "facebook", "old"], &[]).await;
+    let told = shown.contains("removed") && shown.contains(arrived_at.as_str().unwrap());
+    assert!(status.success() && told, "{shown}");
 }
 
 async fn an_event_that_never_came_is_unknown(weir: Weir) {

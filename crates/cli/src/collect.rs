@@ -101,10 +101,12 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
+    let readiness = host.readiness(sources.process_name());
+    let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
     let journal = config.journal.open(None).await?;
+    opened.set(Ok(()));
     let store = store::open_migrated(&config.store).await?;
     register_pools(host.registry(), &[("collectors", &store)]);
-    let readiness = host.readiness(sources.process_name());
     let collector =
         Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
     host.add(sources.process_name(), |stop| collector.run(stop));

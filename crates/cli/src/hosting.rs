@@ -2,13 +2,13 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use tracing::info;
+use anyhow::Context as _;
 use weir::{
     journal::{Journal, JournalMetrics},
-    process::{Host, args::ProcessConfig},
+    process::{Host, Signals, args::ProcessConfig},
 };
 
-use crate::{failure::Outcome, place::DataFolder, signals};
+use crate::{failure::Outcome, place::DataFolder};
 
 /// The journal has nothing to do by then but to send verdicts that were given.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,17 +22,17 @@ pub(crate) async fn host(
     process: &ProcessConfig,
     start: impl AsyncFnOnce(&mut Host) -> anyhow::Result<()>,
 ) -> Outcome {
-    let mut host = Host::new(name, process);
+    let mut signals = Signals::watch().context("signals can't be watched")?;
+    let mut host = Host::begin(name, process).await?;
     tokio::select! {
         started = start(&mut host) => started?,
-        () = signals::next() => return Ok(ExitCode::SUCCESS),
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
     }
-    let (address, hosted) = host.run(process.admin_listen).await?;
-    info!(%address, "health and metrics are served");
-    Ok(hosted.await)
+    Ok(host.run(signals).await)
 }
 
-/// Shows the journal's metrics, and closes it when the roles before it ended, and then lets go of the folder that it may be in.
+/// Shows the journal's metrics; closes it when the roles before it ended, and then lets go of the folder that it may
+/// be in.
 pub(crate) fn keep_journal(host: &mut Host, journal: Journal, folder: Option<DataFolder>) {
     let metrics = JournalMetrics::register(host.registry());
     host.add("journal", |stop| async move {

@@ -7,7 +7,7 @@ use weir::{
     event::Metrics,
     journal::Journal,
     process::{
-        Host,
+        Host, RoleReadiness,
         args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
     },
 };
@@ -61,8 +61,10 @@ pub(crate) async fn run(args: IngestCommand) -> Outcome {
 
 async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
+    let readiness = host.readiness("ingest");
+    let _waiting = readiness.wait_for("journal");
     let journal = journal.open(None).await?;
-    let ingest = bind(host, config, journal.clone(), metrics).await?;
+    let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
     hosting::keep_journal(host, journal, None);
@@ -75,8 +77,8 @@ pub(crate) async fn bind(
     config: &IngestConfig,
     journal: Journal,
     metrics: Metrics,
+    readiness: RoleReadiness,
 ) -> anyhow::Result<Ingest> {
-    let readiness = host.readiness("ingest");
     let bound = Ingest::bind(config, journal, metrics, host.registry(), readiness).await;
     bound.context("ingest can't start (INGEST_LISTEN)")
 }

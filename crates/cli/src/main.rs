@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use failure::{Outcome, usage_exit_code};
+use weir::process::flush_logs;
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
@@ -105,10 +106,12 @@ async fn main() -> ExitCode {
             return usage_exit_code(&error);
         }
     };
-    cli.command.run().await.unwrap_or_else(|failure| {
+    let code = cli.command.run().await.unwrap_or_else(|failure| {
         failure.tell();
         failure.exit_code()
-    })
+    });
+    flush_logs();
+    code
 }
 
 #[cfg(test)]

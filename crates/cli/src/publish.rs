@@ -26,7 +26,7 @@ use crate::{
 /// Publishes, says what came of it, and fails if a request had no 2xx for an answer.
 pub(crate) async fn run(args: PublishArgs) -> Outcome {
     let plan = args.plan()?;
-    let summary = publish(plan, signals::stop_when_interrupted()).await?;
+    let summary = publish(plan, signals::stop_when_interrupted()?).await?;
     say(&summary);
     Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use tracing::info;
 use weir::process::{
-    Host,
+    Host, RoleReadiness,
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
 };
 use weir_migration::{Access, DatabaseUrl, register_pools};
@@ -52,11 +52,13 @@ pub(crate) async fn run(args: ReportingCommand) -> Outcome {
 }
 
 async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {
+    let readiness = host.readiness("reporting");
+    let _waiting = readiness.wait_for("database");
     // Reports must not wait for a collector to come and make the tables.
     store::open_migrated(url).await?.close().await?;
     let store = store::open(url, Access::Read).await?;
     register_pools(host.registry(), &[("reporting", &store)]);
-    let reporting = bind(host, config, store).await?;
+    let reporting = bind(host, config, store, readiness).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");
     host.add("reporting", |stop| reporting.run(stop));
     Ok(())
@@ -67,8 +69,8 @@ pub(crate) async fn bind(
     host: &mut Host,
     config: &ReportingConfig,
     store: DatabaseConnection,
+    readiness: RoleReadiness,
 ) -> anyhow::Result<Reporting> {
-    let readiness = host.readiness("reporting");
     let bound = Reporting::bind(config, store, host.registry(), readiness).await;
     bound.context("reporting can't start (REPORTING_LISTEN)")
 }

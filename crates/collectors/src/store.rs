@@ -1,7 +1,11 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
+mod columns;
 mod error;
+mod keys;
+mod lookout;
 mod postgres;
+mod rollups;
 mod row;
 mod sighting;
 mod sqlite;
@@ -14,7 +18,13 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use weir::journal::Frame;
 
 pub use error::StoreError;
+pub use keys::EventKey;
 pub use submission::Submission;
+
+/// The number of the advisory lock of PostgreSQL ("weirstor" in ASCII) that storing transactions share. Whoever removes
+/// rows, or records whom to forget, takes it alone and for a short while: so no event is stored again while its row
+/// becomes a key, and none slips in behind its person's erasure. SQLite has one writer anyway.
+pub const STORE_LOCK: i64 = 0x7765_6972_7374_6f72;
 
 /// The tables of events, of frames and of duplicates. Cheap to clone.
 #[derive(Clone, Debug)]

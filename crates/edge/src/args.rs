@@ -24,14 +24,16 @@ pub struct EdgeArgs {
     /// out. While none does, webhooks are taken all the same.
     #[arg(long, env = "REPORTING_URL", value_name = "URLS")]
     pub reporting_url: Option<String>,
-    /// The largest body of one request in bytes, after decompression; a larger one is answered 413.
+    /// The largest body of one request in bytes, after decompression; a larger one is answered 413. So is one with
+    /// more than 1,000 items and more than one for every 256 bytes of this bound: no event is as short.
     #[arg(long, env = "EDGE_MAX_BODY_BYTES", default_value = "67108864", value_name = "BYTES")]
     pub edge_max_body_bytes: String,
     /// How many bytes of bodies may be held over all requests. At the cap new bodies are not read; after 30 s of
     /// that a request is answered 503. Metrics: weir_edge_body_bytes_in_flight, weir_edge_body_bytes_limit.
     #[arg(long, env = "EDGE_MAX_IN_FLIGHT_BYTES", default_value = "268435456", value_name = "BYTES")]
     pub edge_max_in_flight_bytes: String,
-    /// How many connections are held open; more wait to be accepted.
+    /// How many connections are held open; more wait to be accepted, and the log says so. Metrics:
+    /// weir_edge_connections, weir_edge_connections_limit.
     #[arg(long, env = "EDGE_MAX_CONNECTIONS", default_value = "16384", value_name = "NUMBER")]
     pub edge_max_connections: String,
     /// How long a connection may take to send the head of its next request, idle time included, in milliseconds.

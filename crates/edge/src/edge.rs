@@ -13,7 +13,7 @@ use weir::{
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    metrics::{Retries, Service},
+    metrics::{Connections, Retries, Service},
     reports::Reports,
     requests,
     router::{EdgeState, router},
@@ -30,6 +30,7 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
+    connections: Connections,
     watched: [(Upstream, Latch); 2],
 }
 
@@ -68,7 +69,8 @@ impl Edge {
             registry: shared_registry,
             durations: requests::register(registry),
         });
-        Ok(Self { listener, address, router, config: config.clone(), watched })
+        let connections = Connections::register(config.max_connections, registry);
+        Ok(Self { listener, address, router, config: config.clone(), connections, watched })
     }
 
     /// Where it listens, port 0 resolved.
@@ -85,7 +87,7 @@ impl Edge {
         for (upstream, latch) in self.watched {
             upstream.watch(latch, &stop);
         }
-        server::serve(self.listener, self.router, &self.config, stop).await;
+        server::serve(self.listener, self.router, &self.config, self.connections, stop).await;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use weir::process::Budget;
@@ -78,4 +78,28 @@ pub(crate) fn register_bodies(budget: &Budget, registry: &mut Registry) {
         "The most bytes of webhook bodies that the edge holds; beyond it new bodies are not read",
         budget.limit(),
     );
+}
+
+/// Connections that are held open, and the most that may be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) open: Gauge,
+}
+
+impl Connections {
+    pub(crate) fn register(most: usize, registry: &mut Registry) -> Self {
+        let (connections, limit) = (Self::default(), Gauge::<i64>::default());
+        limit.set(i64::try_from(most).unwrap_or(i64::MAX));
+        registry.register(
+            "weir_edge_connections",
+            "Connections that the edge holds open",
+            connections.open.clone(),
+        );
+        registry.register(
+            "weir_edge_connections_limit",
+            "The most connections that the edge holds open; more wait to be accepted",
+            limit,
+        );
+        connections
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Reports {
     pub(crate) timeout: Duration,
 }
 
-/// The range that was asked for, in UTC; null is unbounded.
+/// Half-open, in UTC; null is unbounded.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DateRange {
     #[schema(example = "2025-09-14T00:00:00Z")]
@@ -62,9 +62,8 @@ impl Reports {
     }
 }
 
-impl From<Option<v1::DateRange>> for DateRange {
-    fn from(range: Option<v1::DateRange>) -> Self {
-        let range = range.unwrap_or_default();
+impl From<v1::DateRange> for DateRange {
+    fn from(range: v1::DateRange) -> Self {
         Self { from: range.from.map(rfc3339), to: range.to.map(rfc3339) }
     }
 }

@@ -1,5 +1,7 @@
 //! The HTTP server: bounds on connections, on waiting for them and on ending them. `axum::serve` has no timer.
 
+mod places;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -22,14 +24,14 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 use weir::process::Stop;
 
-use crate::args::EdgeConfig;
+use self::places::{Occupied, Places};
+use crate::{args::EdgeConfig, metrics::Connections};
 
 /// Out of file handles or the like: a pause, so that accepting does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,9 +46,15 @@ const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 const HTTP2_STREAMS: u32 = 128;
 
 /// Serves until `stop`, then finishes what is in flight.
-pub(crate) async fn serve(listener: TcpListener, router: Router, config: &EdgeConfig, stop: Stop) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: &EdgeConfig,
+    connections: Connections,
+    stop: Stop,
+) {
     let server = Arc::new(Server { protocol: protocol(config), router, head_timeout: config.header_timeout });
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let places = Places::new(config.max_connections, connections);
     let graceful = GracefulShutdown::new();
     while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &places)).await {
         let (server, watcher) = (Arc::clone(&server), graceful.watcher());
@@ -76,14 +84,11 @@ fn protocol(config: &EdgeConfig) -> auto::Builder<TokioExecutor> {
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let place = Arc::clone(places).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, Occupied) {
+    let place = places.free().await;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => return (stream, places.occupy(place)),
             Err(error) => {
                 warn!(%error, "a connection was not accepted");
                 time::sleep(ACCEPT_PAUSE).await;

@@ -25,12 +25,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{
     event::{ErrorType, Metrics, Service},
-    process::{Budget, CallContext, Reason},
+    process::{CallContext, Reason},
 };
 
 pub(crate) use self::tally::{ItemError, Violation};
 use self::{
-    batch::Batch,
+    batch::{Batch, Unfit},
     blocking::off_thread,
     body::{BodyError, Receiver},
     media::{Encoding, MediaType},
@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     args::EdgeConfig,
-    metrics, openapi,
+    openapi,
     problem::{Problem, ProblemBody},
     refusal,
     router::EdgeState,
@@ -65,10 +65,18 @@ pub(crate) struct Accepted {
     errors_truncated: bool,
 }
 
+/// Below the size of the shortest event: a body with more items than fit in so many bytes each is mostly none. Every
+/// bad item is a dead letter of its own, so that such a body would be work for many minutes.
+const LEAST_EVENT_BYTES: usize = 256;
+/// What a body may have however small the limit on its bytes is.
+const ALWAYS_ITEMS: usize = 1000;
+
 /// Takes webhooks.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhooks {
     receiver: Receiver,
+    /// Of one body.
+    most_items: usize,
     publisher: Publisher,
     metrics: Metrics,
 }
@@ -91,7 +99,7 @@ pub(crate) struct Webhooks {
         (status = 202, description = "At least one item was accepted, or the array was empty", body = Accepted),
         (status = 400, description = "Not JSON, or every item is bad", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is over the limit", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is over the limit of bytes, or has more items than events fit in it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The media type or the encoding is unknown", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "The quota is used up", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was promised: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
@@ -113,15 +121,9 @@ impl Webhooks {
         metrics: Metrics,
         registry: &mut Registry,
     ) -> Self {
-        let budget = Budget::new(config.max_in_flight_bytes);
-        metrics::register_bodies(&budget, registry);
-        let receiver = Receiver {
-            budget,
-            max_bytes: config.max_body_bytes,
-            stall_timeout: config.body_stall_timeout,
-            timeout: config.body_timeout,
-        };
-        Self { receiver, publisher: Publisher { ingest, timeout: config.request_timeout }, metrics }
+        let receiver = Receiver::new(config, registry);
+        let publisher = Publisher { ingest, timeout: config.request_timeout };
+        Self { receiver, most_items: most_items(config.max_body_bytes), publisher, metrics }
     }
 
     async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
@@ -135,11 +137,10 @@ impl Webhooks {
         };
         let received = self.receiver.receive(headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
-        let batch = off_thread(received.bytes.len(), move || Batch::prove(received, media_type, arrived_at));
-        let batch = batch.await.map_err(|malformed| {
-            self.metrics.failed(Service::Edge, None, ErrorType::Invalid, 1);
-            Problem::bad_request(malformed.to_string())
-        })?;
+        let bytes = received.bytes.len();
+        let most_items = self.most_items;
+        let prove = move || Batch::prove(received, media_type, most_items, arrived_at);
+        let batch = off_thread(bytes, prove).await.map_err(|unfit| self.refuse_whole(&unfit))?;
         self.publish(Arc::new(batch), context).await
     }
 
@@ -160,6 +161,16 @@ impl Webhooks {
                 })
             }
         }
+    }
+
+    /// A body whose items nobody knows counts as one event.
+    fn refuse_whole(&self, unfit: &Unfit) -> Problem {
+        let (error_type, status) = match unfit {
+            Unfit::Malformed(_) => (ErrorType::Invalid, StatusCode::BAD_REQUEST),
+            Unfit::TooManyItems { .. } => (ErrorType::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+        };
+        self.metrics.failed(Service::Edge, None, error_type, 1);
+        Problem::new(status, unfit.to_string())
     }
 
     /// A body that was not read counts as one event of nobody knows whom.
@@ -185,6 +196,11 @@ impl Webhooks {
             self.metrics.failed(Service::Edge, source, error_type, events);
         }
     }
+}
+
+/// The most items of one body: no body of events alone has more.
+fn most_items(max_body_bytes: usize) -> usize {
+    ALWAYS_ITEMS.max(max_body_bytes / LEAST_EVENT_BYTES)
 }
 
 fn written_as(headers: &HeaderMap) -> Result<(MediaType, Encoding), Problem> {

@@ -49,7 +49,7 @@ struct Identity {
 
 /// Where is my event?
 ///
-/// Stored, a dead letter, or unknown; status facts and nobody's data. An event that was accepted may still wait to
+/// Stored, removed after its time, a dead letter, or unknown; status facts and nobody's data. An event that was accepted may still wait to
 /// be stored: while waitingFrames is not 0, ask again. An event that is nowhere is only called unknown (404) where
 /// both ingest and reporting could be asked; what could not be asked otherwise is named in unavailable.
 #[utoipa::path(get, path = "/events/{source}/{eventId}", tag = "events", operation_id = "getEvent",
@@ -58,9 +58,9 @@ struct Identity {
         ("eventId" = String, Path, description = "The sender's id, percent-encoded; a slash in it is %2F", example = "fb-1"),
     ),
     responses(
-        (status = 200, description = "It is stored or a dead letter", body = Whereabouts),
+        (status = 200, description = "It is stored, was stored, or is a dead letter", body = Whereabouts),
         (status = 400, description = "No such source", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "It is neither stored nor a dead letter", body = Whereabouts),
+        (status = 404, description = "It is neither of these", body = Whereabouts),
         (status = 503, description = "It was not found, and not everything could be asked: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

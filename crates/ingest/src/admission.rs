@@ -134,7 +134,12 @@ async fn announced(mut body: Body) -> (Option<usize>, Body) {
         if let Ok(data) = frame.as_ref().map(Frame::data_ref) {
             prefix.extend(data.into_iter().flat_map(|data: &Bytes| data.iter().take(PREFIX_BYTES)));
         }
+        // The body of a connection that broke never ends: it says so as often as it is asked.
+        let broken = frame.is_err();
         frames.push(frame);
+        if broken {
+            break;
+        }
     }
     let length = (prefix.len() >= PREFIX_BYTES).then(|| {
         prefix.advance(1);

@@ -13,13 +13,14 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::Bounds,
+    bounds::{self, Bounds, Span},
     decimal,
     error::ReportError,
+    horizons::Horizons,
     metrics::ReportType,
     names,
     question::{Question, Reader},
-    store::Snapshot,
+    store::{Effort, Snapshot},
 };
 use groups::Groups;
 use rows::People;
@@ -43,6 +44,8 @@ impl Question for DemographicsQuestion {
     type Request = GetDemographicsRequest;
     type Answer = GetDemographicsResponse;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
+    /// It reads every row of its range.
+    const EFFORT: Effort = Effort::Large;
 
     fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();
@@ -55,13 +58,14 @@ impl Question for DemographicsQuestion {
     }
 
     async fn answer(self, snapshot: &Snapshot) -> Result<GetDemographicsResponse, ReportError> {
+        let horizons = Horizons::read(snapshot).await?;
         let mut answer =
             GetDemographicsResponse { date_range: Some(self.bounds.asked()), ..Default::default() };
         if self.asks_for(Source::Facebook) {
-            answer.facebook = Some(self.facebook(snapshot).await?);
+            answer.facebook = Some(self.facebook(snapshot, &horizons).await?);
         }
         if self.asks_for(Source::Tiktok) {
-            answer.tiktok = Some(self.tiktok(snapshot).await?);
+            answer.tiktok = Some(self.tiktok(snapshot, &horizons).await?);
         }
         Ok(answer)
     }
@@ -72,8 +76,21 @@ impl DemographicsQuestion {
         self.source.is_none_or(|asked| asked == source)
     }
 
-    async fn facebook(&self, snapshot: &Snapshot) -> Result<FacebookDemographics, ReportError> {
-        let people = People::of(snapshot, Source::Facebook, &self.bounds);
+    /// The part of the range that rows can tell, and where it begins, if it is not all of it.
+    fn complete(&self, horizon: Option<i64>) -> (Span, Option<i64>) {
+        let asked = self.bounds.span();
+        let later =
+            horizon.filter(|horizon| !asked.is_empty() && asked.from.is_none_or(|from| from < *horizon));
+        (Span { from: later.or(asked.from), ..asked }, later)
+    }
+
+    async fn facebook(
+        &self,
+        snapshot: &Snapshot,
+        horizons: &Horizons,
+    ) -> Result<FacebookDemographics, ReportError> {
+        let (span, complete_from) = self.complete(horizons.of(Some(Source::Facebook)));
+        let people = People::of(snapshot, Source::Facebook, &span);
         let mut genders = people.genders().await?;
         genders.sort_by_key(|row| (Reverse(row.users), names::gender(row.gender)));
         Ok(FacebookDemographics {
@@ -85,11 +102,17 @@ impl DemographicsQuestion {
             cities: people.top_cities(self.limit).await?,
             estimate: false,
             relative_error: None,
+            complete_from: complete_from.map(bounds::timestamp),
         })
     }
 
-    async fn tiktok(&self, snapshot: &Snapshot) -> Result<TiktokDemographics, ReportError> {
-        let people = People::of(snapshot, Source::Tiktok, &self.bounds);
+    async fn tiktok(
+        &self,
+        snapshot: &Snapshot,
+        horizons: &Horizons,
+    ) -> Result<TiktokDemographics, ReportError> {
+        let (span, complete_from) = self.complete(horizons.of(Some(Source::Tiktok)));
+        let people = People::of(snapshot, Source::Tiktok, &span);
         let mut devices = people.devices().await?;
         devices.sort_by_key(|row| (Reverse(row.users), names::tiktok_device(row.device)));
         devices.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
@@ -101,6 +124,7 @@ impl DemographicsQuestion {
             devices,
             estimate: false,
             relative_error: None,
+            complete_from: complete_from.map(bounds::timestamp),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! How many events: by source, stage and type, and over time.
 
-mod rows;
+mod figures;
 
 use weir::contract::{
     event::v1::{EventType, FunnelStage, Source},
@@ -8,8 +8,9 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds},
+    bounds::{self, Bounds, Span},
     error::ReportError,
+    horizons::Horizons,
     metrics::ReportType,
     names,
     question::{Question, Reader},
@@ -45,21 +46,24 @@ impl Question for EventsQuestion {
     }
 
     async fn answer(self, snapshot: &Snapshot) -> Result<GetEventStatisticsResponse, ReportError> {
-        let mut events = rows::counts(snapshot, &self).await?;
+        let horizon = Horizons::read(snapshot).await?.of(self.source);
+        let (span, rounded_range) = self.bounds.answerable(horizon);
+        let mut events = figures::counts(snapshot, &self, span).await?;
         events.sort_by_cached_key(order);
         Ok(GetEventStatisticsResponse {
             date_range: Some(self.bounds.asked()),
             total_events: events.iter().map(|row| row.count).sum(),
             events,
-            series: self.series(snapshot).await?,
+            series: self.series(snapshot, span).await?,
+            rounded_range,
         })
     }
 }
 
 impl EventsQuestion {
-    async fn series(&self, snapshot: &Snapshot) -> Result<Vec<EventBucket>, ReportError> {
+    async fn series(&self, snapshot: &Snapshot, span: Span) -> Result<Vec<EventBucket>, ReportError> {
         let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
-        let counts = rows::counts_over_time(snapshot, self, grouping).await?;
+        let counts = figures::counts_over_time(snapshot, self, span, grouping).await?;
         let bucket = |(start, count)| EventBucket { bucket: Some(bounds::timestamp(start)), count };
         Ok(series::fill(counts, grouping)?.into_iter().map(bucket).collect())
     }

@@ -2,8 +2,8 @@
 //! says of one event whether it is stored.
 //!
 //! A question is read from its request, answered by a few set-based queries in one snapshot of the store, and
-//! written as the contract has it. Each report keeps its queries (`rows`) apart from its arithmetic, so that the
-//! figures can come from somewhere cheaper without the answer changing.
+//! written as the contract has it. How many and how much come from rollups (`rollups`), put together by a plan
+//! (`plan`) with rows for ragged ends; who comes from rows alone, which are complete from a horizon on (`horizons`).
 
 mod args;
 mod bounds;
@@ -12,11 +12,14 @@ mod demographics;
 mod error;
 mod events;
 mod frames;
+mod horizons;
 mod metrics;
 mod names;
+mod plan;
 mod question;
 mod revenue;
 mod role;
+mod rollups;
 mod rows;
 mod series;
 mod service;

@@ -1,7 +1,7 @@
 //! How much money: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
 //! purchase (TikTok) with an amount.
 
-mod rows;
+mod figures;
 
 use weir::contract::{
     event::v1::Source,
@@ -9,9 +9,10 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds},
+    bounds::{self, Bounds, Span},
     decimal::Money,
     error::ReportError,
+    horizons::Horizons,
     metrics::ReportType,
     names,
     question::{Question, Reader},
@@ -55,10 +56,12 @@ impl Question for RevenueQuestion {
 
     /// Everything but the currency, which no question and no row tells.
     async fn answer(self, snapshot: &Snapshot) -> Result<GetRevenueResponse, ReportError> {
-        let mut sources = rows::by_source(snapshot, &self).await?;
+        let horizon = Horizons::read(snapshot).await?.of(self.source);
+        let (span, rounded_range) = self.bounds.answerable(horizon);
+        let mut sources = figures::by_source(snapshot, &self, span).await?;
         sources.sort_by_key(|(source, revenue)| (std::cmp::Reverse(revenue.total), names::source(*source)));
         let all: Revenue = sources.iter().map(|(_, revenue)| *revenue).sum();
-        let campaigns = rows::top_campaigns(snapshot, &self).await?;
+        let campaigns = figures::top_campaigns(snapshot, &self, span).await?;
         Ok(GetRevenueResponse {
             date_range: Some(self.bounds.asked()),
             currency: String::new(),
@@ -67,15 +70,16 @@ impl Question for RevenueQuestion {
             average_transaction_value: all.mean(),
             revenue: sources.into_iter().map(of_source).collect(),
             campaigns: campaigns.into_iter().map(of_campaign).collect(),
-            series: self.series(snapshot).await?,
+            series: self.series(snapshot, span).await?,
+            rounded_range,
         })
     }
 }
 
 impl RevenueQuestion {
-    async fn series(&self, snapshot: &Snapshot) -> Result<Vec<RevenueBucket>, ReportError> {
+    async fn series(&self, snapshot: &Snapshot, span: Span) -> Result<Vec<RevenueBucket>, ReportError> {
         let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
-        let revenue = rows::over_time(snapshot, self, grouping).await?;
+        let revenue = figures::over_time(snapshot, self, span, grouping).await?;
         Ok(series::fill(revenue, grouping)?.into_iter().map(of_bucket).collect())
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 use weir::contract::event::v1::Source;
 use weir_migration::entity::events::{Column, Entity};
 
-use crate::{bounds::Bounds, series::Grouping};
+use crate::bounds::Span;
 
 /// Where a sum is split: 2^53 − 1, the largest number of an event, has 27 bits above, so that 2^36 of either half
 /// fit an `i64`. SQLite fails where a plain sum leaves `i64`.
@@ -19,11 +19,16 @@ pub(crate) fn select(rows: Condition) -> SelectStatement {
     Query::select().from(Entity).cond_where(rows).take()
 }
 
-/// The rows within the bounds.
-pub(crate) fn within(bounds: &Bounds) -> Condition {
+/// The rows within a span.
+pub(crate) fn within(span: &Span) -> Condition {
+    between(Expr::col(Column::OccurredAt), span)
+}
+
+/// Where a time lies within a span.
+pub(crate) fn between(time: Expr, span: &Span) -> Condition {
     Condition::all()
-        .add_option(bounds.from.map(|from| Expr::col(Column::OccurredAt).gte(from)))
-        .add_option(bounds.to.map(|to| Expr::col(Column::OccurredAt).lt(to)))
+        .add_option(span.from.map(|from| time.clone().gte(from)))
+        .add_option(span.to.map(|to| time.lt(to)))
 }
 
 /// The rows of one source.
@@ -34,14 +39,6 @@ pub(crate) fn of_source(source: Source) -> Expr {
 /// The rows with this number of a closed set.
 pub(crate) fn is(column: Column, number: i32) -> Expr {
     Expr::col(column).eq(number)
-}
-
-/// The start of a row's bucket. Both databases divide towards zero, so a negative remainder is made positive
-/// before it is taken off.
-pub(crate) fn bucket(grouping: Grouping) -> Expr {
-    let time = || Expr::col(Column::OccurredAt);
-    let width = grouping.width();
-    time().sub(time().modulo(width).add(width).modulo(width))
 }
 
 /// `count(*)`.
@@ -59,30 +56,29 @@ pub(crate) struct SplitSum {
 impl SplitSum {
     /// Adds the two halves of the sum of `column`.
     pub(crate) fn add_to(select: &mut SelectStatement, column: Column) {
-        select.expr_as(Self::high(column), "high").expr_as(Self::low(column), "low");
+        let [high, low] = Self::halves(column);
+        select.expr_as(sum(high), "high").expr_as(sum(low), "low");
     }
 
-    /// What orders groups by their exact sum: the first expression, and the second among equals.
-    pub(crate) fn order(column: Column) -> [Expr; 2] {
-        let low = Self::low(column);
-        [Self::high(column).add(low.clone().right_shift(LOW_BITS)), low.bit_and(LOW_MASK)]
+    /// What a row adds to either half.
+    pub(crate) fn halves(column: Column) -> [Expr; 2] {
+        [Expr::col(column).right_shift(LOW_BITS), Expr::col(column).bit_and(LOW_MASK)]
+    }
+
+    /// What orders groups by their exact sum, whose halves are summed up from columns `high` and `low`: the first
+    /// expression, and the second among equals.
+    pub(crate) fn order() -> [Expr; 2] {
+        let [high, low] = ["high", "low"].map(|half| sum(Expr::col(half)));
+        [high.add(low.clone().right_shift(LOW_BITS)), low.bit_and(LOW_MASK)]
     }
 
     pub(crate) fn total(self) -> i128 {
         (i128::from(self.high) << LOW_BITS) + i128::from(self.low)
     }
-
-    fn high(column: Column) -> Expr {
-        sum(Expr::col(column).right_shift(LOW_BITS))
-    }
-
-    fn low(column: Column) -> Expr {
-        sum(Expr::col(column).bit_and(LOW_MASK))
-    }
 }
 
-/// PostgreSQL sums BIGINT as NUMERIC.
-fn sum(expression: Expr) -> Expr {
+/// A sum that fits; 0 without rows. PostgreSQL sums BIGINT as NUMERIC.
+pub(crate) fn sum(expression: Expr) -> Expr {
     expression.sum().if_null(0_i64).cast_as("BIGINT")
 }
 

@@ -2,12 +2,13 @@
 
 use weir::contract::reporting::v1::GroupBy;
 
-use crate::error::{Fault, ReportError};
+use crate::{
+    error::{Fault, ReportError},
+    plan::Grain,
+};
 
 /// How many buckets an answer has at most.
 pub(crate) const MAX_BUCKETS: u64 = 10_000;
-
-const HOUR: i64 = 3_600_000_000;
 
 /// How wide a bucket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,17 @@ impl Grouping {
         }
     }
 
-    /// Microseconds.
-    pub(crate) fn width(self) -> i64 {
+    /// Of its buckets, which no bucket that is added up may be wider than.
+    pub(crate) fn grain(self) -> Grain {
         match self {
-            Self::Hour => HOUR,
-            Self::Day => 24 * HOUR,
+            Self::Hour => Grain::Hour,
+            Self::Day => Grain::Day,
         }
+    }
+
+    /// Microseconds.
+    fn width(self) -> i64 {
+        self.grain().width()
     }
 
     fn too_many(self) -> ReportError {
@@ -70,6 +76,8 @@ pub(crate) fn fill<T: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR: i64 = 3_600_000_000;
 
     #[test]
     fn gaps_are_filled_and_nothing_is_added_outside() {

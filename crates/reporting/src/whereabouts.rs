@@ -1,14 +1,15 @@
-//! Whether one event is stored: no report, and asked by identity and not by time.
+//! Whether one event is stored, or was: no report, and asked by identity and not by time.
 
 use sea_orm::{
-    FromQueryResult,
+    DbErr, FromQueryResult,
     sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
 };
+use sha2::{Digest as _, Sha256};
 use weir::contract::{
     event::v1::Source,
-    reporting::v1::{FindEventRequest, FindEventResponse, StoredEvent},
+    reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
 };
-use weir_migration::entity::{duplicates, events};
+use weir_migration::entity::{duplicates, event_keys, events};
 
 use crate::{
     bounds,
@@ -17,6 +18,9 @@ use crate::{
     question::{Question, Reader},
     store::Snapshot,
 };
+
+/// How much of the hash of an event's id is kept of a removed event.
+const KEY_BYTES: usize = 16;
 
 /// By identity.
 #[derive(Debug)]
@@ -32,6 +36,11 @@ struct EventRow {
     correlation_id: String,
     traceparent: Option<String>,
     frame_id: String,
+}
+
+#[derive(FromQueryResult)]
+struct KeyRow {
+    arrived_at: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -55,16 +64,36 @@ impl Question for WhereaboutsQuestion {
         if self.event_id.contains('\0') {
             return Ok(FindEventResponse::default());
         }
-        let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else {
-            return Ok(FindEventResponse::default());
-        };
-        let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
-        let duplicates = duplicates.map_or(0, |row| row.times.unsigned_abs());
-        Ok(FindEventResponse { stored: Some(row.with(duplicates)) })
+        let stored = self.stored(snapshot).await?;
+        let removed = if stored.is_none() { self.removed(snapshot).await? } else { None };
+        Ok(FindEventResponse { stored, removed })
     }
 }
 
 impl WhereaboutsQuestion {
+    async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
+        let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
+        let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
+        Ok(Some(row.with(duplicates.map_or(0, |row| row.times.unsigned_abs()))))
+    }
+
+    async fn removed(&self, snapshot: &Snapshot) -> Result<Option<RemovedEvent>, DbErr> {
+        let row = snapshot.all::<KeyRow>(&self.key()).await?.pop();
+        Ok(row.map(|row| RemovedEvent { arrived_at: Some(bounds::timestamp(row.arrived_at)) }))
+    }
+
+    /// What is left of an event after its time.
+    fn key(&self) -> SelectStatement {
+        use event_keys::Column;
+        let hash = Sha256::digest(&self.event_id);
+        Query::select()
+            .column(Column::ArrivedAt)
+            .from(event_keys::Entity)
+            .and_where(Expr::col(Column::Source).eq(self.source_number()))
+            .and_where(Expr::col(Column::Key).eq(hash[..KEY_BYTES].to_vec()))
+            .take()
+    }
+
     fn event(&self) -> SelectStatement {
         use events::Column;
         Query::select()

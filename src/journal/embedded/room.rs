@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{
     bounds::Bounds,
     held::{Held, unsigned},
     letters,
-    transaction::list,
+    transaction::{self, list},
 };
 use crate::{event::Source, journal::Graveyard};
 
@@ -118,17 +118,9 @@ pub(super) async fn expire(
     held: &mut Held,
     bounds: &Bounds,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut removed = 0;
-    let kept = first_kept(&mut transaction, "frame", bounds.frame_age).await?;
-    let lost = remove_before(&mut transaction, "waiting", kept).await?;
-    removed += remove_before(&mut transaction, "frame", kept).await?;
-    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
-        let table = letters::table(graveyard);
-        let kept = first_kept(&mut transaction, table, bounds.letter_age).await?;
-        removed += remove_before(&mut transaction, table, kept).await?;
-    }
-    transaction.commit().await?;
+    transaction::begin(connection).await?;
+    let aged = remove_aged(connection, bounds).await;
+    let (lost, removed) = transaction::end(connection, aged).await?;
     if lost > 0 {
         tracing::error!(frames = lost, "frames that no collector acknowledged are past their age and lost");
     }
@@ -136,6 +128,19 @@ pub(super) async fn expire(
         *held = Held::count(connection).await?;
     }
     Ok(())
+}
+
+/// How many frames are lost, and how many rows were removed in all.
+async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Result<(u64, u64), sqlx::Error> {
+    let kept = first_kept(connection, "frame", bounds.frame_age).await?;
+    let lost = remove_before(connection, "waiting", kept).await?;
+    let mut removed = remove_before(connection, "frame", kept).await?;
+    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+        let table = letters::table(graveyard);
+        let kept = first_kept(connection, table, bounds.letter_age).await?;
+        removed += remove_before(connection, table, kept).await?;
+    }
+    Ok((lost, removed))
 }
 
 /// The oldest row that is within its age; rows lie in the order of their age.

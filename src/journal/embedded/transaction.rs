@@ -18,10 +18,24 @@ pub(super) async fn run(
     held: &mut Held,
     bounds: &Bounds,
 ) -> Result<Vec<Result<(), AppendError>>, sqlx::Error> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    begin(connection).await?;
     let done = work(connection, commands, held, bounds).await;
+    end(connection, done).await
+}
+
+/// Takes the write lock. [`end`] gives it back, whatever goes wrong in between: sqlx's own transactions leave a
+/// connection useless where SQLite has rolled back itself, as it does on a full disk.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(connection).await.map(drop)
+}
+
+/// Commits what is done, or takes back what went wrong.
+pub(super) async fn end<T>(
+    connection: &mut SqliteConnection,
+    done: Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
     let committed = match done {
-        Ok(answers) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| answers),
+        Ok(done) => sqlx::query("COMMIT").execute(&mut *connection).await.map(|_| done),
         Err(error) => Err(error),
     };
     if committed.is_err() {

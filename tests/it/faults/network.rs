@@ -39,12 +39,12 @@ impl Networked {
 }
 
 /// The host and port of a URL.
-fn address(url: &str) -> SocketAddr {
+pub(super) fn address(url: &str) -> SocketAddr {
     let url = url::Url::parse(url).unwrap();
     format!("127.0.0.1:{}", url.port().unwrap()).parse().unwrap()
 }
 
-fn through(url: &str, proxy: SocketAddr) -> String {
+pub(super) fn through(url: &str, proxy: SocketAddr) -> String {
     let mut url = url::Url::parse(url).unwrap();
     url.set_port(Some(proxy.port())).unwrap();
     url.to_string()

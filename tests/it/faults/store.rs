@@ -18,7 +18,7 @@ async fn owner(database_url: &str) -> DatabaseConnection {
 }
 
 /// Waits until collectors of both sources have tried in vain, several times.
-async fn outage_is_felt(weir: &Weir, times: f64) {
+pub(super) async fn outage_is_felt(weir: &Weir, times: f64) {
     for name in ["collect-facebook", "collect-tiktok"] {
         let transient =
             async || weir.metric_of(name, "events_failed_total", &[("error_type", "transient")]).await;

@@ -10,8 +10,12 @@ use super::{Weir, eventually, process::Process};
 #[derive(Debug)]
 pub(crate) struct Load {
     process: Process,
-    ledger: PathBuf,
+    ledger: Ledger,
 }
+
+/// What a publisher wrote down.
+#[derive(Debug)]
+pub(crate) struct Ledger(PathBuf);
 
 /// What `weir verify` found; nothing was missing, spurious, double or altered.
 #[derive(Debug)]
@@ -35,11 +39,16 @@ impl Load {
 
     /// A publisher with arguments of its own.
     pub(crate) fn of(weir: &Weir, args: &[&str]) -> Self {
-        let ledger = weir.folder().join("ledger");
+        Self::named("publish", weir, args)
+    }
+
+    /// [`Load::of`] beside another one.
+    pub(crate) fn named(name: &str, weir: &Weir, args: &[&str]) -> Self {
+        let ledger = weir.folder().join(format!("{name}.ledger"));
         let mut command =
             weir.tool(&["publish", "--corrupt", "0.1", "--duplicates", "0.05", "--late", "0.1"]);
         command.arg("--ledger").arg(&ledger).args(args);
-        Self { process: Process::start("publish", weir.folder(), command), ledger }
+        Self { process: Process::start(name, weir.folder(), command), ledger: Ledger(ledger) }
     }
 
     /// Waits until as many more requests are answered yes.
@@ -63,10 +72,30 @@ impl Load {
     }
 
     /// Ends the publisher, waits for its answers, and compares its ledger with what is stored.
-    pub(crate) async fn prove(mut self, weir: &Weir) -> Proof {
+    pub(crate) async fn prove(self, weir: &Weir) -> Proof {
+        self.finish().await.prove(weir).await
+    }
+
+    /// Ends the publisher and waits for its answers.
+    pub(crate) async fn finish(mut self) -> Ledger {
         self.process.signal("INT").await;
         self.process.ended().await;
-        let ledger = self.ledger.to_str().expect("a temporary folder's name is text");
+        self.ledger
+    }
+
+    fn accepted_requests(&self) -> usize {
+        self.ledger.answers("accepted").count()
+    }
+
+    fn refused_requests(&self) -> usize {
+        self.ledger.answers("unknown").count()
+    }
+}
+
+impl Ledger {
+    /// Compares it with what is stored; fails where anything is missing, spurious, double or altered.
+    pub(crate) async fn prove(&self, weir: &Weir) -> Proof {
+        let ledger = self.0.to_str().expect("a temporary folder's name is text");
         let (status, findings) = weir.run(&["verify", "--ledger", ledger], &[]).await;
         assert!(status.success(), "{findings}");
         let accepted: HashSet<u64> = self.answers("accepted").collect();
@@ -82,14 +111,6 @@ impl Load {
         };
         eprintln!("{proof}");
         proof
-    }
-
-    fn accepted_requests(&self) -> usize {
-        self.answers("accepted").count()
-    }
-
-    fn refused_requests(&self) -> usize {
-        self.answers("unknown").count()
     }
 
     /// The requests with this outcome.
@@ -113,7 +134,7 @@ impl Load {
     }
 
     fn lines(&self) -> impl Iterator<Item = Value> + use<> {
-        let text = fs::read_to_string(&self.ledger).unwrap_or_default();
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
         let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         lines.into_iter()
     }

@@ -5,7 +5,7 @@ mod cluster;
 use std::{
     fs,
     net::Ipv4Addr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Nats {
     folder: TempDir,
+    store: PathBuf,
     port: u16,
     monitor: u16,
     process: Child,
@@ -36,6 +37,15 @@ impl Nats {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) async fn start() -> Self {
         let nats = Self::launch("always", "");
+        nats.listening().await;
+        nats
+    }
+
+    /// A server that keeps what it stores in this folder, and finds there what another one stored. What is free on
+    /// its disk is no bound to it.
+    pub(crate) async fn start_in(store: PathBuf) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let nats = Self::launch_in(folder, store, "sync_interval: always, max_file_store: 64GB", "");
         nats.listening().await;
         nats
     }
@@ -50,15 +60,29 @@ impl Nats {
     /// A server with further lines in its configuration; it may need others to be ready.
     fn launch(sync_interval: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = folder.path().join("store");
+        Self::launch_in(folder, store, &format!("sync_interval: {sync_interval}"), lines)
+    }
+
+    fn launch_in(folder: TempDir, store: PathBuf, jetstream: &str, lines: &str) -> Self {
         let (port, monitor) = (ports::free(), ports::free());
         let configuration = format!(
             "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
-             jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n{lines}\n",
-            store(&folder)
+             jetstream {{ store_dir: {store:?}, {jetstream} }}\n{lines}\n"
         );
         fs::write(folder.path().join("nats.conf"), configuration).expect("the folder is writable");
         let process = spawn(&folder);
-        Self { folder, port, monitor, process }
+        Self { folder, store, port, monitor, process }
+    }
+
+    /// Where it keeps what it stores.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Everything that it wrote about itself.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(log(&self.folder)).unwrap_or_default()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -84,7 +108,7 @@ impl Nats {
 
     /// Starts it again after [`Nats::kill`], with nothing of what it stored.
     async fn start_again_empty(&mut self) {
-        fs::remove_dir_all(store(&self.folder)).expect("what it stored is ours to remove");
+        fs::remove_dir_all(&self.store).expect("what it stored is ours to remove");
         self.start_again().await;
     }
 
@@ -116,13 +140,13 @@ fn spawn(folder: &TempDir) -> Child {
         .arg("--config")
         .arg(folder.path().join("nats.conf"))
         .arg("--log")
-        .arg(folder.path().join("nats.log"))
+        .arg(log(folder))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("nats-server 2.10 or later is on the PATH")
 }
 
-fn store(folder: &TempDir) -> PathBuf {
-    folder.path().join("store")
+fn log(folder: &TempDir) -> PathBuf {
+    folder.path().join("nats.log")
 }

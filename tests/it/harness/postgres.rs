@@ -1,9 +1,10 @@
 //! A real PostgreSQL server in a temporary folder, on a free port of 127.0.0.1.
 
+mod owner;
+
 use std::{
     fs::{self, File},
     net::TcpListener,
-    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use weir_migration::{Access, DatabaseUrl, connect};
 
+use self::owner::Owner;
+pub(crate) use self::owner::program;
 use super::eventually;
 
 /// Runs the server until its standard input ends, which it does however the test process ends.
@@ -31,8 +34,20 @@ const SUPERVISE: &str = r#"
 pub(crate) struct Postgres {
     supervisors: Vec<Child>,
     folder: PathBuf,
+    setup: Setup,
     port: u16,
     databases: AtomicU32,
+}
+
+/// What of a server is not as usual.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// The folder of its tables, in a folder that is the server's to have.
+    pub(crate) data: Option<PathBuf>,
+    /// The same of its write-ahead log, whose segments are 1 MiB then.
+    pub(crate) wal: Option<PathBuf>,
+    /// Such as `max_connections=20`.
+    pub(crate) setting: Option<&'static str>,
 }
 
 /// One server for every story that does not hurt it: starting one is slow, a database on it is not.
@@ -47,41 +62,48 @@ impl Postgres {
     }
 
     pub(crate) async fn start() -> Self {
-        let folder = TempDir::with_prefix("weir-postgres-").unwrap().keep();
-        let owner = Owner::of(&folder);
-        let data = folder.join("data");
-        let initialised = owner
-            .command("initdb")
-            .args([
-                "--username=weir",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-                "--pgdata",
-            ])
-            .arg(&data)
-            .output()
-            .unwrap();
-        assert!(initialised.status.success(), "{}", String::from_utf8_lossy(&initialised.stderr));
+        Self::start_with(Setup::default()).await
+    }
 
+    /// A server that is not as usual.
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let folder = TempDir::with_prefix("weir-postgres-").unwrap().keep();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { supervisors: Vec::new(), folder, port, databases: AtomicU32::new(0) };
+        let mut server = Self { supervisors: Vec::new(), folder, setup, port, databases: AtomicU32::new(0) };
+        server.initialise();
         server.serve().await;
         server
     }
 
+    fn initialise(&self) {
+        let mut initdb = Owner::of(&self.folder).command("initdb");
+        initdb.args(["--username=weir", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        for folder in [&self.setup.data, &self.setup.wal].into_iter().flatten() {
+            Owner::of(folder.parent().unwrap());
+        }
+        if let Some(wal) = &self.setup.wal {
+            initdb.arg("--wal-segsize=1").arg("--waldir").arg(wal);
+        }
+        let initialised = initdb.arg("--pgdata").arg(self.data()).output().unwrap();
+        assert!(initialised.status.success(), "{}", String::from_utf8_lossy(&initialised.stderr));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.setup.data.clone().unwrap_or_else(|| self.folder.join("data"))
+    }
+
     /// Runs the server on its folder, and waits until it answers.
     async fn serve(&mut self) {
-        let Self { supervisors, folder, port, .. } = self;
+        let data = self.data();
+        let Self { supervisors, folder, setup, port, .. } = self;
         let server = Owner::of(folder).command("postgres");
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISE, "supervise"])
             .arg(server.get_program())
             .args(server.get_args())
             .arg("-D")
-            .arg(folder.join("data"))
-            .args(settings(folder, *port))
+            .arg(data)
+            .args(settings(folder, *port, setup))
             .env("FOLDER", &folder)
             .current_dir(&folder)
             .stdin(Stdio::piped())
@@ -91,13 +113,18 @@ impl Postgres {
             .unwrap();
         supervisors.push(supervisor);
         if let Err(error) = connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
-            panic!("{error}: {}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+            panic!("{error}: {}", self.log());
         }
+    }
+
+    /// Everything that it wrote about itself.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// As `kill -9` of the postmaster: the processes of its connections notice and end too.
     pub(crate) fn kill(&self) {
-        let pid = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         let killed = Command::new("kill").args(["-s", "KILL", pid.lines().next().unwrap()]).status();
         assert!(killed.is_ok_and(|status| status.success()), "the server can't be killed");
     }
@@ -111,9 +138,23 @@ impl Postgres {
         self.serve().await;
     }
 
+    /// Returns when it answers, started again where it has ended by itself.
+    pub(crate) async fn is_back(&mut self) {
+        let url = self.url("postgres");
+        let ended = eventually(async || match connect(&url, Access::Write, Duration::ZERO).await {
+            Ok(_) => Ok(false),
+            Err(_) if !self.is_used() => Ok(true),
+            Err(error) => Err(error),
+        })
+        .await;
+        if ended {
+            self.serve().await;
+        }
+    }
+
     /// Whether any process works in its folder; a server does not start beside one.
     fn is_used(&self) -> bool {
-        let data = self.folder.join("data");
+        let data = self.data();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         processes
             .map(|process| process.path().join("cwd"))
@@ -152,7 +193,7 @@ impl Drop for Postgres {
 }
 
 /// Stories ask what is stored, not what survives a power cut.
-fn settings(folder: &Path, port: u16) -> Vec<String> {
+fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
     let setting = |text: String| ["-c".to_owned(), text];
     [
         format!("unix_socket_directories={}", folder.display()),
@@ -163,49 +204,7 @@ fn settings(folder: &Path, port: u16) -> Vec<String> {
         "max_connections=200".into(),
     ]
     .into_iter()
+    .chain(setup.setting.map(str::to_owned))
     .flat_map(setting)
     .collect()
-}
-
-/// Who runs the server: us, or the user `postgres` where we are root, as whom it refuses to run.
-struct Owner {
-    binaries: PathBuf,
-    root: bool,
-}
-
-impl Owner {
-    fn of(folder: &Path) -> Self {
-        let root = id(&["-u"]) == 0;
-        if root {
-            chown(folder, Some(id(&["-u", "postgres"])), Some(id(&["-g", "postgres"]))).unwrap();
-        }
-        Self { binaries: binaries(), root }
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let program = self.binaries.join(program);
-        if !self.root {
-            return Command::new(program);
-        }
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
-        command
-    }
-}
-
-fn id(arguments: &[&str]) -> u32 {
-    let output = Command::new("id").args(arguments).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().expect("a user `postgres` is installed")
-}
-
-/// Debian keeps the server's programs off the path, by major version.
-fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions
-        .map(|version| version.path().join("bin"))
-        .filter(|folder| folder.join("postgres").exists())
-        .max_by_key(|folder| {
-            folder.parent().and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok())
-        });
-    newest.unwrap_or_default()
 }

@@ -32,14 +32,25 @@ impl Process {
         let file =
             File::options().append(true).create(true).open(&log).expect("a log file in a temporary folder");
         let copy = file.try_clone().expect("a second handle of the log file");
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(copy)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
+        command.stdout(file).stderr(copy);
+        Self::spawn(name, log, command)
+    }
+
+    /// Starts `command` with its output in two pipes that nobody reads.
+    pub(crate) fn start_unread(name: &str, folder: &Path, mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(name, folder.join(format!("{name}.log")), command)
+    }
+
+    fn spawn(name: &str, log: PathBuf, mut command: Command) -> Self {
+        let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
         Self { name: name.to_owned(), child, log }
+    }
+
+    /// Its id, as long as it lives.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("{} is gone already\n{}", self.name, self.log()))
     }
 
     /// Fails with what it wrote when it is gone.
@@ -69,8 +80,7 @@ impl Process {
 
     /// Sends a signal, by its name without SIG.
     pub(crate) async fn signal(&self, signal: &str) {
-        let id = self.child.id().unwrap_or_else(|| panic!("{} is gone already\n{}", self.name, self.log()));
-        let sent = Command::new("kill").args(["-s", signal, &id.to_string()]).status().await;
+        let sent = Command::new("kill").args(["-s", signal, &self.id().to_string()]).status().await;
         assert!(sent.is_ok_and(|status| status.success()), "{} can't be sent {signal}", self.name);
     }
 

@@ -34,6 +34,20 @@ const FLEET: &[(&str, &[&str]); 6] = &[
     ("reporting", &["reporting"]),
 ];
 
+/// Two processes of each role.
+const PAIRS: &[(&str, &[&str]); 10] = &[
+    ("edge", &["edge"]),
+    ("edge-too", &["edge"]),
+    ("ingest", &["ingest"]),
+    ("ingest-too", &["ingest"]),
+    ("collect-facebook", &["collect", "facebook"]),
+    ("collect-facebook-too", &["collect", "facebook"]),
+    ("collect-tiktok", &["collect", "tiktok"]),
+    ("collect-tiktok-too", &["collect", "tiktok"]),
+    ("reporting", &["reporting"]),
+    ("reporting-too", &["reporting"]),
+];
+
 /// What journal and store stand on.
 #[derive(Debug)]
 pub(crate) enum Ground {
@@ -92,6 +106,35 @@ impl Weir {
         weir
     }
 
+    /// Two processes for each role on real servers.
+    pub(crate) async fn pairs() -> Self {
+        let mut weir = Self::down(Ground::servers().await, &PAIRS.map(|(name, _)| name));
+        weir.start(PAIRS).await;
+        weir
+    }
+
+    /// Processes by name and arguments that may wait for something, and are not waited for.
+    pub(crate) fn launched(
+        ground: Ground,
+        settings: Vec<(&'static str, String)>,
+        processes: &[(&'static str, &[&str])],
+    ) -> Self {
+        let names: Vec<_> = processes.iter().map(|(name, _)| *name).collect();
+        let mut weir = Self::down(ground, &names);
+        weir.settings = settings;
+        weir.launch(processes);
+        weir
+    }
+
+    /// `weir up` whose output nobody reads: the pipes behind it fill up.
+    pub(crate) async fn unread(ground: Ground, settings: Vec<(&'static str, String)>) -> Self {
+        let mut weir = Self::down(ground, &["up"]);
+        weir.settings = settings;
+        weir.processes.push(Process::start_unread("up", weir.folder.path(), weir.command("up", &["up"])));
+        weir.ready().await;
+        weir
+    }
+
     fn down(ground: Ground, names: &[&'static str]) -> Self {
         let http =
             Client::builder().timeout(REQUEST_TIMEOUT).build().expect("a client without TLS can be built");
@@ -108,11 +151,15 @@ impl Weir {
 
     /// Starts processes by name and arguments, and waits until all of them are ready.
     async fn start(&mut self, processes: &[(&str, &[&str])]) {
+        self.launch(processes);
+        self.ready().await;
+    }
+
+    fn launch(&mut self, processes: &[(&str, &[&str])]) {
         for (name, args) in processes {
             let process = Process::start(name, self.folder.path(), self.command(name, args));
             self.processes.push(process);
         }
-        self.ready().await;
     }
 
     /// The command of one process, with the environment of this deployment.
@@ -128,7 +175,7 @@ impl Weir {
     }
 
     /// Waits until every process is ready; fails at once when one ends instead.
-    async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         let Self { processes, addresses, http, .. } = self;
         for address in addresses.admin() {
             let url = format!("http://{address}/health/ready");

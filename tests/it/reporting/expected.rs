@@ -52,6 +52,7 @@ pub(super) fn event_statistics(
         total_events: matching.len() as u64,
         events,
         series: buckets(&matching, request.group_by).into_iter().map(bucket).collect(),
+        rounded_range: None,
     }
 }
 
@@ -101,6 +102,7 @@ pub(super) fn revenue(rows: &[Model], request: &GetRevenueRequest) -> GetRevenue
                 transaction_count: rows.len() as u64,
             })
             .collect(),
+        rounded_range: None,
     }
 }
 
@@ -139,6 +141,7 @@ fn facebook(rows: &[&Model], limit: usize) -> FacebookDemographics {
             .collect(),
         estimate: false,
         relative_error: None,
+        complete_from: None,
     }
 }
 
@@ -163,6 +166,7 @@ fn tiktok(rows: &[&Model], limit: usize) -> TiktokDemographics {
             .collect(),
         estimate: false,
         relative_error: None,
+        complete_from: None,
     }
 }
 

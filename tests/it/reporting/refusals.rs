@@ -86,12 +86,12 @@ async fn without_its_tables_reporting_is_unready_and_says_unavailable_until_they
     reporting.readiness.changed_from(false).await;
     assert_health(&reporting, ServingStatus::Serving).await;
 
-    store.execute_unprepared("ALTER TABLE events RENAME TO elsewhere").await.unwrap();
+    store.execute_unprepared("ALTER TABLE horizons RENAME TO elsewhere").await.unwrap();
     assert_unavailable(&ask(&reporting).await.unwrap_err());
     reporting.readiness.changed_from(true).await;
     assert_health(&reporting, ServingStatus::NotServing).await;
 
-    store.execute_unprepared("ALTER TABLE elsewhere RENAME TO events").await.unwrap();
+    store.execute_unprepared("ALTER TABLE elsewhere RENAME TO horizons").await.unwrap();
     reporting.readiness.changed_from(false).await;
     assert_health(&reporting, ServingStatus::Serving).await;
     ask(&reporting).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_report_that_waits_for_a_locked_table_is_given_up_in_time() {
     let store = database.migrated().await;
     let reporting = Running::on(&database, "300").await;
     let lock = store.begin().await.unwrap();
-    lock.execute_unprepared("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    lock.execute_unprepared("LOCK TABLE rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
 
     assert_unavailable(&ask(&reporting).await.unwrap_err());
     lock.rollback().await.unwrap();

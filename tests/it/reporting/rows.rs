@@ -4,7 +4,12 @@ use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use sea_orm::{DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
 use weir::event::{EventType, FunnelStage, Source};
-use weir_migration::entity::events::{Entity, Model};
+use weir_migration::{
+    entity::events::{Entity, Model},
+    up,
+};
+
+use crate::harness::database::Database;
 
 /// 2025-09-14T00:00:00Z in seconds since the Unix epoch.
 const MIDNIGHT: i64 = 1_757_808_000;
@@ -13,6 +18,8 @@ const MICROSECONDS: i64 = 1_000_000;
 const ROWS: i64 = 600;
 /// SQLite takes 32,766 parameters in one statement, PostgreSQL 65,535; a row has 30.
 const ROWS_PER_INSERT: usize = 1_000;
+/// The tables of events and of duplicates.
+const MIGRATIONS_BEFORE_ROLLUPS: u32 = 2;
 
 /// Ordered differently by code point, by letter, by UTF-16 unit and without regard to case.
 const PLACES: [&str; 9] =
@@ -163,7 +170,16 @@ pub(super) fn filters() -> impl Iterator<Item = (i32, i32, i32)> {
     })
 }
 
-pub(super) async fn insert(database: &DatabaseConnection, rows: &[Model]) {
+/// Fills a new database as one is filled that was there before rollups: the migration rolls its rows up.
+pub(super) async fn store(database: &Database, rows: &[Model]) -> DatabaseConnection {
+    let store = database.connect().await;
+    up(&store, Some(MIGRATIONS_BEFORE_ROLLUPS)).await.unwrap();
+    insert(&store, rows).await;
+    up(&store, None).await.unwrap();
+    store
+}
+
+async fn insert(database: &DatabaseConnection, rows: &[Model]) {
     for rows in rows.chunks(ROWS_PER_INSERT) {
         let rows = rows.iter().cloned().map(Model::into_active_model);
         Entity::insert_many(rows).exec_without_returning(database).await.unwrap();

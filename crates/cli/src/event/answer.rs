@@ -15,6 +15,7 @@ pub(super) struct Whereabouts {
     event_id: String,
     status: Status,
     stored: Option<Stored>,
+    removed: Option<Removed>,
     #[serde(default)]
     dead_letters: Vec<DeadLetter>,
     #[serde(default)]
@@ -27,6 +28,7 @@ pub(super) struct Whereabouts {
 #[serde(rename_all = "camelCase")]
 enum Status {
     Stored,
+    Removed,
     DeadLetter,
     Unknown,
 }
@@ -39,6 +41,12 @@ struct Stored {
     correlation_id: String,
     trace_id: Option<String>,
     duplicates: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed {
+    arrived_at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +82,10 @@ impl Whereabouts {
         table(["arrived at", "stored at", "correlation id", "trace id", "duplicates"], 1, rows)
     }
 
+    fn removed(&self) -> Table {
+        table(["arrived at"], 1, self.removed.iter().map(|removed| [removed.arrived_at.clone()]))
+    }
+
     /// One row for each rule that is broken.
     fn dead_letters(&self) -> Table {
         let rows = self.dead_letters.iter().flat_map(|letter| {
@@ -95,6 +107,7 @@ impl fmt::Display for Whereabouts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = match self.status {
             Status::Stored => "stored",
+            Status::Removed => "removed, after it was stored for its time",
             Status::DeadLetter => "a dead letter",
             Status::Unknown => "unknown",
         };
@@ -106,7 +119,8 @@ impl fmt::Display for Whereabouts {
         for service in &self.unavailable {
             write!(formatter, "\n{service} could not be asked")?;
         }
-        let mut tables = [self.stored(), self.dead_letters()].into_iter().filter(|table| !table.is_empty());
+        let tables = [self.stored(), self.removed(), self.dead_letters()];
+        let mut tables = tables.into_iter().filter(|table| !table.is_empty());
         tables.try_for_each(|table| write!(formatter, "\n{table}"))
     }
 }
@@ -133,6 +147,15 @@ mod tests {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
         assert!(!shown.contains("ask again"), "{shown}");
+    }
+
+    #[test]
+    fn a_removed_event_is_found_and_shown_with_its_arrival() {
+        let answer = json!({"source": "tiktok", "eventId": "a", "status": "removed", "waitingFrames": 2,
+                            "removed": {"arrivedAt": "2025-09-14T07:21:45Z"}, "deadLetters": []});
+        assert!(serde_json::from_value::<Whereabouts>(answer.clone()).unwrap().is_found());
+        let shown = shown(answer);
+        assert!(shown.starts_with("tiktok a: removed") && shown.contains("2025-09-14T07:21:45Z"), "{shown}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The answers as JSON, in the form that they have over HTTP (wire.md section 3).
 
+use prost_types::Timestamp;
 use serde_json::{Value, json};
 use weir::contract::reporting::v1::{
     DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
@@ -18,8 +19,12 @@ fn array<Row>(rows: &[Row], to_json: impl Fn(&Row) -> Value) -> Value {
     rows.iter().map(to_json).collect()
 }
 
-/// Adds `series`, unless there is none.
-fn with_series(mut report: Value, series: Value) -> Value {
+/// Adds `roundedRange` where an end was rounded, and `series` unless there is none.
+fn with_range_and_series(mut report: Value, rounded: Option<DateRange>, series: Value) -> Value {
+    if rounded.is_some() {
+        report["roundedRange"] = date_range(rounded);
+    }
+
     if series.as_array().is_some_and(|series| !series.is_empty()) {
         report["series"] = series;
     }
@@ -38,7 +43,11 @@ pub(super) fn events(answer: &GetEventStatisticsResponse) -> Value {
         })),
     });
     let bucket = |count: u64, start| json!({ "bucket": names::time(start), "count": count });
-    with_series(report, array(&answer.series, |row| bucket(row.count, row.bucket)))
+    with_range_and_series(
+        report,
+        answer.rounded_range,
+        array(&answer.series, |row| bucket(row.count, row.bucket)),
+    )
 }
 
 pub(super) fn revenue(answer: &GetRevenueResponse) -> Value {
@@ -60,8 +69,9 @@ pub(super) fn revenue(answer: &GetRevenueResponse) -> Value {
             "transactionCount": row.transaction_count,
         })),
     });
-    with_series(
+    with_range_and_series(
         report,
+        answer.rounded_range,
         array(&answer.series, |row| {
             json!({
                 "bucket": names::time(row.bucket),
@@ -99,7 +109,8 @@ fn facebook(section: &FacebookDemographics) -> Value {
             "users": row.users,
         })),
     });
-    with_estimate(report, section.estimate, section.relative_error)
+    let report = with_estimate(report, section.estimate, section.relative_error);
+    with_start(report, section.complete_from)
 }
 
 fn tiktok(section: &TiktokDemographics) -> Value {
@@ -113,11 +124,20 @@ fn tiktok(section: &TiktokDemographics) -> Value {
             "users": row.users,
         })),
     });
-    with_estimate(report, section.estimate, section.relative_error)
+    let report = with_estimate(report, section.estimate, section.relative_error);
+    with_start(report, section.complete_from)
 }
 
 fn groups(groups: &[GroupUsers]) -> Value {
     array(groups, |row| json!({ "group": row.group, "users": row.users }))
+}
+
+/// Says since when the section's events are, where the range begins earlier.
+fn with_start(mut report: Value, complete_from: Option<Timestamp>) -> Value {
+    if let Some(start) = names::time(complete_from) {
+        report["completeFrom"] = Value::String(start);
+    }
+    report
 }
 
 /// Says that users were estimated, where they were.
@@ -127,4 +147,27 @@ fn with_estimate(mut report: Value, estimate: bool, relative_error: Option<f64>)
         report["relativeError"] = json!(relative_error);
     }
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Option<Timestamp> = Some(Timestamp { seconds: 1_757_833_200, nanos: 0 });
+
+    #[test]
+    fn what_differs_from_the_question_is_told_and_else_absent() {
+        let rounded_range = Some(DateRange { from: HOUR, to: None });
+        let report = events(&GetEventStatisticsResponse { rounded_range, ..Default::default() });
+        assert_eq!(report["roundedRange"], json!({"from": "2025-09-14T07:00:00Z", "to": null}));
+        let report = revenue(&GetRevenueResponse { rounded_range, ..Default::default() });
+        assert_eq!(report["roundedRange"], json!({"from": "2025-09-14T07:00:00Z", "to": null}));
+        assert!(revenue(&GetRevenueResponse::default()).get("roundedRange").is_none());
+
+        let facebook = Some(FacebookDemographics { complete_from: HOUR, ..Default::default() });
+        let tiktok = Some(TiktokDemographics::default());
+        let report = demographics(&GetDemographicsResponse { facebook, tiktok, ..Default::default() });
+        assert_eq!(report["facebook"]["completeFrom"], "2025-09-14T07:00:00Z");
+        assert!(report["tiktok"].get("completeFrom").is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! The answers as tables.
 
 use comfy_table::Table;
+use prost_types::Timestamp;
 use weir::contract::reporting::v1::{
     DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
     GroupUsers, TiktokDemographics,
@@ -25,8 +26,14 @@ impl std::fmt::Display for Shown {
     }
 }
 
-fn title(what: &str, range: Option<DateRange>) -> String {
-    let range = range.unwrap_or_default();
+/// The range is the rounded one, where an end was rounded.
+fn title(what: &str, asked: Option<DateRange>, rounded: Option<DateRange>) -> String {
+    let range = within(what, rounded.or(asked).unwrap_or_default());
+    let why = "rounded to whole minutes: rows of the time between were removed";
+    if rounded.is_some() { format!("{range} ({why})") } else { range }
+}
+
+fn within(what: &str, range: DateRange) -> String {
     match (names::time(range.from), names::time(range.to)) {
         (None, None) => what.to_owned(),
         (Some(from), None) => format!("{what}, from {from}"),
@@ -51,7 +58,7 @@ pub(crate) fn events(answer: &GetEventStatisticsResponse) -> Shown {
         tables.push(table(["from", "events"], 1, rows));
     }
     let total = format!("Events: {}", grouped(answer.total_events));
-    Shown { title: title(&total, answer.date_range), tables }
+    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
 pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
@@ -85,16 +92,16 @@ pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
         grouped(answer.total_transactions),
         answer.average_transaction_value
     );
-    Shown { title: title(&total, answer.date_range), tables }
+    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
 pub(crate) fn demographics(answer: &GetDemographicsResponse) -> Shown {
     let facebook = answer.facebook.iter().flat_map(facebook);
     let tiktok = answer.tiktok.iter().flat_map(tiktok);
-    Shown { title: title("Demographics", answer.date_range), tables: facebook.chain(tiktok).collect() }
+    Shown { title: title("Demographics", answer.date_range, None), tables: facebook.chain(tiktok).collect() }
 }
 
-fn facebook(section: &FacebookDemographics) -> [Table; 5] {
+fn facebook(section: &FacebookDemographics) -> [Table; 6] {
     let genders =
         section.genders.iter().map(|row| [names::gender(row.gender).to_owned(), grouped(row.users)]);
     let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
@@ -102,6 +109,7 @@ fn facebook(section: &FacebookDemographics) -> [Table; 5] {
     let users = users(section.users, section.relative_error);
     [
         table(["facebook users", "average age"], 2, [[users, format!("{:.2}", section.average_age)]]),
+        complete_from("facebook", section.complete_from),
         groups("age", &section.age_groups),
         table(["gender", "users"], 1, genders),
         table(["country", "users"], 1, countries),
@@ -109,7 +117,7 @@ fn facebook(section: &FacebookDemographics) -> [Table; 5] {
     ]
 }
 
-fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
+fn tiktok(section: &TiktokDemographics) -> [Table; 5] {
     let countries = section.countries.iter().map(|row| [row.country.clone(), grouped(row.users)]);
     let devices =
         section.devices.iter().map(|row| [names::device(row.device).to_owned(), grouped(row.users)]);
@@ -120,6 +128,7 @@ fn tiktok(section: &TiktokDemographics) -> [Table; 4] {
             2,
             [[users, format!("{:.2}", section.average_followers)]],
         ),
+        complete_from("tiktok", section.complete_from),
         groups("followers", &section.follower_groups),
         table(["country", "users"], 1, countries),
         table(["device", "users"], 1, devices),
@@ -130,10 +139,47 @@ fn groups(name: &str, groups: &[GroupUsers]) -> Table {
     table([name, "users"], 1, groups.iter().map(|row| [row.group.clone(), grouped(row.users)]))
 }
 
+/// Empty where the section is about all of the range.
+fn complete_from(source: &str, start: Option<Timestamp>) -> Table {
+    let title = format!("{source} from, because rows of earlier events were removed");
+    table([title.as_str()], 1, names::time(start).map(|start| [start]))
+}
+
 /// The number of users, with its error where it was estimated.
 fn users(users: u64, relative_error: Option<f64>) -> String {
     match relative_error {
         Some(error) => format!("{} ± {:.1} %", grouped(users), error * 100.0),
         None => grouped(users),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Timestamp = Timestamp { seconds: 1_757_833_200, nanos: 0 };
+
+    #[test]
+    fn a_rounded_range_takes_the_asked_one_s_place_and_is_explained() {
+        let asked = Timestamp { seconds: HOUR.seconds + 1, ..HOUR };
+        let mut answer = GetEventStatisticsResponse {
+            date_range: Some(DateRange { from: Some(asked), to: None }),
+            ..Default::default()
+        };
+        assert_eq!(events(&answer).to_string(), "Events: 0, from 2025-09-14T07:00:01Z");
+        answer.rounded_range = Some(DateRange { from: Some(HOUR), to: None });
+        let shown = events(&answer).to_string();
+        assert!(shown.starts_with("Events: 0, from 2025-09-14T07:00:00Z (rounded"), "{shown}");
+    }
+
+    #[test]
+    fn a_section_that_begins_later_says_since_when() {
+        let of = |complete_from| GetDemographicsResponse {
+            tiktok: Some(TiktokDemographics { complete_from, ..Default::default() }),
+            ..Default::default()
+        };
+        let [all, later] = [None, Some(HOUR)].map(|start| demographics(&of(start)).to_string());
+        assert!(!all.contains("removed"), "{all}");
+        assert!(later.contains("removed") && later.contains("2025-09-14T07:00:00Z"), "{later}");
     }
 }

@@ -63,17 +63,21 @@ impl Roles {
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
         let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
+        let [ingesting, collecting, reporting] =
+            ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
+        let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
+        let _waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
         let journal = config.journal.open(folder.as_ref()).await?;
+        opened.iter().for_each(|latch| latch.set(Ok(())));
 
         let writing = store::open_migrated(&store_url).await?;
         let reading = store::open(&store_url, Access::Read).await?;
         register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
-        let reporting = reporting::bind(host, &config.reporting, reading).await?;
-        let readiness = host.readiness("collectors");
+        let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
         let collectors =
-            Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &readiness, settings);
-        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone()).await?;
+            Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &collecting, settings);
+        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone(), ingesting).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],
             reporting: vec![grpc_url(reporting.address())?],

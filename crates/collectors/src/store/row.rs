@@ -1,6 +1,5 @@
-//! One event as one row of `events`, and the columns in the order in which both databases are told them.
+//! One event as one row of `events`.
 
-use sqlx::{Postgres, Sqlite, postgres::PgArguments, query::Query, query_builder::Separated};
 use weir::{
     event::{
         Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
@@ -9,30 +8,7 @@ use weir::{
     journal::{Frame, FramedEvent},
 };
 
-/// Declares the row and everything that goes through its columns in their order.
-macro_rules! columns {
-    ($(#[$doc:meta])* $row:ident<$life:lifetime> { $($column:ident: $type:ty => $array:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq)]
-        pub(super) struct $row<$life> { $(pub(super) $column: $type),+ }
-
-        /// Every column with the PostgreSQL type of an array of its values.
-        pub(super) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
-
-        /// Binds one array a column.
-        pub(super) fn bind_arrays<'q>(
-            query: Query<'q, Postgres, PgArguments>,
-            rows: &[$row<'_>],
-        ) -> Query<'q, Postgres, PgArguments> {
-            query$(.bind(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
-        }
-
-        /// Binds one value a column.
-        pub(super) fn bind_values(tuple: &mut Separated<'_, Sqlite, &'static str>, row: &$row<'_>) {
-            $(tuple.push_bind(row.$column);)+
-        }
-    };
-}
+use super::{columns::columns, keys::Identity};
 
 columns!(
     /// One row of `events`; `weir_migration::entity::events` says what each column means.
@@ -105,6 +81,10 @@ impl<'a> Row<'a> {
         }
     }
 
+    pub(super) fn identity(&self) -> Identity<'a> {
+        (self.source, self.event_id)
+    }
+
     fn with_facebook_user(self, user: &'a FacebookUser) -> Self {
         Self {
             user_id: &user.id,
@@ -162,6 +142,14 @@ impl<'a> Row<'a> {
             ..self
         }
     }
+}
+
+/// One row of each identity, in their order: of equal ones the first, because the sort is stable.
+pub(super) fn each_once<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'a>> = rows.collect();
+    rows.sort_by_key(Row::identity);
+    rows.dedup_by_key(|row| row.identity());
+    rows
 }
 
 /// A closed set's number as the database keeps it.

@@ -1,10 +1,16 @@
 //! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+mod lookout;
+mod rollups;
+mod rows;
+
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::{
     Ending, FrameOutcome, Outcomes, Submission,
-    row::{COLUMNS, Row, bind_values},
+    lookout::Lookout,
+    rollups::Rollups,
+    row,
     sighting::{self, Sighting},
 };
 
@@ -24,15 +30,39 @@ pub(super) async fn transact<'a>(
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
-    let mut transaction = pool.begin_with(BEGIN).await?;
+    let mut connection = pool.acquire().await?;
+    let outcomes = transact_on(&mut connection, submissions, now, ending).await;
+    if outcomes.is_err() && is_stuck(&mut connection).await {
+        connection.close_on_drop();
+    }
+    outcomes
+}
+
+/// Where a disk is full, SQLite rolls back itself. Then sqlx can't, and takes the connection for one that is in a
+/// transaction for ever.
+async fn is_stuck(connection: &mut SqliteConnection) -> bool {
+    // The rollback that the end of a transaction asks for has been tried when this is answered.
+    connection.ping().await.is_err() || connection.is_in_transaction()
+}
+
+async fn transact_on<'a>(
+    connection: &mut SqliteConnection,
+    submissions: &[&Submission<'a>],
+    now: i64,
+    ending: Ending,
+) -> Result<Outcomes<'a>, sqlx::Error> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let lookout = lookout::look_out(&mut transaction).await?;
     let mut outcomes = Outcomes::new();
+    let mut counted = Rollups::default();
     for submission in submissions {
         let outcome = match recorded(&mut transaction, submission).await? {
             Some(outcome) => outcome,
-            None => store(&mut transaction, submission, now).await?,
+            None => store(&mut transaction, submission, lookout, now, &mut counted).await?,
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
+    rollups::add(&mut transaction, &counted).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
         Ending::RollBack => transaction.rollback().await?,
@@ -49,22 +79,24 @@ async fn recorded(
     Ok(row.map(|(stored, duplicate, parked)| FrameOutcome::recorded_before(stored, duplicate, parked)))
 }
 
-async fn store(
+/// Stores what is new of a frame, writes its accounts and counts the new rows in `counted`.
+async fn store<'a>(
     connection: &mut SqliteConnection,
-    submission: &Submission<'_>,
+    submission: &Submission<'a>,
+    lookout: Lookout,
     now: i64,
+    counted: &mut Rollups<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
-    let rows: Vec<Row<'_>> = submission.rows(now).collect();
-    let mut stored = 0;
-    for rows in rows.chunks(ROWS_PER_STATEMENT) {
-        stored += insert(connection, rows).await?;
-    }
-    let outcome = submission.outcome(stored);
+    let removed = lookout::removed(connection, submission, lookout).await?;
+    let mut rows = row::each_once(submission.rows(now));
+    rows.retain(|row| !removed.contains(&row.identity()));
+    rows::insert(connection, &mut rows).await?;
+    rows.iter().for_each(|row| counted.add(row));
+    let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
-        let seen = sighting::merged(submission.sightings());
-        for seen in seen.chunks(ROWS_PER_STATEMENT) {
-            count_duplicates(connection, seen).await?;
-        }
+        let with_row = |sighting: &Sighting<'_>| !removed.contains(&(sighting.source, sighting.event_id));
+        let seen = sighting::merged(submission.sightings().filter(with_row));
+        rows::count_duplicates(connection, &seen).await?;
     }
     sqlx::query(RECORD)
         .bind(submission.frame_id())
@@ -76,30 +108,4 @@ async fn store(
         .execute(connection)
         .await?;
     Ok(outcome)
-}
-
-/// Inserts what is new and returns how many rows that is; of equal keys the first stays.
-async fn insert(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
-    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
-    let mut statement = QueryBuilder::<Sqlite>::new(format!("INSERT INTO events ({}) ", columns.join(", ")));
-    statement.push_values(rows, |mut tuple, row| bind_values(&mut tuple, row));
-    statement.push(" ON CONFLICT (source, event_id) DO NOTHING");
-    // A frame's last statement has any number of rows; only the full ones are worth remembering.
-    let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
-    Ok(query.execute(connection).await?.rows_affected())
-}
-
-/// Counts what of `seen` is no event's first time.
-async fn count_duplicates(
-    connection: &mut SqliteConnection,
-    seen: &[Sighting<'_>],
-) -> Result<(), sqlx::Error> {
-    let mut statement = QueryBuilder::<Sqlite>::new(sighting::SEEN_AS);
-    statement.push_values(seen, |mut tuple, sighting| {
-        tuple.push_bind(sighting.source).push_bind(sighting.event_id);
-        tuple.push_bind(sighting.frame_id).push_bind(sighting.times);
-    });
-    statement.push(sighting::COUNT_DUPLICATES);
-    statement.build().persistent(seen.len() == ROWS_PER_STATEMENT).execute(connection).await?;
-    Ok(())
 }

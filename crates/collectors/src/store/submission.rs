@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use weir::journal::Frame;
 
-use super::{FrameOutcome, row::Row, sighting::Sighting};
+use super::{FrameOutcome, keys::Identity, row::Row, sighting::Sighting};
 
 /// A frame, and which of its events are to become rows.
 #[derive(Clone, Debug)]
@@ -45,6 +45,11 @@ impl<'a> Submission<'a> {
     pub(super) fn rows(&self, stored_at: i64) -> impl Iterator<Item = Row<'a>> {
         let frame = self.frame;
         self.events.iter().map(move |index| Row::new(frame, &frame.events[*index], stored_at))
+    }
+
+    /// Of every event of it, parked or not.
+    pub(super) fn identities(&self) -> impl Iterator<Item = Identity<'a>> {
+        self.sightings().map(|sighting| (sighting.source, sighting.event_id))
     }
 
     /// How often each event stands here: once to become a row, and once for every repeat. Of a parked event only

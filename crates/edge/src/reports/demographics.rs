@@ -10,13 +10,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir::{contract::reporting::v1, event::Source, process::CallContext};
 
-use super::{Client, DateRange, device_name, gender_name, query::Query, timestamp};
+use super::{Client, DateRange, device_name, gender_name, query::Query, rfc3339, timestamp};
 use crate::{
     problem::{Problem, ProblemBody},
     router::EdgeState,
 };
 
-/// Who: distinct users by group. A user counts once in every group that an event of the user in the range names.
+/// Who: distinct users by group. A user counts once in every group that an event of the user in the range names;
+/// erased users don't count.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DemographicsReport {
@@ -40,6 +41,11 @@ pub(crate) struct FacebookDemographics {
     cities: Vec<CityUsers>,
     #[serde(flatten)]
     precision: Precision,
+    /// Where the range begins earlier than the source's rows, which are removed after their time: the section is about
+    /// events of this time and later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2025-06-16T07:21:00Z")]
+    complete_from: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +62,11 @@ pub(crate) struct TiktokDemographics {
     devices: Vec<DeviceUsers>,
     #[serde(flatten)]
     precision: Precision,
+    /// Where the range begins earlier than the source's rows, which are removed after their time: the section is about
+    /// events of this time and later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2025-06-16T07:21:00Z")]
+    complete_from: Option<String>,
 }
 
 /// How exact distinct users are; absent where they are exact.
@@ -146,7 +157,7 @@ fn question(query: Option<&str>) -> Result<v1::GetDemographicsRequest, Problem> 
 impl From<v1::GetDemographicsResponse> for DemographicsReport {
     fn from(answer: v1::GetDemographicsResponse) -> Self {
         Self {
-            date_range: answer.date_range.into(),
+            date_range: answer.date_range.unwrap_or_default().into(),
             facebook: answer.facebook.map(Into::into),
             tiktok: answer.tiktok.map(Into::into),
         }
@@ -165,6 +176,7 @@ impl From<v1::FacebookDemographics> for FacebookDemographics {
             countries: section.countries.into_iter().map(Into::into).collect(),
             cities: section.cities.into_iter().map(city).collect(),
             precision: Precision::of(section.estimate, section.relative_error),
+            complete_from: section.complete_from.map(rfc3339),
         }
     }
 }
@@ -179,6 +191,7 @@ impl From<v1::TiktokDemographics> for TiktokDemographics {
             countries: section.countries.into_iter().map(Into::into).collect(),
             devices: section.devices.into_iter().map(device).collect(),
             precision: Precision::of(section.estimate, section.relative_error),
+            complete_from: section.complete_from.map(rfc3339),
         }
     }
 }
@@ -207,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    fn section(estimate: bool) -> serde_json::Value {
+    fn section(estimate: bool, complete_from: Option<prost_types::Timestamp>) -> serde_json::Value {
         let facebook = v1::FacebookDemographics {
             users: 2,
             average_age: 24.5,
@@ -217,6 +230,7 @@ mod tests {
             cities: vec![v1::CityUsers { country: "Chad".into(), city: "Abéché".into(), users: 2 }],
             estimate,
             relative_error: Some(0.01),
+            complete_from,
         };
         let answer = v1::GetDemographicsResponse { facebook: Some(facebook), ..Default::default() };
         serde_json::to_value(DemographicsReport::from(answer)).unwrap()
@@ -225,7 +239,7 @@ mod tests {
     #[test]
     fn a_section_has_the_names_of_the_wire_and_the_other_is_absent() {
         assert_eq!(
-            section(false),
+            section(false, None),
             json!({"dateRange": {"from": null, "to": null}, "facebook": {
                 "users": 2, "averageAge": 24.5, "ageGroups": [{"group": "<18", "users": 0}],
                 "genders": [{"gender": "non-binary", "users": 2}],
@@ -237,8 +251,14 @@ mod tests {
 
     #[test]
     fn an_estimate_says_so() {
-        let section = section(true);
+        let section = section(true, None);
         assert_eq!(section["facebook"]["estimate"], json!(true));
         assert_eq!(section["facebook"]["relativeError"], json!(0.01));
+    }
+
+    #[test]
+    fn a_section_that_begins_later_than_the_range_says_when() {
+        let section = section(false, Some(prost_types::Timestamp { seconds: 1_757_833_200, nanos: 0 }));
+        assert_eq!(section["facebook"]["completeFrom"], json!("2025-09-14T07:00:00Z"));
     }
 }

@@ -24,7 +24,12 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventReport {
+    /// As asked for.
     date_range: DateRange,
+    /// What the answer is about, where that is not dateRange: an end between two whole minutes lies where rows were
+    /// removed after their time, and was rounded outward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounded_range: Option<DateRange>,
     total_events: u64,
     /// By count descending, then by the names of source, stage and type.
     events: Vec<EventRow>,
@@ -55,7 +60,8 @@ pub(crate) struct EventBucket {
 
 /// How many events
 ///
-/// Counts stored events by event time. An impossible combination of filters gives zeros.
+/// Counts stored events by event time, those whose rows were removed after their time included. An impossible
+/// combination of filters gives zeros.
 #[utoipa::path(get, path = "/reports/events", tag = "reports", operation_id = "getEventReport",
     params(
         ("from" = Option<String>, Query, description = "RFC 3339 or a date, inclusive; absent is unbounded", example = "2025-09-14"),
@@ -109,7 +115,8 @@ fn report(answer: v1::GetEventStatisticsResponse, grouped: bool) -> EventReport 
         count: bucket.count,
     };
     EventReport {
-        date_range: answer.date_range.into(),
+        date_range: answer.date_range.unwrap_or_default().into(),
+        rounded_range: answer.rounded_range.map(Into::into),
         total_events: answer.total_events,
         events: answer.events.into_iter().map(row).collect(),
         series: grouped.then(|| answer.series.into_iter().map(bucket).collect()),
@@ -125,10 +132,9 @@ mod tests {
     #[test]
     fn the_report_has_the_names_of_the_wire() {
         let answer = v1::GetEventStatisticsResponse {
-            date_range: None,
             total_events: 3,
             events: vec![v1::EventCount { source: 2, funnel_stage: 1, event_type: 4, count: 3 }],
-            series: Vec::new(),
+            ..Default::default()
         };
         let range = json!({"from": null, "to": null});
         let events =
@@ -138,6 +144,19 @@ mod tests {
             json!({"dateRange": range, "totalEvents": 3, "events": events})
         );
         assert_eq!(serde_json::to_value(report(answer, true)).unwrap()["series"], json!([]));
+    }
+
+    #[test]
+    fn a_rounded_range_is_told_beside_the_one_that_was_asked_for() {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let answer = v1::GetEventStatisticsResponse {
+            date_range: Some(v1::DateRange { from: at(1_757_833_201), to: None }),
+            rounded_range: Some(v1::DateRange { from: at(1_757_833_200), to: None }),
+            ..Default::default()
+        };
+        let report = serde_json::to_value(report(answer, false)).unwrap();
+        assert_eq!(report["dateRange"], json!({"from": "2025-09-14T07:00:01Z", "to": null}));
+        assert_eq!(report["roundedRange"], json!({"from": "2025-09-14T07:00:00Z", "to": null}));
     }
 
     #[test]

@@ -20,7 +20,12 @@ use crate::{
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RevenueReport {
+    /// As asked for.
     date_range: DateRange,
+    /// What the answer is about, where that is not dateRange: an end between two whole minutes lies where rows were
+    /// removed after their time, and was rounded outward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounded_range: Option<DateRange>,
     #[schema(example = "USD")]
     currency: String,
     #[schema(example = "1523.50")]
@@ -112,7 +117,8 @@ fn question(query: Option<&str>) -> Result<v1::GetRevenueRequest, Problem> {
 fn report(answer: v1::GetRevenueResponse, grouped: bool) -> RevenueReport {
     let series = answer.series.into_iter().map(Into::into).collect();
     RevenueReport {
-        date_range: answer.date_range.into(),
+        date_range: answer.date_range.unwrap_or_default().into(),
+        rounded_range: answer.rounded_range.map(Into::into),
         currency: answer.currency,
         total_revenue: answer.total_revenue,
         total_transactions: answer.total_transactions,
@@ -172,12 +178,14 @@ mod tests {
                 total_revenue: "3.00".into(),
                 transaction_count: 2,
             }],
+            rounded_range: Some(v1::DateRange::default()),
             ..Default::default()
         };
         assert_eq!(
             serde_json::to_value(report(answer, false)).unwrap(),
             json!({
-                "dateRange": {"from": null, "to": null}, "currency": "USD", "totalRevenue": "3.00",
+                "dateRange": {"from": null, "to": null}, "roundedRange": {"from": null, "to": null},
+                "currency": "USD", "totalRevenue": "3.00",
                 "totalTransactions": 2, "averageTransactionValue": "1.50",
                 "revenue": [{"source": "facebook", "totalRevenue": "3.00", "transactionCount": 2,
                              "averageTransactionValue": "1.50"}],

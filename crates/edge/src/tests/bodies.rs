@@ -105,6 +105,19 @@ async fn a_bomb_is_not_unpacked() {
 }
 
 #[tokio::test]
+async fn a_body_of_more_items_than_events_fit_in_it_is_refused_whole() {
+    let edge = Running::start_with(small(1 << 20)).await;
+    let most = (1 << 20) / 256;
+    let good = |further: usize| format!("[{}{}]", event("a"), ",1".repeat(further));
+    assert_eq!(edge.post(&[], good(most - 1)).await.status, 202);
+    let problem = edge.post(&[], good(most)).await.assert_problem(413);
+    assert!(problem["detail"].as_str().unwrap().contains(&most.to_string()), "{problem}");
+    let lines = [("content-type", "application/x-ndjson")];
+    edge.post(&lines, "1\n".repeat(most + 1)).await.assert_problem(413);
+    assert_eq!(edge.sent().len(), most);
+}
+
+#[tokio::test]
 async fn an_unknown_type_or_encoding_is_refused_naming_the_known() {
     let edge = Running::start().await;
     for media_type in ["text/plain", "application/json; charset=utf-16", "application/x-www-form-urlencoded"]

@@ -7,7 +7,7 @@ use weir::contract::{
         FindEventResponse as Journal,
         find_event_response::{Kind, Letter},
     },
-    reporting::v1::{FindEventResponse as Store, StoredEvent},
+    reporting::v1::{FindEventResponse as Store, RemovedEvent, StoredEvent},
 };
 
 use super::fake::{Running, config};
@@ -42,6 +42,7 @@ fn stored() -> Store {
             frame_id: "f".into(),
             duplicates: 2,
         }),
+        removed: None,
     }
 }
 
@@ -58,6 +59,21 @@ async fn a_stored_event_is_told_with_its_dead_letters() {
         "stored": {"storedAt": "2025-09-14T07:21:46Z", "arrivedAt": "2025-09-14T07:21:45Z", "correlationId": "c",
                    "traceId": "4bf92f3577b34da6a3ce929d0e0e4736", "duplicates": 2},
         "deadLetters": [letter("rejected"), letter("parked")],
+    });
+    assert_eq!((answer.status, answer.json()), (200, expected));
+}
+
+#[tokio::test]
+async fn an_event_whose_row_was_removed_is_told_with_its_arrival_and_its_dead_letters() {
+    let arrived_at = Some(prost_types::Timestamp { seconds: 1_757_834_505, nanos: 0 });
+    let removed = Store { stored: None, removed: Some(RemovedEvent { arrived_at }) };
+    let edge = knowing(Some(buried(&[Kind::Rejected])), Some(removed)).await;
+    let answer = edge.get("/events/facebook/fb-1").await;
+    let letter = json!({"kind": "rejected", "at": "2025-09-14T07:21:45Z", "correlationId": "c",
+                        "violations": [{"pointer": "/timestamp", "message": "is no date-time"}]});
+    let expected = json!({
+        "source": "facebook", "eventId": "fb-1", "status": "removed", "waitingFrames": 3,
+        "removed": {"arrivedAt": "2025-09-14T07:21:45Z"}, "deadLetters": [letter],
     });
     assert_eq!((answer.status, answer.json()), (200, expected));
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{
     Deserializer as _,
-    de::{IgnoredAny, SeqAccess, Visitor},
+    de::{Error as _, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use weir::process::Reservation;
@@ -23,8 +23,13 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Why a body is refused whole; for the sender.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body is not well-formed: {0}")]
-pub(super) struct Malformed(String);
+pub(super) enum Unfit {
+    #[error("the body is not well-formed: {0}")]
+    Malformed(String),
+    /// What follows in the body was not looked at.
+    #[error("the body is over the limit of {limit} items")]
+    TooManyItems { limit: usize },
+}
 
 /// A well-formed body.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ pub(super) struct Batch {
     pub(super) repeats: Repeats,
     /// When it came in; timestamps are measured against it.
     pub(super) arrived_at: DateTime<Utc>,
-    _room: Reservation,
+    _room: [Reservation; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +76,15 @@ impl Batch {
     pub(super) fn prove(
         received: Received,
         media_type: MediaType,
+        most_items: usize,
         arrived_at: DateTime<Utc>,
-    ) -> Result<Self, Malformed> {
+    ) -> Result<Self, Unfit> {
         let text = String::from_utf8(received.bytes).map_err(|error| {
-            Malformed(format!("no UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+            Unfit::Malformed(format!("no UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
         })?;
         let content = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_start_matches(WHITESPACE);
         if content.is_empty() {
-            return Err(Malformed("it is empty".into()));
+            return Err(Unfit::Malformed("it is empty".into()));
         }
         let (layout, start) = match (media_type, content.starts_with('[')) {
             (MediaType::Json, false) => (Layout::One, text.len() - content.len()),
@@ -86,9 +92,9 @@ impl Batch {
             (MediaType::Ndjson, _) => (Layout::Lines, text.len() - content.len()),
         };
         let census = match layout {
-            Layout::Array => prove_array(content).map_err(|error| Malformed(error.to_string()))?,
-            Layout::One => prove_one(content).map_err(|error| Malformed(error.to_string()))?,
-            Layout::Lines => lines(content).fold(Census::default(), Census::with),
+            Layout::Array => prove_array(content, most_items)?,
+            Layout::One => prove_one(content)?,
+            Layout::Lines => count_lines(content, most_items)?,
         };
         let mut batch = Self {
             text,
@@ -97,7 +103,7 @@ impl Batch {
             named: census.named(),
             repeats: Repeats::default(),
             arrived_at,
-            _room: received.reservation,
+            _room: received.room,
         };
         batch.repeats = Repeats::find(&batch, &census);
         Ok(batch)
@@ -160,31 +166,55 @@ fn first_element(rest: &str) -> Option<&str> {
     Some(element.get())
 }
 
-fn prove_one(text: &str) -> serde_json::Result<Census> {
-    serde_json::from_str::<IgnoredAny>(text)?;
+fn malformed(error: serde_json::Error) -> Unfit {
+    Unfit::Malformed(error.to_string())
+}
+
+fn prove_one(text: &str) -> Result<Census, Unfit> {
+    serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
     Ok(Census::default().with(text))
 }
 
-fn prove_array(text: &str) -> serde_json::Result<Census> {
+fn prove_array(text: &str, most_items: usize) -> Result<Census, Unfit> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let census = deserializer.deserialize_seq(Elements)?;
-    deserializer.end()?;
-    Ok(census)
+    let mut too_many = false;
+    let census = deserializer.deserialize_seq(Elements { left: most_items, too_many: &mut too_many });
+    match census {
+        Ok(census) => deserializer.end().map(|()| census).map_err(malformed),
+        Err(_) if too_many => Err(Unfit::TooManyItems { limit: most_items }),
+        Err(error) => Err(malformed(error)),
+    }
 }
 
-/// Counts the elements of an array without keeping them, however many there are.
-struct Elements;
+fn count_lines(text: &str, most_items: usize) -> Result<Census, Unfit> {
+    match lines(text).nth(most_items) {
+        Some(_) => Err(Unfit::TooManyItems { limit: most_items }),
+        None => Ok(lines(text).fold(Census::default(), Census::with)),
+    }
+}
 
-impl<'de> Visitor<'de> for Elements {
+/// Counts the elements of an array without keeping them.
+struct Elements<'a> {
+    /// How many more there may be.
+    left: usize,
+    too_many: &'a mut bool,
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
     type Value = Census;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an array")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Census, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Census, A::Error> {
         let mut census = Census::default();
         while let Some(element) = elements.next_element::<&RawValue>()? {
+            let Some(left) = self.left.checked_sub(1) else {
+                *self.too_many = true;
+                return Err(A::Error::custom("too many items"));
+            };
+            self.left = left;
             census = census.with(element.get());
         }
         Ok(census)
@@ -197,9 +227,11 @@ mod tests {
 
     use super::*;
 
-    fn prove(bytes: &[u8], media_type: MediaType) -> Result<Batch, Malformed> {
-        let reservation = Budget::new(1).reservation();
-        Batch::prove(Received { bytes: bytes.to_vec(), reservation }, media_type, Utc::now())
+    const MOST_ITEMS: usize = 6;
+
+    fn prove(bytes: &[u8], media_type: MediaType) -> Result<Batch, Unfit> {
+        let room = [Budget::new(1).reservation(), Budget::new(1).reservation()];
+        Batch::prove(Received { bytes: bytes.to_vec(), room }, media_type, MOST_ITEMS, Utc::now())
     }
 
     fn items(text: &str, media_type: MediaType) -> Vec<String> {
@@ -247,6 +279,17 @@ mod tests {
         assert!(prove(b"[\"\xff\"]", MediaType::Json).is_err());
         assert!(prove(b"\n \n", MediaType::Ndjson).is_err());
         assert!(prove(b"{}\n\xff", MediaType::Ndjson).is_err());
+    }
+
+    #[test]
+    fn a_body_has_no_more_items_than_it_may() {
+        for (text, media_type) in
+            [("[1,1,1,1,1,1,1", MediaType::Json), ("1\n1\n1\n1\n1\n\n1\n1", MediaType::Ndjson)]
+        {
+            let unfit = prove(text.as_bytes(), media_type).unwrap_err();
+            assert_eq!(unfit, Unfit::TooManyItems { limit: MOST_ITEMS });
+        }
+        assert_eq!(items("1\n1\n1\n1\n1\n\n1\n", MediaType::Ndjson).len(), MOST_ITEMS);
     }
 
     #[test]

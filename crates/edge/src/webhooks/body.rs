@@ -12,15 +12,19 @@ use async_compression::{
 use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode, header};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 use weir::process::{Budget, Overloaded, Reason, Reservation};
 
 use super::media::Encoding;
-use crate::problem::Problem;
+use crate::{args::EdgeConfig, metrics, problem::Problem};
 
-/// Where a body of unknown length begins; it doubles from there.
+/// Where every body begins. One of unknown length doubles from there; one that announced its length is believed when it
+/// has come so far, or connections that announce much and send nothing would hold all the room.
 const FIRST_STEP: usize = 64 * 1024;
+/// One part in so many of all room is kept for the beginnings of bodies.
+const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// How long a refused body is still read, at most as much of it as a good one may have.
@@ -33,7 +37,8 @@ const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    pub(super) reservation: Reservation,
+    /// At the entrance, and for what is beyond it.
+    pub(super) room: [Reservation; 2],
 }
 
 /// Why a body was not received.
@@ -48,13 +53,15 @@ pub(super) enum BodyError {
 /// Reads bodies.
 #[derive(Clone, Debug)]
 pub(super) struct Receiver {
-    pub(super) budget: Budget,
+    /// For the first 64 KiB of each body, so that small ones get in while large ones wait for each other.
+    entrance: Budget,
+    budget: Budget,
     /// After decompression.
-    pub(super) max_bytes: usize,
+    max_bytes: usize,
     /// The longest pause in a body.
-    pub(super) stall_timeout: Duration,
+    stall_timeout: Duration,
     /// The longest time that a body takes, waits for room apart.
-    pub(super) timeout: Duration,
+    timeout: Duration,
 }
 
 impl From<Overloaded> for BodyError {
@@ -84,6 +91,28 @@ impl From<BodyError> for Problem {
 }
 
 impl Receiver {
+    pub(super) fn new(config: &EdgeConfig, registry: &mut Registry) -> Self {
+        // The largest body must fit into what is left.
+        let spare = config.max_in_flight_bytes - config.max_body_bytes;
+        let entrance = spare.min(config.max_in_flight_bytes / ENTRANCE_SHARE);
+        let budget;
+        let entrance = if entrance < FIRST_STEP {
+            budget = Budget::new(config.max_in_flight_bytes);
+            budget.clone()
+        } else {
+            budget = Budget::new(config.max_in_flight_bytes - entrance);
+            budget.annex(entrance)
+        };
+        metrics::register_bodies(&budget, registry);
+        Self {
+            entrance,
+            budget,
+            max_bytes: config.max_body_bytes,
+            stall_timeout: config.body_stall_timeout,
+            timeout: config.body_timeout,
+        }
+    }
+
     pub(super) async fn receive(
         &self,
         headers: &HeaderMap,
@@ -148,15 +177,20 @@ impl Receiver {
     async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
         let mut reader = pin!(reader);
         let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
-        let mut received = Received { bytes: Vec::new(), reservation: self.budget.reservation() };
-        self.make_room(&mut received, announced.unwrap_or(0)).await?;
+        let room = [self.entrance.reservation(), self.budget.reservation()];
+        let mut received = Received { bytes: Vec::new(), room };
+        let most = announced.unwrap_or(self.max_bytes);
         loop {
-            if received.bytes.len() == received.bytes.capacity() {
-                if received.bytes.len() >= self.max_bytes || announced.is_some() {
+            let held = received.bytes.capacity();
+            if received.bytes.len() == held {
+                if held >= most {
                     return self.expect_end(reader, clock, received).await;
                 }
-                let next = (received.bytes.capacity() * 2).clamp(FIRST_STEP, self.max_bytes.max(FIRST_STEP));
-                self.make_room(&mut received, next.min(self.max_bytes)).await?;
+                let next = match announced {
+                    Some(bytes) if held > 0 => bytes,
+                    Some(_) | None => FIRST_STEP.max(held * 2),
+                };
+                self.make_room(&mut received, next.min(most)).await?;
             }
             // Without spare capacity the vector would grow by itself.
             if clock.time(reader.read_buf(&mut received.bytes)).await? == 0 {
@@ -166,7 +200,9 @@ impl Receiver {
     }
 
     async fn make_room(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
-        self.budget.cover(&mut received.reservation, bytes, ROOM_PATIENCE).await?;
+        let [entrance, beyond] = &mut received.room;
+        self.entrance.cover(entrance, bytes.min(FIRST_STEP), ROOM_PATIENCE).await?;
+        self.budget.cover(beyond, bytes.saturating_sub(FIRST_STEP), ROOM_PATIENCE).await?;
         received.bytes.reserve_exact(bytes - received.bytes.len());
         Ok(())
     }

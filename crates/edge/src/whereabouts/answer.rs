@@ -28,6 +28,9 @@ pub(crate) struct Whereabouts {
     /// Only where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<StoredEvent>,
+    /// Only where it was stored and its row was removed after its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<RemovedEvent>,
     /// The newest of each kind, also of an event that is stored; absent where ingest could not be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letters: Option<Vec<DeadLetter>>,
@@ -41,11 +44,13 @@ pub(crate) struct Whereabouts {
     unavailable: Vec<&'static str>,
 }
 
-/// stored goes before deadLetter: an event may be refused first and mended later.
+/// stored goes before deadLetter: an event may be refused first and mended later. So does removed: it was stored, and
+/// its row was removed after its time; it still counts in reports, and a repeat of it is a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum EventStatus {
     Stored,
+    Removed,
     DeadLetter,
     Unknown,
 }
@@ -65,6 +70,14 @@ pub(crate) struct StoredEvent {
     trace_id: Option<String>,
     /// How often it came again besides.
     duplicates: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = RemovedEvent)]
+pub(crate) struct RemovedEvent {
+    #[schema(example = "2025-09-14T07:21:45.318Z")]
+    arrived_at: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -93,12 +106,13 @@ impl Whereabouts {
         let store = store.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable));
         let missing = [("ingest", journal.as_ref().err()), ("reporting", store.as_ref().err())];
         let missing = missing.into_iter().filter_map(|(service, problem)| Some((service, problem?)));
-        let stored = store.as_ref().ok().and_then(|answer| answer.stored.clone());
+        let reporting::FindEventResponse { stored, removed } = store.as_ref().cloned().unwrap_or_default();
         let buried = journal.as_ref().is_ok_and(|answer| !answer.letters.is_empty());
-        let status = match (&stored, buried) {
-            (Some(_), _) => EventStatus::Stored,
-            (None, true) => EventStatus::DeadLetter,
-            (None, false) => EventStatus::Unknown,
+        let status = match (&stored, &removed, buried) {
+            (Some(_), _, _) => EventStatus::Stored,
+            (None, Some(_), _) => EventStatus::Removed,
+            (None, None, true) => EventStatus::DeadLetter,
+            (None, None, false) => EventStatus::Unknown,
         };
         // It may be just where nobody could look.
         if let (EventStatus::Unknown, Some((_, problem))) = (status, missing.clone().next()) {
@@ -111,6 +125,7 @@ impl Whereabouts {
             event_id: identity.event_id,
             status,
             stored: stored.map(StoredEvent::from),
+            removed: removed.map(RemovedEvent::from),
             waiting_frames: journal.as_ref().map(|answer| answer.waiting_frames),
             dead_letters: journal.map(|answer| answer.letters.into_iter().map(DeadLetter::from).collect()),
             unavailable,
@@ -126,7 +141,7 @@ impl Whereabouts {
 
     pub(super) fn status_code(&self) -> StatusCode {
         match self.status {
-            EventStatus::Stored | EventStatus::DeadLetter => StatusCode::OK,
+            EventStatus::Stored | EventStatus::Removed | EventStatus::DeadLetter => StatusCode::OK,
             EventStatus::Unknown => StatusCode::NOT_FOUND,
         }
     }
@@ -141,6 +156,12 @@ impl From<reporting::StoredEvent> for StoredEvent {
             trace_id: Some(event.trace_id).filter(|id| !id.is_empty()),
             duplicates: event.duplicates,
         }
+    }
+}
+
+impl From<reporting::RemovedEvent> for RemovedEvent {
+    fn from(event: reporting::RemovedEvent) -> Self {
+        Self { arrived_at: event.arrived_at.map(rfc3339).unwrap_or_default() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Calls that come when there is no room.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use http_body_util::Full;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -47,6 +49,19 @@ fn call(timeout: &str) -> Request<Body> {
     let pieces = [&message[..2], &message[2..3], &message[3..]].map(Bytes::copy_from_slice);
     let body = StreamBody::new(stream::iter(pieces.map(|piece| Ok::<_, Status>(Frame::data(piece)))));
     Request::builder().header("grpc-timeout", timeout).body(Body::new(body)).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_whose_connection_broke_before_its_length_is_asked_once() {
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let broken = std::sync::Arc::clone(&asked);
+    let again = stream::repeat_with(move || {
+        broken.fetch_add(1, Ordering::Relaxed);
+        Err::<Frame<Bytes>, _>(Status::unavailable("broken pipe"))
+    });
+    let (length, mut body) = announced(Body::new(StreamBody::new(again.take(100)))).await;
+    assert_eq!((length, asked.load(Ordering::Relaxed)), (None, 1));
+    assert!(body.frame().await.is_some_and(|frame| frame.is_err()));
 }
 
 fn reason(response: &Response<Body>) -> Option<Reason> {

@@ -15,12 +15,12 @@ use super::{
     groups::{self, Groups},
 };
 use crate::{
-    bounds::Bounds,
+    bounds::Span,
     rows::{self, SplitSum},
     store::Snapshot,
 };
 
-/// The people of one source within a range.
+/// The people of one source within a span. An erased one is nobody: the rows that are left name no user.
 pub(super) struct People<'a> {
     snapshot: &'a Snapshot,
     events: Condition,
@@ -59,8 +59,9 @@ struct MeanRow {
 }
 
 impl<'a> People<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot, source: Source, bounds: &Bounds) -> Self {
-        Self { snapshot, events: rows::within(bounds).add(rows::of_source(source)) }
+    pub(super) fn of(snapshot: &'a Snapshot, source: Source, span: &Span) -> Self {
+        let of_somebody = Expr::col(Column::UserId).ne("");
+        Self { snapshot, events: rows::within(span).add(rows::of_source(source)).add(of_somebody) }
     }
 
     pub(super) async fn users(&self) -> Result<u64, DbErr> {

@@ -13,6 +13,10 @@ pub(crate) struct Addresses {
     pub(crate) edge: SocketAddr,
     pub(crate) ingest: SocketAddr,
     pub(crate) reporting: SocketAddr,
+    /// Of the second process of each role, where there are two.
+    pub(crate) edge_too: SocketAddr,
+    ingest_too: SocketAddr,
+    reporting_too: SocketAddr,
     /// By process.
     admin: BTreeMap<&'static str, SocketAddr>,
 }
@@ -22,7 +26,14 @@ impl Addresses {
     pub(super) fn choose(names: &[&'static str]) -> Self {
         let free = || SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
         let admin = names.iter().map(|name| (*name, free())).collect();
-        Self { edge: free(), ingest: free(), reporting: free(), admin }
+        let [edge, ingest, reporting] = [free(), free(), free()];
+        let [edge_too, ingest_too, reporting_too] = [free(), free(), free()];
+        Self { edge, ingest, reporting, edge_too, ingest_too, reporting_too, admin }
+    }
+
+    /// A free one for one more process.
+    pub(super) fn add(&mut self, name: &'static str) {
+        self.admin.insert(name, SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())));
     }
 
     /// Of every process.
@@ -38,15 +49,28 @@ impl Addresses {
     /// The environment that tells one process where to listen and where the others do.
     pub(super) fn environment(&self, name: &str) -> impl Iterator<Item = (&'static str, String)> {
         let admin = self.admin.get(name).map(|address| ("ADMIN_LISTEN", address.to_string()));
+        let too = name.ends_with("-too");
+        let own = |first, second| if too { second } else { first };
+        let [edge, ingest, reporting] = [
+            own(self.edge, self.edge_too),
+            own(self.ingest, self.ingest_too),
+            own(self.reporting, self.reporting_too),
+        ];
         [
-            ("EDGE_LISTEN", self.edge.to_string()),
-            ("INGEST_LISTEN", self.ingest.to_string()),
-            ("REPORTING_LISTEN", self.reporting.to_string()),
-            ("INGEST_URL", format!("http://{}", self.ingest)),
-            ("REPORTING_URL", format!("http://{}", self.reporting)),
+            ("EDGE_LISTEN", edge.to_string()),
+            ("INGEST_LISTEN", ingest.to_string()),
+            ("REPORTING_LISTEN", reporting.to_string()),
+            ("INGEST_URL", self.urls("ingest-too", self.ingest, self.ingest_too)),
+            ("REPORTING_URL", self.urls("reporting-too", self.reporting, self.reporting_too)),
             ("EVENT_ENDPOINT", format!("http://{}/events", self.edge)),
         ]
         .into_iter()
         .chain(admin)
+    }
+
+    /// Of a service that has a second process where one of this name runs.
+    fn urls(&self, second_name: &str, first: SocketAddr, second: SocketAddr) -> String {
+        let both = self.admin.contains_key(second_name);
+        if both { format!("http://{first},http://{second}") } else { format!("http://{first}") }
     }
 }

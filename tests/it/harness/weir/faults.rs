@@ -1,16 +1,19 @@
 //! Hurting the processes of a fleet, one by one, and seeing them recover.
 
-use std::time::Duration;
+use std::{process::ExitStatus, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{FLEET, Weir};
+use super::{FLEET, PAIRS, Weir};
 use crate::harness::{eventually::within, process::Process};
 
 /// How soon after a fault's end a fresh event is reported (faults.md I5).
 const LIVELY: Duration = Duration::from_secs(10);
+
+/// What a process gives its roles to end (faults.md I10).
+const EXIT_DEADLINE: Duration = Duration::from_secs(25);
 
 impl Weir {
     /// As `kill -9` of one process.
@@ -28,15 +31,36 @@ impl Weir {
 
     /// [`Weir::revive`] with environment variables besides.
     pub(crate) fn revive_with(&mut self, name: &str, environment: &[(&str, &str)]) {
-        let (_, args) = FLEET.iter().find(|(role, _)| *role == name).expect("a process of the fleet");
+        let mut known = FLEET.iter().chain(PAIRS);
+        let (_, args) = known.find(|(role, _)| *role == name).expect("a process of a fleet");
         let mut command = self.command(name, args);
         command.envs(environment.iter().copied());
         self.processes.push(Process::start(name, self.folder(), command));
     }
 
+    /// One more process beside the fleet's own, with environment variables of its own; returns when all are ready.
+    pub(crate) async fn join(&mut self, name: &'static str, args: &[&str], environment: &[(&str, &str)]) {
+        self.addresses.add(name);
+        let mut command = self.command(name, args);
+        command.envs(environment.iter().copied());
+        self.processes.push(Process::start(name, self.folder(), command));
+        self.ready().await;
+    }
+
     /// Waits until a process has ended by itself, and forgets it.
-    pub(crate) async fn died(&mut self, name: &str) {
-        self.process(name).ended().await;
+    pub(crate) async fn died(&mut self, name: &str) -> ExitStatus {
+        let status = self.process(name).ended().await;
+        self.processes.retain(|process| process.name() != name);
+        status
+    }
+
+    /// Asks one process to end, and fails unless it does with code 0 in its time.
+    pub(crate) async fn retire(&mut self, name: &str) {
+        let asked = Instant::now();
+        self.signal_to(name, "TERM").await;
+        let status = self.process(name).ended().await;
+        let (took, log) = (asked.elapsed(), self.process(name).log());
+        assert!(status.success() && took < EXIT_DEADLINE, "{name} ended with {status} after {took:?}\n{log}");
         self.processes.retain(|process| process.name() != name);
     }
 
@@ -76,6 +100,11 @@ impl Weir {
     /// The most memory that one of the living processes has had, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.processes.iter().map(Process::peak_memory).max().unwrap_or_default()
+    }
+
+    /// The id of one process.
+    pub(crate) fn id_of(&mut self, name: &str) -> u32 {
+        self.process(name).id()
     }
 
     fn process(&mut self, name: &str) -> &mut Process {

@@ -1,14 +1,16 @@
-//! The counts, from the rows.
+//! The counts, from rollups.
 
 use sea_orm::{
     DbErr, FromQueryResult,
-    sea_query::{Condition, Order},
+    sea_query::{Condition, Expr, Order},
 };
 use weir::contract::reporting::v1::EventCount;
-use weir_migration::entity::events::Column;
+use weir_migration::entity::{events, rollups};
 
 use super::EventsQuestion;
 use crate::{
+    bounds::Span,
+    rollups::{Figures, Table, Term},
     rows,
     series::{Grouping, MAX_BUCKETS},
     store::Snapshot,
@@ -29,13 +31,12 @@ struct BucketRow {
 }
 
 /// Events by source, stage and type; only those that there are, in no order.
-pub(super) async fn counts(snapshot: &Snapshot, question: &EventsQuestion) -> Result<Vec<EventCount>, DbErr> {
-    let keys = [Column::Source, Column::FunnelStage, Column::EventType];
-    let query = rows::select(matching(question))
-        .columns(keys)
-        .expr_as(rows::count(), "count")
-        .group_by_columns(keys)
-        .take();
+pub(super) async fn counts(
+    snapshot: &Snapshot,
+    question: &EventsQuestion,
+    span: Span,
+) -> Result<Vec<EventCount>, DbErr> {
+    let query = matching(question, span).by(&["source", "funnel_stage", "event_type"]);
     let counts: Vec<CountRow> = snapshot.all(&query).await?;
     Ok(counts.into_iter().map(EventCount::from).collect())
 }
@@ -45,24 +46,22 @@ pub(super) async fn counts(snapshot: &Snapshot, question: &EventsQuestion) -> Re
 pub(super) async fn counts_over_time(
     snapshot: &Snapshot,
     question: &EventsQuestion,
+    span: Span,
     grouping: Grouping,
 ) -> Result<Vec<(i64, u64)>, DbErr> {
-    let query = rows::select(matching(question))
-        .expr_as(rows::bucket(grouping), "bucket")
-        .expr_as(rows::count(), "count")
-        .group_by_col("bucket")
-        .order_by("bucket", Order::Asc)
-        .limit(MAX_BUCKETS + 1)
-        .take();
+    let mut query = matching(question, span).over_time(grouping);
+    query.order_by("bucket", Order::Asc).limit(MAX_BUCKETS + 1);
     let buckets: Vec<BucketRow> = snapshot.all(&query).await?;
     Ok(buckets.into_iter().map(|row| (row.bucket, row.count.unsigned_abs())).collect())
 }
 
-fn matching(question: &EventsQuestion) -> Condition {
-    rows::within(&question.bounds)
+fn matching(question: &EventsQuestion, span: Span) -> Figures {
+    let filter = Condition::all()
         .add_option(question.source.map(rows::of_source))
-        .add_option(question.funnel_stage.map(|stage| rows::is(Column::FunnelStage, stage.into())))
-        .add_option(question.event_type.map(|event_type| rows::is(Column::EventType, event_type.into())))
+        .add_option(question.funnel_stage.map(|stage| rows::is(events::Column::FunnelStage, stage.into())))
+        .add_option(question.event_type.map(|kind| rows::is(events::Column::EventType, kind.into())));
+    let count = Term::new("count", Expr::col(rollups::Column::Events), Expr::val(1_i64));
+    Figures { table: Table::Kinds, span, filter, rows: Condition::all(), terms: vec![count] }
 }
 
 impl From<CountRow> for EventCount {

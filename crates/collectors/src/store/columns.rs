@@ -1,0 +1,33 @@
+//! A row of a table as a struct, with everything that goes through its columns in their order.
+
+/// Declares the row; one row a module.
+macro_rules! columns {
+    (
+        $(#[$doc:meta])*
+        $row:ident $(<$life:lifetime>)? { $($column:ident: $type:ty => $array:literal),+ $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub(in crate::store) struct $row $(<$life>)? { $(pub(in crate::store) $column: $type),+ }
+
+        /// Every column with the PostgreSQL type of an array of its values.
+        pub(in crate::store) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
+
+        /// Binds one array a column.
+        pub(in crate::store) fn bind_arrays<'q $(, $life)?>(
+            query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
+            rows: &[$row $(<$life>)?],
+        ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
+            query$(.bind(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
+        }
+
+        /// Binds one value a column.
+        pub(in crate::store) fn bind_values $(<$life>)? (
+            tuple: &mut sqlx::query_builder::Separated<'_, sqlx::Sqlite, &'static str>,
+            row: &$row $(<$life>)?,
+        ) {
+            $(tuple.push_bind(row.$column);)+
+        }
+    };
+}
+pub(super) use columns;

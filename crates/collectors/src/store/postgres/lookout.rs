@@ -1,0 +1,49 @@
+//! The right to store, what to look out for, and the keys of events whose rows were removed.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use sqlx::{PgConnection, Row as _};
+
+use crate::store::{
+    STORE_LOCK, Submission,
+    keys::{Asked, Identity},
+    lookout::{LOOK_OUT, Lookout},
+};
+
+/// One round trip. The second statement sees what was committed before the first one got the lock. In `BEGIN` the
+/// lock would be no round trip either, but where it fails there the pool gets a connection back that is still in the
+/// failed transaction.
+static LOCK_AND_LOOK_OUT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK}); {LOOK_OUT}"));
+
+const REMOVED: &str = "SELECT source, key \
+    FROM UNNEST($1::smallint[], $2::bytea[]) AS asked (source, key) JOIN event_keys USING (source, key)";
+
+/// Waits while somebody removes rows or records an erasure, and keeps them waiting until the transaction ends.
+pub(super) async fn look_out(connection: &mut PgConnection) -> Result<Lookout, sqlx::Error> {
+    let rows = sqlx::raw_sql(LOCK_AND_LOOK_OUT.as_str()).fetch_all(connection).await?;
+    let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
+    Ok((row.try_get(0)?, row.try_get(1)?).into())
+}
+
+/// The identities whose rows were removed.
+pub(super) async fn removed<'a>(
+    connection: &mut PgConnection,
+    submissions: &[&Submission<'a>],
+    lookout: Lookout,
+) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+    if !lookout.keys {
+        return Ok(HashSet::new());
+    }
+    let asked = Asked::new(submissions.iter().flat_map(|submission| submission.identities()));
+    let (sources, keys): (Vec<i16>, Vec<&[u8]>) =
+        asked.keys().map(|(source, key)| (*source, key.as_bytes())).unzip();
+    let found: Vec<(i16, Vec<u8>)> = sqlx::query_as(REMOVED)
+        .bind(sources)
+        .bind(keys)
+        // Planned each time: a plan that was made while the table was small would go on reading all of it.
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    Ok(asked.found(found))
+}

@@ -1,0 +1,116 @@
+//! Rows of events, and how often those came again that had one.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
+
+use sqlx::{PgConnection, Row as _};
+
+use crate::store::{
+    FrameOutcome, Submission,
+    keys::Identity,
+    row::{COLUMNS, Row, bind_arrays},
+    sighting,
+};
+
+/// Inserts what is new and counts it by frame.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
+    let arrays: Vec<String> =
+        COLUMNS.iter().enumerate().map(|(index, (_, array))| format!("${}::{array}", index + 1)).collect();
+    format!(
+        "WITH fresh AS (INSERT INTO events ({}) SELECT * FROM UNNEST({}) \
+         ON CONFLICT (source, event_id) DO NOTHING RETURNING frame_id) \
+         SELECT frame_id, count(*) FROM fresh GROUP BY frame_id",
+        columns.join(", "),
+        arrays.join(", "),
+    )
+});
+
+/// A frame is stored once: a row that names it was inserted with it.
+const BROUGHT: &str = "SELECT place \
+    FROM UNNEST($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY \
+        AS asked (source, event_id, frame_id, place) \
+    JOIN events USING (source, event_id, frame_id)";
+
+static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
+    let sightings = "SELECT * FROM UNNEST($1::smallint[], $2::text[], $3::text[], $4::bigint[])";
+    [sighting::SEEN_AS, sightings, sighting::COUNT_DUPLICATES].concat()
+});
+
+/// Inserts the rows that are new, in the order in which they come, and returns how many each frame brought.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    rows: &[Row<'_>],
+) -> Result<HashMap<String, u64>, sqlx::Error> {
+    let counts = bind_arrays(sqlx::query(INSERT.as_str()), rows).fetch_all(connection).await?;
+    counts.iter().map(|count| Ok((count.try_get(0)?, count.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
+}
+
+/// Leaves the rows that were inserted, where `stored` is how many each frame brought. Only the rows of frames that
+/// brought a part of theirs are looked up: returning what is new row by row would cost every batch, and most bring all.
+pub(super) async fn retain_new(
+    connection: &mut PgConnection,
+    rows: &mut Vec<Row<'_>>,
+    stored: &HashMap<String, u64>,
+) -> Result<(), sqlx::Error> {
+    let mut partly: HashMap<&str, u64> = HashMap::new();
+    rows.iter().for_each(|row| *partly.entry(row.frame_id).or_default() += 1);
+    partly.retain(|frame_id, sent| stored.get(*frame_id) != Some(sent));
+    let is_asked = |row: &&Row<'_>| partly.contains_key(row.frame_id) && stored.contains_key(row.frame_id);
+    let asked: Vec<Row<'_>> = rows.iter().filter(is_asked).copied().collect();
+    let new = brought(connection, &asked).await?;
+    rows.retain(|row| !partly.contains_key(row.frame_id) || new.contains(&row.identity()));
+    Ok(())
+}
+
+/// The identities whose rows came with the frames that `asked` names.
+async fn brought<'a>(
+    connection: &mut PgConnection,
+    asked: &[Row<'a>],
+) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let places: Vec<i64> = sqlx::query_scalar(BROUGHT)
+        .bind(asked.iter().map(|row| row.source).collect::<Vec<_>>())
+        .bind(asked.iter().map(|row| row.event_id).collect::<Vec<_>>())
+        .bind(asked.iter().map(|row| row.frame_id).collect::<Vec<_>>())
+        // Planned each time, as below.
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let places: HashSet<i64> = places.into_iter().collect();
+    Ok((1..).zip(asked).filter(|(place, _)| places.contains(place)).map(|(_, row)| row.identity()).collect())
+}
+
+/// Counts the events of frames that were not all new, by identity; frames without duplicates cost nothing. What was
+/// removed has no row to be counted beside.
+pub(super) async fn count_duplicates(
+    connection: &mut PgConnection,
+    submissions: &[&Submission<'_>],
+    outcomes: &[(&str, FrameOutcome)],
+    removed: &HashSet<Identity<'_>>,
+) -> Result<(), sqlx::Error> {
+    let with_duplicates = submissions
+        .iter()
+        .zip(outcomes)
+        .filter(|(_, (_, outcome))| outcome.duplicate > 0)
+        .flat_map(|(submission, _)| submission.sightings())
+        .filter(|sighting| !removed.contains(&(sighting.source, sighting.event_id)));
+    let seen = sighting::merged(with_duplicates);
+    if seen.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(COUNT_DUPLICATES.as_str())
+        .bind(seen.iter().map(|sighting| sighting.source).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.event_id).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.frame_id).collect::<Vec<_>>())
+        .bind(seen.iter().map(|sighting| sighting.times).collect::<Vec<_>>())
+        // Planned each time: a plan that was made while the table was small would go on reading all of it.
+        .persistent(false)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! Counting new rows up, in one shard: there is one writer.
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
+
+use super::ROWS_PER_STATEMENT;
+use crate::store::rollups::{Rollups, Table, campaigns, kinds};
+
+type Tuple<'t> = Separated<'t, Sqlite, &'static str>;
+
+/// Adds to both tables.
+pub(super) async fn add(connection: &mut SqliteConnection, rollups: &Rollups<'_>) -> Result<(), sqlx::Error> {
+    add_to(connection, &kinds::TABLE, &rollups.kinds(), kinds::bind_values).await?;
+    add_to(connection, &campaigns::TABLE, &rollups.campaigns(), campaigns::bind_values).await
+}
+
+async fn add_to<R>(
+    connection: &mut SqliteConnection,
+    table: &Table,
+    rows: &[R],
+    bind_values: impl Fn(&mut Tuple<'_>, &R),
+) -> Result<(), sqlx::Error> {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new(format!("{} ", table.insert()));
+        statement.push_values(rows, |mut tuple, row| {
+            bind_values(&mut tuple, row);
+            tuple.push("0");
+        });
+        statement.push(format!(" {}", table.add()));
+        let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}

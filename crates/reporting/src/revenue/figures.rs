@@ -1,0 +1,139 @@
+//! The money, from rollups.
+
+use sea_orm::{
+    DbErr, FromQueryResult,
+    sea_query::{Condition, Expr, ExprTrait as _, Order},
+};
+use weir::contract::event::v1::{EventType, Source};
+use weir_migration::entity::events::Column;
+
+use super::{Revenue, RevenueQuestion};
+use crate::{
+    bounds::Span,
+    decimal::Money,
+    rollups::{Figures, Table, Term},
+    rows::{self, SplitSum},
+    series::{Grouping, MAX_BUCKETS},
+    store::Snapshot,
+};
+
+#[derive(FromQueryResult)]
+struct SourceRow {
+    source: i16,
+    #[sea_orm(nested)]
+    amounts: AmountsRow,
+}
+
+#[derive(FromQueryResult)]
+struct CampaignRow {
+    campaign_id: String,
+    #[sea_orm(nested)]
+    amounts: AmountsRow,
+}
+
+#[derive(FromQueryResult)]
+struct BucketRow {
+    bucket: i64,
+    #[sea_orm(nested)]
+    amounts: AmountsRow,
+}
+
+#[derive(FromQueryResult)]
+struct AmountsRow {
+    transactions: i64,
+    #[sea_orm(nested)]
+    sum: SplitSum,
+}
+
+/// Revenue by source; only sources that have some, in no order.
+pub(super) async fn by_source(
+    snapshot: &Snapshot,
+    question: &RevenueQuestion,
+    span: Span,
+) -> Result<Vec<(i32, Revenue)>, DbErr> {
+    let Some(figures) = figures(question, span) else { return Ok(Vec::new()) };
+    if figures.table == Table::Campaigns {
+        let all: Vec<AmountsRow> = snapshot.all(&figures.by(&[])).await?;
+        return Ok(all.into_iter().map(|row| (Source::Facebook.into(), row.into())).collect());
+    }
+    let sources: Vec<SourceRow> = snapshot.all(&figures.by(&["source"])).await?;
+    Ok(sources.into_iter().map(|row| (row.source.into(), row.amounts.into())).collect())
+}
+
+/// The campaigns with the most revenue, by revenue descending, then by name.
+pub(super) async fn top_campaigns(
+    snapshot: &Snapshot,
+    question: &RevenueQuestion,
+    span: Span,
+) -> Result<Vec<(String, Revenue)>, DbErr> {
+    if question.source == Some(Source::Tiktok) {
+        return Ok(Vec::new());
+    }
+    let [first, second] = SplitSum::order();
+    let mut query = of_campaigns(question, span).by(&["campaign_id"]);
+    query
+        .order_by_expr(first, Order::Desc)
+        .order_by_expr(second, Order::Desc)
+        .order_by("campaign_id", Order::Asc)
+        .limit(question.limit);
+    let campaigns: Vec<CampaignRow> = snapshot.all(&query).await?;
+    Ok(campaigns.into_iter().map(|row| (row.campaign_id, row.amounts.into())).collect())
+}
+
+/// Revenue by bucket start in microseconds, ascending; only buckets that have some, and no more of them than show
+/// that there are too many.
+pub(super) async fn over_time(
+    snapshot: &Snapshot,
+    question: &RevenueQuestion,
+    span: Span,
+    grouping: Grouping,
+) -> Result<Vec<(i64, Revenue)>, DbErr> {
+    let Some(figures) = figures(question, span) else { return Ok(Vec::new()) };
+    let mut query = figures.over_time(grouping);
+    query.order_by("bucket", Order::Asc).limit(MAX_BUCKETS + 1);
+    let buckets: Vec<BucketRow> = snapshot.all(&query).await?;
+    Ok(buckets.into_iter().map(|row| (row.bucket, row.amounts.into())).collect())
+}
+
+/// What is asked for; `None` where nothing can match: only Facebook has campaigns.
+fn figures(question: &RevenueQuestion, span: Span) -> Option<Figures> {
+    match (&question.campaign_id, question.source) {
+        (None, source) => Some(of_sources(source, span)),
+        (Some(_), Some(Source::Tiktok)) => None,
+        (Some(_), _) => Some(of_campaigns(question, span)),
+    }
+}
+
+fn of_sources(source: Option<Source>, span: Span) -> Figures {
+    let filter = Condition::all().add_option(source.map(rows::of_source));
+    let paid = |source, event_type: EventType| {
+        rows::of_source(source).and(rows::is(Column::EventType, event_type.into()))
+    };
+    let sold =
+        paid(Source::Facebook, EventType::CheckoutComplete).or(paid(Source::Tiktok, EventType::Purchase));
+    let rows = Condition::all().add(Expr::col(Column::PurchaseAmount).is_not_null()).add(sold);
+    Figures { table: Table::Kinds, span, filter, rows, terms: amounts() }
+}
+
+fn of_campaigns(question: &RevenueQuestion, span: Span) -> Figures {
+    let campaign_id = || Expr::col(Column::CampaignId);
+    let filter = Condition::all().add_option(question.campaign_id.as_deref().map(|id| campaign_id().eq(id)));
+    let of_sources = of_sources(None, span);
+    let rows = of_sources.rows.add(rows::of_source(Source::Facebook)).add(campaign_id().is_not_null());
+    Figures { table: Table::Campaigns, filter, rows, ..of_sources }
+}
+
+fn amounts() -> Vec<Term> {
+    let [high, low] = SplitSum::halves(Column::PurchaseAmount);
+    vec![
+        Term::new("transactions", Expr::col("transactions"), Expr::val(1_i64)),
+        Term::new("high", Expr::col("amount_high"), high),
+        Term::new("low", Expr::col("amount_low"), low),
+    ]
+}
+
+impl From<AmountsRow> for Revenue {
+    fn from(row: AmountsRow) -> Self {
+        Self { total: Money(row.sum.total()), transactions: row.transactions.unsigned_abs() }
+    }
+}

@@ -1,0 +1,154 @@
+//! Bodies that are larger than they look, never end, announce what does not come, or are all junk, many at once.
+
+use std::time::{Duration, Instant};
+
+use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
+use bytes::Bytes;
+use futures::{future::join_all, stream};
+use reqwest::{Body, StatusCode};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
+
+use super::good_client::GoodClient;
+use crate::harness::{Ground, Weir, soak::soak};
+
+const MIB: usize = 1 << 20;
+const MOST_BODY: usize = 4 * MIB;
+const MOST_IN_FLIGHT: usize = 64 * MIB;
+/// What the edge and the roles beside it take besides the bodies in flight: buffers of connections, decoders with
+/// their windows, and whatever the allocator keeps.
+const BESIDES: usize = 160 * MIB;
+/// What a bomb unpacks to.
+const UNPACKED: u64 = 128 * MIB as u64;
+const STALL: Duration = Duration::from_secs(3);
+
+async fn small_edge() -> Weir {
+    let settings = vec![
+        ("EDGE_MAX_BODY_BYTES", MOST_BODY.to_string()),
+        ("EDGE_MAX_IN_FLIGHT_BYTES", MOST_IN_FLIGHT.to_string()),
+        ("EDGE_BODY_STALL_TIMEOUT_MS", STALL.as_millis().to_string()),
+    ];
+    Weir::up_with(Ground::Files, settings).await
+}
+
+fn at_once() -> usize {
+    if soak() { 64 } else { 12 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bombs_are_refused_and_memory_stays_flat() {
+    let weir = small_edge().await;
+    let zeros = || BufReader::new(tokio::io::repeat(b' ').take(UNPACKED));
+    let gzip = packed(GzipEncoder::new(zeros())).await;
+    let zstd = packed(ZstdEncoder::new(zeros())).await;
+    let mut client = GoodClient::of(&weir);
+    let before = client.posts(20).await;
+    let bombs = join_all((0..at_once()).map(|number| {
+        let (encoding, bomb) = if number % 2 == 0 { ("gzip", &gzip) } else { ("zstd", &zstd) };
+        weir.send(weir.request("/events").header("content-encoding", encoding).body(bomb.clone()))
+    }));
+    let (answers, during) = client.posts_during(bombs).await;
+    let (too_large, overloaded): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(!too_large.is_empty());
+    for answer in &too_large {
+        answer.expect_problem(StatusCode::PAYLOAD_TOO_LARGE);
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(&MOST_BODY.to_string()), "{answer:?}");
+    }
+    // More of them than there is room for wait for each other.
+    overloaded.iter().for_each(|answer| answer.expect_problem(StatusCode::SERVICE_UNAVAILABLE));
+    expect_flat(
+        &weir,
+        &format!(
+            "{} bombs, {} of them overloaded; before: {before}; during: {during}",
+            answers.len(),
+            overloaded.len()
+        ),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_without_an_end_are_cut_off_and_memory_stays_flat() {
+    let weir = small_edge().await;
+    let mut client = GoodClient::of(&weir);
+    let endless = join_all((0..at_once()).map(|_| {
+        let pieces = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 64 * 1024])));
+        weir.request("/events").body(Body::wrap_stream(pieces)).send()
+    }));
+    let (answers, during) = client.posts_during(endless).await;
+    let told: Vec<_> = answers.iter().flatten().map(reqwest::Response::status).collect();
+    let refused = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::SERVICE_UNAVAILABLE];
+    assert!(told.iter().all(|status| refused.contains(status)), "{told:?}");
+    // A sender who never stops may see the connection closed before it reads.
+    assert!(!told.is_empty(), "nobody was told");
+    expect_flat(&weir, &format!("{} of {} were told; during: {during}", told.len(), at_once()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lies_about_the_length_hold_no_room_that_others_need() {
+    let weir = small_edge().await;
+    // Together they announce many times the bound on bodies in flight.
+    let silent = join_all((0..4 * at_once()).map(|_| said(&weir, MOST_BODY, b"[")));
+    let mut client = GoodClient::of(&weir);
+    let (silent, during) = client.posts_during(silent).await;
+    assert!(silent.iter().all(|answer| answer.starts_with("HTTP/1.1 408")), "{silent:?}");
+    assert!(during.count() > 1, "{during}");
+    let over = said(&weir, MOST_BODY + 1, b"[").await;
+    assert!(over.starts_with("HTTP/1.1 413"), "{over}");
+    // What follows the announced length is another request, and none that can be read.
+    let more = said(&weir, 2, b"[]17 and more\r\n\r\n").await;
+    assert!(more.starts_with("HTTP/1.1 202") && more.contains("HTTP/1.1 400"), "{more}");
+    expect_flat(&weir, &format!("{} silent liars; during: {during}", 4 * at_once()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn millions_of_tiny_items_are_refused_and_thousands_starve_nobody() {
+    let weir = small_edge().await;
+    let mut client = GoodClient::of(&weir);
+    let before = client.posts(20).await;
+    let millions = format!("[{}1]", "1,".repeat((MOST_BODY - 4) / 2));
+    let began = Instant::now();
+    let refused = weir.post_bytes("application/json", millions).await;
+    refused.expect_problem(StatusCode::PAYLOAD_TOO_LARGE);
+    let took = began.elapsed();
+    let count = 16_000;
+    let thousands = (0..count).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let thousands = weir.post_bytes("application/json", format!("[{thousands}]"));
+    let (rejected, during) = client.posts_during(thousands).await;
+    rejected.expect_problem(StatusCode::BAD_REQUEST);
+    assert_eq!(rejected.body["rejected"], count, "{rejected:?}");
+    assert_eq!(rejected.body["errorsTruncated"], true, "{rejected:?}");
+    assert!(during.count() > 1, "{during}");
+    expect_flat(
+        &weir,
+        &format!(
+            "2 million items refused in {took:.1?}; before: {before}; beside {count} bad items: {during}"
+        ),
+    );
+}
+
+fn expect_flat(weir: &Weir, told: &str) {
+    let memory = weir.peak_memory();
+    eprintln!("{told}; peak memory {} MiB", memory >> 20);
+    assert!(memory < (MOST_IN_FLIGHT + BESIDES) as u64, "{memory} bytes");
+}
+
+async fn packed(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut packed = Vec::new();
+    encoder.read_to_end(&mut packed).await.expect("memory can be read");
+    packed
+}
+
+/// What the edge says to a body that is announced as so long, until it closes the connection.
+async fn said(weir: &Weir, announced: usize, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(weir.addresses.edge).await.unwrap();
+    let head = format!("POST /events HTTP/1.1\r\nhost: edge\r\ncontent-length: {announced}\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut said = Vec::new();
+    // A reset closes as well as an end does.
+    stream.read_to_end(&mut said).await.ok();
+    String::from_utf8_lossy(&said).into_owned()
+}

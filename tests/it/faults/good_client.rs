@@ -1,0 +1,94 @@
+//! A client that does everything right while others do not, and how long it waits for its answers.
+
+use std::{fmt, time::Duration};
+
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{harness::Weir, sender::Sender};
+
+/// Longer than any bound of the edge's that it may have to wait for (faults.md I5 and I6, generously).
+const PATIENCE: Duration = Duration::from_secs(20);
+const EVENTS: usize = 10;
+
+/// Posts small arrays one after the other, each over a connection of its own.
+pub(super) struct GoodClient {
+    http: Client,
+    url: String,
+    sender: Sender,
+    /// Events that were answered yes.
+    pub(super) accepted: usize,
+}
+
+/// How long answers took.
+pub(super) struct Waits(Vec<Duration>);
+
+impl GoodClient {
+    pub(super) fn of(weir: &Weir) -> Self {
+        let http = Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build();
+        Self {
+            http: http.expect("a client without TLS can be built"),
+            url: format!("http://{}/events", weir.addresses.edge),
+            sender: Sender::new("good", 23),
+            accepted: 0,
+        }
+    }
+
+    /// Fails unless the post is answered yes in time.
+    pub(super) async fn post(&mut self) -> Duration {
+        let began = Instant::now();
+        let answer = self.http.post(&self.url).json(&json!(self.sender.events(EVENTS))).send().await;
+        let answer =
+            answer.unwrap_or_else(|error| panic!("no answer after {:?}: {error:?}", began.elapsed()));
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "after {:?}", began.elapsed());
+        self.accepted += EVENTS;
+        began.elapsed()
+    }
+
+    pub(super) async fn posts(&mut self, requests: usize) -> Waits {
+        let mut waits = Vec::new();
+        for _ in 0..requests {
+            waits.push(self.post().await);
+        }
+        Waits(waits)
+    }
+
+    /// Posts until `fault` has ended, and once at least.
+    pub(super) async fn posts_during<T>(&mut self, fault: impl Future<Output = T>) -> (T, Waits) {
+        let mut fault = std::pin::pin!(fault);
+        let mut waits = Vec::new();
+        loop {
+            let mut post = std::pin::pin!(self.post());
+            tokio::select! {
+                wait = &mut post => waits.push(wait),
+                ended = &mut fault => {
+                    waits.push(post.await);
+                    return (ended, Waits(waits));
+                }
+            }
+        }
+    }
+}
+
+impl Waits {
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted[(sorted.len() - 1) * percent / 100];
+        write!(
+            formatter,
+            "{} posts, median {:.1?}, p99 {:.1?}, worst {:.1?}",
+            sorted.len(),
+            at(50),
+            at(99),
+            at(100)
+        )
+    }
+}

@@ -1,0 +1,192 @@
+//! Rows that were removed after their time, and people who were erased: what still counts, what is rounded, and what
+//! begins later.
+
+use prost_types::Timestamp;
+use rand::{SeedableRng as _, rngs::StdRng};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
+use sha2::{Digest as _, Sha256};
+use weir::{
+    contract::reporting::v1::{
+        DateRange, FindEventRequest, FindEventResponse, GetDemographicsRequest, GetEventStatisticsRequest,
+        GetRevenueRequest, GroupBy, RemovedEvent,
+    },
+    event::Source,
+};
+use weir_migration::entity::{event_keys, events::Model, horizons};
+
+use super::{expected, moments, rows, running::Running};
+use crate::harness::database::{Database, on_both_databases};
+
+on_both_databases!(
+    totals_outlive_rows_and_ends_between_minutes_are_rounded,
+    demographics_begin_where_rows_are_complete,
+    an_erased_person_counts_as_events_and_as_nobody,
+    an_event_whose_row_was_removed_is_known_as_removed,
+);
+
+const QUESTIONS: usize = 200;
+const MINUTE: i64 = 60;
+/// 2024-12-31T23:17:00Z and 2025-09-14T01:03:00Z, in seconds: amid the moments that are asked about.
+const FACEBOOK_HORIZON: i64 = 1_735_687_020;
+const TIKTOK_HORIZON: i64 = 1_757_811_780;
+
+async fn totals_outlive_rows_and_ends_between_minutes_are_rounded(database: Database) {
+    let (rows, reporting, mut random) = given_removed_rows(&database).await;
+    let groupings = [GroupBy::Unspecified, GroupBy::Day].into_iter().cycle();
+    let (mut rounded, mut exact) = (0, 0);
+    for (group_by, source) in groupings.zip((0..=2).cycle()).take(QUESTIONS) {
+        let (from, to) = moments::range(&mut random);
+        let (asked, answered) = (DateRange { from, to }, answerable(from, to, source));
+        let rounded_range = (answered != asked).then_some(answered);
+        *(if rounded_range.is_some() { &mut rounded } else { &mut exact }) += 1;
+
+        let request =
+            GetEventStatisticsRequest { from, to, source, group_by: group_by.into(), ..Default::default() };
+        let answer = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
+        let request = GetEventStatisticsRequest { from: answered.from, to: answered.to, ..request };
+        let mut expected = expected::event_statistics(&rows, &request);
+        (expected.date_range, expected.rounded_range) = (Some(asked), rounded_range);
+        assert_eq!(answer, expected, "{asked:?} of {source}");
+
+        let request = GetRevenueRequest { from, to, source, group_by: group_by.into(), ..Default::default() };
+        let answer = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
+        let request = GetRevenueRequest { from: answered.from, to: answered.to, ..request };
+        let mut expected = expected::revenue(&rows, &request);
+        (expected.date_range, expected.rounded_range) = (Some(asked), rounded_range);
+        assert_eq!(answer, expected, "{asked:?} of {source}");
+    }
+    assert!(rounded > QUESTIONS / 10 && exact > QUESTIONS / 10, "{rounded} were rounded, {exact} were not");
+}
+
+async fn demographics_begin_where_rows_are_complete(database: Database) {
+    let (rows, reporting, mut random) = given_removed_rows(&database).await;
+    let mut later = 0;
+    for source in (0..=2).cycle().take(QUESTIONS) {
+        let (from, to) = moments::range(&mut random);
+        let request = GetDemographicsRequest { from, to, source, limit: None };
+        let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
+        let complete_from = |horizon| {
+            let horizon = Timestamp { seconds: horizon, nanos: 0 };
+            let begins_earlier = from.is_none_or(|from| order(&from) < order(&horizon));
+            (begins_earlier && !is_empty(from, to)).then_some(horizon)
+        };
+        // Each section by its own start; a start after the end leaves nobody.
+        let within = |start: Option<Timestamp>| {
+            expected::demographics(&rows, &GetDemographicsRequest { from: start.or(from), ..request })
+        };
+        let (facebook, tiktok) = (complete_from(FACEBOOK_HORIZON), complete_from(TIKTOK_HORIZON));
+        let mut expected = expected::demographics(&rows, &request);
+        expected.facebook = within(facebook).facebook;
+        expected.tiktok = within(tiktok).tiktok;
+        expected.facebook.iter_mut().for_each(|section| section.complete_from = facebook);
+        expected.tiktok.iter_mut().for_each(|section| section.complete_from = tiktok);
+        later += usize::from(facebook.is_some());
+        assert_eq!(answer, expected, "{request:?}");
+    }
+    assert!(later > QUESTIONS / 10, "only {later} began later");
+}
+
+async fn an_erased_person_counts_as_events_and_as_nobody(database: Database) {
+    let rows = rows::many();
+    let store = rows::store(&database, &rows).await;
+    let erase = "UPDATE events SET user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, \
+        country = NULL, city = NULL, profile_id = NULL WHERE user_id IN ('user 3', 'user 7')";
+    store.execute_unprepared(erase).await.unwrap();
+    let reporting = Running::on(&database, "30000").await;
+
+    let request = GetEventStatisticsRequest::default();
+    let answer = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
+    assert_eq!(answer, expected::event_statistics(&rows, &request));
+    let request = GetRevenueRequest::default();
+    let answer = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
+    assert_eq!(answer, expected::revenue(&rows, &request));
+
+    let erased = |row: &Model| ["user 3", "user 7"].contains(&row.user_id.as_str());
+    assert!(rows.iter().any(erased), "nobody was erased");
+    let others: Vec<Model> = rows.iter().filter(|row| !erased(row)).cloned().collect();
+    let request = GetDemographicsRequest { limit: Some(1_000), ..Default::default() };
+    let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
+    assert_eq!(answer, expected::demographics(&others, &request));
+}
+
+async fn an_event_whose_row_was_removed_is_known_as_removed(database: Database) {
+    let store = rows::store(&database, &[rows::checkout(1, "c", 1)]).await;
+    let key = event_keys::Model {
+        source: number(Source::Facebook),
+        key: Sha256::digest("Zoë's order")[..16].to_vec(),
+        arrived_at: 1_757_834_505_318_001,
+    };
+    event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
+    let reporting = Running::on(&database, "30000").await;
+    let find = async |source: Source, id: &str| {
+        let request = FindEventRequest { source: source.number(), event_id: id.into() };
+        reporting.client().find_event(request).await.unwrap().into_inner()
+    };
+    let arrived_at = Some(Timestamp { seconds: 1_757_834_505, nanos: 318_001_000 });
+    let removed = FindEventResponse { stored: None, removed: Some(RemovedEvent { arrived_at }) };
+    assert_eq!(find(Source::Facebook, "Zoë's order").await, removed);
+    let stored = find(Source::Facebook, "event 1").await;
+    assert!(stored.stored.is_some() && stored.removed.is_none(), "{stored:?}");
+    assert_eq!(find(Source::Tiktok, "Zoë's order").await, FindEventResponse::default());
+    assert_eq!(find(Source::Facebook, "Zoë's other order").await, FindEventResponse::default());
+}
+
+/// Rolled-up rows, of which two in three before the horizons are gone.
+async fn given_removed_rows(database: &Database) -> (Vec<Model>, Running, StdRng) {
+    let mut random = StdRng::seed_from_u64(9);
+    let scattered =
+        rows::many().into_iter().map(|row| Model { occurred_at: moments::moment(&mut random), ..row });
+    let rows: Vec<Model> = scattered.collect();
+    let store = rows::store(database, &rows).await;
+    for (source, horizon) in [(Source::Facebook, FACEBOOK_HORIZON), (Source::Tiktok, TIKTOK_HORIZON)] {
+        remove(&store, number(source), horizon * 1_000_000).await;
+    }
+    (rows, Running::on(database, "30000").await, random)
+}
+
+async fn remove(store: &DatabaseConnection, source: i16, complete_from: i64) {
+    let delete = format!(
+        "DELETE FROM events WHERE source = {source} AND occurred_at < {complete_from} \
+         AND event_id NOT LIKE '%1' AND event_id NOT LIKE '%4' AND event_id NOT LIKE '%7'"
+    );
+    let removed = store.execute_unprepared(&delete).await.unwrap().rows_affected();
+    assert!(removed > 20, "only {removed} rows were removed");
+    let horizon = horizons::Model { source, complete_from }.into_active_model();
+    horizons::Entity::insert(horizon).exec_without_returning(store).await.unwrap();
+}
+
+/// The range with ends rounded outward where they lie before the horizon of the sources that are asked about.
+fn answerable(from: Option<Timestamp>, to: Option<Timestamp>, source: i32) -> DateRange {
+    let horizon = if source == Source::Facebook.number() { FACEBOOK_HORIZON } else { TIKTOK_HORIZON };
+    let is_ragged = |end: &Timestamp| {
+        // An event has whole microseconds: one that is not before an end is not before the next of them.
+        let is_just_before_a_minute = end.seconds % MINUTE == 59 && end.nanos > 999_999_000;
+        let is_whole = end.seconds % MINUTE == 0 && end.nanos == 0;
+        end.seconds < horizon && !is_whole && !is_just_before_a_minute
+    };
+    let rounded = |end: Timestamp, minutes: i64| Timestamp {
+        seconds: end.seconds - end.seconds % MINUTE + minutes * MINUTE,
+        nanos: 0,
+    };
+    if is_empty(from, to) {
+        return DateRange { from, to };
+    }
+    DateRange {
+        from: from.map(|from| if is_ragged(&from) { rounded(from, 0) } else { from }),
+        to: to.map(|to| if is_ragged(&to) { rounded(to, 1) } else { to }),
+    }
+}
+
+/// Whether no whole microsecond lies in it.
+fn is_empty(from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    let ceiling = |end: Timestamp| end.seconds * 1_000_000 + i64::from((end.nanos + 999) / 1_000);
+    from.zip(to).is_some_and(|(from, to)| ceiling(from) >= ceiling(to))
+}
+
+fn order(time: &Timestamp) -> (i64, i32) {
+    (time.seconds, time.nanos)
+}
+
+fn number(source: Source) -> i16 {
+    source.number().try_into().unwrap()
+}
