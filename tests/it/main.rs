@@ -48,6 +48,7 @@ mod journal;
 mod layout;
 mod lifecycle;
 mod metrics;
+mod monitoring;
 mod pressure;
 mod publish;
 mod reporting;
