@@ -1,6 +1,7 @@
 //! The arguments that every process has, and how mistakes in arguments are told: all of them at once, exit 64.
 
 mod operator;
+mod span;
 
 use std::{
     fmt,
@@ -8,6 +9,7 @@ use std::{
 };
 
 pub use operator::{OperatorArgs, OperatorToken};
+pub use span::duration;
 
 use super::logging::LogFormat;
 

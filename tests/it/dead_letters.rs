@@ -4,12 +4,17 @@ mod access;
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use weir::event::Source;
 use weir_migration::{Access, DatabaseUrl, connect};
 
-use crate::harness::{Ground, Weir, database::refuse, events::with_id, eventually};
+use crate::harness::{
+    Ground, Weir,
+    database::{accept_again, refuse},
+    events::with_id,
+    eventually,
+};
 
 on_files_and_on_servers!(
     a_rejected_item_is_patched_redriven_and_reported_once,
@@ -162,15 +167,6 @@ async fn store(weir: &Weir) -> DatabaseConnection {
         Ground::Servers { database_url, .. } => database_url.parse().unwrap(),
     };
     connect(&url, Access::Write, Duration::ZERO).await.unwrap()
-}
-
-/// Takes back what `refuse` ordered.
-async fn accept_again(database: &DatabaseConnection) {
-    let rule = match database.get_database_backend() {
-        sea_orm::DbBackend::Postgres => "ALTER TABLE events DROP CONSTRAINT not_this_one",
-        _ => "DROP TRIGGER not_this_one",
-    };
-    database.execute_unprepared(rule).await.unwrap();
 }
 
 fn micros(time: &Value) -> i64 {

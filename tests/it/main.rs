@@ -53,6 +53,7 @@ mod pressure;
 mod publish;
 mod reporting;
 mod reports;
+mod retention;
 mod schema;
 mod store;
 mod unreadable;

@@ -1,11 +1,8 @@
 //! A ledger against the system: what is as it was promised is said to be, and whatever is not is found.
 
-use std::time::Duration;
+use sea_orm::ConnectionTrait as _;
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
-use weir_migration::{Access, DatabaseUrl, connect};
-
-use crate::harness::{Ground, Weir};
+use crate::harness::Weir;
 
 on_files_and_on_servers!(
     what_was_answered_yes_is_stored_as_it_was_sent,
@@ -39,7 +36,7 @@ async fn what_is_missing_spurious_or_altered_is_found(weir: Weir) {
     let ledger = published(&weir).await;
     let (status, told) = verify(&weir, &ledger).await;
     assert!(status.success(), "{told}");
-    let store = store(&weir).await;
+    let store = weir.store().await;
     for (fault, name) in FAULTS {
         let changed = store.execute_unprepared(fault).await.unwrap();
         assert_eq!(changed.rows_affected(), 1, "{fault}");
@@ -61,14 +58,6 @@ async fn published(weir: &Weir) -> String {
 
 async fn verify(weir: &Weir, ledger: &str) -> (std::process::ExitStatus, String) {
     weir.run(&["verify", "--ledger", ledger], &[]).await
-}
-
-async fn store(weir: &Weir) -> DatabaseConnection {
-    let url: DatabaseUrl = match weir.ground() {
-        Ground::Servers { database_url, .. } => database_url.parse().unwrap(),
-        Ground::Files => DatabaseUrl::file(&weir.store_file()),
-    };
-    connect(&url, Access::Write, Duration::ZERO).await.unwrap()
 }
 
 /// The number in a line of the table.

@@ -9,7 +9,7 @@ use weir::{
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     },
 };
-use weir_collectors::{Collector, CollectorArgs, FailpointArgs, Settings};
+use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
 use weir_migration::{DatabaseUrl, register_pools};
 
 use crate::{
@@ -82,10 +82,12 @@ impl CollectCommand {
         let journal = self.journal.require(&mut mistakes);
         let store = self.store.require(&mut mistakes);
         let workers = self.collectors.workers(&mut mistakes);
+        let retention = self.collectors.retention(&mut mistakes);
         let failpoint = self.failpoint.check(&mut mistakes);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
-            let settings = Settings { failpoint, ..Settings::new(workers, &store, journal.ack_wait()) };
+            let settings = Settings::new(workers, &store, journal.ack_wait(), retention?);
+            let settings = Settings { failpoint, ..settings };
             Some(Config { process, journal, store, settings })
         };
         configured(config(), mistakes)
@@ -101,6 +103,7 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
+    let metrics = CollectorMetrics::register(host.registry(), metrics);
     let readiness = host.readiness(sources.process_name());
     let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
     let journal = config.journal.open(None).await?;

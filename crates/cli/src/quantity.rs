@@ -1,20 +1,8 @@
 //! Quantities as people write them: `90s`, `512MiB`, `0.1`.
 
-use std::{num::ParseIntError, time::Duration};
+use std::num::ParseIntError;
 
-/// Reads a span of time: a whole number of `ms`, `s`, `m` or `h`; a bare number is seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text);
-    let milliseconds_each = match unit {
-        "ms" => 1,
-        "s" | "" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(format!("'{text}' is no duration such as 500ms, 60s, 5m or 1h")),
-    };
-    let milliseconds = scaled(number, milliseconds_each);
-    milliseconds.map(Duration::from_millis).ok_or_else(|| format!("'{text}' is no duration such as 60s"))
-}
+pub(crate) use weir::process::args::duration;
 
 /// Reads a number of bytes: a whole number, bare or with `KiB`, `MiB`, `GiB` or `TiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
@@ -57,18 +45,6 @@ fn scaled(number: &str, each: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read_in_every_unit() {
-        for (text, milliseconds) in
-            [("500ms", 500), ("60s", 60_000), ("60", 60_000), ("1m", 60_000), ("2h", 7_200_000)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "9999999999999999999h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn sizes_are_read_in_every_unit() {

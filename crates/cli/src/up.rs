@@ -64,6 +64,7 @@ impl UpCommand {
         let edge = self.edge.check(environment, &mut mistakes);
         let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
         let workers = self.collectors.workers(&mut mistakes);
+        let retention = self.collectors.retention(&mut mistakes);
         let reporting = self.reporting.check(environment, &mut mistakes);
         let config = || {
             Some(Config {
@@ -73,6 +74,7 @@ impl UpCommand {
                 edge: edge?,
                 ingest: ingest?,
                 workers,
+                retention: retention?,
                 reporting: reporting?,
             })
         };
@@ -133,6 +135,8 @@ mod tests {
             "--reporting-listen=nowhere:x",
             "--default-currency=dollars",
             "--collector-workers=many",
+            "--event-retention=long",
+            "--event-key-retention=longer",
         ]);
         let told = told.err().unwrap();
         for variable in [
@@ -149,6 +153,8 @@ mod tests {
             "REPORTING_LISTEN",
             "DEFAULT_CURRENCY",
             "COLLECTOR_WORKERS",
+            "EVENT_RETENTION",
+            "EVENT_KEY_RETENTION",
         ] {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }

@@ -6,6 +6,7 @@ mod columns;
 mod drain;
 mod fates;
 mod findings;
+mod removed;
 mod stored;
 
 use std::{process::ExitCode, time::Duration};

@@ -7,14 +7,15 @@ use sea_orm::DatabaseConnection;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span};
 use weir::{
-    event::{Metrics, Source},
+    event::Source,
     journal::Journal,
     process::{Latch, RoleReadiness, Stop},
 };
 use weir_migration::DatabaseUrl;
 
 use crate::{
-    Failpoint,
+    CollectorMetrics, Failpoint, Retention,
+    retention::Sweeper,
     store::Store,
     worker::{NewerFrames, Worker},
 };
@@ -26,6 +27,8 @@ pub struct Settings {
     pub workers: usize,
     /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
     pub progress_every: Duration,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// Where a test lets the process die.
     pub failpoint: Option<Failpoint>,
 }
@@ -33,19 +36,30 @@ pub struct Settings {
 impl Settings {
     /// `workers` or the number that suits the database, for a journal that offers frames again after `ack_wait`.
     #[must_use]
-    pub fn new(workers: Option<usize>, store: &DatabaseUrl, ack_wait: Duration) -> Self {
+    pub fn new(
+        workers: Option<usize>,
+        store: &DatabaseUrl,
+        ack_wait: Duration,
+        retention: Retention,
+    ) -> Self {
         let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self { workers: workers.unwrap_or(suitable), progress_every: ack_wait / 3, failpoint: None }
+        Self {
+            workers: workers.unwrap_or(suitable),
+            progress_every: ack_wait / 3,
+            retention,
+            failpoint: None,
+        }
     }
 }
 
-/// Stores the frames of its sources, together with every other collector of them.
+/// Stores the frames of its sources, together with every other collector of them, and removes what was kept long
+/// enough, of any source.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
-    metrics: Metrics,
+    metrics: CollectorMetrics,
     settings: Settings,
     newer: NewerFrames,
     journal_latch: Latch,
@@ -60,7 +74,7 @@ impl Collector {
         sources: &[Source],
         journal: Journal,
         database: DatabaseConnection,
-        metrics: Metrics,
+        metrics: CollectorMetrics,
         readiness: &RoleReadiness,
         settings: Settings,
     ) -> Self {
@@ -91,6 +105,12 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
+        let sweeper = self.sweeper();
+        let sweeping = stop.clone();
+        workers.spawn(async move {
+            sweeper.run(sweeping).await;
+            Ok(())
+        });
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -103,10 +123,19 @@ impl Collector {
             source,
             journal: self.journal.clone(),
             store: Store::new(&self.database),
-            metrics: self.metrics.clone(),
+            metrics: self.metrics.events.clone(),
+            storing: self.metrics.storing.clone(),
             newer: self.newer.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
+        }
+    }
+
+    fn sweeper(&self) -> Sweeper {
+        Sweeper {
+            retention: self.settings.retention,
+            store: Store::new(&self.database),
+            metrics: self.metrics.removal.clone(),
         }
     }
 

@@ -6,9 +6,13 @@
 mod args;
 mod collector;
 mod failpoint;
+mod metrics;
+mod retention;
 pub mod store;
 mod worker;
 
 pub use args::CollectorArgs;
 pub use collector::{Collector, Settings};
 pub use failpoint::{Failpoint, FailpointArgs};
+pub use metrics::CollectorMetrics;
+pub use retention::{Retention, SWEEP_LOCK};

@@ -18,8 +18,8 @@ use weir::{
     process::Stop,
 };
 
-use crate::{Failpoint, store::Store};
-use backoff::Backoff;
+use crate::{Failpoint, metrics::StoringMetrics, store::Store};
+pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
@@ -34,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    pub(crate) storing: StoringMetrics,
     pub(crate) newer: NewerFrames,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,

@@ -11,7 +11,7 @@ use weir::{
     journal::{Framer, Journal, Settings},
     process::{RoleReadiness, Stop},
 };
-use weir_collectors::Collector;
+use weir_collectors::{Collector, CollectorMetrics, Retention};
 
 use crate::harness::{
     events::{admit, origin, with_id},
@@ -33,11 +33,16 @@ impl Collecting {
     pub(super) fn start(journal: &Journal, store: &DatabaseConnection, sources: &[Source]) -> Self {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let settings =
-            weir_collectors::Settings { workers: 2, progress_every: ACK_WAIT / 3, failpoint: None };
-        let collector =
-            Collector::new(sources, journal.clone(), store.clone(), metrics, &readiness, settings);
+        let events = Metrics::register(&mut registry);
+        let metrics = CollectorMetrics::register(&mut registry, events);
+        let settings = weir_collectors::Settings {
+            workers: 2,
+            progress_every: ACK_WAIT / 3,
+            retention: Retention::OFF,
+            failpoint: None,
+        };
+        let (journal, store) = (journal.clone(), store.clone());
+        let collector = Collector::new(sources, journal, store, metrics, &readiness, settings);
         let role = tokio::spawn(collector.run(stop.clone()));
         Self { readiness, registry, stop, role }
     }

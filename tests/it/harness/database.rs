@@ -106,3 +106,12 @@ pub(crate) async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
     };
     database.execute_unprepared(&rule).await.unwrap();
 }
+
+/// Takes back what [`refuse`] ordered.
+pub(crate) async fn accept_again(database: &DatabaseConnection) {
+    let rule = match database.get_database_backend() {
+        DbBackend::Postgres => "ALTER TABLE events DROP CONSTRAINT not_this_one",
+        _ => "DROP TRIGGER not_this_one",
+    };
+    database.execute_unprepared(rule).await.unwrap();
+}

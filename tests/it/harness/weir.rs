@@ -5,6 +5,7 @@ mod binary;
 mod dead_letters;
 mod faults;
 mod metrics;
+mod store;
 
 use std::{
     path::{Path, PathBuf},
@@ -227,6 +228,13 @@ impl Weir {
     /// Ends `weir up` and starts it anew.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// [`Weir::restart`] with settings that win over the deployment's own.
+    pub(crate) async fn restart_with(&mut self, settings: Vec<(&'static str, String)>) {
+        self.stop().await;
+        self.settings = settings;
         self.start_again().await;
     }
 

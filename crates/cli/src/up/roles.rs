@@ -10,7 +10,7 @@ use weir::{
     journal::Journal,
     process::Host,
 };
-use weir_collectors::{Collector, Settings};
+use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig};
 use weir_migration::{Access, register_pools};
@@ -33,6 +33,7 @@ pub(super) struct Config {
     pub(super) ingest: IngestConfig,
     /// Of the collectors, per source.
     pub(super) workers: Option<usize>,
+    pub(super) retention: Retention,
     pub(super) reporting: ReportingConfig,
 }
 
@@ -59,10 +60,11 @@ impl Roles {
     /// A server does not come, the folder is taken, or an address is.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
+        let collector_metrics = CollectorMetrics::register(host.registry(), metrics.clone());
         let on_files = config.journal.in_folder() || config.store.in_folder();
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
-        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait());
+        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait(), config.retention);
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
         let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
@@ -76,7 +78,7 @@ impl Roles {
 
         let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
         let collectors =
-            Collector::new(Source::ALL, journal.clone(), writing, metrics.clone(), &collecting, settings);
+            Collector::new(Source::ALL, journal.clone(), writing, collector_metrics, &collecting, settings);
         let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone(), ingesting).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],

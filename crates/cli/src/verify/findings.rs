@@ -23,8 +23,10 @@ pub(super) struct Findings {
     pub(super) rejected: u64,
     /// Events of requests without a clear answer: stored or not, both are right.
     pub(super) unanswered: u64,
-    /// Events with a row.
+    /// Events with a row, or with the key of one that was removed.
     pub(super) stored: u64,
+    /// Those with a key.
+    pub(super) removed: u64,
     /// Dead letters of accepted events.
     pub(super) parked: u64,
     /// Frames that collectors have not acknowledged.
@@ -75,6 +77,7 @@ impl fmt::Display for Findings {
             ("rejected", self.rejected),
             ("without an answer", self.unanswered),
             ("stored", self.stored),
+            ("rows removed since", self.removed),
             ("parked", self.parked),
         ];
         let faults = self.faults().map(|(name, fault)| (name, fault.count));

@@ -1,4 +1,5 @@
-//! The store: every event of the ledger against its row, and every row of the ledger's ids against the ledger.
+//! The store: every event of the ledger against its row, or its key where the row is removed, and every row of the
+//! ledger's ids against the ledger.
 
 use std::collections::HashMap;
 
@@ -14,6 +15,7 @@ use super::{
     columns,
     fates::{Fates, Promise},
     findings::Findings,
+    removed,
 };
 use crate::publish::{Batch, EventStream, Item, Kind, id_prefix, number_of};
 
@@ -67,8 +69,16 @@ async fn compare_rows(
         let by_id = Entity::find()
             .filter(Column::Source.eq(source.number()))
             .filter(Column::EventId.is_in(minted.keys()));
+        let mut without_row: HashMap<&str, u64> =
+            minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
         for row in by_id.all(store).await? {
+            without_row.remove(row.event_id.as_str());
             compare_row(&row, &minted[&row.event_id], fates, findings);
+        }
+        // Asked after the rows: an event that is removed meanwhile has its key by now.
+        for number in removed::find(store, *source, &without_row).await? {
+            fates.note_stored(number);
+            findings.removed += 1;
         }
     }
     Ok(())

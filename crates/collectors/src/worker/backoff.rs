@@ -11,23 +11,23 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Pauses between the attempts of one outage: doubling, with half of each left to chance.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
     /// Nothing went wrong since the last success.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.attempts == 0
     }
 
     /// Success: the next pause is short again. True where something had gone wrong.
-    pub(super) fn reset(&mut self) -> bool {
+    pub(crate) fn reset(&mut self) -> bool {
         std::mem::take(&mut self.attempts) > 0
     }
 
     /// Waits for the next attempt; ends early at `stop`.
-    pub(super) async fn pause(&mut self, stop: &Stop) {
+    pub(crate) async fn pause(&mut self, stop: &Stop) {
         let pause = self.next();
         stop.run_until_cancelled(tokio::time::sleep(pause)).await;
     }

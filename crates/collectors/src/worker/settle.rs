@@ -1,6 +1,6 @@
 //! From deliveries to verdicts: store what can be stored, and split what is refused until one frame is left.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir::{
     event::Service,
@@ -55,7 +55,13 @@ impl Worker {
         let submissions: Vec<Submission<'_>> =
             batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
         let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
-        let outcomes = self.patiently("storing", events, stop, || self.store.store(&submissions)).await?;
+        let store = async || {
+            let begun = Instant::now();
+            let stored = self.store.store(&submissions).await;
+            self.storing.observe(self.source, batch.len(), events, begun.elapsed(), stored.is_ok());
+            stored
+        };
+        let outcomes = self.patiently("storing", events, stop, store).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
     }

@@ -1,0 +1,27 @@
+//! What collectors show of their work.
+
+mod removal;
+mod storing;
+
+use prometheus_client::registry::Registry;
+use weir::event::Metrics;
+
+pub(crate) use removal::{RemovalMetrics, RemovedCounter};
+pub(crate) use storing::StoringMetrics;
+
+/// Everything that collectors show. Cheap to clone; every clone shows into the same series.
+#[derive(Clone, Debug)]
+pub struct CollectorMetrics {
+    pub(crate) events: Metrics,
+    pub(crate) storing: StoringMetrics,
+    pub(crate) removal: RemovalMetrics,
+}
+
+impl CollectorMetrics {
+    /// Registers the collectors' own families, once in a process; `events` are those of every role.
+    #[must_use]
+    pub fn register(registry: &mut Registry, events: Metrics) -> Self {
+        let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
+        Self { events, storing, removal }
+    }
+}

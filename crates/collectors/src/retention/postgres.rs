@@ -1,0 +1,129 @@
+//! Removing from PostgreSQL: a statement a batch, because storing waits meanwhile.
+//!
+//! Rows are found by their place in the table and not by their keys: old rows lie side by side, and the index of keys,
+//! which holds them in no order of time, need not be read.
+
+use std::{ops::Range, time::Instant};
+
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use super::{
+    SWEEP_LOCK,
+    database::{Batch, Kind, Removed},
+    horizon::complete_from,
+};
+use crate::store::STORE_LOCK;
+
+/// Whoever waits for a batch waits no longer than this for the batch to begin. A peer that died unnoticed keeps the
+/// right to sweep until its connection is known to be dead: within a minute.
+const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'; \
+    SET idle_in_transaction_session_timeout = '10s'; \
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
+/// The key of an event is a `store::EventKey`, made here so that no row has to come over the wire.
+const REMOVE_ROWS: &str = "WITH old AS ( \
+        DELETE FROM events WHERE ctid = ANY(ARRAY( \
+            SELECT ctid FROM events WHERE arrived_at >= $1 AND arrived_at < $2 ORDER BY arrived_at LIMIT $3)) \
+        RETURNING source, event_id, arrived_at, occurred_at), \
+    keyed AS ( \
+        INSERT INTO event_keys (source, key, arrived_at) \
+        SELECT source, substring(sha256(convert_to(event_id, 'UTF8')) FROM 1 FOR 16), arrived_at FROM old \
+        ON CONFLICT DO NOTHING), \
+    forgotten AS ( \
+        DELETE FROM duplicates USING old \
+        WHERE duplicates.source = old.source AND duplicates.event_id = old.event_id) \
+    SELECT source, count(*), max(arrived_at), max(occurred_at) FROM old GROUP BY source";
+
+const MOVE_HORIZON: &str = "INSERT INTO horizons (source, complete_from) VALUES ($1, $2) \
+    ON CONFLICT (source) DO UPDATE SET complete_from = GREATEST(horizons.complete_from, excluded.complete_from)";
+
+const REMOVE_KEYS: &str = "WITH old AS ( \
+        DELETE FROM event_keys WHERE ctid = ANY(ARRAY( \
+            SELECT ctid FROM event_keys WHERE arrived_at >= $1 AND arrived_at < $2 ORDER BY arrived_at LIMIT $3)) \
+        RETURNING source, arrived_at) \
+    SELECT source, count(*), max(arrived_at) FROM old GROUP BY source";
+
+const FOLD_FRAMES: &str = "WITH old AS ( \
+        DELETE FROM frames WHERE ctid = ANY(ARRAY( \
+            SELECT ctid FROM frames WHERE committed_at >= $1 AND committed_at < $2 ORDER BY committed_at LIMIT $3)) \
+        RETURNING source, stored, duplicate, parked, committed_at), \
+    folded AS ( \
+        INSERT INTO frame_totals AS total (source, frames, stored, duplicate, parked) \
+        SELECT source, count(*), sum(stored), sum(duplicate), sum(parked) FROM old GROUP BY source \
+        ON CONFLICT (source) DO UPDATE SET frames = total.frames + excluded.frames, \
+            stored = total.stored + excluded.stored, duplicate = total.duplicate + excluded.duplicate, \
+            parked = total.parked + excluded.parked) \
+    SELECT source, count(*), max(committed_at) FROM old GROUP BY source";
+
+/// A connection beside the pool's, which are for storing.
+pub(super) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// The right to sweep, for as long as the connection lives.
+pub(super) async fn claim(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SWEEP_LOCK).fetch_one(connection).await
+}
+
+pub(super) async fn remove(
+    connection: &mut PgConnection,
+    kind: Kind,
+    span: Range<i64>,
+    most: u32,
+) -> Result<Batch, sqlx::Error> {
+    match kind {
+        Kind::Rows => remove_rows(connection, span, most).await,
+        Kind::Keys => remove_by(REMOVE_KEYS, connection, span, most).await,
+        Kind::Frames => remove_by(FOLD_FRAMES, connection, span, most).await,
+    }
+}
+
+/// Under the store's lock: an event whose row turns into a key meanwhile would be found as neither, and stored again.
+async fn remove_rows(
+    connection: &mut PgConnection,
+    span: Range<i64>,
+    most: u32,
+) -> Result<Batch, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *transaction).await?;
+    let started = Instant::now();
+    let old: Vec<(i16, i64, i64, i64)> = sqlx::query_as(REMOVE_ROWS)
+        .bind(span.start)
+        .bind(span.end)
+        .bind(i64::from(most))
+        // Planned each time: a plan that was made while the table was small would go on reading all of it.
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    for (source, .., newest) in &old {
+        let horizon = complete_from(*newest);
+        sqlx::query(MOVE_HORIZON).bind(source).bind(horizon).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    let removed = |(source, number, reached, _): (i16, i64, i64, i64)| removed(source, number, reached);
+    Ok(Batch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
+}
+
+async fn remove_by(
+    statement: &'static str,
+    connection: &mut PgConnection,
+    span: Range<i64>,
+    most: u32,
+) -> Result<Batch, sqlx::Error> {
+    let started = Instant::now();
+    let old: Vec<(i16, i64, i64)> = sqlx::query_as(statement)
+        .bind(span.start)
+        .bind(span.end)
+        .bind(i64::from(most))
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let removed = |(source, number, reached)| removed(source, number, reached);
+    Ok(Batch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
+}
+
+fn removed(source: i16, number: i64, reached: i64) -> Removed {
+    Removed { source, number: number.unsigned_abs(), reached }
+}

@@ -1,0 +1,81 @@
+//! The job: a sweep now and then, by one collector of the fleet at a time.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use tracing::{debug, info, warn};
+use weir::process::Stop;
+
+use super::{Retention, database::Database, sweep::Sweep};
+use crate::{metrics::RemovalMetrics, store::Store, worker::Backoff};
+
+/// The first sweep is soon, but not before the workers have found their feet.
+const FIRST_SWEEP: Duration = Duration::from_secs(10);
+
+/// Removes what was kept long enough.
+#[derive(Debug)]
+pub(crate) struct Sweeper {
+    pub(crate) retention: Retention,
+    pub(crate) store: Store,
+    pub(crate) metrics: RemovalMetrics,
+}
+
+impl Sweeper {
+    /// Works until `stop`; an outage of the database is waited out.
+    pub(crate) async fn run(self, stop: Stop) {
+        let Some(interval) = self.retention.interval() else { return };
+        let mut pause = interval.min(FIRST_SWEEP);
+        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            self.sweep_patiently(&stop).await;
+            pause = interval;
+        }
+    }
+
+    /// An outage is told once, when it begins, and once when it ends.
+    async fn sweep_patiently(&self, stop: &Stop) {
+        let mut backoff = Backoff::default();
+        while !stop.is_cancelled() {
+            match self.sweep(stop).await {
+                Ok(()) => {
+                    if backoff.reset() {
+                        info!("removing goes on after an outage");
+                    }
+                    return;
+                }
+                Err(error) if backoff.is_fresh() => warn!(%error, "removing waits until the store takes it"),
+                Err(error) => debug!(%error, "removing still waits"),
+            }
+            backoff.pause(stop).await;
+        }
+    }
+
+    async fn sweep(&self, stop: &Stop) -> Result<(), sqlx::Error> {
+        let mut database = Database::open(&self.store).await?;
+        if database.claim().await? {
+            self.remove(&mut database, stop).await?;
+        } else {
+            debug!("another collector removes");
+        }
+        for (source, complete_from) in database.horizons().await? {
+            self.metrics.show_horizon(source, complete_from);
+        }
+        database.close().await
+    }
+
+    async fn remove(&self, database: &mut Database, stop: &Stop) -> Result<(), sqlx::Error> {
+        let started = Instant::now();
+        let cutoffs = self.retention.cutoffs(Utc::now().timestamp_micros());
+        let swept = Sweep { database, metrics: &self.metrics, stop }.run(cutoffs).await?;
+        if !swept.is_empty() {
+            info!(
+                rows = swept.rows,
+                keys = swept.keys,
+                frames = swept.frames,
+                erasures = swept.erasures,
+                took = ?started.elapsed(),
+                "removed what was kept long enough"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Several collectors on one PostgreSQL: one of them removes, and nobody waits for it for long.
+
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
+use serde_json::json;
+use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
+
+use super::{keeping, left::Left, removed, stored};
+use crate::{
+    harness::{Ground, Weir, eventually},
+    sender::Sender,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_has_the_right_to_remove_removes() {
+    let weir = fleet().await;
+    let store = weir.store().await;
+    let right = store.begin().await.unwrap();
+    take(&right, &format!("SELECT pg_advisory_xact_lock({SWEEP_LOCK})")).await;
+    stored(&weir, &Sender::new("fleet", 11).events(500)).await;
+    told(&weir, "another collector removes", 9).await;
+    assert_eq!(Left::of_store(&store).await.rows, 500);
+
+    right.commit().await.unwrap();
+    removed(&weir, 500).await;
+    let left = Left::of_store(&store).await;
+    assert_eq!((left.keys, left.horizons, left.rolled_up), (500, 2, [500; 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storing_goes_on_while_removing_waits_for_somebody_who_stores() {
+    let weir = fleet().await;
+    let store = weir.store().await;
+    let slow = store.begin().await.unwrap();
+    take(&slow, &format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK})")).await;
+    let mut sender = Sender::new("slow", 12);
+    stored(&weir, &sender.events(100)).await;
+    told(&weir, "removing waits until the store takes it", 1).await;
+    stored(&weir, &sender.events(100)).await;
+    assert_eq!(Left::of_store(&store).await.rows, 200);
+
+    slow.commit().await.unwrap();
+    removed(&weir, 200).await;
+    told(&weir, "removing goes on after an outage", 1).await;
+    weir.post(&json!(sender.events(1))).await.expect_accepted(1, 0);
+    weir.drained(201).await;
+}
+
+async fn fleet() -> Weir {
+    let mut settings = keeping("1s", "400d");
+    settings.push(("LOG_LEVEL", "info,weir_collectors=debug".to_owned()));
+    Weir::fleet_with(Ground::servers().await, settings).await
+}
+
+async fn take(transaction: &DatabaseTransaction, lock: &str) {
+    transaction.execute_unprepared(lock).await.unwrap();
+}
+
+/// Waits until the processes have logged a message as many times.
+async fn told(weir: &Weir, message: &str, times: usize) {
+    eventually(async || match weir.log().matches(message).count() {
+        told if told >= times => Ok(()),
+        told => Err(format!("{message}: {told} times")),
+    })
+    .await;
+}
