@@ -74,6 +74,15 @@ impl Prometheus {
             .collect())
     }
 
+    /// What went wrong when rules were computed last, by rule; and rules that were not computed yet.
+    pub(crate) async fn unwell_rules(&self) -> Result<Vec<String>, String> {
+        let answer = self.ask("rules", &[]).await?;
+        let groups = answer["data"]["groups"].as_array().into_iter().flatten();
+        let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
+        let unwell = rules.filter(|rule| rule["health"] != "ok");
+        Ok(unwell.map(|rule| format!("{}: {} {}", rule["name"], rule["health"], rule["lastError"])).collect())
+    }
+
     async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let url = format!("http://{}/api/v1/{what}", self.address);
         let answer = self.http.get(url).query(parameters).send().await.map_err(|error| error.to_string())?;
