@@ -4,12 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "weir/event/v1/event.proto",
     "weir/event/v1/origin.proto",
     "weir/event/v1/frame.proto",
     "weir/ingest/v1/ingest.proto",
     "weir/ingest/v1/dead_letter.proto",
+    "weir/ingest/v1/erasure.proto",
     "weir/reporting/v1/reporting.proto",
 ];
 

@@ -15,11 +15,12 @@ mod typed;
 mod violation;
 
 pub use amount::Amount;
-pub use gate::{MAX_ITEM_BYTES, admit_json, admit_message};
+pub use gate::{MAX_ITEM_BYTES, admit_json, admit_message, keep_text_rules};
 pub use kinds::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
 pub use message::Malformed;
+pub(crate) use message::{instant, timestamp};
 pub use metrics::{ErrorType, Metrics, Service};
 pub use model::{
     Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,

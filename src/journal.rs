@@ -26,7 +26,9 @@ pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
 pub use durability::Durability;
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
-pub use frame::{Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
+pub use frame::{
+    Content, Erasure, Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
+};
 use jetstream::JetStream;
 pub use metrics::JournalMetrics;
 pub use observer::Observer;

@@ -263,7 +263,10 @@ impl Check {
 }
 
 /// 1 to 256 Unicode scalar values, not blank, no control character. A check only: text is kept as sent.
-fn keep_text_rules(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// The rule that is broken, without the text.
+pub fn keep_text_rules(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("must not be blank".into());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Backlog, Frame, FrameError, JournalError,
+    Backlog, Content, FrameError, JournalError,
     embedded::{Lease, Offers},
     jetstream::{Pull, PullVerdict},
 };
@@ -21,7 +21,7 @@ pub enum Consumer {
 /// acknowledgement deadline.
 #[derive(Debug)]
 pub struct Delivery {
-    frame: Result<Frame, FrameError>,
+    content: Result<Content, FrameError>,
     raw: Bytes,
     attempt: u64,
     verdict: Verdict,
@@ -61,15 +61,15 @@ impl Consumer {
 
 impl Delivery {
     pub(super) fn new(raw: Bytes, attempt: u64, verdict: Verdict) -> Self {
-        Self { frame: Frame::decode(&raw), raw, attempt, verdict }
+        Self { content: Content::decode(&raw), raw, attempt, verdict }
     }
 
-    /// The frame, or why this build can't read it.
+    /// What the frame carries, or why this build can't read it.
     ///
     /// # Errors
     /// See [`FrameError`].
-    pub fn frame(&self) -> Result<&Frame, &FrameError> {
-        self.frame.as_ref()
+    pub fn content(&self) -> Result<&Content, &FrameError> {
+        self.content.as_ref()
     }
 
     /// The raw message, for the dead letter of a frame that nobody can read.

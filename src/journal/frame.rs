@@ -1,7 +1,12 @@
 //! The frame: the message of the journal, events of one source that were accepted together.
 
+mod content;
+mod erasure;
 mod framer;
 
+pub use content::{Content, FrameError};
+pub(super) use content::{ERASURE_VERSION, EVENTS_VERSION};
+pub use erasure::Erasure;
 pub use framer::{Framer, SealedFrame};
 use prost::Message as _;
 
@@ -15,8 +20,6 @@ use crate::{
 pub const MAX_FRAME_EVENTS: usize = 512;
 /// The most bytes of a frame; only an event that is larger by itself makes a larger one.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024;
-/// What this build writes, and the newest that it reads.
-pub(super) const VERSION: u32 = 1;
 
 /// Events of one source that were accepted together, as they are read back.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,24 +41,6 @@ pub struct FramedEvent {
     pub origin: usize,
     /// How many later items of the same array carried the same identity: duplicates, counted and not carried.
     pub repeats: u32,
-}
-
-/// Why a message of the journal is no frame for this build.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Another collector, of a newer build, can read it.
-    #[error("the frame has version {0}, this build reads up to {VERSION}")]
-    Newer(u32),
-    /// Nobody can read it.
-    #[error("the frame can't be read: {0}")]
-    Malformed(String),
-}
-
-/// The version alone: what a newer build means by the other fields is not for this one to guess.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Versioned {
-    #[prost(uint32, tag = "1")]
-    version: u32,
 }
 
 impl Frame {
@@ -81,16 +66,6 @@ impl Frame {
             Some(framed.event.id().to_owned()),
             self.origins[framed.origin].clone(),
         )
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
-        match Versioned::decode(bytes).map_err(malformed)?.version {
-            0 => return Err(FrameError::Malformed("it has no version".to_owned())),
-            version if version > VERSION => return Err(FrameError::Newer(version)),
-            _ => {}
-        }
-        Self::restore(v1::Frame::decode(bytes).map_err(malformed)?)
     }
 
     fn restore(message: v1::Frame) -> Result<Self, FrameError> {

@@ -142,10 +142,18 @@ async fn reflection_lists_and_describes_every_service(weir: Weir) {
                 "DiscardDeadLetters",
             ],
         ),
+        (weir.addresses.ingest, "weir.ingest.v1.ErasureService", vec!["ErasePerson"]),
         (
             weir.addresses.reporting,
             "weir.reporting.v1.ReportingService",
-            vec!["GetEventStatistics", "GetRevenue", "GetDemographics", "GetFrames", "FindEvent"],
+            vec![
+                "GetEventStatistics",
+                "GetRevenue",
+                "GetDemographics",
+                "GetFrames",
+                "GetErasures",
+                "FindEvent",
+            ],
         ),
     ] {
         let channel = connect(address).await;

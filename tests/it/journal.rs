@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::Utc;
-use ground::{Ground, SOON, events, frame, frames, ids, origin, settings, take, take_one};
+use ground::{Ground, SOON, events, frame, frame_of, frames, ids, origin, settings, take, take_one};
 use letters::{
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,
     a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
@@ -22,7 +22,8 @@ use letters::{
 use weir::{
     event::{Source, Violation},
     journal::{
-        AppendError, Backlog, DeadLetter, Framer, Graveyard, Journal, MediaType, SealedFrame, Settings,
+        AppendError, Backlog, Content, DeadLetter, Erasure, Framer, Graveyard, Journal, MediaType,
+        SealedFrame, Settings,
     },
 };
 
@@ -49,6 +50,7 @@ macro_rules! kept_by_both_adapters {
 
 kept_by_both_adapters!(
     an_appended_frame_is_delivered_to_its_source_s_consumer,
+    an_erasure_is_delivered_to_its_source_s_consumer_as_it_was_asked_for,
     an_unacknowledged_frame_is_offered_again,
     an_acknowledged_frame_is_never_offered_again,
     a_frame_that_was_put_back_is_offered_after_its_delay,
@@ -86,12 +88,20 @@ async fn an_appended_frame_is_delivered_to_its_source_s_consumer(ground: Ground)
     let mut received = Vec::new();
     for source in Source::ALL {
         let delivery = take_one(&mut journal.consumer(*source).await.unwrap()).await;
-        let frame = delivery.frame().unwrap();
+        let frame = frame_of(&delivery);
         assert_eq!((frame.source, frame.accepted(), delivery.attempt()), (*source, 60, 1));
         assert_eq!(frame.origins, std::slice::from_ref(&origin));
         received.extend(frame.events.iter().map(|framed| framed.event.clone()));
     }
     assert_eq!(received, sent);
+}
+
+async fn an_erasure_is_delivered_to_its_source_s_consumer_as_it_was_asked_for(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let erasure = Erasure::new(Source::Tiktok, "u-17".to_owned(), true, origin());
+    journal.append(&[erasure.seal()]).await.unwrap();
+    let delivery = take_one(&mut journal.consumer(Source::Tiktok).await.unwrap()).await;
+    assert_eq!(delivery.content(), Ok(&Content::Erasure(erasure)));
 }
 
 async fn an_unacknowledged_frame_is_offered_again(ground: Ground) {

@@ -39,6 +39,7 @@ mod dead_letters;
 mod demonstration;
 mod deploy;
 mod durability;
+mod erasure;
 mod faults;
 mod fleet;
 mod gate;

@@ -1,5 +1,6 @@
 //! Storing frames: each event once, each frame once, and nothing else changed.
 
+mod erased;
 mod removed;
 mod rollups;
 

@@ -22,7 +22,7 @@ on_files_and_on_servers!(
 );
 
 /// What the next build writes.
-const NEWER: u8 = 2;
+const NEWER: u8 = 3;
 /// More than a second's worth of frames that come one by one.
 const MANY: usize = 1_500;
 const SOON: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ async fn a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it(weir: Weir
     let (ready, dependencies) = weir.readiness("up").await;
     let told = &dependencies["collectors.frame_version"];
     assert!(ready, "{dependencies}");
-    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("version 2")), "{told}");
+    assert!(told["reason"].as_str().is_some_and(|reason| reason.contains("version 3")), "{told}");
     let asked = weir.get("/events/facebook/nowhere").await;
     assert_eq!(asked.body["waitingFrames"], 1, "{asked:?}");
     assert_eq!(parked(&weir).await, 0);

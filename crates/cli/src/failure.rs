@@ -6,6 +6,8 @@ use weir::process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
 
 /// The exit code of a command that was asked rightly and failed.
 pub(crate) const EXIT_FAILED: u8 = 1;
+/// The exit code of a command whose work is durable and not done yet: EX_TEMPFAIL of sysexits.h.
+pub(crate) const EXIT_UNFINISHED: u8 = 75;
 
 /// What a command ends with.
 pub(crate) type Outcome = Result<ExitCode, Failure>;

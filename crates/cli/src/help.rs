@@ -19,7 +19,7 @@ Examples:
   weir up --help                                    what else can be chosen
 
 Every option can also be given as the environment variable that its help names.
-Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told.";
+Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told. 75 is of `weir erase`: it will be done.";
 
 pub(crate) const MORE: &str = "--help says more and gives examples.";
 
@@ -56,6 +56,18 @@ stored; then it is unknown, and it is said how many frames of its source wait.
 Examples:
   weir event facebook fb-1
   weir event tiktok 'an id/with what it has' --json";
+
+pub(crate) const ERASE: &str = "\
+Rows of the person stay and keep counting, without who it was; the person's dead letters are removed. Ingest takes \
+the order on a loopback address, or elsewhere from whoever presents its WEIR_OPERATOR_TOKEN.
+
+Exit codes: 0 it is complete, 75 it is durable and will be done but was not complete within --wait, 1 it failed, \
+64 it was asked wrongly.
+
+Examples:
+  weir erase facebook u-1
+  weir erase tiktok u-2 --suppress --json
+  weir erase --receipt 01a203fe-f893-71f5-9146-3e53170ddf88 --wait 0s";
 
 pub(crate) const DEAD_LETTERS: &str = "\
 They carry people's data: ingest serves them on a loopback address, or elsewhere to whoever presents its \

@@ -4,6 +4,7 @@ mod address;
 mod collect;
 mod dead_letters;
 mod edge;
+mod erase;
 mod event;
 mod failure;
 mod health;
@@ -12,6 +13,7 @@ mod hosting;
 mod ingest;
 mod ledger;
 mod migrate;
+mod operator;
 mod output;
 mod place;
 mod publish;
@@ -71,6 +73,9 @@ enum Command {
     /// Look at dead letters, send them through the gate again, or throw them away.
     #[command(subcommand, after_long_help = help::DEAD_LETTERS, after_help = help::MORE)]
     DeadLetters(dead_letters::DeadLetters),
+    /// Take a person out of what is stored, and print a receipt.
+    #[command(after_long_help = help::ERASE, after_help = help::MORE)]
+    Erase(erase::EraseArgs),
     /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]
     Event(event::EventArgs),
@@ -91,6 +96,7 @@ impl Command {
             Self::Verify(args) => verify::run(args).await,
             Self::Report(report) => report::run(report).await,
             Self::DeadLetters(command) => dead_letters::run(command).await,
+            Self::Erase(args) => erase::run(args).await,
             Self::Event(args) => event::run(args).await,
             Self::Health(args) => health::run(args).await,
         }

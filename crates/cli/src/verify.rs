@@ -17,6 +17,7 @@ use buried::RejectedItems;
 use fates::Fates;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
+use stored::Stored;
 use weir_migration::Access;
 
 use crate::{
@@ -47,7 +48,7 @@ fn cases(runs: Vec<Run>) -> anyhow::Result<Vec<Case>> {
 
 async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow::Result<Findings> {
     let journal = place.journal().await?;
-    let store = store::open(&place.store(), Access::Read).await?;
+    let store = Stored::read(store::open(&place.store(), Access::Read).await?).await?;
     let waiting = drain::wait(&journal, wait).await?;
     let mut findings = Findings::new(waiting);
     let mut rejected = RejectedItems::default();

@@ -8,12 +8,19 @@ use weir::process::args::Mistakes;
 pub enum Failpoint {
     /// Frames are stored and committed, and the journal does not know it yet.
     BeforeAck,
+    /// An erasure is recorded, and nothing else of it is done.
+    ErasureRecorded,
+    /// The person's rows are anonymous, and the person's dead letters are still there.
+    ErasureRows,
+    /// The person's dead letters are gone, and there is no receipt yet.
+    ErasureLetters,
 }
 
 /// For tests of the system alone, so that no help names it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FailpointArgs {
-    /// The moment at which the process dies as if it were killed: `collector-before-ack`.
+    /// The moment at which the process dies as if it were killed: `collector-before-ack`, `erasure-recorded`,
+    /// `erasure-rows` or `erasure-letters`.
     #[arg(long, env = "WEIR_FAILPOINT", hide = true)]
     failpoint: Option<String>,
 }
@@ -24,7 +31,10 @@ impl FailpointArgs {
         let name = self.failpoint.as_deref().filter(|name| !name.is_empty())?;
         let failpoint = match name {
             "collector-before-ack" => Ok(Failpoint::BeforeAck),
-            other => Err(format!("'{other}' is not collector-before-ack")),
+            "erasure-recorded" => Ok(Failpoint::ErasureRecorded),
+            "erasure-rows" => Ok(Failpoint::ErasureRows),
+            "erasure-letters" => Ok(Failpoint::ErasureLetters),
+            other => Err(format!("'{other}' is no moment of a collector's work")),
         };
         mistakes.check("WEIR_FAILPOINT", failpoint)
     }

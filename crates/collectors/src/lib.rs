@@ -1,11 +1,13 @@
 //! The collectors: journal → rows. A batch of frames is stored in one transaction, committed, then acknowledged.
 //!
 //! Nothing is dropped here: what can't be stored now waits for as long as it takes, and the one event that can
-//! never be stored is parked among the dead letters while its neighbours are stored.
+//! never be stored is parked among the dead letters while its neighbours are stored. A person's erasure comes the
+//! same way, in its place among the person's events.
 
 mod args;
 mod collector;
 mod failpoint;
+mod letters;
 mod metrics;
 mod retention;
 pub mod store;

@@ -1,6 +1,8 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
 mod columns;
+mod erased;
+mod erasure;
 mod error;
 mod keys;
 mod lookout;
@@ -17,6 +19,9 @@ use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
 use weir::journal::Frame;
 
+pub use erased::ErasedPersons;
+use erased::KnownErased;
+pub use erasure::{ErasureCounts, ErasureStage};
 pub use error::StoreError;
 pub use keys::EventKey;
 pub use submission::Submission;
@@ -26,9 +31,17 @@ pub use submission::Submission;
 /// becomes a key, and none slips in behind its person's erasure. SQLite has one writer anyway.
 pub const STORE_LOCK: i64 = 0x7765_6972_7374_6f72;
 
-/// The tables of events, of frames and of duplicates. Cheap to clone.
+/// The tables of events, of frames and of what else is known of them. Cheap to clone.
 #[derive(Clone, Debug)]
-pub enum Store {
+pub struct Store {
+    pub(crate) pool: Pool,
+    database: DatabaseConnection,
+    erased: KnownErased,
+}
+
+/// The connections of a store.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
     Postgres(sqlx::PgPool),
     Sqlite(sqlx::SqlitePool),
 }
@@ -76,10 +89,11 @@ type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
 impl Store {
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
-        match database.get_database_backend() {
-            DbBackend::Postgres => Self::Postgres(database.get_postgres_connection_pool().clone()),
-            _ => Self::Sqlite(database.get_sqlite_connection_pool().clone()),
-        }
+        let pool = match database.get_database_backend() {
+            DbBackend::Postgres => Pool::Postgres(database.get_postgres_connection_pool().clone()),
+            _ => Pool::Sqlite(database.get_sqlite_connection_pool().clone()),
+        };
+        Self { pool, database: database.clone(), erased: KnownErased::default() }
     }
 
     /// Stores all of it in one transaction, or nothing; one outcome for each submission, in their order.
@@ -131,9 +145,9 @@ impl Store {
         ending: Ending,
     ) -> Result<Outcomes<'a>, StoreError> {
         let now = Utc::now().timestamp_micros();
-        let outcomes = match self {
-            Self::Postgres(pool) => postgres::transact(pool, submissions, now, ending).await,
-            Self::Sqlite(pool) => sqlite::transact(pool, submissions, now, ending).await,
+        let outcomes = match &self.pool {
+            Pool::Postgres(pool) => postgres::transact(pool, &self.erased, submissions, now, ending).await,
+            Pool::Sqlite(pool) => sqlite::transact(pool, &self.erased, submissions, now, ending).await,
         };
         outcomes.map_err(StoreError::from)
     }

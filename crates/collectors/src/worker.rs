@@ -1,6 +1,7 @@
 //! One worker: takes frames of its source, sees to it that they are stored, and gives each delivery its verdict.
 
 mod backoff;
+mod erase;
 mod hold;
 mod newer;
 mod park;

@@ -1,11 +1,13 @@
 //! Ingest: the gate as a gRPC service. It checks every item, frames what is good, lays down what is bad, and
-//! answers when both are durable in the journal. Afterwards it tells what the journal knows of an event.
+//! answers when both are durable in the journal. Afterwards it tells what the journal knows of an event, and takes
+//! orders over people's data: dead letters and erasures.
 
 mod admission;
 mod args;
 mod batch;
 mod dead_letters;
 mod durability;
+mod erasures;
 mod find;
 mod metrics;
 mod publish;

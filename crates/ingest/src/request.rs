@@ -62,7 +62,8 @@ pub(crate) fn source(number: i32) -> Result<Source, Status> {
     Source::from_number(number).ok_or_else(|| invalid("source", "must be named"))
 }
 
-fn invalid(field: &str, rule: &str) -> Status {
+/// INVALID_ARGUMENT that names the field and the rule.
+pub(crate) fn invalid(field: &str, rule: &str) -> Status {
     refuse(Reason::InvalidRequest, format!("{field} {rule}"), &[(field, rule)])
 }
 

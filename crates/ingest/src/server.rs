@@ -10,6 +10,7 @@ use weir::{
         DESCRIPTORS,
         ingest::v1::{
             dead_letter_service_server::{self, DeadLetterServiceServer},
+            erasure_service_server::{self, ErasureServiceServer},
             ingest_service_server::{self, IngestServiceServer},
         },
     },
@@ -23,13 +24,18 @@ use crate::{
     admission::Admission,
     dead_letters::DeadLetters,
     durability,
+    erasures::Erasures,
     metrics::{self, PromiseGauge},
     publish::Publisher,
     publishing::PublishMetrics,
     request::MAX_DECODED_BYTES,
 };
 
-const SERVICES: &[&str] = &[ingest_service_server::SERVICE_NAME, dead_letter_service_server::SERVICE_NAME];
+const SERVICES: &[&str] = &[
+    ingest_service_server::SERVICE_NAME,
+    dead_letter_service_server::SERVICE_NAME,
+    erasure_service_server::SERVICE_NAME,
+];
 
 /// The ingest role, listening and not serving yet.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ impl Ingest {
         let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
         tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
+        let erasures = Erasures { journal: self.publisher.journal.clone(), access: self.access.clone() };
+        services.add_service(ErasureServiceServer::new(erasures));
         let letters =
             DeadLetters { publisher: self.publisher.clone(), access: self.access, stop: stop.clone() };
         services.add_service(DeadLetterServiceServer::new(letters));

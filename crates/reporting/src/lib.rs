@@ -9,6 +9,7 @@ mod args;
 mod bounds;
 mod decimal;
 mod demographics;
+mod erasures;
 mod error;
 mod events;
 mod frames;

@@ -7,14 +7,16 @@ use tracing::{Instrument as _, info_span, warn};
 use weir::{
     contract::reporting::v1::{
         FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
-        GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest, GetFramesResponse,
-        GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
+        GetErasuresRequest, GetErasuresResponse, GetEventStatisticsRequest, GetEventStatisticsResponse,
+        GetFramesRequest, GetFramesResponse, GetRevenueRequest, GetRevenueResponse,
+        reporting_service_server::ReportingService,
     },
     process::{CallContext, deadline},
 };
 
 use crate::{
     demographics::DemographicsQuestion,
+    erasures::ErasuresQuestion,
     error::ReportError,
     events::EventsQuestion,
     frames::FramesQuestion,
@@ -65,6 +67,13 @@ impl ReportingService for Service {
         request: Request<GetFramesRequest>,
     ) -> Result<Response<GetFramesResponse>, Status> {
         self.answer::<FramesQuestion>(request).await.map(Response::new)
+    }
+
+    async fn get_erasures(
+        &self,
+        request: Request<GetErasuresRequest>,
+    ) -> Result<Response<GetErasuresResponse>, Status> {
+        self.answer::<ErasuresQuestion>(request).await.map(Response::new)
     }
 
     async fn find_event(

@@ -133,6 +133,8 @@ fn options(folder: &Path) -> SqliteConnectOptions {
         // One fsync per commit: what is answered yes survives the loss of power.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
+        // Pages that are written anyway keep no copy of what was moved or removed.
+        .pragma("secure_delete", "FAST")
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES)
         .disable_statement_logging()

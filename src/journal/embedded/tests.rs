@@ -24,7 +24,7 @@ fn origin() -> Origin {
 
 /// Frames that no build of this version reads: what is in them does not matter here.
 fn frames(count: usize) -> Vec<SealedFrame> {
-    (0..count).map(|_| SealedFrame::of_version(2, Source::Facebook, origin())).collect()
+    (0..count).map(|_| SealedFrame::of_version(3, Source::Facebook, origin())).collect()
 }
 
 fn letters(count: usize) -> Vec<DeadLetter> {
@@ -86,7 +86,7 @@ async fn a_frame_of_a_newer_version_is_offered_with_its_version() {
     let sent = frames(1);
     journal.append(&sent).await.unwrap();
     let delivery = take(&journal, 1).await.remove(0);
-    assert_eq!(delivery.frame(), Err(&FrameError::Newer(2)));
+    assert_eq!(delivery.content(), Err(&FrameError::Newer(3)));
     assert_eq!(delivery.raw(), sent[0].payload());
     delivery.retry_in(Duration::ZERO).await.unwrap();
     assert_eq!(take(&journal, 1).await[0].attempt(), 2);
@@ -201,4 +201,26 @@ async fn what_is_past_its_age_is_gone_after_a_restart() {
     assert_eq!(journal.fill().unwrap(), Fill { bytes: 0, max_bytes: 1 << 20, frames: 0 });
     assert!(journal.consumer(Source::Facebook).next(1, Duration::ZERO).await.unwrap().is_empty());
     assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_letter_that_is_removed_leaves_nothing_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    let letters = ["to be forgotten", "to be kept"].map(|raw| {
+        // Long enough for pages of its own besides.
+        let raw = raw.repeat(1_000).into();
+        DeadLetter::new(raw, MediaType::Json, vec![Violation::new("", "no")], None, None, origin())
+    });
+    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
+    journal.remove_dead_letters(Graveyard::Rejected, &[1]).await.unwrap();
+    let path = folder.path().join("journal.db");
+    let url = format!("sqlite://{}", path.display());
+    let mut beside = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    // What was written before stands in the log until it goes round.
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut beside).await.unwrap();
+    let file = std::fs::read(path).unwrap();
+    let holds = |text: &[u8]| file.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"to be kept"));
+    assert!(!holds(b"to be forgotten"));
 }

@@ -190,11 +190,20 @@ async fn remove(
     let table = letters::table(graveyard);
     let remove =
         format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?)) RETURNING bytes");
+    // What is removed by order is gone from the file too: letters carry people's data.
+    secure_delete(connection, "PRAGMA secure_delete = ON").await?;
     let freed: Vec<i64> =
-        sqlx::query_scalar(AssertSqlSafe(remove)).bind(sequences).fetch_all(connection).await?;
+        sqlx::query_scalar(AssertSqlSafe(remove)).bind(sequences).fetch_all(&mut *connection).await?;
+    // Frames and old letters make room for others: overwriting all of their pages would write everything twice.
+    secure_delete(connection, "PRAGMA secure_delete = FAST").await?;
     let freed: u64 = freed.into_iter().map(unsigned).sum();
     *held.letter_bytes(graveyard) = held.letter_bytes(graveyard).saturating_sub(freed);
     Ok(())
+}
+
+/// It takes effect when it is prepared, so that a remembered statement would do nothing.
+async fn secure_delete(connection: &mut SqliteConnection, mode: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(mode).persistent(false).execute(connection).await.map(drop)
 }
 
 /// Sequences as the JSON array that one statement takes for any number of them; `None` for none.

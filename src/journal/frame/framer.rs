@@ -7,7 +7,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
-use super::{MAX_FRAME_BYTES, MAX_FRAME_EVENTS, VERSION};
+use super::{EVENTS_VERSION, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 use crate::{
     contract::event::v1,
     event::{Event, Origin, Source},
@@ -19,11 +19,12 @@ const ENTRY_BYTES: usize = 16;
 /// A frame as it goes into the journal: encoded, with what its append and its accounting need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedFrame {
-    id: String,
-    source: Source,
-    accepted: u64,
-    origins: Vec<Origin>,
-    payload: Bytes,
+    pub(super) version: u32,
+    pub(super) id: String,
+    pub(super) source: Source,
+    pub(super) accepted: u64,
+    pub(super) origins: Vec<Origin>,
+    pub(super) payload: Bytes,
 }
 
 /// Fills frames, source by source, in the order of the pushes.
@@ -100,13 +101,15 @@ impl OpenFrame {
     fn seal(self, source: Source, publish_id: Option<&str>) -> SealedFrame {
         let frame_id = publish_id.map_or_else(Uuid::now_v7, |id| self.derive_id(source, id));
         let message = v1::Frame {
-            version: VERSION,
+            version: EVENTS_VERSION,
             frame_id: frame_id.to_string(),
             source: source.number(),
             origins: self.origins.iter().cloned().map(v1::Origin::from).collect(),
             events: self.events,
+            erasure: None,
         };
         SealedFrame {
+            version: EVENTS_VERSION,
             payload: message.encode_to_vec().into(),
             id: message.frame_id,
             source,
@@ -161,7 +164,12 @@ impl SealedFrame {
         self.accepted
     }
 
-    /// Where its events came in; at least one.
+    /// Of its format: what a build must know to read it.
+    pub(in crate::journal) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Where its events, or its erasure, came in; at least one.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
@@ -180,6 +188,13 @@ impl SealedFrame {
         let id = Uuid::now_v7().to_string();
         let message =
             v1::Frame { version, frame_id: id.clone(), source: source.number(), ..v1::Frame::default() };
-        Self { id, source, accepted: 0, origins: vec![origin], payload: message.encode_to_vec().into() }
+        Self {
+            version,
+            id,
+            source,
+            accepted: 0,
+            origins: vec![origin],
+            payload: message.encode_to_vec().into(),
+        }
     }
 }

@@ -29,7 +29,11 @@ fn origin() -> Origin {
 }
 
 fn frames(sealed: &[SealedFrame]) -> Vec<Frame> {
-    sealed.iter().map(|frame| Frame::decode(frame.payload()).unwrap()).collect()
+    let decoded = sealed.iter().map(|frame| match Content::decode(frame.payload()) {
+        Ok(Content::Events(frame)) => frame,
+        other => panic!("{other:?}"),
+    });
+    decoded.collect()
 }
 
 #[test]
@@ -78,12 +82,21 @@ fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
 
 #[test]
 fn a_newer_version_is_told_from_a_malformed_frame() {
-    let newer = SealedFrame::of_version(VERSION + 1, Source::Tiktok, origin());
-    assert_eq!(Frame::decode(newer.payload()), Err(FrameError::Newer(VERSION + 1)));
-    for bytes in [&b""[..], b"\xff\xff", SealedFrame::of_version(VERSION, Source::Tiktok, origin()).payload()]
-    {
-        assert!(matches!(Frame::decode(bytes), Err(FrameError::Malformed(_))));
+    let empty = |version| SealedFrame::of_version(version, Source::Tiktok, origin());
+    assert_eq!(Content::decode(empty(3).payload()), Err(FrameError::Newer(3)));
+    let empty = [1, 2].map(|version| empty(version).payload().clone());
+    for bytes in [&b""[..], b"\xff\xff", &empty[0], &empty[1]] {
+        assert!(matches!(Content::decode(bytes), Err(FrameError::Malformed(_))));
     }
+}
+
+#[test]
+fn an_erasure_reads_back_as_it_was_asked_for_and_shows_nobody() {
+    let erasure = Erasure::new(Source::Facebook, "u-17".to_owned(), true, origin());
+    let sealed = erasure.seal();
+    assert_eq!((sealed.id(), sealed.version(), sealed.accepted()), (&*erasure.id, ERASURE_VERSION, 0));
+    assert!(!format!("{erasure:?}").contains("u-17"));
+    assert_eq!(Content::decode(sealed.payload()), Ok(Content::Erasure(erasure)));
 }
 
 #[test]

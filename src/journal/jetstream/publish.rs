@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::connection::{Connection, PUBLISH_TIMEOUT};
 use crate::{
     event::Origin,
-    journal::{AppendError, DeadLetter, Graveyard, SealedFrame, frame, subject},
+    journal::{AppendError, DeadLetter, Graveyard, SealedFrame, subject},
     process::CorrelationId,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Outgoing {
 impl Outgoing {
     pub(super) fn frame(frame: &SealedFrame) -> Self {
         let mut headers = headers(frame.id(), &frame.origins()[0]);
-        headers.insert(FRAME_VERSION, frame::VERSION.to_string());
+        headers.insert(FRAME_VERSION, frame.version().to_string());
         Self { subject: subject::events(frame.source()).into(), headers, payload: frame.payload().clone() }
     }
 

@@ -8,8 +8,8 @@ use super::Mistakes;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Operators")]
 pub struct OperatorArgs {
-    /// What operators are told by where ingest does not listen on a loopback address: dead letters carry people's
-    /// data, and without a token they are then not served.
+    /// What operators are told by where ingest does not listen on a loopback address: dead letters and erasures carry
+    /// people's data, and without a token they are then not served.
     #[arg(long, env = "WEIR_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub operator_token: Option<String>,
 }

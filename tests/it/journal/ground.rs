@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use weir::{
     event::{Event, Origin, Source, admit_json},
-    journal::{Consumer, Delivery, Framer, Journal, SealedFrame, Settings},
+    journal::{Consumer, Content, Delivery, Frame, Framer, Journal, SealedFrame, Settings},
     process::CorrelationId,
 };
 
@@ -113,5 +113,13 @@ pub(super) async fn take_one(consumer: &mut Consumer) -> Delivery {
 }
 
 pub(super) fn ids(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().map(|delivery| delivery.frame().unwrap().id.clone()).collect()
+    deliveries.iter().map(|delivery| frame_of(delivery).id.clone()).collect()
+}
+
+/// The events that a delivery carries.
+pub(super) fn frame_of(delivery: &Delivery) -> &Frame {
+    match delivery.content() {
+        Ok(Content::Events(frame)) => frame,
+        other => panic!("no frame of events: {other:?}"),
+    }
 }

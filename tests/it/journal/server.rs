@@ -42,13 +42,13 @@ async fn a_frame_that_this_build_can_t_read_is_offered_all_the_same() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let operator = operator(&nats).await;
-    // Field 1, the version, is 2; and no message at all.
-    for payload in [&b"\x08\x02"[..], b"\xff"] {
+    // Field 1, the version, is 3; and no message at all.
+    for payload in [&b"\x08\x03"[..], b"\xff"] {
         operator.publish("events.facebook", payload.into()).await.unwrap().await.unwrap();
     }
     let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
-    assert_eq!(deliveries[0].frame(), Err(&FrameError::Newer(2)));
-    assert!(matches!(deliveries[1].frame(), Err(FrameError::Malformed(_))));
+    assert_eq!(deliveries[0].content(), Err(&FrameError::Newer(3)));
+    assert!(matches!(deliveries[1].content(), Err(FrameError::Malformed(_))));
     assert_eq!(deliveries[1].raw(), b"\xff");
 }
 

@@ -1,29 +1,12 @@
 //! The arguments of `weir dead-letters`.
 
 use clap::Args;
-use url::Url;
 use weir::{
     contract::ingest::v1::{DeadLetterFilter, Graveyard},
-    process::{
-        args::{Mistakes, OperatorArgs, OperatorToken},
-        grpc,
-    },
+    process::args::Mistakes,
 };
 
 use crate::report::filter;
-
-/// Whom to ask, and how the answer is shown.
-#[derive(Debug, Args)]
-pub(super) struct ServiceArgs {
-    /// Where ingest serves gRPC; several, separated by commas, are balanced over.
-    #[arg(long, env = "INGEST_URL", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    ingest_url: String,
-    #[command(flatten)]
-    operator: OperatorArgs,
-    /// Print JSON instead of tables.
-    #[arg(long)]
-    pub(super) json: bool,
-}
 
 /// Which dead letters; what is left out matches every letter.
 #[derive(Debug, Args)]
@@ -68,26 +51,11 @@ pub(super) struct SelectionArgs {
     pub(super) cursor: Option<String>,
 }
 
-/// Whom to ask, checked.
-#[derive(Debug)]
-pub(super) struct Service {
-    pub(super) addresses: Vec<Url>,
-    pub(super) token: Option<OperatorToken>,
-}
-
 /// The letters that are meant: one of them is empty.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     pub(super) ids: Vec<String>,
     pub(super) filter: Option<DeadLetterFilter>,
-}
-
-impl ServiceArgs {
-    pub(super) fn check(&self, mistakes: &mut Mistakes) -> Option<Service> {
-        let addresses = mistakes.check("--ingest-url (INGEST_URL)", grpc::addresses(&self.ingest_url));
-        let token = self.operator.check(mistakes);
-        Some(Service { addresses: addresses?, token: token? })
-    }
 }
 
 impl FilterArgs {

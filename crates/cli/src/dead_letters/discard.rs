@@ -9,12 +9,10 @@ use weir::{
     process::args::Mistakes,
 };
 
-use super::{
-    args::{SelectionArgs, ServiceArgs},
-    client::{Client, answered, explained},
-};
+use super::{args::SelectionArgs, client::Client};
 use crate::{
     failure::{Outcome, configured},
+    operator::{ServiceArgs, answered, explained},
     output::{grouped, say},
 };
 

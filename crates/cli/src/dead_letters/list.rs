@@ -12,13 +12,10 @@ use weir::{
     process::args::Mistakes,
 };
 
-use super::{
-    args::{FilterArgs, ServiceArgs},
-    client::{Client, answered},
-    json,
-};
+use super::{args::FilterArgs, client::Client, json};
 use crate::{
     failure::{Outcome, configured},
+    operator::{ServiceArgs, answered},
     output::{grouped, say, table},
     quantity,
     report::names,

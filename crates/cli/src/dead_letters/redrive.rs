@@ -15,13 +15,10 @@ use weir::{
     process::{args::Mistakes, grpc},
 };
 
-use super::{
-    args::{SelectionArgs, ServiceArgs},
-    client::{Client, answered, explained},
-    json,
-};
+use super::{args::SelectionArgs, client::Client, json};
 use crate::{
     failure::{Outcome, configured},
+    operator::{ServiceArgs, answered, explained},
     output::{grouped, say, table},
     quantity,
 };

@@ -1,8 +1,10 @@
 //! A row against what was sent: read from the JSON itself and not through the code that stored it, so that a
 //! mistake there is seen here.
 
+use std::borrow::Cow;
+
 use chrono::DateTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 use weir::event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
@@ -11,8 +13,14 @@ use weir_migration::entity::events::Model;
 /// Ten-thousandths have as many digits after the point.
 const DECIMALS: usize = 4;
 
+/// Whether the person was taken out of the row: no event has an empty id of a person.
+pub(super) fn is_anonymous(row: &Model) -> bool {
+    row.user_id.is_empty()
+}
+
 /// The first column that is not as the event says; `None` where all of them are.
 pub(super) fn first_difference(event: &Value, row: &Model) -> Option<&'static str> {
+    let event = if is_anonymous(row) { Cow::Owned(without_person(event)) } else { Cow::Borrowed(event) };
     let (user, engagement) = (&event["data"]["user"], &event["data"]["engagement"]);
     let common = [
         ("source", number(&event["source"], Source::from_name, Source::number) == Some(row.source)),
@@ -40,6 +48,16 @@ pub(super) fn first_difference(event: &Value, row: &Model) -> Option<&'static st
     };
     let columns = common.into_iter().chain(of_user).chain(of_engagement);
     columns.into_iter().find(|(_, equal)| !equal).map(|(column, _)| column)
+}
+
+/// The event as it is stored of a person who was erased.
+fn without_person(event: &Value) -> Value {
+    let mut event = event.clone();
+    event["data"]["user"] = json!({"userId": "", "name": "", "username": ""});
+    for key in ["country", "profileId"] {
+        event["data"]["engagement"][key] = Value::Null;
+    }
+    event
 }
 
 /// Columns of one part of a row, and whether each is as it was sent.

@@ -31,6 +31,8 @@ struct Fate {
     /// How often it was sent without being refused.
     sent: u32,
     stored: bool,
+    /// Its person was erased, and it has no row: were it a dead letter, that is gone.
+    erased: bool,
 }
 
 /// The fates of a run's events, by their numbers.
@@ -71,7 +73,13 @@ impl Fates {
                     fate.promise = fate.promise.max(promise);
                     fate.sent += sent;
                 }
-                None => self.fates.push(Fate { source: item.source(seed), promise, sent, stored: false }),
+                None => self.fates.push(Fate {
+                    source: item.source(seed),
+                    promise,
+                    sent,
+                    stored: false,
+                    erased: false,
+                }),
             }
         }
     }
@@ -89,6 +97,12 @@ impl Fates {
     pub(super) fn note_stored(&mut self, number: u64) {
         if let Some(fate) = self.of_number(number) {
             fate.stored = true;
+        }
+    }
+
+    pub(super) fn note_erased(&mut self, number: u64) {
+        if let Some(fate) = self.of_number(number) {
+            fate.erased = true;
         }
     }
 
@@ -115,7 +129,11 @@ impl Fates {
                 findings.double.add(id);
             }
             if fate.promise == Promise::Accepted && !fate.stored && parked == 0 {
-                findings.missing.add(id);
+                if fate.erased {
+                    findings.erased += 1;
+                } else {
+                    findings.missing.add(id);
+                }
             }
         }
     }

@@ -25,6 +25,10 @@ pub(super) struct Findings {
     pub(super) unanswered: u64,
     /// Events with a row, or with the key of one that was removed.
     pub(super) stored: u64,
+    /// Events among them whose person was erased.
+    pub(super) anonymous: u64,
+    /// Events and items of persons who were erased, whose dead letters were removed.
+    pub(super) erased: u64,
     /// Those with a key.
     pub(super) removed: u64,
     /// Dead letters of accepted events.
@@ -77,8 +81,10 @@ impl fmt::Display for Findings {
             ("rejected", self.rejected),
             ("without an answer", self.unanswered),
             ("stored", self.stored),
+            ("stored without their person", self.anonymous),
             ("rows removed since", self.removed),
             ("parked", self.parked),
+            ("removed with their person", self.erased),
         ];
         let faults = self.faults().map(|(name, fault)| (name, fault.count));
         let rows = counts.into_iter().chain(faults).map(|(name, count)| [name.to_owned(), grouped(count)]);

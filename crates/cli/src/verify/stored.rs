@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
+use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use weir::event::Source;
+use weir_collectors::store::{ErasedPersons, Store};
 use weir_migration::entity::events::{Column, Entity, Model};
 
 use super::{
@@ -24,9 +26,30 @@ const ROWS: usize = 1_000;
 /// Ids that are read at once.
 const IDS: u64 = 10_000;
 
+/// The store, and who was taken out of it.
+pub(super) struct Stored {
+    database: DatabaseConnection,
+    erased: ErasedPersons,
+}
+
+impl Stored {
+    pub(super) async fn read(database: DatabaseConnection) -> anyhow::Result<Self> {
+        let erased = Store::new(&database).erased_persons().await.context("can't read who was erased")?;
+        Ok(Self { database, erased })
+    }
+
+    /// Whether the person of an item was ever erased.
+    fn was_erased(&self, item: &Value) -> bool {
+        let source = item["source"].as_str().and_then(Source::from_name).map(Source::number);
+        let source = source.and_then(|number| i16::try_from(number).ok());
+        let user_id = item["data"]["user"]["userId"].as_str();
+        source.zip(user_id).is_some_and(|(source, user_id)| self.erased.know(source, user_id))
+    }
+}
+
 /// Compares a run with the store, both ways. Items that were answered no are left for the dead letters.
 pub(super) async fn compare(
-    store: &DatabaseConnection,
+    store: &Stored,
     case: &mut Case,
     rejected: &mut RejectedItems,
     findings: &mut Findings,
@@ -35,7 +58,13 @@ pub(super) async fn compare(
     let mut stream = EventStream::new(case.run.mix.clone(), case.run.seed);
     for (number, request) in case.run.requests.iter().enumerate() {
         let batch = stream.next_batch(request.at);
-        expect_rejected(case.run.seed, number, &batch, &case.fates, rejected);
+        for (place, raw) in rejected_items(case.run.seed, &batch, &case.fates) {
+            if is_erased(store, &raw) {
+                findings.erased += 1;
+            } else {
+                rejected.expect(raw, format!("item {place} of request {number}"));
+            }
+        }
         let new: Vec<Item> = batch.items.into_iter().filter(|item| item.kind != Kind::Repeat).collect();
         for items in new.chunks(ROWS) {
             compare_rows(store, case.run.seed, items, &mut case.fates, findings).await?;
@@ -48,38 +77,45 @@ pub(super) async fn compare(
     Ok(())
 }
 
-fn expect_rejected(seed: u64, request: usize, batch: &Batch, fates: &Fates, rejected: &mut RejectedItems) {
-    for (place, item) in batch.items.iter().enumerate() {
-        if fates.promise(item.source(seed), item.number) == Some(Promise::Rejected) {
-            rejected.expect(item.mint(seed), format!("item {place} of request {request}"));
-        }
-    }
+/// The items that were answered no, each with its place.
+fn rejected_items(seed: u64, batch: &Batch, fates: &Fates) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    let items = batch.items.iter().enumerate();
+    let rejected = items
+        .filter(move |(_, item)| fates.promise(item.source(seed), item.number) == Some(Promise::Rejected));
+    rejected.map(move |(place, item)| (place, item.mint(seed)))
+}
+
+fn is_erased(store: &Stored, raw: &[u8]) -> bool {
+    serde_json::from_slice(raw).is_ok_and(|item: Value| store.was_erased(&item))
 }
 
 /// Compares items with the rows of their ids, column by column.
 async fn compare_rows(
-    store: &DatabaseConnection,
+    store: &Stored,
     seed: u64,
     items: &[Item],
     fates: &mut Fates,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     for source in Source::ALL {
-        let minted = minted(seed, items, *source, fates)?;
+        let mut minted = minted(seed, items, *source, fates)?;
         let by_id = Entity::find()
             .filter(Column::Source.eq(source.number()))
             .filter(Column::EventId.is_in(minted.keys()));
-        let mut without_row: HashMap<&str, u64> =
-            minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
-        for row in by_id.all(store).await? {
-            without_row.remove(row.event_id.as_str());
-            compare_row(&row, &minted[&row.event_id], fates, findings);
+        for row in by_id.all(&store.database).await? {
+            if let Some(event) = minted.remove(&row.event_id) {
+                compare_row(&row, &event, fates, findings);
+            }
         }
+        let without_row: HashMap<&str, u64> =
+            minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
         // Asked after the rows: an event that is removed meanwhile has its key by now.
-        for number in removed::find(store, *source, &without_row).await? {
+        for number in removed::find(&store.database, *source, &without_row).await? {
             fates.note_stored(number);
             findings.removed += 1;
         }
+        let of_erased = minted.values().filter(|(_, event)| store.was_erased(event));
+        of_erased.for_each(|(number, _)| fates.note_erased(*number));
     }
     Ok(())
 }
@@ -106,6 +142,7 @@ fn minted(
 
 fn compare_row(row: &Model, (number, event): &(u64, Value), fates: &mut Fates, findings: &mut Findings) {
     fates.note_stored(*number);
+    findings.anonymous += u64::from(columns::is_anonymous(row));
     if let Some(column) = columns::first_difference(event, row) {
         findings.altered.add(|| format!("{}, column {column}", row.event_id));
     }
@@ -113,7 +150,7 @@ fn compare_row(row: &Model, (number, event): &(u64, Value), fates: &mut Fates, f
 
 /// Finds rows of the run's ids, of either source, that the ledger does not allow.
 async fn find_spurious(
-    store: &DatabaseConnection,
+    store: &Stored,
     source: Source,
     case: &Case,
     findings: &mut Findings,
@@ -121,7 +158,7 @@ async fn find_spurious(
     for prefix in Source::ALL.iter().map(|prefix_of| id_prefix(*prefix_of, case.run.seed)) {
         let mut after = prefix.clone();
         loop {
-            let ids = ids_after(store, source, &prefix, &after).await?;
+            let ids = ids_after(&store.database, source, &prefix, &after).await?;
             let Some(last) = ids.last() else { break };
             after.clone_from(last);
             for id in ids.iter().filter(|id| !is_allowed(id, source, case)) {

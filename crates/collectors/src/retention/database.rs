@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection, SqlitePool};
 use tokio::time::timeout;
 
 use super::{postgres, sqlite};
-use crate::store::Store;
+use crate::store::{Pool, Store};
 
 /// How long one step may take before its connection is given up: a half-open connection answers nothing.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -52,9 +52,9 @@ pub(super) enum Database {
 
 impl Database {
     pub(super) async fn open(store: &Store) -> Result<Self, sqlx::Error> {
-        match store {
-            Store::Postgres(pool) => in_time(postgres::connect(pool)).await.map(Self::Postgres),
-            Store::Sqlite(pool) => Ok(Self::Sqlite(pool.clone())),
+        match &store.pool {
+            Pool::Postgres(pool) => in_time(postgres::connect(pool)).await.map(Self::Postgres),
+            Pool::Sqlite(pool) => Ok(Self::Sqlite(pool.clone())),
         }
     }
 

@@ -7,31 +7,36 @@
 
 mod frames;
 mod lookout;
-mod rollups;
+pub(super) mod rollups;
 mod rows;
 
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::{Ending, FrameOutcome, Outcomes, Submission, lookout::Lookout, rollups::Rollups, row};
+use super::{
+    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission, lookout::Lookout,
+    rollups::Rollups, row,
+};
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
 const LIMIT: Duration = Duration::from_secs(15);
 /// The server gives up first, so that a table that is locked for long gathers no abandoned transactions. It also gives
 /// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
 /// claim would keep the same frames from every other collector until the server's TCP notices, hours later.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 pub(super) async fn transact<'a>(
     pool: &PgPool,
+    known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    match tokio::time::timeout(LIMIT, transact_on(&mut connection, submissions, now, ending)).await {
+    let transaction = transact_on(&mut connection, known_erased, submissions, now, ending);
+    match tokio::time::timeout(LIMIT, transaction).await {
         Ok(result) => result,
         Err(_) => {
             connection.close_on_drop();
@@ -42,6 +47,7 @@ pub(super) async fn transact<'a>(
 
 async fn transact_on<'a>(
     connection: &mut PgConnection,
+    known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     now: i64,
     ending: Ending,
@@ -53,7 +59,8 @@ async fn transact_on<'a>(
         submissions.iter().partition(|submission| claimed.contains(submission.frame_id()));
     let mut outcomes = frames::recorded(&mut transaction, &known).await?;
     if !claimed.is_empty() {
-        outcomes.extend(store(&mut transaction, &claimed, lookout, now).await?);
+        let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
+        outcomes.extend(store(&mut transaction, &claimed, lookout, &erased, now).await?);
     }
     match ending {
         Ending::Commit => transaction.commit().await?,
@@ -67,11 +74,13 @@ async fn store<'a>(
     connection: &mut PgConnection,
     claimed: &[&Submission<'a>],
     lookout: Lookout,
+    erased: &ErasedPersons,
     now: i64,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
     let removed = lookout::removed(connection, claimed, lookout).await?;
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
     rows.retain(|row| !removed.contains(&row.identity()));
+    erased.take_out_of(&mut rows);
     let stored = rows::insert(connection, &rows).await?;
     let outcome = |submission: &&Submission<'a>| {
         let stored = stored.get(submission.frame_id()).copied().unwrap_or(0);

@@ -47,7 +47,7 @@ impl Table {
 }
 
 /// Source, stage and type.
-type Kind = (i16, i16, i16);
+pub(super) type Kind = (i16, i16, i16);
 
 /// New rows, added up by minute.
 #[derive(Debug, Default)]
@@ -70,6 +70,12 @@ impl<'a> Rollups<'a> {
         if let (Some(campaign_id), Some(money)) = (row.campaign_id, Money::of(row)) {
             *self.campaigns.entry((minute, campaign_id)).or_default() += money;
         }
+    }
+
+    /// Takes off the age or the followers of an event whose person is taken out of its row; the event stays.
+    pub(super) fn take_out(&mut self, kind: Kind, occurred_at: i64, measure: i64) {
+        let minute = bucket(occurred_at, MINUTE);
+        *self.kinds.entry((minute, kind)).or_default() += Figures::without(measure);
     }
 
     /// What is added to `rollups`, in the order of its key.

@@ -81,6 +81,21 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The same event of nobody: what is the person's is gone, and what happened stays.
+    pub(super) fn without_person(self) -> Self {
+        Self {
+            user_id: "",
+            user_name: "",
+            age: None,
+            gender: None,
+            followers: None,
+            country: None,
+            city: None,
+            profile_id: None,
+            ..self
+        }
+    }
+
     pub(super) fn identity(&self) -> Identity<'a> {
         (self.source, self.event_id)
     }
@@ -163,6 +178,44 @@ mod tests {
     use weir_migration::entity::events;
 
     use super::*;
+
+    #[test]
+    fn a_row_without_its_person_keeps_what_happened() {
+        let person = Row {
+            user_id: "u-1",
+            user_name: "Ada",
+            age: Some(36),
+            gender: Some(2),
+            followers: Some(7),
+            country: Some("Peru"),
+            city: Some("Ica"),
+            profile_id: Some("p-1"),
+            ..Row::default()
+        };
+        let happened = Row {
+            event_id: "e-1",
+            correlation_id: "c-1",
+            arrived_at: 5,
+            video_id: Some("v-1"),
+            campaign_id: Some("camp-1"),
+            device: Some(1),
+            purchased_item: Some("shoe"),
+            purchase_amount: Some(15_000),
+            ..Row::default()
+        };
+        let both = Row {
+            event_id: happened.event_id,
+            correlation_id: happened.correlation_id,
+            arrived_at: happened.arrived_at,
+            video_id: happened.video_id,
+            campaign_id: happened.campaign_id,
+            device: happened.device,
+            purchased_item: happened.purchased_item,
+            purchase_amount: happened.purchase_amount,
+            ..person
+        };
+        assert_eq!(both.without_person(), happened);
+    }
 
     #[test]
     fn every_column_of_the_table_is_written() {

@@ -1,13 +1,13 @@
 //! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
 
 mod lookout;
-mod rollups;
+pub(super) mod rollups;
 mod rows;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::{
-    Ending, FrameOutcome, Outcomes, Submission,
+    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
     lookout::Lookout,
     rollups::Rollups,
     row,
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
-const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
 const ROWS_PER_STATEMENT: usize = 32;
 
@@ -26,12 +26,13 @@ const RECORD: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, p
 
 pub(super) async fn transact<'a>(
     pool: &SqlitePool,
+    known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let outcomes = transact_on(&mut connection, submissions, now, ending).await;
+    let outcomes = transact_on(&mut connection, known_erased, submissions, now, ending).await;
     if outcomes.is_err() && is_stuck(&mut connection).await {
         connection.close_on_drop();
     }
@@ -47,18 +48,20 @@ async fn is_stuck(connection: &mut SqliteConnection) -> bool {
 
 async fn transact_on<'a>(
     connection: &mut SqliteConnection,
+    known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let lookout = lookout::look_out(&mut transaction).await?;
+    let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
     let mut outcomes = Outcomes::new();
     let mut counted = Rollups::default();
     for submission in submissions {
         let outcome = match recorded(&mut transaction, submission).await? {
             Some(outcome) => outcome,
-            None => store(&mut transaction, submission, lookout, now, &mut counted).await?,
+            None => store(&mut transaction, submission, lookout, &erased, now, &mut counted).await?,
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
@@ -84,12 +87,14 @@ async fn store<'a>(
     connection: &mut SqliteConnection,
     submission: &Submission<'a>,
     lookout: Lookout,
+    erased: &ErasedPersons,
     now: i64,
     counted: &mut Rollups<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
     let removed = lookout::removed(connection, submission, lookout).await?;
     let mut rows = row::each_once(submission.rows(now));
     rows.retain(|row| !removed.contains(&row.identity()));
+    erased.take_out_of(&mut rows);
     rows::insert(connection, &mut rows).await?;
     rows.iter().for_each(|row| counted.add(row));
     let outcome = submission.outcome(rows.len() as u64);

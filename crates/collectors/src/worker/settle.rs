@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use weir::{
     event::Service,
-    journal::{Delivery, Frame},
+    journal::{Content, Delivery, Erasure, Frame},
     process::Stop,
 };
 
@@ -23,10 +23,12 @@ impl Worker {
     pub(super) async fn see_to(&self, deliveries: &[Delivery], stop: &Stop) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
+        let mut erasures: Vec<(usize, &Erasure)> = Vec::new();
         let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
         for (index, delivery) in deliveries.iter().enumerate() {
-            match delivery.frame() {
-                Ok(frame) => readable.push((index, frame)),
+            match delivery.content() {
+                Ok(Content::Events(frame)) => readable.push((index, frame)),
+                Ok(Content::Erasure(erasure)) => erasures.push((index, erasure)),
                 Err(error) => unreadable.push((index, delivery, error)),
             }
         }
@@ -43,9 +45,15 @@ impl Worker {
                 settled => settled,
             };
             if settled.is_err() {
-                break;
+                return verdicts;
             }
             batch.iter().for_each(|(index, _)| verdicts[*index] = Verdict::Done);
+        }
+        // Behind the frames, so that what came with it is among the rows that it finds.
+        for (index, erasure) in erasures {
+            if !stop.is_cancelled() {
+                verdicts[index] = self.see_to_erasure(erasure).await;
+            }
         }
         verdicts
     }

@@ -156,6 +156,13 @@ impl ReportingService for Fake {
     ) -> Result<Response<reporting::GetFramesResponse>, Status> {
         Err(Status::unimplemented("the edge does not ask after frames"))
     }
+
+    async fn get_erasures(
+        &self,
+        _request: Request<reporting::GetErasuresRequest>,
+    ) -> Result<Response<reporting::GetErasuresResponse>, Status> {
+        Err(Status::unimplemented("the edge does not ask after erasures"))
+    }
 }
 
 /// A running edge; it ends with the test.

@@ -19,9 +19,9 @@ pub struct Model {
     pub requested_at: i64,
     /// When it was recorded, µs, different for each: who knows the newest knows all of them.
     pub recorded_at: i64,
-    /// Rows that were made anonymous; null until all of them are.
+    /// Rows that were made anonymous so far; null until the first was, or there proved to be none.
     pub rows: Option<i64>,
-    /// Dead letters that were removed; null until all of them are.
+    /// Dead letters that were removed so far; null until the first was, or there proved to be none.
     pub dead_letters: Option<i64>,
     /// When both were done, µs; null until then.
     pub completed_at: Option<i64>,

@@ -1,11 +1,15 @@
-//! The right to store, what to look out for, and the keys of events whose rows were removed.
+//! The right to store, what to look out for, who was erased, and the keys of events whose rows were removed.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use sqlx::{PgConnection, Row as _};
 
 use crate::store::{
     STORE_LOCK, Submission,
+    erased::{ErasedPersons, KnownErased, Record, SELECT_KEY, SELECT_RECORDS},
     keys::{Asked, Identity},
     lookout::{LOOK_OUT, Lookout},
 };
@@ -24,6 +28,20 @@ pub(super) async fn look_out(connection: &mut PgConnection) -> Result<Lookout, s
     let rows = sqlx::raw_sql(LOCK_AND_LOOK_OUT.as_str()).fetch_all(connection).await?;
     let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
     Ok((row.try_get(0)?, row.try_get(1)?).into())
+}
+
+/// Who was erased, as of the look: read anew only where somebody was erased since this process knew.
+pub(super) async fn erased(
+    connection: &mut PgConnection,
+    known: &KnownErased,
+    lookout: Lookout,
+) -> Result<Arc<ErasedPersons>, sqlx::Error> {
+    if let Some(persons) = known.as_of(lookout.newest_erasure) {
+        return Ok(persons);
+    }
+    let key: Option<Vec<u8>> = sqlx::query_scalar(SELECT_KEY).fetch_optional(&mut *connection).await?;
+    let records: Vec<Record> = sqlx::query_as(SELECT_RECORDS).fetch_all(connection).await?;
+    Ok(known.learn(ErasedPersons::new(key, records)))
 }
 
 /// The identities whose rows were removed.

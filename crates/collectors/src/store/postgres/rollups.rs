@@ -14,7 +14,10 @@ static ADD_KINDS: LazyLock<String> = LazyLock::new(|| add_to(&kinds::TABLE));
 static ADD_CAMPAIGNS: LazyLock<String> = LazyLock::new(|| add_to(&campaigns::TABLE));
 
 /// Last in its transaction, so that others wait shortly for a bucket.
-pub(super) async fn add(connection: &mut PgConnection, rollups: &Rollups<'_>) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn add(
+    connection: &mut PgConnection,
+    rollups: &Rollups<'_>,
+) -> Result<(), sqlx::Error> {
     let kinds = rollups.kinds();
     if !kinds.is_empty() {
         kinds::bind_arrays(sqlx::query(ADD_KINDS.as_str()), &kinds).execute(&mut *connection).await?;

@@ -45,6 +45,12 @@ impl Figures {
             money: Money::of(row).unwrap_or_default(),
         }
     }
+
+    /// What an event with this measure adds when it loses it.
+    pub(super) fn without(measure: i64) -> Self {
+        let SplitSum { high, low } = SplitSum::of(measure);
+        Self { measured: -1, measure: SplitSum { high: -high, low: -low }, ..Self::default() }
+    }
 }
 
 impl Money {

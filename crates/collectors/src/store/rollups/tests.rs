@@ -45,6 +45,19 @@ fn every_bucket_of_every_grain_adds_up_and_comes_in_the_order_of_its_key() {
 }
 
 #[test]
+fn a_row_that_loses_its_person_leaves_what_it_would_have_added_without() {
+    let rows = drawn();
+    let mut rollups = Rollups::of(&rows);
+    for row in &rows {
+        let measure = row.age.map(i64::from).or(row.followers);
+        let kind = (row.source, row.funnel_stage, row.event_type);
+        measure.into_iter().for_each(|measure| rollups.take_out(kind, row.occurred_at, measure));
+    }
+    let anonymous: Vec<Row<'_>> = rows.iter().map(|row| row.without_person()).collect();
+    assert_eq!(rollups.kinds(), Rollups::of(&anonymous).kinds());
+}
+
+#[test]
 fn campaigns_add_up_transactions_alone() {
     let rows = drawn();
     let campaigns = Rollups::of(&rows).campaigns();

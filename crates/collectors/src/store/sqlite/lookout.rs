@@ -1,12 +1,13 @@
-//! What to look out for, and the keys of events whose rows were removed.
+//! What to look out for, who was erased, and the keys of events whose rows were removed.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::ROWS_PER_STATEMENT;
 use crate::store::{
     Submission,
+    erased::{ErasedPersons, KnownErased, Record, SELECT_KEY, SELECT_RECORDS},
     keys::{Asked, EventKey, Identity},
     lookout::{LOOK_OUT, Lookout},
 };
@@ -14,6 +15,20 @@ use crate::store::{
 pub(super) async fn look_out(connection: &mut SqliteConnection) -> Result<Lookout, sqlx::Error> {
     let row: (bool, Option<i64>) = sqlx::query_as(LOOK_OUT).fetch_one(connection).await?;
     Ok(row.into())
+}
+
+/// Who was erased, as of the look: read anew only where somebody was erased since this process knew.
+pub(super) async fn erased(
+    connection: &mut SqliteConnection,
+    known: &KnownErased,
+    lookout: Lookout,
+) -> Result<Arc<ErasedPersons>, sqlx::Error> {
+    if let Some(persons) = known.as_of(lookout.newest_erasure) {
+        return Ok(persons);
+    }
+    let key: Option<Vec<u8>> = sqlx::query_scalar(SELECT_KEY).fetch_optional(&mut *connection).await?;
+    let records: Vec<Record> = sqlx::query_as(SELECT_RECORDS).fetch_all(connection).await?;
+    Ok(known.learn(ErasedPersons::new(key, records)))
 }
 
 /// The identities whose rows were removed.

@@ -8,7 +8,10 @@ use crate::store::rollups::{Rollups, Table, campaigns, kinds};
 type Tuple<'t> = Separated<'t, Sqlite, &'static str>;
 
 /// Adds to both tables.
-pub(super) async fn add(connection: &mut SqliteConnection, rollups: &Rollups<'_>) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn add(
+    connection: &mut SqliteConnection,
+    rollups: &Rollups<'_>,
+) -> Result<(), sqlx::Error> {
     add_to(connection, &kinds::TABLE, &rollups.kinds(), kinds::bind_values).await?;
     add_to(connection, &campaigns::TABLE, &rollups.campaigns(), campaigns::bind_values).await
 }

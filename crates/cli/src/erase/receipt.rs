@@ -1,0 +1,113 @@
+//! What an erasure did, for people and for programs. It tells nothing of the person.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat};
+use prost_types::Timestamp;
+use serde_json::{Value, json};
+use weir::contract::reporting::v1::ErasureReceipt;
+
+use crate::{
+    output::{grouped, table},
+    report::names,
+};
+
+/// As far as it is known.
+#[derive(Debug)]
+pub(super) struct Receipt(pub(super) ErasureReceipt);
+
+impl Receipt {
+    /// Of which nothing but its id is known.
+    pub(super) fn named(erasure_id: String) -> Self {
+        Self(ErasureReceipt { erasure_id, ..ErasureReceipt::default() })
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.completed_at.is_some()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Self(receipt) = self;
+        let known = receipt.requested_at.is_some();
+        json!({
+            "erasureId": receipt.erasure_id,
+            "source": known.then(|| names::source(receipt.source)),
+            "suppress": known.then_some(receipt.suppress),
+            "requestedAt": rfc3339(receipt.requested_at),
+            "completedAt": rfc3339(receipt.completed_at),
+            "rows": receipt.rows,
+            "deadLetters": receipt.dead_letters,
+        })
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(receipt) = self;
+        if receipt.requested_at.is_none() {
+            return write!(
+                formatter,
+                "No erasure of this id was begun, or it is forgotten: {}",
+                receipt.erasure_id
+            );
+        }
+        let later = if receipt.suppress { "stored without the person, too" } else { "count" };
+        let lines = [
+            ("erasure", receipt.erasure_id.clone()),
+            ("source", names::source(receipt.source).to_owned()),
+            ("events that arrive later", later.to_owned()),
+            ("requested", rfc3339(receipt.requested_at).unwrap_or_default()),
+            ("completed", rfc3339(receipt.completed_at).unwrap_or_else(|| "not yet".to_owned())),
+            ("rows made anonymous", grouped(receipt.rows)),
+            ("dead letters removed", grouped(receipt.dead_letters)),
+        ];
+        let rows = lines.map(|(name, value)| [name.to_owned(), value]);
+        write!(formatter, "{}", table(["receipt", ""], 0, rows))?;
+        if !self.is_complete() {
+            let id = &receipt.erasure_id;
+            write!(formatter, "\nIt is durable and will be done. Ask again: weir erase --receipt {id}")?;
+        }
+        Ok(())
+    }
+}
+
+/// UTC, to the microsecond.
+fn rfc3339(time: Option<Timestamp>) -> Option<String> {
+    let time = time?;
+    let instant = DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)?;
+    Some(instant.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(completed_at: Option<Timestamp>) -> Receipt {
+        Receipt(ErasureReceipt {
+            erasure_id: "e-1".to_owned(),
+            source: 2,
+            requested_at: Some(Timestamp { seconds: 1, nanos: 2_000 }),
+            completed_at,
+            rows: 1_234,
+            ..ErasureReceipt::default()
+        })
+    }
+
+    #[test]
+    fn an_incomplete_receipt_says_how_to_ask_again() {
+        let incomplete = receipt(None);
+        assert!(!incomplete.is_complete() && incomplete.to_string().contains("weir erase --receipt e-1"));
+        let complete = receipt(Some(Timestamp { seconds: 2, nanos: 0 }));
+        assert!(complete.is_complete() && !complete.to_string().contains("--receipt"));
+        assert!(complete.to_string().contains("1,234"));
+        assert_eq!(complete.json()["requestedAt"], "1970-01-01T00:00:01.000002Z");
+        assert_eq!((&complete.json()["source"], &complete.json()["rows"]), (&json!("tiktok"), &json!(1_234)));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_said_to_be_on_its_way() {
+        let unknown = Receipt::named("e-2".to_owned());
+        assert!(!unknown.to_string().contains("durable"), "{unknown}");
+        assert_eq!(unknown.json()["source"], Value::Null);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a message of the journal carries, told by its version: events, or the erasure of a person.
+
+use prost::Message as _;
+
+use super::{Erasure, Frame};
+use crate::contract::event::v1;
+
+/// The version of a frame of events.
+pub(in crate::journal) const EVENTS_VERSION: u32 = 1;
+/// The version of an erasure: a build that knows the first alone leaves it to others.
+pub(in crate::journal) const ERASURE_VERSION: u32 = 2;
+/// The newest that this build reads.
+pub(super) const NEWEST: u32 = ERASURE_VERSION;
+
+/// What a message of the journal carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    Events(Frame),
+    Erasure(Erasure),
+}
+
+/// Why a message of the journal is no frame for this build.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Another collector, of a newer build, can read it.
+    #[error("the frame has version {0}, this build reads up to {NEWEST}")]
+    Newer(u32),
+    /// Nobody can read it.
+    #[error("the frame can't be read: {0}")]
+    Malformed(String),
+}
+
+/// The version alone: what a newer build means by the other fields is not for this one to guess.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Versioned {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+}
+
+impl Content {
+    pub(in crate::journal) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
+        let message = || v1::Frame::decode(bytes).map_err(malformed);
+        match Versioned::decode(bytes).map_err(malformed)?.version {
+            EVENTS_VERSION => Frame::restore(message()?).map(Self::Events),
+            ERASURE_VERSION => Erasure::restore(message()?).map(Self::Erasure),
+            0 => Err(FrameError::Malformed("it has no version".to_owned())),
+            newer => Err(FrameError::Newer(newer)),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The proof that nothing is lost holds beside erasures: what is stored without its person is stored.
+
+use serde_json::Value;
+
+use super::erase;
+use crate::harness::{Weir, database::stored_events};
+
+on_files_and_on_servers!(a_ledger_with_erased_persons_verifies_clean,);
+
+async fn a_ledger_with_erased_persons_verifies_clean(weir: Weir) {
+    let ledger = weir.folder().join("ledger").display().to_string();
+    let sizes = ["--min", "50", "--max", "100", "--interval-ms", "100", "--duration", "2s"];
+    let published = [&["publish", "--corrupt", "1", "--ledger", &ledger][..], &sizes].concat();
+    let (status, told) = weir.run(&published, &[]).await;
+    assert!(status.success(), "{told}");
+    let (status, told) = weir.run(&["verify", "--ledger", &ledger], &[]).await;
+    assert!(status.success(), "{told}");
+
+    for row in stored_events(&weir.store().await).await.into_iter().step_by(20).take(10) {
+        let source = if row.source == 1 { "facebook" } else { "tiktok" };
+        assert!(erase(&weir, &[source, &row.user_id]).await["rows"].as_u64() >= Some(1));
+    }
+    let (source, user_id) = rejected_person(&weir).await;
+    assert!(erase(&weir, &[&source, &user_id]).await["deadLetters"].as_u64() >= Some(1));
+
+    let (status, told) = weir.run(&["verify", "--ledger", &ledger], &[]).await;
+    assert!(status.success(), "{told}");
+    for line in ["stored without their person", "removed with their person"] {
+        let counted = told.lines().find(|told| told.contains(line)).unwrap();
+        assert!(counted.chars().any(|digit| ('1'..='9').contains(&digit)), "{told}");
+    }
+}
+
+/// Somebody whose item was refused, and who is named in it.
+async fn rejected_person(weir: &Weir) -> (String, String) {
+    let listed = told(weir, &["list", "--each", "--limit", "100"]).await;
+    for letter in listed["letters"].as_array().unwrap() {
+        let shown = told(weir, &["show", letter["id"].as_str().unwrap()]).await;
+        let item: Value = serde_json::from_str(shown["raw"].as_str().unwrap()).unwrap();
+        let named = item["source"].as_str().zip(item["data"]["user"]["userId"].as_str());
+        if let Some((source, user_id)) = named {
+            return (source.to_owned(), user_id.to_owned());
+        }
+    }
+    panic!("no rejected item names its person: {listed}")
+}
+
+async fn told(weir: &Weir, args: &[&str]) -> Value {
+    let (status, told) = weir.run(&[&["dead-letters"][..], args, &["--json"]].concat(), &[]).await;
+    assert!(status.success(), "{told}");
+    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error} in {told}"))
+}
