@@ -11,6 +11,7 @@ pub(crate) mod nats;
 pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod soak;
 pub(crate) mod trace_collector;
 pub(crate) mod weir;

@@ -50,6 +50,7 @@ mod layout;
 mod lifecycle;
 mod logs;
 mod metrics;
+mod monitoring;
 mod pressure;
 mod publish;
 mod reporting;

@@ -1,13 +1,9 @@
 //! A real Prometheus scrapes what the processes serve.
 
-use std::fs;
-
-use serde_json::{Value, json};
-use tokio::process::Command;
+use serde_json::json;
 
 use crate::{
-    deploy::dashboard_expressions,
-    harness::{Weir, eventually, ports, process::Process},
+    harness::{Weir, eventually, prometheus::Prometheus},
     sender::Sender,
 };
 
@@ -34,7 +30,7 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
         (r#"report_duration_seconds_count{report_type="revenue"}"#, 1),
     ] {
         eventually(async || {
-            let found = prometheus.query(query).await;
+            let found = prometheus.value(query).await;
             if found == Some(expected as f64) {
                 Ok(())
             } else {
@@ -42,59 +38,5 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
             }
         })
         .await;
-    }
-    for expression in dashboard_expressions() {
-        eventually(async || {
-            let understood = prometheus.understands(&expression).await;
-            if understood { Ok(()) } else { Err(format!("a dashboard asks in vain: {expression}")) }
-        })
-        .await;
-    }
-}
-
-/// A Prometheus server of this test's own.
-struct Prometheus {
-    _process: Process,
-    address: String,
-}
-
-impl Prometheus {
-    fn scraping(weir: &Weir) -> Self {
-        let targets: Vec<_> = weir.addresses.admin().map(|address| address.to_string()).collect();
-        let config = json!({
-            "global": {"scrape_interval": "1s"},
-            "scrape_configs": [{"job_name": "weir", "static_configs": [{"targets": targets}]}],
-        });
-        // JSON is YAML.
-        let file = weir.folder().join("prometheus.yml");
-        fs::write(&file, config.to_string()).expect("a temporary folder can be written");
-        let address = format!("127.0.0.1:{}", ports::free());
-        let mut command = Command::new("prometheus");
-        command
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", weir.folder().join("prometheus").display()))
-            .arg(format!("--web.listen-address={address}"));
-        Self { _process: Process::start("prometheus", weir.folder(), command), address }
-    }
-
-    /// Whether a query finds at least one series.
-    async fn understands(&self, query: &str) -> bool {
-        let answer = self.ask(query).await.unwrap_or_default();
-        answer["data"]["result"].as_array().is_some_and(|series| !series.is_empty())
-    }
-
-    /// The value of a query with one answer; `None` while there is none, or more.
-    async fn query(&self, query: &str) -> Option<f64> {
-        let answer = self.ask(query).await?;
-        match answer["data"]["result"].as_array()?.as_slice() {
-            [one] => one["value"][1].as_str()?.parse().ok(),
-            _ => None,
-        }
-    }
-
-    async fn ask(&self, query: &str) -> Option<Value> {
-        let url = format!("http://{}/api/v1/query", self.address);
-        let answer = reqwest::Client::new().get(url).query(&[("query", query)]).send().await.ok()?;
-        answer.json().await.ok()
     }
 }

@@ -4,13 +4,9 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{family::Family, histogram::Histogram},
     registry::Registry,
 };
-
-/// Seconds: from what an empty store needs to what a report may take by default.
-const BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+use weir::process::{Durations, TraceContext};
 
 /// Which of the reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,24 +41,19 @@ struct Labels {
 /// The histogram of reports. Cheap to clone; every clone observes into the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    duration: Family<Labels, Histogram>,
+    duration: Durations<Labels>,
 }
 
 impl Metrics {
     /// Registers the family; once in a process.
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        // Without a unit, which the registry would add to the name a second time.
-        registry.register(
-            "report_duration_seconds",
-            "How long a well-formed question took, answered or not",
-            duration.clone(),
-        );
-        Self { duration }
+        let help = "How long a well-formed question took, answered or not";
+        Self { duration: Durations::register(registry, "report_duration_seconds", help) }
     }
 
-    pub(crate) fn observe(&self, report_type: ReportType, duration: Duration) {
-        self.duration.get_or_create(&Labels { report_type }).observe(duration.as_secs_f64());
+    /// One question; `trace` leads to it.
+    pub(crate) fn observe(&self, report_type: ReportType, duration: Duration, trace: &TraceContext) {
+        self.duration.observe(&Labels { report_type }, duration, Some(trace));
     }
 }
 
@@ -73,7 +64,11 @@ mod tests {
     #[test]
     fn the_family_has_the_name_of_the_wire() {
         let mut registry = Registry::default();
-        Metrics::register(&mut registry).observe(ReportType::Revenue, Duration::from_millis(3));
+        Metrics::register(&mut registry).observe(
+            ReportType::Revenue,
+            Duration::from_millis(3),
+            &TraceContext::default(),
+        );
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [

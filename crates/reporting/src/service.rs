@@ -97,7 +97,7 @@ impl Service {
         let asked = Instant::now();
         let answer = self.ask(question, budget).instrument(span.clone()).await;
         if let Some(report_type) = Q::REPORT_TYPE {
-            self.metrics.observe(report_type, asked.elapsed());
+            self.metrics.observe(report_type, asked.elapsed(), &call.trace);
         }
         answer.map_err(|error| {
             span.in_scope(|| log(&error));

@@ -15,7 +15,8 @@ use std::{
 
 pub(crate) use addresses::Addresses;
 pub(crate) use binary::{binary, command};
-use reqwest::{Body, Client, RequestBuilder};
+pub(crate) use metrics::Series;
+use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -262,7 +263,12 @@ impl Weir {
 
     /// A POST to a path of the edge, for a test to add to.
     pub(crate) fn request(&self, path: &str) -> RequestBuilder {
-        self.http.post(self.url(path))
+        self.request_by(Method::POST, path)
+    }
+
+    /// [`Weir::request`] by any method.
+    pub(crate) fn request_by(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
     }
 
     /// Posts JSON to `/events`.

@@ -41,6 +41,11 @@ impl Addresses {
         self.admin.values().copied()
     }
 
+    /// Of every process, with its name.
+    pub(crate) fn admin_by_process(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.admin.iter().map(|(name, address)| (*name, *address))
+    }
+
     /// Of one process.
     pub(crate) fn admin_of(&self, name: &str) -> SocketAddr {
         self.admin[name]

@@ -4,7 +4,29 @@ use std::net::SocketAddr;
 
 use super::Weir;
 
+/// One line of what a process shows, without its value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Series {
+    process: &'static str,
+    pub(crate) name: String,
+    pub(crate) labels: String,
+}
+
 impl Weir {
+    /// Every series that every process shows.
+    pub(crate) async fn series(&self) -> Vec<Series> {
+        let mut series = Vec::new();
+        for (process, address) in self.addresses.admin_by_process() {
+            let shown = self.scrape(address).await;
+            series.extend(shown.lines().filter(|line| !line.starts_with('#')).map(|line| {
+                let end = line.find(['{', ' ']).unwrap_or_else(|| panic!("{line} is no series"));
+                let labels = line[end..].split_once("} ").map_or("", |(labels, _)| labels).to_owned();
+                Series { process, name: line[..end].to_owned(), labels }
+            }));
+        }
+        series
+    }
+
     /// The sum of a metric over every process and every series that has all of `labels`.
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let mut sum = 0.0;
@@ -20,10 +42,12 @@ impl Weir {
     }
 
     async fn metric_at(&self, address: SocketAddr, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let answer =
-            self.http.get(format!("http://{address}/metrics")).send().await.expect("metrics are served");
-        let text = answer.text().await.expect("metrics are text");
-        text.lines().filter_map(|line| value(line, name, labels)).sum()
+        self.scrape(address).await.lines().filter_map(|line| value(line, name, labels)).sum()
+    }
+
+    async fn scrape(&self, address: SocketAddr) -> String {
+        let url = format!("http://{address}/metrics");
+        self.http.get(url).send().await.expect("metrics are served").text().await.expect("metrics are text")
     }
 }
 
