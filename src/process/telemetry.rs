@@ -7,7 +7,11 @@ mod export;
 mod metrics;
 mod processor;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
@@ -30,6 +34,14 @@ use super::args::{Protocol, TelemetryConfig};
 pub(super) const SPANS: &str = "span";
 /// How long the end of the process waits for its last spans to be taken.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
+
+/// Set once, when the process starts to export.
+static EXPORTING: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process exports spans.
+pub(super) fn is_exporting() -> bool {
+    EXPORTING.load(Ordering::Relaxed)
+}
 
 /// The exporting of spans; where nothing is exported, nothing.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +68,7 @@ impl Telemetry {
             .with_resource(resource(config, name, instance))
             .with_span_processor(processor)
             .build();
+        EXPORTING.store(true, Ordering::Relaxed);
         Ok(Self { provider: Some(provider), metrics })
     }
 

@@ -22,9 +22,12 @@ pub const CORRELATION_ID: &str = "weir.correlation_id";
 pub const BAGGAGE: &str = "baggage";
 
 /// Whether spans are exported at all, for what costs more than a disabled span.
+///
+/// Not asked of `tracing`: its filters remember an answer of `span_enabled!` and apply it to the next log entry of the
+/// thread, which then is swallowed.
 #[must_use]
 pub fn is_exported() -> bool {
-    tracing::span_enabled!(target: TARGET, tracing::Level::INFO)
+    telemetry::is_exporting()
 }
 
 /// Makes a span that was not entered yet the child of a span elsewhere, or the root of a trace where `parent` is
