@@ -4,6 +4,7 @@
 //! (`tests/it/journal.rs`) holds both to them: durable when answered, at least once, redelivered after a missed
 //! deadline, refusing rather than forgetting.
 
+mod acknowledged;
 mod consumer;
 mod dead_letter;
 mod durability;
@@ -21,6 +22,7 @@ use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 
+pub use acknowledged::{Acknowledged, HeldFrame, Position};
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};

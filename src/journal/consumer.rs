@@ -23,6 +23,7 @@ pub enum Consumer {
 pub struct Delivery {
     content: Result<Content, FrameError>,
     raw: Bytes,
+    sequence: u64,
     attempt: u64,
     verdict: Verdict,
 }
@@ -60,8 +61,8 @@ impl Consumer {
 }
 
 impl Delivery {
-    pub(super) fn new(raw: Bytes, attempt: u64, verdict: Verdict) -> Self {
-        Self { content: Content::decode(&raw), raw, attempt, verdict }
+    pub(super) fn new(raw: Bytes, sequence: u64, attempt: u64, verdict: Verdict) -> Self {
+        Self { content: Content::decode(&raw), raw, sequence, attempt, verdict }
     }
 
     /// What the frame carries, or why this build can't read it.
@@ -76,6 +77,12 @@ impl Delivery {
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw
+    }
+
+    /// The frame's sequence in its journal, the same in every offer.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// 1 at the first offer; more says that it was offered before. A journal that was killed may have forgotten

@@ -1,5 +1,6 @@
 //! The journal in a file of this process: SQLite as a log, with one writer that commits many appends at once.
 
+mod acknowledged;
 mod bounds;
 mod command;
 mod file;
@@ -43,6 +44,7 @@ struct Shared {
     lanes: Lanes,
     fill: watch::Receiver<Fill>,
     ack_wait: Duration,
+    identity: i64,
 }
 
 /// One lane per source.
@@ -75,7 +77,8 @@ impl Embedded {
         let lanes = Lanes::new();
         let (fill, shown) = watch::channel(Fill::default());
         let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill).await?;
-        let shared = Shared { writing, readers: file.readers, lanes, fill: shown, ack_wait };
+        let (readers, identity) = (file.readers, file.identity);
+        let shared = Shared { writing, readers, lanes, fill: shown, ack_wait, identity };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -1,5 +1,6 @@
 //! The journal on NATS JetStream.
 
+mod acknowledged;
 mod api;
 mod bury;
 mod connection;
@@ -10,7 +11,10 @@ mod room;
 mod streams;
 mod watched;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use connection::Connection;
@@ -36,6 +40,8 @@ struct Shared {
     connection: Connection,
     settings: Settings,
     room: Room,
+    /// Of `EVENTS`, when it was last asked.
+    identity: AtomicI64,
 }
 
 impl JetStream {
@@ -44,14 +50,15 @@ impl JetStream {
         settings: Settings,
         patience: Duration,
     ) -> Result<Self, JournalError> {
-        let connection = connection::patiently(patience, || async {
+        let (connection, identity) = connection::patiently(patience, || async {
             let connection = Connection::open(url).await?;
             streams::set_up(connection.context(), &settings).await?;
-            Ok(connection)
+            let events = api::stream_info(connection.context(), subject::EVENTS).await?;
+            Ok((connection, AtomicI64::new(acknowledged::identity(&events))))
         })
         .await?;
         let room = Room::keep(connection.context().clone(), settings.clone());
-        Ok(Self { shared: Arc::new(Shared { connection, settings, room }) })
+        Ok(Self { shared: Arc::new(Shared { connection, settings, room, identity }) })
     }
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {

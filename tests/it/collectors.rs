@@ -1,5 +1,6 @@
 //! From the journal into the store: nothing lost, nothing twice, whatever is away.
 
+mod audited;
 mod collecting;
 
 use std::time::Duration;

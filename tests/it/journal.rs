@@ -4,6 +4,7 @@
 
 mod ground;
 mod letters;
+mod positions;
 mod server;
 
 use std::{
@@ -18,6 +19,10 @@ use letters::{
     a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
     a_rejected_letter_that_is_buried_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
     burials_of_one_letter_that_race_make_one_letter, many_letters_are_read_page_by_page_past_the_gaps,
+};
+use positions::{
+    frames_that_are_held_are_told_by_their_sequences,
+    what_is_acknowledged_ends_before_the_first_frame_that_waits,
 };
 use weir::{
     event::{Source, Violation},
@@ -73,6 +78,8 @@ kept_by_both_adapters!(
     the_newest_dead_letter_of_an_identity_is_found,
     a_restart_keeps_what_is_unacknowledged,
     fill_and_backlog_tell_what_is_there,
+    what_is_acknowledged_ends_before_the_first_frame_that_waits,
+    frames_that_are_held_are_told_by_their_sequences,
     a_closed_journal_says_so,
 );
 

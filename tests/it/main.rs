@@ -32,6 +32,7 @@ mod reference;
 mod sender;
 
 mod arrays;
+mod audit;
 mod cluster;
 mod collectors;
 mod correlation;

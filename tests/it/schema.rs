@@ -8,8 +8,8 @@ use sea_orm::{
 use weir_migration::{
     MigrateError, Step, down,
     entity::{
-        campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals, frames,
-        horizons, rollups,
+        audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
+        frames, horizons, rollups, settled_frames, unaccounted_frames,
     },
     status, up,
 };
@@ -74,6 +74,12 @@ async fn every_entity_mirrors_its_table(database: Database) {
     assert_eq!(mirrored::<frame_totals::Entity>(&database), table(&database, "frame_totals").await);
     assert_eq!(mirrored::<erasures::Entity>(&database), table(&database, "erasures").await);
     assert_eq!(mirrored::<erasure_keys::Entity>(&database), table(&database, "erasure_keys").await);
+    assert_eq!(mirrored::<settled_frames::Entity>(&database), table(&database, "settled_frames").await);
+    assert_eq!(
+        mirrored::<unaccounted_frames::Entity>(&database),
+        table(&database, "unaccounted_frames").await
+    );
+    assert_eq!(mirrored::<audits::Entity>(&database), table(&database, "audits").await);
 }
 
 async fn text_is_ordered_by_code_point(database: Database) {

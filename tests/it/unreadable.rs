@@ -78,6 +78,7 @@ async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: W
     })
     .await;
     assert_eq!(parked(&weir).await, 1);
+    weir.is_accounted_for().await;
     eventually(async || match waiting(&weir).await {
         0 => Ok(()),
         waiting => Err(waiting),

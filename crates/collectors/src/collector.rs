@@ -15,6 +15,7 @@ use weir_migration::DatabaseUrl;
 
 use crate::{
     CollectorMetrics, Failpoint, Retention,
+    audit::Auditor,
     retention::Sweeper,
     store::Store,
     worker::{NewerFrames, Worker},
@@ -111,6 +112,11 @@ impl Collector {
             sweeper.run(sweeping).await;
             Ok(())
         });
+        let (auditor, auditing) = (self.auditor(), stop.clone());
+        workers.spawn(async move {
+            auditor.run(auditing).await;
+            Ok(())
+        });
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -136,6 +142,14 @@ impl Collector {
             retention: self.settings.retention,
             store: Store::new(&self.database),
             metrics: self.metrics.removal.clone(),
+        }
+    }
+
+    fn auditor(&self) -> Auditor {
+        Auditor {
+            journal: self.journal.clone(),
+            store: Store::new(&self.database),
+            metrics: self.metrics.audit.clone(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! same way, in its place among the person's events.
 
 mod args;
+mod audit;
 mod collector;
 mod failpoint;
 mod letters;

@@ -1,11 +1,13 @@
 //! What collectors show of their work.
 
+mod audit;
 mod removal;
 mod storing;
 
 use prometheus_client::registry::Registry;
 use weir::event::Metrics;
 
+pub(crate) use audit::AuditMetrics;
 pub(crate) use removal::{RemovalMetrics, RemovedCounter};
 pub(crate) use storing::StoringMetrics;
 
@@ -15,6 +17,7 @@ pub struct CollectorMetrics {
     pub(crate) events: Metrics,
     pub(crate) storing: StoringMetrics,
     pub(crate) removal: RemovalMetrics,
+    pub(crate) audit: AuditMetrics,
 }
 
 impl CollectorMetrics {
@@ -22,6 +25,7 @@ impl CollectorMetrics {
     #[must_use]
     pub fn register(registry: &mut Registry, events: Metrics) -> Self {
         let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
-        Self { events, storing, removal }
+        let audit = AuditMetrics::register(registry);
+        Self { events, storing, removal, audit }
     }
 }

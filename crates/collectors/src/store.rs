@@ -1,5 +1,6 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
+mod audit;
 mod columns;
 mod erased;
 mod erasure;
@@ -9,6 +10,7 @@ mod lookout;
 mod postgres;
 mod rollups;
 mod row;
+mod settled;
 mod sighting;
 mod span;
 mod sqlite;
@@ -18,8 +20,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
-use weir::journal::Frame;
+use weir::journal::{Frame, Position};
 
+pub(crate) use audit::AuditedPart;
 pub use erased::ErasedPersons;
 use erased::KnownErased;
 pub use erasure::{ErasureCounts, ErasureStage};
@@ -106,7 +109,9 @@ impl Store {
         let mut seen = HashSet::new();
         let different: Vec<_> =
             submissions.iter().filter(|submission| seen.insert(submission.frame_id())).collect();
-        let mut outcomes = self.transact(&different, Ending::Commit).await?;
+        let mut positions: Vec<_> = submissions.iter().filter_map(Submission::position).collect();
+        positions.sort_unstable();
+        let mut outcomes = self.transact(&different, &positions, Ending::Commit).await?;
         let told_once = |submission: &Submission<'_>| {
             let outcome = outcomes.get_mut(submission.frame_id()).expect("every frame has an outcome");
             // A frame that is offered twice in one batch is redelivered the second time.
@@ -124,7 +129,7 @@ impl Store {
         let mut untried = vec![(0, frame.events.len())];
         while let Some((start, end)) = untried.pop() {
             let trial = Submission::part(frame, start..end);
-            match self.transact(&[&trial], Ending::RollBack).await {
+            match self.transact(&[&trial], &[], Ending::RollBack).await {
                 Ok(_) => {}
                 Err(StoreError::Permanent { reason }) if end - start == 1 => {
                     refused.push(RefusedEvent { index: start, reason });
@@ -139,16 +144,21 @@ impl Store {
         Ok(refused)
     }
 
-    /// `submissions` are of different frames.
+    /// `submissions` are of different frames, `positions` of all that are settled by it and ascending.
     async fn transact<'a>(
         &self,
         submissions: &[&Submission<'a>],
+        positions: &[Position],
         ending: Ending,
     ) -> Result<Outcomes<'a>, StoreError> {
         let now = Utc::now().timestamp_micros();
         let outcomes = match &self.pool {
-            Pool::Postgres(pool) => postgres::transact(pool, &self.erased, submissions, now, ending).await,
-            Pool::Sqlite(pool) => sqlite::transact(pool, &self.erased, submissions, now, ending).await,
+            Pool::Postgres(pool) => {
+                postgres::transact(pool, &self.erased, submissions, positions, now, ending).await
+            }
+            Pool::Sqlite(pool) => {
+                sqlite::transact(pool, &self.erased, submissions, positions, now, ending).await
+            }
         };
         outcomes.map_err(StoreError::from)
     }

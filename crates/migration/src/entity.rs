@@ -1,6 +1,7 @@
 //! The tables as SeaORM sees them. A migration and its mirror here change in one commit; the parity test of
 //! `tests/it/schema.rs` compares the two on both databases.
 
+pub mod audits;
 pub mod campaign_rollups;
 pub mod duplicates;
 pub mod erasure_keys;
@@ -11,3 +12,5 @@ pub mod frame_totals;
 pub mod frames;
 pub mod horizons;
 pub mod rollups;
+pub mod settled_frames;
+pub mod unaccounted_frames;

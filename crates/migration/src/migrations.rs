@@ -7,6 +7,7 @@ mod m20261122_000002_duplicates;
 mod m20261122_000003_rollups;
 mod m20261122_000004_retention;
 mod m20261122_000005_erasures;
+mod m20261122_000006_settled_frames;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_rollups::Migration),
             Box::new(m20261122_000004_retention::Migration),
             Box::new(m20261122_000005_erasures::Migration),
+            Box::new(m20261122_000006_settled_frames::Migration),
         ]
     }
 }

@@ -73,9 +73,11 @@ const FINGERPRINTS: &str = "
     PRAGMA user_version = 2;
 ";
 
-/// What files have besides that are as old as the format or as new as this build: an older build keeps them up
-/// without knowing them.
-const INDEXES: &str = "
+/// What files have besides that are as old as the format or as new as this build: an older build keeps it up
+/// without knowing it. A file's identity is drawn once, by the first build that knows of it.
+const ADDITIONS: &str = "
+    CREATE TABLE IF NOT EXISTS identity (number INTEGER NOT NULL) STRICT;
+    INSERT INTO identity SELECT random() WHERE NOT EXISTS (SELECT 1 FROM identity);
     CREATE INDEX IF NOT EXISTS rejected_by_subject ON rejected (subject, sequence);
     CREATE INDEX IF NOT EXISTS parked_by_subject ON parked (subject, sequence);
 ";
@@ -84,6 +86,8 @@ const INDEXES: &str = "
 pub(super) struct OpenFile {
     pub(super) writer: SqliteConnection,
     pub(super) readers: SqlitePool,
+    /// Tells the file from every other journal.
+    pub(super) identity: i64,
     /// Held for as long as the writer writes.
     pub(super) lock: File,
 }
@@ -96,11 +100,13 @@ pub(super) async fn open(folder: &Path) -> Result<OpenFile, JournalError> {
     let options = options(folder);
     let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| unusable(&error))?;
     prepare(&mut writer).await.map_err(|error| unusable(&error))?;
+    let identity = sqlx::query_scalar("SELECT number FROM identity").fetch_one(&mut writer).await;
+    let identity = identity.map_err(|error| unusable(&error))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .test_before_acquire(false)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(OpenFile { writer, readers, lock })
+    Ok(OpenFile { writer, readers, identity, lock })
 }
 
 /// Opens the file of a journal that this process does not own.
@@ -160,7 +166,7 @@ async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
         }
         _ => return Err("it is no journal".to_owned()),
     }
-    sqlx::raw_sql(INDEXES).execute(connection).await.map_err(told)?;
+    sqlx::raw_sql(ADDITIONS).execute(connection).await.map_err(told)?;
     Ok(())
 }
 

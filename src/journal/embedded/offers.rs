@@ -145,7 +145,8 @@ impl Offers {
             attempt,
             ack_wait: self.ack_wait,
         };
-        Delivery::new(offer.payload.into(), attempt, Verdict::Embedded(lease))
+        let sequence = unsigned(offer.sequence);
+        Delivery::new(offer.payload.into(), sequence, attempt, Verdict::Embedded(lease))
     }
 
     async fn waiting_after(&self, cursor: i64, limit: usize) -> Result<Vec<Offer>, JournalError> {

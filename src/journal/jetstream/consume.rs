@@ -131,10 +131,11 @@ impl fmt::Debug for Pull {
 }
 
 fn delivery(message: Message, client: &Client) -> Result<Delivery, String> {
-    let attempt = message.info().map_err(|error| error.to_string())?.delivered;
+    let info = message.info().map_err(|error| error.to_string())?;
+    let (sequence, attempt) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
     let reply = message.reply.clone().ok_or("a message of the consumer has no reply subject")?;
     let verdict = Verdict::JetStream(PullVerdict { client: client.clone(), reply });
-    Ok(Delivery::new(message.message.payload, u64::try_from(attempt).unwrap_or(1), verdict))
+    Ok(Delivery::new(message.message.payload, sequence, attempt, verdict))
 }
 
 /// Where the verdict over one delivery goes.

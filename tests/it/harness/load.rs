@@ -93,11 +93,13 @@ impl Load {
 }
 
 impl Ledger {
-    /// Compares it with what is stored; fails where anything is missing, spurious, double or altered.
+    /// Compares it with what is stored; fails where anything is missing, spurious, double or altered, or a frame that
+    /// the journal holds as acknowledged is unaccounted for.
     pub(crate) async fn prove(&self, weir: &Weir) -> Proof {
         let ledger = self.0.to_str().expect("a temporary folder's name is text");
         let (status, findings) = weir.run(&["verify", "--ledger", ledger], &[]).await;
         assert!(status.success(), "{findings}");
+        weir.is_accounted_for().await;
         let accepted: HashSet<u64> = self.answers("accepted").collect();
         let proof = Proof {
             requests: self.lines().filter(|line| line["line"] == "request").count(),

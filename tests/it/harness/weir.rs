@@ -1,6 +1,7 @@
 //! A running Weir: everything in one process on files, the same on real servers, or one process for each role.
 
 mod addresses;
+mod audit;
 mod binary;
 mod dead_letters;
 mod faults;

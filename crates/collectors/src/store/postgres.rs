@@ -13,10 +13,11 @@ mod rows;
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, PgPool};
+use weir::journal::Position;
 
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission, lookout::Lookout,
-    rollups::Rollups, row,
+    rollups::Rollups, row, settled,
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
@@ -31,11 +32,12 @@ pub(super) async fn transact<'a>(
     pool: &PgPool,
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
+    positions: &[Position],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let transaction = transact_on(&mut connection, known_erased, submissions, now, ending);
+    let transaction = transact_on(&mut connection, known_erased, submissions, positions, now, ending);
     match tokio::time::timeout(LIMIT, transaction).await {
         Ok(result) => result,
         Err(_) => {
@@ -49,6 +51,7 @@ async fn transact_on<'a>(
     connection: &mut PgConnection,
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
+    positions: &[Position],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
@@ -62,6 +65,7 @@ async fn transact_on<'a>(
         let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
         outcomes.extend(store(&mut transaction, &claimed, lookout, &erased, now).await?);
     }
+    settled::record_in_postgres(&mut transaction, positions).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
         Ending::RollBack => transaction.rollback().await?,

@@ -5,12 +5,13 @@ pub(super) mod rollups;
 mod rows;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
+use weir::journal::Position;
 
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
     lookout::Lookout,
     rollups::Rollups,
-    row,
+    row, settled,
     sighting::{self, Sighting},
 };
 
@@ -28,11 +29,12 @@ pub(super) async fn transact<'a>(
     pool: &SqlitePool,
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
+    positions: &[Position],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let outcomes = transact_on(&mut connection, known_erased, submissions, now, ending).await;
+    let outcomes = transact_on(&mut connection, known_erased, submissions, positions, now, ending).await;
     if outcomes.is_err() && is_stuck(&mut connection).await {
         connection.close_on_drop();
     }
@@ -50,6 +52,7 @@ async fn transact_on<'a>(
     connection: &mut SqliteConnection,
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
+    positions: &[Position],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
@@ -66,6 +69,7 @@ async fn transact_on<'a>(
         outcomes.insert(submission.frame_id(), outcome);
     }
     rollups::add(&mut transaction, &counted).await?;
+    settled::record_in_sqlite(&mut transaction, positions).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
         Ending::RollBack => transaction.rollback().await?,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use weir::journal::Frame;
+use weir::journal::{Frame, Position};
 
 use super::{FrameOutcome, keys::Identity, row::Row, sighting::Sighting};
 
@@ -10,6 +10,7 @@ use super::{FrameOutcome, keys::Identity, row::Row, sighting::Sighting};
 #[derive(Clone, Debug)]
 pub struct Submission<'a> {
     frame: &'a Frame,
+    position: Option<Position>,
     events: Vec<usize>,
     parked: Vec<usize>,
 }
@@ -25,12 +26,22 @@ impl<'a> Submission<'a> {
     #[must_use]
     pub fn without(frame: &'a Frame, parked: &BTreeSet<usize>) -> Self {
         let events = (0..frame.events.len()).filter(|index| !parked.contains(index)).collect();
-        Self { frame, events, parked: parked.iter().copied().collect() }
+        Self { frame, position: None, events, parked: parked.iter().copied().collect() }
     }
 
     /// For a trial, which leaves no accounts.
     pub(super) fn part(frame: &'a Frame, events: Range<usize>) -> Self {
-        Self { frame, events: events.collect(), parked: Vec::new() }
+        Self { frame, position: None, events: events.collect(), parked: Vec::new() }
+    }
+
+    /// The same, to be recorded as settled where it stands.
+    #[must_use]
+    pub fn at(self, position: Position) -> Self {
+        Self { position: Some(position), ..self }
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.position
     }
 
     pub(super) fn frame_id(&self) -> &'a str {

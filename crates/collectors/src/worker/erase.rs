@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use weir::journal::{Erasure, Graveyard};
+use weir::journal::{Erasure, Graveyard, Position};
 
 use super::{Verdict, Worker};
 use crate::{Failpoint, letters::LettersOf, store::ErasureStage};
@@ -16,9 +16,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 const PAGE: usize = 128;
 
 impl Worker {
-    pub(super) async fn see_to_erasure(&self, erasure: &Erasure) -> Verdict {
+    pub(super) async fn see_to_erasure(&self, erasure: &Erasure, position: Position) -> Verdict {
         let (erasure_id, correlation_id) = (erasure.id.as_str(), erasure.origin.correlation_id.as_str());
-        match self.erase(erasure).await {
+        match self.erase_and_settle(erasure, position).await {
             Ok(()) => Verdict::Done,
             Err(error) => {
                 let error = format!("{error:#}");
@@ -26,6 +26,11 @@ impl Worker {
                 Verdict::Later(PAUSE)
             }
         }
+    }
+
+    async fn erase_and_settle(&self, erasure: &Erasure, position: Position) -> anyhow::Result<()> {
+        self.erase(erasure).await?;
+        Ok(self.store.settle(&[position]).await?)
     }
 
     async fn erase(&self, erasure: &Erasure) -> anyhow::Result<()> {

@@ -17,15 +17,16 @@ impl Worker {
     /// frame's accounts name them parked.
     pub(super) async fn store_without_refused(
         &self,
-        held @ (_, frame): Held<'_>,
+        held: Held<'_>,
         spans: &BatchSpans,
         stop: &Stop,
     ) -> Result<(), Halt> {
+        let frame = held.frame;
         let mut parked = BTreeSet::new();
         let mut backoff = Backoff::default();
         loop {
             self.park(frame, &mut parked, stop).await?;
-            let rest = [Submission::without(frame, &parked)];
+            let rest = [Submission::without(frame, &parked).at(held.position)];
             let reason = match self.store_patiently(&[held], &rest, spans, stop).await {
                 Ok(outcomes) => {
                     outcomes.iter().for_each(|outcome| self.count(outcome));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 use weir::{
     event::Service,
-    journal::{Content, Delivery, Erasure, Frame},
+    journal::{Content, Delivery, Erasure, Frame, Position},
     process::{Stop, trace},
 };
 
@@ -16,8 +16,15 @@ use crate::store::{FrameOutcome, StoreError, Submission};
 /// wait for everybody else.
 const MAX_EVENTS: usize = 8_192;
 
-/// A readable delivery: its place among the deliveries, and its frame.
-pub(super) type Held<'a> = (usize, &'a Frame);
+/// A readable delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<'a> {
+    /// Among the deliveries.
+    pub(super) place: usize,
+    /// In the journal.
+    pub(super) position: Position,
+    pub(super) frame: &'a Frame,
+}
 
 impl Worker {
     /// One verdict a delivery. What is not done when `stop` ends a wait is offered again at once.
@@ -29,13 +36,14 @@ impl Worker {
     ) -> Vec<Verdict> {
         let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
         let mut readable: Vec<Held<'_>> = Vec::new();
-        let mut erasures: Vec<(usize, &Erasure)> = Vec::new();
+        let mut erasures: Vec<(usize, Position, &Erasure)> = Vec::new();
         let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
-        for (index, delivery) in deliveries.iter().enumerate() {
+        for (place, delivery) in deliveries.iter().enumerate() {
+            let position = self.position(delivery);
             match delivery.content() {
-                Ok(Content::Events(frame)) => readable.push((index, frame)),
-                Ok(Content::Erasure(erasure)) => erasures.push((index, erasure)),
-                Err(error) => unreadable.push((index, delivery, error)),
+                Ok(Content::Events(frame)) => readable.push(Held { place, position, frame }),
+                Ok(Content::Erasure(erasure)) => erasures.push((place, position, erasure)),
+                Err(error) => unreadable.push((place, delivery, error)),
             }
         }
         self.see_to_unreadable(unreadable, &mut verdicts, stop).await;
@@ -53,21 +61,25 @@ impl Worker {
             if settled.is_err() {
                 return verdicts;
             }
-            batch.iter().for_each(|(index, _)| verdicts[*index] = Verdict::Done);
+            batch.iter().for_each(|held| verdicts[held.place] = Verdict::Done);
         }
         // Behind the frames, so that what came with it is among the rows that it finds.
-        for (index, erasure) in erasures {
+        for (place, position, erasure) in erasures {
             if !stop.is_cancelled() {
-                verdicts[index] = self.see_to_erasure(erasure).await;
+                verdicts[place] = self.see_to_erasure(erasure, position).await;
             }
         }
         verdicts
     }
 
+    pub(super) fn position(&self, delivery: &Delivery) -> Position {
+        Position { journal: self.journal.identity(), sequence: delivery.sequence() }
+    }
+
     /// Stores frames in one transaction.
     async fn store(&self, batch: &[Held<'_>], spans: &BatchSpans, stop: &Stop) -> Result<(), Halt> {
         let submissions: Vec<Submission<'_>> =
-            batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
+            batch.iter().map(|held| Submission::whole(held.frame).at(held.position)).collect();
         let outcomes = self.store_patiently(batch, &submissions, spans, stop).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
@@ -81,7 +93,7 @@ impl Worker {
         spans: &BatchSpans,
         stop: &Stop,
     ) -> Result<Vec<FrameOutcome>, Halt> {
-        let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
+        let events = batch.iter().map(|held| held.frame.accepted()).sum();
         let attempt = || self.attempt_to_store(batch, submissions, events, spans);
         self.patiently("storing", events, stop, attempt).await
     }
@@ -94,7 +106,7 @@ impl Worker {
         events: u64,
         spans: &BatchSpans,
     ) -> Result<Vec<FrameOutcome>, StoreError> {
-        let places: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
+        let places: Vec<usize> = batch.iter().map(|held| held.place).collect();
         let span = spans.transaction(&self.store, events, &places);
         let begun = Instant::now();
         let stored = self.store.store(submissions).instrument(span.clone()).await;
@@ -103,8 +115,8 @@ impl Worker {
             BatchSpans::fail(&span, error);
         }
         // Elsewhere the call's other spans may be exported.
-        let trace = trace::context_of(&span)
-            .unwrap_or_else(|| calls::recorded(batch.iter().map(|(_, frame)| *frame)));
+        let trace =
+            trace::context_of(&span).unwrap_or_else(|| calls::recorded(batch.iter().map(|held| held.frame)));
         self.storing.observe(self.source, batch.len(), events, took, stored.is_ok(), &trace);
         stored
     }
@@ -126,18 +138,19 @@ impl Worker {
 }
 
 /// Frames in their order, in transactions of at most [`MAX_EVENTS`]; the first is the last, to be popped.
-fn batches(held: Vec<Held<'_>>) -> Vec<Vec<Held<'_>>> {
+fn batches(readable: Vec<Held<'_>>) -> Vec<Vec<Held<'_>>> {
     let mut batches: Vec<Vec<Held<'_>>> = Vec::new();
     let mut room = 0;
-    for (index, frame) in held {
+    for held in readable {
+        let events = held.frame.events.len();
         match batches.last_mut() {
-            Some(batch) if frame.events.len() <= room => batch.push((index, frame)),
+            Some(batch) if events <= room => batch.push(held),
             _ => {
-                batches.push(vec![(index, frame)]);
-                room = MAX_EVENTS.max(frame.events.len());
+                batches.push(vec![held]);
+                room = MAX_EVENTS.max(events);
             }
         }
-        room -= frame.events.len();
+        room -= events;
     }
     batches.reverse();
     batches

@@ -43,6 +43,9 @@ impl Worker {
         let letters = [self.letter_of_unreadable(delivery.raw(), &reason)];
         let bury = || self.journal.bury(Graveyard::Parked, &letters);
         self.patiently("burying what can't be read", 0, stop, bury).await?;
+        let positions = [self.position(delivery)];
+        let settle = || self.store.settle(&positions);
+        self.patiently("recording what can't be read", 0, stop, settle).await?;
         // Nobody knows how many events it stands for: it counts as the one dead letter that it is.
         self.metrics.failed(Service::collector(self.source), Some(self.source), ErrorType::Parked, 1);
         let correlation_id = &letters[0].origin.correlation_id;

@@ -1,0 +1,125 @@
+//! What the journal holds as acknowledged is settled in the store, or counted as unaccounted.
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _};
+use weir::{
+    event::Source,
+    journal::{Content, Delivery, Journal},
+};
+use weir_collectors::store::{Store, Submission};
+use weir_migration::entity::{audits, settled_frames, unaccounted_frames};
+
+use super::collecting::{Collecting, append, journal, settled};
+use crate::harness::{
+    database::{Database, on_both_databases, refuse},
+    eventually::eventually,
+};
+
+on_both_databases!(
+    what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded,
+    a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_for_every_collector,
+    a_frame_that_a_build_without_positions_stored_is_accounted_for,
+    an_audit_begins_behind_what_was_acknowledged_before,
+);
+
+async fn what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded(database: Database) {
+    let (journal, _folder) = journal().await;
+    let store = database.migrated().await;
+    refuse(&store, &["00007"]).await;
+    let collecting = begun(&journal, &store).await;
+    for part in 0..5 {
+        append(&journal, Source::Facebook, part * 10..part * 10 + 10).await;
+        append(&journal, Source::Tiktok, part * 10..part * 10 + 10).await;
+    }
+    settled(&journal).await;
+    audited(&journal, &store).await;
+    assert_eq!(settled_frames::Entity::find().all(&store).await.unwrap(), []);
+    assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
+    assert!(collecting.metrics().contains("\nweir_frames_unaccounted 0\n"), "{}", collecting.metrics());
+    collecting.stop().await;
+}
+
+async fn a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_for_every_collector(database: Database) {
+    let (journal, _folder) = journal().await;
+    let store = database.migrated().await;
+    begun(&journal, &store).await.stop().await;
+    append(&journal, Source::Tiktok, 0..10).await;
+    taken(&journal, Source::Tiktok).await.ack().await.unwrap();
+    append(&journal, Source::Tiktok, 10..20).await;
+
+    for sources in [Source::ALL, &[Source::Facebook]] {
+        let collecting = Collecting::start(&journal, &store, sources);
+        eventually(async || match collecting.count("weir_frames_unaccounted", " ") {
+            1 => Ok(()),
+            unaccounted => Err(unaccounted),
+        })
+        .await;
+        collecting.stop().await;
+    }
+    let missing = unaccounted_frames::Model { journal: journal.identity(), sequence: 1 };
+    assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), [missing]);
+}
+
+async fn a_frame_that_a_build_without_positions_stored_is_accounted_for(database: Database) {
+    let (journal, _folder) = journal().await;
+    let store = database.migrated().await;
+    begun(&journal, &store).await.stop().await;
+    append(&journal, Source::Facebook, 0..10).await;
+    let delivery = taken(&journal, Source::Facebook).await;
+    let Ok(Content::Events(frame)) = delivery.content() else { panic!("no frame of events: {delivery:?}") };
+    Store::new(&store).store(&[Submission::whole(frame)]).await.unwrap();
+    delivery.ack().await.unwrap();
+
+    let collecting = begun(&journal, &store).await;
+    audited(&journal, &store).await;
+    assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
+    collecting.stop().await;
+}
+
+async fn an_audit_begins_behind_what_was_acknowledged_before(database: Database) {
+    let (journal, _folder) = journal().await;
+    let store = database.migrated().await;
+    append(&journal, Source::Facebook, 0..10).await;
+    taken(&journal, Source::Facebook).await.ack().await.unwrap();
+    let collecting = begun(&journal, &store).await;
+    append(&journal, Source::Facebook, 10..20).await;
+    settled(&journal).await;
+    audited(&journal, &store).await;
+    assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
+    // A frame that is offered after the audit has gone through it, as after a kill of the journal, changes nothing.
+    store.execute_unprepared("INSERT INTO settled_frames SELECT journal, 2 FROM audits").await.unwrap();
+    eventually(async || match settled_frames::Entity::find().all(&store).await.unwrap() {
+        none if none.is_empty() => Ok(()),
+        some => Err(some),
+    })
+    .await;
+    assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
+    collecting.stop().await;
+}
+
+/// A collector that has begun an audit.
+async fn begun(journal: &Journal, store: &DatabaseConnection) -> Collecting {
+    let collecting = Collecting::start(journal, store, Source::ALL);
+    eventually(async || match audits::Entity::find().one(store).await.unwrap() {
+        Some(_) => Ok(()),
+        None => Err("there is no audit yet"),
+    })
+    .await;
+    collecting
+}
+
+/// Returns when everything that is acknowledged was gone through.
+async fn audited(journal: &Journal, store: &DatabaseConnection) {
+    let acknowledged = journal.acknowledged().await.unwrap();
+    eventually(async || {
+        let audit = audits::Entity::find_by_id(acknowledged.journal).one(store).await.unwrap();
+        let through = audit.map(|audit| audit.through.cast_unsigned());
+        if through == Some(acknowledged.through) { Ok(()) } else { Err((through, acknowledged)) }
+    })
+    .await;
+}
+
+async fn taken(journal: &Journal, source: Source) -> Delivery {
+    let mut consumer = journal.consumer(source).await.unwrap();
+    let mut deliveries = consumer.next(1, std::time::Duration::from_secs(10)).await.unwrap();
+    deliveries.pop().expect("a frame is offered")
+}

@@ -1,0 +1,51 @@
+//! Where frames lie in a journal, and how far all of it is acknowledged.
+
+use weir::{
+    event::Source,
+    journal::{Acknowledged, Delivery, HeldFrame},
+};
+
+use super::{
+    LONG,
+    ground::{Ground, frame, frames, settings, take, take_one},
+};
+
+pub(super) async fn what_is_acknowledged_ends_before_the_first_frame_that_waits(mut ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let seen = |through| Acknowledged { journal: journal.identity(), through };
+    assert_eq!(journal.acknowledged().await.unwrap(), seen(0));
+    for source in [Source::Facebook, Source::Tiktok, Source::Facebook, Source::Tiktok, Source::Facebook] {
+        journal.append(&[frame(source)]).await.unwrap();
+    }
+    let mut facebook = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 3).await;
+    let mut tiktok = take(&mut journal.consumer(Source::Tiktok).await.unwrap(), 2).await;
+    let sequences = |deliveries: &[Delivery]| deliveries.iter().map(Delivery::sequence).collect::<Vec<_>>();
+    assert_eq!((sequences(&facebook), sequences(&tiktok)), (vec![1, 3, 5], vec![2, 4]));
+    for (delivery, through) in [
+        (tiktok.remove(0), 0),
+        (facebook.remove(0), 2),
+        (facebook.remove(1), 2),
+        (facebook.remove(0), 3),
+        (tiktok.remove(0), 5),
+    ] {
+        delivery.ack().await.unwrap();
+        assert_eq!(journal.acknowledged().await.unwrap(), seen(through));
+    }
+    let identity = journal.identity();
+    let journal = ground.restart(journal, settings(LONG)).await;
+    assert_eq!(journal.identity(), identity);
+    assert_ne!(Ground::embedded().await.journal(settings(LONG)).await.identity(), identity);
+}
+
+pub(super) async fn frames_that_are_held_are_told_by_their_sequences(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let appended = [frames(Source::Facebook, 2), frames(Source::Tiktok, 1)].concat();
+    journal.append(&appended).await.unwrap();
+    take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await.ack().await.unwrap();
+    let held = journal.held(&[1, 3, 17]).await.unwrap();
+    let expected = [1, 3].map(|sequence: u64| HeldFrame {
+        sequence,
+        id: appended[usize::try_from(sequence).unwrap() - 1].id().to_owned(),
+    });
+    assert_eq!(held, expected);
+}
