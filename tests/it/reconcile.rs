@@ -1,6 +1,7 @@
 //! What is added up against the rows: nothing differs whatever came, and each kind of damage is found, named and mended.
 
 mod command;
+mod cost;
 mod removed;
 
 use rand::{SeedableRng as _, rngs::StdRng};

@@ -19,7 +19,7 @@ use weir_collectors::{
     reconcile::{Compared, Grain, Piece, Reconciler, RepairClaim},
     store::Store,
 };
-use weir_migration::Access;
+use weir_migration::{Access, DatabaseUrl};
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},
@@ -32,6 +32,14 @@ use crate::{
 struct Repairer {
     store: Store,
     _claim: RepairClaim,
+}
+
+impl Repairer {
+    async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
+        let store = Store::new(&store::open(url, Access::Write).await?);
+        let claim = RepairClaim::take(&store).await.context("can't repair")?;
+        Ok(Self { store, _claim: claim })
+    }
 }
 
 /// Compares, repairs where it is told to, says what it found, and fails where anything differs at the end.
@@ -50,14 +58,7 @@ async fn reconcile(task: &Task, stop: &Stop) -> anyhow::Result<Findings> {
     let url = task.store();
     // Also to repair: only this pool makes no file where there is none.
     let reader = Store::new(&store::open(&url, Access::Read).await?);
-    let repairer = match task.repair {
-        false => None,
-        true => {
-            let store = Store::new(&store::open(&url, Access::Write).await?);
-            let _claim = RepairClaim::take(&store).await.context("can't repair")?;
-            Some(Repairer { store, _claim })
-        }
-    };
+    let repairer = if task.repair { Some(Repairer::open(&url).await?) } else { None };
     let reconciler = Reconciler::new(reader, task.period);
     let mut findings = Findings::new(task);
     let Some((first, last)) = reconciler.days().await.context("can't read the store")? else {

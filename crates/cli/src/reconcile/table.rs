@@ -38,19 +38,24 @@ fn write(told: &mut String, findings: &Findings) -> fmt::Result {
         )?;
     }
     for (source, complete_from) in &findings.complete_from {
-        if let (Some(source), Some(complete_from)) = (Source::from_number(*source), complete_from) {
-            let (source, complete_from) = (source.name(), names::time(*complete_from));
-            writeln!(
-                told,
-                "{source}: rows are complete from {complete_from}; before it hours and days were compared with minutes, \
-                 and minutes with nothing"
-            )?;
+        let reached = complete_from.filter(|horizon| findings.period.from.is_none_or(|from| from < *horizon));
+        if let (Some(source), Some(complete_from)) = (Source::from_number(*source), reached) {
+            write_horizon(told, source, complete_from)?;
         }
     }
     if let Some(day) = findings.interrupted_at {
         writeln!(told, "interrupted: nothing from {} on was compared to its end", names::time(day))?;
     }
     Ok(())
+}
+
+fn write_horizon(told: &mut String, source: Source, complete_from: i64) -> fmt::Result {
+    let (source, complete_from) = (source.name(), names::time(complete_from));
+    writeln!(
+        told,
+        "{source}: rows are complete from {complete_from}; before it hours and days were compared with minutes, and \
+         minutes with nothing"
+    )
 }
 
 fn row(difference: &Difference) -> [String; 6] {

@@ -6,8 +6,7 @@ use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 use super::statement::Dialect;
 use crate::store::Pool;
 
-/// One state for all of its statements. Parallel work and compilation pay for themselves here; a disk that is slow is
-/// waited for.
+/// One state for all of its statements. Nobody waits for it, so it may take as long as it takes.
 const BEGIN_POSTGRES: &str =
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0";
 /// Takes no lock; the first statement takes the snapshot.
