@@ -74,7 +74,7 @@ async fn damage_is_told_and_mended_beside_the_running_system(weir: Weir) {
 }
 
 async fn every_mistake_in_the_arguments_is_told_at_once(weir: Weir) {
-    let wrong = ["--from", "yesterday", "--source", "myspace", "--limit", "-1", "--format", "xml"];
+    let wrong = ["--from", "yesterday", "--source", "myspace", "--limit", "some", "--format", "xml"];
     let (status, told) = weir.run(&[&["reconcile"][..], &wrong].concat(), &[]).await;
     assert_eq!(status.code(), Some(64), "{told}");
     for mistake in ["--from", "--source", "--limit", "--format"] {
