@@ -4,6 +4,7 @@
 mod client_spans;
 mod code;
 mod server_spans;
+mod spanned_body;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,5 +1,7 @@
 //! Logs: which trace and which process an entry is of, no person's data, and a level that changes at run time.
 
+mod failures;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir::event::Source;

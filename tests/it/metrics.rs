@@ -39,4 +39,50 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
         })
         .await;
     }
+    every_label_is_one_of_the_wire(&weir).await;
+}
+
+/// What wire.md calls the labels of each family, and the values that each may have.
+async fn every_label_is_one_of_the_wire(weir: &Weir) {
+    let shown = weir.series().await;
+    for (name, labels) in [
+        ("events_accepted_total", &["service", "source"][..]),
+        ("events_processed_total", &["service", "source"]),
+        ("events_duplicate_total", &["service", "source"]),
+        ("events_failed_total", &["service", "source", "error_type"]),
+        ("report_duration_seconds_count", &["report_type"]),
+    ] {
+        let mut of_family = shown.iter().filter(|series| series.name == name).peekable();
+        assert!(of_family.peek().is_some(), "{name} is not shown");
+        for series in of_family {
+            let pairs = series.labels.trim_start_matches('{').split(',');
+            let pairs: Vec<(&str, &str)> = pairs.filter_map(|pair| pair.split_once('=')).collect();
+            let names: Vec<&str> = pairs.iter().map(|(label, _)| *label).collect();
+            assert_eq!(names, labels, "{series:?}");
+            assert!(
+                pairs.iter().all(|(label, value)| is_known(label, value.trim_matches('"'))),
+                "{series:?}"
+            );
+        }
+    }
+}
+
+fn is_known(label: &str, value: &str) -> bool {
+    let known: &[&str] = match label {
+        "service" => &["edge", "ingest", "facebook-collector", "tiktok-collector", "reporting"],
+        "source" => &["facebook", "tiktok", "unknown"],
+        "error_type" => &[
+            "invalid",
+            "too_large",
+            "journal_full",
+            "journal_unavailable",
+            "quota",
+            "overloaded",
+            "parked",
+            "transient",
+        ],
+        "report_type" => &["events", "revenue", "demographics"],
+        other => panic!("{other} is no label of the wire"),
+    };
+    known.contains(&value)
 }

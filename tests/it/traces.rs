@@ -38,9 +38,21 @@ async fn one_webhook_is_one_trace_through_a_fleet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_is_one_trace_down_to_its_queries() {
+async fn a_report_is_one_trace_down_to_its_queries_in_one_process_on_files() {
+    let collector = TraceCollector::start().await;
+    let weir = Weir::up_with(Ground::Files, collector.settings()).await;
+    follow_report(&weir, &collector, ["weir"; 4], "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_one_trace_down_to_its_queries_through_a_fleet() {
     let collector = TraceCollector::start().await;
     let weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
+    follow_report(&weir, &collector, ["edge", "edge", "reporting", "reporting"], "postgresql").await;
+}
+
+/// Asks for a report as part of a caller's trace and follows the question to its SQL.
+async fn follow_report(weir: &Weir, collector: &TraceCollector, services: [&str; 4], database: &str) {
     let url = format!("http://{}/reports/revenue?campaignId=a-campaign", weir.addresses.edge);
     let request = reqwest::Client::new().get(url).header("traceparent", caller());
     assert!(weir.send(request).await.status.is_success());
@@ -48,15 +60,13 @@ async fn a_report_is_one_trace_down_to_its_queries() {
     let served = collector.find(|span| query.is_child_of(span)).await;
     let call = collector.find(|span| served.is_child_of(span)).await;
     let asked = collector.find(|span| call.is_child_of(span)).await;
-    assert_eq!(
-        [&asked, &call, &served, &query].map(Span::service),
-        ["edge", "edge", "reporting", "reporting"]
-    );
+    assert_eq!([&asked, &call, &served, &query].map(Span::service), services);
+    assert_eq!(asked.parent, CALLER_SPAN);
     assert_eq!(
         (asked.name.as_str(), served.name.as_str()),
         ("GET /reports/revenue", "weir.reporting.v1.ReportingService/GetRevenue")
     );
-    assert_eq!((query.kind, query.attribute("db.system.name")), (SpanKind::Client, "postgresql"));
+    assert_eq!((query.kind, query.attribute("db.system.name")), (SpanKind::Client, database));
     assert!(!collector.spans().iter().any(|span| format!("{span:?}").contains("a-campaign")));
 }
 

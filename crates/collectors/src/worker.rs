@@ -1,6 +1,7 @@
 //! One worker: takes frames of its source, sees to it that they are stored, and gives each delivery its verdict.
 
 mod backoff;
+mod calls;
 mod erase;
 mod hold;
 mod newer;
@@ -98,8 +99,14 @@ impl Worker {
 
     /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
+        let calls = calls::logged(&deliveries);
         let spans = BatchSpans::begin(&self.journal, self.source, &deliveries);
-        let seeing_to = Box::pin(self.see_to(&deliveries, &spans, stop)).instrument(spans.receive());
+        let settling = self.settle_traced(deliveries, &spans, stop).instrument(calls);
+        Box::pin(settling).instrument(spans.receive()).await;
+    }
+
+    async fn settle_traced(&self, deliveries: Vec<Delivery>, spans: &BatchSpans, stop: &Stop) {
+        let seeing_to = Box::pin(self.see_to(&deliveries, spans, stop));
         let verdicts = hold::while_held(&deliveries, self.progress_every, seeing_to).await;
         spans.end(&verdicts);
         if verdicts.contains(&Verdict::Done) {

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
-use tracing::{Instrument as _, debug, error, info_span, warn};
+use tracing::{Instrument as _, debug, error, error_span, warn};
 use weir::process::{CallContext, CorrelationId, TraceContext};
 
 use crate::{args::TraceTrust, problem::Problem, request_span};
@@ -19,7 +19,8 @@ pub(crate) async fn correlate(State(trust): State<TraceTrust>, mut request: Requ
     let mut context = context(request.headers());
     let id = context.correlation_id.clone();
     let exported = request_span::begin(&request, &mut context, trust);
-    let span = info_span!(
+    // An error's level, so that an entry of any level names the call.
+    let span = error_span!(
         "request",
         correlation_id = %id,
         method = %request.method(),

@@ -13,6 +13,7 @@ mod stream;
 mod walk;
 
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 use weir::{
     contract::ingest::v1::{
         DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetDeadLetterRequest, GetDeadLetterResponse,
@@ -108,10 +109,11 @@ impl DeadLetterService for DeadLetters {
         let redrive = Redrive::read(request.into_inner())?;
         let (answers, stream) = Answers::new(self.stop.clone());
         let publisher = self.publisher.clone();
-        tokio::spawn(async move {
+        let work = async move {
             let ended = redrive.run(&publisher, &answers).await;
             answers.end(ended).await;
-        });
+        };
+        tokio::spawn(work.in_current_span());
         Ok(Response::new(stream))
     }
 
@@ -123,10 +125,11 @@ impl DeadLetterService for DeadLetters {
         let discard = Discard::read(request.into_inner())?;
         let (answers, stream) = Answers::new(self.stop.clone());
         let journal = self.journal();
-        tokio::spawn(async move {
+        let work = async move {
             let ended = discard.run(&journal, &answers).await;
             answers.end(ended).await;
-        });
+        };
+        tokio::spawn(work.in_current_span());
         Ok(Response::new(stream))
     }
 }

@@ -29,14 +29,13 @@ impl ErasureService for Erasures {
     ) -> Result<Response<ErasePersonResponse>, Status> {
         self.access.check(request.metadata())?;
         let call = CallContext::from_metadata(request.metadata());
-        let correlation_id = call.correlation_id.clone();
         let erasure = read(request.into_inner(), Origin::of_call(call, Utc::now()))?;
         let (erasure_id, source) = (erasure.id.as_str(), erasure.source);
         if let Err(error) = self.journal.append(&[erasure.seal()]).await {
-            warn!(%correlation_id, erasure_id, %source, %error, "an erasure is not durable");
+            warn!(erasure_id, %source, %error, "an erasure is not durable");
             return Err(refusal(&error));
         }
-        info!(%correlation_id, erasure_id, %source, suppress = erasure.suppress, "an erasure is asked for");
+        info!(erasure_id, %source, suppress = erasure.suppress, "an erasure is asked for");
         let requested_at = Some(timestamp(&erasure));
         Ok(Response::new(ErasePersonResponse { erasure_id: erasure.id, requested_at }))
     }

@@ -37,7 +37,7 @@ impl IngestService for Publisher {
         request: Request<PublishEventsRequest>,
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let call = CallContext::from_metadata(request.metadata());
-        let (correlation_id, trace) = (call.correlation_id.clone(), call.trace.clone());
+        let trace = call.trace.clone();
         let deadline = request.extensions().get::<Deadline>().copied().unwrap_or_default();
         let request = request.into_inner();
         request::check(&request)?;
@@ -47,12 +47,12 @@ impl IngestService for Publisher {
         self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
         match outcome {
             Ok(()) => {
-                debug!(%correlation_id, items = batch.results.len(), "items are durable");
+                debug!(items = batch.results.len(), "items are durable");
                 self.count(&batch);
                 Ok(Response::new(PublishEventsResponse { results: batch.results }))
             }
             Err(error) => {
-                warn!(%correlation_id, items = batch.results.len(), %error, "items are not durable");
+                warn!(items = batch.results.len(), %error, "items are not durable");
                 batch.sends.failed(&error);
                 self.count_failure(&batch, &error);
                 Err(refusal(&error))
@@ -64,12 +64,11 @@ impl IngestService for Publisher {
         &self,
         request: Request<FindEventRequest>,
     ) -> Result<Response<FindEventResponse>, Status> {
-        let call = CallContext::from_metadata(request.metadata());
         let request = request.into_inner();
         let source = request::source(request.source)?;
         let found = find::event(&self.journal, source, &request.event_id).await;
         found.map(Response::new).map_err(|error| {
-            warn!(correlation_id = %call.correlation_id, %error, "an event can't be looked for");
+            warn!(%error, "an event can't be looked for");
             refuse(Reason::JournalUnavailable, "the journal can't be read", &[])
         })
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tonic::{Request, Response, Status};
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, error_span, warn};
 use weir::{
     contract::reporting::v1::{
         FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
@@ -89,11 +89,8 @@ impl Service {
         let budget = deadline::budget(request.metadata().as_ref(), self.timeout);
         let call = CallContext::from_metadata(request.metadata());
         let question = Q::read(request.into_inner())?;
-        let span = info_span!(
-            "report",
-            report_type = Q::REPORT_TYPE.map(ReportType::name),
-            correlation_id = %call.correlation_id
-        );
+        // An error's level, so that an entry of any level names the report.
+        let span = error_span!("report", report_type = Q::REPORT_TYPE.map(ReportType::name));
         let asked = Instant::now();
         let answer = self.ask(question, budget).instrument(span.clone()).await;
         if let Some(report_type) = Q::REPORT_TYPE {

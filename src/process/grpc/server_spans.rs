@@ -1,4 +1,5 @@
-//! A SERVER span around every call, and the trace of the caller that it belongs to.
+//! A SERVER span around every call, which belongs to the caller's trace, and the correlation id in whatever is logged
+//! on the way.
 
 use std::{
     collections::HashSet,
@@ -10,12 +11,12 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span, field::Empty, info_span};
+use tracing::{Instrument as _, Span, error_span, field::Empty, info_span};
 
-use super::code;
-use crate::process::{CallContext, trace};
+use super::{code, spanned_body::SpannedBody};
+use crate::process::{CallContext, CorrelationId, trace};
 
 /// The methods of the services whose calls are traced, as `package.Service/Method`.
 ///
@@ -58,45 +59,40 @@ impl<S> Layer<S> for ServerSpans {
     }
 }
 
-impl<S> Spanned<S> {
-    fn begin(&self, path: &str) -> Span {
-        if !trace::is_exported() {
-            return Span::none();
-        }
-        self.methods.get(path.trim_start_matches('/')).map_or_else(Span::none, |method| begin(method))
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for Spanned<S>
+impl<S, B> Service<Request<B>> for Spanned<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    R: Send + 'static,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<R>, S::Error>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let span = self.begin(request.uri().path());
-        if span.is_disabled() {
+        let Some(method) = self.methods.get(request.uri().path().trim_start_matches('/')) else {
             return Box::pin(self.service.call(request));
+        };
+        let span = begin(method);
+        let correlation_id = adopt(&span, &mut request);
+        // An error's level, so that an entry of any level has it.
+        let logged = error_span!("call", %correlation_id);
+        let call = span.in_scope(|| logged.in_scope(|| self.service.call(request))).instrument(logged);
+        if span.is_disabled() {
+            return Box::pin(call);
         }
-        adopt(&span, &mut request);
-        let call = span.in_scope(|| self.service.call(request));
         let answered = async move {
-            let answer = call.await;
-            if let Ok(response) = &answer {
-                // A status that comes after a stream of messages is not waited for.
-                let status = Status::from_header_map(response.headers());
-                end(&Span::current(), status.map_or(Code::Ok, |status| status.code()));
+            let response = call.await?;
+            let span = Span::current();
+            if let Some(status) = Status::from_header_map(response.headers()) {
+                end(&span, status.code());
+                return Ok(response);
             }
-            answer
+            Ok(response.map(|body| Body::new(SpannedBody::new(body, span))))
         };
         Box::pin(answered.instrument(span))
     }
@@ -115,8 +111,9 @@ fn begin(method: &str) -> Span {
     )
 }
 
-/// Makes the span the caller's child, and what the handler passes on the span's.
-fn adopt<B>(span: &Span, request: &mut Request<B>) {
+/// Makes the span the caller's child, and what the handler passes on the span's. A call without a correlation id has
+/// one from here on.
+fn adopt<B>(span: &Span, request: &mut Request<B>) -> CorrelationId {
     let mut metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
     let mut call = CallContext::from_metadata(&metadata);
     trace::set_parent(span, &call.trace, &call.correlation_id);
@@ -125,9 +122,11 @@ fn adopt<B>(span: &Span, request: &mut Request<B>) {
     }
     call.write_metadata(&mut metadata);
     *request.headers_mut() = metadata.into_headers();
+    call.correlation_id
 }
 
-fn end(span: &Span, status: Code) {
+/// Says how the call ended.
+pub(super) fn end(span: &Span, status: Code) {
     let name = code::name(status);
     span.record("rpc.response.status_code", name);
     // What is the caller's own fault is no error of the server.

@@ -168,8 +168,12 @@ fn panes(url: &str) -> String {
 #[test]
 fn latencies_show_exemplars() {
     let shown: Vec<_> = questions().into_iter().filter(|question| question.exemplars).collect();
-    for metric in ["report_duration_seconds", "http_server_request_duration_seconds", "weir_publish_duration"]
-    {
+    for metric in [
+        "report_duration_seconds",
+        "http_server_request_duration_seconds",
+        "weir_publish_duration",
+        "weir_commit_duration",
+    ] {
         let found = shown.iter().any(|question| question.expression.contains(metric));
         assert!(found, "no panel shows exemplars of {metric}");
     }

@@ -10,7 +10,10 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use weir::{event::Source, process::Durations};
+use weir::{
+    event::Source,
+    process::{Durations, TraceContext},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
@@ -48,7 +51,7 @@ impl StoringMetrics {
         Self { frames, events, commits }
     }
 
-    /// One transaction.
+    /// One transaction; `trace` leads to it.
     pub(crate) fn observe(
         &self,
         source: Source,
@@ -56,9 +59,10 @@ impl StoringMetrics {
         events: u64,
         duration: Duration,
         committed: bool,
+        trace: &TraceContext,
     ) {
         let outcome = if committed { "committed" } else { "failed" };
-        self.commits.observe(&CommitLabels { source: source.name(), outcome }, duration, None);
+        self.commits.observe(&CommitLabels { source: source.name(), outcome }, duration, Some(trace));
         if committed {
             let labels = SourceLabels { source: source.name() };
             self.frames.get_or_create(&labels).observe(frames as f64);
@@ -75,8 +79,10 @@ mod tests {
     fn a_failed_transaction_has_a_duration_and_no_size() {
         let mut registry = Registry::default();
         let metrics = StoringMetrics::register(&mut registry);
-        metrics.observe(Source::Tiktok, 2, 700, Duration::from_millis(4), true);
-        metrics.observe(Source::Tiktok, 2, 700, Duration::from_millis(4), false);
+        for committed in [true, false] {
+            let untraced = TraceContext::default();
+            metrics.observe(Source::Tiktok, 2, 700, Duration::from_millis(4), committed, &untraced);
+        }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [

@@ -17,20 +17,16 @@ impl Worker {
     /// frame's accounts name them parked.
     pub(super) async fn store_without_refused(
         &self,
-        (place, frame): Held<'_>,
+        held @ (_, frame): Held<'_>,
         spans: &BatchSpans,
         stop: &Stop,
     ) -> Result<(), Halt> {
-        let places = [place];
         let mut parked = BTreeSet::new();
         let mut backoff = Backoff::default();
         loop {
             self.park(frame, &mut parked, stop).await?;
             let rest = [Submission::without(frame, &parked)];
-            let events = frame.accepted();
-            let attempt = || spans.stored(&self.store, events, &places, self.store.store(&rest));
-            let stored = self.patiently("storing", events, stop, attempt).await;
-            let reason = match stored {
+            let reason = match self.store_patiently(&[held], &rest, spans, stop).await {
                 Ok(outcomes) => {
                     outcomes.iter().for_each(|outcome| self.count(outcome));
                     return Ok(());

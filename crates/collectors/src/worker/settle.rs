@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
 use weir::{
     event::Service,
     journal::{Content, Delivery, Erasure, Frame},
-    process::Stop,
+    process::{Stop, trace},
 };
 
-use super::{Verdict, Worker, patience::Halt, spans::BatchSpans, unreadable::Unreadable};
-use crate::store::{FrameOutcome, Submission};
+use super::{Verdict, Worker, calls, patience::Halt, spans::BatchSpans, unreadable::Unreadable};
+use crate::store::{FrameOutcome, StoreError, Submission};
 
 /// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
 /// wait for everybody else.
@@ -65,19 +66,47 @@ impl Worker {
 
     /// Stores frames in one transaction.
     async fn store(&self, batch: &[Held<'_>], spans: &BatchSpans, stop: &Stop) -> Result<(), Halt> {
-        let places: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
         let submissions: Vec<Submission<'_>> =
             batch.iter().map(|(_, frame)| Submission::whole(frame)).collect();
-        let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
-        let store = async || {
-            let begun = Instant::now();
-            let stored = spans.stored(&self.store, events, &places, self.store.store(&submissions)).await;
-            self.storing.observe(self.source, batch.len(), events, begun.elapsed(), stored.is_ok());
-            stored
-        };
-        let outcomes = self.patiently("storing", events, stop, store).await?;
+        let outcomes = self.store_patiently(batch, &submissions, spans, stop).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
+    }
+
+    /// Repeats one transaction until its outcome is known.
+    pub(super) async fn store_patiently(
+        &self,
+        batch: &[Held<'_>],
+        submissions: &[Submission<'_>],
+        spans: &BatchSpans,
+        stop: &Stop,
+    ) -> Result<Vec<FrameOutcome>, Halt> {
+        let events = batch.iter().map(|(_, frame)| frame.accepted()).sum();
+        let attempt = || self.attempt_to_store(batch, submissions, events, spans);
+        self.patiently("storing", events, stop, attempt).await
+    }
+
+    /// One transaction, traced and measured.
+    async fn attempt_to_store(
+        &self,
+        batch: &[Held<'_>],
+        submissions: &[Submission<'_>],
+        events: u64,
+        spans: &BatchSpans,
+    ) -> Result<Vec<FrameOutcome>, StoreError> {
+        let places: Vec<usize> = batch.iter().map(|(index, _)| *index).collect();
+        let span = spans.transaction(&self.store, events, &places);
+        let begun = Instant::now();
+        let stored = self.store.store(submissions).instrument(span.clone()).await;
+        let took = begun.elapsed();
+        if let Err(error) = &stored {
+            BatchSpans::fail(&span, error);
+        }
+        // Elsewhere the call's other spans may be exported.
+        let trace = trace::context_of(&span)
+            .unwrap_or_else(|| calls::recorded(batch.iter().map(|(_, frame)| *frame)));
+        self.storing.observe(self.source, batch.len(), events, took, stored.is_ok(), &trace);
+        stored
     }
 
     /// A frame that was recorded before was counted by whoever recorded it.

@@ -1,14 +1,14 @@
 //! The spans of a batch: one for receiving it, one for each origin of each frame in that origin's own trace, and one
 //! for each storing transaction.
 
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 use weir::{
-    event::Source,
+    event::{Origin, Source},
     journal::{Content, Delivery, Journal, MessagingSpans},
     process::{TraceContext, trace},
 };
 
-use super::Verdict;
+use super::{Verdict, calls};
 use crate::store::{Store, StoreError};
 
 /// The spans of the deliveries of one batch; none where no spans are exported.
@@ -26,6 +26,7 @@ impl BatchSpans {
         }
         let spans = journal.spans();
         let receive = spans.receive(source, deliveries.len());
+        link_every_frame(&receive, deliveries);
         let process = deliveries.iter().map(|delivery| process(spans, delivery, &receive)).collect();
         Self { receive, process }
     }
@@ -34,28 +35,12 @@ impl BatchSpans {
         self.receive.clone()
     }
 
-    /// Runs one transaction over the deliveries at `places`. It is part of their trace where they have one together,
-    /// else of the batch's, and linked to those that it is no part of.
-    pub(super) async fn stored<T>(
-        &self,
-        store: &Store,
-        events: u64,
-        places: &[usize],
-        storing: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
+    /// The span of one transaction over the deliveries at `places`. It is part of their trace where they have one
+    /// together, else of the batch's, and linked to those that it is no part of.
+    pub(super) fn transaction(&self, store: &Store, events: u64, places: &[usize]) -> Span {
         if self.receive.is_disabled() {
-            return storing.await;
+            return Span::none();
         }
-        let span = self.transaction(store, events, places);
-        let stored = storing.instrument(span.clone()).await;
-        if let Err(error) = &stored {
-            span.record("error.type", error.kind());
-            trace::fail(&span, "");
-        }
-        stored
-    }
-
-    fn transaction(&self, store: &Store, events: u64, places: &[usize]) -> Span {
         let process: Vec<&Span> = places.iter().flat_map(|place| &self.process[*place]).collect();
         let contexts: Vec<TraceContext> = process.iter().filter_map(|span| trace::context_of(span)).collect();
         let one = contexts.windows(2).all(|pair| pair[0].trace_id() == pair[1].trace_id());
@@ -63,6 +48,12 @@ impl BatchSpans {
         let span = store.insert_span(parent.unwrap_or(&self.receive), events);
         contexts.iter().skip(usize::from(parent.is_some())).for_each(|other| trace::link(&span, other));
         span
+    }
+
+    /// Says how a transaction went wrong.
+    pub(super) fn fail(transaction: &Span, error: &StoreError) {
+        transaction.record("error.type", error.kind());
+        trace::fail(transaction, "");
     }
 
     /// Says which deliveries are not done.
@@ -75,13 +66,16 @@ impl BatchSpans {
     }
 }
 
+/// A span has room for some links only: every frame has one before any has a second.
+fn link_every_frame(receive: &Span, deliveries: &[Delivery]) {
+    let origins: Vec<&[Origin]> = deliveries.iter().map(calls::origins).collect();
+    let first = origins.iter().flat_map(|origins| origins.first());
+    let further = origins.iter().flat_map(|origins| origins.iter().skip(1));
+    first.chain(further).for_each(|origin| trace::link(receive, &origin.trace()));
+}
+
 fn process(spans: MessagingSpans, delivery: &Delivery, receive: &Span) -> Vec<Span> {
     let Ok(Content::Events(frame)) = delivery.content() else { return Vec::new() };
-    let process = frame.origins.iter().filter_map(|origin| {
-        let sent = origin.trace();
-        trace::link(receive, &sent);
-        let attempt = delivery.attempt();
-        sent.is_sampled().then(|| spans.process(frame, origin, attempt, receive))
-    });
-    process.collect()
+    let sampled = frame.origins.iter().filter(|origin| origin.trace().is_sampled());
+    sampled.map(|origin| spans.process(frame, origin, delivery.attempt(), receive)).collect()
 }

@@ -45,7 +45,8 @@ impl Worker {
         self.patiently("burying what can't be read", 0, stop, bury).await?;
         // Nobody knows how many events it stands for: it counts as the one dead letter that it is.
         self.metrics.failed(Service::collector(self.source), Some(self.source), ErrorType::Parked, 1);
-        error!(reason, bytes = delivery.raw().len(), "buried a frame that nobody can read");
+        let correlation_id = &letters[0].origin.correlation_id;
+        error!(%correlation_id, reason, bytes = delivery.raw().len(), "buried a frame that nobody can read");
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a request, all of it at once; and what the journal's failures are on the wire.
 
 use tonic::Status;
+use tracing::warn;
 use weir::{
     journal::JournalError,
     process::{Reason, refuse},
@@ -31,7 +32,9 @@ impl Faults {
     }
 }
 
+/// What the journal's failure is on the wire; told here, where it ends.
 pub(super) fn unreadable(error: JournalError) -> Status {
+    warn!(%error, "dead letters can't be read or removed");
     match error {
         JournalError::Unreachable(_) => refuse(Reason::JournalUnavailable, error.to_string(), &[]),
         JournalError::Unusable(_) => Status::internal(error.to_string()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use json_patch::Patch;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
-use tracing::info;
+use tracing::{info, warn};
 use weir::{
     contract::{
         event::v1::Violation,
@@ -141,7 +141,10 @@ impl Judged {
     /// Appended first, removed second: what happens between leaves a letter whose event is a duplicate.
     async fn append(&self, publisher: &Publisher) -> Result<Vec<String>, Status> {
         let appended = publisher.journal.append(&self.frames).await;
-        appended.map_err(|error| publish::refusal(&error))?;
+        appended.map_err(|error| {
+            warn!(%error, "dead letters are not redriven");
+            publish::refusal(&error)
+        })?;
         for frame in &self.frames {
             publisher.metrics.accepted(Service::Ingest, frame.source(), frame.accepted());
         }
