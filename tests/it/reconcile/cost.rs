@@ -1,5 +1,5 @@
-//! What a comparison and a repair cost, told where long tests are asked for: `tests/run --soak -- --test it reconcile::cost
-//! --nocapture`.
+//! What a comparison and a repair cost, told where long tests are asked for:
+//! `tests/run --soak -- --test it reconcile::cost -- --nocapture --test-threads 1`.
 
 use std::time::Instant;
 
