@@ -54,6 +54,7 @@ mod metrics;
 mod monitoring;
 mod pressure;
 mod publish;
+mod reconcile;
 mod reporting;
 mod reports;
 mod retention;

@@ -2,7 +2,7 @@
 
 mod erased;
 mod removed;
-mod rollups;
+pub(crate) mod rollups;
 
 use std::collections::BTreeSet;
 
@@ -224,7 +224,7 @@ fn numbered(source: Source, ids: std::ops::Range<usize>) -> Frame {
     frame(&ids.map(|id| with_id(source, &format!("{id:05}"))).collect::<Vec<_>>())
 }
 
-async fn store_all(store: &Store, frames: &[Frame]) -> Vec<FrameOutcome> {
+pub(crate) async fn store_all(store: &Store, frames: &[Frame]) -> Vec<FrameOutcome> {
     let submissions: Vec<Submission<'_>> = frames.iter().map(Submission::whole).collect();
     store.store(&submissions).await.unwrap()
 }

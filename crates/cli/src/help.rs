@@ -14,6 +14,7 @@ Examples:
   weir up                                           run it on files in ./data
   weir publish --duration 1m                        send it events for a minute
   weir verify --ledger run.ledger                   prove that nothing was lost (publish with --ledger)
+  weir reconcile                                    prove that reports are what the rows say
   weir report revenue --source facebook --limit 3   ask it
   weir event facebook fb-1                          look for one event
   weir up --help                                    what else can be chosen
@@ -42,6 +43,22 @@ Examples:
   weir publish                                       until Ctrl-C
   weir publish --min 1000 --max 10000 --duration 1m
   weir publish --seed 7 --duplicates 0.1 --late 0.1 --duration 30s";
+
+pub(crate) const RECONCILE: &str = "\
+Reports are answered from events that were added up by minute, hour and day when they were stored. This adds the rows \
+up again, day by day and each day in one state of the store, and names every bucket that differs: the rollups say one \
+thing, the rows another. Run it after a disk or a backup gave reason to doubt, after rows were changed by hand, and \
+now and then; collectors may go on storing.
+
+Rows that were removed after EVENT_RETENTION can't be added up again: before that moment, which is said, hours and \
+days are compared with their minutes alone.
+
+Exit codes: 0 nothing differs (with --repair: any more), 1 something does or it failed, 64 it was asked wrongly.
+
+Examples:
+  weir reconcile
+  weir reconcile --from 2025-09-01 --to 2025-10-01 --source facebook --format json
+  weir reconcile --repair";
 
 pub(crate) const REPORT: &str = "\
 Examples:

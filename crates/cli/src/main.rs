@@ -19,6 +19,7 @@ mod output;
 mod place;
 mod publish;
 mod quantity;
+mod reconcile;
 mod report;
 mod reporting;
 mod signals;
@@ -68,6 +69,9 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Compare what `weir publish --ledger` wrote down with the store and the dead letters.
     Verify(verify::VerifyArgs),
+    /// Compare what is added up for reports with the rows, and set it right; exit code 0 if nothing differs, 1 if not.
+    #[command(after_long_help = help::RECONCILE, after_help = help::MORE)]
+    Reconcile(reconcile::ReconcileArgs),
     /// Ask the reporting service: how many, how much, who.
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
     Report(report::Report),
@@ -97,6 +101,7 @@ impl Command {
             Self::Migrate(args) => migrate::run(args).await,
             Self::Publish(args) => publish::run(args).await,
             Self::Verify(args) => verify::run(args).await,
+            Self::Reconcile(args) => reconcile::run(args).await,
             Self::Report(report) => report::run(report).await,
             Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Erase(args) => erase::run(args).await,

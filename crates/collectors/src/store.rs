@@ -7,13 +7,13 @@ mod erasure;
 mod error;
 mod keys;
 mod lookout;
-mod postgres;
-mod rollups;
-mod row;
+pub(crate) mod postgres;
+pub(crate) mod rollups;
+pub(crate) mod row;
 mod settled;
 mod sighting;
 mod span;
-mod sqlite;
+pub(crate) mod sqlite;
 mod submission;
 
 use std::collections::{HashMap, HashSet};

@@ -112,7 +112,7 @@ async fn store_parking(store: &Store, frames: &[Frame]) {
 }
 
 /// A frame of events whose ids come from few, so that they come again, with other contents; one in four years late.
-fn drawn(random: &mut StdRng) -> Frame {
+pub(crate) fn drawn(random: &mut StdRng) -> Frame {
     let source = *Source::ALL.choose(random).unwrap();
     let templates: Vec<Value> =
         valid_events().into_iter().filter(|event| event["source"] == source.name()).collect();
@@ -148,7 +148,7 @@ fn altered(mut event: Value, random: &mut StdRng) -> Value {
     event
 }
 
-async fn assert_rollups_equal_a_scan(database: &DatabaseConnection) {
+pub(crate) async fn assert_rollups_equal_a_scan(database: &DatabaseConnection) {
     for (grain, width) in GRAINS {
         let (counted, scanned) = (counted(grain), scanned(width));
         assert_eq!(numbers(database, &counted, 9).await, numbers(database, &scanned, 9).await, "{grain}");

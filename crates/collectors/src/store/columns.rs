@@ -8,13 +8,13 @@ macro_rules! columns {
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
-        pub(in crate::store) struct $row $(<$life>)? { $(pub(in crate::store) $column: $type),+ }
+        pub(crate) struct $row $(<$life>)? { $(pub(crate) $column: $type),+ }
 
         /// Every column with the PostgreSQL type of an array of its values.
-        pub(in crate::store) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
+        pub(crate) const COLUMNS: &[(&str, &str)] = &[$((stringify!($column), $array)),+];
 
         /// Binds one array a column.
-        pub(in crate::store) fn bind_arrays<'q $(, $life)?>(
+        pub(crate) fn bind_arrays<'q $(, $life)?>(
             query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
             rows: &[$row $(<$life>)?],
         ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
@@ -22,7 +22,7 @@ macro_rules! columns {
         }
 
         /// Binds one value a column.
-        pub(in crate::store) fn bind_values $(<$life>)? (
+        pub(crate) fn bind_values $(<$life>)? (
             tuple: &mut sqlx::query_builder::Separated<'_, sqlx::Sqlite, &'static str>,
             row: &$row $(<$life>)?,
         ) {

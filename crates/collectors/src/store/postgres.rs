@@ -7,7 +7,7 @@
 
 mod frames;
 mod lookout;
-pub(super) mod rollups;
+pub(crate) mod rollups;
 mod rows;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// The server gives up first, so that a table that is locked for long gathers no abandoned transactions. It also gives
 /// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
 /// claim would keep the same frames from every other collector until the server's TCP notices, hours later.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
+pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 pub(super) async fn transact<'a>(

@@ -1,8 +1,8 @@
 //! What new rows add to the rollups, worked out the same for both databases.
 
-pub(super) mod campaigns;
+pub(crate) mod campaigns;
 mod figures;
-pub(super) mod kinds;
+pub(crate) mod kinds;
 #[cfg(test)]
 mod tests;
 
@@ -10,22 +10,24 @@ use std::collections::BTreeMap;
 
 use campaigns::CampaignRollup;
 use figures::{Figures, Money};
+pub(crate) use figures::{LOW_BITS, LOW_MASK};
 use kinds::KindRollup;
 
 use super::row::Row;
 
 /// Number and width in microseconds, the narrowest first; each is made of whole ones of those before.
 const GRAINS: [(i16, i64); 3] = [(1, MINUTE), (2, 60 * MINUTE), (3, 24 * 60 * MINUTE)];
-const MINUTE: i64 = 60_000_000;
+/// Microseconds.
+pub(crate) const MINUTE: i64 = 60_000_000;
 
 /// A table of rollups: its first columns are its key, together with the shard, and to the others is added.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Table {
-    pub(super) name: &'static str,
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
     /// All but the shard, with the PostgreSQL type of an array of their values.
-    pub(super) columns: &'static [(&'static str, &'static str)],
+    pub(crate) columns: &'static [(&'static str, &'static str)],
     /// How many of them are of the key.
-    pub(super) keys: usize,
+    pub(crate) keys: usize,
 }
 
 impl Table {

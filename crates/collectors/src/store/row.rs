@@ -168,7 +168,7 @@ pub(super) fn each_once<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>>
 }
 
 /// A closed set's number as the database keeps it.
-pub(super) fn small(number: i32) -> i16 {
+pub(crate) fn small(number: i32) -> i16 {
     i16::try_from(number).expect("the contract's enum numbers are small")
 }
 

@@ -1,7 +1,7 @@
 //! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
 
 mod lookout;
-pub(super) mod rollups;
+pub(crate) mod rollups;
 mod rows;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
 const ROWS_PER_STATEMENT: usize = 32;
 

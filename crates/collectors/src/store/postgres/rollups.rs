@@ -4,7 +4,11 @@ use std::sync::LazyLock;
 
 use sqlx::PgConnection;
 
-use crate::store::rollups::{Rollups, Table, campaigns, kinds};
+use crate::store::rollups::{
+    Rollups, Table,
+    campaigns::{self, CampaignRollup},
+    kinds::{self, KindRollup},
+};
 
 /// Writers of the newest bucket wait for each other only where their connections share a shard. A reader adds up as many
 /// rows.
@@ -18,13 +22,26 @@ pub(in crate::store) async fn add(
     connection: &mut PgConnection,
     rollups: &Rollups<'_>,
 ) -> Result<(), sqlx::Error> {
-    let kinds = rollups.kinds();
+    add_kinds(connection, &rollups.kinds()).await?;
+    add_campaigns(connection, &rollups.campaigns()).await
+}
+
+pub(crate) async fn add_kinds(
+    connection: &mut PgConnection,
+    kinds: &[KindRollup],
+) -> Result<(), sqlx::Error> {
     if !kinds.is_empty() {
-        kinds::bind_arrays(sqlx::query(ADD_KINDS.as_str()), &kinds).execute(&mut *connection).await?;
+        kinds::bind_arrays(sqlx::query(ADD_KINDS.as_str()), kinds).execute(connection).await?;
     }
-    let campaigns = rollups.campaigns();
+    Ok(())
+}
+
+pub(crate) async fn add_campaigns(
+    connection: &mut PgConnection,
+    campaigns: &[CampaignRollup<'_>],
+) -> Result<(), sqlx::Error> {
     if !campaigns.is_empty() {
-        campaigns::bind_arrays(sqlx::query(ADD_CAMPAIGNS.as_str()), &campaigns).execute(connection).await?;
+        campaigns::bind_arrays(sqlx::query(ADD_CAMPAIGNS.as_str()), campaigns).execute(connection).await?;
     }
     Ok(())
 }

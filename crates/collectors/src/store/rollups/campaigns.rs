@@ -16,4 +16,4 @@ columns!(
     }
 );
 
-pub(in crate::store) const TABLE: Table = Table { name: "campaign_rollups", columns: COLUMNS, keys: 3 };
+pub(crate) const TABLE: Table = Table { name: "campaign_rollups", columns: COLUMNS, keys: 3 };

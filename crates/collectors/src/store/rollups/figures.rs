@@ -7,8 +7,8 @@ use weir::event::{EventType, Source};
 use crate::store::row::Row;
 
 /// Where a sum is split, so that neither half leaves 64 bits: SQLite has no wider integer.
-const LOW_BITS: u32 = 26;
-const LOW_MASK: i64 = (1 << LOW_BITS) - 1;
+pub(crate) const LOW_BITS: u32 = 26;
+pub(crate) const LOW_MASK: i64 = (1 << LOW_BITS) - 1;
 
 /// A sum in two halves: of `value >> 26` and of `value & (2^26 − 1)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

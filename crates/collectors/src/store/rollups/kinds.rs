@@ -21,4 +21,4 @@ columns!(
     }
 );
 
-pub(in crate::store) const TABLE: Table = Table { name: "rollups", columns: COLUMNS, keys: 5 };
+pub(crate) const TABLE: Table = Table { name: "rollups", columns: COLUMNS, keys: 5 };

@@ -3,7 +3,11 @@
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
 
 use super::ROWS_PER_STATEMENT;
-use crate::store::rollups::{Rollups, Table, campaigns, kinds};
+use crate::store::rollups::{
+    Rollups, Table,
+    campaigns::{self, CampaignRollup},
+    kinds::{self, KindRollup},
+};
 
 type Tuple<'t> = Separated<'t, Sqlite, &'static str>;
 
@@ -12,8 +16,22 @@ pub(in crate::store) async fn add(
     connection: &mut SqliteConnection,
     rollups: &Rollups<'_>,
 ) -> Result<(), sqlx::Error> {
-    add_to(connection, &kinds::TABLE, &rollups.kinds(), kinds::bind_values).await?;
-    add_to(connection, &campaigns::TABLE, &rollups.campaigns(), campaigns::bind_values).await
+    add_kinds(connection, &rollups.kinds()).await?;
+    add_campaigns(connection, &rollups.campaigns()).await
+}
+
+pub(crate) async fn add_kinds(
+    connection: &mut SqliteConnection,
+    kinds: &[KindRollup],
+) -> Result<(), sqlx::Error> {
+    add_to(connection, &kinds::TABLE, kinds, kinds::bind_values).await
+}
+
+pub(crate) async fn add_campaigns(
+    connection: &mut SqliteConnection,
+    campaigns: &[CampaignRollup<'_>],
+) -> Result<(), sqlx::Error> {
+    add_to(connection, &campaigns::TABLE, campaigns, campaigns::bind_values).await
 }
 
 async fn add_to<R>(

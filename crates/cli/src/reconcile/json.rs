@@ -1,0 +1,58 @@
+//! The findings for programs.
+
+use serde_json::{Map, Value, json};
+use weir::event::Source;
+use weir_collectors::reconcile::{Difference, Figure, Figures, Subject};
+
+use super::{findings::Findings, names};
+
+pub(super) fn shown(findings: &Findings) -> Value {
+    let complete_from = findings.complete_from.iter().filter_map(|(source, complete_from)| {
+        Some((Source::from_number(*source)?.name().to_owned(), json!(complete_from.map(names::time))))
+    });
+    json!({
+        "from": findings.period.from.map(names::time),
+        "to": findings.period.to.map(names::time),
+        "days": findings.days,
+        "completeFrom": complete_from.collect::<Map<_, _>>(),
+        "found": findings.found,
+        "repaired": findings.repaired,
+        "left": findings.left,
+        "contradicted": findings.contradicted,
+        "interruptedAt": findings.interrupted_at.map(names::time),
+        "differences": findings.named.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
+
+fn difference(difference: &Difference) -> Value {
+    let mut shown = json!({
+        "source": difference.source.name(),
+        "grain": difference.grain.name(),
+        "bucket": names::time(difference.bucket),
+        "rollups": figures(&difference.written),
+        "expected": figures(&difference.expected),
+        "toldBy": names::evidence(difference.evidence),
+    });
+    match &difference.subject {
+        Subject::Kind { funnel_stage, event_type } => {
+            shown["funnelStage"] = names::funnel_stage(*funnel_stage).into();
+            shown["eventType"] = names::event_type(*event_type).into();
+        }
+        Subject::Campaign(campaign_id) => shown["campaignId"] = campaign_id.as_str().into(),
+    }
+    shown
+}
+
+/// Counts are numbers. Sums are strings: readers of JSON round large numbers.
+fn figures(figures: &Figures) -> Value {
+    let shown = figures.iter().map(|(figure, value)| {
+        let shown = match figure {
+            Figure::Events | Figure::Measured | Figure::Transactions => {
+                i64::try_from(value).map_or_else(|_| json!(value.to_string()), Value::from)
+            }
+            Figure::Measure | Figure::Amount => json!(names::figure(figure, value)),
+        };
+        (figure.name().to_owned(), shown)
+    });
+    Value::Object(shown.collect())
+}

@@ -1,0 +1,69 @@
+//! What buckets are of and what they say, as people and programs read it.
+
+use chrono::{DateTime, SecondsFormat};
+use weir::event::{EventType, FunnelStage};
+use weir_collectors::reconcile::{Evidence, Figure};
+
+/// RFC 3339 in UTC; the number of microseconds where no calendar has the time.
+pub(super) fn time(micros: i64) -> String {
+    let time = DateTime::from_timestamp_micros(micros);
+    time.map_or_else(|| micros.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// The number where it is none of the contract's.
+pub(super) fn funnel_stage(number: i16) -> String {
+    let stage = FunnelStage::from_number(number.into());
+    stage.map_or_else(|| number.to_string(), |stage| stage.name().to_owned())
+}
+
+/// The number where it is none of the contract's.
+pub(super) fn event_type(number: i16) -> String {
+    let event_type = EventType::from_number(number.into());
+    event_type.map_or_else(|| number.to_string(), |event_type| event_type.name().to_owned())
+}
+
+pub(super) fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Rows => "rows",
+        Evidence::Minutes => "minutes",
+        Evidence::Contradicted => "contradicted",
+    }
+}
+
+/// Money as reports write it, everything else as it is counted.
+pub(super) fn figure(figure: Figure, value: i128) -> String {
+    match figure {
+        Figure::Amount => money(value),
+        Figure::Events | Figure::Measured | Figure::Measure | Figure::Transactions => value.to_string(),
+    }
+}
+
+/// Two places at least, four at most.
+fn money(ten_thousandths: i128) -> String {
+    let sign = if ten_thousandths < 0 { "-" } else { "" };
+    let (whole, fraction) =
+        (ten_thousandths.unsigned_abs() / 10_000, ten_thousandths.unsigned_abs() % 10_000);
+    match (fraction % 100, fraction % 10) {
+        (0, _) => format!("{sign}{whole}.{:02}", fraction / 100),
+        (_, 0) => format!("{sign}{whole}.{:03}", fraction / 10),
+        _ => format!("{sign}{whole}.{fraction:04}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_its_sign_and_at_least_two_places() {
+        for (value, shown) in [(0, "0.00"), (-1, "-0.0001"), (125_000, "12.50"), (-10_010, "-1.001")] {
+            assert_eq!(figure(Figure::Amount, value), shown);
+        }
+    }
+
+    #[test]
+    fn what_the_contract_does_not_know_is_told_by_its_number() {
+        assert_eq!((funnel_stage(1).as_str(), funnel_stage(99).as_str()), ("top", "99"));
+        assert_eq!(event_type(99), "99");
+    }
+}

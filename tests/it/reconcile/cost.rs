@@ -1,0 +1,70 @@
+//! What a comparison and a repair cost, told where long tests are asked for:
+//! `tests/run --soak -- --test it reconcile::cost -- --nocapture --test-threads 1`.
+
+use std::time::Instant;
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
+use weir_collectors::reconcile::Period;
+
+use super::{damage, found, repaired};
+use crate::harness::{
+    database::{Database, on_both_databases},
+    soak::soak,
+};
+
+on_both_databases!(every_campaign_of_a_large_day_may_be_another_one);
+
+const ROWS: u32 = 1_000_000;
+/// 2025-09-14T00:00:00Z.
+const MIDNIGHT: i64 = 1_757_808_000_000_000;
+const GRAINS: [(i16, i64); 3] = [(1, 60_000_000), (2, 3_600_000_000), (3, 86_400_000_000)];
+
+async fn every_campaign_of_a_large_day_may_be_another_one(database: Database) {
+    if !soak() {
+        return;
+    }
+    let migrated = database.migrated().await;
+    fill(&migrated).await;
+    let reader = database.connect().await;
+    let started = Instant::now();
+    assert_eq!(found(&reader, Period::default()).await, []);
+    eprintln!("{ROWS} transactions of as many campaigns in one day: compared in {:?}", started.elapsed());
+
+    damage(&migrated, "UPDATE campaign_rollups SET transactions = 2 WHERE campaign_id < 'campaign 11'").await;
+    let started = Instant::now();
+    let mended = repaired(&database, &reader, Period::default()).await;
+    eprintln!("{mended} differences found and set right in {:?}", started.elapsed());
+    assert_eq!(found(&reader, Period::default()).await, []);
+}
+
+/// Transactions of Facebook, one a campaign, spread over one day.
+async fn fill(database: &DatabaseConnection) {
+    let numbers = match database.get_database_backend() {
+        DbBackend::Postgres => format!("(SELECT number FROM generate_series(1, {ROWS}) AS number)"),
+        _ => format!(
+            "(WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {ROWS}) \
+             SELECT number FROM numbers)"
+        ),
+    };
+    let step = 86_400_000_000 / i64::from(ROWS);
+    let rows = format!(
+        "INSERT INTO events (source, event_id, occurred_at, funnel_stage, event_type, frame_id, correlation_id, \
+            arrived_at, stored_at, user_id, user_name, age, campaign_id, purchase_amount) \
+         SELECT 1, 'event ' || number, {MIDNIGHT} + (number - 1) * {step}, 2, 7, 'frame', 'correlation', {MIDNIGHT}, \
+            {MIDNIGHT}, 'user ' || number, 'name', number % 90, 'campaign ' || number, 10000 FROM {numbers} AS numbers"
+    );
+    database.execute_unprepared(&rows).await.unwrap();
+    for (grain, width) in GRAINS {
+        let bucket = format!("occurred_at - occurred_at % {width}");
+        let kinds = format!(
+            "INSERT INTO rollups SELECT {grain}, {bucket}, source, funnel_stage, event_type, 0, COUNT(*), COUNT(age), 0, \
+                SUM(age), COUNT(*), 0, SUM(purchase_amount) FROM events GROUP BY {bucket}, source, funnel_stage, event_type"
+        );
+        let campaigns = format!(
+            "INSERT INTO campaign_rollups SELECT {grain}, {bucket}, campaign_id, 0, 1, 0, purchase_amount FROM events"
+        );
+        database.execute_unprepared(&kinds).await.unwrap();
+        database.execute_unprepared(&campaigns).await.unwrap();
+    }
+    database.execute_unprepared("ANALYZE").await.unwrap();
+}
