@@ -40,7 +40,9 @@ async fn every_campaign_of_a_large_day_may_be_another_one(database: Database) {
 /// Transactions of Facebook, one a campaign, spread over one day.
 async fn fill(database: &DatabaseConnection) {
     let numbers = match database.get_database_backend() {
-        DbBackend::Postgres => format!("(SELECT number FROM generate_series(1, {ROWS}) AS number)"),
+        DbBackend::Postgres => {
+            format!("(SELECT number FROM generate_series(CAST(1 AS BIGINT), {ROWS}) AS number)")
+        }
         _ => format!(
             "(WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {ROWS}) \
              SELECT number FROM numbers)"
