@@ -25,7 +25,9 @@ async fn a_failure_of_any_role_names_its_call_where_nothing_is_traced() {
 /// Takes the database and then the journal away, and looks at what each role says of the calls that suffer.
 async fn fail_in_turn(mut settings: Vec<(&'static str, String)>, traced: bool) {
     let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
-    settings.extend([("LOG_LEVEL", "warn".to_owned()), ("EDGE_REQUEST_TIMEOUT_MS", "3000".to_owned())]);
+    // Longer than ingest waits for the journal and reporting for the store: a call that the edge gives up first is told
+    // of at the edge alone.
+    settings.extend([("LOG_LEVEL", "warn".to_owned()), ("EDGE_REQUEST_TIMEOUT_MS", "20000".to_owned())]);
     let database_url = postgres.fresh_address().await;
     let mut weir = Weir::fleet_with(Ground::Servers { nats, database_url }, settings).await;
     postgres.kill();
