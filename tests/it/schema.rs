@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use sea_orm::{
     ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IdenStatic,
-    Iterable, PrimaryKeyToColumn, Statement,
+    Iterable, PrimaryKeyToColumn, Statement, TransactionTrait,
 };
 use weir_migration::{
     MigrateError, Step, down,
@@ -22,6 +22,7 @@ on_both_databases!(
     a_schema_of_a_build_that_does_not_come_after_is_refused,
     every_entity_mirrors_its_table,
     text_is_ordered_by_code_point,
+    sums_of_whole_numbers_are_exact_and_never_wrap,
 );
 
 async fn four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated(database: Database) {
@@ -96,6 +97,31 @@ async fn text_is_ordered_by_code_point(database: Database) {
     assert_eq!(names, ["B", "Z", "a", "z", "é", "€", "𝄞"]);
 }
 
+/// As reports find them: this schema before `pg_catalog`.
+async fn sums_of_whole_numbers_are_exact_and_never_wrap(database: Database) {
+    let database = database.migrated().await;
+    let transaction = database.begin().await.unwrap();
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let path = "SELECT set_config('search_path', current_setting('search_path') || ', pg_catalog', true)";
+        transaction.execute_unprepared(path).await.unwrap();
+        let types =
+            "SELECT pg_typeof(SUM(number))::text AS type FROM (SELECT 1::bigint AS number) AS numbers";
+        assert_eq!(query(&transaction, types).await[0].try_get::<String>("", "type").unwrap(), "bigint");
+    }
+    let sum = |numbers: [i64; 2]| {
+        let [one, other] = numbers;
+        format!(
+            "SELECT SUM(number) AS total FROM (SELECT CAST({one} AS BIGINT) AS number \
+             UNION ALL SELECT CAST({other} AS BIGINT)) AS numbers"
+        )
+    };
+    let largest = query(&transaction, &sum([i64::MAX - 1, 1])).await;
+    assert_eq!(largest[0].try_get::<i64>("", "total").unwrap(), i64::MAX);
+    let backend = transaction.get_database_backend();
+    let too_large = Statement::from_string(backend, sum([i64::MAX, 1]));
+    transaction.query_all_raw(too_large).await.unwrap_err();
+}
+
 /// Name, type, nullable, place in the primary key.
 type Column = (String, String, bool, Option<usize>);
 
@@ -153,7 +179,7 @@ async fn table(database: &DatabaseConnection, table: &str) -> Vec<Column> {
     rows.iter().map(column).collect()
 }
 
-async fn query(database: &DatabaseConnection, question: &str) -> Vec<sea_orm::QueryResult> {
+async fn query(database: &impl ConnectionTrait, question: &str) -> Vec<sea_orm::QueryResult> {
     let statement = Statement::from_string(database.get_database_backend(), question);
     database.query_all_raw(statement).await.unwrap()
 }

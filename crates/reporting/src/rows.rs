@@ -77,7 +77,7 @@ impl SplitSum {
     }
 }
 
-/// A sum that fits; 0 without rows. PostgreSQL sums BIGINT as NUMERIC.
+/// A sum that fits; 0 without rows. PostgreSQL's own sum of BIGINT is NUMERIC.
 pub(crate) fn sum(expression: Expr) -> Expr {
     expression.sum().if_null(0_i64).cast_as("BIGINT")
 }
