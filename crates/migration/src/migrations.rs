@@ -9,6 +9,7 @@ mod m20261122_000004_retention;
 mod m20261122_000005_erasures;
 mod m20261122_000006_settled_frames;
 mod m20261127_000008_bigint_sums;
+mod m20261127_000009_campaign_days;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000005_erasures::Migration),
             Box::new(m20261122_000006_settled_frames::Migration),
             Box::new(m20261127_000008_bigint_sums::Migration),
+            Box::new(m20261127_000009_campaign_days::Migration),
         ]
     }
 }
