@@ -10,8 +10,9 @@ use super::{
 };
 
 /// Deltas that are looked at to choose from.
-const WAITING: &str = "SELECT id, sightings FROM people_deltas WHERE source = $1 AND erasure_id IS NULL \
+const WAITING: &str = "SELECT id, sightings FROM people_deltas WHERE source = $1 AND erasure_id IS NULL AND id <= $2 \
     ORDER BY id LIMIT 256";
+const LAST: &str = "SELECT COALESCE(MAX(id), 0) FROM people_deltas WHERE source = $1 AND erasure_id IS NULL";
 const DATA: &str = "SELECT data FROM people_deltas WHERE id = $1";
 const DONE: &str = "DELETE FROM people_deltas WHERE id = $1";
 
@@ -22,21 +23,27 @@ impl People {
     /// The store does not take it now; nothing has changed then.
     pub async fn fold(&self, source: i16, most: u64) -> Result<Step, PeopleError> {
         let Some(mut session) = self.begin().await? else { return Ok(Step::Busy) };
-        let folded = fold(&mut session, source, most).await?;
+        let folded = fold(&mut session, source, most, i64::MAX).await?;
         session.commit().await?;
         Ok(if folded == 0 { Step::Idle } else { Step::Did(folded) })
     }
 
-    /// Folds everything of a source that is there, waiting for its turns.
+    /// Folds everything of a source that is there when it begins, waiting for its turns.
     ///
     /// # Errors
     /// The store does not take it now; what was folded stays so.
     pub async fn fold_all(&self, source: i16) -> Result<(), PeopleError> {
         /// Short enough that nobody waits for long.
         const AT_ONCE: u64 = 8_192;
+        // Who stores goes on meanwhile, and need not be waited for.
+        let mut last = None;
         loop {
             let mut session = self.begin_patiently().await?;
-            let folded = fold(&mut session, source, AT_ONCE).await?;
+            let last = match last {
+                Some(last) => last,
+                None => *last.insert(newest(&mut session, source).await?),
+            };
+            let folded = fold(&mut session, source, AT_ONCE, last).await?;
             session.commit().await?;
             if folded == 0 {
                 return Ok(());
@@ -45,9 +52,14 @@ impl People {
     }
 }
 
-async fn fold(session: &mut Session, source: i16, most: u64) -> Result<u64, PeopleError> {
+async fn newest(session: &mut Session, source: i16) -> Result<i64, sqlx::Error> {
+    on_either!(session, connection => sqlx::query_scalar(LAST).bind(source).fetch_one(connection).await)
+}
+
+/// Folds deltas up to the one with the id `last`.
+async fn fold(session: &mut Session, source: i16, most: u64, last: i64) -> Result<u64, PeopleError> {
     let waiting: Vec<(i64, i64)> = on_either!(&mut *session, connection => {
-        sqlx::query_as(WAITING).bind(source).fetch_all(connection).await?
+        sqlx::query_as(WAITING).bind(source).bind(last).fetch_all(connection).await?
     });
     let (mut deltas, mut folded) = (Vec::new(), 0);
     for (id, sightings) in waiting {

@@ -37,7 +37,7 @@ impl Folder {
     pub(crate) async fn run(self, stop: Stop) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
-            match self.work(&stop).await {
+            match self.work(&stop, &mut backoff).await {
                 Ok(()) => {}
                 Err(error) if backoff.is_fresh() => warn!(%error, "people are not folded for now"),
                 Err(error) => debug!(%error, "people are still not folded"),
@@ -47,7 +47,7 @@ impl Folder {
     }
 
     /// Until `stop`, or until something fails.
-    async fn work(&self, stop: &Stop) -> Result<(), PeopleError> {
+    async fn work(&self, stop: &Stop, backoff: &mut Backoff) -> Result<(), PeopleError> {
         let (people, mut pace) = (People::new(&self.store), Pace::default());
         let mut care = Instant::now();
         while !stop.is_cancelled() {
@@ -57,6 +57,9 @@ impl Folder {
                     stop.run_until_cancelled(sleep(after)).await;
                     pause = Duration::ZERO;
                 }
+            }
+            if backoff.reset() {
+                info!("people are folded again");
             }
             if care <= Instant::now() && !self.backlog.is_there() {
                 let started = Instant::now();

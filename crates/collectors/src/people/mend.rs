@@ -24,6 +24,9 @@ const MEASURED: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollup
 const COUNTED: &str = "SELECT bucket, sightings FROM people_sets \
     WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4";
 const ERASING: &str = "SELECT COUNT(*) FROM people_deltas WHERE source = $1 AND erasure_id IS NOT NULL";
+/// What an erasure noted that a collector of the previous build carried to its end.
+const ORPHANED: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id IN \
+    (SELECT erasure_id FROM erasures WHERE completed_at IS NOT NULL)";
 const WAITING: &str = "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL";
 const ROWS: &str = "SELECT user_id, age, gender, followers, device, country, city FROM events \
     WHERE occurred_at >= $1 AND occurred_at < $2 AND source = $3 AND user_id <> ''";
@@ -46,6 +49,9 @@ impl People {
     /// The store does not take it now; nothing has changed then.
     pub async fn mend(&self, source: i16) -> Result<Step, PeopleError> {
         let Some(mut session) = self.begin().await? else { return Ok(Step::Busy) };
+        on_either!(&mut session, connection => {
+            sqlx::query(ORPHANED).bind(source).execute(connection).await?;
+        });
         let erasing: i64 = on_either!(&mut session, connection => {
             sqlx::query_scalar(ERASING).bind(source).fetch_one(connection).await?
         });
