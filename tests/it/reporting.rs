@@ -3,6 +3,7 @@
 
 mod expected;
 mod moments;
+mod people;
 mod refusals;
 mod removed;
 mod rolled_up;

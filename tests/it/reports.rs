@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::Weir,
+    harness::{Weir, eventually},
     model::{Model, Query, Width, normalised},
     sender::{Sender, first_day},
 };
@@ -82,7 +82,18 @@ async fn demographics_are_exact_whatever_is_asked(weir: Weir) {
             }
         }
     }
+    compare(&weir, "demographics", queries.clone(), |query| model.demographics(query)).await;
+    eventually(async || match weir.metric("weir_people_folded_total", &[]).await {
+        folded if folded == EVENTS as f64 => Ok(()),
+        folded => Err(format!("{folded} of {EVENTS} sightings are folded")),
+    })
+    .await;
     compare(&weir, "demographics", queries, |query| model.demographics(query)).await;
+    let sections = async |from| weir.metric("weir_demographics_sections_total", &[("from", from)]).await;
+    assert!(
+        sections("sets").await > 0.0 && sections("rows").await == 0.0,
+        "rows are asked for ragged ends alone"
+    );
 }
 
 async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {

@@ -9,7 +9,8 @@ use weir_migration::{
     MigrateError, Step, down,
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
-        frames, horizons, rollups, settled_frames, unaccounted_frames,
+        frames, horizons, people, people_aliases, people_columns, people_deltas, people_sets, rollups,
+        settled_frames, unaccounted_frames,
     },
     status, up,
 };
@@ -80,6 +81,11 @@ async fn every_entity_mirrors_its_table(database: Database) {
         mirrored::<unaccounted_frames::Entity>(&database),
         table(&database, "unaccounted_frames").await
     );
+    assert_eq!(mirrored::<people::Entity>(&database), table(&database, "people").await);
+    assert_eq!(mirrored::<people_aliases::Entity>(&database), table(&database, "people_aliases").await);
+    assert_eq!(mirrored::<people_columns::Entity>(&database), table(&database, "people_columns").await);
+    assert_eq!(mirrored::<people_deltas::Entity>(&database), table(&database, "people_deltas").await);
+    assert_eq!(mirrored::<people_sets::Entity>(&database), table(&database, "people_sets").await);
     assert_eq!(mirrored::<audits::Entity>(&database), table(&database, "audits").await);
 }
 

@@ -16,6 +16,7 @@ use weir_migration::DatabaseUrl;
 use crate::{
     CollectorMetrics, Failpoint, Retention,
     audit::Auditor,
+    people::{Backlog, Folder},
     retention::Sweeper,
     store::Store,
     worker::{NewerFrames, Worker},
@@ -53,8 +54,8 @@ impl Settings {
     }
 }
 
-/// Stores the frames of its sources, together with every other collector of them, and removes what was kept long
-/// enough, of any source.
+/// Stores the frames of its sources, together with every other collector of them, removes what was kept long enough and
+/// folds the people that were seen, of any source.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
@@ -63,6 +64,7 @@ pub struct Collector {
     metrics: CollectorMetrics,
     settings: Settings,
     newer: NewerFrames,
+    backlog: Backlog,
     journal_latch: Latch,
     database_latch: Latch,
     newer_latch: Latch,
@@ -86,6 +88,7 @@ impl Collector {
             metrics,
             settings,
             newer: NewerFrames::default(),
+            backlog: Backlog::default(),
             journal_latch: readiness.dependency("journal", true),
             database_latch: readiness.dependency("database", true),
             // What it leaves waits for others, and everything else is stored.
@@ -117,6 +120,11 @@ impl Collector {
             auditor.run(auditing).await;
             Ok(())
         });
+        let (folder, folding) = (self.folder(), stop.clone());
+        workers.spawn(async move {
+            folder.run(folding).await;
+            Ok(())
+        });
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -132,6 +140,7 @@ impl Collector {
             metrics: self.metrics.events.clone(),
             storing: self.metrics.storing.clone(),
             newer: self.newer.clone(),
+            backlog: self.backlog.clone(),
             progress_every: self.settings.progress_every,
             failpoint: self.settings.failpoint,
         }
@@ -142,6 +151,14 @@ impl Collector {
             retention: self.settings.retention,
             store: Store::new(&self.database),
             metrics: self.metrics.removal.clone(),
+        }
+    }
+
+    fn folder(&self) -> Folder {
+        Folder {
+            store: Store::new(&self.database),
+            backlog: self.backlog.clone(),
+            metrics: self.metrics.people.clone(),
         }
     }
 

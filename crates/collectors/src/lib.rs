@@ -10,6 +10,7 @@ mod collector;
 mod failpoint;
 mod letters;
 mod metrics;
+pub mod people;
 pub mod reconcile;
 mod retention;
 pub mod store;

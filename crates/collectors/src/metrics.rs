@@ -1,6 +1,7 @@
 //! What collectors show of their work.
 
 mod audit;
+mod people;
 mod removal;
 mod storing;
 
@@ -8,6 +9,7 @@ use prometheus_client::registry::Registry;
 use weir::event::Metrics;
 
 pub(crate) use audit::AuditMetrics;
+pub(crate) use people::PeopleMetrics;
 pub(crate) use removal::{RemovalMetrics, RemovedCounter};
 pub(crate) use storing::StoringMetrics;
 
@@ -18,6 +20,7 @@ pub struct CollectorMetrics {
     pub(crate) storing: StoringMetrics,
     pub(crate) removal: RemovalMetrics,
     pub(crate) audit: AuditMetrics,
+    pub(crate) people: PeopleMetrics,
 }
 
 impl CollectorMetrics {
@@ -25,7 +28,7 @@ impl CollectorMetrics {
     #[must_use]
     pub fn register(registry: &mut Registry, events: Metrics) -> Self {
         let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
-        let audit = AuditMetrics::register(registry);
-        Self { events, storing, removal, audit }
+        let (audit, people) = (AuditMetrics::register(registry), PeopleMetrics::register(registry));
+        Self { events, storing, removal, audit, people }
     }
 }

@@ -7,6 +7,7 @@ mod erasure;
 mod error;
 mod keys;
 mod lookout;
+mod people;
 pub(crate) mod postgres;
 pub(crate) mod rollups;
 pub(crate) mod row;

@@ -21,7 +21,7 @@ use weir::{
     process::Stop,
 };
 
-use crate::{Failpoint, metrics::StoringMetrics, store::Store};
+use crate::{Failpoint, metrics::StoringMetrics, people::Backlog, store::Store};
 pub(crate) use backoff::Backoff;
 pub(crate) use newer::NewerFrames;
 use spans::BatchSpans;
@@ -40,6 +40,7 @@ pub(crate) struct Worker {
     pub(crate) metrics: Metrics,
     pub(crate) storing: StoringMetrics,
     pub(crate) newer: NewerFrames,
+    pub(crate) backlog: Backlog,
     pub(crate) progress_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,
 }
@@ -63,6 +64,9 @@ impl Worker {
                 Ok(deliveries) => {
                     if backoff.reset() {
                         info!("frames come again");
+                    }
+                    if deliveries.len() >= MAX_FRAMES {
+                        self.backlog.note();
                     }
                     self.settle(deliveries, &stop).await;
                 }

@@ -3,6 +3,7 @@
 //! Everything that reads or writes the database goes through this crate; it knows no event and no role.
 
 pub mod entity;
+pub mod people;
 
 mod applied;
 mod connect;

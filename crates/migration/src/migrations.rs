@@ -8,6 +8,7 @@ mod m20261122_000003_rollups;
 mod m20261122_000004_retention;
 mod m20261122_000005_erasures;
 mod m20261122_000006_settled_frames;
+mod m20261127_000007_people;
 mod m20261127_000008_bigint_sums;
 mod m20261127_000009_campaign_days;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_retention::Migration),
             Box::new(m20261122_000005_erasures::Migration),
             Box::new(m20261122_000006_settled_frames::Migration),
+            Box::new(m20261127_000007_people::Migration),
             Box::new(m20261127_000008_bigint_sums::Migration),
             Box::new(m20261127_000009_campaign_days::Migration),
         ]

@@ -1,14 +1,27 @@
 //! Who: distinct users by group. A user counts once in every group that one of the user's events names.
+//!
+//! They are counted from sets of numbers that collectors keep by minute, hour and day (`people`), together with what
+//! was stored since and with rows at ragged ends; so an answer is about everything that is committed. Where the sets
+//! miss an event, which the rollups tell, rows are counted instead (`rows`).
 
+mod columns;
+mod counted;
+mod counts;
+mod fresh;
 mod groups;
+mod measured;
+mod names;
+mod people;
 mod rows;
+mod seen;
 
 use std::cmp::Reverse;
 
 use weir::contract::{
     event::v1::Source,
     reporting::v1::{
-        FacebookDemographics, GetDemographicsRequest, GetDemographicsResponse, GroupUsers, TiktokDemographics,
+        DeviceUsers, FacebookDemographics, GenderUsers, GetDemographicsRequest, GetDemographicsResponse,
+        GroupUsers, TiktokDemographics,
     },
 };
 
@@ -18,10 +31,12 @@ use crate::{
     error::ReportError,
     horizons::Horizons,
     metrics::ReportType,
-    names,
+    names as names_of,
     question::{Question, Reader},
     store::{Effort, Snapshot},
 };
+pub(crate) use columns::Columns;
+use counted::Counted;
 use groups::Groups;
 use rows::People;
 
@@ -44,8 +59,7 @@ impl Question for DemographicsQuestion {
     type Request = GetDemographicsRequest;
     type Answer = GetDemographicsResponse;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
-    /// It reads every row of its range.
-    const EFFORT: Effort = Effort::Large;
+    const EFFORT: Effort = Effort::Lookups;
 
     fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();
@@ -84,24 +98,46 @@ impl DemographicsQuestion {
         (Span { from: later.or(asked.from), ..asked }, later)
     }
 
+    /// The people of a source, and the mean of what its events measure.
+    async fn people(
+        &self,
+        snapshot: &Snapshot,
+        source: Source,
+        span: Span,
+    ) -> Result<(Counted, Mean), ReportError> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        if let Some(counted) = people::counted(snapshot, source, span, limit).await? {
+            snapshot.columns().sections.count("sets");
+            return Ok(counted);
+        }
+        snapshot.columns().sections.count("rows");
+        snapshot.allow_workers().await?;
+        let rows = People::of(snapshot, source, &span);
+        Ok(match source {
+            Source::Tiktok => rows.of_tiktok(self.limit).await?,
+            Source::Facebook | Source::Unspecified => rows.of_facebook(self.limit).await?,
+        })
+    }
+
     async fn facebook(
         &self,
         snapshot: &Snapshot,
         horizons: &Horizons,
     ) -> Result<FacebookDemographics, ReportError> {
         let (span, complete_from) = self.complete(horizons.of(Some(Source::Facebook)));
-        let people = People::of(snapshot, Source::Facebook, &span);
-        let mut genders = people.genders().await?;
-        genders.sort_by_key(|row| (Reverse(row.users), names::gender(row.gender)));
+        let (people, mean) = self.people(snapshot, Source::Facebook, span).await?;
+        let gender = |(gender, users)| GenderUsers { gender, users };
+        let mut genders: Vec<GenderUsers> = people.kinds.into_iter().map(gender).collect();
+        genders.sort_by_key(|row| (Reverse(row.users), names_of::gender(row.gender)));
         Ok(FacebookDemographics {
-            users: people.users().await?,
-            average_age: people.age().await?.rounded(),
-            age_groups: complete(&groups::AGE, people.age_groups().await?),
+            users: people.users,
+            average_age: mean.rounded(),
+            age_groups: complete(&groups::AGE, people.groups),
             genders,
-            countries: people.top_countries(self.limit).await?,
-            cities: people.top_cities(self.limit).await?,
-            estimate: false,
-            relative_error: None,
+            countries: people.countries,
+            cities: people.cities,
+            estimate: people.relative_error.is_some(),
+            relative_error: people.relative_error,
             complete_from: complete_from.map(bounds::timestamp),
         })
     }
@@ -112,18 +148,19 @@ impl DemographicsQuestion {
         horizons: &Horizons,
     ) -> Result<TiktokDemographics, ReportError> {
         let (span, complete_from) = self.complete(horizons.of(Some(Source::Tiktok)));
-        let people = People::of(snapshot, Source::Tiktok, &span);
-        let mut devices = people.devices().await?;
-        devices.sort_by_key(|row| (Reverse(row.users), names::tiktok_device(row.device)));
+        let (people, mean) = self.people(snapshot, Source::Tiktok, span).await?;
+        let device = |(device, users)| DeviceUsers { device, users };
+        let mut devices: Vec<DeviceUsers> = people.kinds.into_iter().map(device).collect();
+        devices.sort_by_key(|row| (Reverse(row.users), names_of::tiktok_device(row.device)));
         devices.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
         Ok(TiktokDemographics {
-            users: people.users().await?,
-            average_followers: people.followers().await?.rounded(),
-            follower_groups: complete(&groups::FOLLOWERS, people.follower_groups().await?),
-            countries: people.top_countries(self.limit).await?,
+            users: people.users,
+            average_followers: mean.rounded(),
+            follower_groups: complete(&groups::FOLLOWERS, people.groups),
+            countries: people.countries,
             devices,
-            estimate: false,
-            relative_error: None,
+            estimate: people.relative_error.is_some(),
+            relative_error: people.relative_error,
             complete_from: complete_from.map(bounds::timestamp),
         })
     }

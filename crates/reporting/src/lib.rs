@@ -3,7 +3,8 @@
 //!
 //! A question is read from its request, answered by a few set-based queries in one snapshot of the store, and
 //! written as the contract has it. How many and how much come from rollups (`rollups`), put together by a plan
-//! (`plan`) with rows for ragged ends; who comes from rows alone, which are complete from a horizon on (`horizons`).
+//! (`plan`) with rows for ragged ends; who comes from sets of people in the same way (`demographics`), and from rows
+//! where those are not complete; both are complete from a horizon on (`horizons`).
 
 mod args;
 mod bounds;

@@ -1,12 +1,16 @@
-//! How long reports take (wire.md section 6).
+//! How long reports take (wire.md section 6), and what is kept in memory for them.
 
 use std::time::Duration;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder},
+    metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
 use weir::process::{Durations, TraceContext};
+
+use crate::demographics::Columns;
 
 /// Which of the reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,9 +48,27 @@ pub(crate) struct Metrics {
     duration: Durations<Labels>,
 }
 
+/// What is kept of people, read at each scrape.
+#[derive(Debug)]
+struct KeptBytes(Columns);
+
+impl Collector for KeptBytes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "Bytes of what is known of people that reporting keeps in memory, at most 256 MiB between answers";
+        let kept = ConstGauge::new(self.0.bytes() as i64);
+        kept.encode(encoder.encode_descriptor("weir_people_kept_bytes", help, None, MetricType::Gauge)?)
+    }
+}
+
 impl Metrics {
     /// Registers the family; once in a process.
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry, columns: Columns) -> Self {
+        registry.register(
+            "weir_demographics_sections",
+            "Sections of demographics that were counted from sets of people, or from rows where those miss an event",
+            columns.sections.0.clone(),
+        );
+        registry.register_collector(Box::new(KeptBytes(columns)));
         let help = "How long a well-formed question took, answered or not";
         Self { duration: Durations::register(registry, "report_duration_seconds", help) }
     }
@@ -64,7 +86,7 @@ mod tests {
     #[test]
     fn the_family_has_the_name_of_the_wire() {
         let mut registry = Registry::default();
-        Metrics::register(&mut registry).observe(
+        Metrics::register(&mut registry, Columns::new(0)).observe(
             ReportType::Revenue,
             Duration::from_millis(3),
             &TraceContext::default(),

@@ -1,6 +1,6 @@
 //! The role as a process hosts it: bound early, run later, ready while the database is.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
@@ -13,7 +13,13 @@ use weir::{
     process::{Latch, RoleReadiness, Stop, grpc::GrpcServer},
 };
 
-use crate::{ReportingConfig, metrics::Metrics, service::Service, store::Store};
+use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
+
+/// Above so many users of a section its groups are estimated from a sample, so that time and memory stay bounded however
+/// many they are: it is what a second suffices for. wire.md allows it above 2,000,000.
+const EXACT_USERS: u64 = 6_000_000;
+/// Between two looks whether what is kept in memory is still used.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// A bound reporting service.
 #[derive(Debug)]
@@ -22,6 +28,7 @@ pub struct Reporting {
     service: Service,
     readiness: RoleReadiness,
     database: Latch,
+    columns: Columns,
 }
 
 impl Reporting {
@@ -36,15 +43,30 @@ impl Reporting {
         registry: &mut Registry,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
+        Self::bind_exact_to(EXACT_USERS, config, database, registry, readiness).await
+    }
+
+    /// The same, estimating groups above so many users of a section.
+    ///
+    /// # Errors
+    /// As of [`Self::bind`].
+    pub async fn bind_exact_to(
+        exact_users: u64,
+        config: &ReportingConfig,
+        database: DatabaseConnection,
+        registry: &mut Registry,
+        readiness: RoleReadiness,
+    ) -> anyhow::Result<Self> {
+        let columns = Columns::new(exact_users);
         let server = GrpcServer::bind(config.listen).await?;
         let service = Service {
-            store: Store::new(database),
-            metrics: Metrics::register(registry),
+            store: Store::new(database, columns.clone()),
+            metrics: Metrics::register(registry, columns.clone()),
             currency: config.currency.clone(),
             timeout: config.timeout,
         };
         let database = readiness.dependency("database", true);
-        Ok(Self { server, service, readiness, database })
+        Ok(Self { server, service, readiness, database, columns })
     }
 
     /// Where it listens, port 0 resolved.
@@ -65,8 +87,16 @@ impl Reporting {
         };
         // It ends with `stop`.
         let _sampler = self.database.sample(stop.clone(), probe);
+        tokio::spawn(drop_unused(self.columns, stop.clone()));
         let mut services = RoutesBuilder::default();
         services.add_service(ReportingServiceServer::new(self.service));
         self.server.serve(services, &[SERVICE_NAME], contract::DESCRIPTORS, self.readiness, stop).await
+    }
+}
+
+/// Until `stop`.
+async fn drop_unused(columns: Columns, stop: Stop) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        columns.drop_unused();
     }
 }

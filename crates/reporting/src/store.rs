@@ -6,13 +6,15 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     AccessMode, ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    FromQueryResult, IsolationLevel, TransactionTrait as _,
+    FromQueryResult, IsolationLevel, Statement, TransactionTrait as _,
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 use weir::process::trace;
-use weir_migration::entity::horizons;
+use weir_migration::entity::people_sets;
+
+use crate::demographics::Columns;
 
 /// Puts the aggregate of the migration `bigint_sums` before PostgreSQL's own, whose sums of BIGINT are NUMERIC and cost
 /// a multiple where there are many groups.
@@ -25,8 +27,9 @@ pub(crate) enum Effort {
     /// They read less than it takes PostgreSQL to start parallel workers: a month of rollups is added up in 2 ms, and
     /// in 46 with workers, which it plans because it thinks too badly of so many small parts.
     Small,
-    /// They read so many rows that workers help.
-    Large,
+    /// The same, and they join what is asked for with tables that only an index should be used of, also before
+    /// statistics know that they are large.
+    Lookups,
 }
 
 /// The store that reports are read from. Cheap to clone.
@@ -36,10 +39,12 @@ pub(crate) struct Store {
     /// As many reports at once as the pool has connections, but for the one that tells whether the database is
     /// there: many slow reports shall not look like an outage. The others wait in order, within their deadline.
     seats: Arc<Semaphore>,
+    columns: Columns,
 }
 
 impl Store {
-    pub(crate) fn new(database: DatabaseConnection) -> Self {
+    /// `columns` is what is kept in memory of people.
+    pub(crate) fn new(database: DatabaseConnection, columns: Columns) -> Self {
         let connections = match database.get_database_backend() {
             DatabaseBackend::Postgres => {
                 database.get_postgres_connection_pool().options().get_max_connections()
@@ -48,7 +53,7 @@ impl Store {
             _ => 1,
         };
         let seats = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
-        Self { database, seats: Arc::new(Semaphore::new(seats)) }
+        Self { database, seats: Arc::new(Semaphore::new(seats)), columns }
     }
 
     /// Whether reports can be answered now: the database is there, and migrated.
@@ -57,7 +62,8 @@ impl Store {
     /// It is not.
     pub(crate) async fn probe(&self) -> Result<(), DbErr> {
         // The newest of the tables that are read: where it is, the others are.
-        let any = Query::select().column(horizons::Column::Source).from(horizons::Entity).limit(1).take();
+        let any =
+            Query::select().column(people_sets::Column::Source).from(people_sets::Entity).limit(1).take();
         self.database.query_one(&any).await?;
         Ok(())
     }
@@ -75,7 +81,7 @@ impl Store {
             // Deferred: it takes no lock, and the first query takes the snapshot.
             _ => self.database.begin().await?,
         };
-        Ok(Snapshot { transaction, _seat: seat })
+        Ok(Snapshot { transaction, columns: self.columns.clone(), _seat: seat })
     }
 
     async fn postgres_transaction(
@@ -88,9 +94,13 @@ impl Store {
         // 0 would mean no limit at all.
         let milliseconds = budget.as_millis().max(1);
         let mut settings = format!("SET LOCAL statement_timeout = {milliseconds}; {SUM_AS_BIGINT}");
-        if effort == Effort::Small {
-            settings.push_str("; SET LOCAL max_parallel_workers_per_gather = 0");
-        }
+        settings.push_str(match effort {
+            Effort::Small => "; SET LOCAL max_parallel_workers_per_gather = 0",
+            Effort::Lookups => {
+                "; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_hashjoin = off; \
+                 SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+            }
+        });
         transaction.execute_unprepared(&settings).await?;
         Ok(transaction)
     }
@@ -100,6 +110,7 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     transaction: DatabaseTransaction,
+    columns: Columns,
     _seat: OwnedSemaphorePermit,
 }
 
@@ -121,6 +132,41 @@ impl Snapshot {
         let row = self.traced(query, self.transaction.query_one(query)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("an aggregate without a row".into()))?;
         Row::from_query_result(&row, "")
+    }
+
+    /// Every row of a statement that no query can be built for.
+    ///
+    /// # Errors
+    /// The database is away or too slow.
+    pub(crate) async fn all_raw<Row: FromQueryResult>(
+        &self,
+        statement: Statement,
+        table: &'static str,
+    ) -> Result<Vec<Row>, DbErr> {
+        let named = Query::select().from(table).take();
+        let rows = self.traced(&named, self.transaction.query_all_raw(statement)).await?;
+        rows.iter().map(|row| Row::from_query_result(row, "")).collect()
+    }
+
+    /// From now on its statements read so many rows that parallel workers help.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub(crate) async fn allow_workers(&self) -> Result<(), DbErr> {
+        if self.backend() == DatabaseBackend::Postgres {
+            let workers = "SET LOCAL max_parallel_workers_per_gather = DEFAULT";
+            self.transaction.execute_unprepared(workers).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn backend(&self) -> DatabaseBackend {
+        self.transaction.get_database_backend()
+    }
+
+    /// What is kept in memory of people.
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     async fn traced<T>(

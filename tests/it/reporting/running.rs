@@ -26,6 +26,11 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn on(database: &Database, report_timeout_ms: &str) -> Self {
+        Self::exact_to(u64::MAX, database, report_timeout_ms).await
+    }
+
+    /// The same, estimating groups above so many users.
+    pub(super) async fn exact_to(users: u64, database: &Database, report_timeout_ms: &str) -> Self {
         let args = ReportingArgs {
             reporting_listen: Some("127.0.0.1:0".into()),
             default_currency: "USD".into(),
@@ -34,7 +39,8 @@ impl Running {
         let config = args.check(Environment::Development, &mut Mistakes::default()).unwrap();
         let pool = connect(&database.url, Access::Read, Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
-        let reporting = Reporting::bind(&config, pool, &mut registry, readiness.clone()).await.unwrap();
+        let reporting = Reporting::bind_exact_to(users, &config, pool, &mut registry, readiness.clone());
+        let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();
         tokio::spawn(reporting.run(stop.clone()));

@@ -18,7 +18,10 @@ use sea_orm::{
 use weir::journal::Erasure;
 use weir_migration::entity::{erasure_keys, erasures, frames};
 
-use super::{ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, rollups::Rollups, row::small};
+use super::{
+    ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people::Delta, rollups::Rollups, row::small,
+};
+use crate::people::People;
 
 /// For one transaction: a half-open connection answers nothing.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -62,6 +65,13 @@ fn taken_off(source: i16, taken: &[TakenOut]) -> Rollups<'static> {
     rollups
 }
 
+/// What rows that were made anonymous leave to be taken out of the sets of people, and when.
+fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[TakenOut]) -> (Option<Delta<'a>>, i64) {
+    let measured = taken.iter().filter(|(.., measure)| measure.is_some());
+    let times = measured.map(|(occurred_at, ..)| *occurred_at);
+    (Delta::taken_out(source, erasure_id, times), Utc::now().timestamp_micros())
+}
+
 /// A person as the statements name one: rows that had arrived by then, µs since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 struct Person<'a> {
@@ -84,7 +94,7 @@ impl Store {
     }
 
     /// The second step: makes the person's rows anonymous, window by window over the whole table, each in a
-    /// transaction of its own.
+    /// transaction of its own, and then takes the person out of what distinct users are counted by.
     ///
     /// # Errors
     /// The store does not take it now; what was done stays done.
@@ -98,7 +108,9 @@ impl Store {
             Pool::Postgres(pool) => postgres::make_anonymous(pool, &erasure.id, person).await?,
             Pool::Sqlite(pool) => sqlite::make_anonymous(pool, &erasure.id, person).await?,
         }
-        Ok(())
+        let people = People::new(self);
+        let forgotten = people.forget(&erasure.id, person.source, person.user_id, person.until);
+        Ok(Box::pin(forgotten).await?)
     }
 
     /// Notes that more of the person's dead letters are gone.

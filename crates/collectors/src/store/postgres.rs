@@ -16,8 +16,11 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use weir::journal::Position;
 
 use super::{
-    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission, lookout::Lookout,
-    rollups::Rollups, row, settled,
+    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
+    lookout::Lookout,
+    people::{self, Seen},
+    rollups::Rollups,
+    row, settled,
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
@@ -94,6 +97,7 @@ async fn store<'a>(
     rows::count_duplicates(connection, claimed, &outcomes, &removed).await?;
     frames::account(connection, &outcomes).await?;
     rows::retain_new(connection, &mut rows, &stored).await?;
+    people::note!(connection, Seen::of(&rows).deltas(), now);
     rollups::add(connection, &Rollups::of(&rows)).await?;
     Ok(outcomes)
 }

@@ -10,6 +10,7 @@ use weir::journal::Position;
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
     lookout::Lookout,
+    people::{self, Seen},
     rollups::Rollups,
     row, settled,
     sighting::{self, Sighting},
@@ -24,6 +25,13 @@ const RECORDED: &str = "SELECT stored, duplicate, parked FROM frames WHERE frame
 
 const RECORD: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, parked, committed_at) \
     VALUES (?, ?, ?, ?, ?, ?)";
+
+/// What new rows add to other tables.
+#[derive(Debug, Default)]
+struct New<'a> {
+    rollups: Rollups<'a>,
+    people: Seen,
+}
 
 pub(super) async fn transact<'a>(
     pool: &SqlitePool,
@@ -60,7 +68,7 @@ async fn transact_on<'a>(
     let lookout = lookout::look_out(&mut transaction).await?;
     let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
     let mut outcomes = Outcomes::new();
-    let mut counted = Rollups::default();
+    let mut counted = New::default();
     for submission in submissions {
         let outcome = match recorded(&mut transaction, submission).await? {
             Some(outcome) => outcome,
@@ -68,7 +76,8 @@ async fn transact_on<'a>(
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
-    rollups::add(&mut transaction, &counted).await?;
+    people::note!(transaction, counted.people.deltas(), now);
+    rollups::add(&mut transaction, &counted.rollups).await?;
     settled::record_in_sqlite(&mut transaction, positions).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
@@ -93,14 +102,17 @@ async fn store<'a>(
     lookout: Lookout,
     erased: &ErasedPersons,
     now: i64,
-    counted: &mut Rollups<'a>,
+    counted: &mut New<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
     let removed = lookout::removed(connection, submission, lookout).await?;
     let mut rows = row::each_once(submission.rows(now));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
     rows::insert(connection, &mut rows).await?;
-    rows.iter().for_each(|row| counted.add(row));
+    for row in &rows {
+        counted.rollups.add(row);
+        counted.people.add(row);
+    }
     let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
         let with_row = |sighting: &Sighting<'_>| !removed.contains(&(sighting.source, sighting.event_id));

@@ -1,4 +1,4 @@
-//! The people, from the rows.
+//! The people, from the rows: what is counted where the sets of people are not complete, and what they are tested by.
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -6,12 +6,13 @@ use sea_orm::{
 };
 use weir::contract::{
     event::v1::{FunnelStage, Source},
-    reporting::v1::{CityUsers, CountryUsers, DeviceUsers, GenderUsers},
+    reporting::v1::{CityUsers, CountryUsers},
 };
 use weir_migration::entity::events::Column;
 
 use super::{
     Mean,
+    counted::Counted,
     groups::{self, Groups},
 };
 use crate::{
@@ -64,46 +65,40 @@ impl<'a> People<'a> {
         Self { snapshot, events: rows::within(span).add(rows::of_source(source)).add(of_somebody) }
     }
 
-    pub(super) async fn users(&self) -> Result<u64, DbErr> {
+    /// Facebook's people, and the mean of their events' ages.
+    pub(super) async fn of_facebook(&self, limit: u64) -> Result<(Counted, Mean), DbErr> {
+        let counted = Counted {
+            users: self.users().await?,
+            groups: self.by_place(place(Column::Age, &groups::AGE)).await?,
+            kinds: self.by_number(self.events.clone(), Expr::col(Column::Gender)).await?,
+            countries: self.top_countries(limit).await?,
+            cities: self.top_cities(limit).await?,
+            relative_error: None,
+        };
+        Ok((counted, self.mean(Column::Age).await?))
+    }
+
+    /// TikTok's people, and the mean of their events' followers.
+    pub(super) async fn of_tiktok(&self, limit: u64) -> Result<(Counted, Mean), DbErr> {
+        let top = rows::is(Column::FunnelStage, FunnelStage::Top.into());
+        let counted = Counted {
+            users: self.users().await?,
+            groups: self.by_place(place(Column::Followers, &groups::FOLLOWERS)).await?,
+            kinds: self.by_number(self.events.clone().add(top), Expr::col(Column::Device)).await?,
+            countries: self.top_countries(limit).await?,
+            cities: Vec::new(),
+            relative_error: None,
+        };
+        Ok((counted, self.mean(Column::Followers).await?))
+    }
+
+    async fn users(&self) -> Result<u64, DbErr> {
         let row: UsersRow = self.snapshot.one(&users_by(self.events.clone(), [])).await?;
         Ok(row.users.unsigned_abs())
     }
 
-    /// Of Facebook's events, in years.
-    pub(super) async fn age(&self) -> Result<Mean, DbErr> {
-        self.mean(Column::Age).await
-    }
-
-    /// Of TikTok's events.
-    pub(super) async fn followers(&self) -> Result<Mean, DbErr> {
-        self.mean(Column::Followers).await
-    }
-
-    /// By the group's place; only groups that have somebody.
-    pub(super) async fn age_groups(&self) -> Result<Vec<(usize, u64)>, DbErr> {
-        self.by_place(place(Column::Age, &groups::AGE)).await
-    }
-
-    /// By the group's place; only groups that have somebody.
-    pub(super) async fn follower_groups(&self) -> Result<Vec<(usize, u64)>, DbErr> {
-        self.by_place(place(Column::Followers, &groups::FOLLOWERS)).await
-    }
-
-    /// In no order.
-    pub(super) async fn genders(&self) -> Result<Vec<GenderUsers>, DbErr> {
-        let genders = self.by_number(self.events.clone(), Expr::col(Column::Gender)).await?;
-        Ok(genders.into_iter().map(|(gender, users)| GenderUsers { gender, users }).collect())
-    }
-
-    /// Of top events, in no order.
-    pub(super) async fn devices(&self) -> Result<Vec<DeviceUsers>, DbErr> {
-        let top = rows::is(Column::FunnelStage, FunnelStage::Top.into());
-        let devices = self.by_number(self.events.clone().add(top), Expr::col(Column::Device)).await?;
-        Ok(devices.into_iter().map(|(device, users)| DeviceUsers { device, users }).collect())
-    }
-
     /// By users descending, then by name. TikTok's bottom events name no country.
-    pub(super) async fn top_countries(&self, limit: u64) -> Result<Vec<CountryUsers>, DbErr> {
+    async fn top_countries(&self, limit: u64) -> Result<Vec<CountryUsers>, DbErr> {
         let named = self.events.clone().add(Expr::col(Column::Country).is_not_null());
         let query = users_by(named, [("country", Expr::col(Column::Country))])
             .order_by("users", Order::Desc)
@@ -115,7 +110,7 @@ impl<'a> People<'a> {
     }
 
     /// By users descending, then by names.
-    pub(super) async fn top_cities(&self, limit: u64) -> Result<Vec<CityUsers>, DbErr> {
+    async fn top_cities(&self, limit: u64) -> Result<Vec<CityUsers>, DbErr> {
         let keys = [("country", Expr::col(Column::Country)), ("city", Expr::col(Column::City))];
         let query = users_by(self.events.clone(), keys)
             .order_by("users", Order::Desc)

@@ -5,8 +5,11 @@ use std::io::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 
-use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, taken_off};
-use crate::store::postgres::{BEGIN, rollups};
+use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, noted, taken_off};
+use crate::store::{
+    people,
+    postgres::{BEGIN, rollups},
+};
 
 /// Blocks of 8 KiB in a window: 8 MiB, read in some milliseconds.
 const WINDOW: i64 = 1024;
@@ -80,6 +83,8 @@ async fn forget(
         .fetch_all(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
+    let (delta, now) = noted(erasure_id, person.source, &taken);
+    people::note!(transaction, delta.into_iter(), now);
     rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }

@@ -5,8 +5,11 @@ use std::sync::LazyLock;
 
 use sqlx::SqlitePool;
 
-use super::{FORGET, NOTE_ROWS, Person, TakenOut, taken_off};
-use crate::store::sqlite::{BEGIN, rollups};
+use super::{FORGET, NOTE_ROWS, Person, TakenOut, noted, taken_off};
+use crate::store::{
+    people,
+    sqlite::{BEGIN, rollups},
+};
 
 /// Rows in a window, which the one writer waits for: some milliseconds.
 const WINDOW: i64 = 20_000;
@@ -62,6 +65,8 @@ async fn window(
         .execute(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
+    let (delta, now) = noted(erasure_id, person.source, &taken);
+    people::note!(transaction, delta.into_iter(), now);
     rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }

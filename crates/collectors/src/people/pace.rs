@@ -1,0 +1,87 @@
+//! How much is folded at once, when, and how long the pause after it is.
+
+use std::time::Duration;
+
+/// Storing on SQLite waits for a fold.
+const TARGET: Duration = Duration::from_millis(100);
+const LEAST: u64 = 4_096;
+/// Beyond this a fold is no cheaper by the sighting.
+const MOST: u64 = 32_768;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A report looks up what is not folded one by one, some microseconds each.
+const WORTH_FOLDING: u64 = 4_096;
+/// The same while collectors have a backlog: folding it later costs no more.
+const WORTH_FOLDING_IN_BACKLOG: u64 = 200_000;
+/// However few there are: the last block of a column is written anew for each fold, so a fold is not for free.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Finds out how many sightings this database folds in [`TARGET`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    size: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { size: LEAST }
+    }
+}
+
+impl Pace {
+    /// The most that the next fold may take.
+    pub(super) fn size(self) -> u64 {
+        self.size
+    }
+
+    /// Whether it is time to fold `sightings`, the oldest of which waits for so long.
+    pub(super) fn is_due(sightings: u64, oldest: Duration, backlog: bool) -> bool {
+        let worth = if backlog { WORTH_FOLDING_IN_BACKLOG } else { WORTH_FOLDING };
+        sightings >= worth || (sightings > 0 && oldest >= LONGEST_WAIT && !backlog)
+    }
+
+    /// Learns from a fold that took so long, and returns the pause after it: as long as the fold, so that storing has
+    /// half of the time, and three times as long where there is a backlog.
+    pub(super) fn after(&mut self, took: Duration, backlog: bool) -> Duration {
+        if took > TARGET * 2 {
+            self.size = (self.size / 2).max(LEAST);
+        } else if took < TARGET {
+            self.size = (self.size * 2).min(MOST);
+        }
+        let pause = if backlog { took * 3 } else { took };
+        pause.max(SHORTEST_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_shrink_where_the_database_is_slow_and_grow_where_it_is_fast() {
+        let mut pace = Pace::default();
+        (0..9).for_each(|_| assert_eq!(pace.after(Duration::ZERO, false), SHORTEST_PAUSE));
+        assert_eq!(pace.size(), MOST);
+        assert_eq!(pace.after(TARGET * 3, false), TARGET * 3);
+        assert_eq!(pace.size(), MOST / 2);
+        assert_eq!(pace.after(TARGET, true), TARGET * 3);
+        assert_eq!(pace.size(), MOST / 2, "this is about right");
+        (0..9).for_each(|_| _ = pace.after(TARGET * 3, false));
+        assert_eq!(pace.size(), LEAST);
+    }
+
+    #[test]
+    fn many_are_folded_at_once_and_few_after_a_while_and_neither_in_a_backlog() {
+        let second = Duration::from_secs(1);
+        for (sightings, oldest, backlog, due) in [
+            (WORTH_FOLDING, Duration::ZERO, false, true),
+            (WORTH_FOLDING - 1, second, false, false),
+            (1, LONGEST_WAIT, false, true),
+            (0, LONGEST_WAIT, false, false),
+            (WORTH_FOLDING, LONGEST_WAIT, true, false),
+            (WORTH_FOLDING_IN_BACKLOG, second, true, true),
+        ] {
+            assert_eq!(Pace::is_due(sightings, oldest, backlog), due, "{sightings} {oldest:?} {backlog}");
+        }
+    }
+}
