@@ -8,6 +8,8 @@ use std::{
 
 use procfs::process::{Process, Stat, all_processes};
 
+use crate::harness::weir::binary;
+
 /// What every process has used so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Processors {
@@ -96,9 +98,10 @@ fn name(process: &Process, stat: &Stat, own: i32) -> String {
         return "client".to_owned();
     }
     let arguments = process.cmdline().unwrap_or_default();
-    match (stat.comm.as_str(), arguments.iter().any(|argument| argument == "--serve")) {
-        (_, true) => "step alone".to_owned(),
-        ("weir", _) => arguments.get(1).cloned().unwrap_or_default(),
-        (other, _) => other.to_owned(),
+    let is_weir = arguments.first().is_some_and(|program| binary().as_os_str() == program.as_str());
+    match arguments.get(1) {
+        Some(role) if is_weir => role.clone(),
+        Some(serve) if serve == "--serve" => "step alone".to_owned(),
+        _ => stat.comm.clone(),
     }
 }

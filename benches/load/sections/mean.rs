@@ -27,13 +27,15 @@ const INTERVAL_MS: &str = "927";
 const LONGEST_BEHIND: Duration = Duration::from_secs(2);
 /// Reports may take so many times as long as on a quiet system.
 const MOST_SLOWDOWN: f64 = 2.0;
+/// How long people ask before the load, at least.
+const QUIET: Duration = Duration::from_secs(10);
 /// What is there before, and what the reports are about: a week of so many events.
 const STORED_BEFORE: u64 = 300_000;
 
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("mean: 27,500 events a second on the whole fleet");
     let mut fleet = prepared().await?;
-    let quiet = asking::for_a_while(&fleet.weir, effort.mean() / 10).await;
+    let quiet = asking::for_a_while(&fleet.weir, QUIET.max(effort.mean() / 10)).await;
     let before = Processors::now();
     let mut publisher = publish(&fleet, effort.mean());
     let (lags, asked, behind) = tokio::join!(
@@ -52,14 +54,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
             Row::new(format!("{role}, memory"), mebibytes(now)).beside(format!("peak {}", mebibytes(peak))),
         );
     }
-    let told = publisher.log();
-    let told = told
-        .lines()
-        .filter(|line| ["accepted", "failed requests", "latency p99"].iter().any(|what| line.contains(what)));
-    let words: Vec<String> = told
-        .map(|line| line.replace(['│', '┆', '|'], " ").split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect();
-    report.note(format!("The publisher ended with {status}: {}.", words.join(", ")));
+    report.note(format!("The publisher ended with {status}: {}.", told(&publisher)));
     report.note(format!("Processors: {share}."));
     Ok(report)
 }
@@ -86,6 +81,18 @@ fn publish(fleet: &Fleet, duration: Duration) -> Process {
     let duration = format!("{}s", duration.as_secs());
     let arguments = ["publish", "--interval-ms", INTERVAL_MS, "--duration", &duration];
     Process::start("publish", fleet.weir.folder(), fleet.weir.tool(&arguments))
+}
+
+/// What the publisher says of the answers.
+fn told(publisher: &Process) -> String {
+    const TOLD: [&str; 3] = ["accepted", "failed requests", "latency p99"];
+    let log = publisher.log();
+    let lines = log.lines().filter(|line| TOLD.iter().any(|name| line.contains(name)));
+    let words = |line: &str| {
+        let words: Vec<&str> = line.split(['│', '┆', '|', ' ']).filter(|word| !word.is_empty()).collect();
+        words.join(" ")
+    };
+    lines.map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// Events that are accepted and not stored, every second.

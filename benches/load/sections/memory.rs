@@ -48,7 +48,8 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
         Row::new("`weir up` on files, from the start to ready", milliseconds(start))
             .bar("< 1 s", start < LONGEST_START),
     );
-    report.add(Row::new("the binary", mebibytes(fs::metadata(binary())?.len())));
+    let size = mebibytes(fs::metadata(binary())?.len());
+    report.add(Row::new("the binary", size).beside("a release build has no debug information"));
     Ok(report)
 }
 

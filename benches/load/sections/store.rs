@@ -1,10 +1,9 @@
 //! Storing as the collectors do, against a bare insert of the same rows.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use chrono::{TimeDelta, Utc};
 use sea_orm::{ConnectionTrait as _, EntityTrait as _};
-use std::collections::HashMap;
 use tokio::task::JoinSet;
 use weir::journal::{Frame, Position};
 use weir_collectors::store::{Store, Submission};
@@ -35,8 +34,8 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     for writers in [1, 2] {
         let [mut stored, mut bare] = [Vec::new(), Vec::new()];
         for _ in 0..effort.runs() {
-            bare.push(insert_all(&postgres, &rows, writers).await?);
-            stored.push(store_all(&postgres.fresh_database().await, &batches, writers).await?);
+            bare.push(insert_all(&empty(&postgres).await?, &rows, writers).await?);
+            stored.push(store_all(&empty(&postgres).await?, &batches, writers).await?);
         }
         let (stored, bare) = (median(stored), median(bare));
         let name = if writers == 1 { "one writer" } else { "two writers" };
@@ -61,6 +60,13 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// A database without events; what was stored before is written, so that nobody pays for somebody else.
+async fn empty(postgres: &Postgres) -> anyhow::Result<DatabaseUrl> {
+    let url = postgres.fresh_database().await;
+    loading::migrated(&url).await?.execute_unprepared("CHECKPOINT").await?;
+    Ok(url)
+}
+
 /// As workers take them when much is waiting: of one source, and of the sources in turn.
 fn batches(events: u64) -> anyhow::Result<Batches<Frame>> {
     let (writer, now) = (Writer { run: 0, crowd: Crowd::EachNew }, Utc::now());
@@ -76,7 +82,7 @@ fn batches(events: u64) -> anyhow::Result<Batches<Frame>> {
 
 /// The rows that these batches become, batch by batch.
 async fn rows(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::Result<Batches<events::Model>> {
-    let url = postgres.fresh_database().await;
+    let url = empty(postgres).await?;
     store_all(&url, batches, 1).await?;
     let database = loading::migrated(&url).await?;
     let place = |(place, batch): (usize, &Vec<Frame>)| {
@@ -123,13 +129,8 @@ async fn store_share(store: Store, writer: u64, batches: Batches<Frame>) -> anyh
 }
 
 /// Rows a second of the bare insert.
-async fn insert_all(
-    postgres: &Postgres,
-    rows: &Batches<events::Model>,
-    writers: usize,
-) -> anyhow::Result<f64> {
-    let database = loading::migrated(&postgres.fresh_database().await).await?;
-    database.execute_unprepared("CHECKPOINT").await?;
+async fn insert_all(url: &DatabaseUrl, rows: &Batches<events::Model>, writers: usize) -> anyhow::Result<f64> {
+    let database = loading::migrated(url).await?;
     let count: usize = rows.iter().map(Vec::len).sum();
     let mine = dealt(rows, writers);
     let mut shares = JoinSet::new();

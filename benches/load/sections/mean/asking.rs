@@ -12,7 +12,7 @@ use crate::{harness::Weir, samples::Latencies};
 pub(super) const DAYS: i64 = 7;
 const REPORTS: [&str; 3] = ["events", "revenue", "demographics"];
 /// From one round of the three reports to the next.
-const ROUND: Duration = Duration::from_millis(500);
+const ROUND: Duration = Duration::from_secs(1);
 
 /// How long one of the reports took.
 #[derive(Clone, Debug)]
