@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) wal: Option<PathBuf>,
     /// Such as `max_connections=20`.
     pub(crate) setting: Option<&'static str>,
+    /// Whether it syncs before it commits, as an installed one does.
+    pub(crate) durable: bool,
 }
 
 /// One server for every story that does not hurt it: starting one is slow, a database on it is not.
@@ -195,16 +197,15 @@ impl Drop for Postgres {
 /// Stories ask what is stored, not what survives a power cut.
 fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
     let setting = |text: String| ["-c".to_owned(), text];
+    let hasty: &[&str] = if setup.durable { &[] } else { &["fsync=off", "full_page_writes=off"] };
     [
         format!("unix_socket_directories={}", folder.display()),
         format!("port={port}"),
         "listen_addresses=127.0.0.1".into(),
-        "fsync=off".into(),
-        "full_page_writes=off".into(),
         "max_connections=200".into(),
     ]
     .into_iter()
-    .chain(setup.setting.map(str::to_owned))
+    .chain(hasty.iter().chain(&setup.setting).map(|text| (*text).to_owned()))
     .flat_map(setting)
     .collect()
 }

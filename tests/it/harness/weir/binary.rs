@@ -25,15 +25,20 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// In the profile of this process.
 fn build() -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its file");
+    // target/debug/deps/it-… stands beside target/debug/weir.
+    let folder = test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        None | Some("debug") => "dev",
+        Some(profile) => profile,
+    };
     let built = Blocking::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--bin", "weir"])
+        .args(["build", "--quiet", "--locked", "--bin", "weir", "--profile", profile])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .status();
     assert!(built.is_ok_and(|status| status.success()), "the binary can't be built");
-    let test = std::env::current_exe().expect("a process knows its file");
-    // target/debug/deps/it-… stands beside target/debug/weir.
-    let folder = test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps");
     folder.join("weir")
 }

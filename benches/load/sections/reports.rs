@@ -1,0 +1,151 @@
+//! How long the reports take on many events, warm and cold.
+
+mod asking;
+mod questions;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+
+use crate::{
+    arguments::Effort,
+    events::{Crowd, Writer},
+    fleet::{self, FLEET, Fleet},
+    loading::{self, Load},
+    report::{Report, Row, grouped, milliseconds, progress},
+    samples::Latencies,
+};
+use asking::Answered;
+use questions::{Kind, Question};
+
+/// Time that the events are spread over; it ended at the last midnight.
+const DAYS: u64 = 30;
+const CAMPAIGNS: u64 = 500;
+/// Events of each user.
+const EVENTS_OF_A_USER: u64 = 10;
+/// How much fewer events a second look has.
+const FEWER: u64 = 10;
+/// How many times as long ten times the events may take.
+const MOST_GROWTH: f64 = 2.0;
+
+/// How long the reports may take.
+#[derive(Clone, Copy, Debug)]
+struct Bars {
+    events: Duration,
+    revenue: Duration,
+    demographics: Duration,
+}
+
+const BARS: Bars = Bars {
+    events: Duration::from_millis(15),
+    revenue: Duration::from_millis(60),
+    demographics: Duration::from_millis(150),
+};
+const BARS_OF_EACH_NEW: Bars = Bars {
+    events: Duration::from_millis(15),
+    revenue: Duration::from_secs(1),
+    demographics: Duration::from_secs(1),
+};
+
+pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
+    let mut report = Report::begin("reports");
+    let (many, few) = (effort.reported_events(), effort.reported_events() / FEWER);
+    let known = |events: u64| Crowd::Of { users: (events / EVENTS_OF_A_USER).max(1), campaigns: CAMPAIGNS };
+    let of_few = answered(few, known(few), effort).await?;
+    let of_many = answered(many, known(many), effort).await?;
+    let of_each_new = answered(many, Crowd::EachNew, effort).await?;
+    add(&mut report, &format!("{} events", grouped(many as f64)), &of_many, Some(BARS));
+    add_growth(&mut report, &of_many, &of_few);
+    add(&mut report, &format!("{} events", grouped(few as f64)), &of_few, None);
+    let each_new = format!("{} events, every user and campaign new", grouped(many as f64));
+    add(&mut report, &each_new, &of_each_new, Some(BARS_OF_EACH_NEW));
+    report.note(format!(
+        "{DAYS} days; {EVENTS_OF_A_USER} events of each user and {CAMPAIGNS} campaigns unless each is new. Over HTTP, \
+         through the edge. Warm: every question {} times, in turn; the bars are about the p95 over all questions of a \
+         report. Cold: the first four once each, after PostgreSQL was restarted and the kernel told to forget its \
+         pages, where it lets us. A question that runs into REPORT_TIMEOUT_MS counts with these 30 s.",
+        effort.questions()
+    ));
+    Ok(report)
+}
+
+/// What a whole fleet answers on so many events.
+async fn answered(events: u64, crowd: Crowd, effort: Effort) -> anyhow::Result<Vec<Answered>> {
+    let postgres = fleet::database().await;
+    let database_url = postgres.fresh_address().await;
+    let database = loading::migrated(&database_url.parse()?).await?;
+    let span = TimeDelta::days(DAYS.cast_signed());
+    let load = Load { writer: Writer { run: 1, crowd }, events, from: first_day(), span };
+    loading::load(&database, load).await?;
+    // With collectors, because what storing leaves for later is theirs to do.
+    let mut fleet = Fleet::start_on(postgres, database_url, FLEET).await;
+    loading::settle(&database).await?;
+    drop(database);
+    let mut answered = Vec::new();
+    for kind in Kind::ALL {
+        let questions = Question::all(kind, first_day());
+        progress(format!("asking for {}", kind.name()));
+        let warm = asking::warm(&fleet.weir, &questions, effort.questions()).await;
+        let cold = asking::cold(&mut fleet, &questions).await;
+        answered.push(Answered { kind, warm, cold });
+    }
+    Ok(answered)
+}
+
+fn first_day() -> DateTime<Utc> {
+    let today = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+    today - Days::new(DAYS)
+}
+
+fn add(report: &mut Report, of: &str, answered: &[Answered], bars: Option<Bars>) {
+    for Answered { kind, warm, cold } in answered {
+        let all: Vec<Duration> = warm.iter().flat_map(|(_, latencies)| latencies.clone()).collect();
+        let all = Latencies::new(all);
+        let [p50, p95] = [50, 95].map(|percent| all.quantile(percent));
+        let row = Row::new(format!("{}, {of}, p95", kind.name()), milliseconds(p95)).beside(format!(
+            "p50 {}; cold p50 {}, p95 {}",
+            milliseconds(p50),
+            milliseconds(cold.quantile(50)),
+            milliseconds(cold.quantile(95)),
+        ));
+        report.add(match bars.map(|bars| bars.of(*kind)) {
+            Some(most) => row.bar(format!("< {}", milliseconds(most)), p95 < most),
+            None => row,
+        });
+        let slowest = warm
+            .iter()
+            .map(|(name, latencies)| (Latencies::new(latencies.clone()).quantile(50), *name))
+            .max();
+        if let Some((latency, name)) = slowest {
+            report.note(format!(
+                "{}, {of}: the slowest question is \"{name}\", p50 {}.",
+                kind.name(),
+                milliseconds(latency)
+            ));
+        }
+    }
+}
+
+fn add_growth(report: &mut Report, many: &[Answered], few: &[Answered]) {
+    for (many, few) in many.iter().zip(few) {
+        let growth = many.middle().as_secs_f64() / few.middle().as_secs_f64();
+        let row = Row::new(
+            format!("{}, p50, growth with {FEWER} times the events", many.kind.name()),
+            format!("× {growth:.1}"),
+        );
+        report.add(match many.kind {
+            Kind::Demographics => row,
+            Kind::Events | Kind::Revenue => row.bar(format!("≤ × {MOST_GROWTH:.0}"), growth <= MOST_GROWTH),
+        });
+    }
+}
+
+impl Bars {
+    fn of(self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Events => self.events,
+            Kind::Revenue => self.revenue,
+            Kind::Demographics => self.demographics,
+        }
+    }
+}
