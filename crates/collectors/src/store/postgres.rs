@@ -10,7 +10,7 @@ mod lookout;
 pub(crate) mod rollups;
 mod rows;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection as _, PgConnection, PgPool};
 use weir::journal::Position;
@@ -88,7 +88,9 @@ async fn store<'a>(
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
-    let stored = rows::insert(connection, &rows).await?;
+    rows::insert(connection, &mut rows).await?;
+    let mut stored: HashMap<&str, u64> = HashMap::new();
+    rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
         let stored = stored.get(submission.frame_id()).copied().unwrap_or(0);
         (submission.frame_id(), submission.outcome(stored))
@@ -96,7 +98,6 @@ async fn store<'a>(
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
     rows::count_duplicates(connection, claimed, &outcomes, &removed).await?;
     frames::account(connection, &outcomes).await?;
-    rows::retain_new(connection, &mut rows, &stored).await?;
     people::note!(connection, Seen::of(&rows).deltas(), now);
     rollups::add(connection, &Rollups::of(&rows)).await?;
     Ok(outcomes)

@@ -1,11 +1,8 @@
 //! Rows of events, and how often those came again that had one.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::LazyLock,
-};
+use std::{collections::HashSet, sync::LazyLock};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 
 use crate::store::{
     FrameOutcome, Submission,
@@ -14,15 +11,13 @@ use crate::store::{
     sighting,
 };
 
-/// Inserts what is new and counts it by frame.
+/// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
     let arrays: Vec<String> =
         COLUMNS.iter().enumerate().map(|(index, (_, array))| format!("${}::{array}", index + 1)).collect();
     format!(
-        "WITH fresh AS (INSERT INTO events ({}) SELECT * FROM UNNEST({}) \
-         ON CONFLICT (source, event_id) DO NOTHING RETURNING frame_id) \
-         SELECT frame_id, count(*) FROM fresh GROUP BY frame_id",
+        "INSERT INTO events ({}) SELECT * FROM UNNEST({}) ON CONFLICT (source, event_id) DO NOTHING",
         columns.join(", "),
         arrays.join(", "),
     )
@@ -39,29 +34,16 @@ static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
     [sighting::SEEN_AS, sightings, sighting::COUNT_DUPLICATES].concat()
 });
 
-/// Inserts the rows that are new, in the order in which they come, and returns how many each frame brought.
+/// Inserts the rows that are new, in the order in which they come, and leaves those.
 pub(super) async fn insert(
     connection: &mut PgConnection,
-    rows: &[Row<'_>],
-) -> Result<HashMap<String, u64>, sqlx::Error> {
-    let counts = bind_arrays(sqlx::query(INSERT.as_str()), rows).fetch_all(connection).await?;
-    counts.iter().map(|count| Ok((count.try_get(0)?, count.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
-}
-
-/// Leaves the rows that were inserted, where `stored` is how many each frame brought. Only the rows of frames that
-/// brought a part of theirs are looked up: returning what is new row by row would cost every batch, and most bring all.
-pub(super) async fn retain_new(
-    connection: &mut PgConnection,
     rows: &mut Vec<Row<'_>>,
-    stored: &HashMap<String, u64>,
 ) -> Result<(), sqlx::Error> {
-    let mut partly: HashMap<&str, u64> = HashMap::new();
-    rows.iter().for_each(|row| *partly.entry(row.frame_id).or_default() += 1);
-    partly.retain(|frame_id, sent| stored.get(*frame_id) != Some(sent));
-    let is_asked = |row: &&Row<'_>| partly.contains_key(row.frame_id) && stored.contains_key(row.frame_id);
-    let asked: Vec<Row<'_>> = rows.iter().filter(is_asked).copied().collect();
-    let new = brought(connection, &asked).await?;
-    rows.retain(|row| !partly.contains_key(row.frame_id) || new.contains(&row.identity()));
+    let inserted = bind_arrays(sqlx::query(INSERT.as_str()), rows).execute(&mut *connection).await?;
+    if inserted.rows_affected() < rows.len() as u64 {
+        let new = brought(connection, rows).await?;
+        rows.retain(|row| new.contains(&row.identity()));
+    }
     Ok(())
 }
 
@@ -70,9 +52,6 @@ async fn brought<'a>(
     connection: &mut PgConnection,
     asked: &[Row<'a>],
 ) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
-    if asked.is_empty() {
-        return Ok(HashSet::new());
-    }
     let places: Vec<i64> = sqlx::query_scalar(BROUGHT)
         .bind(asked.iter().map(|row| row.source).collect::<Vec<_>>())
         .bind(asked.iter().map(|row| row.event_id).collect::<Vec<_>>())
