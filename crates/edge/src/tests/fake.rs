@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
+use prost::Message as _;
 use serde_json::{Value, json};
 use tonic::{Request, Response, Status, service::RoutesBuilder};
 use url::Url;
 use weir::{
     contract::{
         DESCRIPTORS,
+        event::v1,
         ingest::v1::{
             self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
             ingest_service_server::{IngestService, IngestServiceServer},
@@ -91,9 +94,14 @@ impl IngestService for Fake {
     }
 }
 
+/// The id of an encoded event.
+pub(crate) fn id(event: &Bytes) -> String {
+    v1::Event::decode(event.clone()).unwrap().event_id
+}
+
 fn results(request: &PublishEventsRequest, newer_rule: Option<&str>) -> Vec<ItemResult> {
     let result = |content: &Content| match content {
-        Content::Event(event) if Some(event.event_id.as_str()) == newer_rule => {
+        Content::Event(event) if Some(id(event).as_str()) == newer_rule => {
             let violation = weir::event::Violation::new("/data", "is out of fashion").into();
             ItemResult { outcome: Outcome::Rejected.into(), violations: vec![violation] }
         }
