@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prost::{DecodeError, Message as _};
 
 use super::{
-    Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser,
-    FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser, Violation,
+    Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop,
+    FacebookUser, FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
+    Violation,
     candidate::{Candidate, Engagement, Location, Object, Scalar, User},
     kinds::ClosedSet,
     wire,

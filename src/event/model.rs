@@ -216,8 +216,7 @@ impl TiktokTop<Cow<'_, str>> {
 impl TiktokBottom<Cow<'_, str>> {
     fn into_owned(self) -> TiktokBottom {
         let Self { event_type, action_time, profile_id, purchased_item, purchase_amount } = self;
-        let [profile_id, purchased_item] =
-            [profile_id, purchased_item].map(|text| text.map(Cow::into_owned));
+        let [profile_id, purchased_item] = [profile_id, purchased_item].map(|text| text.map(Cow::into_owned));
         TiktokBottom { event_type, action_time, profile_id, purchased_item, purchase_amount }
     }
 }

@@ -117,12 +117,8 @@ fn location(encoded: &[u8]) -> Option<Location<'_>> {
 }
 
 fn tiktok_user(encoded: &[u8]) -> Option<User<'_>> {
-    let mut user = User {
-        user_id: text(""),
-        username: text(""),
-        followers: Scalar::Integer(0),
-        ..User::default()
-    };
+    let mut user =
+        User { user_id: text(""), username: text(""), followers: Scalar::Integer(0), ..User::default() };
     each(encoded, |tag, value| {
         match tag {
             1 => user.user_id = value.text()?,
@@ -151,8 +147,7 @@ fn tiktok_stage(stage: FunnelStage, encoded: &[u8]) -> Option<(i32, Engagement<'
 
 fn facebook_top(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
     let mut number = 0;
-    let mut top =
-        Engagement { referrer: member(None), video_id: Scalar::Null, ..Engagement::default() };
+    let mut top = Engagement { referrer: member(None), video_id: Scalar::Null, ..Engagement::default() };
     each(encoded, |tag, value| {
         match tag {
             1 => number = value.member()?,

@@ -104,9 +104,11 @@ impl OpenFrame {
 
     fn seal(self, source: Source, publish_id: Option<&str>) -> SealedFrame {
         let frame_id = publish_id.map_or_else(Uuid::now_v7, |id| self.derive_id(source, id));
-        let events = self.events.into_iter().zip(self.named).map(|(event, (origin, repeats))| {
-            v1::FramedEvent { event: event.into_bytes(), origin, repeats }
-        });
+        let events = self
+            .events
+            .into_iter()
+            .zip(self.named)
+            .map(|(event, (origin, repeats))| v1::FramedEvent { event: event.into_bytes(), origin, repeats });
         let message = v1::Frame {
             version: EVENTS_VERSION,
             frame_id: frame_id.to_string(),

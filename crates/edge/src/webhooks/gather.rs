@@ -83,7 +83,9 @@ impl Gatherer {
 async fn gather(ingest: Upstream, mut parcels: mpsc::Receiver<Parcel>) {
     let turns = Arc::new(Semaphore::new(CALLS_IN_FLIGHT));
     while let Some(first) = parcels.recv().await {
-        let turn = timeout(LONGEST_WAIT, Arc::clone(&turns).acquire_owned()).await;
+        // A full call has nothing to wait for.
+        let patience = if parcels.len() < MOST_PARCELS { LONGEST_WAIT } else { Duration::ZERO };
+        let turn = timeout(patience, Arc::clone(&turns).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
         let load = fill(first, &mut parcels);
         if !load.is_empty() {
@@ -156,7 +158,9 @@ async fn together(ingest: &Upstream, load: Vec<Parcel>, correlation_id: Correlat
     match send(call, items).await {
         Ok(results) => {
             let mut results = results.into_iter();
-            let shares = waiting.into_iter().map(|(answer, share)| (answer, Ok(results.by_ref().take(share).collect())));
+            let shares = waiting
+                .into_iter()
+                .map(|(answer, share)| (answer, Ok(results.by_ref().take(share).collect())));
             shares.collect()
         }
         Err(status) => waiting.into_iter().map(|(answer, _)| (answer, Err(status.clone()))).collect(),
