@@ -3,6 +3,12 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
+use prost_types::{FileDescriptorSet, field_descriptor_proto::Type};
+
+/// Events that are passed on as they came: what only carries one does not take it apart and build it again. On the
+/// wire a message and its bytes are the same.
+const PASSED_ON: [(&str, &str, &str); 2] =
+    [("weir.ingest.v1", "Item", "event"), ("weir.event.v1", "FramedEvent", "event")];
 
 const PROTOS: [&str; 7] = [
     "weir/event/v1/event.proto",
@@ -20,9 +26,31 @@ const PROTOS: [&str; 7] = [
 )]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    let mut descriptors = protox::compile(PROTOS, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("weir.descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    let mut generator = tonic_prost_build::configure();
+    for (package, message, field) in PASSED_ON {
+        take_as_bytes(&mut descriptors, package, message, field)?;
+        generator = generator.bytes(format!(".{package}.{message}.{field}"));
+    }
+    generator.compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn take_as_bytes(
+    descriptors: &mut FileDescriptorSet,
+    package: &str,
+    message: &str,
+    field: &str,
+) -> Result<(), String> {
+    let files = descriptors.file.iter_mut().filter(|file| file.package() == package);
+    let mut messages = files.flat_map(|file| &mut file.message_type);
+    let message = messages.find(|candidate| candidate.name() == message);
+    let fields = message.into_iter().flat_map(|message| &mut message.field);
+    let field = fields.into_iter().find(|candidate| candidate.name() == field);
+    let field = field.ok_or_else(|| format!("{package} has no such message or field"))?;
+    field.set_type(Type::Bytes);
+    field.type_name = None;
     Ok(())
 }

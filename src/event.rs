@@ -5,6 +5,7 @@
 
 mod amount;
 mod candidate;
+mod encoded;
 mod gate;
 mod kinds;
 mod message;
@@ -13,9 +14,11 @@ mod model;
 mod origin;
 mod typed;
 mod violation;
+mod wire;
 
 pub use amount::Amount;
-pub use gate::{MAX_ITEM_BYTES, admit_json, admit_message, keep_text_rules};
+pub use encoded::EncodedEvent;
+pub use gate::{MAX_ITEM_BYTES, admit_encoded, admit_json, admit_message, check_json, keep_text_rules};
 pub use kinds::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };

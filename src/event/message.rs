@@ -20,7 +20,7 @@ use crate::contract::event::v1::{
 #[error("the event's {0} is missing or unknown")]
 pub struct Malformed(&'static str);
 
-fn type_number(source: Source, stage: FunnelStage, event_type: EventType) -> i32 {
+pub(super) fn type_number(source: Source, stage: FunnelStage, event_type: EventType) -> i32 {
     let position = EventType::of(source, stage).iter().position(|of_stage| *of_stage == event_type);
     position.and_then(|position| i32::try_from(position + 1).ok()).unwrap_or_default()
 }

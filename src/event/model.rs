@@ -1,4 +1,8 @@
 //! The admitted event and its parts. Only this module's parent makes an [`Event`]; everybody may read one.
+//!
+//! Texts are owned, or borrowed from what the sender wrote while the event is on its way through the gate.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
@@ -9,49 +13,49 @@ use super::{
 
 /// An event that keeps every rule of wire.md section 1.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    pub(super) id: String,
+pub struct Event<Text = String> {
+    pub(super) id: Text,
     pub(super) timestamp: DateTime<Utc>,
-    pub(super) details: Details,
+    pub(super) details: Details<Text>,
 }
 
 /// What only one platform tells.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Details {
-    Facebook { user: FacebookUser, engagement: FacebookEngagement },
-    Tiktok { user: TiktokUser, engagement: TiktokEngagement },
+pub enum Details<Text = String> {
+    Facebook { user: FacebookUser<Text>, engagement: FacebookEngagement<Text> },
+    Tiktok { user: TiktokUser<Text>, engagement: TiktokEngagement<Text> },
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct FacebookUser {
-    pub id: String,
-    pub name: String,
+pub struct FacebookUser<Text = String> {
+    pub id: Text,
+    pub name: Text,
     /// Years, 0 to 150.
     pub age: u8,
     pub gender: Gender,
-    pub country: String,
-    pub city: String,
+    pub country: Text,
+    pub city: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum FacebookEngagement {
-    Top(FacebookTop),
-    Bottom(FacebookBottom),
+pub enum FacebookEngagement<Text = String> {
+    Top(FacebookTop<Text>),
+    Bottom(FacebookBottom<Text>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct FacebookTop {
+pub struct FacebookTop<Text = String> {
     pub event_type: EventType,
     pub action_time: DateTime<Utc>,
     pub referrer: Referrer,
-    pub video_id: Option<String>,
+    pub video_id: Option<Text>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct FacebookBottom {
+pub struct FacebookBottom<Text = String> {
     pub event_type: EventType,
-    pub ad_id: String,
-    pub campaign_id: String,
+    pub ad_id: Text,
+    pub campaign_id: Text,
     pub click_position: ClickPosition,
     pub device: FacebookDevice,
     pub browser: Browser,
@@ -59,47 +63,49 @@ pub struct FacebookBottom {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct TiktokUser {
-    pub id: String,
-    pub username: String,
+pub struct TiktokUser<Text = String> {
+    pub id: Text,
+    pub username: Text,
     /// 0 to 2^53 − 1.
     pub followers: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum TiktokEngagement {
-    Top(TiktokTop),
-    Bottom(TiktokBottom),
+pub enum TiktokEngagement<Text = String> {
+    Top(TiktokTop<Text>),
+    Bottom(TiktokBottom<Text>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct TiktokTop {
+pub struct TiktokTop<Text = String> {
     pub event_type: EventType,
     /// Seconds, 0 or more.
     pub watch_time: f64,
     /// 0 to 100.
     pub percentage_watched: f64,
     pub device: TiktokDevice,
-    pub country: String,
-    pub video_id: String,
+    pub country: Text,
+    pub video_id: Text,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct TiktokBottom {
+pub struct TiktokBottom<Text = String> {
     pub event_type: EventType,
     pub action_time: DateTime<Utc>,
-    pub profile_id: Option<String>,
-    pub purchased_item: Option<String>,
+    pub profile_id: Option<Text>,
+    pub purchased_item: Option<Text>,
     pub purchase_amount: Option<Amount>,
 }
 
-impl Event {
+impl<Text: AsRef<str>> Event<Text> {
     /// The sender's id, unique within the source.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.id.as_ref()
     }
+}
 
+impl<Text> Event<Text> {
     /// When it happened, as the sender tells it, to the microsecond.
     #[must_use]
     pub fn timestamp(&self) -> DateTime<Utc> {
@@ -107,7 +113,7 @@ impl Event {
     }
 
     #[must_use]
-    pub fn details(&self) -> &Details {
+    pub fn details(&self) -> &Details<Text> {
         &self.details
     }
 
@@ -137,5 +143,80 @@ impl Event {
             Details::Tiktok { engagement: TiktokEngagement::Top(top), .. } => top.event_type,
             Details::Tiktok { engagement: TiktokEngagement::Bottom(bottom), .. } => bottom.event_type,
         }
+    }
+}
+
+impl Event<Cow<'_, str>> {
+    /// The same event, apart from what the sender wrote.
+    #[must_use]
+    pub fn into_owned(self) -> Event {
+        Event { id: self.id.into_owned(), timestamp: self.timestamp, details: self.details.into_owned() }
+    }
+}
+
+impl Details<Cow<'_, str>> {
+    fn into_owned(self) -> Details {
+        match self {
+            Self::Facebook { user, engagement } => {
+                let engagement = match engagement {
+                    FacebookEngagement::Top(top) => FacebookEngagement::Top(top.into_owned()),
+                    FacebookEngagement::Bottom(bottom) => FacebookEngagement::Bottom(bottom.into_owned()),
+                };
+                Details::Facebook { user: user.into_owned(), engagement }
+            }
+            Self::Tiktok { user, engagement } => {
+                let engagement = match engagement {
+                    TiktokEngagement::Top(top) => TiktokEngagement::Top(top.into_owned()),
+                    TiktokEngagement::Bottom(bottom) => TiktokEngagement::Bottom(bottom.into_owned()),
+                };
+                Details::Tiktok { user: user.into_owned(), engagement }
+            }
+        }
+    }
+}
+
+impl FacebookUser<Cow<'_, str>> {
+    fn into_owned(self) -> FacebookUser {
+        let Self { id, name, age, gender, country, city } = self;
+        let [id, name, country, city] = [id, name, country, city].map(Cow::into_owned);
+        FacebookUser { id, name, age, gender, country, city }
+    }
+}
+
+impl FacebookTop<Cow<'_, str>> {
+    fn into_owned(self) -> FacebookTop {
+        let Self { event_type, action_time, referrer, video_id } = self;
+        FacebookTop { event_type, action_time, referrer, video_id: video_id.map(Cow::into_owned) }
+    }
+}
+
+impl FacebookBottom<Cow<'_, str>> {
+    fn into_owned(self) -> FacebookBottom {
+        let Self { event_type, ad_id, campaign_id, click_position, device, browser, purchase_amount } = self;
+        let [ad_id, campaign_id] = [ad_id, campaign_id].map(Cow::into_owned);
+        FacebookBottom { event_type, ad_id, campaign_id, click_position, device, browser, purchase_amount }
+    }
+}
+
+impl TiktokUser<Cow<'_, str>> {
+    fn into_owned(self) -> TiktokUser {
+        let Self { id, username, followers } = self;
+        TiktokUser { id: id.into_owned(), username: username.into_owned(), followers }
+    }
+}
+
+impl TiktokTop<Cow<'_, str>> {
+    fn into_owned(self) -> TiktokTop {
+        let Self { event_type, watch_time, percentage_watched, device, country, video_id } = self;
+        let [country, video_id] = [country, video_id].map(Cow::into_owned);
+        TiktokTop { event_type, watch_time, percentage_watched, device, country, video_id }
+    }
+}
+
+impl TiktokBottom<Cow<'_, str>> {
+    fn into_owned(self) -> TiktokBottom {
+        let Self { event_type, action_time, profile_id, purchased_item, purchase_amount } = self;
+        let [profile_id, purchased_item] = [profile_id, purchased_item].map(|text| text.map(Cow::into_owned));
+        TiktokBottom { event_type, action_time, profile_id, purchased_item, purchase_amount }
     }
 }

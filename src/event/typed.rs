@@ -140,12 +140,12 @@ fn object<T>(message: Option<T>) -> Object<T> {
     message.map_or(Object::Absent, Object::Present)
 }
 
-fn text(text: &str) -> Scalar<'_> {
+pub(super) fn text(text: &str) -> Scalar<'_> {
     Scalar::Text(Cow::Borrowed(text))
 }
 
 /// UNSPECIFIED and numbers of newer contracts are in no closed set, and neither is this name.
-fn member(known: Option<&'static str>) -> Scalar<'static> {
+pub(super) fn member(known: Option<&'static str>) -> Scalar<'static> {
     text(known.unwrap_or("UNSPECIFIED"))
 }
 

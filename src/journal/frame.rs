@@ -95,7 +95,10 @@ impl Frame {
 impl FramedEvent {
     fn restore(message: v1::FramedEvent, origins: usize) -> Result<Self, FrameError> {
         let malformed = |what: String| FrameError::Malformed(what);
-        let event = message.event.ok_or_else(|| malformed("an entry has no event".to_owned()))?;
+        if message.event.is_empty() {
+            return Err(malformed("an entry has no event".to_owned()));
+        }
+        let event = v1::Event::decode(message.event).map_err(|error| malformed(error.to_string()))?;
         let event = Event::restore(event).map_err(|error| malformed(error.to_string()))?;
         let origin = message.origin as usize;
         if origin >= origins {

@@ -18,7 +18,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::warn;
 use url::Url;
 
-pub use self::client_spans::TracedChannel;
+pub use self::client_spans::{CallOrigins, TracedChannel};
 use self::server_spans::ServerSpans;
 use super::{RoleReadiness, Stop};
 

@@ -2,6 +2,7 @@
 
 mod reflection;
 
+use prost::Message as _;
 use prost_types::Timestamp;
 use reflection::Reflection;
 use tonic::{Code, Request, transport::Channel};
@@ -33,8 +34,8 @@ on_files_and_on_servers!(
 async fn a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers(mut weir: Weir) {
     let cases = broken_events();
     let good = checkout("good");
-    let mut items = vec![item(Content::Event(good))];
-    items.extend(cases.iter().map(|(_, broken)| item(Content::Event(broken.clone()))));
+    let mut items = vec![item(encoded(&good))];
+    items.extend(cases.iter().map(|(_, broken)| item(encoded(broken))));
     items.push(item(Content::Rejected(refused_elsewhere())));
     let mut request = Request::new(PublishEventsRequest { items, ..PublishEventsRequest::default() });
     request.metadata_mut().insert("x-correlation-id", "a-client".parse().unwrap());
@@ -67,18 +68,26 @@ async fn expect_dead_letters(weir: &mut Weir, count: usize) {
 async fn a_malformed_call_is_refused_whole(weir: Weir) {
     let empty = PublishEventsRequest { items: vec![Item::default()], ..PublishEventsRequest::default() };
     let too_many = PublishEventsRequest {
-        items: vec![item(Content::Event(checkout("many"))); 10_001],
+        items: vec![item(encoded(&checkout("many"))); 10_001],
         ..PublishEventsRequest::default()
     };
-    for request in [empty, too_many] {
+    let no_event = PublishEventsRequest {
+        items: vec![item(encoded(&checkout("good"))), item(Content::Event(vec![0xff].into()))],
+        ..PublishEventsRequest::default()
+    };
+    for request in [empty, too_many, no_event] {
         let refused = ingest(&weir).await.publish_events(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     }
     assert_eq!(weir.reported_events().await, 0);
 }
 
+fn encoded(event: &event::Event) -> Content {
+    Content::Event(event.encode_to_vec().into())
+}
+
 async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
-    let items = (0..5).map(|number| item(Content::Event(checkout(&format!("checkout-{number}"))))).collect();
+    let items = (0..5).map(|number| item(encoded(&checkout(&format!("checkout-{number}"))))).collect();
     ingest(&weir)
         .await
         .publish_events(PublishEventsRequest { items, ..PublishEventsRequest::default() })
@@ -105,7 +114,7 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
 }
 
 async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(weir: Weir) {
-    let items = vec![item(Content::Event(checkout("found"))), item(Content::Event(checkout("")))];
+    let items = vec![item(encoded(&checkout("found"))), item(encoded(&checkout("")))];
     ingest(&weir)
         .await
         .publish_events(PublishEventsRequest { items, ..PublishEventsRequest::default() })

@@ -1,12 +1,8 @@
-//! The outermost layer: gives every request its correlation id and its span, and writes problems out.
+//! Gives every request its correlation id and its spans, and writes problems out.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
-use tracing::{Instrument as _, debug, error, error_span, warn};
+use tracing::{Span, debug, error, error_span, warn};
 use weir::process::{CallContext, CorrelationId, TraceContext};
 
 use crate::{args::TraceTrust, problem::Problem, request_span};
@@ -14,30 +10,45 @@ use crate::{args::TraceTrust, problem::Problem, request_span};
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";
 
-/// Handlers find the [`CallContext`] in the request's extensions.
-pub(crate) async fn correlate(State(trust): State<TraceTrust>, mut request: Request, next: Next) -> Response {
-    let mut context = context(request.headers());
-    let id = context.correlation_id.clone();
-    let exported = request_span::begin(&request, &mut context, trust);
-    // An error's level, so that an entry of any level names the call.
-    let span = error_span!(
-        "request",
-        correlation_id = %id,
-        method = %request.method(),
-        path = request.uri().path()
-    );
-    request.extensions_mut().insert(context);
-    async {
-        let mut response = write_problem(next.run(request).await, &id);
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+/// One request's correlation id and spans.
+#[derive(Debug)]
+pub(crate) struct Correlated {
+    id: CorrelationId,
+    exported: Span,
+    logged: Span,
+}
+
+impl Correlated {
+    /// Handlers find the [`CallContext`] in the request's extensions.
+    pub(crate) fn begin(request: &mut Request, trust: TraceTrust) -> Self {
+        let mut context = context(request.headers());
+        let id = context.correlation_id.clone();
+        let exported = request_span::begin(request, &mut context, trust);
+        // An error's level, so that an entry of any level names the call.
+        let logged = error_span!(
+            "request",
+            correlation_id = %id,
+            method = %request.method(),
+            path = request.uri().path()
+        );
+        request.extensions_mut().insert(context);
+        Self { id, exported, logged }
+    }
+
+    /// What the request is handled within: the outer one is exported, the inner one is part of log entries.
+    pub(crate) fn spans(&self) -> (Span, Span) {
+        (self.exported.clone(), self.logged.clone())
+    }
+
+    /// Writes a problem out, and the correlation id into the answer.
+    pub(crate) fn end(self, response: Response) -> Response {
+        let mut response = write_problem(response, &self.id);
+        if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
             response.headers_mut().insert(CORRELATION_ID, value);
         }
-        request_span::end(&exported, response.status());
+        request_span::end(&self.exported, response.status());
         response
     }
-    .instrument(span)
-    .instrument(exported.clone())
-    .await
 }
 
 /// An id that breaks the rule is as good as none.

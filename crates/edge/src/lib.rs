@@ -17,6 +17,7 @@ mod request_span;
 mod requests;
 mod router;
 mod server;
+mod surround;
 mod upstream;
 mod webhooks;
 mod whereabouts;

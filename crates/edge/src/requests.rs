@@ -2,14 +2,10 @@
 
 use std::time::Instant;
 
-use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
-    response::Response,
-};
-use http::Method;
+use axum::extract::{MatchedPath, Request};
+use http::{Method, StatusCode};
 use prometheus_client::{encoding::EncodeLabelSet, registry::Registry};
-use weir::process::{CallContext, Durations};
+use weir::process::{CallContext, Durations, TraceContext};
 
 /// For a path that no route has: senders choose paths, and must not make series.
 const NO_ROUTE: &str = "none";
@@ -35,24 +31,36 @@ pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
     )
 }
 
-/// The layer that observes every request; inside the one that gives it its context.
-pub(crate) async fn measure(
-    State(durations): State<RequestDurations>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let begun = Instant::now();
-    let method = method(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
-    let context = request.extensions().get::<CallContext>().cloned();
-    let response = next.run(request).await;
-    let labels = Labels {
-        http_request_method: method,
-        http_route: route,
-        http_response_status_code: response.status().as_u16(),
-    };
-    durations.observe(&labels, begun.elapsed(), context.as_ref().map(|context| &context.trace));
-    response
+/// One request that is under way.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    begun: Instant,
+    method: &'static str,
+    route: String,
+    trace: Option<TraceContext>,
+}
+
+impl Measured {
+    /// A request that has its context already.
+    pub(crate) fn begin(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
+        let context = request.extensions().get::<CallContext>();
+        Self {
+            begun: Instant::now(),
+            method: method(request.method()),
+            route: route.to_owned(),
+            trace: context.map(|context| context.trace.clone()),
+        }
+    }
+
+    pub(crate) fn end(self, durations: &RequestDurations, status: StatusCode) {
+        let labels = Labels {
+            http_request_method: self.method,
+            http_route: self.route,
+            http_response_status_code: status.as_u16(),
+        };
+        durations.observe(&labels, self.begun.elapsed(), self.trace.as_ref());
+    }
 }
 
 fn method(method: &Method) -> &'static str {
@@ -72,10 +80,11 @@ fn method(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, middleware, routing::get};
+    use axum::{Router, body::Body, routing::get};
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::{args::TraceTrust, surround::Surround};
 
     #[tokio::test]
     async fn what_a_sender_makes_up_makes_no_series() {
@@ -83,7 +92,7 @@ mod tests {
         let durations = register(&mut registry);
         let router: Router = Router::new()
             .route("/events/{source}", get(|| async { "" }))
-            .layer(middleware::from_fn_with_state(durations, measure));
+            .layer(Surround { trust: TraceTrust::Trust, durations });
         for (method, path) in
             [("GET", "/events/a"), ("GET", "/events/b"), ("BREW", "/coffee"), ("STIR", "/tea")]
         {

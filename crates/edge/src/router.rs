@@ -1,24 +1,18 @@
-//! Which path leads to which handler, and the layers around all of them.
+//! Which path leads to which handler.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Router, middleware,
-    response::{IntoResponse as _, Response},
-    routing::post,
-};
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::{Router, routing::post};
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir::process::{RoleReadiness, SharedRegistry};
 
 use crate::{
     args::TraceTrust,
-    correlate::correlate,
     health, openapi,
-    problem::Problem,
     reports::{Reports, demographics, events, revenue},
-    requests::{self, RequestDurations},
+    requests::RequestDurations,
+    surround::Surround,
     webhooks::{self, Webhooks},
     whereabouts::{self, Search},
 };
@@ -54,41 +48,6 @@ pub(crate) fn router(state: EdgeState) -> Router {
         openapi::alias(&mut document, "/events", alias);
         router.route(alias, post(webhooks::post_events))
     });
-    let trace_trust = state.trace_trust;
-    let measure = middleware::from_fn_with_state(state.durations.clone(), requests::measure);
-    router
-        .merge(openapi::routes(document))
-        .with_state(Arc::new(state))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(measure)
-        .layer(middleware::from_fn_with_state(trace_trust, correlate))
-}
-
-/// What the panic says is in the log already.
-fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
-    Problem::internal().into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::{body::Body, routing::get};
-    use http::Request;
-    use tower::ServiceExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_a_problem_with_a_correlation_id() {
-        async fn broken() {
-            panic!("broken");
-        }
-        let router: Router = Router::new()
-            .route("/", get(broken))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn_with_state(TraceTrust::Trust, correlate));
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
-        assert_eq!(response.status(), 500);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-        assert!(response.headers().contains_key("x-correlation-id"));
-    }
+    let surround = Surround { trust: state.trace_trust, durations: state.durations.clone() };
+    router.merge(openapi::routes(document)).with_state(Arc::new(state)).layer(surround)
 }

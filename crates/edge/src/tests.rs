@@ -4,6 +4,7 @@ mod api;
 mod bodies;
 mod connections;
 mod fake;
+mod gathering;
 mod items;
 mod refusals;
 mod reports;

@@ -3,8 +3,10 @@
 mod batch;
 mod blocking;
 mod body;
+mod call;
 mod chunk;
 mod claim;
+mod gather;
 mod media;
 mod publish;
 mod repeats;
@@ -122,7 +124,7 @@ impl Webhooks {
         registry: &mut Registry,
     ) -> Self {
         let receiver = Receiver::new(config, registry);
-        let publisher = Publisher { ingest, timeout: config.request_timeout };
+        let publisher = Publisher::new(ingest, config.request_timeout);
         Self { receiver, most_items: most_items(config.max_body_bytes), publisher, metrics }
     }
 

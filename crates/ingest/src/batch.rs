@@ -2,19 +2,20 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use prost::Message as _;
+use tonic::Status;
 use weir::{
     contract::{
         event::v1,
         ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
     },
-    event::{Event, MAX_ITEM_BYTES, Origin, Refusal, Source, admit_message},
+    event::{EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, admit_encoded},
     journal::{DeadLetter, Framer, MediaType, MessagingSpans, SealedFrame},
     process::CallContext,
 };
 
-use crate::sends::Sends;
+use crate::{request, sends::Sends};
 
 /// A call's items after the gate.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub(crate) struct Batch {
 
 /// An admitted event, until it is known whether a later item repeats its identity.
 struct Admitted {
-    event: Event,
+    event: EncodedEvent,
     /// Index into the call's origins.
     origin: usize,
     repeats: u32,
@@ -37,20 +38,24 @@ struct Admitted {
 
 impl Batch {
     /// Runs the gate over every item of a checked request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names an item whose event is none.
     pub(crate) fn sort(
         request: PublishEventsRequest,
         call: CallContext,
         now: DateTime<Utc>,
         spans: MessagingSpans,
-    ) -> Self {
+    ) -> Result<Self, Status> {
         let mut origins = Origins::new(request.origin, call, now);
         let mut batch = Self { results: Vec::with_capacity(request.items.len()), ..Self::default() };
         let mut admitted = Vec::with_capacity(request.items.len());
-        for Item { content, origin, repeats } in request.items {
+        for (index, Item { content, origin, repeats }) in request.items.into_iter().enumerate() {
             let origin = origins.of(origin);
             let letter = match content {
-                Some(Content::Event(message)) => {
-                    match admit_message(&message, origins.list[origin].arrived_at) {
+                Some(Content::Event(encoded)) => {
+                    let judged = admit_encoded(&encoded, origins.list[origin].arrived_at);
+                    match judged.map_err(|error| request::no_event(index, &error))? {
                         Ok(event) => {
                             admitted.push(Admitted { event, origin, repeats });
                             batch.results.push(ItemResult {
@@ -59,7 +64,7 @@ impl Batch {
                             });
                             continue;
                         }
-                        Err(refusal) => refused(&message, refusal, origins.list[origin].clone()),
+                        Err(refusal) => refused(encoded, refusal, origins.list[origin].clone()),
                     }
                 }
                 Some(Content::Rejected(rejected)) => laid_down(rejected, origins.list[origin].clone()),
@@ -75,7 +80,7 @@ impl Batch {
         batch.sends = Sends::begin(spans, &origins.list, used);
         batch.frames = frames(admitted, &origins.list, &batch.sends, Framer::new(publish_id));
         batch.sends.framed(&batch.frames);
-        batch
+        Ok(batch)
     }
 
     /// Accepted events by source, with their repeats.
@@ -130,7 +135,7 @@ fn frames(
 
 /// For each event how often its identity stands here besides; `None` where an earlier event stands for it.
 fn repeats(admitted: &[Admitted]) -> Vec<Option<u32>> {
-    let mut first: HashMap<(Source, &str), usize> = HashMap::with_capacity(admitted.len());
+    let mut first: HashMap<(Source, &[u8]), usize> = HashMap::with_capacity(admitted.len());
     let mut repeats: Vec<Option<u32>> = Vec::with_capacity(admitted.len());
     for (index, Admitted { event, repeats: own, .. }) in admitted.iter().enumerate() {
         match first.entry((event.source(), event.id())) {
@@ -150,9 +155,9 @@ fn repeats(admitted: &[Admitted]) -> Vec<Option<u32>> {
 }
 
 /// The dead letter of an event that this gate refused.
-fn refused(message: &v1::Event, refusal: Refusal, origin: Origin) -> DeadLetter {
+fn refused(encoded: Bytes, refusal: Refusal, origin: Origin) -> DeadLetter {
     let Refusal { violations, source, event_id } = refusal;
-    DeadLetter::new(message.encode_to_vec().into(), MediaType::Protobuf, violations, source, event_id, origin)
+    DeadLetter::new(encoded, MediaType::Protobuf, violations, source, event_id, origin)
 }
 
 /// The dead letter of an item that the caller refused and perhaps cut.
@@ -175,6 +180,7 @@ pub(crate) fn is_too_large(letter: &DeadLetter) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
     use sha2::{Digest as _, Sha256};
     use weir::{
         journal::MAX_RAW_BYTES,
@@ -201,11 +207,11 @@ mod tests {
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
-        Batch::sort(request, call, Utc::now(), MessagingSpans::embedded())
+        Batch::sort(request, call, Utc::now(), MessagingSpans::embedded()).unwrap()
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {
-        Item { content: Some(Content::Event(event)), origin: None, repeats }
+        Item { content: Some(Content::Event(event.encode_to_vec().into())), origin: None, repeats }
     }
 
     fn rejected(raw: Vec<u8>) -> Item {
@@ -232,7 +238,7 @@ mod tests {
     fn an_identity_that_stands_twice_is_carried_once_and_counted_twice() {
         let admitted = |id: &str, repeats| {
             let event = weir::event::admit_message(&event(id), Utc::now()).unwrap();
-            Admitted { event, origin: 0, repeats }
+            Admitted { event: event.into(), origin: 0, repeats }
         };
         let shares = repeats(&[admitted("a", 2), admitted("b", 0), admitted("a", 1)]);
         assert_eq!(shares, [Some(4), Some(0), None]);

@@ -42,7 +42,7 @@ impl IngestService for Publisher {
         let request = request.into_inner();
         request::check(&request)?;
         let begun = Instant::now();
-        let batch = Batch::sort(request, call, Utc::now(), self.journal.spans());
+        let batch = Batch::sort(request, call, Utc::now(), self.journal.spans())?;
         let outcome = self.make_durable(&batch, deadline).await;
         self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
         match outcome {

@@ -1,6 +1,6 @@
 //! What makes a request malformed as a whole; what is wrong with one item is that item's own result.
 
-use prost::Message as _;
+use prost::{DecodeError, Message as _};
 use tonic::Status;
 use weir::{
     contract::ingest::v1::{Item, PublishEventsRequest, item::Content},
@@ -60,6 +60,11 @@ fn fault(item: &Item) -> Option<(&'static str, &'static str)> {
 /// INVALID_ARGUMENT that names the field and the rule.
 pub(crate) fn source(number: i32) -> Result<Source, Status> {
     Source::from_number(number).ok_or_else(|| invalid("source", "must be named"))
+}
+
+/// INVALID_ARGUMENT for an item whose event can't be read.
+pub(crate) fn no_event(index: usize, error: &DecodeError) -> Status {
+    invalid(&format!("items[{index}].event"), &format!("is no weir.event.v1.Event: {error}"))
 }
 
 /// INVALID_ARGUMENT that names the field and the rule.

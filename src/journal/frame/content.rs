@@ -1,5 +1,6 @@
 //! What a message of the journal carries, told by its version: events, or the erasure of a person.
 
+use bytes::Bytes;
 use prost::Message as _;
 
 use super::{Erasure, Frame};
@@ -38,10 +39,10 @@ struct Versioned {
 }
 
 impl Content {
-    pub(in crate::journal) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+    pub(in crate::journal) fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
         let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
-        let message = || v1::Frame::decode(bytes).map_err(malformed);
-        match Versioned::decode(bytes).map_err(malformed)?.version {
+        let message = || v1::Frame::decode(bytes.clone()).map_err(malformed);
+        match Versioned::decode(&**bytes).map_err(malformed)?.version {
             EVENTS_VERSION => Frame::restore(message()?).map(Self::Events),
             ERASURE_VERSION => Erasure::restore(message()?).map(Self::Erasure),
             0 => Err(FrameError::Malformed("it has no version".to_owned())),

@@ -1,4 +1,5 @@
-//! From admitted events to frames that are ready for the journal: each event is encoded once and never copied.
+//! From admitted events to frames that are ready for the journal: an event is passed on as it was
+//! encoded when it was admitted.
 
 use std::mem;
 
@@ -10,7 +11,7 @@ use uuid::{Builder, Uuid};
 use super::{EVENTS_VERSION, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 use crate::{
     contract::event::v1,
-    event::{Event, Origin, Source},
+    event::{EncodedEvent, Origin, Source},
 };
 
 /// Tag, length and origin index around an event: what one costs the frame beside its own bytes, at most.
@@ -38,7 +39,9 @@ pub struct Framer {
 
 #[derive(Debug, Default)]
 struct OpenFrame {
-    events: Vec<v1::FramedEvent>,
+    events: Vec<EncodedEvent>,
+    /// One for each event: the index of its origin, and its repeats.
+    named: Vec<(u32, u32)>,
     origins: Vec<Origin>,
     accepted: u64,
     bytes: usize,
@@ -53,10 +56,10 @@ impl Framer {
     }
 
     /// Adds an admitted event; `repeats` later items of its array carried the same identity.
-    pub fn push(&mut self, event: Event, origin: &Origin, repeats: u32) {
+    pub fn push(&mut self, event: impl Into<EncodedEvent>, origin: &Origin, repeats: u32) {
+        let event = event.into();
         let source = event.source();
-        let event = v1::Event::from(event);
-        let bytes = event.encoded_len() + ENTRY_BYTES;
+        let bytes = event.bytes().len() + ENTRY_BYTES;
         let open = match source {
             Source::Facebook => &mut self.facebook,
             Source::Tiktok => &mut self.tiktok,
@@ -86,26 +89,32 @@ impl OpenFrame {
             || (self.events.len() < MAX_FRAME_EVENTS && self.bytes + bytes <= MAX_FRAME_BYTES)
     }
 
-    fn push(&mut self, event: v1::Event, bytes: usize, origin: &Origin, repeats: u32) {
+    fn push(&mut self, event: EncodedEvent, bytes: usize, origin: &Origin, repeats: u32) {
         // Items of one call follow each other, so only the origin before has to be compared.
         if self.origins.last() != Some(origin) {
             self.bytes += origin_bytes(origin);
             self.origins.push(origin.clone());
         }
         let origin = u32::try_from(self.origins.len() - 1).expect("a frame has at most 512 origins");
-        self.events.push(v1::FramedEvent { event: Some(event), origin, repeats });
+        self.events.push(event);
+        self.named.push((origin, repeats));
         self.accepted += 1 + u64::from(repeats);
         self.bytes += bytes;
     }
 
     fn seal(self, source: Source, publish_id: Option<&str>) -> SealedFrame {
         let frame_id = publish_id.map_or_else(Uuid::now_v7, |id| self.derive_id(source, id));
+        let events = self
+            .events
+            .into_iter()
+            .zip(self.named)
+            .map(|(event, (origin, repeats))| v1::FramedEvent { event: event.into_bytes(), origin, repeats });
         let message = v1::Frame {
             version: EVENTS_VERSION,
             frame_id: frame_id.to_string(),
             source: source.number(),
             origins: self.origins.iter().cloned().map(v1::Origin::from).collect(),
-            events: self.events,
+            events: events.collect(),
             erasure: None,
         };
         SealedFrame {
@@ -130,9 +139,9 @@ impl OpenFrame {
         };
         add(publish_id.as_bytes());
         add(source.name().as_bytes());
-        for framed in &self.events {
-            add(framed.event.as_ref().map_or("", |event| &event.event_id).as_bytes());
-            add(&framed.repeats.to_be_bytes());
+        for (event, (_, repeats)) in self.events.iter().zip(&self.named) {
+            add(event.id());
+            add(&repeats.to_be_bytes());
         }
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash.finalize()[..16]);

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,7 +18,7 @@ use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::code;
-use crate::process::{CallContext, trace};
+use crate::process::{CallContext, TraceContext, trace};
 
 /// A channel to one instance. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +38,35 @@ impl TracedChannel {
     #[must_use]
     pub fn untraced(&self) -> Channel {
         self.channel.clone()
+    }
+}
+
+/// What the span of a call belongs to, where that is not the current span: in the extensions of a request.
+///
+/// Of one call it is a part. Of several it is none, and linked to each.
+#[derive(Clone, Debug)]
+pub struct CallOrigins(Arc<[CallContext]>);
+
+impl From<Vec<CallContext>> for CallOrigins {
+    fn from(origins: Vec<CallContext>) -> Self {
+        Self(origins.into())
+    }
+}
+
+impl CallOrigins {
+    fn adopt(&self, span: &Span, call: &CallContext) {
+        match &self.0[..] {
+            [] => {}
+            [one] => trace::set_parent(span, &one.trace, &one.correlation_id),
+            several => {
+                // Where no origin is sampled the call is not sampled either.
+                let is_sampled = several.iter().any(|origin| origin.trace.is_sampled());
+                let none = TraceContext::default();
+                let parent = if is_sampled { &none } else { &several[0].trace };
+                trace::set_parent(span, parent, &call.correlation_id);
+                several.iter().for_each(|origin| trace::link(span, &origin.trace));
+            }
+        }
     }
 }
 
@@ -88,9 +118,14 @@ fn begin(method: &str, peer: SocketAddr) -> Span {
 
 /// The span takes the place of whatever trace the call was given.
 fn pass_on(span: &Span, request: &mut Request<Body>) {
+    let origins = request.extensions_mut().remove::<CallOrigins>();
     let mut metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
+    let call = CallContext::from_metadata(&metadata);
+    if let Some(origins) = origins {
+        origins.adopt(span, &call);
+    }
     if let Some(own) = trace::context_of(span) {
-        let call = CallContext { trace: own, ..CallContext::from_metadata(&metadata) };
+        let call = CallContext { trace: own, ..call };
         call.write_metadata(&mut metadata);
         if let Ok(baggage) = format!("{}={}", trace::CORRELATION_ID, call.correlation_id).parse() {
             metadata.insert(trace::BAGGAGE, baggage);

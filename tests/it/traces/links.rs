@@ -1,6 +1,7 @@
 //! What is no part of a trace is linked to it: batches, what is delivered again, callers that are not trusted.
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use prost::Message as _;
 use weir::{
     contract::{
         event::v1::{self as event, Origin},
@@ -81,7 +82,7 @@ fn item_of(trace: &str) -> Item {
         ..Origin::default()
     };
     let event = event::Event::from(admit(&with_id(Source::Facebook, trace)));
-    Item { content: Some(Content::Event(event)), origin: Some(origin), repeats: 0 }
+    Item { content: Some(Content::Event(event.encode_to_vec().into())), origin: Some(origin), repeats: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,13 +6,17 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
+use prost::Message as _;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, service::RoutesBuilder};
 use url::Url;
 use weir::{
     contract::{
         DESCRIPTORS,
+        event::v1,
         ingest::v1::{
             self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
             ingest_service_server::{IngestService, IngestServiceServer},
@@ -40,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) newer_rule: Option<&'static str>,
     /// Never answer.
     pub(crate) silent: bool,
+    /// Answer when there is a permit.
+    pub(crate) turns: Option<Arc<Semaphore>>,
     pub(crate) calls: Vec<(CallContext, PublishEventsRequest)>,
     pub(crate) questions: Vec<reporting::GetEventStatisticsRequest>,
     /// What the journal and the store know of any event; `None` is a service that is away.
@@ -60,10 +66,10 @@ impl IngestService for Fake {
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let context = CallContext::from_metadata(request.metadata());
         let request = request.into_inner();
-        let answer = {
+        let (answer, turns) = {
             let mut script = self.0.lock().unwrap();
             script.calls.push((context, request.clone()));
-            match (script.silent, script.refusal) {
+            let answer = match (script.silent, script.refusal) {
                 (true, _) => None,
                 _ if script.losses > 0 => {
                     script.losses -= 1;
@@ -71,8 +77,12 @@ impl IngestService for Fake {
                 }
                 (false, Some(reason)) => Some(Err(refuse(reason, "refused", &[]))),
                 (false, None) => Some(Ok(results(&request, script.newer_rule))),
-            }
+            };
+            (answer, script.turns.clone())
         };
+        if let Some(turns) = turns {
+            drop(turns.acquire().await.unwrap());
+        }
         match answer {
             Some(answer) => answer.map(|results| Response::new(PublishEventsResponse { results })),
             None => std::future::pending().await,
@@ -91,9 +101,14 @@ impl IngestService for Fake {
     }
 }
 
+/// The id of an encoded event.
+pub(crate) fn id(event: &Bytes) -> String {
+    v1::Event::decode(event.clone()).unwrap().event_id
+}
+
 fn results(request: &PublishEventsRequest, newer_rule: Option<&str>) -> Vec<ItemResult> {
     let result = |content: &Content| match content {
-        Content::Event(event) if Some(event.event_id.as_str()) == newer_rule => {
+        Content::Event(event) if Some(id(event).as_str()) == newer_rule => {
             let violation = weir::event::Violation::new("/data", "is out of fashion").into();
             ItemResult { outcome: Outcome::Rejected.into(), violations: vec![violation] }
         }

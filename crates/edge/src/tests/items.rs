@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir::contract::ingest::v1::{Item, RejectedItem, item::Content};
 
-use super::fake::{Running, bad_event, event};
+use super::fake::{Running, bad_event, event, id};
 
 const VALID: &str = include_str!("../../../../tests/events/valid.jsonl");
 const INVALID: &str = include_str!("../../../../tests/events/invalid.jsonl");
@@ -16,7 +16,7 @@ fn ids(items: &[Item]) -> Vec<String> {
     items
         .iter()
         .map(|item| match item.content.as_ref().unwrap() {
-            Content::Event(event) => event.event_id.clone(),
+            Content::Event(event) => id(event),
             Content::Rejected(rejected) => format!("!{}", rejected.event_id),
         })
         .collect()
@@ -25,7 +25,7 @@ fn ids(items: &[Item]) -> Vec<String> {
 fn rejected(item: &Item) -> &RejectedItem {
     match item.content.as_ref().unwrap() {
         Content::Rejected(rejected) => rejected,
-        Content::Event(event) => panic!("{} was admitted", event.event_id),
+        Content::Event(event) => panic!("{} was admitted", id(event)),
     }
 }
 

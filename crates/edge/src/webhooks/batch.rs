@@ -114,6 +114,11 @@ impl Batch {
         self.text.len()
     }
 
+    /// How many there are.
+    pub(super) fn items(&self) -> u64 {
+        self.named.iter().map(|(_, items)| items).sum()
+    }
+
     /// Before the first item.
     pub(super) fn cursor(&self) -> Cursor {
         Cursor { offset: self.start, index: 0 }

@@ -1,9 +1,12 @@
 //! Checks items and packs them for ingest, a bounded chunk at a time.
 
+use std::borrow::Cow;
+
+use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 use weir::{
     contract::ingest::v1::{self, item::Content},
-    event::{ErrorType, Event, MAX_ITEM_BYTES, Refusal, Source, Violation, admit_json},
+    event::{ErrorType, Event, MAX_ITEM_BYTES, Refusal, Source, Violation, check_json},
 };
 
 use super::batch::{Batch, Cursor, Item};
@@ -20,8 +23,6 @@ const MAX_TOLD_ID_BYTES: usize = 1024;
 /// What goes to ingest in one call, and what is remembered of it.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    /// Where it begins, to make it again.
-    pub(super) start: Cursor,
     pub(super) items: Vec<v1::Item>,
     /// One for each item.
     pub(super) sent: Vec<Sent>,
@@ -74,26 +75,27 @@ impl Sent {
 }
 
 impl Chunk {
-    /// The next items of the batch, or `None` after the last. From the same place come the same items.
+    /// The next items of the batch, or `None` after the last.
     pub(super) fn next(batch: &Batch, cursor: &mut Cursor) -> Option<Self> {
-        let mut chunk = Self { start: cursor.clone(), items: Vec::new(), sent: Vec::new() };
+        let mut chunk = Self { items: Vec::new(), sent: Vec::new() };
+        let mut buffer = BytesMut::new();
         let mut bytes = 0;
         while chunk.items.len() < MAX_ITEMS && bytes < MAX_TEXT_BYTES {
             let Some(item) = batch.next(cursor) else { break };
             if !batch.repeats.is_further(item.index) {
                 bytes += item.text.len();
-                chunk.push(batch, item);
+                chunk.push(batch, item, &mut buffer);
             }
         }
         (!chunk.items.is_empty()).then_some(chunk)
     }
 
-    fn push(&mut self, batch: &Batch, item: Item<'_>) {
+    fn push(&mut self, batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) {
         let (content, verdict) = match check(batch, item) {
             Ok(event) => {
                 let verdict =
                     Verdict::Admitted { source: event.source(), repeats: batch.repeats.of(item.index) };
-                (Content::Event(event.into()), verdict)
+                (Content::Event(event.encode(buffer).into_bytes()), verdict)
             }
             Err(refusal) => {
                 let (rejected, verdict) = reject(item.text, refusal);
@@ -106,13 +108,13 @@ impl Chunk {
     }
 }
 
-fn check(batch: &Batch, item: Item<'_>) -> Result<Event, Refusal> {
+fn check<'a>(batch: &Batch, item: Item<'a>) -> Result<Event<Cow<'a, str>>, Refusal> {
     batch.prove_item(item).map_err(|message| Refusal {
         violations: vec![Violation::new("", message)],
         source: None,
         event_id: None,
     })?;
-    admit_json(item.text, batch.arrived_at)
+    check_json(item.text, batch.arrived_at)
 }
 
 fn reject(text: &str, refusal: Refusal) -> (v1::RejectedItem, Verdict) {

@@ -1,68 +1,85 @@
-//! Sends a batch to ingest, chunk by chunk, several on their way at once.
+//! Sends a batch to ingest: a small one together with others, a large one chunk by chunk, several on their way at once.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
-use tonic::{Request, Status};
-use uuid::Uuid;
-use weir::{
-    contract::ingest::v1::{
-        Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient,
-    },
-    event::Origin,
-    process::{CallContext, grpc::TracedChannel},
-};
+use tonic::Status;
+use weir::{contract::ingest::v1::ItemResult, event::Origin, process::CallContext};
 
 use super::{
-    batch::{Batch, Cursor},
+    batch::Batch,
     blocking::off_thread,
+    call::Call,
     chunk::{Chunk, Sent},
+    gather::Gatherer,
     tally::Tally,
 };
 use crate::upstream::Upstream;
 
 /// While one chunk is made durable the next ones are checked; more would only fill memory.
 const CHUNKS_IN_FLIGHT: usize = 4;
-/// Calls of one chunk: as many instances may die under it, and the sender is told to try again.
-const MOST_ATTEMPTS: usize = 3;
-/// An answer for 1,000 items that each break every rule stays below.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// A larger body has little to gain from company, and would keep it waiting.
+const SMALL_BYTES: usize = 16 << 10;
+const SMALL_ITEMS: u64 = 32;
 
 /// Sends batches to ingest.
 #[derive(Clone, Debug)]
 pub(super) struct Publisher {
-    pub(super) ingest: Upstream,
+    ingest: Upstream,
+    gatherer: Gatherer,
     /// How long one batch may take.
-    pub(super) timeout: Duration,
-}
-
-/// One batch on its way.
-struct Call<'a> {
-    ingest: &'a Upstream,
-    batch: &'a Arc<Batch>,
-    context: &'a CallContext,
-    origin: weir::contract::event::v1::Origin,
-    deadline: Instant,
+    timeout: Duration,
 }
 
 impl Publisher {
+    pub(super) fn new(ingest: Upstream, timeout: Duration) -> Self {
+        Self { gatherer: Gatherer::start(ingest.clone()), ingest, timeout }
+    }
+
     /// Returns when every item is durable, the good ones in the journal and the bad ones as dead letters.
     ///
     /// # Errors
     /// It is unknown what became of the batch: part of it may be durable, and repeating it is harmless.
     pub(super) async fn publish(&self, batch: Arc<Batch>, context: CallContext) -> Result<Tally, Status> {
-        let origin = Origin::of_call(context.clone(), batch.arrived_at).into();
         let deadline = Instant::now() + self.timeout;
-        let call = Call { ingest: &self.ingest, batch: &batch, context: &context, origin, deadline };
-        let sending = chunks(Arc::clone(&batch))
-            .map(|chunk| call.send(chunk))
-            .buffered(CHUNKS_IN_FLIGHT)
-            .try_fold(Tally::default(), |tally, (sent, results)| {
-                std::future::ready(tally.count(&batch, sent, results))
-            });
+        let sending = async {
+            if batch.bytes() <= SMALL_BYTES && batch.items() <= SMALL_ITEMS {
+                self.gather(&batch, context, deadline).await
+            } else {
+                self.stream(&batch, &context, deadline).await
+            }
+        };
         let sent = tokio::time::timeout_at(deadline, Box::pin(sending)).await;
         sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("ingest did not answer in time")))
+    }
+
+    async fn gather(&self, batch: &Batch, context: CallContext, deadline: Instant) -> Result<Tally, Status> {
+        let Some(Chunk { items, sent }) = Chunk::next(batch, &mut batch.cursor()) else {
+            return Ok(Tally::default());
+        };
+        let results = self.gatherer.send(items, context, batch.arrived_at, deadline).await?;
+        Tally::default().count(batch, sent, results)
+    }
+
+    async fn stream(
+        &self,
+        batch: &Arc<Batch>,
+        context: &CallContext,
+        deadline: Instant,
+    ) -> Result<Tally, Status> {
+        let origin = Some(Origin::of_call(context.clone(), batch.arrived_at).into());
+        let call = Call { ingest: &self.ingest, context, origin, origins: None, deadline };
+        let send = async |Chunk { items, sent }: Chunk| -> Result<(Vec<Sent>, Vec<ItemResult>), Status> {
+            call.send(items).await.map(|results| (sent, results))
+        };
+        chunks(Arc::clone(batch))
+            .map(send)
+            .buffered(CHUNKS_IN_FLIGHT)
+            .try_fold(Tally::default(), |tally, (sent, results)| {
+                std::future::ready(tally.count(batch, sent, results))
+            })
+            .await
     }
 }
 
@@ -74,43 +91,4 @@ fn chunks(batch: Arc<Batch>) -> impl Stream<Item = Chunk> {
         let next = move || Chunk::next(&batch, &mut cursor).map(|chunk| (chunk, (batch, cursor)));
         off_thread(bytes, next).await
     })
-}
-
-impl Call<'_> {
-    /// A chunk that is sent again has the same id: the journal takes it once, and nothing counts as a duplicate.
-    async fn send(&self, chunk: Chunk) -> Result<(Vec<Sent>, Vec<ItemResult>), Status> {
-        let Chunk { start, mut items, sent } = chunk;
-        let publish_id = Uuid::now_v7().to_string();
-        let mut attempts = self.ingest.attempts(self.deadline, MOST_ATTEMPTS);
-        loop {
-            match self.attempt(attempts.channel()?, items, &publish_id).await {
-                Ok(results) => return Ok((sent, results)),
-                Err(failure) => attempts.after(failure).await?,
-            }
-            items = self.again(start.clone()).await;
-        }
-    }
-
-    async fn attempt(
-        &self,
-        channel: TracedChannel,
-        items: Vec<Item>,
-        publish_id: &str,
-    ) -> Result<Vec<ItemResult>, Status> {
-        let mut client = IngestServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-        let publish_id = publish_id.to_owned();
-        let mut request =
-            Request::new(PublishEventsRequest { items, origin: Some(self.origin.clone()), publish_id });
-        self.context.write_metadata(request.metadata_mut());
-        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
-        let response = client.publish_events(request).await?;
-        Ok(response.into_inner().results)
-    }
-
-    /// The items of a chunk, made anew: that is rare, and keeping a copy of every chunk would not be.
-    async fn again(&self, mut start: Cursor) -> Vec<Item> {
-        let batch = Arc::clone(self.batch);
-        let chunk = off_thread(self.batch.bytes(), move || Chunk::next(&batch, &mut start)).await;
-        chunk.map(|chunk| chunk.items).unwrap_or_default()
-    }
 }

@@ -61,9 +61,6 @@ impl Tally {
         sent: Vec<Sent>,
         results: Vec<ItemResult>,
     ) -> Result<Self, Status> {
-        if sent.len() != results.len() {
-            return Err(Status::internal("ingest answered for another number of items"));
-        }
         for (sent, result) in sent.into_iter().zip(results) {
             match (result.outcome(), &sent.verdict) {
                 (Outcome::Accepted, Verdict::Admitted { repeats, source }) => {

@@ -1,0 +1,106 @@
+//! What surrounds every handler: its spans and correlation id, its duration, and an answer for one that panics.
+//!
+//! One layer: each of axum's own costs a request several allocations, which posts of single events feel.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    task::{Context, Poll},
+};
+
+use axum::{
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use crate::{
+    args::TraceTrust,
+    correlate::Correlated,
+    problem::Problem,
+    requests::{Measured, RequestDurations},
+};
+
+/// The layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Surround {
+    pub(crate) trust: TraceTrust,
+    pub(crate) durations: RequestDurations,
+}
+
+/// A handler inside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Surrounded<S> {
+    handler: S,
+    surround: Surround,
+}
+
+impl<S> Layer<S> for Surround {
+    type Service = Surrounded<S>;
+
+    fn layer(&self, handler: S) -> Surrounded<S> {
+        Surrounded { handler, surround: self.clone() }
+    }
+}
+
+impl<S> Service<Request> for Surrounded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.handler.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let correlated = Correlated::begin(&mut request, self.surround.trust);
+        let measured = Measured::begin(&request);
+        let durations = self.surround.durations.clone();
+        let (exported, logged) = correlated.spans();
+        let answering = exported.in_scope(|| logged.in_scope(|| self.handler.call(request)));
+        let answered = async move {
+            let answer = AssertUnwindSafe(answering).catch_unwind().await;
+            let response =
+                answer.map_or_else(panicked, |answer| answer.unwrap_or_else(|never| match never {}));
+            measured.end(&durations, response.status());
+            Ok(correlated.end(response))
+        };
+        Box::pin(answered.instrument(logged).instrument(exported))
+    }
+}
+
+/// What the panic says is in the log already.
+fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, routing::get};
+    use prometheus_client::registry::Registry;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::requests;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_with_a_correlation_id() {
+        async fn broken() {
+            panic!("broken");
+        }
+        let durations = requests::register(&mut Registry::default());
+        let router: Router =
+            Router::new().route("/", get(broken)).layer(Surround { trust: TraceTrust::Trust, durations });
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert!(response.headers().contains_key("x-correlation-id"));
+    }
+}
