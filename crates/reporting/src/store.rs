@@ -12,7 +12,7 @@ use sea_orm::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 use weir::process::trace;
-use weir_migration::entity::people_sets;
+use weir_migration::entity::{horizons, people_sets};
 
 use crate::demographics::Columns;
 
@@ -61,10 +61,12 @@ impl Store {
     /// # Errors
     /// It is not.
     pub(crate) async fn probe(&self) -> Result<(), DbErr> {
-        // The newest of the tables that are read: where it is, the others are.
-        let any =
+        // What every report about people reads, and the newest of the tables: where it is, the others are.
+        let horizon = Query::select().column(horizons::Column::Source).from(horizons::Entity).limit(1).take();
+        let set =
             Query::select().column(people_sets::Column::Source).from(people_sets::Entity).limit(1).take();
-        self.database.query_one(&any).await?;
+        self.database.query_one(&horizon).await?;
+        self.database.query_one(&set).await?;
         Ok(())
     }
 

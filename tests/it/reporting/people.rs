@@ -165,7 +165,12 @@ async fn a_fold_that_fails_changes_nothing(database: Database) {
     for table in ["people", "people_aliases", "people_columns", "people_sets", "people_deltas"] {
         refuse(&migrated, table).await;
         for source in SOURCES {
-            assert!(people.fold(source, 1_000_000).await.is_err(), "{table} was written");
+            // The connection that failed before may hold the lock for a moment.
+            let mut folded = people.fold(source, 1_000_000).await;
+            while let Ok(Step::Busy) = folded {
+                folded = people.fold(source, 1_000_000).await;
+            }
+            assert!(folded.is_err(), "{table} was written: {folded:?}");
         }
         accept_again(&migrated, table).await;
         assert_eq!((sets(&database).await, unfolded(&database).await), (before.clone(), waiting), "{table}");

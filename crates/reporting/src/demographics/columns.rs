@@ -28,8 +28,8 @@ use crate::store::Snapshot;
 /// Numbers of a chunk: little enough that the last one of each partition is copied quickly where it has grown.
 pub(super) const CHUNK: u32 = 16 * BLOCK;
 const BLOCKS: usize = (CHUNK / BLOCK) as usize;
-/// What is kept between answers takes at most as many bytes; one answer may need more for itself. 5 million people of
-/// either source, each in a city of its own, take about 200 MB; the usual million takes 10 MB.
+/// What is kept between answers takes at most as many bytes; one answer may need more for itself. 2 million people,
+/// each in a city of its own, take about 130 MB; the usual million takes 10 MB.
 const MOST_BYTES: usize = 256 << 20;
 /// What nobody asked for in so long is dropped.
 const KEPT: Duration = Duration::from_secs(300);

@@ -9,7 +9,8 @@ pub(super) struct Names {
     text: String,
     ends: Vec<u32>,
     within: Vec<u32>,
-    numbers: HashTable<u32>,
+    /// With half of each hash, so that looking for a name and making room read no other name.
+    numbers: HashTable<(u32, u32)>,
     hasher: DefaultHashBuilder,
 }
 
@@ -17,15 +18,15 @@ impl Names {
     /// The number of a name, counted from 1; a new one where it was not known.
     pub(super) fn number(&mut self, within: u32, name: &str) -> u32 {
         let Self { text, ends, within: all_within, numbers, hasher } = self;
-        let hash = |within: u32, name: &str| hasher.hash_one((within, name));
-        let is_it =
-            |number: &u32| all_within[*number as usize - 1] == within && told(text, ends, *number) == name;
-        let again = |number: &u32| hash(all_within[*number as usize - 1], told(text, ends, *number));
-        match numbers.entry(hash(within, name), is_it, again) {
-            Entry::Occupied(known) => *known.get(),
+        let hash = hasher.hash_one((within, name)) as u32;
+        let is_it = |(known, number): &(u32, u32)| {
+            *known == hash && all_within[*number as usize - 1] == within && told(text, ends, *number) == name
+        };
+        match numbers.entry(spread(hash), is_it, |(known, _)| spread(*known)) {
+            Entry::Occupied(known) => known.get().1,
             Entry::Vacant(place) => {
                 let number = ends.len() as u32 + 1;
-                place.insert(number);
+                place.insert((hash, number));
                 text.push_str(name);
                 ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
                 all_within.push(within);
@@ -50,11 +51,18 @@ impl Names {
     /// What it takes in memory, roughly.
     pub(super) fn bytes(&self) -> usize {
         /// A number and its tag.
-        const OF_TABLE: usize = size_of::<u32>() + 1;
+        const OF_TABLE: usize = size_of::<(u32, u32)>() + 1;
         self.text.capacity()
             + (self.ends.capacity() + self.within.capacity()) * size_of::<u32>()
             + self.numbers.capacity() * OF_TABLE * 8 / 7
     }
+}
+
+/// A hash for the table, which looks at both ends of one.
+fn spread(hash: u32) -> u64 {
+    /// 2^64 divided by the golden ratio.
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    u64::from(hash).wrapping_mul(GOLDEN)
 }
 
 fn told<'a>(text: &'a str, ends: &[u32], number: u32) -> &'a str {
