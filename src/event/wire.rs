@@ -23,6 +23,9 @@ enum Value<'a> {
 /// What a stage's message tells: its type by number, and the engagement.
 type Stage<'a> = (FunnelStage, i32, Engagement<'a>);
 
+/// What reads a stage's message: its type by number, and the engagement.
+type ReadStage<'a> = fn(FunnelStage, &'a [u8]) -> Option<(i32, Engagement<'a>)>;
+
 /// The event in `encoded`; `None` where it is not written as prost writes it.
 pub(super) fn candidate(encoded: &[u8]) -> Option<Candidate<'_>> {
     let mut candidate = Candidate { event_id: text(""), ..Candidate::default() };
@@ -61,7 +64,7 @@ impl<'a> Candidate<'a> {
 fn platform<'a>(
     encoded: &'a [u8],
     user: fn(&'a [u8]) -> Option<User<'a>>,
-    stage: fn(FunnelStage, &'a [u8]) -> Option<(i32, Engagement<'a>)>,
+    stage: ReadStage<'a>,
 ) -> Option<(Object<User<'a>>, Option<Stage<'a>>)> {
     let (mut read_user, mut read_stage) = (Object::Absent, None);
     each(encoded, |tag, value| {

@@ -64,7 +64,7 @@ async fn append(context: &jetstream::Context, payload: Bytes) -> anyhow::Result<
 fn payload() -> anyhow::Result<Bytes> {
     let frame = frame()?;
     let event = |framed: FramedEvent| v1::FramedEvent {
-        event: Some(framed.event.into()),
+        event: v1::Event::from(framed.event).encode_to_vec().into(),
         ..v1::FramedEvent::default()
     };
     let message = v1::Frame {

@@ -1,4 +1,4 @@
-//! A unary call of the contract: a thousand events are encoded, sent, decoded, and answered one by one.
+//! A unary call of the contract: a thousand encoded events are sent, each is decoded, and answered.
 
 use std::{
     net::SocketAddr,
@@ -19,11 +19,14 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstDecoder};
 use weir::{
-    contract::ingest::v1::{
-        FindEventRequest, FindEventResponse, Item, ItemResult, Outcome, PublishEventsRequest,
-        PublishEventsResponse,
-        ingest_service_server::{IngestService, IngestServiceServer},
-        item::Content,
+    contract::{
+        event::v1::Event,
+        ingest::v1::{
+            FindEventRequest, FindEventResponse, Item, ItemResult, Outcome, PublishEventsRequest,
+            PublishEventsResponse,
+            ingest_service_server::{IngestService, IngestServiceServer},
+            item::Content,
+        },
     },
     event::admit_json,
 };
@@ -49,13 +52,23 @@ impl IngestService for Decoding {
         &self,
         request: Request<PublishEventsRequest>,
     ) -> Result<Response<PublishEventsResponse>, Status> {
-        let accepted = ItemResult { outcome: Outcome::Accepted.into(), ..ItemResult::default() };
-        let results = vec![accepted; request.into_inner().items.len()];
+        let items = request.into_inner().items;
+        let results = items.into_iter().map(decode).collect::<Result<_, _>>()?;
         Ok(Response::new(PublishEventsResponse { results }))
     }
 
     async fn find_event(&self, _: Request<FindEventRequest>) -> Result<Response<FindEventResponse>, Status> {
         Err(Status::unimplemented("this server measures one call"))
+    }
+}
+
+fn decode(item: Item) -> Result<ItemResult, Status> {
+    let Some(Content::Event(encoded)) = item.content else {
+        return Err(Status::invalid_argument("this server takes events alone"));
+    };
+    match Event::decode(encoded) {
+        Ok(_) => Ok(ItemResult { outcome: Outcome::Accepted.into(), ..ItemResult::default() }),
+        Err(error) => Err(Status::invalid_argument(error.to_string())),
     }
 }
 
@@ -104,7 +117,8 @@ fn request() -> anyhow::Result<PublishEventsRequest> {
     let item = |number| {
         let event = admit_json(&writer.write(number, now).json, now);
         let event = event.map_err(|refusal| anyhow::anyhow!("a written event is refused: {refusal:?}"))?;
-        anyhow::Ok(Item { content: Some(Content::Event(event.into())), ..Item::default() })
+        let encoded = Event::from(event).encode_to_vec().into();
+        anyhow::Ok(Item { content: Some(Content::Event(encoded)), ..Item::default() })
     };
     let items = (0..EVENTS_IN_A_CALL).map(item).collect::<Result<_, _>>()?;
     Ok(PublishEventsRequest { items, ..PublishEventsRequest::default() })

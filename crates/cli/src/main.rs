@@ -93,7 +93,7 @@ enum Command {
 impl Command {
     async fn run(self) -> Outcome {
         match self {
-            Self::Up(args) => up::run(*args).await,
+            Self::Up(args) => Box::pin(up::run(*args)).await,
             Self::Edge(args) => edge::run(args).await,
             Self::Ingest(args) => ingest::run(args).await,
             Self::Collect(args) => collect::run(args).await,

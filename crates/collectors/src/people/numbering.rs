@@ -224,7 +224,7 @@ impl<'a> Tail<'a> {
         'a: 'b,
     {
         let first = self.next - self.new.len() as u32;
-        let mut open = match last.filter(|_| first % BLOCK != 0) {
+        let mut open = match last.filter(|_| !first.is_multiple_of(BLOCK)) {
             Some(last) => Block::read(&last.data)?,
             None => Block::default(),
         };
@@ -236,7 +236,7 @@ impl<'a> Tail<'a> {
                 number += 1;
             }
         }
-        if number == i64::from(self.next / BLOCK) && self.next > first && self.next % BLOCK != 0 {
+        if number == i64::from(self.next / BLOCK) && self.next > first && !self.next.is_multiple_of(BLOCK) {
             blocks.push((number, open));
         }
         Ok(blocks)

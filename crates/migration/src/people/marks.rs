@@ -47,7 +47,6 @@ impl<'a> Traits<'a> {
     ///
     /// A device is the person's on TikTok alone; on Facebook rows have one too, which nobody counts.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "they are the columns of a row")]
     pub fn of_row(
         source: i16,
         age: Option<i16>,

@@ -272,8 +272,8 @@ impl Chunk {
 
 /// Blocks that follow each other as ranges, no more of them in one statement than are to be read at once.
 fn in_parts(blocks: &[u32]) -> Vec<Vec<(u32, u32)>> {
-    let (mut parts, mut part, mut taken): (Vec<Vec<(u32, u32)>>, Vec<(u32, u32)>, usize) =
-        (Vec::new(), Vec::new(), 0);
+    let mut parts = Vec::new();
+    let (mut part, mut taken): (Vec<(u32, u32)>, usize) = (Vec::new(), 0);
     for block in blocks {
         match part.last_mut() {
             Some((_, end)) if *end == *block => *end += 1,
