@@ -118,7 +118,7 @@ pub(crate) async fn settle(database: &DatabaseConnection) -> anyhow::Result<()> 
     while Instant::now() < deadline {
         let before = Processors::now();
         sleep(LOOK).await;
-        if before.since().total() < IDLE {
+        if before.since().ours() < IDLE {
             return Ok(());
         }
     }

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use procfs::process::{Process, Stat, all_processes};
+use procfs::{
+    CurrentSI as _, KernelStats,
+    process::{Process, Stat, all_processes},
+};
 
 use crate::harness::weir::binary;
 
@@ -14,8 +17,13 @@ use crate::harness::weir::binary;
 #[derive(Clone, Debug)]
 pub(crate) struct Processors {
     at: Instant,
+    /// By everybody, and by other machines on the same processors.
+    busy: Duration,
     used: BTreeMap<String, Duration>,
 }
+
+/// Whatever else the machine does: what is measured beside much of it is worth little.
+const OTHERS: &str = "others";
 
 /// Processors that were busy on average, by who kept them so.
 #[derive(Clone, Debug, Default)]
@@ -27,19 +35,23 @@ impl Processors {
         for (name, time) in family() {
             *used.entry(name).or_default() += time;
         }
-        Self { at: Instant::now(), used }
+        Self { at: Instant::now(), busy: busy(), used }
     }
 
     /// Since then. What ended meanwhile counts for whoever waited for it.
     pub(crate) fn since(&self) -> Share {
         let now = Self::now();
         let elapsed = (now.at - self.at).as_secs_f64();
-        let busy = |(name, used): (String, Duration)| {
+        let share = |(name, used): (String, Duration)| {
             let before = self.used.get(&name).copied().unwrap_or_default();
             let share = used.saturating_sub(before).as_secs_f64() / elapsed;
             (name, share)
         };
-        Share(now.used.into_iter().map(busy).collect())
+        let mut shares: BTreeMap<String, f64> = now.used.into_iter().map(share).collect();
+        let all = now.busy.saturating_sub(self.busy).as_secs_f64() / elapsed;
+        let others = (all - shares.values().sum::<f64>()).max(0.0);
+        shares.insert(OTHERS.to_owned(), others);
+        Share(shares)
     }
 }
 
@@ -48,8 +60,9 @@ impl Share {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    pub(crate) fn total(&self) -> f64 {
-        self.0.values().sum()
+    /// Ours together, without others.
+    pub(crate) fn ours(&self) -> f64 {
+        self.0.iter().filter(|(name, _)| *name != OTHERS).map(|(_, share)| share).sum()
     }
 }
 
@@ -62,6 +75,20 @@ impl fmt::Display for Share {
         let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {share:.2}")).collect();
         write!(formatter, "{}", shares.join(", "))
     }
+}
+
+/// The time of every processor that was not idle.
+fn busy() -> Duration {
+    let ticks = KernelStats::current().map_or(0, |stats| {
+        let time = stats.total;
+        let interrupts = time.irq.unwrap_or_default() + time.softirq.unwrap_or_default();
+        time.user + time.nice + time.system + interrupts + time.steal.unwrap_or_default()
+    });
+    duration(ticks)
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
 /// The time of this process and of its descendants.
@@ -86,8 +113,7 @@ fn family() -> Vec<(String, Duration)> {
         } else {
             stat.utime + stat.stime + stat.cutime.unsigned_abs() + stat.cstime.unsigned_abs()
         };
-        let seconds = ticks as f64 / procfs::ticks_per_second() as f64;
-        (name(&process, &stat, own), Duration::from_secs_f64(seconds))
+        (name(&process, &stat, own), duration(ticks))
     })
     .collect()
 }
