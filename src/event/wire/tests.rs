@@ -1,3 +1,5 @@
+//! What is read from bytes is what prost and the gate say of them.
+
 use chrono::Utc;
 use prost::Message as _;
 use serde::Deserialize;
