@@ -18,8 +18,9 @@ use crate::{
     sender::Sender,
 };
 
-/// Fewer than the pools of a fleet may open together.
-const SETTING: &str = "max_connections=20";
+/// Few enough that a test can take all of them, and enough for the pools of a fleet, which all open again at once, and
+/// for who compares afterwards.
+const SETTING: &str = "max_connections=32";
 /// `too_many_connections`
 const TOO_MANY: &str = "53300";
 /// How much slower an answer may be: a request does not touch the database.
