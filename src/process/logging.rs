@@ -85,8 +85,13 @@ pub(super) fn start(
         ),
         LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(writer)).with_filter(filter)),
     };
-    let subscriber = tracing_subscriber::registry().with(lines).with(telemetry.layer());
-    if subscriber.try_init().is_ok() {
+    let subscriber = tracing_subscriber::registry().with(lines);
+    // A layer that is `None` would be one that wants everything: every span would be made, for nobody.
+    let started = match telemetry.layer() {
+        Some(exported) => subscriber.with(exported).try_init(),
+        None => subscriber.try_init(),
+    };
+    if started.is_ok() {
         LINES.get_or_init(|| queue);
     }
     Ok(LogLevel::new(handle))

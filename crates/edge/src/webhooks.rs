@@ -194,7 +194,7 @@ impl Webhooks {
             Some(Reason::QuotaExceeded) => ErrorType::Quota,
             Some(Reason::InvalidRequest) | None => ErrorType::Transient,
         };
-        for (source, events) in batch.named.into_iter().filter(|(_, events)| *events > 0) {
+        for (source, events) in batch.named().into_iter().filter(|(_, events)| *events > 0) {
             self.metrics.failed(Service::Edge, source, error_type, events);
         }
     }

@@ -38,8 +38,8 @@ pub(super) struct Batch {
     layout: Layout,
     /// Where the first item is looked for.
     start: usize,
-    /// How many items name which source.
-    pub(super) named: BySource,
+    /// How many items name which source; of a single one nobody has looked.
+    named: Option<BySource>,
     /// The items that repeat one before them.
     pub(super) repeats: Repeats,
     /// When it came in; timestamps are measured against it.
@@ -92,20 +92,22 @@ impl Batch {
             (MediaType::Ndjson, _) => (Layout::Lines, text.len() - content.len()),
         };
         let census = match layout {
-            Layout::Array => prove_array(content, most_items)?,
-            Layout::One => prove_one(content)?,
-            Layout::Lines => count_lines(content, most_items)?,
+            Layout::Array => Some(prove_array(content, most_items)?),
+            Layout::One => prove_one(content).map(|()| None)?,
+            Layout::Lines => Some(count_lines(content, most_items)?),
         };
         let mut batch = Self {
             text,
             layout,
             start,
-            named: census.named(),
+            named: census.as_ref().map(Census::named),
             repeats: Repeats::default(),
             arrived_at,
             _room: received.room,
         };
-        batch.repeats = Repeats::find(&batch, &census);
+        if let Some(census) = census {
+            batch.repeats = Repeats::find(&batch, &census);
+        }
         Ok(batch)
     }
 
@@ -116,7 +118,12 @@ impl Batch {
 
     /// How many there are.
     pub(super) fn items(&self) -> u64 {
-        self.named.iter().map(|(_, items)| items).sum()
+        self.named.map_or(1, |named| named.iter().map(|(_, items)| items).sum())
+    }
+
+    /// How many items name which source.
+    pub(super) fn named(&self) -> BySource {
+        self.named.unwrap_or_else(|| Census::default().with(&self.text[self.start..]).named())
     }
 
     /// Before the first item.
@@ -175,9 +182,8 @@ fn malformed(error: serde_json::Error) -> Unfit {
     Unfit::Malformed(error.to_string())
 }
 
-fn prove_one(text: &str) -> Result<Census, Unfit> {
-    serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
-    Ok(Census::default().with(text))
+fn prove_one(text: &str) -> Result<(), Unfit> {
+    serde_json::from_str::<IgnoredAny>(text).map(|_| ()).map_err(malformed)
 }
 
 fn prove_array(text: &str, most_items: usize) -> Result<Census, Unfit> {
@@ -248,7 +254,7 @@ mod tests {
             assert_eq!(batch.text(item.offset, item.text.len()), item.text);
             items.push(item.text.to_owned());
         }
-        assert_eq!(batch.named.iter().map(|(_, items)| items).sum::<u64>(), items.len() as u64);
+        assert_eq!(batch.named().iter().map(|(_, items)| items).sum::<u64>(), items.len() as u64);
         items
     }
 

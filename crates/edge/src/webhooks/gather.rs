@@ -22,8 +22,8 @@ use weir::{
 use super::call::Call;
 use crate::upstream::Upstream;
 
-/// While one is made durable the next one is on its way there.
-const CALLS_IN_FLIGHT: usize = 2;
+/// What comes while it is made durable goes with the next one. A second one halves the calls' size and gains nothing.
+const CALLS_IN_FLIGHT: usize = 1;
 /// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
 /// posts but those that it has.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
