@@ -1,10 +1,14 @@
 //! The database as code: migrations under a lock, and entities that mirror the tables.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use sea_orm::{
     ColumnTrait, ColumnType, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IdenStatic,
     Iterable, PrimaryKeyToColumn, Statement, TransactionTrait,
 };
+use sqlx::{Connection, Executor, SqliteConnection};
+use tokio::time::sleep;
 use weir_migration::{
     MigrateError, Step, down,
     entity::{
@@ -35,6 +39,22 @@ async fn four_instances_that_start_at_once_on_an_empty_database_all_find_it_migr
         let steps = status(instance).await.unwrap();
         assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for() {
+    let database = Database::sqlite();
+    let file = format!("{}?mode=rwc", database.url.to_string().replacen("SQLite file ", "sqlite://", 1));
+    let mut writer = SqliteConnection::connect(&file).await.unwrap();
+    for statement in ["CREATE TABLE started (at)", "BEGIN IMMEDIATE"] {
+        writer.execute(statement).await.unwrap();
+    }
+    let opening = tokio::spawn(async move { database.connect().await });
+    // Long enough that the first attempt has met the writer.
+    sleep(Duration::from_millis(500)).await;
+    assert!(!opening.is_finished());
+    writer.execute("ROLLBACK").await.unwrap();
+    opening.await.unwrap();
 }
 
 async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database: Database) {

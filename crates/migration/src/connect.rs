@@ -6,7 +6,7 @@ use sea_orm::DatabaseConnection;
 use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
 
@@ -39,7 +39,8 @@ pub struct ConnectError {
     source: sqlx::Error,
 }
 
-/// Opens a pool. Waits for a server that is not there yet up to `patience`; a pool that is open outlives outages.
+/// Opens a pool. Waits for a server that is not there yet up to `patience`, for another process's hold on an SQLite
+/// file at least five seconds; a pool that is open outlives outages.
 ///
 /// # Errors
 /// The last attempt's reason, after `patience`, or at once where waiting can't help.
@@ -48,13 +49,14 @@ pub async fn connect(
     access: Access,
     patience: Duration,
 ) -> Result<DatabaseConnection, ConnectError> {
-    let deadline = Instant::now() + patience;
+    let start = Instant::now();
     loop {
         let source = match attempt(&url.0, access).await {
             Ok(database) => return Ok(database),
             Err(source) => source,
         };
-        if is_hopeless(&source) || Instant::now() + PAUSE > deadline {
+        let patience = if is_busy(&source) { patience.max(ACQUIRE_TIMEOUT) } else { patience };
+        if is_hopeless(&source) || start.elapsed() + PAUSE > patience {
             return Err(ConnectError { place: url.to_string(), source });
         }
         tracing::debug!(%url, error = %source, "store not there yet");
@@ -72,6 +74,14 @@ fn is_hopeless(error: &sqlx::Error) -> bool {
     }
     // The low byte of SQLite's code: READONLY, CANTOPEN, NOTADB.
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 8 | 14 | 26))
+}
+
+/// Whether another process holds the SQLite file for a moment. Its busy timeout does not cover the change of an
+/// empty file to a write-ahead log, which processes that start at once all want to make.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let Some(refusal) = error.as_database_error() else { return false };
+    refusal.try_downcast_ref::<SqliteError>().is_some()
+        && refusal.code().unwrap_or_default().parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6))
 }
 
 async fn attempt(place: &Place, access: Access) -> Result<DatabaseConnection, sqlx::Error> {
