@@ -13,6 +13,8 @@ use tokio::{sync::watch, task::JoinHandle, time};
 
 use super::Stop;
 
+/// After the first look; every look that fails before one succeeds doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How often a dependency is sampled, and how long one sample may take: together they flip a probe within 5 s.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -113,18 +115,20 @@ impl Latch {
         });
     }
 
-    /// Sets the latch by `check`, once a second until `stop`; a check that takes over 2 s has failed.
+    /// Sets the latch by `check`, once a second until `stop`; a check that takes over 2 s has failed. At first, until one
+    /// succeeds, it looks sooner: roles that start together wait for each other.
     pub fn sample<F, C>(self, stop: Stop, check: C) -> JoinHandle<()>
     where
         F: Future<Output = Result<(), String>> + Send,
         C: Fn() -> F + Send + 'static,
     {
         tokio::spawn(async move {
-            let mut tick = time::interval(SAMPLE_EVERY);
-            tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-            while stop.run_until_cancelled(tick.tick()).await.is_some() {
-                let sample = time::timeout(SAMPLE_TIMEOUT, check()).await;
-                self.set(sample.unwrap_or_else(|_| Err("no answer in 2 s".into())));
+            let mut pause = FIRST_PAUSE;
+            while let Some(sample) = stop.run_until_cancelled(time::timeout(SAMPLE_TIMEOUT, check())).await {
+                let sample = sample.unwrap_or_else(|_| Err("no answer in 2 s".into()));
+                pause = if sample.is_ok() { SAMPLE_EVERY } else { SAMPLE_EVERY.min(2 * pause) };
+                self.set(sample);
+                stop.run_until_cancelled(time::sleep(pause)).await;
             }
         })
     }
