@@ -56,7 +56,7 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     let _waiting = readiness.wait_for("database");
     // Reports must not wait for a collector to come and make the tables.
     store::open_migrated(url).await?.close().await?;
-    let store = store::open(url, Access::Read).await?;
+    let store = store::open(url, Access::Report(config.timeout)).await?;
     register_pools(host.registry(), &[("reporting", &store)]);
     let reporting = bind(host, config, store, readiness).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");

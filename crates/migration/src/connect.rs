@@ -1,10 +1,10 @@
 //! Opening the store: pools whose settings keep what was committed and give up in time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::DatabaseConnection;
 use sqlx::{
-    ConnectOptions,
+    AssertSqlSafe, ConnectOptions, Connection as _, Executor as _,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -18,6 +18,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Workers of both sources and a spare one; PostgreSQL allows 100 in all by default.
 const POSTGRES_CONNECTIONS: u32 = 8;
+/// How long a connection for reports is taken to stand after its last use.
+const FRESH: Duration = Duration::from_secs(1);
 /// Concurrent reports; more would only wait for the disk.
 const SQLITE_READERS: u32 = 4;
 
@@ -27,8 +29,12 @@ pub enum Access {
     /// Migrations and collectors. On SQLite one connection, because SQLite has one writer: waiting for it in the
     /// pool is fair, waiting for it in the file is not. The file is created where it is missing.
     Write,
-    /// Reports. SQLite connections refuse to write.
+    /// Looking. SQLite connections refuse to write.
     Read,
+    /// Reports: every transaction is one read-only snapshot in which sums of BIGINT are BIGINT, and PostgreSQL gives up
+    /// a statement that takes longer than this. What a connection says once no report has to say again: each statement
+    /// is a way to the server and back.
+    Report(Duration),
 }
 
 /// Why the store can't be opened. Names the place, never the password.
@@ -86,17 +92,44 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 async fn attempt(place: &Place, access: Access) -> Result<DatabaseConnection, sqlx::Error> {
     Ok(match place {
-        Place::Postgres(options) => postgres(options).await?.into(),
+        Place::Postgres(options) => postgres(options, access).await?.into(),
         Place::Sqlite(options) => sqlite(options, access).await?.into(),
     })
 }
 
-async fn postgres(options: &PgConnectOptions) -> Result<sqlx::PgPool, sqlx::Error> {
-    PgPoolOptions::new()
-        .max_connections(POSTGRES_CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.clone().application_name("weir").disable_statement_logging())
-        .await
+async fn postgres(options: &PgConnectOptions, access: Access) -> Result<sqlx::PgPool, sqlx::Error> {
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = match access {
+        Access::Write | Access::Read => pool,
+        Access::Report(timeout) => for_reports(pool, timeout),
+    };
+    pool.connect_with(options.clone().application_name("weir").disable_statement_logging()).await
+}
+
+fn for_reports(pool: PgPoolOptions, timeout: Duration) -> PgPoolOptions {
+    // The aggregate of the migration `bigint_sums` goes before PostgreSQL's own, whose sums of BIGINT are NUMERIC and
+    // cost a multiple where there are many groups. A month of rollups is added up in 2 ms, and in 46 with the parallel
+    // workers that PostgreSQL plans because it thinks too badly of so many small parts. A timeout of 0 would be none.
+    let settings = format!(
+        "SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on; \
+         SET statement_timeout = {}; SET max_parallel_workers_per_gather = 0; \
+         SELECT set_config('search_path', current_setting('search_path') || ', pg_catalog', false)",
+        timeout.as_millis().max(1)
+    );
+    let settings: Arc<str> = settings.into();
+    let pool = pool.after_connect(move |connection, _| {
+        let settings = Arc::clone(&settings);
+        Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map(|_| ()) })
+    });
+    // A connection that was just used needs no look whether it still stands.
+    pool.test_before_acquire(false).before_acquire(|connection, since| {
+        Box::pin(async move {
+            if since.idle_for > FRESH {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    })
 }
 
 async fn sqlite(options: &SqliteConnectOptions, access: Access) -> Result<sqlx::SqlitePool, sqlx::Error> {
@@ -108,7 +141,7 @@ async fn sqlite(options: &SqliteConnectOptions, access: Access) -> Result<sqlx::
         .disable_statement_logging();
     let (connections, options) = match access {
         Access::Write => (1, options.create_if_missing(true)),
-        Access::Read => (SQLITE_READERS, options.pragma("query_only", "ON")),
+        Access::Read | Access::Report(_) => (SQLITE_READERS, options.pragma("query_only", "ON")),
     };
     SqlitePoolOptions::new()
         .max_connections(connections)

@@ -28,7 +28,8 @@ pub struct ReportingConfig {
     pub(crate) listen: SocketAddr,
     /// Three capital letters.
     pub(crate) currency: String,
-    pub(crate) timeout: Duration,
+    /// What one report may take at most.
+    pub timeout: Duration,
 }
 
 impl ReportingArgs {

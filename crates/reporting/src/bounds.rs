@@ -53,6 +53,11 @@ impl Bounds {
         self.asked
     }
 
+    /// Whether no end lies within a minute.
+    pub(crate) fn are_whole_minutes(&self) -> bool {
+        [self.span.from, self.span.to].into_iter().flatten().all(|end| end.rem_euclid(MINUTE) == 0)
+    }
+
     /// The range as it can be answered where rows before `horizon` may be gone: an end before it that is no whole
     /// minute is rounded outward. With it what the answer says of that; `None` where nothing was rounded.
     pub(crate) fn answerable(&self, horizon: Option<i64>) -> (Span, Option<DateRange>) {

@@ -46,7 +46,7 @@ impl Question for EventsQuestion {
     }
 
     async fn answer(self, snapshot: &Snapshot) -> Result<GetEventStatisticsResponse, ReportError> {
-        let horizon = Horizons::read(snapshot).await?.of(self.source);
+        let horizon = Horizons::of_ends(snapshot, &self.bounds).await?.of(self.source);
         let (span, rounded_range) = self.bounds.answerable(horizon);
         let mut events = figures::counts(snapshot, &self, span).await?;
         events.sort_by_cached_key(order);

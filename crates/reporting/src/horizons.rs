@@ -5,7 +5,7 @@ use sea_orm::{DbErr, FromQueryResult, sea_query::Query};
 use weir::contract::event::v1::Source;
 use weir_migration::entity::horizons::{Column, Entity};
 
-use crate::store::Snapshot;
+use crate::{bounds::Bounds, store::Snapshot};
 
 /// Of both sources, as one snapshot has them.
 #[derive(Debug)]
@@ -18,6 +18,14 @@ struct Row {
 }
 
 impl Horizons {
+    /// What matters of them for a question of `bounds`: nothing where those are whole minutes, which rollups answer.
+    ///
+    /// # Errors
+    /// The database is away or too slow.
+    pub(crate) async fn of_ends(snapshot: &Snapshot, bounds: &Bounds) -> Result<Self, DbErr> {
+        if bounds.are_whole_minutes() { Ok(Self(Vec::new())) } else { Self::read(snapshot).await }
+    }
+
     /// # Errors
     /// The database is away or too slow.
     pub(crate) async fn read(snapshot: &Snapshot) -> Result<Self, DbErr> {

@@ -56,7 +56,7 @@ impl Question for RevenueQuestion {
 
     /// Everything but the currency, which no question and no row tells.
     async fn answer(self, snapshot: &Snapshot) -> Result<GetRevenueResponse, ReportError> {
-        let horizon = Horizons::read(snapshot).await?.of(self.source);
+        let horizon = Horizons::of_ends(snapshot, &self.bounds).await?.of(self.source);
         let (span, rounded_range) = self.bounds.answerable(horizon);
         let mut sources = figures::by_source(snapshot, &self, span).await?;
         sources.sort_by_key(|(source, revenue)| (std::cmp::Reverse(revenue.total), names::source(*source)));

@@ -60,7 +60,7 @@ impl Reporting {
         let columns = Columns::new(exact_users);
         let server = GrpcServer::bind(config.listen).await?;
         let service = Service {
-            store: Store::new(database, columns.clone()),
+            store: Store::new(database, config.timeout, columns.clone()),
             metrics: Metrics::register(registry, columns.clone()),
             currency: config.currency.clone(),
             timeout: config.timeout,

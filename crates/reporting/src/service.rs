@@ -106,7 +106,7 @@ impl Service {
         let answer = async {
             let snapshot = self.store.snapshot(budget, Q::EFFORT).await?;
             let answer = question.answer(&snapshot).await?;
-            snapshot.close().await?;
+            snapshot.close();
             Ok(answer)
         };
         tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::Late(budget)))

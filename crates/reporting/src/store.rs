@@ -5,8 +5,8 @@ mod span;
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    AccessMode, ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    FromQueryResult, IsolationLevel, Statement, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult,
+    Statement, TransactionTrait as _,
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,16 +16,13 @@ use weir_migration::entity::{horizons, people_sets};
 
 use crate::demographics::Columns;
 
-/// Puts the aggregate of the migration `bigint_sums` before PostgreSQL's own, whose sums of BIGINT are NUMERIC and cost
-/// a multiple where there are many groups.
-const SUM_AS_BIGINT: &str =
-    "SELECT set_config('search_path', current_setting('search_path') || ', pg_catalog', true)";
+/// A budget that is a smaller part of what the database gives a statement by itself is told to it.
+const WORTH_TELLING: f64 = 0.9;
 
 /// What the statements of a question cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// They read less than it takes PostgreSQL to start parallel workers: a month of rollups is added up in 2 ms, and
-    /// in 46 with workers, which it plans because it thinks too badly of so many small parts.
+    /// They read less than it takes PostgreSQL to start parallel workers.
     Small,
     /// The same, and they join what is asked for with tables that only an index should be used of, also before
     /// statistics know that they are large.
@@ -36,6 +33,8 @@ pub(crate) enum Effort {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: DatabaseConnection,
+    /// What the database gives a statement by itself.
+    timeout: Duration,
     /// As many reports at once as the pool has connections, but for the one that tells whether the database is
     /// there: many slow reports shall not look like an outage. The others wait in order, within their deadline.
     seats: Arc<Semaphore>,
@@ -43,8 +42,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// `columns` is what is kept in memory of people.
-    pub(crate) fn new(database: DatabaseConnection, columns: Columns) -> Self {
+    /// `database` was opened for reports with this `timeout`; `columns` is what is kept in memory of people.
+    pub(crate) fn new(database: DatabaseConnection, timeout: Duration, columns: Columns) -> Self {
         let connections = match database.get_database_backend() {
             DatabaseBackend::Postgres => {
                 database.get_postgres_connection_pool().options().get_max_connections()
@@ -53,7 +52,7 @@ impl Store {
             _ => 1,
         };
         let seats = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
-        Self { database, seats: Arc::new(Semaphore::new(seats)), columns }
+        Self { database, timeout, seats: Arc::new(Semaphore::new(seats)), columns }
     }
 
     /// Whether reports can be answered now: the database is there, and migrated.
@@ -70,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// The store as it is now, to be read within `budget`: PostgreSQL gives up a statement that takes longer,
+    /// The store as it is now, to be read within about `budget`: PostgreSQL gives up a statement that takes longer,
     /// also when nobody waits for it any more.
     ///
     /// # Errors
@@ -91,19 +90,19 @@ impl Store {
         budget: Duration,
         effort: Effort,
     ) -> Result<DatabaseTransaction, DbErr> {
-        let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
-        let transaction = self.database.begin_with_config(Some(isolation), Some(access)).await?;
-        // 0 would mean no limit at all.
-        let milliseconds = budget.as_millis().max(1);
-        let mut settings = format!("SET LOCAL statement_timeout = {milliseconds}; {SUM_AS_BIGINT}");
-        settings.push_str(match effort {
-            Effort::Small => "; SET LOCAL max_parallel_workers_per_gather = 0",
-            Effort::Lookups => {
-                "; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_hashjoin = off; \
-                 SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
-            }
-        });
-        transaction.execute_unprepared(&settings).await?;
+        let transaction = self.database.begin().await?;
+        let mut settings = Vec::new();
+        if budget < self.timeout.mul_f64(WORTH_TELLING) {
+            // 0 would mean no limit at all.
+            settings.push(format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1)));
+        }
+        if effort == Effort::Lookups {
+            let only_indexes = ["enable_hashjoin", "enable_mergejoin", "jit"];
+            settings.extend(only_indexes.map(|setting| format!("SET LOCAL {setting} = off")));
+        }
+        if !settings.is_empty() {
+            transaction.execute_unprepared(&settings.join("; ")).await?;
+        }
         Ok(transaction)
     }
 }
@@ -185,11 +184,12 @@ impl Snapshot {
         answer
     }
 
-    /// Gives the connection back. Dropping does so too, but later.
-    ///
-    /// # Errors
-    /// The database went away.
-    pub(crate) async fn close(self) -> Result<(), DbErr> {
-        self.transaction.rollback().await
+    /// Gives the connection back, while the answer is on its way already.
+    pub(crate) fn close(self) {
+        tokio::spawn(async move {
+            let Self { transaction, _seat, .. } = self;
+            // Where the database went away, so did the transaction.
+            drop(transaction.rollback().await);
+        });
     }
 }

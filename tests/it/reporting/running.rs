@@ -37,7 +37,7 @@ impl Running {
             report_timeout_ms: report_timeout_ms.into(),
         };
         let config = args.check(Environment::Development, &mut Mistakes::default()).unwrap();
-        let pool = connect(&database.url, Access::Read, Duration::ZERO).await.unwrap();
+        let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
         let reporting = Reporting::bind_exact_to(users, &config, pool, &mut registry, readiness.clone());
         let reporting = reporting.await.unwrap();

@@ -73,7 +73,7 @@ impl Roles {
         opened.iter().for_each(|latch| latch.set(Ok(())));
 
         let writing = store::open_migrated(&store_url).await?;
-        let reading = store::open(&store_url, Access::Read).await?;
+        let reading = store::open(&store_url, Access::Report(config.reporting.timeout)).await?;
         register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
         let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
