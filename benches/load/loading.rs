@@ -108,7 +108,7 @@ async fn store(store: Store, batches: Arc<Mutex<mpsc::Receiver<Vec<Frame>>>>) ->
 /// # Errors
 /// The database is gone.
 pub(crate) async fn settle(database: &DatabaseConnection) -> anyhow::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(300);
+    const PATIENCE: Duration = Duration::from_secs(1800);
     const LOOK: Duration = Duration::from_secs(2);
     /// Processors; probes and timers take less.
     const IDLE: f64 = 0.1;

@@ -52,11 +52,11 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let (many, few) = (effort.reported_events(), effort.reported_events() / FEWER);
     let known = |events: u64| Crowd::Of { users: (events / EVENTS_OF_A_USER).max(1), campaigns: CAMPAIGNS };
     let of_few = answered(few, known(few), effort).await?;
+    add(&mut report, &format!("{} events", grouped(few as f64)), &of_few, None);
     let of_many = answered(many, known(many), effort).await?;
-    let of_each_new = answered(many, Crowd::EachNew, effort).await?;
     add(&mut report, &format!("{} events", grouped(many as f64)), &of_many, Some(BARS));
     add_growth(&mut report, &of_many, &of_few);
-    add(&mut report, &format!("{} events", grouped(few as f64)), &of_few, None);
+    let of_each_new = answered(many, Crowd::EachNew, effort).await?;
     let each_new = format!("{} events, every user and campaign new", grouped(many as f64));
     add(&mut report, &each_new, &of_each_new, Some(BARS_OF_EACH_NEW));
     report.note(format!(
