@@ -23,7 +23,7 @@ pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use durations::Durations;
 pub use host::{Host, SharedRegistry, Stop};
-pub use logging::{LogFormat, flush as flush_logs};
+pub use logging::{LogFormat, LoggedCall, flush as flush_logs};
 pub use operator::OperatorAccess;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use refusal::{Reason, refuse};

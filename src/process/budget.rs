@@ -80,9 +80,15 @@ impl Budget {
             return Ok(());
         }
         let blocks = u32::try_from(missing).map_err(|_| Overloaded)?;
-        let acquire = Arc::clone(&self.blocks).acquire_many_owned(blocks);
-        let acquired = tokio::time::timeout(patience, acquire).await;
-        let further = acquired.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?;
+        // Nobody is passed by: what is free for those who wait is theirs already.
+        let further = match Arc::clone(&self.blocks).try_acquire_many_owned(blocks) {
+            Ok(further) => further,
+            Err(_) => {
+                let acquire = Arc::clone(&self.blocks).acquire_many_owned(blocks);
+                let acquired = tokio::time::timeout(patience, acquire).await;
+                acquired.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?
+            }
+        };
         self.in_flight.inc_by(signed(missing * BLOCK_BYTES));
         match &mut reservation.permit {
             Some(permit) => permit.merge(further),

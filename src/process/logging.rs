@@ -1,5 +1,6 @@
 //! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
 
+mod call;
 mod json;
 mod level;
 mod lines;
@@ -16,6 +17,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+pub use self::call::LoggedCall;
 pub(super) use self::level::{LogLevel, directives};
 use self::{json::JsonLine, lines::Lines, pretty::PrettyLine};
 use super::telemetry::Telemetry;

@@ -1,21 +1,21 @@
-//! Gives every request its correlation id and its spans, and writes problems out.
+//! Gives every request its correlation id, its span and its name in the log, and writes problems out.
 
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
-use tracing::{Span, debug, error, error_span, warn};
-use weir::process::{CallContext, CorrelationId, TraceContext};
+use tracing::{Span, debug, error, warn};
+use weir::process::{CallContext, CorrelationId, LoggedCall, TraceContext};
 
 use crate::{args::TraceTrust, problem::Problem, request_span};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";
 
-/// One request's correlation id and spans.
+/// One request's correlation id, its span and its name in the log.
 #[derive(Debug)]
 pub(crate) struct Correlated {
     id: CorrelationId,
     exported: Span,
-    logged: Span,
+    logged: LoggedCall,
 }
 
 impl Correlated {
@@ -24,19 +24,13 @@ impl Correlated {
         let mut context = context(request.headers());
         let id = context.correlation_id.clone();
         let exported = request_span::begin(request, &mut context, trust);
-        // An error's level, so that an entry of any level names the call.
-        let logged = error_span!(
-            "request",
-            correlation_id = %id,
-            method = %request.method(),
-            path = request.uri().path()
-        );
+        let logged = LoggedCall::request(id.clone(), request.method().as_str(), request.uri().path());
         request.extensions_mut().insert(context);
         Self { id, exported, logged }
     }
 
-    /// What the request is handled within: the outer one is exported, the inner one is part of log entries.
-    pub(crate) fn spans(&self) -> (Span, Span) {
+    /// What the request is handled within: the span is exported, the call is part of log entries.
+    pub(crate) fn surroundings(&self) -> (Span, LoggedCall) {
         (self.exported.clone(), self.logged.clone())
     }
 

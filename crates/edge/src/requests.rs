@@ -1,10 +1,16 @@
 //! How long requests take, under the name and the labels of OpenTelemetry's semantic conventions for HTTP.
 
-use std::time::Instant;
+use std::{
+    hash::{Hash, Hasher},
+    time::Instant,
+};
 
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
-use prometheus_client::{encoding::EncodeLabelSet, registry::Registry};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    registry::Registry,
+};
 use weir::process::{CallContext, Durations, TraceContext};
 
 /// For a path that no route has: senders choose paths, and must not make series.
@@ -15,8 +21,38 @@ const OTHER_METHOD: &str = "_OTHER";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Labels {
     http_request_method: &'static str,
-    http_route: String,
+    http_route: Route,
     http_response_status_code: u16,
+}
+
+/// What a request's path matches.
+#[derive(Clone, Debug)]
+struct Route(Option<MatchedPath>);
+
+impl Route {
+    fn name(&self) -> &str {
+        self.0.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
+    }
+}
+
+impl PartialEq for Route {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Route {}
+
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.name().encode(encoder)
+    }
 }
 
 /// The histogram of requests.
@@ -36,19 +72,19 @@ pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
 pub(crate) struct Measured {
     begun: Instant,
     method: &'static str,
-    route: String,
+    route: Route,
     trace: Option<TraceContext>,
 }
 
 impl Measured {
     /// A request that has its context already.
     pub(crate) fn begin(request: &Request) -> Self {
-        let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
+        let route = Route(request.extensions().get::<MatchedPath>().cloned());
         let context = request.extensions().get::<CallContext>();
         Self {
             begun: Instant::now(),
             method: method(request.method()),
-            route: route.to_owned(),
+            route,
             trace: context.map(|context| context.trace.clone()),
         }
     }

@@ -1,4 +1,4 @@
-//! What surrounds every handler: its spans and correlation id, its duration, and an answer for one that panics.
+//! What surrounds every handler: its span and correlation id, its duration, and an answer for one that panics.
 //!
 //! One layer: each of axum's own costs a request several allocations, which posts of single events feel.
 
@@ -63,8 +63,8 @@ where
         let correlated = Correlated::begin(&mut request, self.surround.trust);
         let measured = Measured::begin(&request);
         let durations = self.surround.durations.clone();
-        let (exported, logged) = correlated.spans();
-        let answering = exported.in_scope(|| logged.in_scope(|| self.handler.call(request)));
+        let (exported, logged) = correlated.surroundings();
+        let answering = exported.in_scope(|| logged.clone().within_sync(|| self.handler.call(request)));
         let answered = async move {
             let answer = AssertUnwindSafe(answering).catch_unwind().await;
             let response =
@@ -72,7 +72,7 @@ where
             measured.end(&durations, response.status());
             Ok(correlated.end(response))
         };
-        Box::pin(answered.instrument(logged).instrument(exported))
+        Box::pin(logged.within(answered).instrument(exported))
     }
 }
 

@@ -13,10 +13,10 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span, error_span, field::Empty, info_span};
+use tracing::{Instrument as _, Span, field::Empty, info_span};
 
 use super::{code, spanned_body::SpannedBody};
-use crate::process::{CallContext, CorrelationId, trace};
+use crate::process::{CallContext, CorrelationId, LoggedCall, trace};
 
 /// The methods of the services whose calls are traced, as `package.Service/Method`.
 ///
@@ -79,9 +79,9 @@ where
         };
         let span = begin(method);
         let correlation_id = adopt(&span, &mut request);
-        // An error's level, so that an entry of any level has it.
-        let logged = error_span!("call", %correlation_id);
-        let call = span.in_scope(|| logged.in_scope(|| self.service.call(request))).instrument(logged);
+        let logged = LoggedCall::new(correlation_id);
+        let call = span.in_scope(|| logged.clone().within_sync(|| self.service.call(request)));
+        let call = logged.within(call);
         if span.is_disabled() {
             return Box::pin(call);
         }

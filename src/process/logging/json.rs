@@ -13,7 +13,7 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::Writer;
+use super::{LoggedCall, Writer};
 use crate::process::trace;
 
 /// A field of an inner span hides the same one of an outer span.
@@ -32,6 +32,9 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = self.begin(event);
+        if let Some(call) = LoggedCall::current() {
+            line.extend(call.fields().map(|(name, value)| (name.to_owned(), value.into())));
+        }
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             if let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() {

@@ -12,7 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::Writer;
+use super::{LoggedCall, Writer};
 use crate::process::trace;
 
 pub(super) struct PrettyLine {
@@ -41,6 +41,11 @@ where
         write!(writer, "{now} {}@{} ", self.writer.role, self.writer.instance)?;
         if let Some((trace_id, span_id)) = trace::current() {
             write!(writer, "trace_id={trace_id} span_id={span_id} ")?;
+        }
+        if let Some(call) = LoggedCall::current() {
+            for (name, value) in call.fields() {
+                write!(writer, "{name}={value} ")?;
+            }
         }
         self.rest.format_event(context, writer, event)
     }

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use serde::{
     Deserializer as _,
     de::{Error as _, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use weir::process::Reservation;
+use weir::{
+    event::{EncodedEvent, Refusal, check_json},
+    process::Reservation,
+};
 
 use super::{
     body::Received,
@@ -38,6 +42,8 @@ pub(super) struct Batch {
     layout: Layout,
     /// Where the first item is looked for.
     start: usize,
+    /// What the gate says of a single item, which needs no proof where that is good.
+    pub(super) single: Option<Result<EncodedEvent, Refusal>>,
     /// How many items name which source; of a single one nobody has looked.
     named: Option<BySource>,
     /// The items that repeat one before them.
@@ -91,15 +97,16 @@ impl Batch {
             (MediaType::Json, true) => (Layout::Array, text.len() - content.len() + 1),
             (MediaType::Ndjson, _) => (Layout::Lines, text.len() - content.len()),
         };
-        let census = match layout {
-            Layout::Array => Some(prove_array(content, most_items)?),
-            Layout::One => prove_one(content).map(|()| None)?,
-            Layout::Lines => Some(count_lines(content, most_items)?),
+        let (census, single) = match layout {
+            Layout::Array => (Some(prove_array(content, most_items)?), None),
+            Layout::One => (None, Some(check_one(content, arrived_at)?)),
+            Layout::Lines => (Some(count_lines(content, most_items)?), None),
         };
         let mut batch = Self {
             text,
             layout,
             start,
+            single,
             named: census.as_ref().map(Census::named),
             repeats: Repeats::default(),
             arrived_at,
@@ -146,7 +153,7 @@ impl Batch {
         Some(item)
     }
 
-    /// Proves an item where the body as a whole was not: a line of NDJSON.
+    /// Proves an item that the gate refuses where the body as a whole was not proven: a line of NDJSON.
     pub(super) fn prove_item(&self, item: Item<'_>) -> Result<(), String> {
         match self.layout {
             Layout::One | Layout::Array => Ok(()),
@@ -182,8 +189,13 @@ fn malformed(error: serde_json::Error) -> Unfit {
     Unfit::Malformed(error.to_string())
 }
 
-fn prove_one(text: &str) -> Result<(), Unfit> {
-    serde_json::from_str::<IgnoredAny>(text).map(|_| ()).map_err(malformed)
+/// What passes the gate was read whole, so that only a refused item is still to be proven.
+fn check_one(text: &str, arrived_at: DateTime<Utc>) -> Result<Result<EncodedEvent, Refusal>, Unfit> {
+    let checked = check_json(text.trim_end_matches(WHITESPACE), arrived_at);
+    if checked.is_err() {
+        serde_json::from_str::<IgnoredAny>(text).map_err(malformed)?;
+    }
+    Ok(checked.map(|event| event.encode(&mut BytesMut::new())))
 }
 
 fn prove_array(text: &str, most_items: usize) -> Result<Census, Unfit> {

@@ -10,7 +10,7 @@ use async_compression::{
     zstd::DParameter,
 };
 use axum::body::{Body, BodyDataStream};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -156,6 +156,13 @@ impl Receiver {
         if announced.is_some_and(|bytes| bytes > self.max_bytes) {
             return Err(BodyError::TooLarge { limit: self.max_bytes });
         }
+        let first = data.next().now_or_never().flatten();
+        if let (Some(Ok(whole)), Some(bytes)) = (&first, announced)
+            && whole.len() == bytes
+        {
+            return self.keep(whole).await;
+        }
+        let data = stream::iter(first).chain(data);
         let raw = StreamReader::new(data.map_err(std::io::Error::other));
         match encoding {
             Encoding::Identity => self.collect(raw, announced).await,
@@ -174,11 +181,22 @@ impl Receiver {
         }
     }
 
+    /// A body that has come in one piece, which needs no clock.
+    async fn keep(&self, whole: &[u8]) -> Result<Received, BodyError> {
+        let mut received = self.nothing();
+        self.make_room(&mut received, whole.len()).await?;
+        received.bytes.extend_from_slice(whole);
+        Ok(received)
+    }
+
+    fn nothing(&self) -> Received {
+        Received { bytes: Vec::new(), room: [self.entrance.reservation(), self.budget.reservation()] }
+    }
+
     async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
         let mut reader = pin!(reader);
         let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
-        let room = [self.entrance.reservation(), self.budget.reservation()];
-        let mut received = Received { bytes: Vec::new(), room };
+        let mut received = self.nothing();
         let most = announced.unwrap_or(self.max_bytes);
         loop {
             let held = received.bytes.capacity();

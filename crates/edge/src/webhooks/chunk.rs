@@ -1,12 +1,10 @@
 //! Checks items and packs them for ingest, a bounded chunk at a time.
 
-use std::borrow::Cow;
-
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 use weir::{
     contract::ingest::v1::{self, item::Content},
-    event::{ErrorType, Event, MAX_ITEM_BYTES, Refusal, Source, Violation, check_json},
+    event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, Violation, check_json},
 };
 
 use super::batch::{Batch, Cursor, Item};
@@ -91,11 +89,11 @@ impl Chunk {
     }
 
     fn push(&mut self, batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) {
-        let (content, verdict) = match check(batch, item) {
+        let (content, verdict) = match check(batch, item, buffer) {
             Ok(event) => {
                 let verdict =
                     Verdict::Admitted { source: event.source(), repeats: batch.repeats.of(item.index) };
-                (Content::Event(event.encode(buffer).into_bytes()), verdict)
+                (Content::Event(event.into_bytes()), verdict)
             }
             Err(refusal) => {
                 let (rejected, verdict) = reject(item.text, refusal);
@@ -108,13 +106,17 @@ impl Chunk {
     }
 }
 
-fn check<'a>(batch: &Batch, item: Item<'a>) -> Result<Event<Cow<'a, str>>, Refusal> {
-    batch.prove_item(item).map_err(|message| Refusal {
-        violations: vec![Violation::new("", message)],
-        source: None,
-        event_id: None,
-    })?;
-    check_json(item.text, batch.arrived_at)
+fn check(batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) -> Result<EncodedEvent, Refusal> {
+    if let Some(checked) = &batch.single {
+        return checked.clone();
+    }
+    let checked = check_json(item.text, batch.arrived_at);
+    checked.map(|event| event.encode(buffer)).map_err(|refusal| match batch.prove_item(item) {
+        Ok(()) => refusal,
+        Err(message) => {
+            Refusal { violations: vec![Violation::new("", message)], source: None, event_id: None }
+        }
+    })
 }
 
 fn reject(text: &str, refusal: Refusal) -> (v1::RejectedItem, Verdict) {

@@ -12,18 +12,18 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use tonic::Status;
-use tracing::{Instrument as _, Span, error_span};
 use weir::{
     contract::ingest::v1::{Item, ItemResult},
     event::Origin,
-    process::{CallContext, CorrelationId, TraceContext, grpc::CallOrigins},
+    process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins},
 };
 
 use super::call::Call;
 use crate::upstream::Upstream;
 
-/// What comes while it is made durable goes with the next one. A second one halves the calls' size and gains nothing.
-const CALLS_IN_FLIGHT: usize = 1;
+/// While one is made durable the posts behind it are checked, gathered and on their way; a third one made calls smaller
+/// and gained nothing.
+const CALLS_IN_FLIGHT: usize = 2;
 /// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
 /// posts but those that it has.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
@@ -48,7 +48,7 @@ struct Parcel {
     arrived_at: DateTime<Utc>,
     deadline: Instant,
     /// What log entries of it are part of.
-    logged: Span,
+    logged: Option<LoggedCall>,
     /// Whoever posted it may be gone; then nobody hears the answer.
     answer: oneshot::Sender<Result<Vec<ItemResult>, Status>>,
 }
@@ -74,7 +74,7 @@ impl Gatherer {
     ) -> Result<Vec<ItemResult>, Status> {
         let gone = || Status::internal("a call ended without an answer");
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { items, context, arrived_at, deadline, logged: Span::current(), answer };
+        let parcel = Parcel { items, context, arrived_at, deadline, logged: LoggedCall::current(), answer };
         self.parcels.send(parcel).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
@@ -114,13 +114,13 @@ async fn deliver(ingest: Upstream, load: Vec<Parcel>, turn: Option<OwnedSemaphor
     let answered = match <[Parcel; 1]>::try_from(load) {
         Ok([parcel]) => {
             let logged = parcel.logged.clone();
-            alone(&ingest, parcel).instrument(logged).await
+            let logged = logged.unwrap_or_else(|| LoggedCall::new(parcel.context.correlation_id.clone()));
+            logged.within(alone(&ingest, parcel)).await
         }
         Err(load) => {
             let correlation_id = CorrelationId::generate();
-            // An error's level, so that an entry of any level has it.
-            let logged = error_span!("call", %correlation_id);
-            together(&ingest, load, correlation_id).instrument(logged).await
+            let logged = LoggedCall::new(correlation_id.clone());
+            logged.within(together(&ingest, load, correlation_id)).await
         }
     };
     // The next call may go while these hear of theirs.

@@ -43,14 +43,12 @@ impl Publisher {
     /// It is unknown what became of the batch: part of it may be durable, and repeating it is harmless.
     pub(super) async fn publish(&self, batch: Arc<Batch>, context: CallContext) -> Result<Tally, Status> {
         let deadline = Instant::now() + self.timeout;
-        let sending = async {
-            if batch.bytes() <= SMALL_BYTES && batch.items() <= SMALL_ITEMS {
-                self.gather(&batch, context, deadline).await
-            } else {
-                self.stream(&batch, &context, deadline).await
-            }
-        };
-        let sent = tokio::time::timeout_at(deadline, Box::pin(sending)).await;
+        if batch.bytes() <= SMALL_BYTES && batch.items() <= SMALL_ITEMS {
+            // Whose calls end in time by themselves.
+            return self.gather(&batch, context, deadline).await;
+        }
+        let sending = Box::pin(self.stream(&batch, &context, deadline));
+        let sent = tokio::time::timeout_at(deadline, sending).await;
         sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("ingest did not answer in time")))
     }
 
