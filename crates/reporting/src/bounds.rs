@@ -13,7 +13,7 @@ const NANOSECONDS: std::ops::RangeInclusive<i32> = 0..=999_999_999;
 const MINUTE: i64 = 60 * MICROSECONDS_PER_SECOND;
 
 /// Half-open, `[from, to)`, in microseconds since the Unix epoch; `None` is unbounded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     pub(crate) from: Option<i64>,
     pub(crate) to: Option<i64>,

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use weir::process::trace;
 use weir_migration::entity::{horizons, people_sets};
 
-use crate::demographics::Columns;
+use crate::{demographics::Columns, revenue::Rankings};
 
 /// A budget that is a smaller part of what the database gives a statement by itself is told to it.
 const WORTH_TELLING: f64 = 0.9;
@@ -39,6 +39,7 @@ pub(crate) struct Store {
     /// there: many slow reports shall not look like an outage. The others wait in order, within their deadline.
     seats: Arc<Semaphore>,
     columns: Columns,
+    rankings: Rankings,
 }
 
 impl Store {
@@ -52,7 +53,8 @@ impl Store {
             _ => 1,
         };
         let seats = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
-        Self { database, timeout, seats: Arc::new(Semaphore::new(seats)), columns }
+        let seats = Arc::new(Semaphore::new(seats));
+        Self { database, timeout, seats, columns, rankings: Rankings::default() }
     }
 
     /// Whether reports can be answered now: the database is there, and migrated.
@@ -82,7 +84,8 @@ impl Store {
             // Deferred: it takes no lock, and the first query takes the snapshot.
             _ => self.database.begin().await?,
         };
-        Ok(Snapshot { transaction, columns: self.columns.clone(), _seat: seat })
+        let (columns, rankings) = (self.columns.clone(), self.rankings.clone());
+        Ok(Snapshot { transaction, columns, rankings, _seat: seat })
     }
 
     async fn postgres_transaction(
@@ -112,6 +115,7 @@ impl Store {
 pub(crate) struct Snapshot {
     transaction: DatabaseTransaction,
     columns: Columns,
+    rankings: Rankings,
     _seat: OwnedSemaphorePermit,
 }
 
@@ -168,6 +172,11 @@ impl Snapshot {
     /// What is kept in memory of people.
     pub(crate) fn columns(&self) -> &Columns {
         &self.columns
+    }
+
+    /// Which rankings of campaigns are remembered.
+    pub(crate) fn rankings(&self) -> &Rankings {
+        &self.rankings
     }
 
     async fn traced<T>(

@@ -25,6 +25,7 @@ use crate::{
 on_both_databases!(
     rollups_that_the_migration_fills_answer_as_the_rows_do,
     rollups_that_collectors_fill_answer_as_the_rows_do,
+    what_is_asked_again_and_again_follows_what_is_stored,
 );
 
 const EVENTS: usize = 1_200;
@@ -65,6 +66,26 @@ async fn rollups_that_collectors_fill_answer_as_the_rows_do(database: Database) 
     let rows = stored_events(&store).await;
     assert_eq!(rows.len(), EVENTS);
     compare(&Running::on(&database, "30000").await, &rows, &mut random).await;
+}
+
+/// Late events of days that were asked about before, and frames that are delivered again and change nothing.
+async fn what_is_asked_again_and_again_follows_what_is_stored(database: Database) {
+    let mut random = StdRng::seed_from_u64(5);
+    let store = database.migrated().await;
+    let mut events = Sender::new("again", 7).events(EVENTS / 2);
+    events.iter_mut().for_each(|event| event["timestamp"] = written(moments::moment(&mut random)));
+    let (collectors, reporting) = (Store::new(&store), Running::on(&database, "30000").await);
+    let questions: Vec<GetRevenueRequest> = (0..12).map(|_| about_revenue(&mut random)).collect();
+    for frame in frames(&events).flat_map(|frame| [frame.clone(), frame]) {
+        collectors.store(&[Submission::whole(&frame)]).await.unwrap();
+        let rows = stored_events(&store).await;
+        for request in [GetRevenueRequest::default()].iter().chain(&questions) {
+            let answer = reporting.client().get_revenue(request.clone()).await;
+            let expected = expected::revenue(&rows, request);
+            let buckets = expected.series.len();
+            assert_answer(answer, expected, buckets, request);
+        }
+    }
 }
 
 /// Frames of each source.

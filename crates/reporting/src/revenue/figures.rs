@@ -66,9 +66,6 @@ pub(super) async fn top_campaigns(
     question: &RevenueQuestion,
     span: Span,
 ) -> Result<Vec<(String, Revenue)>, DbErr> {
-    if question.source == Some(Source::Tiktok) {
-        return Ok(Vec::new());
-    }
     let [first, second] = SplitSum::order();
     let mut query = of_campaigns(question, span).by(&["campaign_id"]);
     query
