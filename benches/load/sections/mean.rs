@@ -72,9 +72,10 @@ async fn prepared() -> anyhow::Result<Fleet> {
         span,
     };
     loading::load(&database, load).await?;
+    // With collectors, because what storing leaves for later is theirs to do.
+    let fleet = Fleet::start_on(postgres, database_url, FLEET).await;
     loading::settle(&database).await?;
-    drop(database);
-    Ok(Fleet::start_on(postgres, database_url, FLEET).await)
+    Ok(fleet)
 }
 
 fn publish(fleet: &Fleet, duration: Duration) -> Process {

@@ -21,8 +21,7 @@ use weir::{
 use super::call::Call;
 use crate::upstream::Upstream;
 
-/// While one is made durable the posts behind it are checked, gathered and on their way; a third one made calls smaller
-/// and gained nothing.
+/// While one is made durable the posts behind it are checked, gathered and on their way; a third one gained nothing.
 const CALLS_IN_FLIGHT: usize = 2;
 /// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
 /// posts but those that it has.
