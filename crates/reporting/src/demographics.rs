@@ -33,7 +33,7 @@ use crate::{
     metrics::ReportType,
     names as names_of,
     question::{Question, Reader},
-    store::{Effort, Snapshot},
+    store::Snapshot,
 };
 pub(crate) use columns::Columns;
 use counted::Counted;
@@ -59,7 +59,6 @@ impl Question for DemographicsQuestion {
     type Request = GetDemographicsRequest;
     type Answer = GetDemographicsResponse;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
-    const EFFORT: Effort = Effort::Lookups;
 
     fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
         let mut reader = Reader::default();

@@ -12,7 +12,7 @@ use crate::{
     bounds::{self, Bounds},
     error::{Fault, ReportError},
     metrics::ReportType,
-    store::{Effort, Snapshot},
+    store::Snapshot,
 };
 
 const DEFAULT_LIMIT: u32 = 10;
@@ -26,8 +26,6 @@ pub(crate) trait Question: Sized + Send {
     type Answer: Send;
     /// What it is measured as; `None` where it is no report.
     const REPORT_TYPE: Option<ReportType>;
-    /// What its statements cost.
-    const EFFORT: Effort = Effort::Small;
 
     /// # Errors
     /// Every field that is at fault.

@@ -104,7 +104,7 @@ impl Service {
 
     async fn ask<Q: Question>(&self, question: Q, budget: Duration) -> Result<Q::Answer, ReportError> {
         let answer = async {
-            let snapshot = self.store.snapshot(budget, Q::EFFORT).await?;
+            let snapshot = self.store.snapshot(budget).await?;
             let answer = question.answer(&snapshot).await?;
             snapshot.close();
             Ok(answer)

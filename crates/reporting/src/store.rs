@@ -19,16 +19,6 @@ use crate::{demographics::Columns, revenue::Rankings};
 /// A budget that is a smaller part of what the database gives a statement by itself is told to it.
 const WORTH_TELLING: f64 = 0.9;
 
-/// What the statements of a question cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// They read less than it takes PostgreSQL to start parallel workers.
-    Small,
-    /// The same, and they join what is asked for with tables that only an index should be used of, also before
-    /// statistics know that they are large.
-    Lookups,
-}
-
 /// The store that reports are read from. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
@@ -76,11 +66,11 @@ impl Store {
     ///
     /// # Errors
     /// The database is away.
-    pub(crate) async fn snapshot(&self, budget: Duration, effort: Effort) -> Result<Snapshot, DbErr> {
+    pub(crate) async fn snapshot(&self, budget: Duration) -> Result<Snapshot, DbErr> {
         let seat = Arc::clone(&self.seats).acquire_owned().await;
         let seat = seat.expect("the semaphore is never closed");
         let transaction = match self.database.get_database_backend() {
-            DatabaseBackend::Postgres => self.postgres_transaction(budget, effort).await?,
+            DatabaseBackend::Postgres => self.postgres_transaction(budget).await?,
             // Deferred: it takes no lock, and the first query takes the snapshot.
             _ => self.database.begin().await?,
         };
@@ -88,23 +78,12 @@ impl Store {
         Ok(Snapshot { transaction, columns, rankings, _seat: seat })
     }
 
-    async fn postgres_transaction(
-        &self,
-        budget: Duration,
-        effort: Effort,
-    ) -> Result<DatabaseTransaction, DbErr> {
+    async fn postgres_transaction(&self, budget: Duration) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.database.begin().await?;
-        let mut settings = Vec::new();
         if budget < self.timeout.mul_f64(WORTH_TELLING) {
             // 0 would mean no limit at all.
-            settings.push(format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1)));
-        }
-        if effort == Effort::Lookups {
-            let only_indexes = ["enable_hashjoin", "enable_mergejoin", "jit"];
-            settings.extend(only_indexes.map(|setting| format!("SET LOCAL {setting} = off")));
-        }
-        if !settings.is_empty() {
-            transaction.execute_unprepared(&settings.join("; ")).await?;
+            let timeout = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
+            transaction.execute_unprepared(&timeout).await?;
         }
         Ok(transaction)
     }

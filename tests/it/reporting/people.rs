@@ -2,9 +2,10 @@
 //! people erased, rows removed and rows that no delta came with.
 
 mod given;
+mod lookups;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use serde_json::Value;
 use weir::contract::reporting::v1::GetDemographicsRequest;
 use weir_collectors::{

@@ -8,27 +8,29 @@ use weir_migration::people::PersonKey;
 use super::{Alias, Bucket, Bucketed, Known};
 use crate::people::PEOPLE_LOCK;
 
-/// One state of the store for what is compared with each other. The dictionary is always asked for few of many, also
-/// before statistics know that they are many.
+/// One state of the store for what is compared with each other.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL enable_hashjoin = off; \
-    SET LOCAL enable_mergejoin = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
+    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL max_parallel_workers_per_gather = 0; \
+    SET LOCAL jit = off";
 
-const PEOPLE: &str = "SELECT people.key, people.number, people.marks FROM UNNEST($2::bytea[]) AS asked (key) \
-    JOIN people ON people.source = $1 AND people.key = asked.key";
-const ALIASES: &str = "SELECT known.number, known.alias, known.marks FROM UNNEST($2::bigint[]) AS asked (number) \
-    JOIN people_aliases AS known ON known.source = $1 AND known.number = asked.number";
+// Few of many are asked for, each by its key, whatever statistics think of how many there are: `OFFSET 0` keeps the
+// planner from turning it round. Statistics that were made while a source had nobody make it read all of the source's
+// people and compare each with everything that is asked for.
+const PEOPLE: &str = "SELECT known.* FROM UNNEST($2::bytea[]) AS asked (key) CROSS JOIN LATERAL ( \
+    SELECT key, number, marks FROM people WHERE source = $1 AND people.key = asked.key OFFSET 0) AS known";
+const ALIASES: &str = "SELECT known.* FROM UNNEST($2::bigint[]) AS asked (number) CROSS JOIN LATERAL ( \
+    SELECT number, alias, marks FROM people_aliases WHERE source = $1 AND people_aliases.number = asked.number \
+    OFFSET 0) AS known";
 const ADD_PEOPLE: &str = "INSERT INTO people (source, key, number, marks) \
     SELECT $1, * FROM UNNEST($2::bytea[], $3::bigint[], $4::bytea[])";
 const ADD_ALIASES: &str = "INSERT INTO people_aliases (source, number, alias, marks) \
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bytea[])";
-const DROP_PEOPLE: &str = "DELETE FROM people USING UNNEST($2::bytea[]) AS gone (key) \
-    WHERE people.source = $1 AND people.key = gone.key";
-const DROP_ALIASES: &str = "DELETE FROM people_aliases USING UNNEST($2::bigint[]) AS gone (number) \
-    WHERE people_aliases.source = $1 AND people_aliases.number = gone.number";
-const BUCKETS: &str = "SELECT grain, bucket, sightings, data \
-    FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
-    JOIN people_sets USING (grain, bucket) WHERE source = $1";
+const DROP_PEOPLE: &str = "DELETE FROM people WHERE source = $1 AND key = ANY($2)";
+const DROP_ALIASES: &str = "DELETE FROM people_aliases WHERE source = $1 AND number = ANY($2)";
+const BUCKETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+    CROSS JOIN LATERAL ( \
+        SELECT grain, bucket, sightings, data FROM people_sets \
+        WHERE source = $1 AND people_sets.grain = asked.grain AND people_sets.bucket = asked.bucket OFFSET 0) AS known";
 const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
