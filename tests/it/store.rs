@@ -40,6 +40,7 @@ on_both_databases!(
     stores_that_race_over_the_same_frames_record_each_once,
     an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stored,
     a_database_without_its_tables_is_waited_for,
+    a_schema_that_is_made_anew_is_stored_into_again,
 );
 
 async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Database) {
@@ -213,6 +214,42 @@ async fn a_database_without_its_tables_is_waited_for(database: Database) {
     let result = store.store(&[Submission::whole(&frame)]).await;
     assert!(matches!(result, Err(StoreError::Transient(_))), "{result:?}");
     assert!(matches!(store.refused_events(&frame).await, Err(StoreError::Transient(_))));
+}
+
+/// What a connection remembers of the schema is not of this one.
+async fn a_schema_that_is_made_anew_is_stored_into_again(database: Database) {
+    let operator = database.migrated().await;
+    let store = Store::new(&database.connect().await);
+    let (first, second) = (numbered(Source::Facebook, 0..3), numbered(Source::Facebook, 3..5));
+    assert_eq!(store_one(&store, &first).await, outcome(3, 0));
+    let applied = weir_migration::status(&operator).await.unwrap().len();
+    weir_migration::down(&operator, applied as u32).await.unwrap();
+    let refused = store.store(&[Submission::whole(&second)]).await;
+    assert!(matches!(refused, Err(StoreError::Transient(_))), "{refused:?}");
+    weir_migration::up(&operator, None).await.unwrap();
+    // The last connection to notice has noticed after as many attempts as there are.
+    for _ in 0..8 {
+        match store.store(&[Submission::whole(&second)]).await {
+            Ok(outcomes) => return assert_eq!(outcomes, [outcome(2, 0)]),
+            Err(error) => assert!(matches!(error, StoreError::Transient(_)), "{error:?}"),
+        }
+    }
+    panic!("nothing is stored into the new schema");
+}
+
+/// The type of rows alone, which a connection knows by its number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_that_is_made_anew_is_asked_for_again() {
+    let database = Database::postgres().await;
+    let operator = database.migrated().await;
+    let store = Store::new(&database.connect().await);
+    assert_eq!(store_one(&store, &numbered(Source::Facebook, 0..3)).await, outcome(3, 0));
+    weir_migration::down(&operator, 1).await.unwrap();
+    weir_migration::up(&operator, None).await.unwrap();
+    let frame = numbered(Source::Facebook, 3..5);
+    let refused = store.store(&[Submission::whole(&frame)]).await;
+    assert!(matches!(refused, Err(StoreError::Transient(_))), "{refused:?}");
+    assert_eq!(store_one(&store, &frame).await, outcome(2, 0));
 }
 
 fn outcome(stored: u64, duplicate: u64) -> FrameOutcome {

@@ -11,6 +11,7 @@ mod m20261122_000006_settled_frames;
 mod m20261127_000007_people;
 mod m20261127_000008_bigint_sums;
 mod m20261127_000009_campaign_days;
+mod m20261127_000010_event_row;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000007_people::Migration),
             Box::new(m20261127_000008_bigint_sums::Migration),
             Box::new(m20261127_000009_campaign_days::Migration),
+            Box::new(m20261127_000010_event_row::Migration),
         ]
     }
 }

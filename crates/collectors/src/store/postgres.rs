@@ -12,7 +12,7 @@ mod rows;
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool, error::DatabaseError};
 use weir::journal::Position;
 
 use super::{
@@ -42,12 +42,25 @@ pub(super) async fn transact<'a>(
     let mut connection = pool.acquire().await?;
     let transaction = transact_on(&mut connection, known_erased, submissions, positions, now, ending);
     match tokio::time::timeout(LIMIT, transaction).await {
-        Ok(result) => result,
+        Ok(result) => {
+            if result.as_ref().is_err_and(is_of_another_schema) {
+                connection.close_on_drop();
+            }
+            result
+        }
         Err(_) => {
             connection.close_on_drop();
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the transaction took too long").into())
         }
     }
+}
+
+/// Whether the schema is not the one that the connection remembers types of: of the same name, but made anew, they have
+/// other numbers. A new connection asks again.
+fn is_of_another_schema(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // Something is undefined or of another type; the type of a parameter is nowhere any more.
+    code.is_some_and(|code| code.starts_with("42") || code == "XX000")
 }
 
 async fn transact_on<'a>(

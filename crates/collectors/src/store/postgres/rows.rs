@@ -7,19 +7,15 @@ use sqlx::PgConnection;
 use crate::store::{
     FrameOutcome, Submission,
     keys::Identity,
-    row::{COLUMNS, Row, bind_arrays},
+    row::{COLUMNS, COMPOSITE, Row},
     sighting,
 };
 
 /// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
-    let arrays: Vec<String> =
-        COLUMNS.iter().enumerate().map(|(index, (_, array))| format!("${}::{array}", index + 1)).collect();
     format!(
-        "INSERT INTO events ({}) SELECT * FROM UNNEST({}) ON CONFLICT (source, event_id) DO NOTHING",
-        columns.join(", "),
-        arrays.join(", "),
+        "INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[]) ON CONFLICT (source, event_id) DO NOTHING",
+        COLUMNS.join(", "),
     )
 });
 
@@ -39,7 +35,7 @@ pub(super) async fn insert(
     connection: &mut PgConnection,
     rows: &mut Vec<Row<'_>>,
 ) -> Result<(), sqlx::Error> {
-    let inserted = bind_arrays(sqlx::query(INSERT.as_str()), rows).execute(&mut *connection).await?;
+    let inserted = sqlx::query(INSERT.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
     if inserted.rows_affected() < rows.len() as u64 {
         let new = brought(connection, rows).await?;
         rows.retain(|row| new.contains(&row.identity()));

@@ -27,8 +27,7 @@ pub(super) async fn insert(
 
 /// Returns how many rows were new.
 async fn insert_some(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
-    let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
-    let mut statement = QueryBuilder::<Sqlite>::new(format!("INSERT INTO events ({}) ", columns.join(", ")));
+    let mut statement = QueryBuilder::<Sqlite>::new(format!("INSERT INTO events ({}) ", COLUMNS.join(", ")));
     statement.push_values(rows, |mut tuple, row| bind_values(&mut tuple, row));
     statement.push(" ON CONFLICT (source, event_id) DO NOTHING");
     // A frame's last statement has any number of rows; only the full ones are worth remembering.

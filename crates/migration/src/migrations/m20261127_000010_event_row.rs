@@ -1,0 +1,39 @@
+//! A row of `events` as one value, on PostgreSQL: collectors send a batch as one array of them.
+//!
+//! Not the type that the table has by itself: that one changes with the table, below builds that send its values.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const CREATE: &str = "CREATE TYPE event_row AS ( \
+    source smallint, event_id text, occurred_at bigint, funnel_stage smallint, event_type smallint, \
+    frame_id text, correlation_id text, traceparent text, arrived_at bigint, stored_at bigint, \
+    user_id text, user_name text, age smallint, gender smallint, followers bigint, country text, city text, \
+    action_time bigint, referrer smallint, video_id text, ad_id text, campaign_id text, \
+    click_position smallint, device smallint, browser smallint, watch_time double precision, \
+    percentage_watched double precision, profile_id text, purchased_item text, purchase_amount bigint)";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        on_postgres(manager, CREATE).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        on_postgres(manager, "DROP TYPE event_row").await
+    }
+
+    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+async fn on_postgres(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
+    if manager.get_database_backend() == DbBackend::Postgres {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}
