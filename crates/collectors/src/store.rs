@@ -41,7 +41,14 @@ pub const STORE_LOCK: i64 = 0x7765_6972_7374_6f72;
 pub struct Store {
     pub(crate) pool: Pool,
     database: DatabaseConnection,
+    known: Known,
+}
+
+/// What a process knows of what the store has. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+struct Known {
     erased: KnownErased,
+    caution: postgres::Caution,
 }
 
 /// The connections of a store.
@@ -98,7 +105,7 @@ impl Store {
             DbBackend::Postgres => Pool::Postgres(database.get_postgres_connection_pool().clone()),
             _ => Pool::Sqlite(database.get_sqlite_connection_pool().clone()),
         };
-        Self { pool, database: database.clone(), erased: KnownErased::default() }
+        Self { pool, database: database.clone(), known: Known::default() }
     }
 
     /// Stores all of it in one transaction, or nothing; one outcome for each submission, in their order.
@@ -155,10 +162,10 @@ impl Store {
         let now = Utc::now().timestamp_micros();
         let outcomes = match &self.pool {
             Pool::Postgres(pool) => {
-                postgres::transact(pool, &self.erased, submissions, positions, now, ending).await
+                postgres::transact(pool, &self.known, submissions, positions, now, ending).await
             }
             Pool::Sqlite(pool) => {
-                sqlite::transact(pool, &self.erased, submissions, positions, now, ending).await
+                sqlite::transact(pool, &self.known.erased, submissions, positions, now, ending).await
             }
         };
         outcomes.map_err(StoreError::from)

@@ -5,6 +5,7 @@
 //! last, each in the order of their keys: two collectors with the same frames, events or buckets wait for each other
 //! and never in a circle.
 
+mod caution;
 mod frames;
 mod lookout;
 pub(crate) mod rollups;
@@ -12,11 +13,12 @@ mod rows;
 
 use std::{collections::HashMap, time::Duration};
 
+pub(super) use caution::Caution;
 use sqlx::{Connection as _, PgConnection, PgPool, error::DatabaseError};
 use weir::journal::Position;
 
 use super::{
-    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
+    Ending, FrameOutcome, Known, Outcomes, Submission,
     lookout::Lookout,
     people::{self, Seen},
     rollups::Rollups,
@@ -28,19 +30,29 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// The server gives up first, so that a table that is locked for long gathers no abandoned transactions. It also gives
 /// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
 /// claim would keep the same frames from every other collector until the server's TCP notices, hours later.
+///
+/// A full batch is taken apart in memory: by default it would go through a file.
 pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL work_mem = '32MB'";
 
 pub(super) async fn transact<'a>(
     pool: &PgPool,
-    known_erased: &KnownErased,
+    known: &Known,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let transaction = transact_on(&mut connection, known_erased, submissions, positions, now, ending);
+    let transaction = async {
+        loop {
+            let result = transact_on(&mut connection, known, submissions, positions, now, ending).await;
+            if !result.as_ref().is_err_and(is_known_event) {
+                return result;
+            }
+            known.caution.met_known_events();
+        }
+    };
     match tokio::time::timeout(LIMIT, transaction).await {
         Ok(result) => {
             if result.as_ref().is_err_and(is_of_another_schema) {
@@ -63,9 +75,14 @@ fn is_of_another_schema(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code.starts_with("42") || code == "XX000")
 }
 
+/// Whether rows that were taken to be new were not.
+fn is_known_event(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.constraint() == Some(rows::KEY))
+}
+
 async fn transact_on<'a>(
     connection: &mut PgConnection,
-    known_erased: &KnownErased,
+    known: &Known,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     now: i64,
@@ -74,12 +91,11 @@ async fn transact_on<'a>(
     let mut transaction = connection.begin_with(BEGIN).await?;
     let lookout = lookout::look_out(&mut transaction).await?;
     let claimed = frames::claim(&mut transaction, submissions, now).await?;
-    let (claimed, known): (Vec<&Submission<'a>>, Vec<&Submission<'a>>) =
+    let (claimed, recorded): (Vec<&Submission<'a>>, Vec<&Submission<'a>>) =
         submissions.iter().partition(|submission| claimed.contains(submission.frame_id()));
-    let mut outcomes = frames::recorded(&mut transaction, &known).await?;
+    let mut outcomes = frames::recorded(&mut transaction, &recorded).await?;
     if !claimed.is_empty() {
-        let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
-        outcomes.extend(store(&mut transaction, &claimed, lookout, &erased, now).await?);
+        outcomes.extend(store(&mut transaction, known, &claimed, lookout, now).await?);
     }
     settled::record_in_postgres(&mut transaction, positions).await?;
     match ending {
@@ -92,16 +108,17 @@ async fn transact_on<'a>(
 /// Stores what is new of frames that are claimed, writes their accounts and counts the new rows up.
 async fn store<'a>(
     connection: &mut PgConnection,
+    known: &Known,
     claimed: &[&Submission<'a>],
     lookout: Lookout,
-    erased: &ErasedPersons,
     now: i64,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
+    let erased = lookout::erased(connection, &known.erased, lookout).await?;
     let removed = lookout::removed(connection, claimed, lookout).await?;
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
-    rows::insert(connection, &mut rows).await?;
+    rows::insert(connection, &mut rows, &known.caution).await?;
     let mut stored: HashMap<&str, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use sqlx::PgConnection;
 
+use super::caution::Caution;
 use crate::store::{
     FrameOutcome, Submission,
     keys::Identity,
@@ -11,13 +12,16 @@ use crate::store::{
     sighting,
 };
 
-/// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[]) ON CONFLICT (source, event_id) DO NOTHING",
-        COLUMNS.join(", "),
-    )
+/// Of the table's key.
+pub(super) const KEY: &str = "events_pkey";
+
+static INSERT_ALL: LazyLock<String> = LazyLock::new(|| {
+    format!("INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[])", COLUMNS.join(", "))
 });
+
+/// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
+static INSERT_NEW: LazyLock<String> =
+    LazyLock::new(|| format!("{} ON CONFLICT (source, event_id) DO NOTHING", *INSERT_ALL));
 
 /// A frame is stored once: a row that names it was inserted with it.
 const BROUGHT: &str = "SELECT place \
@@ -31,12 +35,18 @@ static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Inserts the rows that are new, in the order in which they come, and leaves those.
+///
+/// # Errors
+/// Without caution also a row that is not new, by the constraint [`KEY`].
 pub(super) async fn insert(
     connection: &mut PgConnection,
     rows: &mut Vec<Row<'_>>,
+    caution: &Caution,
 ) -> Result<(), sqlx::Error> {
-    let inserted = sqlx::query(INSERT.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
+    let insert = if caution.is_due() { &INSERT_NEW } else { &INSERT_ALL };
+    let inserted = sqlx::query(insert.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
     if inserted.rows_affected() < rows.len() as u64 {
+        caution.met_known_events();
         let new = brought(connection, rows).await?;
         rows.retain(|row| new.contains(&row.identity()));
     }
