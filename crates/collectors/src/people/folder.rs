@@ -1,13 +1,19 @@
 //! The job: folding soon, mending and pruning now and then, giving way to who stores.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use weir::{event::Source, process::Stop};
 
-use super::{Backlog, People, PeopleError, Step, pace::Pace};
+use super::{
+    Backlog, People, PeopleError, Step,
+    pace::{Pace, Storing},
+};
 use crate::{
     metrics::PeopleMetrics,
     store::{Pool, Store, row::small},
@@ -49,11 +55,14 @@ impl Folder {
     /// Until `stop`, or until something fails.
     async fn work(&self, stop: &Stop, backoff: &mut Backoff) -> Result<(), PeopleError> {
         let (people, mut pace) = (People::new(&self.store), Pace::default());
+        let mut left = HashMap::new();
         let mut care = Instant::now();
         while !stop.is_cancelled() {
             let mut pause = LOOK;
             for source in Source::ALL {
-                if let Some(after) = self.fold(&people, source, &mut pace).await? {
+                if let Some(after) =
+                    self.fold(&people, source, &mut pace, left.entry(source).or_default()).await?
+                {
                     stop.run_until_cancelled(sleep(after)).await;
                     pause = Duration::ZERO;
                 }
@@ -72,25 +81,34 @@ impl Folder {
         Ok(())
     }
 
-    /// Folds some of a source, where it is time to, and returns the pause after it.
+    /// Folds some of a source, where it is time to, and returns the pause after it. `left` is how many sightings waited
+    /// when it was last looked: where they are more, somebody stores, in whichever process.
     async fn fold(
         &self,
         people: &People,
         source: &Source,
         pace: &mut Pace,
+        left: &mut u64,
     ) -> Result<Option<Duration>, PeopleError> {
         let number = small(source.number());
         let (sightings, oldest) = self.waiting(number).await?;
         self.metrics.show_waiting(*source, sightings, oldest);
         let backlog = self.backlog.is_there();
+        let storing = match (backlog, sightings > *left) {
+            (true, _) => Storing::Everybody,
+            (false, true) => Storing::Somebody,
+            (false, false) => Storing::Nobody,
+        };
+        *left = sightings;
         if !Pace::is_due(sightings, oldest, backlog) {
             return Ok(None);
         }
         let started = Instant::now();
         let Step::Did(folded) = people.fold(number, pace.size()).await? else { return Ok(None) };
+        *left = left.saturating_sub(folded);
         self.metrics.count_folded(*source, folded, started.elapsed());
         debug!(source = source.name(), folded, took = ?started.elapsed(), "folded people");
-        Ok(Some(pace.after(started.elapsed(), backlog)))
+        Ok(Some(pace.after(started.elapsed(), storing)))
     }
 
     /// How many sightings wait, and how long the oldest has.

@@ -16,6 +16,15 @@ const WORTH_FOLDING_IN_BACKLOG: u64 = 200_000;
 /// However few there are: the last block of a column is written anew for each fold, so a fold is not for free.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// Who is in the way of a fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storing {
+    Nobody,
+    Somebody,
+    /// Collectors with a backlog.
+    Everybody,
+}
+
 /// Finds out how many sightings this database folds in [`TARGET`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -40,16 +49,20 @@ impl Pace {
         sightings >= worth || (sightings > 0 && oldest >= LONGEST_WAIT && !backlog)
     }
 
-    /// Learns from a fold that took so long, and returns the pause after it: as long as the fold, so that storing has
-    /// half of the time, and three times as long where there is a backlog.
-    pub(super) fn after(&mut self, took: Duration, backlog: bool) -> Duration {
+    /// Learns from a fold that took so long, and returns the pause after it: as long as the fold where somebody stores,
+    /// who so has half of the time, and three times as long where there is a backlog.
+    pub(super) fn after(&mut self, took: Duration, storing: Storing) -> Duration {
         if took > TARGET * 2 {
             self.size = (self.size / 2).max(LEAST);
         } else if took < TARGET {
             self.size = (self.size * 2).min(MOST);
         }
-        let pause = if backlog { took * 3 } else { took };
-        pause.max(SHORTEST_PAUSE)
+        let pauses = match storing {
+            Storing::Nobody => 0,
+            Storing::Somebody => 1,
+            Storing::Everybody => 3,
+        };
+        (took * pauses).max(SHORTEST_PAUSE)
     }
 }
 
@@ -60,13 +73,14 @@ mod tests {
     #[test]
     fn folds_shrink_where_the_database_is_slow_and_grow_where_it_is_fast() {
         let mut pace = Pace::default();
-        (0..9).for_each(|_| assert_eq!(pace.after(Duration::ZERO, false), SHORTEST_PAUSE));
+        (0..9).for_each(|_| assert_eq!(pace.after(Duration::ZERO, Storing::Somebody), SHORTEST_PAUSE));
         assert_eq!(pace.size(), MOST);
-        assert_eq!(pace.after(TARGET * 3, false), TARGET * 3);
+        assert_eq!(pace.after(TARGET * 3, Storing::Somebody), TARGET * 3);
         assert_eq!(pace.size(), MOST / 2);
-        assert_eq!(pace.after(TARGET, true), TARGET * 3);
+        assert_eq!(pace.after(TARGET, Storing::Everybody), TARGET * 3);
+        assert_eq!(pace.after(TARGET, Storing::Nobody), SHORTEST_PAUSE);
         assert_eq!(pace.size(), MOST / 2, "this is about right");
-        (0..9).for_each(|_| _ = pace.after(TARGET * 3, false));
+        (0..9).for_each(|_| _ = pace.after(TARGET * 3, Storing::Somebody));
         assert_eq!(pace.size(), LEAST);
     }
 
