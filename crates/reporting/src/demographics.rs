@@ -11,6 +11,7 @@ mod fresh;
 mod groups;
 mod measured;
 mod names;
+mod parts;
 mod people;
 mod rows;
 mod seen;

@@ -1,6 +1,6 @@
 //! Counting the members of every group by going over their numbers once.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, ops::AddAssign, sync::Arc};
 
 use weir::contract::reporting::v1::{CityUsers, CountryUsers};
 use weir_migration::people::{Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets, Traits};
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Members by group, by kind, by country and by city, the latter two by the numbers of their names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Counts {
     groups: Vec<u64>,
     kinds: Vec<u64>,
@@ -59,6 +59,26 @@ impl Counts {
         // Names are numbered from 1.
         self.countries.resize(kept.countries.len() + 1, 0);
         self.cities.resize(kept.cities.len() + 1, 0);
+    }
+
+    /// As much room, and nobody in it.
+    pub(super) fn emptied(&self) -> Self {
+        Self {
+            countries: vec![0; self.countries.len()],
+            cities: vec![0; self.cities.len()],
+            ..Self::of(self.partitions)
+        }
+    }
+
+    /// Adds what was counted of other numbers, in as much room.
+    pub(super) fn merge(&mut self, other: &Self) {
+        fn add<T: AddAssign + Copy>(own: &mut [T], other: &[T]) {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += *other);
+        }
+        add(&mut self.groups, &other.groups);
+        add(&mut self.kinds, &other.kinds);
+        add(&mut self.countries, &other.countries);
+        add(&mut self.cities, &other.cities);
     }
 
     /// Counts the numbers of some chunks.

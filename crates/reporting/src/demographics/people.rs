@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use sea_orm::DbErr;
-use tokio::task::spawn_blocking;
 use weir::contract::event::v1::Source;
 use weir_migration::people::{Dimension, PARTITIONS, Sets, USERS};
 
 use super::{
-    Mean, columns::Generation, counted::Counted, counts::Counts, fresh::Fresh, measured, seen::Seen,
+    Mean, columns::Generation, counted::Counted, counts::Counts, fresh::Fresh, measured, parts::at_once,
+    seen::Seen,
 };
 use crate::{bounds::Span, store::Snapshot};
 
 /// Chunks that are counted at once: 2 million numbers, so that no answer holds all columns of a hundred millions.
 const CHUNKS_AT_ONCE: usize = 256;
+/// Of 8,192 numbers each: with most of them taken, some milliseconds.
+const CHUNKS_WORTH_TWO: usize = 8;
 
 /// What sets tell of a source within a span: its people, and the mean of its measured events.
 ///
@@ -65,12 +67,13 @@ async fn count(
     for places in counts.places(sets).chunks(CHUNKS_AT_ONCE) {
         let chunks = generation.chunks(snapshot, source, places, &members).await?;
         counts.make_room(&generation.kept());
-        let sets = Arc::clone(sets);
-        let counting = spawn_blocking(move || {
+        let (sets, none) = (Arc::clone(sets), counts.emptied());
+        let parts = at_once(chunks, CHUNKS_WORTH_TWO, move |chunks| {
+            let mut counts = none.clone();
             counts.add(&sets, &chunks);
             counts
         });
-        counts = counting.await.map_err(|error| DbErr::Custom(error.to_string()))?;
+        parts.await?.iter().for_each(|part| counts.merge(part));
     }
     Ok(counts)
 }

@@ -10,12 +10,16 @@ use weir_migration::{
     people::{MINUTE, Malformed, PersonKey, Sets, Sightings, Traits},
 };
 
+use super::parts::at_once;
 use crate::{
     bounds::Span,
     plan::{self, Grain, Origin},
     rows,
     store::Snapshot,
 };
+
+/// Days of a million people take some milliseconds each.
+const SETS_WORTH_TWO: usize = 8;
 
 /// A person at an event, with what the event tells.
 pub(super) type Sighting<'a> = (PersonKey, Traits<'a>);
@@ -59,17 +63,20 @@ struct RaggedRow {
 impl Seen {
     pub(super) async fn read(snapshot: &Snapshot, source: Source, span: Span) -> Result<Self, DbErr> {
         let mut seen = Self::default();
+        let mut sets = Vec::new();
         let (mut first, mut end) = (None, None);
         for piece in plan::pieces(span, Grain::Day) {
             match piece.origin {
                 Origin::Rows => seen.ragged.extend(ragged(snapshot, source, &piece.span).await?),
                 Origin::Buckets(grain) => {
-                    seen.add_sets(snapshot, source, grain, &piece.span).await?;
+                    sets.extend(read_sets(snapshot, source, grain, &piece.span).await?);
                     first = first.or(Some(piece.span.from));
                     end = Some(piece.span.to);
                 }
             }
         }
+        seen.counted = sets.iter().map(|set| set.sightings).sum();
+        seen.sets = united(sets).await?;
         if let Some((first, end)) = first.zip(end) {
             let minute = |time: i64| time.div_euclid(MINUTE);
             seen.minutes = (first.map_or(i64::MIN, minute), end.map_or(i64::MAX, minute));
@@ -94,29 +101,6 @@ impl Seen {
         Ok(sightings)
     }
 
-    async fn add_sets(
-        &mut self,
-        snapshot: &Snapshot,
-        source: Source,
-        grain: Grain,
-        span: &Span,
-    ) -> Result<(), DbErr> {
-        use people_sets::Column;
-        let query = Query::select()
-            .columns([Column::Sightings, Column::Data])
-            .from(people_sets::Entity)
-            .and_where(Expr::col(Column::Source).eq(i32::from(source)))
-            .and_where(Expr::col(Column::Grain).eq(grain.number()))
-            .cond_where(rows::between(Expr::col(Column::Bucket), span))
-            .take();
-        let sets: Vec<SetRow> = snapshot.all(&query).await?;
-        for SetRow { sightings, data } in sets {
-            self.counted += sightings;
-            self.sets.unite(&Sets::read(&data).map_err(malformed)?);
-        }
-        Ok(())
-    }
-
     async fn read_deltas(&mut self, snapshot: &Snapshot, source: Source) -> Result<(), DbErr> {
         use people_deltas::Column;
         let (first, end) = self.minutes;
@@ -136,6 +120,39 @@ impl Seen {
         }
         Ok(())
     }
+}
+
+async fn read_sets(
+    snapshot: &Snapshot,
+    source: Source,
+    grain: Grain,
+    span: &Span,
+) -> Result<Vec<SetRow>, DbErr> {
+    use people_sets::Column;
+    let query = Query::select()
+        .columns([Column::Sightings, Column::Data])
+        .from(people_sets::Entity)
+        .and_where(Expr::col(Column::Source).eq(i32::from(source)))
+        .and_where(Expr::col(Column::Grain).eq(grain.number()))
+        .cond_where(rows::between(Expr::col(Column::Bucket), span))
+        .take();
+    snapshot.all(&query).await
+}
+
+/// Everybody of all the sets.
+async fn united(sets: Vec<SetRow>) -> Result<Sets, DbErr> {
+    let parts = at_once(sets, SETS_WORTH_TWO, |sets| {
+        let mut united = Sets::default();
+        for SetRow { data, .. } in sets {
+            united.unite(&Sets::read(&data)?);
+        }
+        Ok(united)
+    });
+    let mut united = Sets::default();
+    for part in parts.await? {
+        united.unite(&part.map_err(malformed)?);
+    }
+    Ok(united)
 }
 
 async fn ragged(snapshot: &Snapshot, source: Source, span: &Span) -> Result<Vec<RaggedRow>, DbErr> {
