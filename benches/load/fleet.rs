@@ -59,9 +59,13 @@ impl Fleet {
     }
 }
 
-/// A PostgreSQL as it is installed, in a temporary folder.
+/// What deploy/compose.yaml gives PostgreSQL too, and docs/runbook.md says why.
+const SETTINGS: &[&str] =
+    &["shared_buffers=1GB", "wal_buffers=64MB", "max_wal_size=8GB", "checkpoint_timeout=15min"];
+
+/// A PostgreSQL in a temporary folder, as deploy/ has one.
 pub(crate) async fn database() -> Postgres {
-    Postgres::start_with(Setup { durable: true, ..Setup::default() }).await
+    Postgres::start_with(Setup { durable: true, settings: SETTINGS, ..Setup::default() }).await
 }
 
 /// How many events its collectors have stored since they were started.

@@ -28,7 +28,7 @@ const SLOWER: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_has_no_connection_left_and_senders_do_not_notice() {
-    let setup = Setup { setting: Some(SETTING), ..Setup::default() };
+    let setup = Setup { settings: &[SETTING], ..Setup::default() };
     let postgres = Postgres::start_with(setup).await;
     let database_url = postgres.fresh_address().await;
     let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.clone() };

@@ -47,7 +47,7 @@ pub(crate) struct Setup {
     /// The same of its write-ahead log, whose segments are 1 MiB then.
     pub(crate) wal: Option<PathBuf>,
     /// Such as `max_connections=20`.
-    pub(crate) setting: Option<&'static str>,
+    pub(crate) settings: &'static [&'static str],
     /// Whether it syncs before it commits, as an installed one does.
     pub(crate) durable: bool,
 }
@@ -205,7 +205,7 @@ fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
         "max_connections=200".into(),
     ]
     .into_iter()
-    .chain(hasty.iter().chain(&setup.setting).map(|text| (*text).to_owned()))
+    .chain(hasty.iter().chain(setup.settings).map(|text| (*text).to_owned()))
     .flat_map(setting)
     .collect()
 }
