@@ -94,11 +94,7 @@ impl Folder {
         let (sightings, oldest) = self.waiting(number).await?;
         self.metrics.show_waiting(*source, sightings, oldest);
         let backlog = self.backlog.is_there();
-        let storing = match (backlog, sightings > *left) {
-            (true, _) => Storing::Everybody,
-            (false, true) => Storing::Somebody,
-            (false, false) => Storing::Nobody,
-        };
+        let storing = Storing::now(sightings, backlog, sightings > *left);
         *left = sightings;
         if !Pace::is_due(sightings, oldest, backlog) {
             return Ok(None);

@@ -13,6 +13,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const WORTH_FOLDING: u64 = 4_096;
 /// The same while collectors have a backlog: folding it later costs no more.
 const WORTH_FOLDING_IN_BACKLOG: u64 = 200_000;
+/// Beyond this nobody is given way to three times as long: reports look each of them up, and a load that lasts would
+/// leave more and more.
+const TOO_MANY: u64 = 1_000_000;
 /// However few there are: the last block of a column is written anew for each fold, so a fold is not for free.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -23,6 +26,17 @@ pub(super) enum Storing {
     Somebody,
     /// Collectors with a backlog.
     Everybody,
+}
+
+impl Storing {
+    /// Who is in the way while so many sightings wait. `more` have come since the last look, or none.
+    pub(super) fn now(sightings: u64, backlog: bool, more: bool) -> Self {
+        match (backlog, more) {
+            (true, _) if sightings < TOO_MANY => Self::Everybody,
+            (true, _) | (false, true) => Self::Somebody,
+            (false, false) => Self::Nobody,
+        }
+    }
 }
 
 /// Finds out how many sightings this database folds in [`TARGET`].
@@ -82,6 +96,19 @@ mod tests {
         assert_eq!(pace.size(), MOST / 2, "this is about right");
         (0..9).for_each(|_| _ = pace.after(TARGET * 3, Storing::Somebody));
         assert_eq!(pace.size(), LEAST);
+    }
+
+    #[test]
+    fn a_backlog_is_given_way_to_until_too_many_wait() {
+        for (sightings, backlog, more, storing) in [
+            (5, true, true, Storing::Everybody),
+            (TOO_MANY - 1, true, false, Storing::Everybody),
+            (TOO_MANY, true, false, Storing::Somebody),
+            (TOO_MANY, false, true, Storing::Somebody),
+            (TOO_MANY, false, false, Storing::Nobody),
+        ] {
+            assert_eq!(Storing::now(sightings, backlog, more), storing, "{sightings} {backlog} {more}");
+        }
     }
 
     #[test]
