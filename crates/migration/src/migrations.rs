@@ -13,7 +13,10 @@ mod m20261127_000008_bigint_sums;
 mod m20261127_000009_campaign_days;
 mod m20261127_000010_event_row;
 
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm_migration::{
+    MigrationTrait, MigratorTrait, SchemaManager,
+    sea_orm::{ConnectionTrait as _, DbBackend, DbErr},
+};
 
 /// The migrations of the store.
 pub(crate) struct Migrator;
@@ -33,4 +36,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000010_event_row::Migration),
         ]
     }
+}
+
+async fn on_postgres(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
+    if manager.get_database_backend() == DbBackend::Postgres {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
 }

@@ -5,7 +5,9 @@
 //! called `sum` too, so that statements are the same on both databases; only who puts this schema before `pg_catalog`
 //! meets it, and on a schema without it the same statement is answered by the other one.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use super::on_postgres;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -29,11 +31,4 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
-}
-
-async fn on_postgres(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
-    if manager.get_database_backend() == DbBackend::Postgres {
-        manager.get_connection().execute_unprepared(statement).await?;
-    }
-    Ok(())
 }

@@ -2,7 +2,9 @@
 //!
 //! Not the type that the table has by itself: that one changes with the table, below builds that send its values.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
+
+use super::on_postgres;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -29,11 +31,4 @@ impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
-}
-
-async fn on_postgres(manager: &SchemaManager<'_>, statement: &str) -> Result<(), DbErr> {
-    if manager.get_database_backend() == DbBackend::Postgres {
-        manager.get_connection().execute_unprepared(statement).await?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use tokio::{task::spawn_blocking, try_join};
 
 /// Of one answer: more would be in each other's way where several are asked for.
-const MOST_PARTS: usize = 2;
+const PARTS: usize = 2;
 
 /// Does `work` with the two halves of `items` at once and returns what came of each, or with all of them where there
 /// are fewer than `worth_it` or there is one processor.
@@ -19,10 +19,10 @@ pub(super) async fn at_once<T: Send + 'static, R: Send + 'static>(
     work: impl Fn(Vec<T>) -> R + Clone + Send + 'static,
 ) -> Result<Vec<R>, DbErr> {
     let processors = available_parallelism().map_or(1, usize::from);
-    if items.len() < worth_it || processors < MOST_PARTS {
+    if items.len() < worth_it || processors < PARTS {
         return Ok(vec![done(items, work).await?]);
     }
-    let rest = items.split_off(items.len() / MOST_PARTS);
+    let rest = items.split_off(items.len() / PARTS);
     let (first, second) = try_join!(done(items, work.clone()), done(rest, work))?;
     Ok(vec![first, second])
 }
