@@ -24,6 +24,11 @@ impl Span {
     pub(crate) fn is_empty(&self) -> bool {
         self.from.zip(self.to).is_some_and(|(from, to)| from >= to)
     }
+
+    /// Whether no end lies within a minute.
+    pub(crate) fn is_of_whole_minutes(&self) -> bool {
+        [self.from, self.to].into_iter().flatten().all(|end| end.rem_euclid(MINUTE) == 0)
+    }
 }
 
 /// What a question ranges over.
@@ -51,11 +56,6 @@ impl Bounds {
     /// The range as it was asked for.
     pub(crate) fn asked(&self) -> DateRange {
         self.asked
-    }
-
-    /// Whether no end lies within a minute.
-    pub(crate) fn are_whole_minutes(&self) -> bool {
-        [self.span.from, self.span.to].into_iter().flatten().all(|end| end.rem_euclid(MINUTE) == 0)
     }
 
     /// The range as it can be answered where rows before `horizon` may be gone: an end before it that is no whole

@@ -23,7 +23,7 @@ impl Horizons {
     /// # Errors
     /// The database is away or too slow.
     pub(crate) async fn of_ends(snapshot: &Snapshot, bounds: &Bounds) -> Result<Self, DbErr> {
-        if bounds.are_whole_minutes() { Ok(Self(Vec::new())) } else { Self::read(snapshot).await }
+        if bounds.span().is_of_whole_minutes() { Ok(Self(Vec::new())) } else { Self::read(snapshot).await }
     }
 
     /// # Errors

@@ -24,7 +24,7 @@ impl Grain {
     }
 
     /// Microseconds.
-    pub(crate) fn width(self) -> i64 {
+    pub(crate) const fn width(self) -> i64 {
         match self {
             Self::Minute => MINUTE,
             Self::Hour => 60 * MINUTE,

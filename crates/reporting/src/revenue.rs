@@ -3,9 +3,15 @@
 
 mod figures;
 mod rankings;
+mod settled;
 
 pub(crate) use self::rankings::Rankings;
-use self::rankings::{Asked, Ranking};
+use self::{
+    rankings::{Asked, Ranking},
+    settled::Settled,
+};
+use chrono::Utc;
+use sea_orm::{DatabaseBackend, DbErr};
 use weir::contract::{
     event::v1::Source,
     reporting::v1::{CampaignRevenue, GetRevenueRequest, GetRevenueResponse, RevenueBucket, SourceRevenue},
@@ -86,19 +92,56 @@ impl RevenueQuestion {
         snapshot: &Snapshot,
         span: Span,
         sources: &[(i32, Revenue)],
-    ) -> Result<Ranking, ReportError> {
-        // One campaign is found by an index, and a row between two minutes may change without a sale more.
-        let is_kept = self.campaign_id.is_none() && self.bounds.are_whole_minutes();
-        let Some(facebook) = sources.iter().find(|(source, _)| *source == i32::from(Source::Facebook)) else {
-            return Ok(Ranking::from([]));
+    ) -> Result<Ranking, DbErr> {
+        let Some(sold) = of_facebook(sources) else { return Ok(Ranking::from([])) };
+        let all = figures::top_campaigns(snapshot, self, span);
+        // One campaign is found by an index, and SQLite has no way to look up one after the other in one statement.
+        let settled = match snapshot.backend() {
+            DatabaseBackend::Postgres if self.campaign_id.is_none() => {
+                Settled::of(span, Utc::now().timestamp_micros())
+            }
+            _ => None,
         };
-        let (asked, of_source) = (Asked { span, limit: self.limit }, facebook.1);
-        if is_kept && let Some(ranking) = snapshot.rankings().get(asked, of_source) {
+        match settled {
+            Some(settled) => self.remembered(snapshot, span, sold, self.of_parts(snapshot, &settled)).await,
+            None => self.remembered(snapshot, span, sold, all).await,
+        }
+    }
+
+    async fn of_parts(
+        &self,
+        snapshot: &Snapshot,
+        settled: &Settled,
+    ) -> Result<Vec<(String, Revenue)>, DbErr> {
+        let of_days = match of_facebook(&figures::by_source(snapshot, self, settled.days).await?) {
+            Some(sold) => {
+                let all = figures::top_campaigns(snapshot, self, settled.days);
+                self.remembered(snapshot, settled.days, sold, all).await?
+            }
+            None => Ranking::from([]),
+        };
+        let of_rest = figures::top_campaigns_of_rest(snapshot, self, settled).await?;
+        Ok(settled::merged(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
+    }
+
+    /// The ranking of `span` that is remembered, or what `rank` comes to; `sold` are all of its sales that could have a
+    /// campaign.
+    async fn remembered(
+        &self,
+        snapshot: &Snapshot,
+        span: Span,
+        sold: Revenue,
+        rank: impl Future<Output = Result<Vec<(String, Revenue)>, DbErr>>,
+    ) -> Result<Ranking, DbErr> {
+        let asked = Asked { span, limit: self.limit };
+        // Whoever asks for one campaign asks for little, and a row between two minutes may change without a sale more.
+        let is_kept = self.campaign_id.is_none() && span.is_of_whole_minutes();
+        if is_kept && let Some(ranking) = snapshot.rankings().get(asked, sold) {
             return Ok(ranking);
         }
-        let ranking: Ranking = figures::top_campaigns(snapshot, self, span).await?.into();
+        let ranking: Ranking = rank.await?.into();
         if is_kept {
-            snapshot.rankings().put(asked, of_source, &ranking);
+            snapshot.rankings().put(asked, sold, &ranking);
         }
         Ok(ranking)
     }
@@ -123,6 +166,12 @@ impl std::iter::Sum for Revenue {
             transactions: sum.transactions + part.transactions,
         })
     }
+}
+
+/// What has campaigns; `None` where nothing was sold.
+fn of_facebook(sources: &[(i32, Revenue)]) -> Option<Revenue> {
+    let facebook = sources.iter().find(|(source, _)| *source == i32::from(Source::Facebook));
+    facebook.map(|(_, revenue)| *revenue)
 }
 
 fn of_source((source, revenue): (i32, Revenue)) -> SourceRevenue {

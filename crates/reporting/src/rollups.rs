@@ -50,7 +50,8 @@ impl Term {
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     pub(crate) table: Table,
-    pub(crate) span: Span,
+    /// Without overlap.
+    pub(crate) spans: Vec<Span>,
     /// What counts, by columns that rollups and rows name alike.
     pub(crate) filter: Condition,
     /// Which rows the rollups count.
@@ -86,12 +87,13 @@ impl Figures {
         query
     }
 
-    /// The pieces of the span under one another.
+    /// The pieces of the spans under one another.
     fn parts(&self, keys: &[Term], coarsest: Grain) -> SelectStatement {
-        let pieces = plan::pieces(self.span, coarsest);
-        let mut parts = pieces.iter().map(|piece| self.part(piece, keys));
-        // An empty span has no pieces, and no rows either.
-        let mut first = parts.next().unwrap_or_else(|| self.of_rows(&self.span, keys));
+        /// It has no pieces, and no rows either.
+        const EMPTY: Span = Span { from: Some(0), to: Some(0) };
+        let pieces = self.spans.iter().flat_map(|span| plan::pieces(*span, coarsest));
+        let mut parts = pieces.map(|piece| self.part(&piece, keys));
+        let mut first = parts.next().unwrap_or_else(|| self.of_rows(&EMPTY, keys));
         first.unions(parts.map(|part| (UnionType::All, part)));
         first
     }

@@ -65,10 +65,8 @@ impl SplitSum {
         [Expr::col(column).right_shift(LOW_BITS), Expr::col(column).bit_and(LOW_MASK)]
     }
 
-    /// What orders groups by their exact sum, whose halves are summed up from columns `high` and `low`: the first
-    /// expression, and the second among equals.
-    pub(crate) fn order() -> [Expr; 2] {
-        let [high, low] = ["high", "low"].map(|half| sum(Expr::col(half)));
+    /// What orders groups by their exact sum of these two halves: the first expression, and the second among equals.
+    pub(crate) fn order([high, low]: [Expr; 2]) -> [Expr; 2] {
         [high.add(low.clone().right_shift(LOW_BITS)), low.bit_and(LOW_MASK)]
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn mean(snapshot: &Snapshot, source: Source, span: Span) -> Res
     let [high, low] = SplitSum::halves(column).map(|half| half.if_null(0_i64).cast_as("BIGINT"));
     let figures = Figures {
         table: Table::Kinds,
-        span,
+        spans: vec![span],
         filter: Condition::all().add(rows::of_source(source)),
         rows: Condition::all(),
         terms: vec![

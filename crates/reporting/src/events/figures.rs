@@ -61,7 +61,7 @@ fn matching(question: &EventsQuestion, span: Span) -> Figures {
         .add_option(question.funnel_stage.map(|stage| rows::is(events::Column::FunnelStage, stage.into())))
         .add_option(question.event_type.map(|kind| rows::is(events::Column::EventType, kind.into())));
     let count = Term::new("count", Expr::col(rollups::Column::Events), Expr::val(1_i64));
-    Figures { table: Table::Kinds, span, filter, rows: Condition::all(), terms: vec![count] }
+    Figures { table: Table::Kinds, spans: vec![span], filter, rows: Condition::all(), terms: vec![count] }
 }
 
 impl From<CountRow> for EventCount {

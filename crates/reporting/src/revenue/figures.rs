@@ -2,15 +2,16 @@
 
 use sea_orm::{
     DbErr, FromQueryResult,
-    sea_query::{Condition, Expr, ExprTrait as _, Order},
+    sea_query::{Condition, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement},
 };
 use weir::contract::event::v1::{EventType, Source};
-use weir_migration::entity::events::Column;
+use weir_migration::entity::{campaign_rollups, events::Column};
 
-use super::{Revenue, RevenueQuestion};
+use super::{Revenue, RevenueQuestion, settled::Settled};
 use crate::{
     bounds::Span,
     decimal::Money,
+    plan::Grain,
     rollups::{Figures, Table, Term},
     rows::{self, SplitSum},
     series::{Grouping, MAX_BUCKETS},
@@ -66,14 +67,53 @@ pub(super) async fn top_campaigns(
     question: &RevenueQuestion,
     span: Span,
 ) -> Result<Vec<(String, Revenue)>, DbErr> {
-    let [first, second] = SplitSum::order();
-    let mut query = of_campaigns(question, span).by(&["campaign_id"]);
-    query
-        .order_by_expr(first, Order::Desc)
-        .order_by_expr(second, Order::Desc)
-        .order_by("campaign_id", Order::Asc)
-        .limit(question.limit);
-    let campaigns: Vec<CampaignRow> = snapshot.all(&query).await?;
+    let mut query = of_campaigns(question, vec![span]).by(&["campaign_id"]);
+    let halves = ["high", "low"].map(|half| rows::sum(Expr::col(half)));
+    first_of(&mut query, halves, Expr::col("campaign_id"), question.limit);
+    ranked(snapshot, &query).await
+}
+
+/// The campaigns with the most revenue of all that have some in the rest of a range, with what they have in its days
+/// too, by revenue descending, then by name. PostgreSQL alone.
+pub(super) async fn top_campaigns_of_rest(
+    snapshot: &Snapshot,
+    question: &RevenueQuestion,
+    settled: &Settled,
+) -> Result<Vec<(String, Revenue)>, DbErr> {
+    const REST: &str = "rest";
+    const DAYS: &str = "days";
+    let rest = of_campaigns(question, settled.rest.clone()).by(&["campaign_id"]);
+    let campaign_id = || Expr::col((REST, "campaign_id"));
+    let mut days = Query::select();
+    days.from(campaign_rollups::Entity)
+        .and_where(Expr::col("grain").eq(Grain::Day.number()))
+        .and_where(Expr::col("campaign_id").eq(campaign_id()))
+        .cond_where(rows::between(Expr::col("bucket"), &settled.days));
+    let mut query = Query::select();
+    query.expr_as(campaign_id(), "campaign_id");
+    let terms = [("transactions", "transactions"), ("amount_high", "high"), ("amount_low", "low")];
+    let [_, high, low] = terms.map(|(column, name)| {
+        days.expr_as(rows::sum(Expr::col(column)), name);
+        let both = Expr::col((REST, name)).add(Expr::col((DAYS, name)));
+        query.expr_as(both.clone(), name);
+        both
+    });
+    // Each campaign of the rest is looked up by its name: a table of all campaigns of the days is never made.
+    query.from_subquery(rest, REST).join_lateral(JoinType::InnerJoin, days, DAYS, Condition::all());
+    first_of(&mut query, [high, low], campaign_id(), question.limit);
+    ranked(snapshot, &query).await
+}
+
+/// Only so many, by the sum of these halves descending, then by name.
+fn first_of(query: &mut SelectStatement, halves: [Expr; 2], campaign_id: Expr, limit: u64) {
+    for half in SplitSum::order(halves) {
+        query.order_by_expr(half, Order::Desc);
+    }
+    query.order_by_expr(campaign_id, Order::Asc).limit(limit);
+}
+
+async fn ranked(snapshot: &Snapshot, query: &SelectStatement) -> Result<Vec<(String, Revenue)>, DbErr> {
+    let campaigns: Vec<CampaignRow> = snapshot.all(query).await?;
     Ok(campaigns.into_iter().map(|row| (row.campaign_id, row.amounts.into())).collect())
 }
 
@@ -95,13 +135,13 @@ pub(super) async fn over_time(
 /// What is asked for; `None` where nothing can match: only Facebook has campaigns.
 fn figures(question: &RevenueQuestion, span: Span) -> Option<Figures> {
     match (&question.campaign_id, question.source) {
-        (None, source) => Some(of_sources(source, span)),
+        (None, source) => Some(of_sources(source, vec![span])),
         (Some(_), Some(Source::Tiktok)) => None,
-        (Some(_), _) => Some(of_campaigns(question, span)),
+        (Some(_), _) => Some(of_campaigns(question, vec![span])),
     }
 }
 
-fn of_sources(source: Option<Source>, span: Span) -> Figures {
+fn of_sources(source: Option<Source>, spans: Vec<Span>) -> Figures {
     let filter = Condition::all().add_option(source.map(rows::of_source));
     let paid = |source, event_type: EventType| {
         rows::of_source(source).and(rows::is(Column::EventType, event_type.into()))
@@ -109,13 +149,13 @@ fn of_sources(source: Option<Source>, span: Span) -> Figures {
     let sold =
         paid(Source::Facebook, EventType::CheckoutComplete).or(paid(Source::Tiktok, EventType::Purchase));
     let rows = Condition::all().add(Expr::col(Column::PurchaseAmount).is_not_null()).add(sold);
-    Figures { table: Table::Kinds, span, filter, rows, terms: amounts() }
+    Figures { table: Table::Kinds, spans, filter, rows, terms: amounts() }
 }
 
-fn of_campaigns(question: &RevenueQuestion, span: Span) -> Figures {
+fn of_campaigns(question: &RevenueQuestion, spans: Vec<Span>) -> Figures {
     let campaign_id = || Expr::col(Column::CampaignId);
     let filter = Condition::all().add_option(question.campaign_id.as_deref().map(|id| campaign_id().eq(id)));
-    let of_sources = of_sources(None, span);
+    let of_sources = of_sources(None, spans);
     let rows = of_sources.rows.add(rows::of_source(Source::Facebook)).add(campaign_id().is_not_null());
     Figures { table: Table::Campaigns, filter, rows, ..of_sources }
 }
