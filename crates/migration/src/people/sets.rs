@@ -153,7 +153,10 @@ fn bitmap(reader: &mut Reader<'_>) -> Result<RoaringBitmap, Malformed> {
     let malformed = reader.malformed();
     let length = usize::try_from(reader.varint()?).map_err(|_| malformed)?;
     let packed = reader.take(length)?;
-    RoaringBitmap::deserialize_from(packed).map_err(|_| malformed)
+    let mut bitmap = RoaringBitmap::deserialize_from(packed).map_err(|_| malformed)?;
+    // Uniting runs with anything moves all that is behind each number that is put in.
+    bitmap.remove_run_compression();
+    Ok(bitmap)
 }
 
 #[cfg(test)]
@@ -203,6 +206,16 @@ mod tests {
         let mut sets = sets([&[1, 2], &[1, 2], &[1, 2], &[1, 9], &[]]);
         sets.remove(&RoaringBitmap::from([2, 9]));
         assert_eq!(numbers(&sets), [&[1][..], &[1], &[1], &[1], &[]].map(<[u32]>::to_vec));
+    }
+
+    #[test]
+    fn runs_are_written_and_not_kept() {
+        let everybody: Vec<u32> = (0..100_000).collect();
+        let blob = Sets::of(std::array::from_fn(|_| everybody.clone())).to_blob();
+        assert!(blob.len() < 100, "{}", blob.len());
+        let read = Sets::read(&blob).unwrap();
+        assert_eq!(read.slot(USERS).statistics().n_run_containers, 0);
+        assert_eq!(read.slot(USERS).len(), 100_000);
     }
 
     #[test]
