@@ -1,5 +1,7 @@
 //! A running Weir on servers of its own.
 
+use std::sync::LazyLock;
+
 use crate::harness::{
     Ground, Weir,
     nats::Nats,
@@ -59,13 +61,17 @@ impl Fleet {
     }
 }
 
-/// What deploy/compose.yaml gives PostgreSQL too, and docs/runbook.md says why.
-const SETTINGS: &[&str] =
-    &["shared_buffers=1GB", "wal_buffers=64MB", "max_wal_size=8GB", "checkpoint_timeout=15min"];
+/// What deploy/compose.yaml gives PostgreSQL; docs/runbook.md says why.
+static SETTINGS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut lines = include_str!("../../deploy/compose.yaml").lines().map(str::trim);
+    let command =
+        lines.find(|line| line.starts_with("[postgres, -c")).expect("PostgreSQL is started with settings");
+    command.split([' ', ',', ']']).filter(|word| word.contains('=')).collect()
+});
 
 /// A PostgreSQL in a temporary folder, as deploy/ has one.
 pub(crate) async fn database() -> Postgres {
-    Postgres::start_with(Setup { durable: true, settings: SETTINGS, ..Setup::default() }).await
+    Postgres::start_with(Setup { durable: true, settings: &SETTINGS, ..Setup::default() }).await
 }
 
 /// How many events its collectors have stored since they were started.
