@@ -3,7 +3,7 @@
 //! No amount is negative: a campaign that is among the first of the whole range has sold something in the rest of it,
 //! or is among the first of the days alone. So those few and the campaigns of the rest are all that there is to look at.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use super::{Revenue, rankings::Ranking};
 use crate::{
@@ -50,10 +50,11 @@ pub(super) fn merged(
     of_days: &Ranking,
     limit: usize,
 ) -> Vec<(String, Revenue)> {
-    let mut merged = of_rest;
+    let known: HashSet<&str> = of_rest.iter().map(|(name, _)| name.as_str()).collect();
     // One that is in the rest and not among the first there stays behind them with less than it has.
-    let others = of_days.iter().filter(|(name, _)| !merged.iter().any(|(known, _)| known == name));
+    let others = of_days.iter().filter(|(name, _)| !known.contains(name.as_str()));
     let others: Vec<(String, Revenue)> = others.cloned().collect();
+    let mut merged = of_rest;
     merged.extend(others);
     merged.sort_by(|(name, revenue), (other, others)| {
         (Reverse(revenue.total), name).cmp(&(Reverse(others.total), other))
