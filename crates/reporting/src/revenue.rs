@@ -94,7 +94,6 @@ impl RevenueQuestion {
         sources: &[(i32, Revenue)],
     ) -> Result<Ranking, DbErr> {
         let Some(sold) = of_facebook(sources) else { return Ok(Ranking::from([])) };
-        let all = figures::top_campaigns(snapshot, self, span);
         // One campaign is found by an index, and SQLite has no way to look up one after the other in one statement.
         let settled = match snapshot.backend() {
             DatabaseBackend::Postgres if self.campaign_id.is_none() => {
@@ -104,7 +103,10 @@ impl RevenueQuestion {
         };
         match settled {
             Some(settled) => self.remembered(snapshot, span, sold, self.of_parts(snapshot, &settled)).await,
-            None => self.remembered(snapshot, span, sold, all).await,
+            None => {
+                let all = figures::top_campaigns(snapshot, self, span);
+                self.remembered(snapshot, span, sold, all).await
+            }
         }
     }
 
