@@ -18,6 +18,7 @@ use crate::{
     audit::Auditor,
     people::{Backlog, Folder},
     retention::Sweeper,
+    silence,
     store::Store,
     worker::{NewerFrames, Worker},
 };
@@ -123,6 +124,11 @@ impl Collector {
         let (folder, folding) = (self.folder(), stop.clone());
         workers.spawn(async move {
             folder.run(folding).await;
+            Ok(())
+        });
+        let (store, looking) = (Store::new(&self.database), stop.clone());
+        workers.spawn(async move {
+            silence::end_silent_copies(store, looking).await;
             Ok(())
         });
         self.watch_dependencies(&stop);

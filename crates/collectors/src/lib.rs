@@ -13,6 +13,7 @@ mod metrics;
 pub mod people;
 pub mod reconcile;
 mod retention;
+mod silence;
 pub mod store;
 mod worker;
 

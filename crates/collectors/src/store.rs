@@ -13,6 +13,7 @@ pub(crate) mod rollups;
 pub(crate) mod row;
 mod settled;
 mod sighting;
+mod silence;
 mod span;
 pub(crate) mod sqlite;
 mod submission;

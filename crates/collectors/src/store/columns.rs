@@ -1,7 +1,7 @@
 //! A row of a table as a struct, with everything that goes through its columns in their order.
 
 /// Declares the row; one row a module. PostgreSQL gets many of them as one array a column, or as one array of values of
-/// a composite type, which it takes apart in half of the time where there are many columns.
+/// a composite type, which it takes apart in half of the time where there are many columns, or as a copy.
 macro_rules! columns {
     (
         $(#[$doc:meta])*
@@ -39,6 +39,13 @@ macro_rules! columns {
         impl $(<$life>)? sqlx::postgres::PgHasArrayType for $row $(<$life>)? {
             fn array_type_info() -> sqlx::postgres::PgTypeInfo {
                 sqlx::postgres::PgTypeInfo::array_of(COMPOSITE)
+            }
+        }
+
+        impl $(<$life>)? $crate::store::postgres::Copied for $row $(<$life>)? {
+            fn copy_into(&self, tuple: &mut $crate::store::postgres::Tuple<'_>) -> Result<(), sqlx::Error> {
+                $(tuple.push(self.$column)?;)+
+                Ok(())
             }
         }
 

@@ -6,6 +6,7 @@
 //! and never in a circle.
 
 mod caution;
+mod copy;
 mod frames;
 mod lookout;
 pub(crate) mod rollups;
@@ -14,6 +15,7 @@ mod rows;
 use std::{collections::HashMap, time::Duration};
 
 pub(super) use caution::Caution;
+pub(super) use copy::{Copied, Tuple};
 use sqlx::{Connection as _, PgConnection, PgPool, error::DatabaseError};
 use weir::journal::Position;
 
@@ -26,10 +28,11 @@ use super::{
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
-const LIMIT: Duration = Duration::from_secs(15);
+pub(super) const LIMIT: Duration = Duration::from_secs(15);
 /// The server gives up first, so that a table that is locked for long gathers no abandoned transactions. It also gives
 /// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
-/// claim would keep the same frames from every other collector until the server's TCP notices, hours later.
+/// claim would keep the same frames from every other collector until the server's TCP notices, hours later. Of a client
+/// that fell silent within a copy it takes no notice: see `silence`.
 ///
 /// A full batch is taken apart in memory: by default it would go through a file.
 pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
@@ -53,18 +56,22 @@ pub(super) async fn transact<'a>(
             known.caution.met_known_events();
         }
     };
-    match tokio::time::timeout(LIMIT, transaction).await {
-        Ok(result) => {
-            if result.as_ref().is_err_and(is_of_another_schema) {
-                connection.close_on_drop();
-            }
-            result
-        }
-        Err(_) => {
-            connection.close_on_drop();
-            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the transaction took too long").into())
-        }
+    let result = in_time(transaction).await;
+    if result.as_ref().is_err_and(|error| is_out_of_time(error) || is_of_another_schema(error)) {
+        connection.close_on_drop();
     }
+    result
+}
+
+/// # Errors
+/// What `work` fails with, and a timeout after [`LIMIT`]: what it did on its connection then is unknown.
+pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database took too long");
+    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(late().into()))
+}
+
+fn is_out_of_time(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Whether the schema is not the one that the connection remembers types of: of the same name, but made anew, they have

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use sqlx::PgConnection;
 
-use super::caution::Caution;
+use super::{caution::Caution, copy::copy};
 use crate::store::{
     FrameOutcome, Submission,
     keys::Identity,
@@ -15,13 +15,17 @@ use crate::store::{
 /// Of the table's key.
 pub(super) const KEY: &str = "events_pkey";
 
-static INSERT_ALL: LazyLock<String> = LazyLock::new(|| {
-    format!("INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[])", COLUMNS.join(", "))
-});
+static COPY_ALL: LazyLock<String> =
+    LazyLock::new(|| format!("COPY events ({}) FROM STDIN (FORMAT BINARY)", COLUMNS.join(", ")));
 
 /// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
-static INSERT_NEW: LazyLock<String> =
-    LazyLock::new(|| format!("{} ON CONFLICT (source, event_id) DO NOTHING", *INSERT_ALL));
+static INSERT_NEW: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[]) \
+            ON CONFLICT (source, event_id) DO NOTHING",
+        COLUMNS.join(", ")
+    )
+});
 
 /// A frame is stored once: a row that names it was inserted with it.
 const BROUGHT: &str = "SELECT place \
@@ -43,8 +47,10 @@ pub(super) async fn insert(
     rows: &mut Vec<Row<'_>>,
     caution: &Caution,
 ) -> Result<(), sqlx::Error> {
-    let insert = if caution.is_due() { &INSERT_NEW } else { &INSERT_ALL };
-    let inserted = sqlx::query(insert.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
+    if !caution.is_due() {
+        return copy(connection, &COPY_ALL, rows).await.map(drop);
+    }
+    let inserted = sqlx::query(INSERT_NEW.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
     if inserted.rows_affected() < rows.len() as u64 {
         caution.met_known_events();
         let new = brought(connection, rows).await?;

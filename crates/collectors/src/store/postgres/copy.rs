@@ -1,0 +1,122 @@
+//! Many rows through `COPY`, in PostgreSQL's binary format, in pieces, so that the server stores the first ones while the
+//! next ones are written.
+//!
+//! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4> says how the format looks.
+
+use sqlx::{
+    Encode, PgConnection, Postgres,
+    encode::IsNull,
+    postgres::{PgArgumentBuffer, PgCopyIn},
+};
+
+/// The signature, no flags, and nothing after them.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// Instead of a tuple's number of columns.
+const TRAILER: i16 = -1;
+/// Instead of a value's length.
+const NULL: i32 = -1;
+/// Bytes that are sent at once, about: a few hundred rows of events.
+const PIECE: usize = 128 * 1024;
+
+/// What can be copied.
+pub(in crate::store) trait Copied {
+    /// Pushes every column, in the order in which the statement names them.
+    ///
+    /// # Errors
+    /// A value is too long for PostgreSQL.
+    fn copy_into(&self, tuple: &mut Tuple<'_>) -> Result<(), sqlx::Error>;
+}
+
+/// A row in the format.
+#[derive(Debug)]
+pub(in crate::store) struct Tuple<'a> {
+    buffer: &'a mut PgArgumentBuffer,
+    /// Where its number of columns stands.
+    start: usize,
+    columns: i16,
+}
+
+impl<'a> Tuple<'a> {
+    fn begin(buffer: &'a mut PgArgumentBuffer) -> Self {
+        let start = buffer.len();
+        buffer.extend_from_slice(&0_i16.to_be_bytes());
+        Self { buffer, start, columns: 0 }
+    }
+
+    /// The next column.
+    ///
+    /// # Errors
+    /// The value is too long for PostgreSQL.
+    pub(in crate::store) fn push<'q>(&mut self, value: impl Encode<'q, Postgres>) -> Result<(), sqlx::Error> {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&NULL.to_be_bytes());
+        if let IsNull::No = value.encode_by_ref(self.buffer).map_err(sqlx::Error::Encode)? {
+            let length = self.buffer.len() - start - size_of_val(&NULL);
+            let length = i32::try_from(length).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            put(self.buffer, start, length.to_be_bytes());
+        }
+        self.columns += 1;
+        Ok(())
+    }
+
+    fn end(self) {
+        put(self.buffer, self.start, self.columns.to_be_bytes());
+    }
+}
+
+fn put<const N: usize>(buffer: &mut PgArgumentBuffer, at: usize, bytes: [u8; N]) {
+    buffer[at..][..N].copy_from_slice(&bytes);
+}
+
+/// Runs a `COPY … FROM STDIN (FORMAT BINARY)` and returns how many rows are stored: all of them.
+///
+/// # Errors
+/// As of an `INSERT` of the same rows; none is stored then, and the transaction has failed.
+pub(super) async fn copy(
+    connection: &mut PgConnection,
+    statement: &str,
+    rows: &[impl Copied],
+) -> Result<u64, sqlx::Error> {
+    let mut copying = connection.copy_in_raw(statement).await?;
+    match send(&mut copying, rows).await {
+        Ok(()) => copying.finish().await,
+        Err(error) => {
+            copying.abort("the rows could not be sent").await?;
+            Err(error)
+        }
+    }
+}
+
+async fn send(copying: &mut PgCopyIn<&mut PgConnection>, rows: &[impl Copied]) -> Result<(), sqlx::Error> {
+    let mut buffer = PgArgumentBuffer::default();
+    buffer.extend_from_slice(HEADER);
+    for row in rows {
+        let mut tuple = Tuple::begin(&mut buffer);
+        row.copy_into(&mut tuple)?;
+        tuple.end();
+        if buffer.len() >= PIECE {
+            copying.send(buffer.as_slice()).await?;
+            buffer.clear();
+        }
+    }
+    buffer.extend_from_slice(&TRAILER.to_be_bytes());
+    copying.send(buffer.as_slice()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tuple_counts_its_columns_and_nothing_has_no_length() {
+        let mut buffer = PgArgumentBuffer::default();
+        let mut tuple = Tuple::begin(&mut buffer);
+        tuple.push(2_i16).unwrap();
+        tuple.push(None::<&str>).unwrap();
+        tuple.push(Some("é")).unwrap();
+        tuple.end();
+        let expected: &[u8] = &[0, 3, 0, 0, 0, 2, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2, 0xc3, 0xa9];
+        assert_eq!(buffer.as_slice(), expected);
+    }
+}
