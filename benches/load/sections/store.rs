@@ -1,16 +1,16 @@
-//! Storing as the collectors do, against a bare insert of the same rows.
+//! Storing as the collectors do, against a bare copy of the same rows.
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
-use sea_orm::{ConnectionTrait as _, EntityTrait as _};
+use sea_orm::ConnectionTrait as _;
 use tokio::task::JoinSet;
 use weir::journal::{Frame, Position};
 use weir_collectors::store::{Store, Submission};
-use weir_migration::{DatabaseUrl, entity::events};
+use weir_migration::DatabaseUrl;
 
 use crate::{
-    alone::insert::insert,
+    alone::copy::Rows,
     arguments::Effort,
     events::{Crowd, Writer},
     fleet,
@@ -21,7 +21,7 @@ use crate::{
     samples::median,
 };
 
-/// Of the bare insert.
+/// Of the bare copy.
 const LEAST_RATIO: f64 = 0.75;
 /// One transaction each.
 type Batches<T> = Vec<Vec<T>>;
@@ -30,20 +30,21 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("store: from frames to rows");
     let postgres = fleet::database().await;
     let batches = batches(effort.stored_events())?;
+    let events = count(&batches);
     let rows = rows(&postgres, &batches).await?;
     for writers in [1, 2] {
         let [mut stored, mut bare] = [Vec::new(), Vec::new()];
         for _ in 0..effort.runs() {
-            bare.push(insert_all(&empty(&postgres).await?, &rows, writers).await?);
+            bare.push(copy_all(&empty(&postgres).await?, &rows, events, writers).await?);
             stored.push(store_all(&empty(&postgres).await?, &batches, writers).await?);
         }
         let (stored, bare) = (median(stored), median(bare));
         let name = if writers == 1 { "one writer" } else { "two writers" };
-        report.add(Row::new(format!("alone: a bare UNNEST insert, {name}"), rate(bare)));
+        report.add(Row::new(format!("alone: a bare COPY, {name}"), rate(bare)));
         let ratio = stored / bare;
         report.add(
             Row::new(format!("PostgreSQL, {name}"), rate(stored))
-                .beside(format!("{} of the bare insert", percent(ratio)))
+                .beside(format!("{} of the bare COPY", percent(ratio)))
                 .bar(format!("≥ {}", percent(LEAST_RATIO)), ratio >= LEAST_RATIO),
         );
     }
@@ -80,20 +81,20 @@ fn batches(events: u64) -> anyhow::Result<Batches<Frame>> {
     Ok(in_turn.flat_map(|(facebook, tiktok)| [facebook, tiktok]).collect())
 }
 
+fn count(batches: &Batches<Frame>) -> usize {
+    batches.iter().flatten().map(|frame| frame.events.len()).sum()
+}
+
 /// The rows that these batches become, batch by batch.
-async fn rows(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::Result<Batches<events::Model>> {
+async fn rows(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::Result<Vec<Rows>> {
     let url = empty(postgres).await?;
     store_all(&url, batches, 1).await?;
     let database = loading::migrated(&url).await?;
-    let place = |(place, batch): (usize, &Vec<Frame>)| {
-        batch.iter().map(move |frame| (frame.id.clone(), place)).collect::<Vec<_>>()
-    };
-    let places: HashMap<String, usize> = batches.iter().enumerate().flat_map(place).collect();
-    let mut rows: Batches<events::Model> = vec![Vec::new(); batches.len()];
-    for row in events::Entity::find().all(&database).await? {
-        rows[places[&row.frame_id]].push(row);
+    let mut rows = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let frame_ids: Vec<&str> = batch.iter().map(|frame| frame.id.as_str()).collect();
+        rows.push(Rows::of_frames(database.get_postgres_connection_pool(), &frame_ids).await?);
     }
-    rows.iter_mut().for_each(|rows| rows.sort_by(|one, other| one.event_id.cmp(&other.event_id)));
     Ok(rows)
 }
 
@@ -102,7 +103,7 @@ async fn store_all(url: &DatabaseUrl, batches: &Batches<Frame>, writers: usize) 
     let database = loading::migrated(url).await?;
     let store = Store::new(&database);
     let mut shares = JoinSet::new();
-    let events: usize = batches.iter().flatten().map(|frame| frame.events.len()).sum();
+    let events = count(batches);
     let mine: Vec<Batches<Frame>> = dealt(batches, writers);
     let started = Instant::now();
     for (writer, batches) in mine.into_iter().enumerate() {
@@ -128,18 +129,17 @@ async fn store_share(store: Store, writer: u64, batches: Batches<Frame>) -> anyh
     Ok(())
 }
 
-/// Rows a second of the bare insert.
-async fn insert_all(url: &DatabaseUrl, rows: &Batches<events::Model>, writers: usize) -> anyhow::Result<f64> {
+/// Rows a second of the bare copy.
+async fn copy_all(url: &DatabaseUrl, rows: &[Rows], events: usize, writers: usize) -> anyhow::Result<f64> {
     let database = loading::migrated(url).await?;
-    let count: usize = rows.iter().map(Vec::len).sum();
-    let mine = dealt(rows, writers);
     let mut shares = JoinSet::new();
+    let mine = dealt(rows, writers);
     let started = Instant::now();
-    for batches in mine {
+    for share in mine {
         let pool = database.get_postgres_connection_pool().clone();
         shares.spawn(async move {
-            for batch in &batches {
-                insert(&pool, batch).await?;
+            for rows in &share {
+                rows.copy(&pool).await?;
             }
             Ok::<(), sqlx::Error>(())
         });
@@ -147,10 +147,10 @@ async fn insert_all(url: &DatabaseUrl, rows: &Batches<events::Model>, writers: u
     while let Some(share) = shares.join_next().await {
         share??;
     }
-    Ok(count as f64 / started.elapsed().as_secs_f64())
+    Ok(events as f64 / started.elapsed().as_secs_f64())
 }
 
 /// Dealt out in turn.
-fn dealt<T: Clone>(batches: &Batches<T>, writers: usize) -> Vec<Batches<T>> {
+fn dealt<T: Clone>(batches: &[T], writers: usize) -> Vec<Vec<T>> {
     (0..writers).map(|writer| batches.iter().skip(writer).step_by(writers).cloned().collect()).collect()
 }

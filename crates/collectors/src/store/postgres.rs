@@ -1,5 +1,5 @@
-//! Storing in PostgreSQL: set-based statements over arrays, so that a batch is a handful of round trips and no
-//! bind-parameter limit bounds it.
+//! Storing in PostgreSQL: new rows are copied and all else goes in set-based statements over arrays, so that a batch is
+//! a handful of round trips and no bind-parameter limit bounds it.
 //!
 //! Frames are claimed before events are inserted, events are inserted before duplicates are counted, and rollups come
 //! last, each in the order of their keys: two collectors with the same frames, events or buckets wait for each other
