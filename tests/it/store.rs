@@ -238,29 +238,6 @@ async fn a_schema_that_is_made_anew_is_stored_into_again(database: Database) {
     panic!("nothing is stored into the new schema");
 }
 
-/// The type of rows alone, which a connection knows by its number; it is used where known events came lately.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_type_that_is_made_anew_is_asked_for_again() {
-    let database = Database::postgres().await;
-    let operator = database.migrated().await;
-    let store = Store::new(&database.connect().await);
-    assert_eq!(store_one(&store, &numbered(Source::Facebook, 0..2)).await, outcome(2, 0));
-    assert_eq!(store_one(&store, &numbered(Source::Facebook, 1..3)).await, outcome(1, 1));
-    weir_migration::down(&operator, 1).await.unwrap();
-    weir_migration::up(&operator, None).await.unwrap();
-    // Connections take turns, and one of them knew it.
-    let mut refusals = 0;
-    for id in 3..7 {
-        let frame = numbered(Source::Facebook, id..id + 1);
-        if let Err(error) = store.store(&[Submission::whole(&frame)]).await {
-            assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
-            refusals += 1;
-            assert_eq!(store_one(&store, &frame).await, outcome(1, 0));
-        }
-    }
-    assert_eq!(refusals, 1);
-}
-
 fn outcome(stored: u64, duplicate: u64) -> FrameOutcome {
     FrameOutcome { stored, duplicate, parked: 0, recorded_before: false }
 }

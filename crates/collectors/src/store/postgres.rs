@@ -16,7 +16,7 @@ use std::{collections::HashMap, time::Duration};
 
 pub(super) use caution::Caution;
 pub(super) use copy::{Copied, Tuple};
-use sqlx::{Connection as _, PgConnection, PgPool, error::DatabaseError};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use weir::journal::Position;
 
 use super::{
@@ -57,7 +57,7 @@ pub(super) async fn transact<'a>(
         }
     };
     let result = in_time(transaction).await;
-    if result.as_ref().is_err_and(|error| is_out_of_time(error) || is_of_another_schema(error)) {
+    if result.as_ref().is_err_and(is_out_of_time) {
         connection.close_on_drop();
     }
     result
@@ -72,14 +72,6 @@ pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>
 
 fn is_out_of_time(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
-}
-
-/// Whether the schema is not the one that the connection remembers types of: of the same name, but made anew, they have
-/// other numbers. A new connection asks again.
-fn is_of_another_schema(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    // Something is undefined or of another type; the type of a parameter is nowhere any more.
-    code.is_some_and(|code| code.starts_with("42") || code == "XX000")
 }
 
 /// Whether rows that were taken to be new were not.

@@ -12,7 +12,7 @@ use super::{columns::columns, keys::Identity};
 
 columns!(
     /// One row of `events`; `weir_migration::entity::events` says what each column means.
-    Row<'a> as "event_row" {
+    Row<'a> {
         source: i16,
         event_id: &'a str,
         occurred_at: i64,

@@ -1,9 +1,8 @@
 //! Whether the events of the next transactions are taken to be new until one turns out to be known.
 //!
-//! Most transactions bring nothing but new events, and copying them costs PostgreSQL little more than half of an insert
-//! with `ON CONFLICT`, which inserts each row on trial. So they are copied, and the transaction that meets a known event
-//! is made once more with an insert. Where known events come often they are not stored twice each time, because who met
-//! one is careful for a while.
+//! Most transactions bring nothing but new events, and to copy them is the fastest way into PostgreSQL, which knows no
+//! `ON CONFLICT`. So nobody looks which ones are known, and the transaction that meets one is made once more after such a
+//! look. Where known events come often they are not copied twice each time, because who met one is careful for a while.
 
 use std::sync::{
     Arc,

@@ -68,7 +68,7 @@ fn put<const N: usize>(buffer: &mut PgArgumentBuffer, at: usize, bytes: [u8; N])
     buffer[at..][..N].copy_from_slice(&bytes);
 }
 
-/// Runs a `COPY … FROM STDIN (FORMAT BINARY)` and returns how many rows are stored: all of them.
+/// Runs a `COPY … FROM STDIN (FORMAT BINARY)`.
 ///
 /// # Errors
 /// As of an `INSERT` of the same rows; none is stored then, and the transaction has failed.
@@ -76,10 +76,13 @@ pub(super) async fn copy(
     connection: &mut PgConnection,
     statement: &str,
     rows: &[impl Copied],
-) -> Result<u64, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let mut copying = connection.copy_in_raw(statement).await?;
     match send(&mut copying, rows).await {
-        Ok(()) => copying.finish().await,
+        Ok(()) => copying.finish().await.map(drop),
         Err(error) => {
             copying.abort("the rows could not be sent").await?;
             Err(error)

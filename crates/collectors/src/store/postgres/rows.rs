@@ -8,30 +8,22 @@ use super::{caution::Caution, copy::copy};
 use crate::store::{
     FrameOutcome, Submission,
     keys::Identity,
-    row::{COLUMNS, COMPOSITE, Row},
+    row::{COLUMNS, Row},
     sighting,
 };
 
 /// Of the table's key.
 pub(super) const KEY: &str = "events_pkey";
 
-static COPY_ALL: LazyLock<String> =
+static COPY: LazyLock<String> =
     LazyLock::new(|| format!("COPY events ({}) FROM STDIN (FORMAT BINARY)", COLUMNS.join(", ")));
 
-/// Tells how many were new, and not which: returning a word of each row costs every batch, and most bring all of theirs.
-static INSERT_NEW: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO events ({}) SELECT * FROM UNNEST($1::{COMPOSITE}[]) \
-            ON CONFLICT (source, event_id) DO NOTHING",
-        COLUMNS.join(", ")
-    )
-});
-
-/// A frame is stored once: a row that names it was inserted with it.
-const BROUGHT: &str = "SELECT place \
-    FROM UNNEST($1::smallint[], $2::text[], $3::text[]) WITH ORDINALITY \
-        AS asked (source, event_id, frame_id, place) \
-    JOIN events USING (source, event_id, frame_id)";
+/// One lookup after the other: `OFFSET 0` keeps the planner from reading all of the table, whatever it thinks of its size.
+const KNOWN: &str = "SELECT place \
+    FROM UNNEST($1::smallint[], $2::text[]) WITH ORDINALITY AS asked (source, event_id, place) \
+    CROSS JOIN LATERAL ( \
+        SELECT 1 FROM events WHERE events.source = asked.source AND events.event_id = asked.event_id OFFSET 0 \
+    ) AS known";
 
 static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
     let sightings = "SELECT * FROM UNNEST($1::smallint[], $2::text[], $3::text[], $4::bigint[])";
@@ -41,33 +33,30 @@ static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
 /// Inserts the rows that are new, in the order in which they come, and leaves those.
 ///
 /// # Errors
-/// Without caution also a row that is not new, by the constraint [`KEY`].
+/// Also a row that is not new, by the constraint [`KEY`]: where nobody looked, or somebody else committed it meanwhile.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     rows: &mut Vec<Row<'_>>,
     caution: &Caution,
 ) -> Result<(), sqlx::Error> {
-    if !caution.is_due() {
-        return copy(connection, &COPY_ALL, rows).await.map(drop);
+    if caution.is_due() {
+        let known = known(connection, rows).await?;
+        if !known.is_empty() {
+            caution.met_known_events();
+            rows.retain(|row| !known.contains(&row.identity()));
+        }
     }
-    let inserted = sqlx::query(INSERT_NEW.as_str()).bind(rows.as_slice()).execute(&mut *connection).await?;
-    if inserted.rows_affected() < rows.len() as u64 {
-        caution.met_known_events();
-        let new = brought(connection, rows).await?;
-        rows.retain(|row| new.contains(&row.identity()));
-    }
-    Ok(())
+    copy(connection, &COPY, rows).await
 }
 
-/// The identities whose rows came with the frames that `asked` names.
-async fn brought<'a>(
+/// The identities that have a row.
+async fn known<'a>(
     connection: &mut PgConnection,
     asked: &[Row<'a>],
 ) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
-    let places: Vec<i64> = sqlx::query_scalar(BROUGHT)
+    let places: Vec<i64> = sqlx::query_scalar(KNOWN)
         .bind(asked.iter().map(|row| row.source).collect::<Vec<_>>())
         .bind(asked.iter().map(|row| row.event_id).collect::<Vec<_>>())
-        .bind(asked.iter().map(|row| row.frame_id).collect::<Vec<_>>())
         // Planned each time, as below.
         .persistent(false)
         .fetch_all(connection)
