@@ -33,10 +33,8 @@ pub(super) const LIMIT: Duration = Duration::from_secs(15);
 /// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
 /// claim would keep the same frames from every other collector until the server's TCP notices, hours later. Of a client
 /// that fell silent within a copy it takes no notice: see `silence`.
-///
-/// A full batch is taken apart in memory: by default it would go through a file.
 pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL work_mem = '32MB'";
+    SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 pub(super) async fn transact<'a>(
     pool: &PgPool,
@@ -117,7 +115,8 @@ async fn store<'a>(
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
-    rows::insert(connection, &mut rows, &known.caution).await?;
+    let counted = |new: &[row::Row<'a>]| (Seen::of(new).deltas().collect::<Vec<_>>(), Rollups::of(new));
+    let (people, rollups) = rows::insert(connection, &mut rows, &known.caution, counted).await?;
     let mut stored: HashMap<&str, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
@@ -127,7 +126,7 @@ async fn store<'a>(
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
     rows::count_duplicates(connection, claimed, &outcomes, &removed).await?;
     frames::account(connection, &outcomes).await?;
-    people::note!(connection, Seen::of(&rows).deltas(), now);
-    rollups::add(connection, &Rollups::of(&rows)).await?;
+    people::note!(connection, people, now);
+    rollups::add(connection, &rollups).await?;
     Ok(outcomes)
 }

@@ -68,26 +68,28 @@ fn put<const N: usize>(buffer: &mut PgArgumentBuffer, at: usize, bytes: [u8; N])
     buffer[at..][..N].copy_from_slice(&bytes);
 }
 
-/// Runs a `COPY … FROM STDIN (FORMAT BINARY)`.
+/// Runs a `COPY … FROM STDIN (FORMAT BINARY)`, and returns what `meanwhile` comes to, which works while PostgreSQL stores
+/// what it was sent.
 ///
 /// # Errors
 /// As of an `INSERT` of the same rows; none is stored then, and the transaction has failed.
-pub(super) async fn copy(
+pub(super) async fn copy<T>(
     connection: &mut PgConnection,
     statement: &str,
     rows: &[impl Copied],
-) -> Result<(), sqlx::Error> {
+    meanwhile: impl FnOnce() -> T,
+) -> Result<T, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(meanwhile());
     }
     let mut copying = connection.copy_in_raw(statement).await?;
-    match send(&mut copying, rows).await {
-        Ok(()) => copying.finish().await.map(drop),
-        Err(error) => {
-            copying.abort("the rows could not be sent").await?;
-            Err(error)
-        }
+    if let Err(error) = send(&mut copying, rows).await {
+        copying.abort("the rows could not be sent").await?;
+        return Err(error);
     }
+    let made = meanwhile();
+    copying.finish().await?;
+    Ok(made)
 }
 
 async fn send(copying: &mut PgCopyIn<&mut PgConnection>, rows: &[impl Copied]) -> Result<(), sqlx::Error> {

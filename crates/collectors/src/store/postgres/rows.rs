@@ -30,15 +30,17 @@ static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
     [sighting::SEEN_AS, sightings, sighting::COUNT_DUPLICATES].concat()
 });
 
-/// Inserts the rows that are new, in the order in which they come, and leaves those.
+/// Inserts the rows that are new, in the order in which they come, leaves those, and returns what `meanwhile` makes of them
+/// while PostgreSQL has them.
 ///
 /// # Errors
 /// Also a row that is not new, by the constraint [`KEY`]: where nobody looked, or somebody else committed it meanwhile.
-pub(super) async fn insert(
+pub(super) async fn insert<'a, T>(
     connection: &mut PgConnection,
-    rows: &mut Vec<Row<'_>>,
+    rows: &mut Vec<Row<'a>>,
     caution: &Caution,
-) -> Result<(), sqlx::Error> {
+    meanwhile: impl FnOnce(&[Row<'a>]) -> T,
+) -> Result<T, sqlx::Error> {
     if caution.is_due() {
         let known = known(connection, rows).await?;
         if !known.is_empty() {
@@ -46,7 +48,8 @@ pub(super) async fn insert(
             rows.retain(|row| !known.contains(&row.identity()));
         }
     }
-    copy(connection, &COPY, rows).await
+    let new = rows.as_slice();
+    copy(connection, &COPY, new, || meanwhile(new)).await
 }
 
 /// The identities that have a row.
