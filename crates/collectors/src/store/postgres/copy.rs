@@ -1,7 +1,7 @@
 //! Many rows through `COPY`, in PostgreSQL's binary format, in pieces, so that the server stores the first ones while the
 //! next ones are written.
 //!
-//! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4> says how the format looks.
+//! "Binary Format" of <https://www.postgresql.org/docs/current/sql-copy.html> says how it looks.
 
 use sqlx::{
     Encode, PgConnection, Postgres,
