@@ -16,6 +16,7 @@ use std::{collections::HashMap, time::Duration};
 
 pub(super) use caution::Caution;
 pub(super) use copy::{Copied, Tuple};
+pub(super) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use weir::journal::Position;
 

@@ -7,11 +7,13 @@
 use super::{Pool, Store, StoreError, postgres};
 
 /// Every account may end its own sessions. Materialized, so that nobody is ended before all of the conditions are looked
-/// at. `$1`: for how long a copy has gone on at least, in seconds.
+/// at; of this application's sessions alone, because operators copy as well. `$1`: for how long a copy has gone on at least,
+/// in seconds; `$2`: how its statement begins.
 const END: &str = "WITH silent AS MATERIALIZED ( \
         SELECT pid FROM pg_stat_activity \
         WHERE datname = current_database() AND usename = current_user \
-            AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE 'COPY events %' \
+            AND application_name = current_setting('application_name') \
+            AND state = 'active' AND wait_event = 'ClientRead' AND starts_with(query, $2) \
             AND query_start < clock_timestamp() - make_interval(secs => $1) \
     ) SELECT COUNT(*) FILTER (WHERE pg_terminate_backend(pid)) FROM silent";
 
@@ -23,7 +25,10 @@ impl Store {
     /// Never [`StoreError::Permanent`].
     pub async fn end_silent_copies(&self) -> Result<u64, StoreError> {
         let Pool::Postgres(pool) = &self.pool else { return Ok(0) };
-        let asking = sqlx::query_scalar::<_, i64>(END).bind(postgres::LIMIT.as_secs_f64()).fetch_one(pool);
+        let asking = sqlx::query_scalar::<_, i64>(END)
+            .bind(postgres::LIMIT.as_secs_f64())
+            .bind(postgres::COPY_EVENTS)
+            .fetch_one(pool);
         Ok(postgres::in_time(asking).await?.unsigned_abs())
     }
 }

@@ -15,8 +15,11 @@ use crate::store::{
 /// Of the table's key.
 pub(super) const KEY: &str = "events_pkey";
 
+/// How the statement begins that copies rows of events.
+pub(in crate::store) const COPY_EVENTS: &str = "COPY events (";
+
 static COPY: LazyLock<String> =
-    LazyLock::new(|| format!("COPY events ({}) FROM STDIN (FORMAT BINARY)", COLUMNS.join(", ")));
+    LazyLock::new(|| format!("{COPY_EVENTS}{}) FROM STDIN (FORMAT BINARY)", COLUMNS.join(", ")));
 
 /// One lookup after the other: `OFFSET 0` keeps the planner from reading all of the table, whatever it thinks of its size.
 const KNOWN: &str = "SELECT place \
