@@ -1,8 +1,9 @@
 //! Gathers the small bodies of a moment into one call, and so into one frame: that is what makes posts of single events
 //! affordable (design.md decision 3).
 //!
-//! The first one goes at once. What comes in while calls are on their way goes together with the next one, so that
-//! nobody waits where nothing is to be gained, and calls grow with the load.
+//! Alone it goes at once. What comes in while a call is on its way goes together with the next one, which leaves when
+//! half of those are there who posted lately: then half of the senders are answered, and write, while the posts of the
+//! others are made durable, and no call is spent on the few that are first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,11 +23,14 @@ use weir::{
 use super::call::Call;
 use crate::upstream::Upstream;
 
-/// While one is made durable the posts behind it are checked, gathered and on their way; a third one gained nothing.
-const CALLS_IN_FLIGHT: usize = 2;
+/// While it is made durable the posts behind it are read, checked and gathered. A second one would split them, and each
+/// call costs ingest and the journal as much as some dozen posts.
+const CALLS_IN_FLIGHT: usize = 1;
 /// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
 /// posts but those that it has.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
+/// Nor for those who were expected to post again and do not.
+const LONGEST_GATHERING: Duration = Duration::from_millis(1);
 /// As many links as a span has: the call's span leads to every post in it.
 const MOST_PARCELS: usize = 128;
 /// A full frame.
@@ -84,13 +88,16 @@ impl Gatherer {
 
 async fn gather(ingest: Upstream, mut parcels: mpsc::Receiver<Parcel>) {
     let turns = Arc::new(Semaphore::new(CALLS_IN_FLIGHT));
+    let mut last = 0;
     while let Some(first) = parcels.recv().await {
         // A full call has nothing to wait for.
         let patience = if parcels.len() < MOST_PARCELS { LONGEST_WAIT } else { Duration::ZERO };
         let turn = timeout(patience, Arc::clone(&turns).acquire_owned()).await;
         let turn = turn.ok().and_then(Result::ok);
-        let_in(&parcels).await;
-        let load = fill(first, &mut parcels);
+        // Who was in the last call has an answer now, mostly, and may post again.
+        let expected = (last + 1 + parcels.len()) / 2;
+        let load = assemble(first, &mut parcels, expected).await;
+        last = load.len();
         if !load.is_empty() {
             tokio::spawn(deliver(ingest.clone(), load, turn));
         }
@@ -111,19 +118,43 @@ async fn let_in(parcels: &mpsc::Receiver<Parcel>) {
     }
 }
 
-/// What waits, as far as it fits into one call. Who is gone is not waited for.
-fn fill(first: Parcel, parcels: &mut mpsc::Receiver<Parcel>) -> Vec<Parcel> {
-    let mut items = first.items.len();
-    let mut load = vec![first];
-    while items < MOST_ITEMS
-        && load.len() < MOST_PARCELS
-        && let Ok(parcel) = parcels.try_recv()
+/// What waits, as far as it fits into one call, once so many parcels are there. Who is gone is not waited for.
+async fn assemble(first: Parcel, parcels: &mut mpsc::Receiver<Parcel>, expected: usize) -> Vec<Parcel> {
+    let until = Instant::now() + LONGEST_GATHERING;
+    let mut load = Load { items: first.items.len(), parcels: vec![first] };
+    while load.parcels.len() < expected
+        && load.has_room()
+        && let Ok(Some(parcel)) = timeout_at(until, parcels.recv()).await
     {
-        items += parcel.items.len();
         load.push(parcel);
     }
-    load.retain(|parcel| !parcel.answer.is_closed());
-    load
+    let_in(parcels).await;
+    while load.has_room()
+        && let Ok(parcel) = parcels.try_recv()
+    {
+        load.push(parcel);
+    }
+    load.parcels.retain(|parcel| !parcel.answer.is_closed());
+    load.parcels
+}
+
+/// What goes into one call.
+#[derive(Debug)]
+struct Load {
+    parcels: Vec<Parcel>,
+    /// Of all of them.
+    items: usize,
+}
+
+impl Load {
+    fn has_room(&self) -> bool {
+        self.items < MOST_ITEMS && self.parcels.len() < MOST_PARCELS
+    }
+
+    fn push(&mut self, parcel: Parcel) {
+        self.items += parcel.items.len();
+        self.parcels.push(parcel);
+    }
 }
 
 /// A task of its own: whoever posts and goes away harms nobody else in the call.
@@ -187,4 +218,59 @@ async fn together(ingest: &Upstream, load: Vec<Parcel>, correlation_id: Correlat
 async fn send(call: Call<'_>, items: Vec<Item>) -> Result<Vec<ItemResult>, Status> {
     let sent = timeout_at(call.deadline, Box::pin(call.send(items))).await;
     sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("ingest did not answer in time")))
+}
+
+#[cfg(test)]
+mod tests {
+    use weir::contract::ingest::v1;
+
+    use super::*;
+
+    type Answered = oneshot::Receiver<Result<Vec<ItemResult>, Status>>;
+
+    fn parcel() -> (Parcel, Answered) {
+        let (answer, answered) = oneshot::channel();
+        let context =
+            CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
+        let now = Instant::now();
+        let items = vec![v1::Item::default()];
+        (Parcel { items, context, arrived_at: Utc::now(), deadline: now, logged: None, answer }, answered)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_those_who_are_expected() {
+        let (sender, mut parcels) = mpsc::channel(QUEUE);
+        let (first, _first) = parcel();
+        let later = tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for _ in 0..2 {
+                // Not there when it is looked for once more.
+                for _ in 0..2 * MOST_YIELDS {
+                    yield_now().await;
+                }
+                let (parcel, answered) = parcel();
+                sender.send(parcel).await.unwrap();
+                answers.push(answered);
+            }
+            (sender, answers)
+        });
+        assert_eq!(assemble(first, &mut parcels, 3).await.len(), 3);
+        later.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_come_is_waited_for_no_longer() {
+        let (_sender, mut parcels) = mpsc::channel(QUEUE);
+        let ((first, _first), started) = (parcel(), Instant::now());
+        assert_eq!(assemble(first, &mut parcels, 3).await.len(), 1);
+        assert_eq!(started.elapsed(), LONGEST_GATHERING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_gone_is_not_sent() {
+        let (sender, mut parcels) = mpsc::channel(QUEUE);
+        let (first, _first) = parcel();
+        sender.send(parcel().0).await.unwrap();
+        assert_eq!(assemble(first, &mut parcels, 0).await.len(), 1);
+    }
 }
