@@ -2,6 +2,7 @@
 
 mod command;
 mod cost;
+mod people;
 mod removed;
 
 use rand::{SeedableRng as _, rngs::StdRng};

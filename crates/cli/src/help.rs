@@ -45,10 +45,10 @@ Examples:
   weir publish --seed 7 --duplicates 0.1 --late 0.1 --duration 30s";
 
 pub(crate) const RECONCILE: &str = "\
-Reports are answered from events that were added up by minute, hour and day when they were stored. This adds the rows \
-up again, day by day and each day in one state of the store, and names every bucket that differs: the rollups say one \
-thing, the rows another. Run it after a disk or a backup gave reason to doubt, after rows were changed by hand, and \
-now and then; collectors may go on storing.
+Reports are answered from events that were added up by minute, hour and day when they were stored, and from sets of \
+the people in them. This adds the rows up again, day by day and each day in one state of the store, looks up whom they \
+name, and names every bucket that differs: the rollups or the sets say one thing, the rows another. Run it after a \
+disk or a backup gave reason to doubt, after rows were changed by hand, and now and then; collectors may go on storing.
 
 Rows that were removed after EVENT_RETENTION can't be added up again: before that moment, which is said, hours and \
 days are compared with their minutes alone.

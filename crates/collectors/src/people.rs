@@ -5,6 +5,7 @@
 //! tables hold, docs/people.md what that costs.
 
 mod backlog;
+mod compare;
 mod error;
 mod fold;
 mod folder;
@@ -17,6 +18,7 @@ mod prune;
 mod session;
 
 pub(crate) use backlog::Backlog;
+pub(crate) use compare::{Astray, Told};
 pub use error::PeopleError;
 pub(crate) use folder::Folder;
 

@@ -13,6 +13,7 @@ use crate::{
 on_files_and_on_servers!(
     nothing_differs_beside_a_publisher_whose_rows_are_removed,
     damage_is_told_and_mended_beside_the_running_system,
+    damaged_sets_of_people_are_told_and_mended_beside_the_running_system,
     every_mistake_in_the_arguments_is_told_at_once,
 );
 
@@ -71,6 +72,38 @@ async fn damage_is_told_and_mended_beside_the_running_system(weir: Weir) {
     assert_eq!(revenue().await, before);
     let (status, told) = reconcile(&weir, &[]).await;
     assert!(status.success() && told["found"] == 0, "{told}");
+}
+
+async fn damaged_sets_of_people_are_told_and_mended_beside_the_running_system(weir: Weir) {
+    let events = Sender::new("people", 32).events(500);
+    weir.post(&json!(events)).await.expect_accepted(500, 0);
+    weir.drained(500).await;
+    eventually(async || match weir.metric("weir_people_folded_total", &[]).await {
+        500.0 => Ok(()),
+        folded => Err(folded),
+    })
+    .await;
+    let demographics = async || weir.report("demographics", &[]).await.body;
+    let before = demographics().await;
+    let store = weir.store().await;
+    // The day names the people of one of its minutes alone.
+    let narrowed = "UPDATE people_sets SET data = (SELECT data FROM people_sets AS minutes \
+        WHERE minutes.source = 1 AND minutes.grain = 1 ORDER BY minutes.bucket LIMIT 1) WHERE grain = 3 AND source = 1";
+    assert!(store.execute_unprepared(narrowed).await.unwrap().rows_affected() > 0);
+    assert_ne!(demographics().await, before);
+
+    let (status, told) = reconcile(&weir, &["--source", "facebook"]).await;
+    assert_eq!(status.code(), Some(1), "{told}");
+    let difference = &told["differences"][0];
+    assert_eq!((&difference["grain"], &difference["toldBy"]), (&json!("day"), &json!("minutes")), "{told}");
+    assert!(difference["sets"]["misplaced"].as_u64() > Some(0), "{difference}");
+    assert_eq!(difference["expected"]["misplaced"], 0, "{difference}");
+    let (_, text) = weir.run(&["reconcile"], &[]).await;
+    assert!(text.contains("facebook people") && text.contains("misplaced "), "{text}");
+
+    let (status, told) = reconcile(&weir, &["--repair"]).await;
+    assert!(status.success() && told["left"] == 0, "{told}");
+    assert_eq!(demographics().await, before);
 }
 
 async fn every_mistake_in_the_arguments_is_told_at_once(weir: Weir) {

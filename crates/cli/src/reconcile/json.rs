@@ -25,11 +25,12 @@ pub(super) fn shown(findings: &Findings) -> Value {
 }
 
 fn difference(difference: &Difference) -> Value {
+    let written = if difference.subject == Subject::People { "sets" } else { "rollups" };
     let mut shown = json!({
         "source": difference.source.name(),
         "grain": difference.grain.name(),
         "bucket": names::time(difference.bucket),
-        "rollups": figures(&difference.written),
+        written: figures(&difference.written),
         "expected": figures(&difference.expected),
         "toldBy": names::evidence(difference.evidence),
     });
@@ -39,6 +40,7 @@ fn difference(difference: &Difference) -> Value {
             shown["eventType"] = names::event_type(*event_type).into();
         }
         Subject::Campaign(campaign_id) => shown["campaignId"] = campaign_id.as_str().into(),
+        Subject::People => {}
     }
     shown
 }
@@ -47,7 +49,12 @@ fn difference(difference: &Difference) -> Value {
 fn figures(figures: &Figures) -> Value {
     let shown = figures.iter().map(|(figure, value)| {
         let shown = match figure {
-            Figure::Events | Figure::Measured | Figure::Transactions => {
+            Figure::Events
+            | Figure::Measured
+            | Figure::Transactions
+            | Figure::Users
+            | Figure::Sightings
+            | Figure::Misplaced => {
                 i64::try_from(value).map_or_else(|_| json!(value.to_string()), Value::from)
             }
             Figure::Measure | Figure::Amount => json!(names::figure(figure, value)),

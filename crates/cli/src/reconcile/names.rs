@@ -34,7 +34,13 @@ pub(super) fn evidence(evidence: Evidence) -> &'static str {
 pub(super) fn figure(figure: Figure, value: i128) -> String {
     match figure {
         Figure::Amount => money(value),
-        Figure::Events | Figure::Measured | Figure::Measure | Figure::Transactions => value.to_string(),
+        Figure::Events
+        | Figure::Measured
+        | Figure::Measure
+        | Figure::Transactions
+        | Figure::Users
+        | Figure::Sightings
+        | Figure::Misplaced => value.to_string(),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn shown(findings: &Findings) -> String {
 
 fn write(told: &mut String, findings: &Findings) -> fmt::Result {
     if !findings.named.is_empty() {
-        let header = ["grain", "bucket", "kind or campaign", "rollups say", "expected", "told by"];
+        let header = ["grain", "bucket", "kind, campaign or people", "written", "expected", "told by"];
         writeln!(told, "{}", table(header, 0, findings.named.iter().map(row)))?;
     }
     let unnamed = findings.found - findings.named.len() as u64;
@@ -78,6 +78,7 @@ fn subject(difference: &Difference) -> String {
             format!("{source} {stage} {event_type}")
         }
         Subject::Campaign(campaign_id) => format!("{source} campaign {campaign_id}"),
+        Subject::People => format!("{source} people"),
     }
 }
 

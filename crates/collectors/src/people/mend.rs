@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::PoisonError,
 };
 
@@ -16,8 +17,8 @@ use super::{
     session::{Bucket, Bucketed, Session, on_either},
 };
 
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 const MEASURED: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollups \
     WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4 GROUP BY bucket";
@@ -32,15 +33,16 @@ const ROWS: &str = "SELECT user_id, age, gender, followers, device, country, cit
     WHERE occurred_at >= $1 AND occurred_at < $2 AND source = $3 AND user_id <> ''";
 
 /// Rows that are read in one transaction, unless one minute has more: some hundred milliseconds.
-const AT_ONCE: i64 = 10_000;
+pub(super) const AT_ONCE: i64 = 10_000;
 /// Parts of a minute that are read at once: a minute may have a million rows.
-const PARTS: i64 = 60;
+pub(super) const PARTS: i64 = 60;
 
 /// A person's row: user, age, gender, followers, device, country, city.
-type Row = (String, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
+pub(super) type Row =
+    (String, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
 
 /// Buckets of one grain, by start: what the rollups count, and what sets and deltas do.
-type Counts = BTreeMap<i64, (i64, i64)>;
+pub(super) type Counts = BTreeMap<i64, (i64, i64)>;
 
 impl People {
     /// Mends some of the newest minutes that need it, and tells how many.
@@ -52,10 +54,7 @@ impl People {
         on_either!(&mut session, connection => {
             sqlx::query(ORPHANED).bind(source).execute(connection).await?;
         });
-        let erasing: i64 = on_either!(&mut session, connection => {
-            sqlx::query_scalar(ERASING).bind(source).fetch_one(connection).await?
-        });
-        if erasing > 0 {
+        if is_erasing(&mut session, source).await? {
             // Whoever erases comes back to it. Until then reports need to see that sets and rollups differ.
             return Ok(Step::Idle);
         }
@@ -68,7 +67,7 @@ impl People {
 impl People {
     async fn mend_some(&self, session: &mut Session, source: i16) -> Result<u64, PeopleError> {
         let horizon = session.horizon(source).await?;
-        let waiting = waiting(session, source).await?;
+        let waiting = waiting(&deltas(session, source).await?)?;
         let first_day = horizon.div_euclid(DAY).saturating_mul(DAY);
         let days = counts(session, source, 3, first_day..i64::MAX, &waiting).await?;
         // A day that rows were removed of is told apart by its hours and minutes.
@@ -110,8 +109,9 @@ impl People {
         contradicted.insert((source, minute, measured));
     }
 
-    /// Makes the first of the minutes anew, and the hours and days that they are in.
-    async fn mend_minutes(
+    /// Makes the first of the minutes anew, given what the rollups count there, and the hours and days that they are in;
+    /// tells how many.
+    pub(super) async fn mend_minutes(
         &self,
         session: &mut Session,
         source: i16,
@@ -138,6 +138,14 @@ impl People {
     }
 }
 
+/// Whether an erasure has made rows anonymous whose person is in sets yet.
+pub(super) async fn is_erasing(session: &mut Session, source: i16) -> Result<bool, sqlx::Error> {
+    let noted: i64 = on_either!(session, connection => {
+        sqlx::query_scalar(ERASING).bind(source).fetch_one(connection).await?
+    });
+    Ok(noted > 0)
+}
+
 /// Start and how many the rollups count.
 fn different(counts: &Counts) -> impl Iterator<Item = (i64, i64)> {
     counts
@@ -147,25 +155,29 @@ fn different(counts: &Counts) -> impl Iterator<Item = (i64, i64)> {
         .map(|(start, (measured, _))| (*start, *measured))
 }
 
-/// Sightings that are not folded, by the start of their minute.
-async fn waiting(session: &mut Session, source: i16) -> Result<BTreeMap<i64, i64>, PeopleError> {
-    let deltas: Vec<Vec<u8>> = on_either!(&mut *session, connection => {
-        sqlx::query_scalar(WAITING).bind(source).fetch_all(connection).await?
-    });
+/// What was noted and is not folded.
+pub(super) async fn deltas(session: &mut Session, source: i16) -> Result<Vec<Vec<u8>>, sqlx::Error> {
+    on_either!(session, connection => {
+        sqlx::query_scalar(WAITING).bind(source).fetch_all(connection).await
+    })
+}
+
+/// How many sightings of deltas there are, by the start of their minute.
+pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleError> {
     let mut waiting = BTreeMap::new();
     for delta in deltas {
-        for sighting in Sightings::read(&delta)? {
+        for sighting in Sightings::read(delta)? {
             *waiting.entry(sighting.minute * MINUTE).or_default() += 1;
         }
     }
     Ok(waiting)
 }
 
-async fn counts(
+pub(super) async fn counts(
     session: &mut Session,
     source: i16,
     grain: i16,
-    span: std::ops::Range<i64>,
+    span: Range<i64>,
     waiting: &BTreeMap<i64, i64>,
 ) -> Result<Counts, PeopleError> {
     let ask =
@@ -202,14 +214,7 @@ async fn from_rows(session: &mut Session, source: i16, minute: i64) -> Result<Bu
     let mut all = Bucketed::default();
     for part in 0..PARTS {
         let start = minute + part * (MINUTE / PARTS);
-        let rows: Vec<Row> = on_either!(&mut *session, connection => {
-            sqlx::query_as(ROWS)
-                .bind(start)
-                .bind(start + MINUTE / PARTS)
-                .bind(source)
-                .fetch_all(connection)
-                .await?
-        });
+        let rows = rows(session, source, start..start + MINUTE / PARTS).await?;
         if rows.is_empty() {
             continue;
         }
@@ -224,7 +229,18 @@ async fn from_rows(session: &mut Session, source: i16, minute: i64) -> Result<Bu
     Ok(all)
 }
 
-fn sighting(source: i16, minute: i64, row: &Row) -> Sighting<'_> {
+/// Those of people.
+pub(super) async fn rows(
+    session: &mut Session,
+    source: i16,
+    span: Range<i64>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    on_either!(session, connection => {
+        sqlx::query_as(ROWS).bind(span.start).bind(span.end).bind(source).fetch_all(connection).await
+    })
+}
+
+pub(super) fn sighting(source: i16, minute: i64, row: &Row) -> Sighting<'_> {
     let (user_id, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
     let traits = Traits::of_row(source, *age, *gender, *followers, *device, country, city);
@@ -232,7 +248,11 @@ fn sighting(source: i16, minute: i64, row: &Row) -> Sighting<'_> {
 }
 
 /// Makes hours anew from their minutes, and then their days from all of their hours.
-async fn widen(session: &mut Session, source: i16, hours: &BTreeSet<i64>) -> Result<(), PeopleError> {
+pub(super) async fn widen(
+    session: &mut Session,
+    source: i16,
+    hours: &BTreeSet<i64>,
+) -> Result<(), PeopleError> {
     let days: BTreeSet<i64> = hours.iter().map(|hour| hour.div_euclid(DAY) * DAY).collect();
     let mut made = Vec::new();
     for hour in hours {
@@ -247,7 +267,7 @@ async fn widen(session: &mut Session, source: i16, hours: &BTreeSet<i64>) -> Res
 }
 
 /// All of some buckets that follow each other.
-async fn united(
+pub(super) async fn united(
     session: &mut Session,
     source: i16,
     grain: i16,

@@ -18,6 +18,14 @@ const PARTITION_BLOCKS: i64 = (PARTITION_NUMBERS / BLOCK) as i64;
 /// Of each slot of the sets, the number that a sighting puts into it.
 pub(super) type Numbers = [Option<u32>; SLOTS];
 
+/// What numbers there are for a sighting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) numbers: Numbers,
+    /// How many of the person and the values that are told have none.
+    pub(super) lacking: usize,
+}
+
 /// A person with every number.
 #[derive(Clone, Debug)]
 struct Person {
@@ -70,6 +78,22 @@ pub(super) async fn number(
     let numbers: Vec<Numbers> = Result::from_iter::<Vec<_>>(numbers)?;
     numbering.write(session, &stored).await?;
     Ok(numbers)
+}
+
+/// The numbers of each sighting, as far as there are any: nobody is given one.
+pub(super) async fn find(
+    session: &mut Session,
+    source: i16,
+    sightings: &[Sighting<'_>],
+) -> Result<Vec<Found>, PeopleError> {
+    let marks: Vec<Marks> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
+    let people = known(session, source, sightings, &marks).await?;
+    let find = |(sighting, marks): (&Sighting<'_>, &Marks)| {
+        let numbers = people.get(&sighting.key).map_or([None; SLOTS], |person| person.numbers(*marks));
+        let told = 1 + marks.0.iter().filter(|mark| **mark != 0).count();
+        Found { numbers, lacking: told - numbers.iter().flatten().count() }
+    };
+    Ok(sightings.iter().zip(&marks).map(find).collect())
 }
 
 /// The people of the sightings that have a number, with the aliases of those who are seen with another value.

@@ -13,11 +13,11 @@ use super::{People, PeopleError};
 use crate::store::{Pool, sqlite::BEGIN};
 
 /// Whoever can't wait for the next turn waits at most so long for the lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at the lock.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
-/// Under the lock, until it is committed or dropped.
+/// Until it is committed or dropped; under the lock, unless it only reads.
 #[derive(Debug)]
 pub(super) enum Session {
     Postgres(Transaction<'static, Postgres>),
@@ -81,6 +81,14 @@ impl People {
         Ok(match &self.pool {
             Pool::Postgres(pool) => postgres::begin(pool).await?.map(Session::Postgres),
             Pool::Sqlite(pool) => Some(Session::Sqlite(pool.begin_with(BEGIN).await?)),
+        })
+    }
+
+    /// One state of the store to read from, without the lock: nobody waits for it.
+    pub(super) async fn begin_reading(&self) -> Result<Session, PeopleError> {
+        Ok(match &self.pool {
+            Pool::Postgres(pool) => Session::Postgres(pool.begin_with(postgres::BEGIN_READING).await?),
+            Pool::Sqlite(pool) => Session::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
         })
     }
 

@@ -16,7 +16,10 @@ use super::{
     statement::{self, Comparison},
     structure::Structure,
 };
-use crate::store::Store;
+use crate::{
+    people::{Astray, People},
+    store::{Store, row::small},
+};
 
 /// Differences that are handed over, and repaired, at once.
 const PAGE: usize = 500;
@@ -79,7 +82,7 @@ impl Reconciler {
     }
 
     /// Compares everything that is derived from the rows of a piece; `found` is handed the differences as they are
-    /// found, by structure, grain and bucket.
+    /// found, by structure, grain and bucket, those of people last.
     ///
     /// # Errors
     /// The store can't be read.
@@ -107,16 +110,19 @@ impl Reconciler {
         mut found: impl FnMut(Difference),
     ) -> Result<Compared, ReconcileError> {
         self.each_page(piece, async |page: &[Difference]| {
-            let certain: Vec<&Difference> =
-                page.iter().filter(|difference| difference.is_certain()).collect();
-            repair::repair(&writer.pool, &certain).await?;
+            let certain = page.iter().filter(|difference| difference.is_certain());
+            let (people, sums): (Vec<&Difference>, Vec<&Difference>) =
+                certain.partition(|difference| difference.subject == Subject::People);
+            repair::repair(&writer.pool, &sums).await?;
+            let astray: Vec<_> = people.iter().map(|astray| (astray.grain.number(), astray.bucket)).collect();
+            People::new(writer).remake(small(piece.source.number()), &astray).await?;
             page.iter().for_each(|difference| found(difference.clone()));
             Ok(())
         })
         .await
     }
 
-    /// A page is of one structure.
+    /// A page is of one structure, or of people.
     async fn each_page(
         &self,
         piece: Piece,
@@ -136,6 +142,13 @@ impl Reconciler {
             }
         }
         snapshot.end().await?;
+        let asked = Grain::ALL.map(|grain| self.period.buckets_of(grain, piece.day));
+        let astray = People::new(&self.store).astray(small(piece.source.number()), piece.day, &asked).await?;
+        let people: Vec<Difference> = astray.iter().map(|astray| of_people(piece.source, astray)).collect();
+        for page in people.chunks(PAGE) {
+            take(page).await?;
+            differences += page.len() as u64;
+        }
         Ok(Compared { complete_from, differences })
     }
 
@@ -153,6 +166,20 @@ impl Reconciler {
 
 fn horizon_of(source: Source) -> String {
     format!("SELECT complete_from FROM horizons WHERE source = {}", source.number())
+}
+
+fn of_people(source: Source, astray: &Astray) -> Difference {
+    let (grain, bucket) = astray.bucket;
+    let grain = Grain::of_number(grain.into()).expect("only these grains are compared");
+    Difference {
+        source,
+        grain,
+        bucket,
+        subject: Subject::People,
+        written: Figures::of_people(astray.written, astray.misplaced),
+        expected: Figures::of_people(astray.expected, 0),
+        evidence: if grain == Grain::Minute { Evidence::Rows } else { Evidence::Minutes },
+    }
 }
 
 fn read(comparison: &Comparison, found: Found) -> Result<Difference, ReconcileError> {

@@ -28,6 +28,8 @@ pub enum Subject {
         event_type: i16,
     },
     Campaign(String),
+    /// The sets of its users and groups.
+    People,
 }
 
 /// What is known of what a bucket should be.
@@ -36,7 +38,7 @@ pub enum Evidence {
     /// All of its rows are there.
     Rows,
     /// Some of its rows were removed after their time: the minutes within it are left, and the rows of those that are
-    /// complete.
+    /// complete. Of people: what the bucket is made of.
     Minutes,
     /// The same, but hours contradict the minutes and the day does too: the minutes are as likely wrong as they are.
     /// Nothing is set right by them.
@@ -48,14 +50,14 @@ impl Subject {
     pub(super) fn kind(&self) -> Option<(i16, i16)> {
         match self {
             Self::Kind { funnel_stage, event_type } => Some((*funnel_stage, *event_type)),
-            Self::Campaign(_) => None,
+            Self::Campaign(_) | Self::People => None,
         }
     }
 
     pub(super) fn campaign(&self) -> Option<&str> {
         match self {
             Self::Campaign(campaign_id) => Some(campaign_id),
-            Self::Kind { .. } => None,
+            Self::Kind { .. } | Self::People => None,
         }
     }
 }

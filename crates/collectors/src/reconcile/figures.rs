@@ -1,7 +1,7 @@
 //! What is added up, and how the rollups keep it: a sum that may outgrow 64 bits in two halves.
 
 use super::error::ReconcileError;
-use crate::store::rollups::LOW_BITS;
+use crate::{people::Told, store::rollups::LOW_BITS};
 
 /// One figure of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,12 @@ pub enum Figure {
     Transactions,
     /// The sum of the transactions' amounts, in ten-thousandths.
     Amount,
+    /// Users that sets name.
+    Users,
+    /// Events of theirs.
+    Sightings,
+    /// Users and members of groups that are in sets and should not be, or should be and are not.
+    Misplaced,
 }
 
 /// Figures in the order of their structure. Sums are whole: what two halves of different make add up to is the same.
@@ -30,6 +36,9 @@ impl Figure {
             Self::Measure => "measure",
             Self::Transactions => "transactions",
             Self::Amount => "amount",
+            Self::Users => "users",
+            Self::Sightings => "sightings",
+            Self::Misplaced => "misplaced",
         }
     }
 
@@ -41,6 +50,8 @@ impl Figure {
             Self::Measure => &["measure_high", "measure_low"],
             Self::Transactions => &["transactions"],
             Self::Amount => &["amount_high", "amount_low"],
+            // Of no rollup.
+            Self::Users | Self::Sightings | Self::Misplaced => &[],
         }
     }
 }
@@ -58,6 +69,15 @@ impl Figures {
             read.push((*figure, value));
         }
         Some(Self(read))
+    }
+
+    /// Of sets.
+    pub(super) fn of_people(Told { users, sightings }: Told, misplaced: u64) -> Self {
+        Self(vec![
+            (Figure::Users, users.into()),
+            (Figure::Sightings, sightings.into()),
+            (Figure::Misplaced, misplaced.into()),
+        ])
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Figure, i128)> {

@@ -30,10 +30,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A bucket that differs, and what it is to be.
 type Bucket<'a> = (&'a Difference, Figures);
 
-/// Sets all of them right, or none: differences of one structure. The caller has the right to repair.
+/// Sets all of them right, or none: differences of one structure, and none of people. The caller has the right to repair.
 pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), ReconcileError> {
-    let Some(first) = page.first() else { return Ok(()) };
-    let structure = Structure::of_subject(&first.subject);
+    let structure = page.first().and_then(|first| Structure::of_subject(&first.subject));
+    let Some(structure) = structure else { return Ok(()) };
     let mut attempts = 1;
     loop {
         let repaired = match pool {

@@ -32,11 +32,12 @@ impl Structure {
         }
     }
 
-    /// The one that a difference is of.
-    pub(super) fn of_subject(subject: &Subject) -> Self {
+    /// The one that a difference is of; sets are added up from nothing.
+    pub(super) fn of_subject(subject: &Subject) -> Option<Self> {
         match subject {
-            Subject::Kind { .. } => Self::Kinds,
-            Subject::Campaign(_) => Self::Campaigns,
+            Subject::Kind { .. } => Some(Self::Kinds),
+            Subject::Campaign(_) => Some(Self::Campaigns),
+            Subject::People => None,
         }
     }
 
@@ -99,5 +100,6 @@ pub(super) fn of_rows(figure: Figure) -> Vec<String> {
                 amount(&format!("(purchase_amount & {LOW_MASK})")),
             ]
         }
+        Figure::Users | Figure::Sightings | Figure::Misplaced => Vec::new(),
     }
 }

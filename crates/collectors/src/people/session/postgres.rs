@@ -13,6 +13,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_
     SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL max_parallel_workers_per_gather = 0; \
     SET LOCAL jit = off";
 
+/// Nobody waits for it, so it may take as long as it takes.
+pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+    SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
+
 // Few of many are asked for, each by its key, whatever statistics think of how many there are: `OFFSET 0` keeps the
 // planner from turning it round. Statistics that were made while a source had nobody make it read all of the source's
 // people and compare each with everything that is asked for.

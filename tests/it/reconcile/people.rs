@@ -1,0 +1,237 @@
+//! Sets of people beside the rows: nothing differs however much is folded, and whoever is missing, or is there and should
+//! not be, is found and mended.
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
+};
+use weir::event::Source;
+use weir_collectors::{
+    people::{People, Step},
+    reconcile::{Difference, Evidence, Figure, Grain, Period, Subject},
+    store::Store,
+};
+use weir_migration::{
+    entity::people_sets::{Column, Entity, Model},
+    people::{SLOTS, Sets, USERS},
+};
+
+use super::{damage, erase_somebody, found, frames, repaired};
+use crate::{
+    harness::database::{Database, on_both_databases},
+    store::store_all,
+};
+
+on_both_databases!(
+    sets_are_as_the_rows_say_however_much_is_folded,
+    who_is_missing_from_a_set_is_found_and_mended,
+    who_is_in_a_set_and_in_no_row_is_found_and_mended,
+    a_row_that_became_somebody_else_s_is_found_and_mended,
+    a_set_that_is_gone_is_found_and_mended,
+    a_day_without_sets_is_no_difference,
+    what_lies_before_the_horizon_is_compared_with_nothing,
+);
+
+/// As `weir_migration::people` numbers them.
+const GRAINS: [(i16, Grain, Evidence); 3] = [
+    (1, Grain::Minute, Evidence::Rows),
+    (2, Grain::Hour, Evidence::Minutes),
+    (3, Grain::Day, Evidence::Minutes),
+];
+
+async fn sets_are_as_the_rows_say_however_much_is_folded(database: Database) {
+    let migrated = database.migrated().await;
+    let (store, reader) = (Store::new(&migrated), database.connect().await);
+    let people = People::new(&store);
+    for (round, frames) in frames(41, 40).chunks(8).enumerate() {
+        store_all(&store, frames).await;
+        assert_eq!(found(&reader, Period::default()).await, []);
+        for source in numbers() {
+            people.fold(source, [1, 40, 200, 1, 100_000][round]).await.unwrap();
+        }
+        if round == 2 {
+            erase_somebody(&store).await;
+        }
+        if round == 3 {
+            // What was noted is lost, and made anew from rows beside what waits.
+            damage(&migrated, "DELETE FROM people_sets WHERE source = 1").await;
+            while people.mend(1).await.unwrap() != Step::Idle {}
+        }
+        assert_eq!(found(&reader, Period::default()).await, []);
+    }
+    fold_all(&people).await;
+    assert_eq!(found(&reader, Period::default()).await, []);
+    assert!(Entity::find().one(&reader).await.unwrap().is_some());
+}
+
+async fn who_is_missing_from_a_set_is_found_and_mended(database: Database) {
+    let (migrated, reader) = folded(&database, 42).await;
+    for (grain, of, evidence) in GRAINS {
+        let set = largest(&migrated, grain).await;
+        let missing = Sets::read(&set.data).unwrap().slot(USERS).max().unwrap();
+        let mut without = Sets::read(&set.data).unwrap();
+        without.remove(Sets::of(std::array::from_fn(|_| vec![missing])).slot(USERS));
+        write(&migrated, &set, &without).await;
+        let difference = the_narrowest(&reader, of).await;
+        assert_eq!((difference.bucket, difference.evidence), (set.bucket, evidence), "{difference:?}");
+        assert_eq!(users(&difference), (-1, 0), "{difference:?}");
+        mended(&database, &migrated, &reader, &set).await;
+    }
+}
+
+async fn who_is_in_a_set_and_in_no_row_is_found_and_mended(database: Database) {
+    let (migrated, reader) = folded(&database, 43).await;
+    for (grain, of, _) in GRAINS {
+        let set = largest(&migrated, grain).await;
+        let mut with = Sets::read(&set.data).unwrap();
+        // A group of somebody, not a user: as many users as there were.
+        let mut slots: [Vec<u32>; SLOTS] = Default::default();
+        slots[SLOTS - 1].push(77);
+        with.unite(&Sets::of(slots));
+        write(&migrated, &set, &with).await;
+        let difference = the_narrowest(&reader, of).await;
+        assert_eq!((difference.bucket, users(&difference)), (set.bucket, (0, 0)), "{difference:?}");
+        assert_eq!(of_figure(&difference.written, Figure::Misplaced), 1, "{difference:?}");
+        mended(&database, &migrated, &reader, &set).await;
+    }
+}
+
+async fn a_row_that_became_somebody_else_s_is_found_and_mended(database: Database) {
+    let (migrated, reader) = folded(&database, 44).await;
+    let altered = "UPDATE events SET user_id = 'somebody else' WHERE source = 2 AND event_id = \
+        (SELECT MIN(event_id) FROM events WHERE source = 2)";
+    damage(&migrated, altered).await;
+    let differences = found(&reader, Period::default()).await;
+    let [difference] = &differences[..] else { panic!("{differences:?}") };
+    assert_eq!((difference.grain, &difference.subject), (Grain::Minute, &Subject::People));
+    assert_eq!(repaired(&database, &reader, Period::default()).await, 1);
+    assert_eq!(found(&reader, Period::default()).await, []);
+    // Hours and days follow.
+    let set = largest(&migrated, 3).await;
+    write(&migrated, &set, &Sets::default()).await;
+    the_narrowest(&reader, Grain::Day).await;
+}
+
+async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
+    let (migrated, reader) = folded(&database, 47).await;
+    for (grain, of, _) in &GRAINS[..2] {
+        let set = largest(&migrated, *grain).await;
+        Entity::delete_by_id((set.source, set.grain, set.bucket)).exec(&migrated).await.unwrap();
+        let difference = the_narrowest(&reader, *of).await;
+        assert_eq!(of_figure(&difference.written, Figure::Sightings), 0, "{difference:?}");
+        assert_eq!(of_figure(&difference.expected, Figure::Sightings), i128::from(set.sightings));
+        mended(&database, &migrated, &reader, &set).await;
+    }
+}
+
+/// As what was stored before there were sets, which is answered from rows and mended without being told.
+async fn a_day_without_sets_is_no_difference(database: Database) {
+    let (migrated, reader) = folded(&database, 45).await;
+    let set = largest(&migrated, 3).await;
+    let of_day = [set.bucket, set.bucket + 86_400_000_000];
+    let gone = Entity::delete_many().filter(Column::Source.eq(set.source));
+    let gone = gone.filter(Column::Bucket.gte(of_day[0])).filter(Column::Bucket.lt(of_day[1]));
+    assert!(gone.exec(&migrated).await.unwrap().rows_affected > 2);
+    assert_eq!(found(&reader, Period::default()).await, []);
+    let people = People::new(&Store::new(&migrated));
+    while people.mend(set.source).await.unwrap() != Step::Idle {}
+    assert_eq!(largest(&migrated, 3).await, set);
+    assert_eq!(found(&reader, Period::default()).await, []);
+}
+
+async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Database) {
+    let (migrated, reader) = folded(&database, 46).await;
+    let set = largest(&migrated, 2).await;
+    let horizon = set.bucket + 30 * 60_000_000;
+    for statement in [
+        format!("DELETE FROM events WHERE occurred_at < {horizon}"),
+        format!("INSERT INTO horizons (source, complete_from) VALUES (1, {horizon}), (2, {horizon})"),
+    ] {
+        migrated.execute_unprepared(&statement).await.unwrap();
+    }
+    let differences = found(&reader, Period::default()).await;
+    assert!(differences.iter().all(|difference| difference.subject != Subject::People), "{differences:?}");
+    let minute = Entity::find()
+        .filter(Column::Grain.eq(1))
+        .filter(Column::Source.eq(set.source))
+        .filter(Column::Bucket.gte(horizon))
+        .order_by_asc(Column::Bucket)
+        .one(&migrated)
+        .await
+        .unwrap()
+        .unwrap();
+    write(&migrated, &minute, &Sets::default()).await;
+    let differences = found(&reader, Period::default()).await;
+    let people = differences.iter().filter(|difference| difference.subject == Subject::People);
+    let found: Vec<(Grain, i64)> = people.map(|difference| (difference.grain, difference.bucket)).collect();
+    assert_eq!(found.first(), Some(&(Grain::Minute, minute.bucket)), "{differences:?}");
+}
+
+fn numbers() -> impl Iterator<Item = i16> {
+    Source::ALL.iter().map(|source| i16::try_from(source.number()).unwrap())
+}
+
+async fn fold_all(people: &People) {
+    for source in numbers() {
+        people.fold_all(source).await.unwrap();
+    }
+}
+
+/// A store of which everybody is folded.
+async fn folded(database: &Database, seed: u64) -> (DatabaseConnection, DatabaseConnection) {
+    let loaded = super::loaded(database, seed).await;
+    fold_all(&People::new(&Store::new(&loaded.0))).await;
+    assert_eq!(found(&loaded.1, Period::default()).await, []);
+    loaded
+}
+
+/// Of a grain the set with the most events.
+async fn largest(database: &DatabaseConnection, grain: i16) -> Model {
+    let sets = Entity::find().filter(Column::Grain.eq(grain)).order_by_desc(Column::Sightings);
+    let ordered = sets.order_by_asc(Column::Source).order_by_asc(Column::Bucket);
+    ordered.one(database).await.unwrap().unwrap()
+}
+
+async fn write(database: &DatabaseConnection, set: &Model, sets: &Sets) {
+    let mut set = set.clone().into_active_model();
+    set.data = Set(sets.to_blob());
+    set.update(database).await.unwrap();
+}
+
+/// The first of the differences, all of which are of people and none of a narrower grain. What is made of a wrong bucket
+/// differs from it too.
+async fn the_narrowest(reader: &DatabaseConnection, grain: Grain) -> Difference {
+    let differences = found(reader, Period::default()).await;
+    assert!(
+        differences.iter().all(|found| found.subject == Subject::People && found.grain >= grain),
+        "{differences:?}"
+    );
+    differences.into_iter().min_by_key(|difference| difference.grain).expect("it is found")
+}
+
+/// How many users more are written than expected, and how many misplaced ones are expected.
+fn users(difference: &Difference) -> (i128, i128) {
+    let Difference { written, expected, .. } = difference;
+    (
+        of_figure(written, Figure::Users) - of_figure(expected, Figure::Users),
+        of_figure(expected, Figure::Misplaced),
+    )
+}
+
+fn of_figure(figures: &weir_collectors::reconcile::Figures, figure: Figure) -> i128 {
+    figures.iter().find(|(known, _)| *known == figure).unwrap().1
+}
+
+/// Repairs, and compares the set with what it was before it was damaged.
+async fn mended(
+    database: &Database,
+    migrated: &DatabaseConnection,
+    reader: &DatabaseConnection,
+    set: &Model,
+) {
+    assert!(repaired(database, reader, Period::default()).await > 0);
+    assert_eq!(found(reader, Period::default()).await, []);
+    let now = Entity::find_by_id((set.source, set.grain, set.bucket)).one(migrated).await.unwrap().unwrap();
+    let [now, before] = [&now, set].map(|set| Sets::read(&set.data).unwrap());
+    assert!((0..SLOTS).all(|slot| now.slot(slot) == before.slot(slot)), "{now:?} and not {before:?}");
+}
