@@ -57,6 +57,30 @@ async fn a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for(
     opening.await.unwrap();
 }
 
+/// PostgreSQL finds out by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_find_rows_of_a_time_by_their_time() {
+    let database = Database::sqlite();
+    let migrated = database.migrated().await;
+    for store in [migrated, database.connect().await] {
+        for (rows, index) in [
+            ("occurred_at >= 1 AND occurred_at < 2 AND source = 1 AND user_id <> ''", "events_by_time"),
+            ("source = 2 AND event_type = 3 AND occurred_at >= 1", "events_by_time"),
+            (
+                "source = 2 AND purchase_amount IS NOT NULL AND occurred_at >= 1 AND occurred_at < 2",
+                "events_with_money_by_time",
+            ),
+            ("arrived_at > 1 AND source = 1 AND user_id = 'somebody'", "events_by_arrival"),
+            ("source = 1 AND event_id = 'one'", "sqlite_autoindex_events_1 (source=? AND event_id=?)"),
+        ] {
+            let explain = format!("EXPLAIN QUERY PLAN SELECT user_name FROM events WHERE {rows}");
+            let plan = store.query_one_raw(Statement::from_string(DbBackend::Sqlite, explain)).await.unwrap();
+            let plan: String = plan.unwrap().try_get("", "detail").unwrap();
+            assert!(plan.contains(index), "{rows}: {plan}");
+        }
+    }
+}
+
 async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database: Database) {
     let database = database.migrated().await;
     let own = status(&database).await.unwrap();

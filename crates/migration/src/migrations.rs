@@ -12,6 +12,7 @@ mod m20261127_000007_people;
 mod m20261127_000008_bigint_sums;
 mod m20261127_000009_campaign_days;
 mod m20261127_000010_event_row;
+mod m20261128_000011_statistics;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000008_bigint_sums::Migration),
             Box::new(m20261127_000009_campaign_days::Migration),
             Box::new(m20261127_000010_event_row::Migration),
+            Box::new(m20261128_000011_statistics::Migration),
         ]
     }
 }
