@@ -8,7 +8,7 @@ use sea_orm::{
 use weir::event::Source;
 use weir_collectors::{
     people::{People, Step},
-    reconcile::{Difference, Evidence, Figure, Grain, Period, Subject},
+    reconcile::{Difference, Evidence, Figure, Figures, Grain, Period, Subject},
     store::Store,
 };
 use weir_migration::{
@@ -32,12 +32,9 @@ on_both_databases!(
     what_lies_before_the_horizon_is_compared_with_nothing,
 );
 
-/// As `weir_migration::people` numbers them.
-const GRAINS: [(i16, Grain, Evidence); 3] = [
-    (1, Grain::Minute, Evidence::Rows),
-    (2, Grain::Hour, Evidence::Minutes),
-    (3, Grain::Day, Evidence::Minutes),
-];
+/// What each is compared with.
+const GRAINS: [(Grain, Evidence); 3] =
+    [(Grain::Minute, Evidence::Rows), (Grain::Hour, Evidence::Minutes), (Grain::Day, Evidence::Minutes)];
 
 async fn sets_are_as_the_rows_say_however_much_is_folded(database: Database) {
     let migrated = database.migrated().await;
@@ -66,22 +63,22 @@ async fn sets_are_as_the_rows_say_however_much_is_folded(database: Database) {
 
 async fn who_is_missing_from_a_set_is_found_and_mended(database: Database) {
     let (migrated, reader) = folded(&database, 42).await;
-    for (grain, of, evidence) in GRAINS {
+    for (grain, evidence) in GRAINS {
         let set = largest(&migrated, grain).await;
         let missing = Sets::read(&set.data).unwrap().slot(USERS).max().unwrap();
         let mut without = Sets::read(&set.data).unwrap();
         without.remove(Sets::of(std::array::from_fn(|_| vec![missing])).slot(USERS));
         write(&migrated, &set, &without).await;
-        let difference = the_narrowest(&reader, of).await;
+        let difference = the_narrowest(&reader, grain).await;
         assert_eq!((difference.bucket, difference.evidence), (set.bucket, evidence), "{difference:?}");
-        assert_eq!(users(&difference), (-1, 0), "{difference:?}");
+        assert_eq!(surplus(&difference), -1, "{difference:?}");
         mended(&database, &migrated, &reader, &set).await;
     }
 }
 
 async fn who_is_in_a_set_and_in_no_row_is_found_and_mended(database: Database) {
     let (migrated, reader) = folded(&database, 43).await;
-    for (grain, of, _) in GRAINS {
+    for (grain, _) in GRAINS {
         let set = largest(&migrated, grain).await;
         let mut with = Sets::read(&set.data).unwrap();
         // A group of somebody, not a user: as many users as there were.
@@ -89,8 +86,8 @@ async fn who_is_in_a_set_and_in_no_row_is_found_and_mended(database: Database) {
         slots[SLOTS - 1].push(77);
         with.unite(&Sets::of(slots));
         write(&migrated, &set, &with).await;
-        let difference = the_narrowest(&reader, of).await;
-        assert_eq!((difference.bucket, users(&difference)), (set.bucket, (0, 0)), "{difference:?}");
+        let difference = the_narrowest(&reader, grain).await;
+        assert_eq!((difference.bucket, surplus(&difference)), (set.bucket, 0), "{difference:?}");
         assert_eq!(of_figure(&difference.written, Figure::Misplaced), 1, "{difference:?}");
         mended(&database, &migrated, &reader, &set).await;
     }
@@ -105,19 +102,16 @@ async fn a_row_that_became_somebody_else_s_is_found_and_mended(database: Databas
     let [difference] = &differences[..] else { panic!("{differences:?}") };
     assert_eq!((difference.grain, &difference.subject), (Grain::Minute, &Subject::People));
     assert_eq!(repaired(&database, &reader, Period::default()).await, 1);
+    // Its hour and its day were made anew with it.
     assert_eq!(found(&reader, Period::default()).await, []);
-    // Hours and days follow.
-    let set = largest(&migrated, 3).await;
-    write(&migrated, &set, &Sets::default()).await;
-    the_narrowest(&reader, Grain::Day).await;
 }
 
 async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
     let (migrated, reader) = folded(&database, 47).await;
-    for (grain, of, _) in &GRAINS[..2] {
-        let set = largest(&migrated, *grain).await;
+    for grain in [Grain::Minute, Grain::Hour] {
+        let set = largest(&migrated, grain).await;
         Entity::delete_by_id((set.source, set.grain, set.bucket)).exec(&migrated).await.unwrap();
-        let difference = the_narrowest(&reader, *of).await;
+        let difference = the_narrowest(&reader, grain).await;
         assert_eq!(of_figure(&difference.written, Figure::Sightings), 0, "{difference:?}");
         assert_eq!(of_figure(&difference.expected, Figure::Sightings), i128::from(set.sightings));
         mended(&database, &migrated, &reader, &set).await;
@@ -127,7 +121,7 @@ async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
 /// As what was stored before there were sets, which is answered from rows and mended without being told.
 async fn a_day_without_sets_is_no_difference(database: Database) {
     let (migrated, reader) = folded(&database, 45).await;
-    let set = largest(&migrated, 3).await;
+    let set = largest(&migrated, Grain::Day).await;
     let of_day = [set.bucket, set.bucket + 86_400_000_000];
     let gone = Entity::delete_many().filter(Column::Source.eq(set.source));
     let gone = gone.filter(Column::Bucket.gte(of_day[0])).filter(Column::Bucket.lt(of_day[1]));
@@ -135,13 +129,13 @@ async fn a_day_without_sets_is_no_difference(database: Database) {
     assert_eq!(found(&reader, Period::default()).await, []);
     let people = People::new(&Store::new(&migrated));
     while people.mend(set.source).await.unwrap() != Step::Idle {}
-    assert_eq!(largest(&migrated, 3).await, set);
+    assert_eq!(largest(&migrated, Grain::Day).await, set);
     assert_eq!(found(&reader, Period::default()).await, []);
 }
 
 async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Database) {
     let (migrated, reader) = folded(&database, 46).await;
-    let set = largest(&migrated, 2).await;
+    let set = largest(&migrated, Grain::Hour).await;
     let horizon = set.bucket + 30 * 60_000_000;
     for statement in [
         format!("DELETE FROM events WHERE occurred_at < {horizon}"),
@@ -152,7 +146,7 @@ async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Databas
     let differences = found(&reader, Period::default()).await;
     assert!(differences.iter().all(|difference| difference.subject != Subject::People), "{differences:?}");
     let minute = Entity::find()
-        .filter(Column::Grain.eq(1))
+        .filter(Column::Grain.eq(Grain::Minute.number()))
         .filter(Column::Source.eq(set.source))
         .filter(Column::Bucket.gte(horizon))
         .order_by_asc(Column::Bucket)
@@ -186,8 +180,8 @@ async fn folded(database: &Database, seed: u64) -> (DatabaseConnection, Database
 }
 
 /// Of a grain the set with the most events.
-async fn largest(database: &DatabaseConnection, grain: i16) -> Model {
-    let sets = Entity::find().filter(Column::Grain.eq(grain)).order_by_desc(Column::Sightings);
+async fn largest(database: &DatabaseConnection, grain: Grain) -> Model {
+    let sets = Entity::find().filter(Column::Grain.eq(grain.number())).order_by_desc(Column::Sightings);
     let ordered = sets.order_by_asc(Column::Source).order_by_asc(Column::Bucket);
     ordered.one(database).await.unwrap().unwrap()
 }
@@ -209,16 +203,12 @@ async fn the_narrowest(reader: &DatabaseConnection, grain: Grain) -> Difference 
     differences.into_iter().min_by_key(|difference| difference.grain).expect("it is found")
 }
 
-/// How many users more are written than expected, and how many misplaced ones are expected.
-fn users(difference: &Difference) -> (i128, i128) {
-    let Difference { written, expected, .. } = difference;
-    (
-        of_figure(written, Figure::Users) - of_figure(expected, Figure::Users),
-        of_figure(expected, Figure::Misplaced),
-    )
+/// How many users more are written than expected.
+fn surplus(Difference { written, expected, .. }: &Difference) -> i128 {
+    of_figure(written, Figure::Users) - of_figure(expected, Figure::Users)
 }
 
-fn of_figure(figures: &weir_collectors::reconcile::Figures, figure: Figure) -> i128 {
+fn of_figure(figures: &Figures, figure: Figure) -> i128 {
     figures.iter().find(|(known, _)| *known == figure).unwrap().1
 }
 

@@ -63,7 +63,7 @@ impl Figures {
         let mut read = Vec::with_capacity(figures.len());
         for figure in figures {
             let mut value = columns.next()??;
-            for _half in &figure.columns()[1..] {
+            for _half in figure.columns().iter().skip(1) {
                 value = (value << LOW_BITS) + columns.next()??;
             }
             read.push((*figure, value));

@@ -24,7 +24,7 @@ use super::call::Call;
 use crate::upstream::Upstream;
 
 /// While it is made durable the posts behind it are read, checked and gathered. A second one would split them, and each
-/// call costs ingest and the journal as much as some dozen posts.
+/// call is a message of the journal for each source in it, with a sync of its own.
 const CALLS_IN_FLIGHT: usize = 1;
 /// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
 /// posts but those that it has.
