@@ -6,6 +6,7 @@ pub(crate) mod append;
 pub(crate) mod copy;
 pub(crate) mod grpc;
 pub(crate) mod http;
+pub(crate) mod insert;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

@@ -36,6 +36,7 @@ on_both_databases!(
     of_events_with_the_same_identity_the_first_stays,
     repeats_within_an_array_are_counted_and_not_stored,
     duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none,
+    what_comes_again_is_counted_whoever_stored_it_and_however_often_that_was_met,
     the_same_id_from_two_sources_is_two_events,
     stores_that_race_over_the_same_events_neither_deadlock_nor_double,
     stores_that_race_over_the_same_frames_record_each_once,
@@ -137,6 +138,32 @@ async fn duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none(da
     assert_eq!(duplicates(&database).await, expected);
     let (.., accounted, _) = accounts_of_all(&database).await;
     assert_eq!(accounted, 8);
+}
+
+/// More transactions than a store looks at every event after a surprise; later it looks at what it stored itself.
+async fn what_comes_again_is_counted_whoever_stored_it_and_however_often_that_was_met(database: Database) {
+    let database = database.migrated().await;
+    let [store, other] = [Store::new(&database), Store::new(&database)];
+    let of_round = |round: usize| (0..5).map(move |number| format!("{round:02}-{number}"));
+    for round in 1..60 {
+        let mut ids: Vec<String> = of_round(round).chain(of_round(round - 1).take(1)).collect();
+        let foreign = round % 20 == 0;
+        if foreign {
+            store_one(&other, &frame(&[with_id(Source::Facebook, &ids[2])])).await;
+        }
+        ids.rotate_left(round % 6);
+        let events: Vec<Value> = ids.iter().map(|id| with_id(Source::Facebook, id)).collect();
+        // The first round is the only one whose last event is new as well.
+        let again = u64::from(round > 1) + u64::from(foreign);
+        assert_eq!(store_one(&store, &frame(&events)).await, outcome(6 - again, again), "round {round}");
+    }
+    let expected = (1..59).map(|round| format!("{round:02}-0"));
+    let mut expected: Vec<String> = expected.chain([20, 40].map(|round| format!("{round}-2"))).collect();
+    expected.sort();
+    let counted = duplicates(&database).await;
+    assert!(counted.iter().all(|(.., times)| *times == 1), "{counted:?}");
+    assert_eq!(counted.into_iter().map(|(_, id, _)| id).collect::<Vec<_>>(), expected);
+    assert_eq!(stored_events(&database).await.len(), 59 * 5 + 1);
 }
 
 async fn the_same_id_from_two_sources_is_two_events(database: Database) {

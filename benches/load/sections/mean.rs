@@ -6,7 +6,7 @@ mod freshness;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     arguments::Effort,
@@ -35,19 +35,15 @@ const STORED_BEFORE: u64 = 300_000;
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("mean: 27,500 events a second on the whole fleet");
     let mut fleet = prepared().await?;
-    let quiet = asking::for_a_while(&fleet.weir, QUIET.max(effort.mean() / 10)).await;
+    let quiet = looks(&fleet, 2001, QUIET.max(effort.mean() / 10)).await;
     let before = Processors::now();
     let mut publisher = publish(&fleet, effort.mean());
-    let (lags, asked, behind) = tokio::join!(
-        lags(&fleet, effort.mean()),
-        asking::for_a_while(&fleet.weir, effort.mean()),
-        freshness::for_a_while(&fleet.weir, effort.mean()),
-    );
+    let Looks { lags, asked, behind } = looks(&fleet, 2002, effort.mean()).await;
     let share = before.since();
     let status = publisher.ended().await;
     add_lag(&mut report, &lags);
     add_freshness(&mut report, &behind?);
-    add_reports(&mut report, &quiet?, &asked?);
+    add_reports(&mut report, &quiet.asked?, &asked?);
     for (role, _) in FLEET {
         let Memory { now, peak } = Memory::of(fleet.weir.id_of(role))?;
         report.add(
@@ -57,6 +53,24 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     report.note(format!("The publisher ended with {status}: {}.", told(&publisher)));
     report.note(format!("Processors: {share}."));
     Ok(report)
+}
+
+/// What is seen of the fleet, by people and by who watches over it. All of it goes on before the load too, so that the load
+/// is the only difference.
+struct Looks {
+    lags: Vec<f64>,
+    asked: anyhow::Result<Vec<Asked>>,
+    behind: anyhow::Result<Latencies>,
+}
+
+/// `year` is one without events.
+async fn looks(fleet: &Fleet, year: i32, duration: Duration) -> Looks {
+    let (lags, asked, behind) = tokio::join!(
+        lags(fleet, duration),
+        asking::for_a_while(&fleet.weir, duration),
+        freshness::for_a_while(&fleet.weir, year, duration),
+    );
+    Looks { lags, asked, behind }
 }
 
 /// The fleet on a store with a week of events.
@@ -100,7 +114,8 @@ fn told(publisher: &Process) -> String {
 async fn lags(fleet: &Fleet, duration: Duration) -> Vec<f64> {
     let mut lags = Vec::new();
     let end = Instant::now() + duration;
-    let mut tick = interval(Duration::from_secs(1));
+    // Between two rounds of questions, and not beside one.
+    let mut tick = interval_at(Instant::now() + Duration::from_millis(500), Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < end {
         tick.tick().await;

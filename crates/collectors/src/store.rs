@@ -49,7 +49,7 @@ pub struct Store {
 #[derive(Clone, Debug, Default)]
 struct Known {
     erased: KnownErased,
-    caution: postgres::Caution,
+    events: postgres::KnownEvents,
 }
 
 /// The connections of a store.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -16,25 +16,22 @@ const REST: Duration = Duration::from_secs(1);
 /// What takes longer is told as that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Posts an event, asks until it is reported, and again.
+/// Posts an event, asks until it is reported, and again. Every event has a second of `year` for itself, in which nothing
+/// else happened.
 ///
 /// # Errors
 /// An event is refused.
-pub(super) async fn for_a_while(weir: &Weir, duration: Duration) -> anyhow::Result<Latencies> {
+pub(super) async fn for_a_while(weir: &Weir, year: i32, duration: Duration) -> anyhow::Result<Latencies> {
     let end = Instant::now() + duration;
     let mut latencies = Vec::new();
-    let mut moment = long_ago();
+    let mut moment =
+        NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().and_time(NaiveTime::MIN).and_utc();
     while Instant::now() < end {
         latencies.push(one(weir, moment).await?);
         moment += TimeDelta::seconds(1);
         sleep(REST).await;
     }
     Ok(Latencies::new(latencies))
-}
-
-/// Every event has a second of a year for itself in which nothing else happened.
-fn long_ago() -> DateTime<Utc> {
-    DateTime::from_timestamp(978_307_200, 0).expect("2001 is in chrono's range")
 }
 
 async fn one(weir: &Weir, moment: DateTime<Utc>) -> anyhow::Result<Duration> {

@@ -9,13 +9,15 @@ mod caution;
 mod copy;
 mod frames;
 mod lookout;
+mod recent;
 pub(crate) mod rollups;
 mod rows;
 
 use std::{collections::HashMap, time::Duration};
 
-pub(super) use caution::Caution;
+use caution::Caution;
 pub(super) use copy::{Copied, Tuple};
+use recent::Recent;
 pub(super) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use weir::journal::Position;
@@ -25,7 +27,7 @@ use super::{
     lookout::Lookout,
     people::{self, Seen},
     rollups::Rollups,
-    row, settled,
+    row, settled, sighting,
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
@@ -36,6 +38,13 @@ pub(super) const LIMIT: Duration = Duration::from_secs(15);
 /// that fell silent within a copy it takes no notice: see `silence`.
 pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
+/// What a process knows of the events that are stored. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownEvents {
+    recent: Recent,
+    caution: Caution,
+}
 
 pub(super) async fn transact<'a>(
     pool: &PgPool,
@@ -52,7 +61,7 @@ pub(super) async fn transact<'a>(
             if !result.as_ref().is_err_and(is_known_event) {
                 return result;
             }
-            known.caution.met_known_events();
+            known.events.caution.was_surprised();
         }
     };
     let result = in_time(transaction).await;
@@ -116,8 +125,11 @@ async fn store<'a>(
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
-    let counted = |new: &[row::Row<'a>]| (Seen::of(new).deltas().collect::<Vec<_>>(), Rollups::of(new));
-    let (people, rollups) = rows::insert(connection, &mut rows, &known.caution, counted).await?;
+    let counted = |new: &[row::Row<'a>]| {
+        let rollups = Rollups::of(new);
+        (Seen::of(new).deltas().collect::<Vec<_>>(), rollups.kinds(), rollups.campaigns())
+    };
+    let (people, kinds, campaigns) = rows::insert(connection, &mut rows, &known.events, counted).await?;
     let mut stored: HashMap<&str, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
@@ -125,9 +137,12 @@ async fn store<'a>(
         (submission.frame_id(), submission.outcome(stored))
     };
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
-    rows::count_duplicates(connection, claimed, &outcomes, &removed).await?;
+    let with_duplicates = claimed.iter().zip(&outcomes).filter(|(_, (_, outcome))| outcome.duplicate > 0);
+    let sightings = with_duplicates.flat_map(|(submission, _)| submission.sightings());
+    let with_row = sightings.filter(|sighting| !removed.contains(&sighting.identity));
+    rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
     frames::account(connection, &outcomes).await?;
     people::note!(connection, people, now);
-    rollups::add(connection, &rollups).await?;
+    rollups::add(connection, &kinds, &campaigns).await?;
     Ok(outcomes)
 }

@@ -12,8 +12,7 @@ use super::{
     lookout::Lookout,
     people::{self, Seen},
     rollups::Rollups,
-    row, settled,
-    sighting::{self, Sighting},
+    row, settled, sighting,
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
@@ -115,9 +114,8 @@ async fn store<'a>(
     }
     let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
-        let with_row = |sighting: &Sighting<'_>| !removed.contains(&(sighting.source, sighting.event_id));
-        let seen = sighting::merged(submission.sightings().filter(with_row));
-        rows::count_duplicates(connection, &seen).await?;
+        let with_row = submission.sightings().filter(|sighting| !removed.contains(&sighting.identity));
+        rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
     }
     sqlx::query(RECORD)
         .bind(submission.frame_id())

@@ -60,7 +60,7 @@ impl<'a> Submission<'a> {
 
     /// Of every event of it, parked or not.
     pub(super) fn identities(&self) -> impl Iterator<Item = Identity<'a>> {
-        self.sightings().map(|sighting| (sighting.source, sighting.event_id))
+        self.sightings().map(|sighting| sighting.identity)
     }
 
     /// How often each event stands here: once to become a row, and once for every repeat. Of a parked event only
@@ -70,8 +70,7 @@ impl<'a> Submission<'a> {
         let sighting = move |index: usize, once: i64| {
             let framed = &frame.events[index];
             Sighting {
-                source: super::row::small(frame.source.number()),
-                event_id: framed.event.id(),
+                identity: (super::row::small(frame.source.number()), framed.event.id()),
                 frame_id: &frame.id,
                 times: once + i64::from(framed.repeats),
             }

@@ -85,6 +85,7 @@ async fn forget(
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
     let (delta, now) = noted(erasure_id, person.source, &taken);
     people::note!(transaction, delta.into_iter(), now);
-    rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
+    let rollups = taken_off(person.source, &taken);
+    rollups::add(&mut transaction, &rollups.kinds(), &rollups.campaigns()).await?;
     transaction.commit().await
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sqlx::PgConnection;
 
 use crate::store::rollups::{
-    Rollups, Table,
+    Table,
     campaigns::{self, CampaignRollup},
     kinds::{self, KindRollup},
 };
@@ -20,10 +20,11 @@ static ADD_CAMPAIGNS: LazyLock<String> = LazyLock::new(|| add_to(&campaigns::TAB
 /// Last in its transaction, so that others wait shortly for a bucket.
 pub(in crate::store) async fn add(
     connection: &mut PgConnection,
-    rollups: &Rollups<'_>,
+    kinds: &[KindRollup],
+    campaigns: &[CampaignRollup<'_>],
 ) -> Result<(), sqlx::Error> {
-    add_kinds(connection, &rollups.kinds()).await?;
-    add_campaigns(connection, &rollups.campaigns()).await
+    add_kinds(connection, kinds).await?;
+    add_campaigns(connection, campaigns).await
 }
 
 pub(crate) async fn add_kinds(

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::ROWS_PER_STATEMENT;
 use crate::store::{
     row::{COLUMNS, Row, bind_values},
-    sighting::{self, Sighting},
+    sighting::{self, Duplicate},
 };
 
 /// Inserts the rows of a frame that are new, and leaves those.
@@ -50,19 +50,18 @@ async fn not_brought(
     query.fetch_all(connection).await
 }
 
-/// Counts what of `seen` is no event's first time.
+/// Counts what came again, by identity.
 pub(super) async fn count_duplicates(
     connection: &mut SqliteConnection,
-    seen: &[Sighting<'_>],
+    duplicates: &[Duplicate<'_>],
 ) -> Result<(), sqlx::Error> {
-    for seen in seen.chunks(ROWS_PER_STATEMENT) {
-        let mut statement = QueryBuilder::<Sqlite>::new(sighting::SEEN_AS);
-        statement.push_values(seen, |mut tuple, sighting| {
-            tuple.push_bind(sighting.source).push_bind(sighting.event_id);
-            tuple.push_bind(sighting.frame_id).push_bind(sighting.times);
+    for duplicates in duplicates.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new(sighting::INSERT);
+        statement.push_values(duplicates, |mut tuple, Duplicate { identity: (source, event_id), times }| {
+            tuple.push_bind(source).push_bind(event_id).push_bind(times);
         });
-        statement.push(sighting::COUNT_DUPLICATES);
-        let query = statement.build().persistent(seen.len() == ROWS_PER_STATEMENT);
+        statement.push(sighting::ADD);
+        let query = statement.build().persistent(duplicates.len() == ROWS_PER_STATEMENT);
         query.execute(&mut *connection).await?;
     }
     Ok(())

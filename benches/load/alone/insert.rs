@@ -1,0 +1,61 @@
+//! PostgreSQL alone: the rows of events, inserted by arrays, with neither rollups nor the accounts of frames.
+
+use std::sync::LazyLock;
+
+use sqlx::PgPool;
+use weir_migration::entity::events::Model;
+
+/// Every column, with the type of an array of it.
+macro_rules! columns {
+    ($($column:ident: $array:literal),+ $(,)?) => {
+        static INSERT: LazyLock<String> = LazyLock::new(|| {
+            let columns: Vec<&str> = vec![$(stringify!($column)),+];
+            let arrays: Vec<String> =
+                [$($array),+].iter().enumerate().map(|(index, array)| format!("${}::{array}[]", index + 1)).collect();
+            format!("INSERT INTO events ({}) SELECT * FROM UNNEST({})", columns.join(", "), arrays.join(", "))
+        });
+
+        /// Inserts rows in one statement, which is one transaction.
+        ///
+        /// # Errors
+        /// The database refuses them.
+        pub(crate) async fn insert(pool: &PgPool, rows: &[Model]) -> Result<(), sqlx::Error> {
+            let insert = sqlx::query(INSERT.as_str());
+            $(let insert = insert.bind(rows.iter().map(|row| row.$column.clone()).collect::<Vec<_>>());)+
+            insert.execute(pool).await.map(drop)
+        }
+    };
+}
+
+columns! {
+    source: "smallint",
+    event_id: "text",
+    occurred_at: "bigint",
+    funnel_stage: "smallint",
+    event_type: "smallint",
+    frame_id: "text",
+    correlation_id: "text",
+    traceparent: "text",
+    arrived_at: "bigint",
+    stored_at: "bigint",
+    user_id: "text",
+    user_name: "text",
+    age: "smallint",
+    gender: "smallint",
+    followers: "bigint",
+    country: "text",
+    city: "text",
+    action_time: "bigint",
+    referrer: "smallint",
+    video_id: "text",
+    ad_id: "text",
+    campaign_id: "text",
+    click_position: "smallint",
+    device: "smallint",
+    browser: "smallint",
+    watch_time: "double precision",
+    percentage_watched: "double precision",
+    profile_id: "text",
+    purchased_item: "text",
+    purchase_amount: "bigint",
+}
