@@ -29,13 +29,16 @@ const LONGEST_BEHIND: Duration = Duration::from_secs(2);
 const MOST_SLOWDOWN: f64 = 2.0;
 /// How long people ask before the load, at least.
 const QUIET: Duration = Duration::from_secs(10);
+/// Of so long before that nothing is told: the first answers fill caches.
+const WARMING: Duration = Duration::from_secs(2);
 /// What is there before, and what the reports are about: a week of so many events.
 const STORED_BEFORE: u64 = 300_000;
 
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("mean: 27,500 events a second on the whole fleet");
     let mut fleet = prepared().await?;
-    let quiet = looks(&fleet, 2001, QUIET.max(effort.mean() / 10)).await;
+    asking::for_a_while(&fleet.weir, WARMING).await?;
+    let quiet = looks(&fleet, 2001, QUIET.max(effort.mean() / 5)).await;
     let before = Processors::now();
     let mut publisher = publish(&fleet, effort.mean());
     let Looks { lags, asked, behind } = looks(&fleet, 2002, effort.mean()).await;

@@ -31,10 +31,15 @@ pub(super) fn duplicates<'a>(
     sightings: impl Iterator<Item = Sighting<'a>>,
     new: &[Row<'a>],
 ) -> Vec<Duplicate<'a>> {
+    let mut sightings = sightings.filter(|sighting| sighting.times > 0).peekable();
+    // Most batches have nothing that came again.
+    if sightings.peek().is_none() {
+        return Vec::new();
+    }
     let mut brought: HashMap<Identity<'a>, &str> =
         new.iter().map(|row| (row.identity(), row.frame_id)).collect();
     let mut again: BTreeMap<Identity<'a>, i64> = BTreeMap::new();
-    for Sighting { identity, frame_id, times } in sightings.filter(|sighting| sighting.times > 0) {
+    for Sighting { identity, frame_id, times } in sightings {
         let is_first = brought.get(&identity) == Some(&frame_id);
         if is_first {
             brought.remove(&identity);

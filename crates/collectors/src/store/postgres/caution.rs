@@ -21,10 +21,10 @@ const WATCHFUL: u32 = 1_024;
 /// What is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    AtNothing,
+    Nothing,
     /// What came lately.
-    AtRecent,
-    AtAll,
+    Recent,
+    All,
 }
 
 /// What a store has met lately. Cheap to clone; every clone is careful with the others.
@@ -42,9 +42,9 @@ impl Caution {
     pub(super) fn next(&self) -> Look {
         let next = |inserts: u32| Some(inserts.saturating_add(1));
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
-            Ok(..SUSPICIOUS) => Look::AtAll,
-            Ok(..WATCHFUL) => Look::AtRecent,
-            _ => Look::AtNothing,
+            Ok(..SUSPICIOUS) => Look::All,
+            Ok(..WATCHFUL) => Look::Recent,
+            _ => Look::Nothing,
         }
     }
 
@@ -72,23 +72,23 @@ mod tests {
     #[test]
     fn who_was_surprised_looks_at_all_for_a_while_and_longer_at_what_came_lately() {
         let caution = Caution::default();
-        assert_eq!(next(&caution, 3), [Look::AtNothing]);
+        assert_eq!(next(&caution, 3), [Look::Nothing]);
         caution.clone().was_surprised();
-        assert_eq!(next(&caution, SUSPICIOUS), [Look::AtAll]);
-        assert_eq!(next(&caution, WATCHFUL - SUSPICIOUS), [Look::AtRecent]);
-        assert_eq!(next(&caution, 3), [Look::AtNothing]);
+        assert_eq!(next(&caution, SUSPICIOUS), [Look::All]);
+        assert_eq!(next(&caution, WATCHFUL - SUSPICIOUS), [Look::Recent]);
+        assert_eq!(next(&caution, 3), [Look::Nothing]);
     }
 
     #[test]
     fn what_is_found_prolongs_the_look_at_what_came_lately_alone() {
         let caution = Caution::default();
         caution.was_surprised();
-        assert_eq!(next(&caution, SUSPICIOUS - 1), [Look::AtAll]);
+        assert_eq!(next(&caution, SUSPICIOUS - 1), [Look::All]);
         caution.was_right();
-        assert_eq!(next(&caution, 1), [Look::AtAll]);
-        assert_eq!(next(&caution, 100), [Look::AtRecent]);
+        assert_eq!(next(&caution, 1), [Look::All]);
+        assert_eq!(next(&caution, 100), [Look::Recent]);
         caution.was_right();
-        assert_eq!(next(&caution, WATCHFUL - SUSPICIOUS), [Look::AtRecent]);
-        assert_eq!(next(&caution, 1), [Look::AtNothing]);
+        assert_eq!(next(&caution, WATCHFUL - SUSPICIOUS), [Look::Recent]);
+        assert_eq!(next(&caution, 1), [Look::Nothing]);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::store::{keys::Identity, row::Row};
 
-/// With [`WAYS`], 8 MiB: of the last quarter of a million events hardly one is forgotten, of the last million half.
+/// With [`WAYS`], 8 MiB: of the last quarter of a million events hardly one is forgotten, of the last two million half.
 const BUCKETS: usize = 256 * 1024;
 /// So many of the events that fall into one bucket are remembered, the last ones.
 const WAYS: usize = 8;

@@ -44,8 +44,8 @@ pub(super) async fn insert<'a, T>(
     meanwhile: impl FnOnce(&[Row<'a>]) -> T,
 ) -> Result<T, sqlx::Error> {
     let look = known.caution.next();
-    let lately = if look == Look::AtNothing { Vec::new() } else { known.recent.meet(rows) };
-    let asked = if look == Look::AtAll { rows.iter().collect() } else { lately.clone() };
+    let lately = if look == Look::Nothing { Vec::new() } else { known.recent.meet(rows) };
+    let asked = if look == Look::All { rows.iter().collect() } else { lately.clone() };
     if !asked.is_empty() {
         let stored = stored(connection, &asked).await?;
         let foreseen = lately.iter().filter(|row| stored.contains(&row.identity())).count();
