@@ -18,7 +18,9 @@ mod wire;
 
 pub use amount::Amount;
 pub use encoded::EncodedEvent;
-pub use gate::{MAX_ITEM_BYTES, admit_encoded, admit_json, admit_message, check_json, keep_text_rules};
+pub use gate::{
+    MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_encoded, admit_json, admit_message, check_json, keep_text_rules,
+};
 pub use kinds::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };

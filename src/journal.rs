@@ -16,11 +16,13 @@ mod limits;
 mod metrics;
 mod observer;
 mod spans;
+mod state;
 mod subject;
+mod watch;
 
 use std::{path::Path, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub use acknowledged::{Acknowledged, HeldFrame, Position};
 use consumer::Verdict;
@@ -33,30 +35,104 @@ pub use frame::{
     Content, Erasure, Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
 };
 use jetstream::JetStream;
+pub use jetstream::{JournalSetting, SettingState};
 pub use metrics::JournalMetrics;
 pub use observer::Observer;
 pub use spans::MessagingSpans;
+pub use state::{JournalState, SourceState, forget_losses, merge};
+pub use subject::Names;
+pub use watch::{LostFrames, SettingsLatch};
 
 use url::Url;
 
-use crate::event::Source;
+use crate::{event::Source, process::clock::Comparison};
 
-/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.
-    pub max_bytes: u64,
-    /// How long a collector may hold a frame before another one is offered it.
-    pub ack_wait: Duration,
-    /// Copies of each stream; 1 for a single server. The embedded journal has one.
-    pub replicas: usize,
-    /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
-    pub monitors: Vec<Url>,
+/// Who may create and change what the journal consists of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// Ingest, which makes streams and consumers and changes their settings.
+    #[default]
+    Owner,
+    /// Every other role: it uses what it finds, and says what differs.
+    Guest,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { max_bytes: 8 << 30, ack_wait: Duration::from_secs(30), replicas: 1, monitors: Vec::new() }
+/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5. What is `None` was not
+/// chosen: an owner takes the default, and a guest whatever it finds.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses; by default 8 GiB.
+    pub max_bytes: Option<u64>,
+    /// JOURNAL_ACK_WAIT_MS: how long a collector may hold a frame before another one is offered it; by default 30 s.
+    pub ack_wait: Option<Duration>,
+    /// JOURNAL_REPLICAS: copies of each stream; by default 1, for a single server. The embedded journal has one.
+    pub replicas: Option<usize>,
+    /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
+    pub monitors: Vec<Url>,
+    /// JOURNAL_PREFIX, in front of every name. The embedded journal has its file to itself.
+    pub names: Names,
+    pub ownership: Ownership,
+    /// How long acknowledged frames are kept; by default 7 days, and only tests choose another time.
+    pub acknowledged_frame_age: Option<Duration>,
+}
+
+impl Settings {
+    fn max_bytes(&self) -> u64 {
+        self.max_bytes.unwrap_or(8 << 30)
+    }
+
+    fn ack_wait(&self) -> Duration {
+        self.ack_wait.unwrap_or(Duration::from_secs(30))
+    }
+
+    fn replicas(&self) -> usize {
+        self.replicas.unwrap_or(1)
+    }
+
+    fn acknowledged_frame_age(&self) -> Duration {
+        self.acknowledged_frame_age.unwrap_or(limits::ACKNOWLEDGED_FRAME_AGE)
+    }
+
+    /// Whether a variable was set.
+    fn chose(&self, variable: &str) -> bool {
+        match variable {
+            "JOURNAL_MAX_BYTES" => self.max_bytes.is_some(),
+            "JOURNAL_ACK_WAIT_MS" => self.ack_wait.is_some(),
+            "JOURNAL_REPLICAS" => self.replicas.is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// The journal's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// A server has its own, by which frames and letters age; this process's is so far `ahead` of it.
+    Server { now: DateTime<Utc>, ahead: TimeDelta },
+    /// The server does not tell its time.
+    Unknown,
+    /// On files there is this process's clock alone; why removal by age is held, where it is.
+    Alone { held: Option<String> },
+}
+
+impl Clock {
+    /// What is the time, as far as the journal can say.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        match self {
+            Self::Server { now, .. } => *now,
+            Self::Unknown | Self::Alone { .. } => Utc::now(),
+        }
+    }
+}
+
+impl From<Clock> for Comparison {
+    fn from(clock: Clock) -> Self {
+        match clock {
+            Clock::Server { ahead, .. } => Self::Ahead(ahead),
+            Clock::Unknown => Self::Unknown,
+            Clock::Alone { held } => Self::Alone { held },
+        }
     }
 }
 
@@ -118,8 +194,9 @@ pub enum Journal {
 }
 
 impl Journal {
-    /// Connects to JetStream; creates the streams and consumers of wire.md section 5, or checks that those that
-    /// are there are set up so. Waits for a server that is not there yet up to `patience`.
+    /// Connects to JetStream. An owner creates the streams and consumers of wire.md section 5, adopts those of an earlier
+    /// build and changes what differs, as far as nothing shrinks; a guest waits for them. Waits for a server that is not
+    /// there yet up to `patience`.
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
@@ -216,10 +293,15 @@ impl Journal {
         source: Option<Source>,
         event_id: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        let subject = subject::letter(graveyard, source, event_id.as_bytes());
         let newest = match self {
-            Self::JetStream(journal) => journal.last_dead_letter(graveyard, &subject).await,
-            Self::Embedded(journal) => journal.last_dead_letter(graveyard, &subject).await,
+            Self::JetStream(journal) => {
+                let subject = journal.names().letter(graveyard, source, event_id.as_bytes());
+                journal.last_dead_letter(graveyard, &subject).await
+            }
+            Self::Embedded(journal) => {
+                let subject = Names::default().letter(graveyard, source, event_id.as_bytes());
+                journal.last_dead_letter(graveyard, &subject).await
+            }
         }?;
         // Where an item has no id, its subject is named for its bytes.
         Ok(newest.filter(|stored| stored.letter.event_id.as_deref() == Some(event_id)))
@@ -279,6 +361,58 @@ impl Journal {
         match self {
             Self::JetStream(journal) => journal.fill().await,
             Self::Embedded(journal) => journal.fill(),
+        }
+    }
+
+    /// How long a frame may be held before it is offered again, as the journal has it.
+    #[must_use]
+    pub fn ack_wait(&self) -> Duration {
+        match self {
+            Self::JetStream(journal) => journal.ack_wait(),
+            Self::Embedded(journal) => journal.ack_wait(),
+        }
+    }
+
+    /// The journal's clock, beside this process's.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn clock(&self) -> Result<Clock, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.clock().await,
+            Self::Embedded(journal) => Ok(journal.clock()),
+        }
+    }
+
+    /// What is to be noted of this journal and of those before it, as of now: after `noted`, which the caller keeps
+    /// elsewhere, and after what is noted beside the journal itself, which is brought up to date.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn states(&self, noted: Vec<JournalState>) -> Result<Vec<JournalState>, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.states(noted).await,
+            Self::Embedded(journal) => journal.states(noted).await,
+        }
+    }
+
+    /// What this process noted last, where it owns a journal on a server; empty elsewhere.
+    #[must_use]
+    pub fn known_states(&self) -> Vec<JournalState> {
+        match self {
+            Self::JetStream(journal) => journal.known_states(),
+            Self::Embedded(_) => Vec::new(),
+        }
+    }
+
+    /// Settings that the journal has otherwise than this process was told, and that this process leaves so.
+    ///
+    /// # Errors
+    /// The journal is away, or is another application's.
+    pub async fn differences(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        match self {
+            Self::JetStream(journal) => journal.differences().await,
+            Self::Embedded(_) => Ok(Vec::new()),
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod args;
 mod budget;
+pub mod clock;
 mod correlation;
 pub mod deadline;
 mod durations;

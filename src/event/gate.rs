@@ -24,6 +24,9 @@ const MAX_CHARACTERS: usize = 256;
 const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(946_684_800, 0).expect("2000 is in chrono's range");
 /// How far a sender's clock may be ahead of ours.
 const MAX_AHEAD: TimeDelta = TimeDelta::hours(24);
+/// What is said of a timestamp beyond it: then the clock that the arrival was read from may be at fault as well.
+pub const TOO_FAR_AHEAD: &str =
+    "must lie between 2000-01-01 and 24 hours after arrival, and is further ahead";
 const MAX_AGE: u64 = 150;
 /// 2^53 − 1: the largest integer that every JSON reader keeps exact.
 const MAX_FOLLOWERS: u64 = (1 << 53) - 1;
@@ -328,10 +331,12 @@ pub fn keep_text_rules(text: &str) -> Result<(), String> {
 }
 
 fn within(timestamp: DateTime<Utc>, arrived_at: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    if (EARLIEST..=arrived_at + MAX_AHEAD).contains(&timestamp) {
-        Ok(timestamp)
-    } else {
+    if timestamp < EARLIEST {
         Err("must lie between 2000-01-01 and 24 hours after arrival".into())
+    } else if timestamp > arrived_at + MAX_AHEAD {
+        Err(TOO_FAR_AHEAD.into())
+    } else {
+        Ok(timestamp)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use super::{
     Backlog, Content, FrameError, JournalError,
@@ -25,6 +26,7 @@ pub struct Delivery {
     raw: Bytes,
     sequence: u64,
     attempt: u64,
+    stored_at: DateTime<Utc>,
     verdict: Verdict,
 }
 
@@ -61,8 +63,14 @@ impl Consumer {
 }
 
 impl Delivery {
-    pub(super) fn new(raw: Bytes, sequence: u64, attempt: u64, verdict: Verdict) -> Self {
-        Self { content: Content::decode(&raw), raw, sequence, attempt, verdict }
+    pub(super) fn new(
+        raw: Bytes,
+        sequence: u64,
+        attempt: u64,
+        stored_at: DateTime<Utc>,
+        verdict: Verdict,
+    ) -> Self {
+        Self { content: Content::decode(&raw), raw, sequence, attempt, stored_at, verdict }
     }
 
     /// What the frame carries, or why this build can't read it.
@@ -75,8 +83,14 @@ impl Delivery {
 
     /// The raw message, for the dead letter of a frame that nobody can read.
     #[must_use]
-    pub fn raw(&self) -> &[u8] {
+    pub fn raw(&self) -> &Bytes {
         &self.raw
+    }
+
+    /// When the journal took it, by the journal's clock.
+    #[must_use]
+    pub fn stored_at(&self) -> DateTime<Utc> {
+        self.stored_at
     }
 
     /// The frame's sequence in its journal, the same in every offer.

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Graveyard, subject};
+use super::{Graveyard, Names};
 use crate::{
     contract::event::v1,
     event::{Origin, Source, Violation},
 };
 
-/// The most raw bytes that a dead letter keeps; what is longer is cut, with size and SHA-256 (wire.md section 5).
+/// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256 (wire.md section 5).
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// What this build writes, and the newest that it reads.
@@ -30,7 +30,7 @@ pub enum MediaType {
 /// One item that is not among the stored events, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// At most [`MAX_RAW_BYTES`].
+    /// At most [`MAX_RAW_BYTES`], unless it is a whole frame.
     pub raw: Bytes,
     pub media_type: MediaType,
     /// Bytes of the whole item.
@@ -74,6 +74,22 @@ impl DeadLetter {
         Self { raw, media_type, size, sha256, violations, source, event_id, origin }
     }
 
+    /// The letter of a whole frame that can't be read: nothing of it is cut, so that a build that can read it puts it back.
+    #[must_use]
+    pub fn of_frame(frame: Bytes, violations: Vec<Violation>, source: Source, origin: Origin) -> Self {
+        let size = frame.len() as u64;
+        Self {
+            raw: frame,
+            media_type: MediaType::Protobuf,
+            size,
+            sha256: None,
+            violations,
+            source: Some(source),
+            event_id: None,
+            origin,
+        }
+    }
+
     /// Whether only a part of the item's bytes is here.
     #[must_use]
     pub fn is_cut(&self) -> bool {
@@ -96,9 +112,9 @@ impl DeadLetter {
     }
 
     /// The same identity has the same subject: the event's id, or the bytes where there is none.
-    pub(super) fn subject(&self, graveyard: Graveyard) -> String {
+    pub(super) fn subject(&self, names: &Names, graveyard: Graveyard) -> String {
         let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
-        subject::letter(graveyard, self.source, identity)
+        names.letter(graveyard, self.source, identity)
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -198,9 +214,10 @@ mod tests {
     fn letters_of_one_identity_share_a_subject() {
         let named = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"one".to_vec()) };
         let again = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"two".to_vec()) };
-        assert_eq!(named.subject(Graveyard::Rejected), again.subject(Graveyard::Rejected));
-        let nameless = letter(b"one".to_vec()).subject(Graveyard::Rejected);
-        assert_ne!(nameless, letter(b"two".to_vec()).subject(Graveyard::Rejected));
+        let subject = |letter: DeadLetter| letter.subject(&Names::default(), Graveyard::Rejected);
+        assert_eq!(subject(named), subject(again));
+        let nameless = subject(letter(b"one".to_vec()));
+        assert_ne!(nameless, subject(letter(b"two".to_vec())));
         assert!(nameless.starts_with("rejected.unknown."));
     }
 }

@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod bounds;
+mod clock;
 mod command;
 mod file;
 mod held;
@@ -18,6 +19,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bounds::Bounds;
 use chrono::{DateTime, Utc};
+use clock::FileClock;
 use command::{Letter, Record, Work, Writing};
 use lane::Lane;
 pub(super) use offers::{Lease, Offers};
@@ -27,7 +29,8 @@ use tokio::{sync::watch, time::timeout};
 use writer::Writer;
 
 use super::{
-    AppendError, Buried, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings, StoredDeadLetter,
+    AppendError, Buried, Clock, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings,
+    StoredDeadLetter,
 };
 use crate::event::Source;
 
@@ -43,6 +46,8 @@ struct Shared {
     readers: SqlitePool,
     lanes: Lanes,
     fill: watch::Receiver<Fill>,
+    /// Why removal by age is held.
+    held: watch::Receiver<Option<String>>,
     ack_wait: Duration,
     identity: i64,
 }
@@ -69,16 +74,20 @@ impl Lanes {
 
 impl Embedded {
     pub(super) async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
-        Self::bounded(folder, Bounds::new(settings.max_bytes), settings.ack_wait).await
+        let bounds =
+            Bounds { frame_age: settings.acknowledged_frame_age(), ..Bounds::new(settings.max_bytes()) };
+        Self::bounded(folder, bounds, settings.ack_wait()).await
     }
 
     async fn bounded(folder: &Path, bounds: Bounds, ack_wait: Duration) -> Result<Self, JournalError> {
-        let file = file::open(folder).await?;
+        let mut file = file::open(folder).await?;
         let lanes = Lanes::new();
         let (fill, shown) = watch::channel(Fill::default());
-        let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill).await?;
+        let clock = FileClock::open(&mut file.writer).await;
+        let (clock, held) = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
+        let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill, clock).await?;
         let (readers, identity) = (file.readers, file.identity);
-        let shared = Shared { writing, readers, lanes, fill: shown, ack_wait, identity };
+        let shared = Shared { writing, readers, lanes, fill: shown, held, ack_wait, identity };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -135,6 +144,14 @@ impl Embedded {
     pub(super) fn consumer(&self, source: Source) -> Offers {
         let lane = Arc::clone(self.shared.lanes.of(source));
         Offers::new(lane, self.shared.readers.clone(), self.shared.writing.clone(), self.shared.ack_wait)
+    }
+
+    pub(super) fn ack_wait(&self) -> Duration {
+        self.shared.ack_wait
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock::Alone { held: self.shared.held.borrow().clone() }
     }
 
     pub(super) fn fill(&self) -> Result<Fill, JournalError> {

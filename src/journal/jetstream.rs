@@ -6,25 +6,32 @@ mod bury;
 mod connection;
 mod consume;
 mod graveyard;
+mod keeper;
+mod notebook;
 mod publish;
-mod room;
+mod settings;
 mod streams;
 mod watched;
 
 use std::{
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use connection::Connection;
 pub(super) use consume::{Pull, PullVerdict};
-use room::Room;
+use keeper::{Keeper, Kept};
+use notebook::Notebook;
+pub use settings::{JournalSetting, SettingState};
 pub(super) use watched::Watched;
 
 use super::{
-    AppendError, Backlog, Buried, DeadLetter, Durability, Fill, Graveyard, JournalError, SealedFrame,
-    Settings, StoredDeadLetter, durability, subject,
+    AppendError, Backlog, Buried, Clock, DeadLetter, Durability, Fill, Graveyard, JournalError, JournalState,
+    Names, Ownership, SealedFrame, Settings, StoredDeadLetter, durability, state::Appended,
 };
 use crate::event::Source;
 
@@ -39,9 +46,22 @@ pub struct JetStream {
 struct Shared {
     connection: Connection,
     settings: Settings,
-    room: Room,
+    notebook: Arc<Notebook>,
+    /// The owner's.
+    keeper: Option<Keeper>,
     /// Of `EVENTS`, when it was last asked.
     identity: AtomicI64,
+    /// How long a frame may be held, as the consumers say.
+    ack_wait: Duration,
+    differences: Mutex<Vec<JournalSetting>>,
+}
+
+impl Shared {
+    fn look(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.look();
+        }
+    }
 }
 
 impl JetStream {
@@ -50,29 +70,85 @@ impl JetStream {
         settings: Settings,
         patience: Duration,
     ) -> Result<Self, JournalError> {
-        let (connection, identity) = connection::patiently(patience, || async {
-            let connection = Connection::open(url).await?;
-            streams::set_up(connection.context(), &settings).await?;
-            let events = api::stream_info(connection.context(), subject::EVENTS).await?;
-            Ok((connection, AtomicI64::new(acknowledged::identity(&events))))
-        })
-        .await?;
-        let room = Room::keep(connection.context().clone(), settings.clone());
-        Ok(Self { shared: Arc::new(Shared { connection, settings, room, identity }) })
+        connection::patiently(patience, || Self::attempt(url, &settings)).await
+    }
+
+    async fn attempt(url: &str, settings: &Settings) -> Result<Self, JournalError> {
+        let connection = Connection::open(url).await?;
+        let (context, names) = (connection.context(), &settings.names);
+        let found = streams::prepare(context, settings).await?;
+        // What an owner changes is changed by now.
+        let kept = found.into_iter().filter(|found| {
+            streams::differs_from_choice(found, settings) && found.state == SettingState::Shrinks
+        });
+        let kept = kept.collect();
+        let events = names.events_stream();
+        let info = api::stream_info(context, &events).await?.info;
+        let mut ack_wait = Duration::MAX;
+        for source in Source::ALL {
+            let consumer = api::consumer_info(context, &events, &names.consumer(*source)).await?;
+            ack_wait = ack_wait.min(consumer.config.ack_wait);
+        }
+        let notebook = Arc::new(Notebook::new(context.clone(), names.clone()));
+        let keeper = (settings.ownership == Ownership::Owner).then(|| {
+            let (context, settings, notebook) = (context.clone(), settings.clone(), Arc::clone(&notebook));
+            Keeper::keep(Kept { context, settings, notebook })
+        });
+        let shared = Shared {
+            identity: AtomicI64::new(acknowledged::identity(&info)),
+            settings: settings.clone(),
+            differences: Mutex::new(kept),
+            connection,
+            notebook,
+            keeper,
+            ack_wait,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.shared.settings.names
+    }
+
+    pub(super) fn ack_wait(&self) -> Duration {
+        self.shared.ack_wait
     }
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
-        let messages = frames.iter().map(publish::Outgoing::frame);
-        let appended = publish::all(&self.shared.connection, messages.collect()).await.map(drop);
-        if appended.is_err() {
-            // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
-            self.shared.room.look();
+        let messages = frames.iter().map(|frame| publish::Outgoing::frame(self.names(), frame));
+        let appended = publish::all(&self.shared.connection, messages.collect()).await;
+        match appended {
+            Ok(published) => {
+                self.shared.notebook.appended(self.appended(published.new));
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
+                self.shared.look();
+                Err(error)
+            }
         }
-        appended
+    }
+
+    /// What a call appended, for the note of it; only an owner notes.
+    fn appended(&self, new: Vec<(async_nats::Subject, u64)>) -> Vec<Appended> {
+        if self.shared.keeper.is_none() {
+            return Vec::new();
+        }
+        let source_of = |subject: &str| {
+            let mut sources = Source::ALL.iter().copied();
+            sources.find(|source| {
+                subject == self.names().events(*source) || subject == self.names().erasures(*source)
+            })
+        };
+        let known = new.into_iter().filter_map(|(subject, sequence)| {
+            Some(Appended { source: source_of(&subject)?, subject: subject.into_string(), sequence })
+        });
+        known.collect()
     }
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
-        bury::bury(&self.shared.connection, graveyard, letters).await
+        bury::bury(&self.shared.connection, self.names(), graveyard, letters).await
     }
 
     pub(super) async fn dead_letters(
@@ -81,7 +157,7 @@ impl JetStream {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.shared.connection.context(), graveyard, after, limit).await
+        graveyard::read(self.shared.connection.context(), &self.stream(graveyard), after, limit).await
     }
 
     pub(super) async fn dead_letter(
@@ -89,7 +165,7 @@ impl JetStream {
         graveyard: Graveyard,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::at(self.shared.connection.context(), graveyard, sequence).await
+        graveyard::at(self.shared.connection.context(), &self.stream(graveyard), sequence).await
     }
 
     pub(super) async fn remove_dead_letters(
@@ -97,7 +173,7 @@ impl JetStream {
         graveyard: Graveyard,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
-        graveyard::remove(self.shared.connection.context(), graveyard, sequences).await
+        graveyard::remove(self.shared.connection.context(), &self.stream(graveyard), sequences).await
     }
 
     pub(super) async fn last_dead_letter(
@@ -105,19 +181,19 @@ impl JetStream {
         graveyard: Graveyard,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::last(self.shared.connection.context(), graveyard, subject).await
+        graveyard::last(self.shared.connection.context(), &self.stream(graveyard), subject).await
     }
 
     pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        graveyard::buried(self.shared.connection.context(), graveyard).await
+        graveyard::buried(self.shared.connection.context(), &self.stream(graveyard)).await
     }
 
     pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        consume::backlog(self.shared.connection.context(), source).await
+        consume::backlog(self.shared.connection.context(), self.names(), source).await
     }
 
     pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
-        consume::oldest_waiting(self.shared.connection.context(), source).await
+        consume::oldest_waiting(self.shared.connection.context(), self.names(), source).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {
@@ -125,7 +201,11 @@ impl JetStream {
     }
 
     pub(super) async fn fill(&self) -> Result<Fill, JournalError> {
-        let info = api::stream_info(self.shared.connection.context(), subject::EVENTS).await?;
+        if let Some(trouble) = self.shared.keeper.as_ref().and_then(Keeper::trouble) {
+            return Err(JournalError::Unusable(trouble));
+        }
+        let info =
+            api::stream_info(self.shared.connection.context(), &self.names().events_stream()).await?.info;
         Ok(Fill {
             bytes: info.state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
@@ -133,12 +213,49 @@ impl JetStream {
         })
     }
 
+    /// The server's clock, and how far this process's is ahead of it: the middle of question and answer counts.
+    pub(super) async fn clock(&self) -> Result<Clock, JournalError> {
+        let asked = Utc::now();
+        let stream = self.names().events_stream();
+        let told_at = api::stream_info(self.shared.connection.context(), &stream).await?.told_at;
+        let answered = Utc::now();
+        Ok(told_at
+            .map_or(Clock::Unknown, |now| Clock::Server { now, ahead: asked + (answered - asked) / 2 - now }))
+    }
+
+    pub(super) async fn states(&self, others: Vec<JournalState>) -> Result<Vec<JournalState>, JournalError> {
+        let states = self.shared.notebook.observe_and_reckon(others).await?;
+        if let Some(current) = states.iter().find(|state| !state.ended) {
+            self.shared.identity.store(current.journal, Ordering::Relaxed);
+        }
+        Ok(states)
+    }
+
+    pub(super) fn known_states(&self) -> Vec<JournalState> {
+        self.shared.notebook.known()
+    }
+
+    /// Looked at anew by every instance but the owner, which changes them itself.
+    pub(super) async fn differences(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        if self.shared.keeper.is_none() {
+            let seen = streams::check(self.shared.connection.context(), &self.shared.settings).await?;
+            *self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+        }
+        Ok(self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     pub(super) async fn durability(&self) -> Durability {
         durability::of_servers(&self.shared.settings.monitors).await
     }
 
     pub(super) async fn close(self, deadline: Duration) {
-        self.shared.room.stop();
+        if let Some(keeper) = &self.shared.keeper {
+            keeper.stop();
+        }
         self.shared.connection.close(deadline).await;
+    }
+
+    fn stream(&self, graveyard: Graveyard) -> String {
+        self.names().graveyard_stream(graveyard)
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a frame is kept, acknowledged or not.
-pub(super) const FRAME_AGE: Duration = DAY.saturating_mul(7);
+/// How long an acknowledged frame is kept. One that waits for its acknowledgement is kept for ever.
+pub(super) const ACKNOWLEDGED_FRAME_AGE: Duration = DAY.saturating_mul(7);
 /// How long a dead letter is kept.
 pub(super) const LETTER_AGE: Duration = DAY.saturating_mul(30);
 /// How many bytes of dead letters a graveyard holds.

@@ -99,19 +99,20 @@ impl JournalMetrics {
 
     async fn sample(&self, journal: &Journal) -> Result<(), JournalError> {
         let fill = journal.fill().await?;
-        self.show_stream(subject::EVENTS, fill.bytes, fill.max_bytes, fill.frames);
+        self.show_stream(subject::stream_label(None), fill.bytes, fill.max_bytes, fill.frames);
         for graveyard in Graveyard::ALL {
             let buried = journal.buried(graveyard).await?;
-            let stream = subject::stream(graveyard);
+            let stream = subject::stream_label(Some(graveyard));
             self.show_stream(stream, buried.bytes, super::limits::GRAVEYARD_BYTES, buried.letters);
             self.gone.get_or_create(&StreamLabels { stream }).set(gauged(buried.gone));
         }
+        let now = journal.clock().await?.now();
         for source in Source::ALL {
             let labels = SourceLabels { source: source.name() };
             let backlog = journal.backlog(*source).await?;
             self.lag_frames.get_or_create(&labels).set(gauged(backlog.waiting + backlog.in_flight));
             let oldest = journal.oldest_waiting(*source).await?;
-            self.lag_seconds.get_or_create(&labels).set(oldest.map_or(0.0, age));
+            self.lag_seconds.get_or_create(&labels).set(oldest.map_or(0.0, |oldest| age(oldest, now)));
         }
         Ok(())
     }
@@ -128,7 +129,7 @@ fn gauged(figure: u64) -> i64 {
     i64::try_from(figure).unwrap_or(i64::MAX)
 }
 
-/// Seconds; a broker whose clock is ahead makes nothing younger than new.
-fn age(since: DateTime<Utc>) -> f64 {
-    (Utc::now() - since).to_std().unwrap_or_default().as_secs_f64()
+/// Seconds, by the clock that wrote the time down.
+fn age(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+    (now - since).to_std().unwrap_or_default().as_secs_f64()
 }

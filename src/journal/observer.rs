@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Backlog, Buried, Graveyard, JournalError, StoredDeadLetter, embedded::OpenedFile, jetstream::Watched,
+    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Settings, StoredDeadLetter,
+    embedded::OpenedFile, jetstream::Watched,
 };
 use crate::event::Source;
 
@@ -19,8 +20,8 @@ impl Observer {
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
-    pub async fn connect(url: &str, patience: Duration) -> Result<Self, JournalError> {
-        Watched::connect(url, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
+    pub async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+        Watched::connect(url, settings, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
     }
 
     /// Opens the embedded journal in `folder`, whether a process uses it or not.
@@ -67,6 +68,52 @@ impl Observer {
         match self {
             Self::JetStream(watched) => watched.buried(graveyard).await,
             Self::Embedded(file) => file.buried(graveyard).await,
+        }
+    }
+
+    /// Every setting of the streams and consumers, found on the servers and wanted by this process. The embedded journal
+    /// takes its settings from its process.
+    ///
+    /// # Errors
+    /// The journal is away, or a stream or consumer is another application's.
+    pub async fn settings(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        match self {
+            Self::JetStream(watched) => watched.status().await,
+            Self::Embedded(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes and changes what ingest would at its start; with `shrink` also lowers what is found higher than wanted. Returns
+    /// every setting as it was.
+    ///
+    /// # Errors
+    /// The journal is away, or a stream or consumer is another application's.
+    pub async fn apply(&self, shrink: bool) -> Result<Vec<JournalSetting>, JournalError> {
+        match self {
+            Self::JetStream(watched) => watched.apply(shrink).await,
+            Self::Embedded(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What is noted of the journal and of those before it; nothing on files, where the store has it.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn states(&self) -> Result<Vec<JournalState>, JournalError> {
+        match self {
+            Self::JetStream(watched) => watched.states().await,
+            Self::Embedded(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Sets the losses that are noted beside the journal back to none; returns how many frames were lost.
+    ///
+    /// # Errors
+    /// The journal is away.
+    pub async fn forget_losses(&self) -> Result<u64, JournalError> {
+        match self {
+            Self::JetStream(watched) => watched.forget_losses().await,
+            Self::Embedded(_) => Ok(0),
         }
     }
 }

@@ -32,6 +32,8 @@ use weir::{
     },
 };
 
+use crate::harness::eventually;
+
 /// Long enough that nothing is offered again while a promise is tried.
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(500);
@@ -67,6 +69,8 @@ kept_by_both_adapters!(
     a_waiting_consumer_is_woken_by_an_append,
     a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged,
     unacknowledged_frames_are_never_purged,
+    age_removes_acknowledged_frames_and_never_those_that_wait,
+    what_waits_is_noted_and_lost_with_its_journal,
     a_frame_larger_than_the_journal_is_told_apart,
     dead_letters_are_read_back_exactly,
     a_rejected_letter_that_is_buried_again_is_one_letter,
@@ -236,8 +240,10 @@ async fn fill_up(journal: &Journal, source: Source) -> Vec<SealedFrame> {
     }
 }
 
+const SMALL: u64 = 128 * 1024;
+
 fn small() -> Settings {
-    Settings { max_bytes: 128 * 1024, ..settings(LONG) }
+    Settings { max_bytes: Some(SMALL), ..settings(LONG) }
 }
 
 async fn a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged(ground: Ground) {
@@ -280,8 +286,47 @@ async fn unacknowledged_frames_are_never_purged(ground: Ground) {
     assert_eq!(ids(&delivered), unacknowledged.iter().map(SealedFrame::id).collect::<Vec<_>>());
 }
 
+async fn age_removes_acknowledged_frames_and_never_those_that_wait(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    let sent = frames(Source::Facebook, 3);
+    journal.append(&sent).await.unwrap();
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    let mut held = take(&mut consumer, 3).await;
+    held.remove(2).ack().await.unwrap();
+    held.remove(0).ack().await.unwrap();
+    drop((held, consumer));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let aged = Settings { acknowledged_frame_age: Some(Duration::from_millis(1)), ..settings(LONG) };
+    journal.close(SOON).await;
+    let journal = ground.journal(aged).await;
+    eventually(async || match journal.fill().await.unwrap().frames {
+        // The third is behind the second, which waits.
+        2 => Ok(()),
+        frames => Err(frames),
+    })
+    .await;
+    let held = journal.held(&[1, 2, 3]).await.unwrap();
+    assert_eq!(held.iter().map(|frame| frame.sequence).collect::<Vec<_>>(), [2, 3]);
+}
+
+async fn what_waits_is_noted_and_lost_with_its_journal(ground: Ground) {
+    let journal = ground.journal(settings(LONG)).await;
+    journal.append(&frames(Source::Facebook, 4)).await.unwrap();
+    journal.append(&frames(Source::Tiktok, 2)).await.unwrap();
+    take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await.ack().await.unwrap();
+    let noted = journal.states(Vec::new()).await.unwrap();
+    let [state] = noted.as_slice() else { panic!("{noted:?}") };
+    assert_eq!((state.last_sequence, state.facebook.waiting, state.tiktok.waiting), (6, 3, 2));
+    assert_eq!((state.journal, state.lost()), (journal.identity(), 0));
+    let elsewhere = Ground::embedded().await;
+    let another = elsewhere.journal(settings(LONG)).await;
+    let after = another.states(noted).await.unwrap();
+    let ended = after.iter().find(|state| state.ended).expect("the first journal has ended");
+    assert_eq!((ended.facebook.lost, ended.tiktok.lost), (3, 2));
+}
+
 async fn a_frame_larger_than_the_journal_is_told_apart(ground: Ground) {
-    let journal = ground.journal(Settings { max_bytes: 1024, ..settings(LONG) }).await;
+    let journal = ground.journal(Settings { max_bytes: Some(1024), ..settings(LONG) }).await;
     let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
     assert!(matches!(refusal, AppendError::TooLarge { .. } | AppendError::Full), "{refusal:?}");
 }
@@ -372,7 +417,7 @@ async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let held = take(&mut consumer, 2).await;
     let fill = journal.fill().await.unwrap();
-    assert_eq!((fill.frames, fill.max_bytes), (5, small().max_bytes));
+    assert_eq!((fill.frames, fill.max_bytes), (5, SMALL));
     assert!(fill.bytes > 5 * 1000, "{fill:?}");
     let backlog = Backlog { waiting: 3, in_flight: held.len() as u64 };
     assert_eq!(consumer.backlog().await.unwrap(), backlog);

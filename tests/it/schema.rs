@@ -13,8 +13,8 @@ use weir_migration::{
     MigrateError, Step, down,
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
-        frames, horizons, people, people_aliases, people_columns, people_deltas, people_sets, rollups,
-        settled_frames, unaccounted_frames,
+        frames, horizons, journal_states, people, people_aliases, people_columns, people_deltas, people_sets,
+        rollups, settled_frames, unaccounted_frames,
     },
     status, up,
 };
@@ -71,6 +71,7 @@ async fn files_find_rows_of_a_time_by_their_time() {
                 "events_with_money_by_time",
             ),
             ("arrived_at > 1 AND source = 1 AND user_id = 'somebody'", "events_by_arrival"),
+            ("stored_at >= 1 AND stored_at < 2", "events_by_storage"),
             ("source = 1 AND event_id = 'one'", "sqlite_autoindex_events_1 (source=? AND event_id=?)"),
         ] {
             let explain = format!("EXPLAIN QUERY PLAN SELECT user_name FROM events WHERE {rows}");
@@ -131,6 +132,7 @@ async fn every_entity_mirrors_its_table(database: Database) {
     assert_eq!(mirrored::<people_deltas::Entity>(&database), table(&database, "people_deltas").await);
     assert_eq!(mirrored::<people_sets::Entity>(&database), table(&database, "people_sets").await);
     assert_eq!(mirrored::<audits::Entity>(&database), table(&database, "audits").await);
+    assert_eq!(mirrored::<journal_states::Entity>(&database), table(&database, "journal_states").await);
 }
 
 async fn text_is_ordered_by_code_point(database: Database) {

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
 use weir::{
     event::Source,
-    journal::{Graveyard, Observer},
+    journal::{Graveyard, Observer, Settings},
 };
 use weir_migration::{Access, DatabaseUrl, connect};
 
@@ -173,7 +173,9 @@ async fn parked(weir: &Weir) -> u64 {
 
 async fn journal(weir: &Weir) -> Observer {
     match weir.ground() {
-        Ground::Servers { nats, .. } => Observer::connect(&nats.url(), SOON).await.unwrap(),
+        Ground::Servers { nats, .. } => {
+            Observer::connect(&nats.url(), Settings::default(), SOON).await.unwrap()
+        }
         Ground::Files => Observer::open(weir.store_file().parent().unwrap()).await.unwrap(),
     }
 }

@@ -123,6 +123,7 @@ async fn an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival(
         source: row.source,
         key: Sha256::digest(&row.event_id)[..16].to_vec(),
         arrived_at: row.arrived_at,
+        stored_at: row.arrived_at,
     };
     event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
     row.delete(&store).await.unwrap();

@@ -4,9 +4,11 @@
 use clap::{Args, ValueEnum};
 use weir::{
     event::{Metrics, Service, Source},
+    journal::LostFrames,
     process::{
         Host,
         args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+        clock::ClockMetrics,
     },
 };
 use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
@@ -86,9 +88,9 @@ impl CollectCommand {
         let failpoint = self.failpoint.check(&mut mistakes);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
-            let settings = Settings::new(workers, &store, journal.ack_wait(), retention?);
+            let settings = Settings::new(workers, &store, retention?);
             let settings = Settings { failpoint, ..settings };
-            Some(Config { process, journal, store, settings })
+            Some(Config { process, journal: journal.as_guest(), store, settings })
         };
         configured(config(), mistakes)
     }
@@ -103,10 +105,12 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
-    let metrics = CollectorMetrics::register(host.registry(), metrics);
+    let clock = ClockMetrics::register(host.registry());
+    let lost = LostFrames::register(host.registry());
+    let metrics = CollectorMetrics::register(host.registry(), metrics, clock, lost);
     let readiness = host.readiness(sources.process_name());
     let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
-    let journal = config.journal.open(None).await?;
+    let journal = config.journal.open(None, &[&opened]).await?;
     opened.set(Ok(()));
     let store = store::open_migrated(&config.store).await?;
     register_pools(host.registry(), &[("collectors", &store)]);

@@ -86,6 +86,16 @@ Examples:
   weir erase tiktok u-2 --suppress --json
   weir erase --receipt 01a203fe-f893-71f5-9146-3e53170ddf88 --wait 0s";
 
+pub(crate) const JOURNAL: &str = "\
+Ingest alone creates and changes streams and consumers. When it starts it raises what is too low and leaves what is \
+higher than it wants, so that what an operator raised on the server stays. Give these commands the settings of ingest \
+(NATS_URL, JOURNAL_PREFIX, JOURNAL_MAX_BYTES, JOURNAL_REPLICAS, JOURNAL_ACK_WAIT_MS).
+
+Examples:
+  weir journal status
+  JOURNAL_MAX_BYTES=4GiB weir journal apply --shrink
+  weir journal forget-lost";
+
 pub(crate) const DEAD_LETTERS: &str = "\
 They carry people's data: ingest serves them on a loopback address, or elsewhere to whoever presents its \
 WEIR_OPERATOR_TOKEN.

@@ -5,13 +5,14 @@ use clap::Args;
 use tracing::info;
 use weir::{
     event::Metrics,
-    journal::Journal,
+    journal::{Journal, LostFrames},
     process::{
         Host, RoleReadiness,
         args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
+        clock::ClockMetrics,
     },
 };
-use weir_ingest::{Ingest, IngestArgs, IngestConfig};
+use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
 
 use crate::{
     failure::{Outcome, configured},
@@ -60,10 +61,14 @@ pub(crate) async fn run(args: IngestCommand) -> Outcome {
 }
 
 async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
-    let metrics = Metrics::register(host.registry());
+    let metrics = IngestMetrics {
+        events: Metrics::register(host.registry()),
+        clock: ClockMetrics::register(host.registry()),
+        lost: LostFrames::register(host.registry()),
+    };
     let readiness = host.readiness("ingest");
-    let _waiting = readiness.wait_for("journal");
-    let journal = journal.open(None).await?;
+    let waiting = readiness.wait_for("journal");
+    let journal = journal.open(None, &[&waiting]).await?;
     let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
@@ -76,7 +81,7 @@ pub(crate) async fn bind(
     host: &mut Host,
     config: &IngestConfig,
     journal: Journal,
-    metrics: Metrics,
+    metrics: IngestMetrics,
     readiness: RoleReadiness,
 ) -> anyhow::Result<Ingest> {
     let bound = Ingest::bind(config, journal, metrics, host.registry(), readiness).await;

@@ -11,6 +11,7 @@ mod health;
 mod help;
 mod hosting;
 mod ingest;
+mod journal;
 mod ledger;
 mod log_level;
 mod migrate;
@@ -84,6 +85,9 @@ enum Command {
     /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]
     Event(event::EventArgs),
+    /// Look at the settings of a journal on NATS, wanted and found, change them, or take note of lost frames.
+    #[command(subcommand, after_long_help = help::JOURNAL, after_help = help::MORE)]
+    Journal(journal::JournalCommand),
     /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
     Health(health::HealthArgs),
     /// Show what a role on this machine logs, or change it until the role ends.
@@ -106,6 +110,7 @@ impl Command {
             Self::DeadLetters(command) => dead_letters::run(command).await,
             Self::Erase(args) => erase::run(args).await,
             Self::Event(args) => event::run(args).await,
+            Self::Journal(command) => journal::run(command).await,
             Self::Health(args) => health::run(args).await,
             Self::LogLevel(args) => log_level::run(args).await,
         }

@@ -6,5 +6,5 @@ mod patience;
 pub(crate) mod store;
 
 pub(crate) use folder::{DataFolder, FolderArgs};
-pub(crate) use journal::{JournalArgs, JournalPlace, JournalUrlArgs, MonitorArgs};
+pub(crate) use journal::{JournalAddress, JournalArgs, JournalPlace, JournalUrlArgs, MonitorArgs};
 pub(crate) use store::{StoreArgs, StorePlace};

@@ -7,6 +7,7 @@ use tracing::info;
 use weir::process::{
     Host, RoleReadiness,
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    clock::ClockMetrics,
 };
 use weir_migration::{Access, DatabaseUrl, register_pools};
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
@@ -58,7 +59,8 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     store::open_migrated(url).await?.close().await?;
     let store = store::open(url, Access::Report(config.timeout)).await?;
     register_pools(host.registry(), &[("reporting", &store)]);
-    let reporting = bind(host, config, store, readiness).await?;
+    let clock = ClockMetrics::register(host.registry());
+    let reporting = bind(host, config, store, clock, readiness).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");
     host.add("reporting", |stop| reporting.run(stop));
     Ok(())
@@ -69,8 +71,9 @@ pub(crate) async fn bind(
     host: &mut Host,
     config: &ReportingConfig,
     store: DatabaseConnection,
+    clock: ClockMetrics,
     readiness: RoleReadiness,
 ) -> anyhow::Result<Reporting> {
-    let bound = Reporting::bind(config, store, host.registry(), readiness).await;
+    let bound = Reporting::bind(config, store, host.registry(), clock, readiness).await;
     bound.context("reporting can't start (REPORTING_LISTEN)")
 }

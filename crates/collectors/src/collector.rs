@@ -1,21 +1,20 @@
 //! The role: workers for its sources, readiness, and an end that finishes what is in hand.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use sea_orm::DatabaseConnection;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span};
 use weir::{
     event::Source,
-    journal::Journal,
-    process::{Latch, RoleReadiness, Stop},
+    journal::{Journal, SettingsLatch},
+    process::{Latch, RoleReadiness, Stop, clock::RoleClock},
 };
 use weir_migration::DatabaseUrl;
 
 use crate::{
     CollectorMetrics, Failpoint, Retention,
     audit::Auditor,
+    journals::JournalNotes,
     people::{Backlog, Folder},
     retention::Sweeper,
     silence,
@@ -28,8 +27,6 @@ use crate::{
 pub struct Settings {
     /// Batches of one source that are stored at once.
     pub workers: usize,
-    /// How often the journal is told that work on a frame goes on; well below its acknowledgement deadline.
-    pub progress_every: Duration,
     /// How long what is stored is kept.
     pub retention: Retention,
     /// Where a test lets the process die.
@@ -37,21 +34,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// `workers` or the number that suits the database, for a journal that offers frames again after `ack_wait`.
+    /// `workers` or the number that suits the database.
     #[must_use]
-    pub fn new(
-        workers: Option<usize>,
-        store: &DatabaseUrl,
-        ack_wait: Duration,
-        retention: Retention,
-    ) -> Self {
+    pub fn new(workers: Option<usize>, store: &DatabaseUrl, retention: Retention) -> Self {
         let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self {
-            workers: workers.unwrap_or(suitable),
-            progress_every: ack_wait / 3,
-            retention,
-            failpoint: None,
-        }
+        Self { workers: workers.unwrap_or(suitable), retention, failpoint: None }
     }
 }
 
@@ -69,6 +56,9 @@ pub struct Collector {
     journal_latch: Latch,
     database_latch: Latch,
     newer_latch: Latch,
+    lost_latch: Latch,
+    settings_latch: SettingsLatch,
+    clock: RoleClock,
 }
 
 impl Collector {
@@ -82,6 +72,7 @@ impl Collector {
         readiness: &RoleReadiness,
         settings: Settings,
     ) -> Self {
+        let clock = RoleClock::new(metrics.clock.clone(), readiness);
         Self {
             sources: sources.to_vec(),
             journal,
@@ -94,6 +85,9 @@ impl Collector {
             database_latch: readiness.dependency("database", true),
             // What it leaves waits for others, and everything else is stored.
             newer_latch: readiness.dependency("frame_version", false),
+            lost_latch: readiness.dependency("frames_lost", false),
+            settings_latch: SettingsLatch::new(readiness),
+            clock,
         }
     }
 
@@ -126,6 +120,11 @@ impl Collector {
             folder.run(folding).await;
             Ok(())
         });
+        let (notes, noting) = (self.journal_notes(), stop.clone());
+        workers.spawn(async move {
+            notes.run(noting).await;
+            Ok(())
+        });
         let (store, looking) = (Store::new(&self.database), stop.clone());
         workers.spawn(async move {
             silence::end_silent_copies(store, looking).await;
@@ -147,7 +146,8 @@ impl Collector {
             storing: self.metrics.storing.clone(),
             newer: self.newer.clone(),
             backlog: self.backlog.clone(),
-            progress_every: self.settings.progress_every,
+            // Well before the journal offers the frames again.
+            progress_every: self.journal.ack_wait() / 3,
             failpoint: self.settings.failpoint,
         }
     }
@@ -156,6 +156,8 @@ impl Collector {
         Sweeper {
             retention: self.settings.retention,
             store: Store::new(&self.database),
+            journal: self.journal.clone(),
+            clock: self.clock.clone(),
             metrics: self.metrics.removal.clone(),
         }
     }
@@ -176,8 +178,24 @@ impl Collector {
         }
     }
 
+    fn journal_notes(&self) -> JournalNotes {
+        JournalNotes {
+            journal: self.journal.clone(),
+            store: Store::new(&self.database),
+            lost: self.metrics.lost.clone(),
+            latch: self.lost_latch.clone(),
+        }
+    }
+
     fn watch_dependencies(self, stop: &Stop) {
+        self.journal.watch_clock(&self.clock, stop);
+        let asked = self.database.clone();
+        self.clock.watch_microseconds("database", stop.clone(), move || {
+            let asked = asked.clone();
+            async move { weir_migration::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+        });
         let Self { journal, database, newer, journal_latch, database_latch, newer_latch, .. } = self;
+        self.settings_latch.watch(journal.clone(), stop.clone());
         journal_latch.sample(stop.clone(), move || {
             let journal = journal.clone();
             async move { journal.fill().await.map(drop).map_err(|error| error.to_string()) }

@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod collector;
 mod failpoint;
+mod journals;
 mod letters;
 mod metrics;
 pub mod people;

@@ -6,7 +6,7 @@ mod removal;
 mod storing;
 
 use prometheus_client::registry::Registry;
-use weir::event::Metrics;
+use weir::{event::Metrics, journal::LostFrames, process::clock::ClockMetrics};
 
 pub(crate) use audit::AuditMetrics;
 pub(crate) use people::PeopleMetrics;
@@ -21,14 +21,16 @@ pub struct CollectorMetrics {
     pub(crate) removal: RemovalMetrics,
     pub(crate) audit: AuditMetrics,
     pub(crate) people: PeopleMetrics,
+    pub(crate) clock: ClockMetrics,
+    pub(crate) lost: LostFrames,
 }
 
 impl CollectorMetrics {
-    /// Registers the collectors' own families, once in a process; `events` are those of every role.
+    /// Registers the collectors' own families, once in a process; the others are shared with other roles.
     #[must_use]
-    pub fn register(registry: &mut Registry, events: Metrics) -> Self {
+    pub fn register(registry: &mut Registry, events: Metrics, clock: ClockMetrics, lost: LostFrames) -> Self {
         let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
         let (audit, people) = (AuditMetrics::register(registry), PeopleMetrics::register(registry));
-        Self { events, storing, removal, audit, people }
+        Self { events, storing, removal, audit, people, clock, lost }
     }
 }

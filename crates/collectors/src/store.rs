@@ -1,10 +1,12 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
 mod audit;
+mod clock;
 mod columns;
 mod erased;
 mod erasure;
 mod error;
+mod journals;
 mod keys;
 mod lookout;
 mod people;
@@ -20,7 +22,6 @@ mod submission;
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
 use weir::journal::{Frame, Position};
 
@@ -160,13 +161,12 @@ impl Store {
         positions: &[Position],
         ending: Ending,
     ) -> Result<Outcomes<'a>, StoreError> {
-        let now = Utc::now().timestamp_micros();
         let outcomes = match &self.pool {
             Pool::Postgres(pool) => {
-                postgres::transact(pool, &self.known, submissions, positions, now, ending).await
+                postgres::transact(pool, &self.known, submissions, positions, ending).await
             }
             Pool::Sqlite(pool) => {
-                sqlite::transact(pool, &self.known.erased, submissions, positions, now, ending).await
+                sqlite::transact(pool, &self.known.erased, submissions, positions, ending).await
             }
         };
         outcomes.map_err(StoreError::from)

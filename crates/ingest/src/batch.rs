@@ -10,7 +10,7 @@ use weir::{
         event::v1,
         ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
     },
-    event::{EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, admit_encoded},
+    event::{EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, TOO_FAR_AHEAD, Violation, admit_encoded},
     journal::{DeadLetter, Framer, MediaType, MessagingSpans, SealedFrame},
     process::CallContext,
 };
@@ -37,7 +37,7 @@ struct Admitted {
 }
 
 impl Batch {
-    /// Runs the gate over every item of a checked request.
+    /// Runs the gate over every item of a checked request. `clock_is_behind` says that `now` is known to be too early.
     ///
     /// # Errors
     /// INVALID_ARGUMENT that names an item whose event is none.
@@ -45,14 +45,15 @@ impl Batch {
         request: PublishEventsRequest,
         call: CallContext,
         now: DateTime<Utc>,
-        spans: MessagingSpans,
+        clock_is_behind: bool,
+        spans: &MessagingSpans,
     ) -> Result<Self, Status> {
         let mut origins = Origins::new(request.origin, call, now);
         let mut batch = Self { results: Vec::with_capacity(request.items.len()), ..Self::default() };
         let mut admitted = Vec::with_capacity(request.items.len());
         for (index, Item { content, origin, repeats }) in request.items.into_iter().enumerate() {
             let origin = origins.of(origin);
-            let letter = match content {
+            let mut letter = match content {
                 Some(Content::Event(encoded)) => {
                     let judged = admit_encoded(&encoded, origins.list[origin].arrived_at);
                     match judged.map_err(|error| request::no_event(index, &error))? {
@@ -71,6 +72,9 @@ impl Batch {
                 // Requests with such an item are refused before they come here.
                 None => continue,
             };
+            if clock_is_behind {
+                letter.violations.iter_mut().for_each(blame_the_clock);
+            }
             let violations = letter.violations.iter().cloned().map(v1::Violation::from).collect();
             batch.results.push(ItemResult { outcome: Outcome::Rejected.into(), violations });
             batch.letters.push(letter);
@@ -173,6 +177,15 @@ fn laid_down(rejected: RejectedItem, origin: Origin) -> DeadLetter {
     }
 }
 
+/// A timestamp that is too far ahead may be right. Without a figure, so that the item is the same letter when it comes again.
+fn blame_the_clock(violation: &mut Violation) {
+    if violation.pointer == "/timestamp" && violation.message == TOO_FAR_AHEAD {
+        let message = &violation.message;
+        violation.message =
+            format!("{message}; the clock of ingest is behind the journal's, so it may be at fault").into();
+    }
+}
+
 /// Whether an item was refused for its size alone.
 pub(crate) fn is_too_large(letter: &DeadLetter) -> bool {
     letter.size > MAX_ITEM_BYTES as u64
@@ -207,7 +220,7 @@ mod tests {
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
-        Batch::sort(request, call, Utc::now(), MessagingSpans::embedded()).unwrap()
+        Batch::sort(request, call, Utc::now(), true, &MessagingSpans::embedded()).unwrap()
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {
@@ -244,6 +257,19 @@ mod tests {
         assert_eq!(shares, [Some(4), Some(0), None]);
         let batch = sort(vec![item(event("a"), 2), item(event("a"), 1), item(event("b"), 0)]);
         assert_eq!(batch.accepted().collect::<Vec<_>>(), [(Source::Tiktok, 6)]);
+    }
+
+    #[test]
+    fn a_timestamp_that_is_too_far_ahead_of_a_clock_that_is_behind_may_be_right() {
+        let mut early = event("a");
+        early.timestamp =
+            Some(prost_types::Timestamp { seconds: Utc::now().timestamp() + 2 * 86_400, nanos: 0 });
+        let mut nameless = event("b");
+        nameless.event_id.clear();
+        let batch = sort(vec![item(early, 0), item(nameless, 0)]);
+        let message = |index: usize| &batch.results[index].violations[0].message;
+        assert!(message(0).contains("the clock of ingest is behind"), "{}", message(0));
+        assert!(!message(1).contains("clock"));
     }
 
     #[test]

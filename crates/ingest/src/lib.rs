@@ -17,4 +17,4 @@ mod sends;
 mod server;
 
 pub use args::{IngestArgs, IngestConfig};
-pub use server::Ingest;
+pub use server::{Ingest, IngestMetrics};

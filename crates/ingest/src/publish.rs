@@ -12,7 +12,7 @@ use weir::{
     },
     event::{ErrorType, Metrics, Service},
     journal::{AppendError, Graveyard, Journal},
-    process::{CallContext, Reason, refuse},
+    process::{CallContext, Reason, clock::RoleClock, refuse},
 };
 
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) struct Publisher {
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     pub(crate) publishing: PublishMetrics,
+    pub(crate) clock: RoleClock,
 }
 
 #[tonic::async_trait]
@@ -42,7 +43,8 @@ impl IngestService for Publisher {
         let request = request.into_inner();
         request::check(&request)?;
         let begun = Instant::now();
-        let batch = Batch::sort(request, call, Utc::now(), self.journal.spans())?;
+        let at_fault = self.clock.is_behind("journal");
+        let batch = Batch::sort(request, call, Utc::now(), at_fault, &self.journal.spans())?;
         let outcome = self.make_durable(&batch, deadline).await;
         self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
         match outcome {

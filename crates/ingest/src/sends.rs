@@ -25,7 +25,7 @@ struct Send {
 impl Sends {
     /// Begins them. `used` names the source and the origin of every event, an index into `origins`.
     pub(crate) fn begin(
-        spans: MessagingSpans,
+        spans: &MessagingSpans,
         origins: &[Origin],
         used: impl Iterator<Item = (Source, usize)> + Clone,
     ) -> Self {
@@ -93,7 +93,7 @@ fn of_one(span: &Span, index: usize, origin: &Origin) -> Vec<(usize, Origin)> {
 /// Where several origins are sent together, each has a span of its own in its trace, and the sending is linked to
 /// all of them.
 fn create(
-    spans: MessagingSpans,
+    spans: &MessagingSpans,
     source: Source,
     send: &Span,
     index: usize,

@@ -1,6 +1,6 @@
 //! The role: bound early, run later.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use prometheus_client::registry::Registry;
 use tonic::service::RoutesBuilder;
@@ -15,8 +15,12 @@ use weir::{
         },
     },
     event::Metrics,
-    journal::Journal,
-    process::{Budget, Latch, OperatorAccess, RoleReadiness, Stop, grpc::GrpcServer},
+    journal::{Journal, LostFrames, SettingsLatch},
+    process::{
+        Budget, Latch, OperatorAccess, RoleReadiness, Stop,
+        clock::{ClockMetrics, RoleClock},
+        grpc::GrpcServer,
+    },
 };
 
 use crate::{
@@ -31,11 +35,22 @@ use crate::{
     request::MAX_DECODED_BYTES,
 };
 
+/// Between two looks at what was noted of the journal.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 const SERVICES: &[&str] = &[
     ingest_service_server::SERVICE_NAME,
     dead_letter_service_server::SERVICE_NAME,
     erasure_service_server::SERVICE_NAME,
 ];
+
+/// What ingest shows together with other roles. Cheap to clone; every clone shows into the same series.
+#[derive(Clone, Debug)]
+pub struct IngestMetrics {
+    pub events: Metrics,
+    pub clock: ClockMetrics,
+    pub lost: LostFrames,
+}
 
 /// The ingest role, listening and not serving yet.
 #[derive(Debug)]
@@ -47,6 +62,8 @@ pub struct Ingest {
     readiness: RoleReadiness,
     journal: Latch,
     durability: (PromiseGauge, Latch),
+    lost: (LostFrames, Latch),
+    settings: SettingsLatch,
 }
 
 impl Ingest {
@@ -57,7 +74,7 @@ impl Ingest {
     pub async fn bind(
         config: &IngestConfig,
         journal: Journal,
-        metrics: Metrics,
+        metrics: IngestMetrics,
         registry: &mut Registry,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
@@ -67,8 +84,13 @@ impl Ingest {
         let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
         let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
-        let publisher = Publisher { journal, metrics, publishing: PublishMetrics::register(registry) };
-        Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability })
+        let IngestMetrics { events: metrics, clock, lost } = metrics;
+        let clock = RoleClock::new(clock, &readiness);
+        let lost = (lost, readiness.dependency("frames_lost", false));
+        let settings = SettingsLatch::new(&readiness);
+        let publishing = PublishMetrics::register(registry);
+        let publisher = Publisher { journal, metrics, publishing, clock };
+        Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability, lost, settings })
     }
 
     /// Where it listens, port 0 resolved.
@@ -87,6 +109,10 @@ impl Ingest {
             let journal = journal.clone();
             async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
+        let (journal, clock) = (self.publisher.journal.clone(), self.publisher.clock.clone());
+        journal.watch_clock(&clock, &stop);
+        self.settings.watch(journal.clone(), stop.clone());
+        tokio::spawn(show_losses(journal, self.lost, stop.clone()));
         let (gauge, latch) = self.durability;
         let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
         tokio::spawn(watching.in_current_span());
@@ -100,5 +126,16 @@ impl Ingest {
         let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
         services.add_service(Admission::new(service, self.budget, metrics));
         self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
+    }
+}
+
+/// Until `stop`. A journal on files notes nothing itself: its collectors show what they noted.
+async fn show_losses(journal: Journal, (lost, latch): (LostFrames, Latch), stop: Stop) {
+    latch.set(Ok(()));
+    if matches!(journal, Journal::Embedded(_)) {
+        return;
+    }
+    while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+        lost.show(&journal.known_states(), &latch);
     }
 }

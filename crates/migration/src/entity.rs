@@ -11,6 +11,7 @@ pub mod events;
 pub mod frame_totals;
 pub mod frames;
 pub mod horizons;
+pub mod journal_states;
 pub mod people;
 pub mod people_aliases;
 pub mod people_columns;

@@ -2,6 +2,7 @@
 //!
 //! Everything that reads or writes the database goes through this crate; it knows no event and no role.
 
+pub mod clock;
 pub mod entity;
 pub mod people;
 

@@ -13,6 +13,7 @@ mod m20261127_000008_bigint_sums;
 mod m20261127_000009_campaign_days;
 mod m20261127_000010_event_row;
 mod m20261128_000011_statistics;
+mod m20261128_000012_database_clock;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000009_campaign_days::Migration),
             Box::new(m20261127_000010_event_row::Migration),
             Box::new(m20261128_000011_statistics::Migration),
+            Box::new(m20261128_000012_database_clock::Migration),
         ]
     }
 }

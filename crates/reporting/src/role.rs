@@ -10,7 +10,11 @@ use weir::{
         self,
         reporting::v1::reporting_service_server::{ReportingServiceServer, SERVICE_NAME},
     },
-    process::{Latch, RoleReadiness, Stop, grpc::GrpcServer},
+    process::{
+        Latch, RoleReadiness, Stop,
+        clock::{ClockMetrics, RoleClock},
+        grpc::GrpcServer,
+    },
 };
 
 use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
@@ -29,6 +33,7 @@ pub struct Reporting {
     readiness: RoleReadiness,
     database: Latch,
     columns: Columns,
+    clock: RoleClock,
 }
 
 impl Reporting {
@@ -41,9 +46,10 @@ impl Reporting {
         config: &ReportingConfig,
         database: DatabaseConnection,
         registry: &mut Registry,
+        clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        Self::bind_exact_to(EXACT_USERS, config, database, registry, readiness).await
+        Self::bind_exact_to(EXACT_USERS, config, database, registry, clock, readiness).await
     }
 
     /// The same, estimating groups above so many users of a section.
@@ -55,6 +61,7 @@ impl Reporting {
         config: &ReportingConfig,
         database: DatabaseConnection,
         registry: &mut Registry,
+        clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
         let columns = Columns::new(exact_users);
@@ -66,7 +73,8 @@ impl Reporting {
             timeout: config.timeout,
         };
         let database = readiness.dependency("database", true);
-        Ok(Self { server, service, readiness, database, columns })
+        let clock = RoleClock::new(clock, &readiness);
+        Ok(Self { server, service, readiness, database, columns, clock })
     }
 
     /// Where it listens, port 0 resolved.
@@ -81,6 +89,11 @@ impl Reporting {
     /// The listener fails.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let store = self.service.store.clone();
+        let asked = store.database().clone();
+        self.clock.watch_microseconds("database", stop.clone(), move || {
+            let asked = asked.clone();
+            async move { weir_migration::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+        });
         let probe = move || {
             let store = store.clone();
             async move { store.probe().await.map_err(|error| error.to_string()) }

@@ -47,6 +47,10 @@ impl Store {
         Self { database, timeout, seats, columns, rankings: Rankings::default() }
     }
 
+    pub(crate) fn database(&self) -> &DatabaseConnection {
+        &self.database
+    }
+
     /// Whether reports can be answered now: the database is there, and migrated.
     ///
     /// # Errors

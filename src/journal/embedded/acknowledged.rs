@@ -7,7 +7,10 @@ use super::{
     held::{signed, unsigned},
     transaction::list,
 };
-use crate::journal::{Acknowledged, HeldFrame, JournalError};
+use crate::{
+    event::Source,
+    journal::{Acknowledged, HeldFrame, JournalError, JournalState, state},
+};
 
 impl Embedded {
     pub(in crate::journal) fn identity(&self) -> i64 {
@@ -17,6 +20,20 @@ impl Embedded {
     pub(in crate::journal) async fn acknowledged(&self) -> Result<Acknowledged, JournalError> {
         let through = through(&self.shared.readers).await.map_err(away)?;
         Ok(Acknowledged { journal: self.identity(), through })
+    }
+
+    /// What comes of `noted` now: nothing but its users' notes outlives a file that is gone.
+    pub(in crate::journal) async fn states(
+        &self,
+        noted: Vec<JournalState>,
+    ) -> Result<Vec<JournalState>, JournalError> {
+        let readers = &self.shared.readers;
+        let seen = observed(readers, self.identity()).await.map_err(away)?;
+        let still_there = match noted.iter().find(|note| note.went_back(&seen)) {
+            Some(note) => frames_behind(readers, note).await.map_err(away)?,
+            None => [0, 0],
+        };
+        Ok(state::reckon(noted, &seen, still_there, &[]))
     }
 
     pub(in crate::journal) async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
@@ -31,6 +48,45 @@ impl Embedded {
         .map_err(away)?;
         Ok(rows.into_iter().map(|(sequence, id)| HeldFrame { sequence: unsigned(sequence), id }).collect())
     }
+}
+
+/// What the file holds now.
+async fn observed(readers: &SqlitePool, journal: i64) -> Result<JournalState, sqlx::Error> {
+    let mut transaction = readers.begin().await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'frame'")
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let mut state = JournalState {
+        journal,
+        last_sequence: unsigned(last.unwrap_or_default()),
+        ..JournalState::default()
+    };
+    for &source in Source::ALL {
+        let (waiting, first): (i64, Option<i64>) =
+            sqlx::query_as("SELECT count(*), min(sequence) FROM waiting WHERE source = ?")
+                .bind(source.number())
+                .fetch_one(&mut *transaction)
+                .await?;
+        let floor = first.map_or(state.last_sequence, |first| unsigned(first - 1));
+        let of_source = state.of_mut(source);
+        (of_source.waiting, of_source.floor) = (unsigned(waiting), floor);
+    }
+    transaction.rollback().await?;
+    Ok(state)
+}
+
+/// How many frames of each source lie behind the floor that was noted of it.
+async fn frames_behind(readers: &SqlitePool, note: &JournalState) -> Result<[u64; 2], sqlx::Error> {
+    let mut behind = [0; 2];
+    for (count, &source) in behind.iter_mut().zip(Source::ALL) {
+        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM frame WHERE source = ? AND sequence > ?")
+            .bind(source.number())
+            .bind(signed(note.of(source).floor))
+            .fetch_one(readers)
+            .await?;
+        *count = unsigned(found);
+    }
+    Ok(behind)
 }
 
 /// One statement sees the file at one moment.

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::held::signed;
 use crate::{
     event::Source,
-    journal::{AppendError, DeadLetter, Graveyard, JournalError, SealedFrame},
+    journal::{AppendError, DeadLetter, Graveyard, JournalError, Names, SealedFrame},
 };
 
 /// A frame to store.
@@ -60,7 +60,7 @@ impl From<&SealedFrame> for Record {
 impl Letter {
     pub(super) fn new(graveyard: Graveyard, letter: &DeadLetter) -> Self {
         Self {
-            subject: letter.subject(graveyard),
+            subject: letter.subject(&Names::default(), graveyard),
             fingerprint: (graveyard == Graveyard::Rejected).then(|| letter.fingerprint()),
             payload: letter.encode(),
         }

@@ -74,10 +74,19 @@ const FINGERPRINTS: &str = "
 ";
 
 /// What files have besides that are as old as the format or as new as this build: an older build keeps it up
-/// without knowing it. A file's identity is drawn once, by the first build that knows of it.
+/// without knowing it. A file's identity is drawn once, by the first build that knows of it. `clock` is the time that was
+/// noted last, in one row.
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS identity (number INTEGER NOT NULL) STRICT;
     INSERT INTO identity SELECT random() WHERE NOT EXISTS (SELECT 1 FROM identity);
+    CREATE TABLE IF NOT EXISTS clock (
+        number INTEGER PRIMARY KEY CHECK (number = 1),
+        wall INTEGER NOT NULL, -- microseconds since 1970
+        boot TEXT NOT NULL,
+        uptime INTEGER NOT NULL, -- milliseconds
+        leap INTEGER NOT NULL, -- microseconds
+        held INTEGER NOT NULL -- milliseconds of running
+    ) STRICT;
     CREATE INDEX IF NOT EXISTS rejected_by_subject ON rejected (subject, sequence);
     CREATE INDEX IF NOT EXISTS parked_by_subject ON parked (subject, sequence);
 ";

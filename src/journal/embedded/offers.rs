@@ -43,6 +43,7 @@ pub(in crate::journal) struct Lease {
 struct Offer {
     sequence: i64,
     offered: u64,
+    stored_at: DateTime<Utc>,
     payload: Vec<u8>,
 }
 
@@ -146,15 +147,15 @@ impl Offers {
             ack_wait: self.ack_wait,
         };
         let sequence = unsigned(offer.sequence);
-        Delivery::new(offer.payload.into(), sequence, attempt, Verdict::Embedded(lease))
+        Delivery::new(offer.payload.into(), sequence, attempt, offer.stored_at, Verdict::Embedded(lease))
     }
 
     async fn waiting_after(&self, cursor: i64, limit: usize) -> Result<Vec<Offer>, JournalError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT waiting.sequence, offers, payload FROM waiting JOIN frame USING (sequence)
+        let rows: Vec<OfferRow> = sqlx::query_as(
+            "SELECT waiting.sequence, offers, stored_at, payload FROM waiting JOIN frame USING (sequence)
              WHERE waiting.source = ? AND waiting.sequence > ? ORDER BY waiting.sequence LIMIT ?",
         )
         .bind(self.lane.source.number())
@@ -167,8 +168,8 @@ impl Offers {
     }
 
     async fn waiting_among(&self, sequences: String) -> Result<Vec<Offer>, JournalError> {
-        let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT waiting.sequence, offers, payload FROM waiting JOIN frame USING (sequence)
+        let rows: Vec<OfferRow> = sqlx::query_as(
+            "SELECT waiting.sequence, offers, stored_at, payload FROM waiting JOIN frame USING (sequence)
              WHERE waiting.sequence IN (SELECT value FROM json_each(?)) ORDER BY waiting.sequence",
         )
         .bind(sequences)
@@ -179,9 +180,13 @@ impl Offers {
     }
 }
 
-impl From<(i64, i64, Vec<u8>)> for Offer {
-    fn from((sequence, offers, payload): (i64, i64, Vec<u8>)) -> Self {
-        Self { sequence, offered: unsigned(offers), payload }
+/// Sequence, offers, when it was stored in µs since the Unix epoch, payload.
+type OfferRow = (i64, i64, i64, Vec<u8>);
+
+impl From<OfferRow> for Offer {
+    fn from((sequence, offers, stored_at, payload): OfferRow) -> Self {
+        let stored_at = DateTime::from_timestamp_micros(stored_at).unwrap_or_default();
+        Self { sequence, offered: unsigned(offers), stored_at, payload }
     }
 }
 

@@ -112,7 +112,8 @@ pub(super) async fn drop_letters(
     Ok(())
 }
 
-/// Removes what is past its age; frames that nobody acknowledged in that time are lost, loudly.
+/// Removes letters that are past their age, and frames that are past theirs and acknowledged together with every older
+/// frame of their source. A frame that waits is never removed, however old.
 pub(super) async fn expire(
     connection: &mut SqliteConnection,
     held: &mut Held,
@@ -120,27 +121,34 @@ pub(super) async fn expire(
 ) -> Result<(), sqlx::Error> {
     transaction::begin(connection).await?;
     let aged = remove_aged(connection, bounds).await;
-    let (lost, removed) = transaction::end(connection, aged).await?;
-    if lost > 0 {
-        tracing::error!(frames = lost, "frames that no collector acknowledged are past their age and lost");
-    }
+    let removed = transaction::end(connection, aged).await?;
     if removed > 0 {
         *held = Held::count(connection).await?;
     }
     Ok(())
 }
 
-/// How many frames are lost, and how many rows were removed in all.
-async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Result<(u64, u64), sqlx::Error> {
+/// How many rows were removed.
+async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Result<u64, sqlx::Error> {
     let kept = first_kept(connection, "frame", bounds.frame_age).await?;
-    let lost = remove_before(connection, "waiting", kept).await?;
-    let mut removed = remove_before(connection, "frame", kept).await?;
+    let mut removed = 0;
+    for source in Source::ALL {
+        removed += sqlx::query(
+            "DELETE FROM frame WHERE source = ?1 AND sequence < ?2
+               AND sequence < coalesce((SELECT min(sequence) FROM waiting WHERE source = ?1), 9223372036854775807)",
+        )
+        .bind(source.number())
+        .bind(kept)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    }
     for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
         let table = letters::table(graveyard);
         let kept = first_kept(connection, table, bounds.letter_age).await?;
         removed += remove_before(connection, table, kept).await?;
     }
-    Ok((lost, removed))
+    Ok(removed)
 }
 
 /// The oldest row that is within its age; rows lie in the order of their age.

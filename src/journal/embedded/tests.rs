@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{Origin, Violation},
-    journal::{Delivery, FrameError, MediaType},
+    journal::{Delivery, FrameError, JournalState, MediaType},
     process::CorrelationId,
 };
 
@@ -71,7 +71,7 @@ async fn a_crash_loses_nothing_and_frees_what_was_held() {
     let left = crash(&folder);
     let after = open(&left, Bounds::new(1 << 20)).await;
     let again = take(&after, 2).await;
-    let payloads: Vec<&[u8]> = again.iter().map(Delivery::raw).collect();
+    let payloads: Vec<&bytes::Bytes> = again.iter().map(Delivery::raw).collect();
     assert_eq!(payloads, [sent[1].payload(), sent[2].payload()]);
     assert!(
         again.iter().all(|delivery| delivery.attempt() == 2),
@@ -172,8 +172,9 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     let mut file = file::open(folder.path()).await.unwrap();
     sqlx::query(SMALL_DISK).execute(&mut file.writer).await.unwrap();
     let (fill, _shown) = watch::channel(Fill::default());
+    let (clock, _held) = FileClock::open(&mut file.writer).await.unwrap();
     let writing =
-        Writer::start(file.writer, file.lock, Bounds::new(1 << 30), Lanes::new(), fill).await.unwrap();
+        Writer::start(file.writer, file.lock, Bounds::new(1 << 30), Lanes::new(), fill, clock).await.unwrap();
     let append =
         |frames: &[SealedFrame]| writing.ask(Work::Append(frames.iter().map(Record::from).collect()));
     let mut taken = 0;
@@ -189,18 +190,90 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     assert_eq!(take(&journal, taken as usize + 999).await.len(), taken as usize + 999);
 }
 
+/// Everything is past its age.
+fn aged() -> Bounds {
+    Bounds { frame_age: Duration::ZERO, letter_age: Duration::ZERO, ..Bounds::new(1 << 20) }
+}
+
 #[tokio::test]
-async fn what_is_past_its_age_is_gone_after_a_restart() {
+async fn age_removes_what_is_acknowledged_and_never_what_waits() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(&folder, Bounds::new(1 << 20)).await;
-    journal.append(&frames(3)).await.unwrap();
+    let sent = frames(4);
+    journal.append(&sent).await.unwrap();
     journal.bury(Graveyard::Rejected, &letters(3)).await.unwrap();
+    let mut held = take(&journal, 4).await;
+    // The first and the third: behind the second, the third is kept too.
+    held.remove(2).ack().await.unwrap();
+    held.remove(0).ack().await.unwrap();
     journal.close(SOON).await;
-    let aged = Bounds { frame_age: Duration::ZERO, ..Bounds::new(1 << 20) };
-    let journal = open(&folder, aged).await;
-    assert_eq!(journal.fill().unwrap(), Fill { bytes: 0, max_bytes: 1 << 20, frames: 0 });
-    assert!(journal.consumer(Source::Facebook).next(1, Duration::ZERO).await.unwrap().is_empty());
-    assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().len(), 3);
+    let journal = open(&folder, aged()).await;
+    assert_eq!(journal.fill().unwrap().frames, 3);
+    let waiting = take(&journal, 2).await;
+    let payloads: Vec<&bytes::Bytes> = waiting.iter().map(Delivery::raw).collect();
+    assert_eq!(payloads, [sent[1].payload(), sent[3].payload()]);
+    assert!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_leap_of_the_clock_holds_all_removal_and_says_so() {
+    const WEEKS_AGO: &str = "UPDATE clock SET wall = wall - 3 * 7 * 86400 * 1000000";
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    assert_eq!(journal.clock(), Clock::Alone { held: None });
+    journal.append(&frames(1)).await.unwrap();
+    take(&journal, 1).await.remove(0).ack().await.unwrap();
+    journal.bury(Graveyard::Rejected, &letters(1)).await.unwrap();
+    journal.close(SOON).await;
+    let mut file = file::open(folder.path()).await.unwrap();
+    sqlx::raw_sql(WEEKS_AGO).execute(&mut file.writer).await.unwrap();
+    drop(file);
+    // However often it is started again.
+    for _ in 0..2 {
+        let journal = open(&folder, aged()).await;
+        let Clock::Alone { held: Some(reason) } = journal.clock() else { panic!("nothing is held") };
+        assert!(reason.contains("21d ahead") && reason.contains("removal by age is held"), "{reason}");
+        assert_eq!(journal.fill().unwrap().frames, 1);
+        assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().len(), 1);
+        journal.close(SOON).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_build_that_noted_no_time_tells_it_by_what_was_written_last() {
+    const OLD: &str = "DELETE FROM clock; UPDATE frame SET stored_at = stored_at - 2 * 86400 * 1000000;";
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    journal.append(&frames(1)).await.unwrap();
+    journal.close(SOON).await;
+    let mut file = file::open(folder.path()).await.unwrap();
+    sqlx::raw_sql(OLD).execute(&mut file.writer).await.unwrap();
+    drop(file);
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    assert!(matches!(journal.clock(), Clock::Alone { held: Some(reason) } if reason.contains("2d ahead")));
+}
+
+#[tokio::test]
+async fn what_waited_in_a_file_that_is_gone_is_lost_and_a_copy_brings_part_of_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(&folder, Bounds::new(1 << 20)).await;
+    journal.append(&frames(2)).await.unwrap();
+    let copy = crash(&folder);
+    journal.append(&frames(3)).await.unwrap();
+    take(&journal, 1).await.remove(0).ack().await.unwrap();
+    let noted = journal.states(Vec::new()).await.unwrap();
+    assert_eq!((noted[0].last_sequence, noted[0].facebook.waiting, noted[0].lost()), (5, 4, 0));
+
+    let restored = open(&copy, Bounds::new(1 << 20)).await;
+    let after = restored.states(noted.clone()).await.unwrap();
+    assert_eq!((after.len(), after[0].facebook.lost, after[0].tiktok.lost), (1, 3, 0));
+
+    let another = tempfile::tempdir().unwrap();
+    let anew = open(&another, Bounds::new(1 << 20)).await;
+    let after = anew.states(noted).await.unwrap();
+    assert_eq!(after.iter().map(JournalState::lost).sum::<u64>(), 4);
+    let again = anew.states(after.clone()).await.unwrap();
+    assert_eq!(again, after, "counted again");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     Lanes,
     bounds::Bounds,
+    clock::FileClock,
     command::{Command, Work, Writing},
     held::{Held, weight},
     room, transaction,
@@ -29,14 +30,15 @@ const STEPS: usize = 4;
 /// Owns the file for writing.
 pub(super) struct Writer {
     connection: SqliteConnection,
+    /// Dropped before the queue, whose end says that the file may be opened again.
+    _lock: File,
     commands: mpsc::Receiver<Command>,
     bounds: Bounds,
     held: Held,
     lanes: Lanes,
     fill: watch::Sender<Fill>,
     expired_at: Instant,
-    /// The lock is released when the writer has ended.
-    _lock: File,
+    clock: FileClock,
 }
 
 impl Writer {
@@ -46,13 +48,16 @@ impl Writer {
         bounds: Bounds,
         lanes: Lanes,
         fill: watch::Sender<Fill>,
+        clock: FileClock,
     ) -> Result<Writing, JournalError> {
         let unusable = |error: sqlx::Error| JournalError::Unusable(error.to_string());
         let mut held = Held::count(&mut connection).await.map_err(unusable)?;
-        room::expire(&mut connection, &mut held, &bounds).await.map_err(unusable)?;
+        if clock.may_remove() {
+            room::expire(&mut connection, &mut held, &bounds).await.map_err(unusable)?;
+        }
         let (sender, commands) = mpsc::channel(QUEUE);
         let expired_at = Instant::now();
-        let writer = Self { connection, commands, bounds, held, lanes, fill, expired_at, _lock: lock };
+        let writer = Self { connection, commands, bounds, held, lanes, fill, expired_at, clock, _lock: lock };
         writer.show_fill();
         tokio::spawn(writer.run());
         Ok(Writing::new(sender))
@@ -150,10 +155,18 @@ impl Writer {
         self.purge(limits::mark(self.bounds.frame_bytes), STEPS).await;
         if self.expired_at.elapsed() >= EXPIRY_INTERVAL {
             self.expired_at = Instant::now();
-            if let Err(error) = room::expire(&mut self.connection, &mut self.held, &self.bounds).await {
+            if let Err(error) = self.expire().await {
                 tracing::error!(%error, "what is past its age can't be removed from the journal");
             }
         }
+    }
+
+    async fn expire(&mut self) -> Result<(), sqlx::Error> {
+        self.clock.tick(&mut self.connection).await?;
+        if self.clock.may_remove() {
+            room::expire(&mut self.connection, &mut self.held, &self.bounds).await?;
+        }
+        Ok(())
     }
 
     async fn purge(&mut self, target: u64, steps: usize) {

@@ -23,9 +23,14 @@ pub enum Content {
 /// Why a message of the journal is no frame for this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Another collector, of a newer build, can read it.
+    /// Another collector, of the next build, can read it.
     #[error("the frame has version {0}, this build reads up to {NEWEST}")]
     Newer(u32),
+    /// No build that runs beside this one writes it: builds that do so are one version apart (docs/upgrades.md).
+    #[error(
+        "the frame has version {0}, and this build reads up to {NEWEST}: no build beside it can have written that"
+    )]
+    TooNew(u32),
     /// Nobody can read it.
     #[error("the frame can't be read: {0}")]
     Malformed(String),
@@ -46,7 +51,8 @@ impl Content {
             EVENTS_VERSION => Frame::restore(message()?).map(Self::Events),
             ERASURE_VERSION => Erasure::restore(message()?).map(Self::Erasure),
             0 => Err(FrameError::Malformed("it has no version".to_owned())),
-            newer => Err(FrameError::Newer(newer)),
+            newer if newer == NEWEST + 1 => Err(FrameError::Newer(newer)),
+            newer => Err(FrameError::TooNew(newer)),
         }
     }
 }

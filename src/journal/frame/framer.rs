@@ -8,7 +8,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 
-use super::{EVENTS_VERSION, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
+use super::{Content, ERASURE_VERSION, EVENTS_VERSION, FrameError, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
 use crate::{
     contract::event::v1,
     event::{EncodedEvent, Origin, Source},
@@ -155,6 +155,31 @@ fn origin_bytes(origin: &Origin) -> usize {
 }
 
 impl SealedFrame {
+    /// A frame as it came out of a journal, to be put into one again under its own id.
+    ///
+    /// # Errors
+    /// This build can't read it.
+    pub fn restore(payload: Bytes) -> Result<Self, FrameError> {
+        Ok(match Content::decode(&payload)? {
+            Content::Events(frame) => Self {
+                version: EVENTS_VERSION,
+                accepted: frame.accepted(),
+                id: frame.id,
+                source: frame.source,
+                origins: frame.origins,
+                payload,
+            },
+            Content::Erasure(erasure) => Self {
+                version: ERASURE_VERSION,
+                accepted: 0,
+                id: erasure.id,
+                source: erasure.source,
+                origins: vec![erasure.origin],
+                payload,
+            },
+        })
+    }
+
     /// Also the message id in the journal, the same in every retry: a UUIDv7, or a UUIDv8 that a call with a publish
     /// id makes again.
     #[must_use]
@@ -171,6 +196,11 @@ impl SealedFrame {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.accepted
+    }
+
+    /// Whether it asks for an erasure and carries no events.
+    pub(in crate::journal) fn is_erasure(&self) -> bool {
+        self.version == ERASURE_VERSION
     }
 
     /// Of its format: what a build must know to read it.

@@ -85,6 +85,7 @@ fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
 fn a_newer_version_is_told_from_a_malformed_frame() {
     let empty = |version| SealedFrame::of_version(version, Source::Tiktok, origin());
     assert_eq!(Content::decode(empty(3).payload()), Err(FrameError::Newer(3)));
+    assert_eq!(Content::decode(empty(4).payload()), Err(FrameError::TooNew(4)));
     let empty = [1, 2].map(|version| empty(version).payload().clone());
     for bytes in [&b""[..], b"\xff\xff", &empty[0], &empty[1]] {
         assert!(matches!(Content::decode(&Bytes::copy_from_slice(bytes)), Err(FrameError::Malformed(_))));

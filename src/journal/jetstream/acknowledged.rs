@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     event::Source,
-    journal::{Acknowledged, HeldFrame, JournalError, subject},
+    journal::{Acknowledged, HeldFrame, JournalError, Names},
 };
 
 /// Frames that are looked at together: each brings its payload along.
@@ -24,9 +24,7 @@ const WINDOW: usize = 8;
 
 /// The name and place of a stream may be given to another one; the time of its making is its own.
 pub(super) fn identity(info: &stream::Info) -> i64 {
-    const NANOSECONDS: i64 = 1_000_000_000;
-    let seconds = info.created.unix_timestamp().saturating_mul(NANOSECONDS);
-    seconds.saturating_add(i64::from(info.created.nanosecond()))
+    info.created.timestamp_nanos_opt().unwrap_or_default()
 }
 
 impl JetStream {
@@ -37,20 +35,21 @@ impl JetStream {
     pub(in crate::journal) async fn acknowledged(&self) -> Result<Acknowledged, JournalError> {
         let context = self.shared.connection.context();
         // Before the consumers: what comes in between is not taken for acknowledged.
-        let info = api::stream_info(context, subject::EVENTS).await?;
+        let info = api::stream_info(context, &self.names().events_stream()).await?.info;
         let journal = identity(&info);
         self.shared.identity.store(journal, Ordering::Relaxed);
         let mut through = info.state.last_sequence;
         for source in Source::ALL {
-            through = through.min(floor(context, *source).await?.unwrap_or(u64::MAX));
+            through = through.min(floor(context, self.names(), *source).await?.unwrap_or(u64::MAX));
         }
         Ok(Acknowledged { journal, through })
     }
 
     pub(in crate::journal) async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
         let context = self.shared.connection.context();
-        let first = api::stream_info(context, subject::EVENTS).await?.state.first_sequence;
-        let stream = context.get_stream_no_info(subject::EVENTS).await.map_err(away)?;
+        let events = self.names().events_stream();
+        let first = api::stream_info(context, &events).await?.info.state.first_sequence;
+        let stream = context.get_stream_no_info(&events).await.map_err(away)?;
         let there = sequences.iter().copied().filter(|sequence| *sequence >= first);
         let looks = there.map(|sequence| at(&stream, sequence));
         let held: Vec<Option<HeldFrame>> = futures_stream::iter(looks).buffered(WINDOW).try_collect().await?;
@@ -59,8 +58,8 @@ impl JetStream {
 }
 
 /// Up to which sequence a source's frames are acknowledged; `None` where all of them are.
-async fn floor(context: &Context, source: Source) -> Result<Option<u64>, ApiError> {
-    let info = api::consumer_info(context, &subject::consumer(source)).await?;
+async fn floor(context: &Context, names: &Names, source: Source) -> Result<Option<u64>, ApiError> {
+    let info = api::consumer_info(context, &names.events_stream(), &names.consumer(source)).await?;
     let waits = info.num_pending > 0 || info.num_ack_pending > 0;
     Ok(waits.then_some(info.ack_floor.stream_sequence))
 }

@@ -6,7 +6,7 @@ use async_nats::{
     connection::State,
     jetstream::{
         Context, Error, ErrorCode,
-        consumer::{self, pull},
+        consumer::{self, AckPolicy, DeliverPolicy, pull},
         response::Response,
         stream::{self, ConsumerErrorKind},
     },
@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use crate::journal::{JournalError, subject};
+use crate::journal::JournalError;
 
 /// How long an answer of the API is waited for. Sending waits too while the connection is away, and async-nats
 /// bounds the wait for the answer alone.
@@ -37,13 +37,16 @@ pub(super) enum ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        /// The class of refusals that say "not now": no leader yet, shutting down.
-        const UNAVAILABLE: usize = 503;
+        /// From here on the server says that the fault is its own, and so not the last word: it has no leader yet, shuts
+        /// down, lost a race for a consumer, has no room.
+        const SERVER_ERRORS: usize = 500;
         match error.error_code() {
             ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => Self::NotFound(error),
             // A cluster that is starting has not all of its peers yet.
             ErrorCode::CLUSTER_NO_PEERS | ErrorCode::INSUFFICIENT_RESOURCES => Self::Away(error.to_string()),
-            _ if error.code() == UNAVAILABLE => Self::Away(error.to_string()),
+            // Absence is an answer, whatever class a server puts it in.
+            _ if is_absence(&error) => Self::Refused(error),
+            _ if error.code() >= SERVER_ERRORS => Self::Away(error.to_string()),
             _ => Self::Refused(error),
         }
     }
@@ -77,17 +80,32 @@ pub(super) async fn ask<T: Serialize + Sync, V: DeserializeOwned>(
     }
 }
 
-pub(super) async fn stream_info(context: &Context, stream: &str) -> Result<stream::Info, ApiError> {
+/// What a server tells of a stream, and when by its own clock.
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamInfo {
+    #[serde(flatten)]
+    pub(super) info: stream::Info,
+    /// A server before 2.10 does not say.
+    #[serde(rename = "ts")]
+    pub(super) told_at: Option<DateTime<Utc>>,
+}
+
+pub(super) async fn stream_info(context: &Context, stream: &str) -> Result<StreamInfo, ApiError> {
     ask(context, format!("STREAM.INFO.{stream}"), &json!({})).await
 }
 
-pub(super) async fn consumer_info(context: &Context, consumer: &str) -> Result<consumer::Info, ApiError> {
-    ask(context, format!("CONSUMER.INFO.{}.{consumer}", subject::EVENTS), &json!({})).await
+pub(super) async fn consumer_info(
+    context: &Context,
+    stream: &str,
+    consumer: &str,
+) -> Result<consumer::Info, ApiError> {
+    ask(context, format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await
 }
 
 /// When the first frame of a subject at or after a sequence came in; `None` where there is none.
 pub(super) async fn time_of_next(
     context: &Context,
+    stream: &str,
     subject: &str,
     sequence: u64,
 ) -> Result<Option<DateTime<Utc>>, ApiError> {
@@ -99,7 +117,7 @@ pub(super) async fn time_of_next(
     struct Message {
         time: DateTime<Utc>,
     }
-    let question = format!("STREAM.MSG.GET.{}", subject::EVENTS);
+    let question = format!("STREAM.MSG.GET.{stream}");
     match ask::<_, Found>(context, question, &json!({ "next_by_subj": subject, "seq": sequence })).await {
         Ok(found) => Ok(Some(found.message.time)),
         Err(ApiError::Refused(refusal)) if is_absence(&refusal) => Ok(None),
@@ -108,8 +126,13 @@ pub(super) async fn time_of_next(
 }
 
 /// Removes the frames of a subject up to and including a sequence; says how many there were.
-pub(super) async fn purge(context: &Context, subject: &str, up_to: u64) -> Result<u64, ApiError> {
-    let question = format!("STREAM.PURGE.{}", subject::EVENTS);
+pub(super) async fn purge(
+    context: &Context,
+    stream: &str,
+    subject: &str,
+    up_to: u64,
+) -> Result<u64, ApiError> {
+    let question = format!("STREAM.PURGE.{stream}");
     // The API's bound is the first sequence that stays.
     let purged: stream::PurgeResponse =
         ask(context, question, &json!({ "filter": subject, "seq": up_to + 1 })).await?;
@@ -138,16 +161,8 @@ fn is_absence(refusal: &Error) -> bool {
     }
 }
 
-/// Creates a consumer of `EVENTS`, or changes it to what is wanted.
+/// Creates a consumer of a stream, or changes it to what is wanted.
 pub(super) async fn put_consumer(
-    context: &Context,
-    wanted: pull::Config,
-) -> Result<consumer::Consumer<pull::Config>, ApiError> {
-    put_consumer_on(context, subject::EVENTS, wanted).await
-}
-
-/// [`put_consumer`] of any stream.
-pub(super) async fn put_consumer_on(
     context: &Context,
     stream: &str,
     wanted: pull::Config,
@@ -161,4 +176,48 @@ pub(super) async fn put_consumer_on(
         },
         Err(_elapsed) => Err(ApiError::Away("the server does not answer".to_owned())),
     }
+}
+
+/// The first sequence whose frame came in at `since` or later, or the next one to come.
+pub(super) async fn first_since(
+    context: &Context,
+    stream: &str,
+    since: DateTime<Utc>,
+) -> Result<u64, ApiError> {
+    let probe = pull::Config { deliver_policy: DeliverPolicy::ByStartTime { start_time: since }, ..probe() };
+    let info = probed(context, stream, probe).await?;
+    // A consumer that has delivered nothing stands just before the first message that it would deliver.
+    Ok(info.delivered.stream_sequence + 1)
+}
+
+/// How many frames of these subjects lie behind a sequence.
+pub(super) async fn frames_behind(
+    context: &Context,
+    stream: &str,
+    subjects: Vec<String>,
+    sequence: u64,
+) -> Result<u64, ApiError> {
+    let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 };
+    let probe = pull::Config { deliver_policy, filter_subjects: subjects, ..probe() };
+    Ok(probed(context, stream, probe).await?.num_pending)
+}
+
+/// A consumer that answers one question by where it would begin.
+fn probe() -> pull::Config {
+    pull::Config {
+        name: Some(uuid::Uuid::now_v7().to_string()),
+        ack_policy: AckPolicy::None,
+        inactive_threshold: PATIENCE,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    }
+}
+
+async fn probed(context: &Context, stream: &str, probe: pull::Config) -> Result<consumer::Info, ApiError> {
+    let made = put_consumer(context, stream, probe).await?;
+    let info = made.cached_info().clone();
+    // One that is left behind ends by its age.
+    context.delete_consumer_from_stream(&info.name, stream).await.ok();
+    Ok(info)
 }

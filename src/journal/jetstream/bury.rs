@@ -14,7 +14,7 @@ use super::{
     graveyard,
     publish::{self, Outgoing, Repeated},
 };
-use crate::journal::{AppendError, DeadLetter, Graveyard, subject};
+use crate::journal::{AppendError, DeadLetter, Graveyard, Names};
 
 /// Looks on their way together.
 const WINDOW: usize = 64;
@@ -26,11 +26,12 @@ const MOST_COMPARED: usize = 8;
 
 pub(super) async fn bury(
     connection: &Connection,
+    names: &Names,
     graveyard: Graveyard,
     letters: &[DeadLetter],
 ) -> Result<(), AppendError> {
     if graveyard == Graveyard::Parked {
-        let letters = letters.iter().map(|letter| Outgoing::letter(graveyard, letter).renewed());
+        let letters = letters.iter().map(|letter| Outgoing::letter(names, graveyard, letter).renewed());
         return publish::all(connection, letters.collect()).await.map(drop);
     }
     let mut seen = HashSet::new();
@@ -40,21 +41,23 @@ pub(super) async fn bury(
     let deadline = Instant::now() + PATIENCE;
     let mut new = Vec::new();
     for window in different.chunks(WINDOW) {
-        let looks = join_all(window.iter().map(|letter| is_buried(context, graveyard, letter)));
+        let looks = join_all(window.iter().map(|letter| is_buried(context, names, graveyard, letter)));
         // What could not be seen in time is laid down.
         let buried = timeout_at(deadline, looks).await.unwrap_or_else(|_| vec![false; window.len()]);
         let unburied = window.iter().zip(buried).filter(|(_, buried)| !buried);
-        new.extend(unburied.map(|(letter, _)| Outgoing::letter(graveyard, letter)));
+        new.extend(unburied.map(|(letter, _)| Outgoing::letter(names, graveyard, letter)));
     }
-    let repeated = publish::all(connection, new).await?;
-    let removed = removed(context, graveyard, repeated).await;
+    let repeated = publish::all(connection, new).await?.repeated;
+    let removed = removed(context, names, graveyard, repeated).await;
     publish::all(connection, removed).await.map(drop)
 }
 
 /// Whether the letter lies in its graveyard, as far as can be seen now.
-async fn is_buried(context: &Context, graveyard: Graveyard, letter: &DeadLetter) -> bool {
-    let Ok(stream) = context.get_stream_no_info(subject::stream(graveyard)).await else { return false };
-    let subject = letter.subject(graveyard);
+async fn is_buried(context: &Context, names: &Names, graveyard: Graveyard, letter: &DeadLetter) -> bool {
+    let Ok(stream) = context.get_stream_no_info(names.graveyard_stream(graveyard)).await else {
+        return false;
+    };
+    let subject = letter.subject(names, graveyard);
     let fingerprint = letter.fingerprint();
     let mut after = 0;
     for _ in 0..MOST_COMPARED {
@@ -82,10 +85,16 @@ async fn following<I>(stream: &Stream<I>, subject: &str, after: u64) -> Option<(
 
 /// Of the letters that the duplicate window swallowed, those whose earlier copy was removed meanwhile: they are to be
 /// laid down anew. When in doubt, they are.
-async fn removed(context: &Context, graveyard: Graveyard, repeated: Vec<Repeated>) -> Vec<Outgoing> {
+async fn removed(
+    context: &Context,
+    names: &Names,
+    graveyard: Graveyard,
+    repeated: Vec<Repeated>,
+) -> Vec<Outgoing> {
     let mut removed = Vec::new();
     for (outgoing, sequence) in repeated {
-        if !matches!(graveyard::at(context, graveyard, sequence).await, Ok(Some(_))) {
+        if !matches!(graveyard::at(context, &names.graveyard_stream(graveyard), sequence).await, Ok(Some(_)))
+        {
             removed.push(outgoing.renewed());
         }
     }

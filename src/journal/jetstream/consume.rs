@@ -17,11 +17,10 @@ use super::{
     Shared,
     api::{self, ApiError},
     connection::PUBLISH_TIMEOUT,
-    room, streams,
 };
 use crate::{
     event::Source,
-    journal::{Backlog, Delivery, JournalError, Verdict, subject},
+    journal::{Backlog, Delivery, JournalError, Names, Verdict},
 };
 
 /// The longest that one pull waits at the server: a pull that a restarted server forgot is asked anew after it.
@@ -43,8 +42,14 @@ pub struct Pull {
 
 impl Pull {
     pub(super) async fn open(shared: Arc<Shared>, source: Source) -> Result<Self, JournalError> {
-        let wanted = streams::consumer(source, &shared.settings);
-        let consumer = api::put_consumer(shared.connection.context(), wanted).await?;
+        let names = &shared.settings.names;
+        let (context, name) = (shared.connection.context(), names.consumer(source));
+        let found = context.get_consumer_from_stream(name, names.events_stream());
+        let consumer = timeout(PUBLISH_TIMEOUT, found).await.map_err(away)?.map_err(|error| {
+            // The owner makes it anew as soon as it sees that it is gone.
+            shared.look();
+            away(error)
+        })?;
         Ok(Self { shared, source, consumer, pull: None, ready: Vec::new() })
     }
 
@@ -58,7 +63,7 @@ impl Pull {
             self.shared.connection.up(deadline).await?;
             if let Err(reason) = self.gather(max_frames, deadline).await {
                 self.pull = None;
-                self.mend(&reason).await?;
+                self.mend(&reason, deadline).await?;
             }
             if !self.ready.is_empty() || Instant::now() >= deadline {
                 return Ok(mem::take(&mut self.ready));
@@ -83,45 +88,55 @@ impl Pull {
         Ok(())
     }
 
-    /// After a pull that failed: is the consumer still there? One that vanished is made anew, loudly.
-    async fn mend(&mut self, reason: &str) -> Result<(), JournalError> {
-        let context = self.shared.connection.context();
-        match api::consumer_info(context, &subject::consumer(self.source)).await {
+    /// After a pull that failed: waits a moment where the server refuses for now, and for the journal's owner where the
+    /// consumer vanished.
+    async fn mend(&self, reason: &str, deadline: Instant) -> Result<(), JournalError> {
+        let (context, names) = (self.shared.connection.context(), &self.shared.settings.names);
+        match api::consumer_info(context, &names.events_stream(), &names.consumer(self.source)).await {
             Ok(_) => {
-                // The server refuses for now: too many frames are in flight, or its leader changes.
+                // Too many frames are in flight, or its leader changes.
                 tracing::debug!(reason, source = %self.source, "a pull of frames was refused");
-                tokio::time::sleep(PAUSE).await;
-                return Ok(());
             }
-            Err(ApiError::NotFound(_)) => room::restore(context, &self.shared.settings, reason).await,
+            Err(ApiError::NotFound(_)) if Instant::now() < deadline => self.shared.look(),
             Err(error) => return Err(error.into()),
         }
-        self.consumer =
-            api::put_consumer(context, streams::consumer(self.source, &self.shared.settings)).await?;
+        tokio::time::sleep(PAUSE).await;
         Ok(())
     }
 
     pub(in crate::journal) async fn backlog(&self) -> Result<Backlog, JournalError> {
-        backlog(self.shared.connection.context(), self.source).await
+        backlog(self.shared.connection.context(), &self.shared.settings.names, self.source).await
     }
 }
 
-pub(super) async fn backlog(context: &Context, source: Source) -> Result<Backlog, JournalError> {
-    let info = api::consumer_info(context, &subject::consumer(source)).await?;
+pub(super) async fn backlog(
+    context: &Context,
+    names: &Names,
+    source: Source,
+) -> Result<Backlog, JournalError> {
+    let info = api::consumer_info(context, &names.events_stream(), &names.consumer(source)).await?;
     Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
 }
 
-/// Everything up to the acknowledgement floor is acknowledged, and what follows on the subject is not.
+/// Everything up to the acknowledgement floor is acknowledged, and what follows on the source's subjects is not.
 pub(super) async fn oldest_waiting(
     context: &Context,
+    names: &Names,
     source: Source,
 ) -> Result<Option<DateTime<Utc>>, JournalError> {
-    let info = api::consumer_info(context, &subject::consumer(source)).await?;
+    let events = names.events_stream();
+    let info = api::consumer_info(context, &events, &names.consumer(source)).await?;
     if info.num_pending == 0 && info.num_ack_pending == 0 {
         return Ok(None);
     }
-    let floor = info.ack_floor.stream_sequence;
-    Ok(api::time_of_next(context, &subject::events(source), floor + 1).await?)
+    let next = info.ack_floor.stream_sequence + 1;
+    let of_events = api::time_of_next(context, &events, &names.events(source), next).await?;
+    let of_erasures = api::time_of_next(context, &events, &names.erasures(source), next).await?;
+    Ok(of_events.into_iter().chain(of_erasures).min())
+}
+
+fn away(error: impl fmt::Display) -> JournalError {
+    JournalError::Unreachable(error.to_string())
 }
 
 impl fmt::Debug for Pull {
@@ -133,9 +148,10 @@ impl fmt::Debug for Pull {
 fn delivery(message: Message, client: &Client) -> Result<Delivery, String> {
     let info = message.info().map_err(|error| error.to_string())?;
     let (sequence, attempt) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
+    let stored_at = info.published;
     let reply = message.reply.clone().ok_or("a message of the consumer has no reply subject")?;
     let verdict = Verdict::JetStream(PullVerdict { client: client.clone(), reply });
-    Ok(Delivery::new(message.message.payload, sequence, attempt, verdict))
+    Ok(Delivery::new(message.message.payload, sequence, attempt, stored_at, verdict))
 }
 
 /// Where the verdict over one delivery goes.

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     message::StreamMessage,
     stream::{RawMessageBuilder, RawMessageErrorKind, WithHeaders},
 };
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, future::try_join_all};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use super::{
     api::{self, ApiError},
     connection::PUBLISH_TIMEOUT,
 };
-use crate::journal::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter, subject};
+use crate::journal::{Buried, DeadLetter, JournalError, StoredDeadLetter};
 
 /// Letters that one pull brings: 8 MiB, were they all of the largest size.
 const PULL: usize = 128;
@@ -29,12 +29,11 @@ const WINDOW: usize = 64;
 /// One consumer for the whole page: a question for each letter would take a round trip each.
 pub(super) async fn read(
     context: &Context,
-    graveyard: Graveyard,
+    stream: &str,
     after: u64,
     limit: usize,
 ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-    let stream = subject::stream(graveyard);
-    let reader = api::put_consumer_on(context, stream, reader(after)).await?;
+    let reader = api::put_consumer(context, stream, reader(after)).await?;
     let letters = page(&reader, limit).await;
     let info = reader.cached_info();
     // One that is left behind ends by its age.
@@ -77,23 +76,23 @@ async fn page(reader: &Consumer<pull::Config>, limit: usize) -> Result<Vec<Store
 
 pub(super) async fn at(
     context: &Context,
-    graveyard: Graveyard,
+    stream: &str,
     sequence: u64,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
     if sequence == 0 {
         return Ok(None);
     }
-    let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
+    let stream = context.get_stream_no_info(stream).await.map_err(away)?;
     answer(stream.raw_message_builder().sequence(sequence)).await
 }
 
 /// The newest letter under a subject.
 pub(super) async fn last(
     context: &Context,
-    graveyard: Graveyard,
+    stream: &str,
     subject: &str,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
-    let stream = context.get_stream_no_info(subject::stream(graveyard)).await.map_err(away)?;
+    let stream = context.get_stream_no_info(stream).await.map_err(away)?;
     answer(stream.raw_message_builder().last_by_subject(subject)).await
 }
 
@@ -108,20 +107,15 @@ async fn answer(question: RawMessageBuilder<WithHeaders>) -> Result<Option<Store
     }
 }
 
-pub(super) async fn remove(
-    context: &Context,
-    graveyard: Graveyard,
-    sequences: &[u64],
-) -> Result<(), JournalError> {
-    let stream = subject::stream(graveyard);
+pub(super) async fn remove(context: &Context, stream: &str, sequences: &[u64]) -> Result<(), JournalError> {
     for window in sequences.chunks(WINDOW) {
         try_join_all(window.iter().map(|sequence| api::delete(context, stream, *sequence))).await?;
     }
     Ok(())
 }
 
-pub(super) async fn buried(context: &Context, graveyard: Graveyard) -> Result<Buried, JournalError> {
-    let state = api::stream_info(context, subject::stream(graveyard)).await?.state;
+pub(super) async fn buried(context: &Context, stream: &str) -> Result<Buried, JournalError> {
+    let state = api::stream_info(context, stream).await?.info.state;
     Ok(Buried {
         letters: state.messages,
         bytes: state.bytes,
@@ -141,7 +135,7 @@ fn stored(message: StreamMessage) -> Result<StoredDeadLetter, JournalError> {
 
 fn letter(
     sequence: u64,
-    stored_at: async_nats::datetime::DateTime,
+    stored_at: DateTime<Utc>,
     subject: &str,
     payload: &[u8],
 ) -> Result<StoredDeadLetter, JournalError> {
@@ -149,8 +143,7 @@ fn letter(
     Ok(StoredDeadLetter {
         sequence,
         letter: DeadLetter::decode(payload).ok_or_else(unreadable)?,
-        stored_at: DateTime::from_timestamp(stored_at.unix_timestamp(), stored_at.nanosecond())
-            .ok_or_else(unreadable)?,
+        stored_at,
         subject: subject.to_owned(),
     })
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::connection::{Connection, PUBLISH_TIMEOUT};
 use crate::{
     event::Origin,
-    journal::{AppendError, DeadLetter, Graveyard, SealedFrame, subject},
+    journal::{AppendError, DeadLetter, Graveyard, Names, SealedFrame},
     process::{CorrelationId, TraceContext, trace},
 };
 
@@ -38,16 +38,18 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn frame(frame: &SealedFrame) -> Self {
+    pub(super) fn frame(names: &Names, frame: &SealedFrame) -> Self {
         let mut headers = headers(frame.id(), &frame.origins()[0]);
         headers.insert(FRAME_VERSION, frame.version().to_string());
-        Self { subject: subject::events(frame.source()).into(), headers, payload: frame.payload().clone() }
+        let subject =
+            if frame.is_erasure() { names.erasures(frame.source()) } else { names.events(frame.source()) };
+        Self { subject: subject.into(), headers, payload: frame.payload().clone() }
     }
 
     /// A letter under its fingerprint, so that within the duplicate window it is stored once whoever buries it.
-    pub(super) fn letter(graveyard: Graveyard, letter: &DeadLetter) -> Self {
+    pub(super) fn letter(names: &Names, graveyard: Graveyard, letter: &DeadLetter) -> Self {
         let headers = headers(&hex::encode(letter.fingerprint()), &letter.origin);
-        Self { subject: letter.subject(graveyard).into(), headers, payload: letter.encode() }
+        Self { subject: letter.subject(names, graveyard).into(), headers, payload: letter.encode() }
     }
 
     /// The same message under an id that no message had before.
@@ -102,26 +104,34 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
 /// A message that the server took for one that it has, and the sequence of that one.
 pub(super) type Repeated = (Outgoing, u64);
 
+/// What became of messages.
+#[derive(Default)]
+pub(super) struct Published {
+    /// Those that are new, with the sequences that they got.
+    pub(super) new: Vec<(Subject, u64)>,
+    pub(super) repeated: Vec<Repeated>,
+}
+
 /// Publishes in order; `Ok` when every message is acknowledged.
 pub(super) async fn all(
     connection: &Connection,
     mut messages: Vec<Outgoing>,
-) -> Result<Vec<Repeated>, AppendError> {
+) -> Result<Published, AppendError> {
     let deadline = Instant::now() + BOUND;
-    let mut repeated = Vec::new();
+    let mut published = Published::default();
     while !messages.is_empty() {
         let later = messages.split_off(messages.len().min(WINDOW));
         let window = mem::replace(&mut messages, later);
-        repeatedly(connection, window, deadline, &mut repeated).await?;
+        repeatedly(connection, window, deadline, &mut published).await?;
     }
-    Ok(repeated)
+    Ok(published)
 }
 
 async fn repeatedly(
     connection: &Connection,
     mut unanswered: Vec<Outgoing>,
     deadline: Instant,
-    repeated: &mut Vec<Repeated>,
+    published: &mut Published,
 ) -> Result<(), AppendError> {
     let mut reason = "the server is away".to_owned();
     loop {
@@ -129,7 +139,7 @@ async fn repeatedly(
             .up(deadline)
             .await
             .map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
-        let attempt = timeout_at(deadline, once(connection, &mut unanswered, repeated, &mut reason)).await;
+        let attempt = timeout_at(deadline, once(connection, &mut unanswered, published, &mut reason)).await;
         match attempt {
             Ok(Ok(())) if unanswered.is_empty() => return Ok(()),
             Ok(Ok(())) if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
@@ -143,7 +153,7 @@ async fn repeatedly(
 async fn once(
     connection: &Connection,
     unanswered: &mut Vec<Outgoing>,
-    repeated: &mut Vec<Repeated>,
+    published: &mut Published,
     reason: &mut String,
 ) -> Result<(), AppendError> {
     let mut sent: Vec<Result<PublishAckFuture, PublishError>> = Vec::with_capacity(unanswered.len());
@@ -158,8 +168,8 @@ async fn once(
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) if answer.duplicate => repeated.push((outgoing, answer.sequence)),
-            Ok(_) => {}
+            Ok(answer) if answer.duplicate => published.repeated.push((outgoing, answer.sequence)),
+            Ok(answer) => published.new.push((outgoing.subject, answer.sequence)),
             Err(error) => {
                 refused = refused.or(outgoing.refusal(&error));
                 *reason = error.to_string();

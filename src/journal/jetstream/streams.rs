@@ -1,173 +1,249 @@
-//! The streams and durable consumers of wire.md section 5: created, or checked and brought up to date.
+//! The streams and durable consumers of wire.md section 5: made, adopted and changed by their owner, ingest, and checked
+//! by every other role.
 
 use std::time::Duration;
 
 use async_nats::jetstream::{
     Context,
-    consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull},
-    stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
+    consumer::pull,
+    kv,
+    stream::{Config, Info},
 };
 
-use super::api::{self, ApiError};
+use super::{
+    api::{self, ApiError},
+    settings::{self, JournalSetting, SettingState, Shrinking},
+};
 use crate::{
     event::Source,
-    journal::{Graveyard, JournalError, Settings, limits, subject},
+    journal::{Graveyard, JournalError, Ownership, Settings},
 };
 
-/// It only absorbs the repetitions of one append, which ends within seconds (design.md decision 4).
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Frames without a verdict over all instances of a collector. Each holds few; but frames of a newer version that wait
-/// for a newer collector count too, and at the bound everything else would wait behind them.
-const MAX_ACK_PENDING: i64 = 100_000;
-
-pub(super) async fn set_up(context: &Context, settings: &Settings) -> Result<(), JournalError> {
-    for wanted in
-        [events(settings), graveyard(Graveyard::Parked, settings), graveyard(Graveyard::Rejected, settings)]
-    {
-        put_stream(context, wanted).await?;
+/// Makes what is missing, adopts what an earlier build left, changes what differs as far as `shrinking` allows; tells
+/// every setting as it was.
+///
+/// # Errors
+/// A stream or consumer is another application's, or a server can't do it now. What is done stays done.
+pub(super) async fn set_up(
+    context: &Context,
+    settings: &Settings,
+    shrinking: Shrinking,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let mut differences = Vec::new();
+    for wanted in streams(settings) {
+        differences.extend(put_stream(context, &wanted, settings, shrinking).await?);
     }
     for source in Source::ALL {
-        let name = subject::consumer(*source);
-        api::put_consumer(context, consumer(*source, settings)).await.map_err(|error| match error {
-            ApiError::Refused(refusal) => {
-                JournalError::Unusable(format!("the consumer {name} is set up otherwise: {refusal}"))
+        differences.extend(put_consumer(context, *source, settings, shrinking).await?);
+    }
+    put_bucket(context, settings).await?;
+    for found in differences.iter().filter(|found| found.state == SettingState::Changes) {
+        tracing::warn!(difference = %found, "a setting of the journal was otherwise and is changed");
+    }
+    Ok(differences)
+}
+
+/// Every setting, without a change to anything; what is missing is told as a difference.
+///
+/// # Errors
+/// A stream or consumer is another application's, or the server is away.
+pub(super) async fn status(
+    context: &Context,
+    settings: &Settings,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let mut differences = Vec::new();
+    for wanted in streams(settings) {
+        differences.extend(match api::stream_info(context, &wanted.name).await {
+            Ok(found) => compare(&found.info, &wanted, settings)?,
+            Err(ApiError::NotFound(_)) => vec![missing(settings::stream_place(&wanted.name))],
+            Err(error) => return Err(error.into()),
+        });
+    }
+    let events = settings.names.events_stream();
+    for source in Source::ALL {
+        let wanted = settings::consumer(*source, settings);
+        let name = settings.names.consumer(*source);
+        differences.extend(match api::consumer_info(context, &events, &name).await {
+            Ok(found) => {
+                let compared = settings::compare_consumer(&found.config, &wanted, Shrinking::Refused);
+                compared.map_err(JournalError::Unusable)?.1
             }
-            other => other.into(),
-        })?;
+            Err(ApiError::NotFound(_)) => vec![missing(settings::consumer_place(&name))],
+            Err(error) => return Err(error.into()),
+        });
     }
-    Ok(())
+    Ok(differences)
 }
 
-fn events(settings: &Settings) -> Config {
-    Config {
-        name: subject::EVENTS.to_owned(),
-        subjects: Source::ALL.iter().map(|source| subject::events(*source)).collect(),
-        max_age: limits::FRAME_AGE,
-        max_bytes: signed(settings.max_bytes),
-        discard: DiscardPolicy::New,
-        ..stream(settings)
+/// What an instance that does not own the journal needs of it: `EVENTS` and the consumers are there and are Weir's.
+/// Tells which settings differ that this instance was told itself.
+///
+/// # Errors
+/// [`JournalError::Unreachable`] as long as ingest has not made them.
+pub(super) async fn check(
+    context: &Context,
+    settings: &Settings,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let found = status(context, settings).await?;
+    if let Some(missing) = found.iter().find(|found| found.setting == EXISTENCE) {
+        return Err(JournalError::Unreachable(format!(
+            "the {} is not there: ingest makes it. Does an ingest run with this NATS_URL and JOURNAL_PREFIX?",
+            missing.place
+        )));
     }
+    Ok(found.into_iter().filter(|found| differs_from_choice(found, settings)).collect())
 }
 
-fn graveyard(graveyard: Graveyard, settings: &Settings) -> Config {
-    let discard = match graveyard {
-        Graveyard::Rejected => DiscardPolicy::Old,
-        Graveyard::Parked => DiscardPolicy::New,
-    };
-    Config {
-        name: subject::stream(graveyard).to_owned(),
-        subjects: vec![subject::all(graveyard).to_owned()],
-        max_age: limits::LETTER_AGE,
-        max_bytes: signed(limits::GRAVEYARD_BYTES),
-        discard,
-        ..stream(settings)
-    }
+/// Whether an operator chose something else than there is. What was raised on the server beyond a default is as it shall be.
+pub(super) fn differs_from_choice(found: &JournalSetting, settings: &Settings) -> bool {
+    found.state != SettingState::Same && found.variable.is_some_and(|variable| settings.chose(variable))
 }
 
-/// What every stream has in common.
-fn stream(settings: &Settings) -> Config {
-    Config {
-        retention: RetentionPolicy::Limits,
-        storage: StorageType::File,
-        num_replicas: settings.replicas,
-        duplicate_window: DUPLICATE_WINDOW,
-        ..Config::default()
-    }
-}
+/// The setting of which [`missing`] tells.
+const EXISTENCE: &str = "existence";
 
-/// The durable consumer of a source. It delivers for ever: only storage decides what is given up, and a bound here
-/// would be burnt by an outage of the database.
-pub(super) fn consumer(source: Source, settings: &Settings) -> pull::Config {
-    pull::Config {
-        durable_name: Some(subject::consumer(source)),
-        filter_subject: subject::events(source),
-        deliver_policy: DeliverPolicy::All,
-        replay_policy: ReplayPolicy::Instant,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: settings.ack_wait,
-        max_deliver: -1,
-        max_ack_pending: MAX_ACK_PENDING,
-        ..pull::Config::default()
+fn missing(place: String) -> JournalSetting {
+    JournalSetting {
+        place,
+        setting: EXISTENCE,
+        variable: None,
+        wanted: "there".to_owned(),
+        found: "missing".to_owned(),
+        state: SettingState::Changes,
     }
 }
 
-async fn put_stream(context: &Context, wanted: Config) -> Result<(), JournalError> {
-    let name = wanted.name.clone();
-    let info = match api::stream_info(context, &name).await {
-        Ok(info) => info,
+fn streams(settings: &Settings) -> [Config; 3] {
+    [
+        settings::events(settings),
+        settings::graveyard(Graveyard::Parked, settings),
+        settings::graveyard(Graveyard::Rejected, settings),
+    ]
+}
+
+fn compare(found: &Info, wanted: &Config, settings: &Settings) -> Result<Vec<JournalSetting>, JournalError> {
+    let compared = settings::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused);
+    compared.map(|(_, differences)| differences).map_err(JournalError::Unusable)
+}
+
+async fn put_stream(
+    context: &Context,
+    wanted: &Config,
+    settings: &Settings,
+    shrinking: Shrinking,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let name = &wanted.name;
+    let info = match api::stream_info(context, name).await {
+        Ok(found) => found.info,
         Err(ApiError::NotFound(_)) => {
             let created: Result<Info, ApiError> =
-                api::ask(context, format!("STREAM.CREATE.{name}"), &wanted).await;
-            created.map_err(|error| unusable(&name, "can't be created", error))?
+                api::ask(context, format!("STREAM.CREATE.{name}"), wanted).await;
+            created.map_err(|error| refused(&settings::stream_place(name), "can't be made", error))?
         }
         Err(error) => return Err(error.into()),
     };
-    let differences = differences(&info.config, &wanted);
-    if differences.is_empty() {
-        return Ok(());
+    let compared = settings::compare_stream(&info.config, wanted, &settings.names, shrinking);
+    let (config, differences) = compared.map_err(JournalError::Unusable)?;
+    if config == info.config {
+        return Ok(differences);
     }
-    let differences = differences.join(", ");
-    if info.state.bytes > u64::try_from(wanted.max_bytes).unwrap_or(u64::MAX) {
+    if config.max_bytes > 0 && info.state.bytes > config.max_bytes.cast_unsigned() {
         // The server would make room by forgetting.
         return Err(JournalError::Unusable(format!(
-            "the stream {name} holds {} bytes, more than it may ({differences})",
-            info.state.bytes
+            "the stream {name} holds {} bytes, more than the {} that it shall hold at most (JOURNAL_MAX_BYTES)",
+            info.state.bytes, config.max_bytes
         )));
     }
-    let update = update(info.config, wanted);
-    let updated: Result<Info, ApiError> = api::ask(context, format!("STREAM.UPDATE.{name}"), &update).await;
-    updated.map_err(|error| unusable(&name, &format!("is set up otherwise ({differences})"), error))?;
-    tracing::warn!(stream = name, differences, "a stream of the journal was set up otherwise and is changed");
+    let updated: Result<Info, ApiError> = api::ask(context, format!("STREAM.UPDATE.{name}"), &config).await;
+    updated.map_err(|error| refused(&settings::stream_place(name), "can't be changed", error))?;
+    Ok(differences)
+}
+
+async fn put_consumer(
+    context: &Context,
+    source: Source,
+    settings: &Settings,
+    shrinking: Shrinking,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let (events, name) = (settings.names.events_stream(), settings.names.consumer(source));
+    let wanted = settings::consumer(source, settings);
+    let (config, differences) = match api::consumer_info(context, &events, &name).await {
+        Ok(found) => {
+            let compared = settings::compare_consumer(&found.config, &wanted, shrinking);
+            compared.map_err(JournalError::Unusable)?
+        }
+        Err(ApiError::NotFound(_)) => (wanted, vec![missing(settings::consumer_place(&name))]),
+        Err(error) => return Err(error.into()),
+    };
+    let changes = |found: &JournalSetting| match found.state {
+        SettingState::Same => false,
+        SettingState::Changes => true,
+        SettingState::Shrinks => shrinking == Shrinking::Allowed,
+    };
+    if differences.iter().any(changes) {
+        put(context, &events, config, &name).await?;
+    }
+    Ok(differences.into_iter().filter(|found| found.setting != EXISTENCE).collect())
+}
+
+async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) -> Result<(), JournalError> {
+    let subjects = wanted.filter_subjects.clone();
+    let put = api::put_consumer(context, stream, wanted).await;
+    let made =
+        put.map_err(|error| refused(&settings::consumer_place(name), "can't be made or changed", error))?;
+    let config = &made.cached_info().config;
+    // A server before 2.10 ignores several filters in silence, and would deliver every source to each collector.
+    if settings::filters(&config.filter_subject, &config.filter_subjects) != subjects {
+        return Err(JournalError::Unusable(format!(
+            "the server ignores the filter subjects of the consumer {name}: it must be nats-server 2.10 or later"
+        )));
+    }
     Ok(())
 }
 
-fn unusable(stream: &str, what: &str, error: ApiError) -> JournalError {
-    match error {
-        ApiError::Refused(refusal) => {
-            JournalError::Unusable(format!("the stream {stream} {what}: {refusal}"))
-        }
-        other => other.into(),
+/// The bucket in which is noted what `EVENTS` holds.
+async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), JournalError> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let bucket = settings.names.state_bucket();
+    match api::stream_info(context, &format!("KV_{bucket}")).await {
+        Ok(_) => return Ok(()),
+        Err(ApiError::NotFound(_)) => {}
+        Err(error) => return Err(error.into()),
     }
-}
-
-/// What wire.md fixes and the stream has otherwise; the rest (placement, a description) is the operator's.
-fn differences(is: &Config, wanted: &Config) -> Vec<String> {
-    let mut differences = Vec::new();
-    let mut compare = |what: &str, is: String, wanted: String| {
-        if is != wanted {
-            differences.push(format!("{what} is {is} instead of {wanted}"));
-        }
+    let wanted = kv::Config {
+        bucket: bucket.clone(),
+        description: "What Weir notes of EVENTS beside it".to_owned(),
+        history: 1,
+        num_replicas: settings.replicas(),
+        ..kv::Config::default()
     };
-    compare("subjects", format!("{:?}", is.subjects), format!("{:?}", wanted.subjects));
-    compare("retention", format!("{:?}", is.retention), format!("{:?}", wanted.retention));
-    compare("storage", format!("{:?}", is.storage), format!("{:?}", wanted.storage));
-    compare("discard", format!("{:?}", is.discard), format!("{:?}", wanted.discard));
-    compare("max_age", format!("{:?}", is.max_age), format!("{:?}", wanted.max_age));
-    compare("max_bytes", is.max_bytes.to_string(), wanted.max_bytes.to_string());
-    compare("replicas", is.num_replicas.to_string(), wanted.num_replicas.to_string());
-    compare(
-        "duplicate window",
-        format!("{:?}", is.duplicate_window),
-        format!("{:?}", wanted.duplicate_window),
-    );
-    differences
-}
-
-/// What wire.md fixes over what the operator chose.
-fn update(is: Config, wanted: Config) -> Config {
-    Config {
-        subjects: wanted.subjects,
-        retention: wanted.retention,
-        storage: wanted.storage,
-        discard: wanted.discard,
-        max_age: wanted.max_age,
-        max_bytes: wanted.max_bytes,
-        num_replicas: wanted.num_replicas,
-        duplicate_window: wanted.duplicate_window,
-        ..is
+    match tokio::time::timeout(PATIENCE, context.create_key_value(wanted)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            Err(JournalError::Unreachable(format!("the bucket {bucket} can't be made: {error:?}")))
+        }
+        Err(_elapsed) => Err(JournalError::Unreachable("the server does not answer".to_owned())),
     }
 }
 
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+fn refused(place: &str, what: &str, error: ApiError) -> JournalError {
+    match error {
+        ApiError::Refused(refusal) => JournalError::Unusable(format!("the {place} {what}: {refusal}")),
+        ApiError::Away(reason) => JournalError::Unreachable(format!("the {place} {what}: {reason}")),
+        ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {what}: {error}")),
+    }
+}
+
+/// What this process does with the journal's settings when it connects.
+///
+/// # Errors
+/// As [`set_up`] or [`check`].
+pub(super) async fn prepare(
+    context: &Context,
+    settings: &Settings,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    match settings.ownership {
+        Ownership::Owner => set_up(context, settings, Shrinking::Refused).await,
+        Ownership::Guest => check(context, settings).await,
+    }
 }

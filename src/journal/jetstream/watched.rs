@@ -3,30 +3,36 @@
 use std::time::Duration;
 
 use super::{
-    api,
     connection::{self, Connection},
-    graveyard,
+    consume, graveyard,
+    notebook::Notebook,
+    settings::{JournalSetting, Shrinking},
+    streams,
 };
 use crate::{
     event::Source,
-    journal::{Backlog, Buried, Graveyard, JournalError, StoredDeadLetter, subject},
+    journal::{Backlog, Buried, Graveyard, JournalError, JournalState, Names, Settings, StoredDeadLetter},
 };
 
 /// A connection that asks and never changes anything.
 #[derive(Debug)]
 pub struct Watched {
     connection: Connection,
+    settings: Settings,
 }
 
 impl Watched {
-    pub(in crate::journal) async fn connect(url: &str, patience: Duration) -> Result<Self, JournalError> {
+    pub(in crate::journal) async fn connect(
+        url: &str,
+        settings: Settings,
+        patience: Duration,
+    ) -> Result<Self, JournalError> {
         let connection = connection::patiently(patience, || Connection::open(url)).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, settings })
     }
 
     pub(in crate::journal) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        let info = api::consumer_info(self.connection.context(), &subject::consumer(source)).await?;
-        Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
+        consume::backlog(self.connection.context(), self.names(), source).await
     }
 
     pub(in crate::journal) async fn dead_letters(
@@ -35,10 +41,40 @@ impl Watched {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.connection.context(), graveyard, after, limit).await
+        graveyard::read(self.connection.context(), &self.names().graveyard_stream(graveyard), after, limit)
+            .await
     }
 
     pub(in crate::journal) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        graveyard::buried(self.connection.context(), graveyard).await
+        graveyard::buried(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
+    }
+
+    /// Every setting, found on the servers and wanted by this process.
+    pub(in crate::journal) async fn status(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        streams::status(self.connection.context(), &self.settings).await
+    }
+
+    /// Does what ingest does when it starts; with `shrink` also lowers what is found higher.
+    pub(in crate::journal) async fn apply(&self, shrink: bool) -> Result<Vec<JournalSetting>, JournalError> {
+        let shrinking = if shrink { Shrinking::Allowed } else { Shrinking::Refused };
+        streams::set_up(self.connection.context(), &self.settings, shrinking).await
+    }
+
+    /// What is noted of the journal, as of now.
+    pub(in crate::journal) async fn states(&self) -> Result<Vec<JournalState>, JournalError> {
+        self.notebook().observe_and_reckon(Vec::new()).await
+    }
+
+    /// Sets every loss back to none; returns how many frames were lost.
+    pub(in crate::journal) async fn forget_losses(&self) -> Result<u64, JournalError> {
+        self.notebook().forget_losses().await
+    }
+
+    fn notebook(&self) -> Notebook {
+        Notebook::new(self.connection.context().clone(), self.names().clone())
+    }
+
+    fn names(&self) -> &Names {
+        &self.settings.names
     }
 }

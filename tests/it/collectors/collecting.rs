@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use weir::{
     event::{Metrics, Source},
-    journal::{Framer, Journal, Settings},
-    process::{RoleReadiness, Stop},
+    journal::{Framer, Journal, LostFrames, Settings},
+    process::{RoleReadiness, Stop, clock::ClockMetrics},
 };
 use weir_collectors::{Collector, CollectorMetrics, Retention};
 
@@ -34,13 +34,9 @@ impl Collecting {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
         let events = Metrics::register(&mut registry);
-        let metrics = CollectorMetrics::register(&mut registry, events);
-        let settings = weir_collectors::Settings {
-            workers: 2,
-            progress_every: ACK_WAIT / 3,
-            retention: Retention::OFF,
-            failpoint: None,
-        };
+        let (clock, lost) = (ClockMetrics::register(&mut registry), LostFrames::register(&mut registry));
+        let metrics = CollectorMetrics::register(&mut registry, events, clock, lost);
+        let settings = weir_collectors::Settings { workers: 2, retention: Retention::OFF, failpoint: None };
         let (journal, store) = (journal.clone(), store.clone());
         let collector = Collector::new(sources, journal, store, metrics, &readiness, settings);
         let role = tokio::spawn(collector.run(stop.clone()));
@@ -70,7 +66,7 @@ impl Collecting {
 /// An embedded journal of its own.
 pub(super) async fn journal() -> (Journal, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { ack_wait: ACK_WAIT, ..Settings::default() };
+    let settings = Settings { ack_wait: Some(ACK_WAIT), ..Settings::default() };
     (Journal::open(folder.path(), settings).await.unwrap(), folder)
 }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, Context, stream};
 use weir::{
     event::Source,
-    journal::{AppendError, FrameError, Journal, JournalError},
+    journal::{AppendError, Content, Erasure, FrameError, Journal, JournalError, Names, Ownership, Settings},
 };
 
-use super::ground::{SOON, frame, ids, settings, take, take_one};
+use super::ground::{SOON, frame, ids, origin, settings, take, take_one};
 use crate::harness::nats::Nats;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -42,14 +42,15 @@ async fn a_frame_that_this_build_can_t_read_is_offered_all_the_same() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let operator = operator(&nats).await;
-    // Field 1, the version, is 3; and no message at all.
-    for payload in [&b"\x08\x03"[..], b"\xff"] {
+    // Field 1, the version, is 3; then 4; and no message at all.
+    for payload in [&b"\x08\x03"[..], b"\x08\x04", b"\xff"] {
         operator.publish("events.facebook", payload.into()).await.unwrap().await.unwrap();
     }
-    let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
+    let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 3).await;
     assert_eq!(deliveries[0].content(), Err(&FrameError::Newer(3)));
-    assert!(matches!(deliveries[1].content(), Err(FrameError::Malformed(_))));
-    assert_eq!(deliveries[1].raw(), b"\xff");
+    assert_eq!(deliveries[1].content(), Err(&FrameError::TooNew(4)));
+    assert!(matches!(deliveries[2].content(), Err(FrameError::Malformed(_))));
+    assert_eq!(deliveries[2].raw().as_ref(), b"\xff");
 }
 
 #[tokio::test]
@@ -58,8 +59,10 @@ async fn streams_are_those_of_the_wire() {
     connect(&nats).await;
     let operator = operator(&nats).await;
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    let subjects = ["events.facebook", "events.tiktok", "erasures.facebook", "erasures.tiktok"];
     let expected = [
-        ("EVENTS", vec!["events.facebook", "events.tiktok"], days(7), 8 << 30, stream::DiscardPolicy::New),
+        // Age never removes what waits.
+        ("EVENTS", subjects.to_vec(), Duration::ZERO, 8 << 30, stream::DiscardPolicy::New),
         ("DEAD_LETTERS", vec!["dead.>"], days(30), 1 << 30, stream::DiscardPolicy::New),
         ("REJECTED", vec!["rejected.>"], days(30), 1 << 30, stream::DiscardPolicy::Old),
     ];
@@ -74,29 +77,111 @@ async fn streams_are_those_of_the_wire() {
     }
     let events = operator.get_stream("EVENTS").await.unwrap();
     let config = events.consumer_info("collector-facebook").await.unwrap().config;
-    assert_eq!((config.filter_subject.as_str(), config.max_deliver), ("events.facebook", -1));
+    assert_eq!(config.filter_subjects, ["events.facebook", "erasures.facebook"]);
+    assert_eq!(config.max_deliver, -1);
     assert_eq!((config.ack_wait, config.ack_policy), (LONG, jetstream::consumer::AckPolicy::Explicit));
 }
 
+/// A stream of other settings, without a mark.
+fn unmarked(name: &str, subject: &str) -> stream::Config {
+    stream::Config { name: name.to_owned(), subjects: vec![subject.to_owned()], ..stream::Config::default() }
+}
+
 #[tokio::test]
-async fn a_stream_that_can_be_changed_is_changed_and_another_is_named() {
+async fn a_stream_with_weir_s_subjects_is_adopted_and_another_is_refused_by_name() {
     let nats = Nats::start().await;
     let operator = operator(&nats).await;
-    let other = |name: &str, storage| stream::Config {
-        name: name.to_owned(),
-        subjects: vec!["rejected.>".to_owned()],
-        storage,
-        ..stream::Config::default()
-    };
-    operator.create_stream(other("REJECTED", stream::StorageType::File)).await.unwrap();
+    let small = stream::Config { max_bytes: 1 << 20, ..unmarked("REJECTED", "rejected.>") };
+    operator.create_stream(small).await.unwrap();
     connect(&nats).await;
-    let changed = operator.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
-    assert_eq!(changed.max_bytes, 1 << 30);
-    operator.delete_stream("REJECTED").await.unwrap();
-    operator.create_stream(other("REJECTED", stream::StorageType::Memory)).await.unwrap();
-    let refusal = Journal::connect(&nats.url(), settings(LONG), SOON).await.unwrap_err();
-    let JournalError::Unusable(reason) = refusal else { panic!("{refusal}") };
-    assert!(reason.contains("REJECTED") && reason.contains("storage is Memory instead of File"), "{reason}");
+    let adopted = operator.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
+    assert_eq!((adopted.max_bytes, adopted.discard), (1 << 30, stream::DiscardPolicy::Old));
+    assert!(adopted.metadata.contains_key("weir.journal"), "{:?}", adopted.metadata);
+
+    let memory =
+        stream::Config { storage: stream::StorageType::Memory, ..unmarked("REJECTED", "rejected.>") };
+    for (foreign, told) in
+        [(memory, "storage is Memory instead of File"), (unmarked("REJECTED", "orders.>"), "orders.>")]
+    {
+        operator.delete_stream("REJECTED").await.unwrap();
+        operator.create_stream(foreign.clone()).await.unwrap();
+        let refusal = Journal::connect(&nats.url(), settings(LONG), SOON).await.unwrap_err();
+        let JournalError::Unusable(reason) = refusal else { panic!("{refusal}") };
+        assert!(reason.contains("REJECTED") && reason.contains(told), "{reason}");
+        let untouched = operator.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
+        assert_eq!((untouched.subjects, untouched.storage), (foreign.subjects, foreign.storage));
+    }
+}
+
+#[tokio::test]
+async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
+    let nats = Nats::start().await;
+    connect(&nats).await;
+    let operator = operator(&nats).await;
+    let mut events = operator.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
+    (events.max_bytes, events.max_age) = (16 << 30, Duration::from_secs(7 * 24 * 60 * 60));
+    operator.update_stream(&events).await.unwrap();
+    let wanted = Settings { max_bytes: Some(4 << 30), ..settings(SHORT) };
+    let journal = Journal::connect(&nats.url(), wanted, SOON).await.unwrap();
+    let events = operator.get_stream("EVENTS").await.unwrap();
+    let config = &events.cached_info().config;
+    assert_eq!((config.max_bytes, config.max_age), (16 << 30, Duration::ZERO));
+    let consumer = events.consumer_info("collector-facebook").await.unwrap().config;
+    assert_eq!((consumer.ack_wait, journal.ack_wait()), (LONG, LONG));
+    let kept: Vec<String> = journal.differences().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(kept.len(), 3, "bytes, and the deadline of both consumers: {kept:?}");
+    assert!(kept[0].contains("JOURNAL_MAX_BYTES") && kept[0].contains("17179869184"), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
+    let nats = Nats::start().await;
+    let guest = Settings { replicas: Some(3), ownership: Ownership::Guest, ..Settings::default() };
+    let refusal = Journal::connect(&nats.url(), guest.clone(), SHORT).await.unwrap_err();
+    assert!(
+        matches!(&refusal, JournalError::Unreachable(reason) if reason.contains("ingest makes it")),
+        "{refusal}"
+    );
+    let owner = connect(&nats).await;
+    let journal = Journal::connect(&nats.url(), guest, SOON).await.unwrap();
+    assert_eq!(journal.ack_wait(), LONG);
+    let differences = journal.differences().await.unwrap();
+    assert!(differences.iter().all(|found| found.variable == Some("JOURNAL_REPLICAS")), "{differences:?}");
+    assert_eq!(differences.len(), 3, "of each stream");
+    let frame = frame(Source::Tiktok);
+    owner.append(std::slice::from_ref(&frame)).await.unwrap();
+    assert_eq!(ids(&take(&mut journal.consumer(Source::Tiktok).await.unwrap(), 1).await), [frame.id()]);
+}
+
+#[tokio::test]
+async fn deployments_with_different_prefixes_share_a_server() {
+    let nats = Nats::start().await;
+    let names = Names::behind("acme").unwrap();
+    let acme = Journal::connect(&nats.url(), Settings { names, ..settings(LONG) }, SOON).await.unwrap();
+    let plain = connect(&nats).await;
+    let (one, other) = (frame(Source::Facebook), frame(Source::Facebook));
+    acme.append(std::slice::from_ref(&one)).await.unwrap();
+    plain.append(std::slice::from_ref(&other)).await.unwrap();
+    assert_eq!(ids(&take(&mut acme.consumer(Source::Facebook).await.unwrap(), 1).await), [one.id()]);
+    assert_eq!(ids(&take(&mut plain.consumer(Source::Facebook).await.unwrap(), 1).await), [other.id()]);
+    let stream = operator(&nats).await.get_stream("acme_EVENTS").await.unwrap();
+    stream.consumer_info("acme-collector-facebook").await.unwrap();
+    assert_eq!(stream.cached_info().config.subjects[0], "acme.events.facebook");
+}
+
+#[tokio::test]
+async fn an_erasure_has_a_subject_of_its_own_and_the_old_one_is_taken_too() {
+    let nats = Nats::start().await;
+    let journal = connect(&nats).await;
+    let erasure = Erasure::new(Source::Facebook, "u-17".to_owned(), false, origin());
+    journal.append(&[erasure.seal()]).await.unwrap();
+    let operator = operator(&nats).await;
+    let message = operator.get_stream("EVENTS").await.unwrap().get_raw_message(1).await.unwrap();
+    assert_eq!(message.subject.as_str(), "erasures.facebook");
+    // As the build before this one published it.
+    operator.publish("events.facebook", message.payload).await.unwrap().await.unwrap();
+    let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
+    assert!(deliveries.iter().all(|delivery| delivery.content() == Ok(&Content::Erasure(erasure.clone()))));
 }
 
 #[tokio::test]

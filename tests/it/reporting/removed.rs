@@ -115,6 +115,7 @@ async fn an_event_whose_row_was_removed_is_known_as_removed(database: Database) 
         source: number(Source::Facebook),
         key: Sha256::digest("Zoë's order")[..16].to_vec(),
         arrived_at: 1_757_834_505_318_001,
+        stored_at: 1_757_834_505_318_001,
     };
     event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
     let reporting = Running::on(&database, "30000").await;

@@ -9,6 +9,7 @@ use weir::{
     process::{
         RoleReadiness, Stop,
         args::{Environment, Mistakes},
+        clock::ClockMetrics,
     },
 };
 use weir_migration::{Access, connect};
@@ -39,7 +40,9 @@ impl Running {
         let config = args.check(Environment::Development, &mut Mistakes::default()).unwrap();
         let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
-        let reporting = Reporting::bind_exact_to(users, &config, pool, &mut registry, readiness.clone());
+        let clock = ClockMetrics::register(&mut registry);
+        let reporting =
+            Reporting::bind_exact_to(users, &config, pool, &mut registry, clock, readiness.clone());
         let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();

@@ -80,6 +80,7 @@ pub(super) async fn remember(database: &DatabaseConnection, source: Source, even
         source: source.number().try_into().unwrap(),
         key: EventKey::of(event_id).as_bytes().to_vec(),
         arrived_at: 0,
+        stored_at: 0,
     };
     key.into_active_model().insert(database).await.unwrap();
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use tracing::info;
+use tokio::time::{Instant, sleep};
+use tracing::{error, info};
 use url::Url;
 use weir::{
-    journal::{Journal, Settings},
-    process::{args::Mistakes, grpc},
+    journal::{Journal, JournalError, Names, Observer, Ownership, Settings},
+    process::{Latch, args::Mistakes, grpc},
 };
 
 use super::{
@@ -17,6 +18,9 @@ use super::{
 };
 use crate::quantity;
 
+/// One attempt at a server, of several until [`PATIENCE`] is over.
+const ATTEMPT: Duration = Duration::from_secs(3);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 /// A frame is stored in milliseconds; a shorter deadline would offer it again while it is being stored.
 const LEAST_ACK_WAIT_MS: u64 = 1_000;
 
@@ -28,6 +32,18 @@ pub(crate) struct JournalUrlArgs {
     /// are separated by commas. `up` keeps it on files where this is absent, a single role needs it.
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+    /// In front of every name on the NATS server, so that several deployments share one: acme makes acme_EVENTS,
+    /// acme.events.facebook and acme-collector-facebook. 1 to 32 letters, digits, - or _; the same for every role.
+    #[arg(long, env = "JOURNAL_PREFIX", value_name = "PREFIX")]
+    journal_prefix: Option<String>,
+}
+
+/// Where the journal is, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalAddress {
+    /// The servers, or none where the journal is on files.
+    pub(crate) nats_url: Option<String>,
+    names: Names,
 }
 
 /// Where the journal is, and what a deployment may choose of it.
@@ -36,15 +52,18 @@ pub(crate) struct JournalUrlArgs {
 pub(crate) struct JournalArgs {
     #[command(flatten)]
     pub(crate) url: JournalUrlArgs,
-    /// How much accepted events may take, in bytes or as 512MiB or 8GiB, before new ones are answered 503.
-    #[arg(long, env = "JOURNAL_MAX_BYTES", default_value = "8GiB", value_name = "SIZE")]
-    journal_max_bytes: String,
-    /// How long a collector may hold a frame before another one is offered it, in milliseconds.
-    #[arg(long, env = "JOURNAL_ACK_WAIT_MS", default_value = "30000", value_name = "MILLISECONDS")]
-    journal_ack_wait_ms: String,
-    /// Copies of each stream in a JetStream cluster: 1 on a single server, 3 or 5 in a cluster.
-    #[arg(long, env = "JOURNAL_REPLICAS", default_value = "1", value_name = "COPIES")]
-    journal_replicas: String,
+    /// How much accepted events may take, in bytes or as 512MiB or 8GiB, before new ones are answered 503; by default
+    /// 8GiB. On a server ingest sets it, and raises it by itself; `weir journal apply --shrink` lowers it.
+    #[arg(long, env = "JOURNAL_MAX_BYTES", value_name = "SIZE")]
+    journal_max_bytes: Option<String>,
+    /// How long a collector may hold a frame before another one is offered it, in milliseconds; by default 30000. On a
+    /// server ingest sets it, as above.
+    #[arg(long, env = "JOURNAL_ACK_WAIT_MS", value_name = "MILLISECONDS")]
+    journal_ack_wait_ms: Option<String>,
+    /// Copies of each stream in a JetStream cluster: 1 on a single server (the default), 3 or 5 in a cluster. Ingest sets
+    /// it, as above.
+    #[arg(long, env = "JOURNAL_REPLICAS", value_name = "COPIES")]
+    journal_replicas: Option<String>,
 }
 
 /// Where the servers of the journal say what they promise.
@@ -66,28 +85,42 @@ pub(crate) struct JournalPlace {
     settings: Settings,
 }
 
+impl JournalAddress {
+    /// Of a tool, which chooses nothing.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings { names: self.names.clone(), ownership: Ownership::Guest, ..Settings::default() }
+    }
+}
+
 impl JournalUrlArgs {
-    /// The servers, or none where the journal is on files.
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Option<String>> {
-        let nats_url = self.nats_url.as_deref().filter(|url| !url.is_empty());
-        mistakes.check("NATS_URL", nats_url.map(servers).transpose())
+    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalAddress> {
+        let nats_url = given(self.nats_url.as_ref()).map(servers).transpose();
+        let nats_url = mistakes.check("NATS_URL", nats_url);
+        let names = given(self.journal_prefix.as_ref()).map(Names::behind).transpose();
+        let names = mistakes.check("JOURNAL_PREFIX", names);
+        Some(JournalAddress { nats_url: nats_url?, names: names?.unwrap_or_default() })
     }
 }
 
 impl JournalArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
-        let nats_url = self.url.check(mistakes);
-        let max_bytes = mistakes.check("JOURNAL_MAX_BYTES", quantity::bytes(&self.journal_max_bytes));
-        let ack_wait = quantity::at_least(LEAST_ACK_WAIT_MS, &self.journal_ack_wait_ms);
+        let address = self.url.check(mistakes);
+        let max_bytes = given(self.journal_max_bytes.as_ref()).map(quantity::bytes).transpose();
+        let max_bytes = mistakes.check("JOURNAL_MAX_BYTES", max_bytes);
+        let ack_wait = given(self.journal_ack_wait_ms.as_ref());
+        let ack_wait = ack_wait.map(|text| quantity::at_least(LEAST_ACK_WAIT_MS, text)).transpose();
         let ack_wait = mistakes.check("JOURNAL_ACK_WAIT_MS", ack_wait);
-        let replicas = mistakes.check("JOURNAL_REPLICAS", replicas(&self.journal_replicas));
+        let replicas = given(self.journal_replicas.as_ref()).map(replicas).transpose();
+        let replicas = mistakes.check("JOURNAL_REPLICAS", replicas);
+        let JournalAddress { nats_url, names } = address?;
         let settings = Settings {
             max_bytes: max_bytes?,
-            ack_wait: Duration::from_millis(ack_wait?),
+            ack_wait: ack_wait?.map(Duration::from_millis),
             replicas: replicas?,
+            names,
             ..Settings::default()
         };
-        Some(JournalPlace { nats_url: nats_url?, settings })
+        Some(JournalPlace { nats_url, settings })
     }
 
     /// The journal, which a single role must be told: the other roles have to find it.
@@ -119,20 +152,39 @@ impl JournalPlace {
         self.nats_url.is_none()
     }
 
-    pub(crate) fn ack_wait(&self) -> Duration {
-        self.settings.ack_wait
+    /// The same journal, for a role that leaves its settings to ingest.
+    pub(crate) fn as_guest(mut self) -> Self {
+        self.settings.ownership = Ownership::Guest;
+        self
     }
 
-    /// Opens the journal; waits for a server that is not there yet. `folder` is there for an embedded one.
+    /// Looks at the journal on a server, with the settings of its owner.
+    ///
+    /// # Errors
+    /// The server does not come within `patience`; the journal is on files.
+    pub(crate) async fn observe(&self, patience: Duration) -> anyhow::Result<Observer> {
+        let url = self
+            .nats_url
+            .as_deref()
+            .context("the journal is on files, which have the settings of their process")?;
+        Ok(Observer::connect(url, self.settings.clone(), patience).await?)
+    }
+
+    /// Opens the journal; waits for a server that is not there yet, or can't be used yet, and says why in `latches`.
+    /// `folder` is there for an embedded one.
     ///
     /// # Errors
     /// The server does not come, or can't be used; the folder can't be written.
-    pub(crate) async fn open(self, folder: Option<&DataFolder>) -> anyhow::Result<Journal> {
+    pub(crate) async fn open(
+        self,
+        folder: Option<&DataFolder>,
+        latches: &[&Latch],
+    ) -> anyhow::Result<Journal> {
         let Self { nats_url, settings } = self;
         match (nats_url, folder) {
             (Some(url), _) => {
                 info!("connecting to jetstream");
-                let connecting = Box::pin(Journal::connect(&url, settings, PATIENCE));
+                let connecting = Box::pin(connect(&url, &settings, latches));
                 patiently("jetstream", connecting).await.context("can't open the journal (NATS_URL)")
             }
             (None, Some(folder)) => {
@@ -142,6 +194,31 @@ impl JournalPlace {
             (None, None) => anyhow::bail!("an embedded journal needs a data folder"),
         }
     }
+}
+
+/// Tries until the journal can be used, at most for [`PATIENCE`]: an operator may mend what is wrong meanwhile.
+async fn connect(url: &str, settings: &Settings, latches: &[&Latch]) -> Result<Journal, JournalError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut told = String::new();
+    loop {
+        let error = match Journal::connect(url, settings.clone(), ATTEMPT).await {
+            Ok(journal) => return Ok(journal),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(error) => error,
+        };
+        let reason = error.to_string();
+        latches.iter().for_each(|latch| latch.set(Err(reason.clone())));
+        if matches!(error, JournalError::Unusable(_)) && told != reason {
+            error!(reason, "the journal can't be used");
+            told = reason;
+        }
+        sleep(BETWEEN_ATTEMPTS).await;
+    }
+}
+
+/// A variable that is empty is as if it were not set.
+fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.trim().is_empty())
 }
 
 /// The URL may carry a password, so it is not repeated.

@@ -7,12 +7,12 @@ use tracing::info;
 use url::Url;
 use weir::{
     event::{Metrics, Source},
-    journal::Journal,
-    process::Host,
+    journal::{Journal, LostFrames},
+    process::{Host, Latch, clock::ClockMetrics},
 };
 use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
-use weir_ingest::{Ingest, IngestConfig};
+use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
 use weir_migration::{Access, register_pools};
 use weir_reporting::{Reporting, ReportingConfig};
 
@@ -60,26 +60,31 @@ impl Roles {
     /// A server does not come, the folder is taken, or an address is.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
-        let collector_metrics = CollectorMetrics::register(host.registry(), metrics.clone());
+        let clock = ClockMetrics::register(host.registry());
+        let lost = LostFrames::register(host.registry());
+        let (events, clocks, losses) = (metrics.clone(), clock.clone(), lost.clone());
+        let collector_metrics = CollectorMetrics::register(host.registry(), events, clocks, losses);
         let on_files = config.journal.in_folder() || config.store.in_folder();
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
-        let settings = Settings::new(config.workers, &store_url, config.journal.ack_wait(), config.retention);
+        let settings = Settings::new(config.workers, &store_url, config.retention);
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
         let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
         let _waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
-        let journal = config.journal.open(folder.as_ref()).await?;
+        let latches: Vec<&Latch> = opened.iter().collect();
+        let journal = config.journal.open(folder.as_ref(), &latches).await?;
         opened.iter().for_each(|latch| latch.set(Ok(())));
 
         let writing = store::open_migrated(&store_url).await?;
         let reading = store::open(&store_url, Access::Report(config.reporting.timeout)).await?;
         register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
-        let reporting = reporting::bind(host, &config.reporting, reading, reporting).await?;
+        let reporting = reporting::bind(host, &config.reporting, reading, clock.clone(), reporting).await?;
         let collectors =
             Collector::new(Source::ALL, journal.clone(), writing, collector_metrics, &collecting, settings);
-        let ingest = ingest::bind(host, &config.ingest, journal.clone(), metrics.clone(), ingesting).await?;
+        let ingest_metrics = IngestMetrics { events: metrics.clone(), clock, lost };
+        let ingest = ingest::bind(host, &config.ingest, journal.clone(), ingest_metrics, ingesting).await?;
         let upstreams = Upstreams {
             ingest: vec![grpc_url(ingest.address())?],
             reporting: vec![grpc_url(reporting.address())?],

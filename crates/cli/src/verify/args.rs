@@ -15,7 +15,7 @@ use weir_migration::DatabaseUrl;
 
 use crate::{
     failure::configured,
-    place::{FolderArgs, JournalUrlArgs, StoreArgs, StorePlace},
+    place::{FolderArgs, JournalAddress, JournalUrlArgs, StoreArgs, StorePlace},
     quantity,
 };
 
@@ -50,7 +50,7 @@ pub(super) struct Task {
 /// Where the deployment keeps what it was sent.
 pub(super) struct Place {
     /// The journal is in the folder, where this is absent.
-    nats_url: Option<String>,
+    journal: JournalAddress,
     store: StorePlace,
     folder: PathBuf,
 }
@@ -59,20 +59,20 @@ impl VerifyArgs {
     pub(super) fn check(&self) -> Result<Task, Misconfigured> {
         let mut mistakes = Mistakes::default();
         let wait = mistakes.check("--wait", quantity::duration(&self.wait));
-        let nats_url = self.journal.check(&mut mistakes);
+        let journal = self.journal.check(&mut mistakes);
         let store = self.store.check(&mut mistakes);
         let folder = self.folder.weir_data_dir.clone();
-        let task = || Some(Task { place: Place { nats_url: nats_url?, store: store?, folder }, wait: wait? });
+        let task = || Some(Task { place: Place { journal: journal?, store: store?, folder }, wait: wait? });
         configured(task(), mistakes)
     }
 }
 
 impl Place {
     pub(super) async fn journal(&self) -> anyhow::Result<Observer> {
-        match &self.nats_url {
-            Some(url) => {
-                Observer::connect(url, PATIENCE).await.context("can't look at the journal (NATS_URL)")
-            }
+        match &self.journal.nats_url {
+            Some(url) => Observer::connect(url, self.journal.settings(), PATIENCE)
+                .await
+                .context("can't look at the journal (NATS_URL)"),
             None => {
                 let folder: &Path = &self.folder;
                 let opened = Observer::open(folder).await;

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use weir::{event::Source, process::Stop};
@@ -113,7 +112,10 @@ impl Folder {
             Pool::Postgres(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
             Pool::Sqlite(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
         };
-        let waits = oldest.map_or(0, |oldest| Utc::now().timestamp_micros().saturating_sub(oldest));
+        let waits = match oldest {
+            Some(oldest) => self.store.now().await?.saturating_sub(oldest),
+            None => 0,
+        };
         Ok((sightings.unsigned_abs(), Duration::from_micros(waits.max(0).unsigned_abs())))
     }
 

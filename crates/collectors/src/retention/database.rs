@@ -2,6 +2,7 @@
 
 use std::{io, ops::Range, time::Duration};
 
+use chrono::Utc;
 use sqlx::{Connection as _, PgConnection, SqlitePool};
 use tokio::time::timeout;
 
@@ -14,9 +15,9 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// What is removed in batches, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Rows of events, by arrival; their keys stay, and the horizon moves.
+    /// Rows of events, by when they were stored; their keys stay, and the horizon moves.
     Rows,
-    /// Keys, by their events' arrival.
+    /// Keys, by when their events were stored.
     Keys,
     /// Accounts of single frames, by commit; they are added to the totals.
     Frames,
@@ -28,7 +29,7 @@ pub(super) struct Removed {
     /// `weir.event.v1.Source`.
     pub(super) source: i16,
     pub(super) number: u64,
-    /// The newest arrival or commit among it, µs: the next batch begins there.
+    /// The newest moment among it, µs: the next batch begins there.
     pub(super) reached: i64,
 }
 
@@ -67,6 +68,14 @@ impl Database {
         }
     }
 
+    /// The time by the database's clock, or this process's where it is a file; µs since the Unix epoch.
+    pub(super) async fn now(&mut self) -> Result<i64, sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => in_time(postgres::now(connection)).await,
+            Self::Sqlite(_) => Ok(Utc::now().timestamp_micros()),
+        }
+    }
+
     /// Removes at most `most` of a kind whose moments lie in `span`, µs.
     pub(super) async fn remove(
         &mut self,
@@ -80,10 +89,9 @@ impl Database {
         }
     }
 
-    /// Removes finished erasures that concern only what arrived before them and were asked for before `before`, µs.
+    /// Removes erasures that concern only what arrived before them and were finished before `before`, µs.
     pub(super) async fn prune_erasures(&mut self, before: i64) -> Result<u64, sqlx::Error> {
-        const PRUNE: &str =
-            "DELETE FROM erasures WHERE NOT suppress AND completed_at IS NOT NULL AND requested_at < $1";
+        const PRUNE: &str = "DELETE FROM erasures WHERE NOT suppress AND completed_at < $1";
         in_time(async {
             Ok(match self {
                 Self::Postgres(connection) => {

@@ -5,7 +5,9 @@
 
 use std::{ops::Range, time::Instant};
 
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+
+use weir_migration::clock::NOW_IN_POSTGRES;
 
 use super::{
     SWEEP_LOCK,
@@ -23,25 +25,25 @@ const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'; 
 /// The key of an event is a `store::EventKey`, made here so that no row has to come over the wire.
 const REMOVE_ROWS: &str = "WITH old AS ( \
         DELETE FROM events WHERE ctid = ANY(ARRAY( \
-            SELECT ctid FROM events WHERE arrived_at >= $1 AND arrived_at < $2 ORDER BY arrived_at LIMIT $3)) \
-        RETURNING source, event_id, arrived_at, occurred_at), \
+            SELECT ctid FROM events WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+        RETURNING source, event_id, arrived_at, stored_at, occurred_at), \
     keyed AS ( \
-        INSERT INTO event_keys (source, key, arrived_at) \
-        SELECT source, substring(sha256(convert_to(event_id, 'UTF8')) FROM 1 FOR 16), arrived_at FROM old \
+        INSERT INTO event_keys (source, key, arrived_at, stored_at) \
+        SELECT source, substring(sha256(convert_to(event_id, 'UTF8')) FROM 1 FOR 16), arrived_at, stored_at FROM old \
         ON CONFLICT DO NOTHING), \
     forgotten AS ( \
         DELETE FROM duplicates USING old \
         WHERE duplicates.source = old.source AND duplicates.event_id = old.event_id) \
-    SELECT source, count(*), max(arrived_at), max(occurred_at) FROM old GROUP BY source";
+    SELECT source, count(*), max(stored_at), max(occurred_at) FROM old GROUP BY source";
 
 const MOVE_HORIZON: &str = "INSERT INTO horizons (source, complete_from) VALUES ($1, $2) \
     ON CONFLICT (source) DO UPDATE SET complete_from = GREATEST(horizons.complete_from, excluded.complete_from)";
 
 const REMOVE_KEYS: &str = "WITH old AS ( \
         DELETE FROM event_keys WHERE ctid = ANY(ARRAY( \
-            SELECT ctid FROM event_keys WHERE arrived_at >= $1 AND arrived_at < $2 ORDER BY arrived_at LIMIT $3)) \
-        RETURNING source, arrived_at) \
-    SELECT source, count(*), max(arrived_at) FROM old GROUP BY source";
+            SELECT ctid FROM event_keys WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+        RETURNING source, stored_at) \
+    SELECT source, count(*), max(stored_at) FROM old GROUP BY source";
 
 const FOLD_FRAMES: &str = "WITH old AS ( \
         DELETE FROM frames WHERE ctid = ANY(ARRAY( \
@@ -60,6 +62,10 @@ pub(super) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> 
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
     Ok(connection)
+}
+
+pub(super) async fn now(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}"))).fetch_one(connection).await
 }
 
 /// The right to sweep, for as long as the connection lives.

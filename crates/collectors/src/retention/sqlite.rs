@@ -16,15 +16,15 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 const ROWS_PER_STATEMENT: usize = 32;
 
 const REMOVE_ROWS: &str = "DELETE FROM events WHERE rowid IN ( \
-        SELECT rowid FROM events WHERE arrived_at >= ? AND arrived_at < ? ORDER BY arrived_at LIMIT ?) \
-    RETURNING source, event_id, arrived_at, occurred_at";
+        SELECT rowid FROM events WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \
+    RETURNING source, event_id, arrived_at, stored_at, occurred_at";
 
 const MOVE_HORIZON: &str = "INSERT INTO horizons (source, complete_from) VALUES (?, ?) \
     ON CONFLICT (source) DO UPDATE SET complete_from = max(complete_from, excluded.complete_from)";
 
 const REMOVE_KEYS: &str = "DELETE FROM event_keys WHERE (source, key) IN ( \
-        SELECT source, key FROM event_keys WHERE arrived_at >= ? AND arrived_at < ? ORDER BY arrived_at LIMIT ?) \
-    RETURNING source, arrived_at";
+        SELECT source, key FROM event_keys WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \
+    RETURNING source, stored_at";
 
 const REMOVE_FRAMES: &str = "DELETE FROM frames WHERE rowid IN ( \
         SELECT rowid FROM frames WHERE committed_at >= ? AND committed_at < ? ORDER BY committed_at LIMIT ?) \
@@ -33,6 +33,9 @@ const REMOVE_FRAMES: &str = "DELETE FROM frames WHERE rowid IN ( \
 const FOLD_FRAME: &str = "INSERT INTO frame_totals (source, frames, stored, duplicate, parked) VALUES (?, 1, ?, ?, ?) \
     ON CONFLICT (source) DO UPDATE SET frames = frames + 1, stored = stored + excluded.stored, \
         duplicate = duplicate + excluded.duplicate, parked = parked + excluded.parked";
+
+/// Of a removed row: source, event id, arrival, when it was stored, event time.
+type OldRow = (i16, String, i64, i64, i64);
 
 pub(super) async fn remove(
     pool: &SqlitePool,
@@ -56,7 +59,7 @@ async fn remove_rows(
     span: Range<i64>,
     most: u32,
 ) -> Result<Vec<Removed>, sqlx::Error> {
-    let old: Vec<(i16, String, i64, i64)> = sqlx::query_as(REMOVE_ROWS)
+    let old: Vec<OldRow> = sqlx::query_as(REMOVE_ROWS)
         .bind(span.start)
         .bind(span.end)
         .bind(most)
@@ -74,26 +77,22 @@ async fn remove_rows(
     for (source, newest) in newest {
         sqlx::query(MOVE_HORIZON).bind(source).bind(complete_from(newest)).execute(&mut *connection).await?;
     }
-    Ok(counted(old.into_iter().map(|(source, _, arrived_at, _)| (source, arrived_at))))
+    Ok(counted(old.into_iter().map(|(source, _, _, stored_at, _)| (source, stored_at))))
 }
 
-async fn keep_keys(
-    connection: &mut SqliteConnection,
-    old: &[(i16, String, i64, i64)],
-) -> Result<(), sqlx::Error> {
-    let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO event_keys (source, key, arrived_at) ");
-    statement.push_values(old, |mut tuple, (source, event_id, arrived_at, _)| {
-        tuple.push_bind(source).push_bind(EventKey::of(event_id).as_bytes().to_vec()).push_bind(arrived_at);
+async fn keep_keys(connection: &mut SqliteConnection, old: &[OldRow]) -> Result<(), sqlx::Error> {
+    let mut statement =
+        QueryBuilder::<Sqlite>::new("INSERT INTO event_keys (source, key, arrived_at, stored_at) ");
+    statement.push_values(old, |mut tuple, (source, event_id, arrived_at, stored_at, _)| {
+        tuple.push_bind(source).push_bind(EventKey::of(event_id).as_bytes().to_vec());
+        tuple.push_bind(arrived_at).push_bind(stored_at);
     });
     statement.push(" ON CONFLICT DO NOTHING");
     statement.build().persistent(old.len() == ROWS_PER_STATEMENT).execute(connection).await?;
     Ok(())
 }
 
-async fn forget_duplicates(
-    connection: &mut SqliteConnection,
-    old: &[(i16, String, i64, i64)],
-) -> Result<(), sqlx::Error> {
+async fn forget_duplicates(connection: &mut SqliteConnection, old: &[OldRow]) -> Result<(), sqlx::Error> {
     let mut statement = QueryBuilder::<Sqlite>::new("DELETE FROM duplicates WHERE (source, event_id) IN (");
     statement.push_values(old, |mut tuple, (source, event_id, ..)| {
         tuple.push_bind(source).push_bind(event_id);

@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tracing::{debug, info, warn};
-use weir::process::Stop;
+use weir::{
+    event::Source,
+    journal::{Journal, JournalError},
+    process::{Stop, clock::RoleClock},
+};
 
 use super::{Retention, database::Database, sweep::Sweep};
 use crate::{metrics::RemovalMetrics, store::Store, worker::Backoff};
@@ -17,6 +21,9 @@ const FIRST_SWEEP: Duration = Duration::from_secs(10);
 pub(crate) struct Sweeper {
     pub(crate) retention: Retention,
     pub(crate) store: Store,
+    pub(crate) journal: Journal,
+    /// Where it can't be trusted, nothing is removed.
+    pub(crate) clock: RoleClock,
     pub(crate) metrics: RemovalMetrics,
 }
 
@@ -51,7 +58,10 @@ impl Sweeper {
 
     async fn sweep(&self, stop: &Stop) -> Result<(), sqlx::Error> {
         let mut database = Database::open(&self.store).await?;
-        if database.claim().await? {
+        if let Err(reason) = self.clock.may_remove() {
+            // The ready probe says so as long as it lasts.
+            debug!(reason, "nothing is removed");
+        } else if database.claim().await? {
             self.remove(&mut database, stop).await?;
         } else {
             debug!("another collector removes");
@@ -64,7 +74,8 @@ impl Sweeper {
 
     async fn remove(&self, database: &mut Database, stop: &Stop) -> Result<(), sqlx::Error> {
         let started = Instant::now();
-        let cutoffs = self.retention.cutoffs(Utc::now().timestamp_micros());
+        let oldest_waiting = self.oldest_waiting().await;
+        let cutoffs = self.retention.cutoffs(database.now().await?, oldest_waiting);
         let swept = Sweep { database, metrics: &self.metrics, stop }.run(cutoffs).await?;
         if !swept.is_empty() {
             info!(
@@ -77,5 +88,21 @@ impl Sweeper {
             );
         }
         Ok(())
+    }
+
+    /// Since when the oldest frame waits in the journal, µs since the Unix epoch; as if for ever where that can't be seen.
+    async fn oldest_waiting(&self) -> Option<i64> {
+        let mut oldest: Option<DateTime<Utc>> = None;
+        for source in Source::ALL {
+            let of_source: Result<_, JournalError> = self.journal.oldest_waiting(*source).await;
+            match of_source {
+                Ok(of_source) => oldest = oldest.into_iter().chain(of_source).min(),
+                Err(error) => {
+                    debug!(%error, "accounts of frames stay: it can't be seen which frames wait");
+                    return Some(i64::MIN);
+                }
+            }
+        }
+        oldest.map(|oldest| oldest.timestamp_micros())
     }
 }

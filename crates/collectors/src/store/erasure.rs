@@ -7,7 +7,6 @@ mod sqlite;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::Utc;
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -16,7 +15,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 use weir::journal::Erasure;
-use weir_migration::entity::{erasure_keys, erasures, frames};
+use weir_migration::{
+    clock,
+    entity::{erasure_keys, erasures, frames},
+};
 
 use super::{
     ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people::Delta, rollups::Rollups, row::small,
@@ -65,11 +67,11 @@ fn taken_off(source: i16, taken: &[TakenOut]) -> Rollups<'static> {
     rollups
 }
 
-/// What rows that were made anonymous leave to be taken out of the sets of people, and when.
-fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[TakenOut]) -> (Option<Delta<'a>>, i64) {
+/// What rows that were made anonymous leave to be taken out of the sets of people.
+fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[TakenOut]) -> Option<Delta<'a>> {
     let measured = taken.iter().filter(|(.., measure)| measure.is_some());
     let times = measured.map(|(occurred_at, ..)| *occurred_at);
-    (Delta::taken_out(source, erasure_id, times), Utc::now().timestamp_micros())
+    Delta::taken_out(source, erasure_id, times)
 }
 
 /// A person as the statements name one: rows that had arrived by then, µs since the Unix epoch.
@@ -173,7 +175,8 @@ impl Store {
     }
 
     async fn complete(&self, erasure: &Erasure) -> Result<ErasureCounts, DbErr> {
-        let (transaction, now) = (self.begin().await?, Utc::now().timestamp_micros());
+        let transaction = self.begin().await?;
+        let now = clock::now(&transaction).await?;
         let counted = |column: erasures::Column| Expr::col(column).if_null(0_i64);
         erasures::Entity::update_many()
             .col_expr(erasures::Column::CompletedAt, Expr::value(now))
@@ -236,6 +239,6 @@ async fn next_record(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
         .into_tuple::<Option<i64>>()
         .one(transaction)
         .await?;
-    let now = Utc::now().timestamp_micros();
+    let now = clock::now(transaction).await?;
     Ok(newest.flatten().map_or(now, |newest| Ord::max(now, newest + 1)))
 }

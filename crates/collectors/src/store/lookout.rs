@@ -1,4 +1,4 @@
-//! What a storing transaction has to look out for, asked once at its start: most often nothing.
+//! What a storing transaction has to look out for, asked once at its start: most often nothing. And what is the time.
 
 /// Two looks at the end of an index. `EXISTS` would walk past all the keys that expired lately.
 pub(super) const LOOK_OUT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, \
@@ -12,10 +12,12 @@ pub(super) struct Lookout {
     pub(super) keys: bool,
     /// The newest record of an erasure, µs since the Unix epoch.
     pub(super) newest_erasure: Option<i64>,
+    /// By the database's clock, µs since the Unix epoch: what is stored ages from then.
+    pub(super) now: i64,
 }
 
-impl From<(bool, Option<i64>)> for Lookout {
-    fn from((keys, newest_erasure): (bool, Option<i64>)) -> Self {
-        Self { keys, newest_erasure }
+impl From<(bool, Option<i64>, i64)> for Lookout {
+    fn from((keys, newest_erasure, now): (bool, Option<i64>, i64)) -> Self {
+        Self { keys, newest_erasure, now }
     }
 }

@@ -51,13 +51,12 @@ pub(super) async fn transact<'a>(
     known: &Known,
     submissions: &[&Submission<'a>],
     positions: &[Position],
-    now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let transaction = async {
         loop {
-            let result = transact_on(&mut connection, known, submissions, positions, now, ending).await;
+            let result = transact_on(&mut connection, known, submissions, positions, ending).await;
             if !result.as_ref().is_err_and(is_known_event) {
                 return result;
             }
@@ -92,17 +91,16 @@ async fn transact_on<'a>(
     known: &Known,
     submissions: &[&Submission<'a>],
     positions: &[Position],
-    now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let lookout = lookout::look_out(&mut transaction).await?;
-    let claimed = frames::claim(&mut transaction, submissions, now).await?;
+    let claimed = frames::claim(&mut transaction, submissions, lookout.now).await?;
     let (claimed, recorded): (Vec<&Submission<'a>>, Vec<&Submission<'a>>) =
         submissions.iter().partition(|submission| claimed.contains(submission.frame_id()));
     let mut outcomes = frames::recorded(&mut transaction, &recorded).await?;
     if !claimed.is_empty() {
-        outcomes.extend(store(&mut transaction, known, &claimed, lookout, now).await?);
+        outcomes.extend(store(&mut transaction, known, &claimed, lookout).await?);
     }
     settled::record_in_postgres(&mut transaction, positions).await?;
     match ending {
@@ -118,11 +116,10 @@ async fn store<'a>(
     known: &Known,
     claimed: &[&Submission<'a>],
     lookout: Lookout,
-    now: i64,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
     let erased = lookout::erased(connection, &known.erased, lookout).await?;
     let removed = lookout::removed(connection, claimed, lookout).await?;
-    let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(now)));
+    let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(lookout.now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
     let counted = |new: &[row::Row<'a>]| {
@@ -142,7 +139,7 @@ async fn store<'a>(
     let with_row = sightings.filter(|sighting| !removed.contains(&sighting.identity));
     rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
     frames::account(connection, &outcomes).await?;
-    people::note!(connection, people, now);
+    people::note!(connection, people, lookout.now);
     rollups::add(connection, &kinds, &campaigns).await?;
     Ok(outcomes)
 }

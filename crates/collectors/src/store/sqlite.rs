@@ -37,11 +37,10 @@ pub(super) async fn transact<'a>(
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     positions: &[Position],
-    now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let outcomes = transact_on(&mut connection, known_erased, submissions, positions, now, ending).await;
+    let outcomes = transact_on(&mut connection, known_erased, submissions, positions, ending).await;
     if outcomes.is_err() && is_stuck(&mut connection).await {
         connection.close_on_drop();
     }
@@ -60,7 +59,6 @@ async fn transact_on<'a>(
     known_erased: &KnownErased,
     submissions: &[&Submission<'a>],
     positions: &[Position],
-    now: i64,
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN).await?;
@@ -71,11 +69,11 @@ async fn transact_on<'a>(
     for submission in submissions {
         let outcome = match recorded(&mut transaction, submission).await? {
             Some(outcome) => outcome,
-            None => store(&mut transaction, submission, lookout, &erased, now, &mut counted).await?,
+            None => store(&mut transaction, submission, lookout, &erased, &mut counted).await?,
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
-    people::note!(transaction, counted.people.deltas(), now);
+    people::note!(transaction, counted.people.deltas(), lookout.now);
     rollups::add(&mut transaction, &counted.rollups).await?;
     settled::record_in_sqlite(&mut transaction, positions).await?;
     match ending {
@@ -100,11 +98,10 @@ async fn store<'a>(
     submission: &Submission<'a>,
     lookout: Lookout,
     erased: &ErasedPersons,
-    now: i64,
     counted: &mut New<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
     let removed = lookout::removed(connection, submission, lookout).await?;
-    let mut rows = row::each_once(submission.rows(now));
+    let mut rows = row::each_once(submission.rows(lookout.now));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
     rows::insert(connection, &mut rows).await?;
@@ -123,7 +120,7 @@ async fn store<'a>(
         .bind(outcome.stored.cast_signed())
         .bind(outcome.duplicate.cast_signed())
         .bind(outcome.parked.cast_signed())
-        .bind(now)
+        .bind(lookout.now)
         .execute(connection)
         .await?;
     Ok(outcome)

@@ -27,7 +27,7 @@ impl BatchSpans {
         let spans = journal.spans();
         let receive = spans.receive(source, deliveries.len());
         link_every_frame(&receive, deliveries);
-        let process = deliveries.iter().map(|delivery| process(spans, delivery, &receive)).collect();
+        let process = deliveries.iter().map(|delivery| process(&spans, delivery, &receive)).collect();
         Self { receive, process }
     }
 
@@ -74,7 +74,7 @@ fn link_every_frame(receive: &Span, deliveries: &[Delivery]) {
     first.chain(further).for_each(|origin| trace::link(receive, &origin.trace()));
 }
 
-fn process(spans: MessagingSpans, delivery: &Delivery, receive: &Span) -> Vec<Span> {
+fn process(spans: &MessagingSpans, delivery: &Delivery, receive: &Span) -> Vec<Span> {
     let Ok(Content::Events(frame)) = delivery.content() else { return Vec::new() };
     let sampled = frame.origins.iter().filter(|origin| origin.trace().is_sampled());
     sampled.map(|origin| spans.process(frame, origin, delivery.attempt(), receive)).collect()

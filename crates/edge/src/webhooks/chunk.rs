@@ -47,7 +47,6 @@ pub(super) enum Verdict {
     Refused {
         source: Option<Source>,
         event_id: Option<String>,
-        violations: Vec<Violation>,
     },
 }
 
@@ -129,11 +128,11 @@ fn reject(text: &str, refusal: Refusal) -> (v1::RejectedItem, Verdict) {
     let kept = &raw[..raw.len().min(MAX_RAW_BYTES)];
     let rejected = v1::RejectedItem {
         raw: kept.to_vec(),
-        violations: violations.iter().cloned().map(Into::into).collect(),
+        violations: violations.into_iter().map(Into::into).collect(),
         source: source.map_or(0, Source::number),
         event_id: event_id.clone().unwrap_or_default(),
         size: raw.len() as u64,
         sha256: if kept.len() < raw.len() { Sha256::digest(raw).to_vec() } else { Vec::new() },
     };
-    (rejected, Verdict::Refused { source, event_id, violations })
+    (rejected, Verdict::Refused { source, event_id })
 }

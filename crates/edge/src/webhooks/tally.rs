@@ -84,15 +84,15 @@ impl Tally {
             return;
         }
         let Sent { index, offset, length, verdict } = sent;
-        let (event_id, violations) = match verdict {
-            Verdict::Refused { event_id, violations, .. } => (event_id, violations),
-            // Ingest knows a rule that this edge does not know yet.
-            Verdict::Admitted { .. } => (
-                Claim::read(batch.text(offset, length)).map(|claim| claim.event_id.into_owned()),
-                result.violations.into_iter().map(Into::into).collect(),
-            ),
+        let event_id = match verdict {
+            Verdict::Refused { event_id, .. } => event_id,
+            Verdict::Admitted { .. } => {
+                Claim::read(batch.text(offset, length)).map(|claim| claim.event_id.into_owned())
+            }
         };
-        let violations = violations.into_iter().map(Into::into).collect();
+        // As ingest laid them down: it may know a rule that this edge does not know yet, and whether a clock is at fault.
+        let violations =
+            result.violations.into_iter().map(event::Violation::from).map(Violation::from).collect();
         self.errors.push(ItemError { index, event_id, violations });
     }
 

@@ -6,13 +6,15 @@ use serde_json::{Value, value::RawValue};
 use weir::{
     contract::event::v1,
     event::{Event, Violation, admit_json, admit_message},
-    journal::{DeadLetter, MediaType},
+    journal::{DeadLetter, FrameError, MediaType, SealedFrame},
 };
 
 /// What a letter turns out to be.
 #[derive(Debug)]
 pub(super) enum Mended {
     Good(Box<Event>),
+    /// A whole frame that an earlier build could not read.
+    Frame(Box<SealedFrame>),
     StillBad(Vec<Violation>),
     /// Why no patch and no other gate could help.
     NotRedrivable(&'static str),
@@ -61,12 +63,21 @@ fn not_json(error: serde_json::Error) -> String {
 }
 
 fn message(letter: &DeadLetter) -> Mended {
-    let Ok(message) = v1::Event::decode(&*letter.raw) else {
-        return Mended::NotRedrivable("its bytes are no event");
-    };
+    // An event begins with a text and a frame with a number: no bytes are both.
+    let Ok(message) = v1::Event::decode(&*letter.raw) else { return frame(letter) };
     match admit_message(&message, letter.origin.arrived_at) {
         Ok(event) => Mended::Good(Box::new(event)),
         Err(refusal) => Mended::StillBad(refusal.violations),
+    }
+}
+
+fn frame(letter: &DeadLetter) -> Mended {
+    match SealedFrame::restore(letter.raw.clone()) {
+        Ok(frame) => Mended::Frame(Box::new(frame)),
+        Err(FrameError::Newer(_) | FrameError::TooNew(_)) => {
+            Mended::NotRedrivable("it is a frame that a newer build can read: redrive it with that")
+        }
+        Err(FrameError::Malformed(_)) => Mended::NotRedrivable("its bytes are no event"),
     }
 }
 

@@ -111,7 +111,7 @@ struct Judged {
 impl Judged {
     fn new(step: Step, patch: Option<&Patch>, totals: &mut RedriveTotals) -> Self {
         let mut framer = Framer::default();
-        let (mut results, mut good) = (Vec::new(), Vec::new());
+        let (mut results, mut good, mut frames) = (Vec::new(), Vec::new(), Vec::new());
         for id in step.gone {
             totals.gone += 1;
             results.push(result(id, RedriveOutcome::Gone));
@@ -121,6 +121,12 @@ impl Judged {
                 Mended::Good(event) => {
                     totals.appended += 1;
                     framer.push(*event, &stored.letter.origin, 0);
+                    good.push(id);
+                    result(id, RedriveOutcome::Appended)
+                }
+                Mended::Frame(frame) => {
+                    totals.appended += 1;
+                    frames.push(*frame);
                     good.push(id);
                     result(id, RedriveOutcome::Appended)
                 }
@@ -135,7 +141,8 @@ impl Judged {
                 }
             });
         }
-        Self { results, frames: framer.finish(), good }
+        frames.extend(framer.finish());
+        Self { results, frames, good }
     }
 
     /// Appended first, removed second: what happens between leaves a letter whose event is a duplicate.

@@ -12,8 +12,10 @@ pub struct Model {
     /// The first 16 bytes of the SHA-256 of the event id's UTF-8.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: Vec<u8>,
-    /// When the removed event had come in, µs since the Unix epoch, UTC: what its key expires by.
+    /// When the removed event had come in, µs since the Unix epoch, UTC, by the clock of the edge or ingest.
     pub arrived_at: i64,
+    /// When its row was stored, µs since the Unix epoch, UTC, by the database's clock: what its key expires by.
+    pub stored_at: i64,
 }
 
 /// None.

@@ -9,7 +9,7 @@ use super::on_postgres;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const CREATE: &str = "CREATE TYPE event_row AS ( \
+pub(super) const CREATE: &str = "CREATE TYPE event_row AS ( \
     source smallint, event_id text, occurred_at bigint, funnel_stage smallint, event_type smallint, \
     frame_id text, correlation_id text, traceparent text, arrived_at bigint, stored_at bigint, \
     user_id text, user_name text, age smallint, gender smallint, followers bigint, country text, city text, \

@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
+use weir_migration::clock::NOW_IN_POSTGRES;
 
 use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, noted, taken_off};
 use crate::store::{
@@ -83,8 +84,10 @@ async fn forget(
         .fetch_all(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
-    let (delta, now) = noted(erasure_id, person.source, &taken);
-    people::note!(transaction, delta.into_iter(), now);
+    let now: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}")))
+        .fetch_one(&mut *transaction)
+        .await?;
+    people::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
     let rollups = taken_off(person.source, &taken);
     rollups::add(&mut transaction, &rollups.kinds(), &rollups.campaigns()).await?;
     transaction.commit().await

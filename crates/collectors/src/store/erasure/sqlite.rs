@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use chrono::Utc;
 use sqlx::SqlitePool;
 
 use super::{FORGET, NOTE_ROWS, Person, TakenOut, noted, taken_off};
@@ -65,8 +66,8 @@ async fn window(
         .execute(&mut *transaction)
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
-    let (delta, now) = noted(erasure_id, person.source, &taken);
-    people::note!(transaction, delta.into_iter(), now);
+    let now = Utc::now().timestamp_micros();
+    people::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
     rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }

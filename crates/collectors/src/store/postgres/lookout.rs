@@ -6,6 +6,7 @@ use std::{
 };
 
 use sqlx::{PgConnection, Row as _};
+use weir_migration::clock::NOW_IN_POSTGRES;
 
 use crate::store::{
     STORE_LOCK, Submission,
@@ -17,8 +18,9 @@ use crate::store::{
 /// One round trip. The second statement sees what was committed before the first one got the lock. In `BEGIN` the
 /// lock would be no round trip either, but where it fails there the pool gets a connection back that is still in the
 /// failed transaction.
-static LOCK_AND_LOOK_OUT: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK}); {LOOK_OUT}"));
+static LOCK_AND_LOOK_OUT: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK}); {LOOK_OUT}, {NOW_IN_POSTGRES}")
+});
 
 const REMOVED: &str = "SELECT source, key \
     FROM UNNEST($1::smallint[], $2::bytea[]) AS asked (source, key) JOIN event_keys USING (source, key)";
@@ -27,7 +29,7 @@ const REMOVED: &str = "SELECT source, key \
 pub(super) async fn look_out(connection: &mut PgConnection) -> Result<Lookout, sqlx::Error> {
     let rows = sqlx::raw_sql(LOCK_AND_LOOK_OUT.as_str()).fetch_all(connection).await?;
     let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
-    Ok((row.try_get(0)?, row.try_get(1)?).into())
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?).into())
 }
 
 /// Who was erased, as of the look: read anew only where somebody was erased since this process knew.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use chrono::Utc;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::ROWS_PER_STATEMENT;
@@ -13,8 +14,9 @@ use crate::store::{
 };
 
 pub(super) async fn look_out(connection: &mut SqliteConnection) -> Result<Lookout, sqlx::Error> {
-    let row: (bool, Option<i64>) = sqlx::query_as(LOOK_OUT).fetch_one(connection).await?;
-    Ok(row.into())
+    let (keys, newest): (bool, Option<i64>) = sqlx::query_as(LOOK_OUT).fetch_one(connection).await?;
+    // A file has no clock but this process's.
+    Ok((keys, newest, Utc::now().timestamp_micros()).into())
 }
 
 /// Who was erased, as of the look: read anew only where somebody was erased since this process knew.

@@ -1,0 +1,192 @@
+//! `weir journal`: the settings of a journal on NATS, wanted and found; and what is known to be lost.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use weir::{
+    event::Source,
+    journal::{JournalSetting, JournalState, Observer, SettingState},
+    process::args::Mistakes,
+};
+use weir_collectors::store::Store;
+use weir_migration::Access;
+
+use crate::{
+    failure::{EXIT_FAILED, Outcome, configured},
+    output::{say, table},
+    place::{FolderArgs, JournalAddress, JournalArgs, JournalUrlArgs, StoreArgs, StorePlace, store},
+};
+
+/// How long the server may be away: a tool is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Show every setting of streams and consumers, wanted and found; exit code 0 if nothing differs, 1 if something does.
+    Status(SettingsArgs),
+    /// Do what ingest does when it starts: make what is missing, adopt what an earlier build left, raise what is too low.
+    Apply {
+        /// Also lower what is found higher than it is wanted: bytes, ages, copies, the deadline of acknowledgements.
+        #[arg(long)]
+        shrink: bool,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Take note of lost frames: weir_frames_lost is 0 from then on.
+    ForgetLost(ForgetArgs),
+}
+
+/// The same settings as ingest's.
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[command(flatten)]
+    journal: JournalArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The same settings as the deployment's.
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    #[command(flatten)]
+    journal: JournalUrlArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+pub(crate) async fn run(command: JournalCommand) -> Outcome {
+    match command {
+        JournalCommand::Status(args) => status(&args).await,
+        JournalCommand::Apply { shrink, settings } => apply(&settings, shrink).await,
+        JournalCommand::ForgetLost(args) => forget_lost(&args).await,
+    }
+}
+
+impl SettingsArgs {
+    /// Looks at the journal as an ingest with these settings would.
+    async fn observer(&self) -> Result<Observer, crate::failure::Failure> {
+        let mut mistakes = Mistakes::default();
+        let place = self.journal.require(&mut mistakes);
+        let place = configured(place, mistakes)?;
+        Ok(place.observe(PATIENCE).await.context("can't look at the journal (NATS_URL)")?)
+    }
+}
+
+async fn status(args: &SettingsArgs) -> Outcome {
+    let journal = args.observer().await?;
+    let settings = journal.settings().await.context("can't read the journal's settings")?;
+    // Before the first ingest there is nothing to be lost.
+    let states = journal.states().await.unwrap_or_default();
+    if args.json {
+        say(format_args!("{:#}", shown_as_json(&settings, &states)));
+    } else {
+        show(&settings);
+        show_lost(&states);
+    }
+    let differs = settings.iter().any(|found| found.state != SettingState::Same);
+    Ok(if differs { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+}
+
+async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {
+    let journal = args.observer().await?;
+    let found = journal.apply(shrink).await.context("can't change the journal's settings")?;
+    if args.json {
+        let states = journal.states().await.unwrap_or_default();
+        let settings = journal.settings().await.context("can't read the journal's settings")?;
+        say(format_args!("{:#}", shown_as_json(&settings, &states)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut changed = 0;
+    for setting in found.iter().filter(|setting| setting.state != SettingState::Same) {
+        let JournalSetting { place, setting: name, wanted, found, state, .. } = setting;
+        if *state == SettingState::Shrinks && !shrink {
+            say(format_args!("{place}: {name} stays {found}, and {wanted} is wanted (--shrink lowers it)"));
+        } else {
+            changed += 1;
+            say(format_args!("{place}: {name} was {found} and is {wanted}"));
+        }
+    }
+    if changed == 0 {
+        say("nothing had to be changed");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(settings: &[JournalSetting]) {
+    let rows = settings.iter().map(|setting| {
+        let JournalSetting { place, setting, variable, wanted, found, state } = setting;
+        let does = match state {
+            SettingState::Same => "",
+            SettingState::Changes => "changes it at its start",
+            SettingState::Shrinks => "keeps it",
+        };
+        let variable = variable.unwrap_or_default();
+        [
+            place.clone(),
+            (*setting).to_owned(),
+            variable.to_owned(),
+            wanted.clone(),
+            found.clone(),
+            does.to_owned(),
+        ]
+    });
+    say(table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
+    if settings.iter().any(|setting| setting.state == SettingState::Shrinks) {
+        say("Nothing shrinks by itself: `weir journal apply --shrink` lowers what ingest keeps.");
+    }
+}
+
+fn lost_of(states: &[JournalState], source: Source) -> u64 {
+    states.iter().map(|state| state.of(source).lost).sum()
+}
+
+fn show_lost(states: &[JournalState]) {
+    for &source in Source::ALL {
+        let lost = lost_of(states, source);
+        if lost > 0 {
+            say(format_args!(
+                "{source}: {lost} accepted frames can't come any more (weir journal forget-lost)"
+            ));
+        }
+    }
+}
+
+fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value {
+    let settings = settings.iter().map(|setting| {
+        let JournalSetting { place, setting, variable, wanted, found, state } = setting;
+        let state = match state {
+            SettingState::Same => "same",
+            SettingState::Changes => "changes",
+            SettingState::Shrinks => "kept",
+        };
+        json!({"place": place, "setting": setting, "variable": variable, "wanted": wanted, "found": found, "state": state})
+    });
+    let lost = Source::ALL.iter().map(|source| (source.name().to_owned(), lost_of(states, *source).into()));
+    json!({"settings": settings.collect::<Vec<_>>(), "framesLost": lost.collect::<serde_json::Map<_, _>>()})
+}
+
+/// On a server collectors copy it into the store; on files the store alone has it.
+async fn forget_lost(args: &ForgetArgs) -> Outcome {
+    let mut mistakes = Mistakes::default();
+    let (journal, store) = (args.journal.check(&mut mistakes), args.store.check(&mut mistakes));
+    let (journal, store): (JournalAddress, StorePlace) = configured(journal.zip(store), mistakes)?;
+    let mut lost = 0;
+    if let Some(url) = &journal.nats_url {
+        let observer = Observer::connect(url, journal.settings(), PATIENCE).await;
+        let observer = observer.context("can't look at the journal (NATS_URL)")?;
+        lost = observer.forget_losses().await.context("can't change what is noted of the journal")?;
+    }
+    if journal.nats_url.is_none() || !store.in_folder() {
+        let opened = store::open(&store.url(&args.folder.weir_data_dir), Access::Read).await?;
+        opened.close().await.context("can't close the store")?;
+        let database = store::open(&store.url(&args.folder.weir_data_dir), Access::Write).await?;
+        lost = lost.max(Store::new(&database).forget_losses().await?);
+    }
+    say(format_args!("{lost} lost frames are taken note of"));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,240 @@
+//! The owner's watch over the journal: makes anew what vanished, notes what it holds, and purges acknowledged frames.
+//! Unacknowledged ones never are.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::{Context, stream};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    api::{self, ApiError, StreamInfo},
+    notebook::Notebook,
+    settings::Shrinking,
+    streams,
+};
+use crate::{
+    event::Source,
+    journal::{JournalError, JournalState, Names, Settings, limits},
+    process::clock,
+};
+
+/// What changes is noted within a second, and a stream that vanished is made anew within five.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Ages are counted in days.
+const AGE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Watches until it is stopped or dropped.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    wanted: Arc<Notify>,
+    trouble: watch::Receiver<Option<String>>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+/// What the watch works with.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) context: Context,
+    pub(super) settings: Settings,
+    pub(super) notebook: Arc<Notebook>,
+}
+
+impl Keeper {
+    pub(super) fn keep(kept: Kept) -> Self {
+        let (wanted, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let (told, trouble) = watch::channel(None);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(kept.watch(Arc::clone(&wanted), told)));
+        Self { wanted, trouble, _stop_on_drop: stop.clone().drop_guard(), stop }
+    }
+
+    /// Looks now and not only at the next tick.
+    pub(super) fn look(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Why the streams are not as they must be, when that was seen last.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Kept {
+    async fn watch(self, wanted: Arc<Notify>, told: watch::Sender<Option<String>>) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut aged_at: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = wanted.notified() => {}
+            }
+            let by_age = aged_at.is_none_or(|at| at.elapsed() >= AGE_INTERVAL);
+            let trouble = match self.look(by_age).await {
+                Ok(()) => {
+                    aged_at = if by_age { Some(Instant::now()) } else { aged_at };
+                    None
+                }
+                Err(ApiError::NotFound(error)) => self.restore(&error.to_string()).await.err(),
+                Err(error) => {
+                    tracing::debug!(%error, "the journal can't be looked at");
+                    continue;
+                }
+            };
+            told.send_if_modified(|known| {
+                let trouble = trouble.map(|error| error.to_string());
+                if let Some(reason) = trouble.as_ref().filter(|reason| known.as_ref() != Some(*reason)) {
+                    tracing::error!(reason, "the journal's streams and consumers can't be made anew");
+                }
+                std::mem::replace(known, trouble.clone()) != trouble
+            });
+        }
+    }
+
+    /// Makes streams and consumers anew that somebody removed. What they held is counted as lost when it is noted next.
+    async fn restore(&self, reason: &str) -> Result<(), JournalError> {
+        tracing::error!(reason, "a stream or consumer of the journal vanished and is made anew");
+        streams::set_up(&self.context, &self.settings, Shrinking::Refused).await?;
+        tracing::warn!("the journal's streams and consumers are there again");
+        Ok(())
+    }
+
+    async fn look(&self, by_age: bool) -> Result<(), ApiError> {
+        let names = &self.settings.names;
+        let seen = observe(&self.context, names).await?;
+        if let Err(error) = self.notebook.note(seen.state.clone()).await {
+            tracing::debug!(%error, "what the journal holds can't be noted");
+        }
+        let age = TimeDelta::from_std(self.settings.acknowledged_frame_age()).unwrap_or(TimeDelta::MAX);
+        let purging = Purging { context: &self.context, names, floors: seen.floors(), age };
+        purging.make_room(&seen.stream).await?;
+        if by_age {
+            purging.by_age(&seen.stream).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a look at the server tells.
+pub(super) struct Observation {
+    pub(super) stream: StreamInfo,
+    pub(super) state: JournalState,
+}
+
+impl Observation {
+    /// Per source the highest sequence that its consumer has acknowledged together with everything before it.
+    fn floors(&self) -> Vec<(Source, u64)> {
+        Source::ALL.iter().map(|source| (*source, self.state.of(*source).floor)).collect()
+    }
+}
+
+/// Asks for `EVENTS` and its consumers.
+pub(super) async fn observe(context: &Context, names: &Names) -> Result<Observation, ApiError> {
+    let events = names.events_stream();
+    let stream = api::stream_info(context, &events).await?;
+    let mut state = JournalState {
+        journal: super::acknowledged::identity(&stream.info),
+        last_sequence: stream.info.state.last_sequence,
+        ..JournalState::default()
+    };
+    for &source in Source::ALL {
+        let info = api::consumer_info(context, &events, &names.consumer(source)).await?;
+        let of_source = state.of_mut(source);
+        of_source.waiting = info.num_pending + info.num_ack_pending as u64;
+        of_source.floor = info.ack_floor.stream_sequence;
+    }
+    Ok(Observation { stream, state })
+}
+
+/// Removes acknowledged frames, up to each source's floor.
+struct Purging<'a> {
+    context: &'a Context,
+    names: &'a Names,
+    floors: Vec<(Source, u64)>,
+    /// How old an acknowledged frame may be.
+    age: TimeDelta,
+}
+
+impl Purging<'_> {
+    /// Above 70 % of the bytes the oldest ones make room.
+    async fn make_room(&self, seen: &StreamInfo) -> Result<(), ApiError> {
+        let Some(mut excess) = excess(&seen.info) else { return Ok(()) };
+        let highest = self.floors.iter().map(|(_, floor)| *floor).max().unwrap_or_default();
+        let mut state = seen.info.state.clone();
+        let mut purged = 0;
+        // Sizes differ and the oldest may be unacknowledged: the guess of how far to go widens until it is enough.
+        let mut stretch = 1;
+        loop {
+            let cut = guess(&state, excess, stretch).min(highest);
+            purged += self.up_to(cut).await?;
+            let info = api::stream_info(self.context, &self.names.events_stream()).await?.info;
+            state = info.state.clone();
+            match self::excess(&info) {
+                Some(more) if cut < highest => excess = more,
+                _ => break,
+            }
+            stretch *= 2;
+        }
+        if purged > 0 {
+            tracing::info!(
+                frames = purged,
+                bytes = state.bytes,
+                "acknowledged frames were purged to make room"
+            );
+        }
+        Ok(())
+    }
+
+    /// Those that are old by the server's clock, which wrote their times too. A process whose own clock is far off stays
+    /// away: one of the two is wrong.
+    async fn by_age(&self, seen: &StreamInfo) -> Result<(), ApiError> {
+        let Some(now) = seen.told_at else { return Ok(()) };
+        let oldest = now - self.age;
+        let is_recent = |time: DateTime<Utc>| time > oldest;
+        let state = &seen.info.state;
+        if state.messages == 0 || is_recent(state.first_timestamp) || clock::is_far(Utc::now() - now) {
+            return Ok(());
+        }
+        let kept = api::first_since(self.context, &self.names.events_stream(), oldest).await?;
+        let purged = self.up_to(kept.saturating_sub(1)).await?;
+        if purged > 0 {
+            tracing::info!(frames = purged, "old acknowledged frames were purged");
+        }
+        Ok(())
+    }
+
+    async fn up_to(&self, cut: u64) -> Result<u64, ApiError> {
+        let events = self.names.events_stream();
+        let mut purged = 0;
+        for (source, floor) in &self.floors {
+            let up_to = cut.min(*floor);
+            if up_to > 0 {
+                for subject in [self.names.events(*source), self.names.erasures(*source)] {
+                    purged += api::purge(self.context, &events, &subject, up_to).await?;
+                }
+            }
+        }
+        Ok(purged)
+    }
+}
+
+/// Bytes over the mark.
+fn excess(info: &stream::Info) -> Option<u64> {
+    let max_bytes = u64::try_from(info.config.max_bytes).ok().filter(|bytes| *bytes > 0)?;
+    info.state.bytes.checked_sub(limits::mark(max_bytes)).filter(|excess| *excess > 0)
+}
+
+/// The sequence up to which frames of the mean size hold the excess, `stretch` times over.
+fn guess(state: &stream::State, excess: u64, stretch: u64) -> u64 {
+    let mean = (state.bytes / state.messages.max(1)).max(1);
+    state.first_sequence.saturating_add(excess.div_ceil(mean).saturating_mul(stretch))
+}

@@ -1,0 +1,434 @@
+//! What is wanted of a stream or consumer beside what is found of it: which of it is Weir's to change, and which would
+//! shrink something and so waits for an operator.
+
+use std::{cmp::Ordering, fmt, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{self, AckPolicy, DeliverPolicy, FromConsumer as _, ReplayPolicy, pull},
+    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+
+use crate::{
+    event::Source,
+    journal::{Graveyard, Names, Settings, limits},
+};
+
+/// The key in the metadata of a stream or consumer that says that it is Weir's; its value is the format of the mark.
+pub(super) const MARK: &str = "weir.journal";
+const MARK_FORMAT: &str = "1";
+
+/// It only absorbs the repetitions of one append, which ends within seconds (design.md decision 4).
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// Frames without a verdict over all instances of a collector. Each holds few; but frames of a newer version that wait
+/// for a newer collector count too, and at the bound everything else would wait behind them.
+const MAX_ACK_PENDING: i64 = 100_000;
+
+/// One setting of a stream or consumer, wanted and found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalSetting {
+    /// Such as `stream EVENTS` or `consumer collector-facebook`.
+    pub place: String,
+    /// As NATS names it.
+    pub setting: &'static str,
+    /// The variable that chooses it; `None` where Weir fixes it.
+    pub variable: Option<&'static str>,
+    pub wanted: String,
+    pub found: String,
+    pub state: SettingState,
+}
+
+/// How a setting that is found stands to what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingState {
+    Same,
+    /// Ingest changes it when it starts: nothing shrinks by it.
+    Changes,
+    /// The change would shrink something: ingest leaves it, `weir journal apply --shrink` makes it.
+    Shrinks,
+}
+
+impl fmt::Display for JournalSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, setting, variable, wanted, found, .. } = self;
+        write!(formatter, "{place}: {setting} is {found} on the server and {wanted} here")?;
+        variable.map_or(Ok(()), |variable| write!(formatter, " ({variable})"))
+    }
+}
+
+/// Whether a change may lower what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shrinking {
+    Refused,
+    Allowed,
+}
+
+/// Goes through the settings of one stream or consumer: changes those that may be changed, and tells all of them.
+struct Comparison {
+    place: String,
+    shrinking: Shrinking,
+    settings: Vec<JournalSetting>,
+}
+
+impl Comparison {
+    fn new(place: String, shrinking: Shrinking) -> Self {
+        Self { place, shrinking, settings: Vec::new() }
+    }
+
+    /// A setting that has one right value.
+    fn fixed<T: PartialEq + fmt::Debug>(&mut self, setting: &'static str, found: &mut T, wanted: T) {
+        let state = if *found == wanted { SettingState::Same } else { SettingState::Changes };
+        self.add(setting, None, &*found, &wanted, state);
+        *found = wanted;
+    }
+
+    /// A setting of which more keeps more. `rank` orders values, whatever stands for "unlimited" the greatest.
+    fn limit<T: Copy + fmt::Debug, R: Ord>(
+        &mut self,
+        setting: &'static str,
+        variable: Option<&'static str>,
+        found: &mut T,
+        wanted: T,
+        rank: impl Fn(T) -> R,
+    ) {
+        let state = match rank(wanted).cmp(&rank(*found)) {
+            Ordering::Equal => SettingState::Same,
+            Ordering::Greater => SettingState::Changes,
+            Ordering::Less => SettingState::Shrinks,
+        };
+        self.add(setting, variable, &*found, &wanted, state);
+        if state == SettingState::Changes
+            || (state == SettingState::Shrinks && self.shrinking == Shrinking::Allowed)
+        {
+            *found = wanted;
+        }
+    }
+
+    fn add(
+        &mut self,
+        setting: &'static str,
+        variable: Option<&'static str>,
+        found: &impl fmt::Debug,
+        wanted: &impl fmt::Debug,
+        state: SettingState,
+    ) {
+        let (place, wanted, found) = (self.place.clone(), format!("{wanted:?}"), format!("{found:?}"));
+        self.settings.push(JournalSetting { place, setting, variable, wanted, found, state });
+    }
+}
+
+pub(super) fn stream_place(name: &str) -> String {
+    format!("stream {name}")
+}
+
+pub(super) fn consumer_place(name: &str) -> String {
+    format!("consumer {name}")
+}
+
+/// `EVENTS` as it is made anew.
+pub(super) fn events(settings: &Settings) -> Config {
+    let names = &settings.names;
+    let subjects =
+        |of: fn(&Names, Source) -> String| Source::ALL.iter().map(move |source| of(names, *source));
+    Config {
+        name: names.events_stream(),
+        subjects: subjects(Names::events).chain(subjects(Names::erasures)).collect(),
+        // Age never removes what waits: what is acknowledged and old is purged by ingest.
+        max_age: Duration::ZERO,
+        max_bytes: signed(settings.max_bytes()),
+        discard: DiscardPolicy::New,
+        ..stream(settings)
+    }
+}
+
+/// A graveyard's stream as it is made anew.
+pub(super) fn graveyard(graveyard: Graveyard, settings: &Settings) -> Config {
+    let discard = match graveyard {
+        Graveyard::Rejected => DiscardPolicy::Old,
+        Graveyard::Parked => DiscardPolicy::New,
+    };
+    Config {
+        name: settings.names.graveyard_stream(graveyard),
+        subjects: vec![settings.names.all_letters(graveyard)],
+        max_age: limits::LETTER_AGE,
+        max_bytes: signed(limits::GRAVEYARD_BYTES),
+        discard,
+        ..stream(settings)
+    }
+}
+
+/// What every stream has in common.
+fn stream(settings: &Settings) -> Config {
+    Config {
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        num_replicas: settings.replicas(),
+        duplicate_window: DUPLICATE_WINDOW,
+        metadata: mark(),
+        ..Config::default()
+    }
+}
+
+fn mark() -> std::collections::HashMap<String, String> {
+    [(MARK.to_owned(), MARK_FORMAT.to_owned())].into()
+}
+
+/// The durable consumer of a source as it is made anew. It delivers for ever: only storage decides what is given up, and
+/// a bound here would be burnt by an outage of the database.
+pub(super) fn consumer(source: Source, settings: &Settings) -> pull::Config {
+    let names = &settings.names;
+    pull::Config {
+        durable_name: Some(names.consumer(source)),
+        filter_subjects: vec![names.events(source), names.erasures(source)],
+        deliver_policy: DeliverPolicy::All,
+        replay_policy: ReplayPolicy::Instant,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: settings.ack_wait(),
+        max_deliver: -1,
+        max_ack_pending: MAX_ACK_PENDING,
+        metadata: mark(),
+        ..pull::Config::default()
+    }
+}
+
+/// Brings a stream's settings from what is `found` to what is wanted, as far as that is allowed, and tells each of them.
+///
+/// # Errors
+/// The stream is another application's, or can't be used: a sentence for people. It is to be left untouched.
+pub(super) fn compare_stream(
+    found: &Config,
+    wanted: &Config,
+    names: &Names,
+    shrinking: Shrinking,
+) -> Result<(Config, Vec<JournalSetting>), String> {
+    recognise_stream(found, wanted, names)?;
+    let mut comparison = Comparison::new(stream_place(&wanted.name), shrinking);
+    let mut config = found.clone();
+    // A newer build may have added subjects, whose messages wait for its collectors.
+    let missing = wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject));
+    let subjects = found.subjects.iter().chain(missing).cloned().collect();
+    comparison.fixed("subjects", &mut config.subjects, subjects);
+    comparison.fixed("discard", &mut config.discard, wanted.discard);
+    comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, endless_if_zero);
+    let bytes = (wanted.name == names.events_stream()).then_some("JOURNAL_MAX_BYTES");
+    comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, endless_unless_positive);
+    // Even a stream that discards new messages drops the oldest of a subject at this bound.
+    let per_subject = &mut config.max_messages_per_subject;
+    comparison.limit("max_msgs_per_subject", None, per_subject, -1, endless_unless_positive);
+    let replicas = Some("JOURNAL_REPLICAS");
+    comparison
+        .limit("num_replicas", replicas, &mut config.num_replicas, wanted.num_replicas, |copies| copies);
+    let window = &mut config.duplicate_window;
+    comparison.limit("duplicate_window", None, window, wanted.duplicate_window, |window| window);
+    comparison.fixed("metadata", &mut config.metadata.get(MARK).cloned(), wanted.metadata.get(MARK).cloned());
+    config.metadata.extend(wanted.metadata.clone());
+    Ok((config, comparison.settings))
+}
+
+fn recognise_stream(found: &Config, wanted: &Config, names: &Names) -> Result<(), String> {
+    let name = &wanted.name;
+    let is_marked = found.metadata.contains_key(MARK);
+    if !is_marked && !has_subjects_of_weir(&found.subjects, &wanted.subjects, names) {
+        return Err(format!(
+            "the stream {name} is another application's: it has the subjects {:?} and no mark '{MARK}' in its metadata. \
+             Weir leaves it untouched. Set JOURNAL_PREFIX, so that Weir's streams have other names, or remove it",
+            found.subjects
+        ));
+    }
+    for (setting, is, must) in [
+        ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)),
+        ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage)),
+    ] {
+        if is != must {
+            return Err(format!(
+                "the stream {name} can't be used: its {setting} is {is} instead of {must}, and no server changes that. \
+                 Weir leaves it untouched. Remove it once what it holds is not needed, or set JOURNAL_PREFIX"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Exactly those of this build, or of the build before, which had no subjects of their own for erasures.
+fn has_subjects_of_weir(found: &[String], wanted: &[String], names: &Names) -> bool {
+    let is_erasures = |subject: &String| Source::ALL.iter().any(|source| *subject == names.erasures(*source));
+    let before: Vec<String> = wanted.iter().filter(|subject| !is_erasures(subject)).cloned().collect();
+    [wanted, &before].into_iter().any(|subjects| has_same(found, subjects))
+}
+
+fn has_same(some: &[String], others: &[String]) -> bool {
+    some.len() == others.len() && some.iter().all(|subject| others.contains(subject))
+}
+
+/// [`compare_stream`] for a durable consumer.
+///
+/// # Errors
+/// The consumer is another application's: a sentence for people. It is to be left untouched.
+pub(super) fn compare_consumer(
+    found: &consumer::Config,
+    wanted: &pull::Config,
+    shrinking: Shrinking,
+) -> Result<(pull::Config, Vec<JournalSetting>), String> {
+    let name = wanted.durable_name.clone().unwrap_or_default();
+    let foreign = |what: &str| {
+        format!(
+            "the consumer {name} is another application's: {what}. Weir leaves it untouched. Set JOURNAL_PREFIX, so that \
+             Weir's consumers have other names, or remove it"
+        )
+    };
+    let is_marked = found.metadata.contains_key(MARK);
+    let filters = filters(&found.filter_subject, &found.filter_subjects);
+    let of_weir = [&wanted.filter_subjects[..], &wanted.filter_subjects[..1]];
+    if !is_marked && !of_weir.into_iter().any(|subjects| has_same(&filters, subjects)) {
+        return Err(foreign(&format!("it takes {filters:?} and has no mark '{MARK}' in its metadata")));
+    }
+    if found.ack_policy != AckPolicy::Explicit {
+        return Err(foreign(&format!("its ack_policy is {:?} instead of Explicit", found.ack_policy)));
+    }
+    let Ok(mut config) = pull::Config::try_from_consumer_config(found.clone()) else {
+        return Err(foreign("it is a push consumer"));
+    };
+    let mut comparison = Comparison::new(consumer_place(&name), shrinking);
+    let mut kept =
+        if has_same(&filters, &wanted.filter_subjects) { wanted.filter_subjects.clone() } else { filters };
+    comparison.fixed("filter_subjects", &mut kept, wanted.filter_subjects.clone());
+    config.filter_subject.clear();
+    config.filter_subjects = kept;
+    let ack_wait = Some("JOURNAL_ACK_WAIT_MS");
+    comparison.limit("ack_wait", ack_wait, &mut config.ack_wait, wanted.ack_wait, |wait| wait);
+    let deliver = &mut config.max_deliver;
+    comparison.limit("max_deliver", None, deliver, wanted.max_deliver, endless_unless_positive);
+    let pending = &mut config.max_ack_pending;
+    comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, endless_unless_positive);
+    // Else the server removes the consumer while no collector runs, and forgets what is acknowledged.
+    let inactive = &mut config.inactive_threshold;
+    comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, endless_if_zero);
+    comparison.fixed("metadata", &mut config.metadata.get(MARK).cloned(), wanted.metadata.get(MARK).cloned());
+    config.metadata.extend(wanted.metadata.clone());
+    Ok((config, comparison.settings))
+}
+
+/// A server tells one filter and several in different fields.
+pub(super) fn filters(one: &str, several: &[String]) -> Vec<String> {
+    if one.is_empty() { several.to_vec() } else { vec![one.to_owned()] }
+}
+
+fn endless_if_zero(age: Duration) -> Duration {
+    if age.is_zero() { Duration::MAX } else { age }
+}
+
+fn endless_unless_positive(limit: i64) -> i64 {
+    if limit <= 0 { i64::MAX } else { limit }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::default()
+    }
+
+    /// As the build before this one made it.
+    fn events_before() -> Config {
+        Config {
+            subjects: vec!["events.facebook".into(), "events.tiktok".into()],
+            max_age: limits::ACKNOWLEDGED_FRAME_AGE,
+            metadata: Default::default(),
+            ..events(&settings())
+        }
+    }
+
+    fn compared(
+        found: &Config,
+        wanted: &Config,
+        shrinking: Shrinking,
+    ) -> (Config, Vec<(&'static str, bool)>) {
+        let (config, differences) = compare_stream(found, wanted, &Names::default(), shrinking).unwrap();
+        let differ = differences.iter().filter(|found| found.state != SettingState::Same);
+        (config, differ.map(|found| (found.setting, found.state == SettingState::Shrinks)).collect())
+    }
+
+    #[test]
+    fn a_stream_of_the_build_before_is_adopted_and_its_age_is_lifted() {
+        let (config, differences) = compared(&events_before(), &events(&settings()), Shrinking::Refused);
+        assert_eq!(config, events(&settings()));
+        assert_eq!(differences, [("subjects", false), ("max_age", false), ("metadata", false)]);
+        assert_eq!(compared(&config, &events(&settings()), Shrinking::Refused).1, []);
+    }
+
+    #[test]
+    fn nothing_shrinks_unless_it_is_allowed_to() {
+        let raised = Config { max_bytes: -1, num_replicas: 3, ..events(&settings()) };
+        let (kept, differences) = compared(&raised, &events(&settings()), Shrinking::Refused);
+        assert_eq!((kept.max_bytes, kept.num_replicas), (-1, 3));
+        assert_eq!(differences, [("max_bytes", true), ("num_replicas", true)]);
+        let (shrunk, _) = compared(&raised, &events(&settings()), Shrinking::Allowed);
+        assert_eq!((shrunk.max_bytes, shrunk.num_replicas), (8 << 30, 1));
+        let letters = graveyard(Graveyard::Parked, &settings());
+        let forever = Config { max_age: Duration::ZERO, ..letters.clone() };
+        assert_eq!(compared(&forever, &letters, Shrinking::Refused).0.max_age, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_grows_is_changed_at_once() {
+        let large = Settings { max_bytes: Some(16 << 30), replicas: Some(3), ..settings() };
+        let (config, differences) = compared(&events(&settings()), &events(&large), Shrinking::Refused);
+        assert_eq!((config.max_bytes, config.num_replicas), (16 << 30, 3));
+        assert_eq!(differences, [("max_bytes", false), ("num_replicas", false)]);
+        let forgetful = Config { max_messages_per_subject: 10, ..events(&settings()) };
+        assert_eq!(
+            compared(&forgetful, &events(&settings()), Shrinking::Refused).0.max_messages_per_subject,
+            -1
+        );
+    }
+
+    #[test]
+    fn a_stream_of_another_application_is_refused_by_name() {
+        let orders =
+            Config { subjects: vec!["orders.>".into()], metadata: Default::default(), ..events_before() };
+        let memory = Config { storage: StorageType::Memory, ..events_before() };
+        for (found, told) in [(orders, "orders.>"), (memory, "storage is Memory instead of File")] {
+            let refusal = compare_stream(&found, &events(&settings()), &Names::default(), Shrinking::Allowed);
+            let refusal = refusal.unwrap_err();
+            assert!(refusal.contains("EVENTS") && refusal.contains(told), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_newer_build_s_subjects_stay() {
+        let mut newer = events(&settings());
+        newer.subjects.push("pauses.facebook".into());
+        let (config, differences) = compared(&newer, &events(&settings()), Shrinking::Allowed);
+        assert_eq!((config.subjects, differences), (newer.subjects, vec![]));
+    }
+
+    #[test]
+    fn a_consumer_of_the_build_before_is_adopted_and_another_is_refused() {
+        let wanted = consumer(Source::Facebook, &settings());
+        let before = consumer::Config {
+            durable_name: wanted.durable_name.clone(),
+            filter_subject: "events.facebook".into(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: Duration::from_secs(60),
+            max_deliver: 5,
+            max_ack_pending: MAX_ACK_PENDING,
+            ..consumer::Config::default()
+        };
+        let (config, differences) = compare_consumer(&before, &wanted, Shrinking::Refused).unwrap();
+        assert_eq!(config.filter_subjects, ["events.facebook", "erasures.facebook"]);
+        assert_eq!((config.ack_wait, config.max_deliver), (Duration::from_secs(60), -1));
+        let shrinks: Vec<_> =
+            differences.iter().filter(|found| found.state == SettingState::Shrinks).collect();
+        assert_eq!((shrinks.len(), shrinks[0].variable), (1, Some("JOURNAL_ACK_WAIT_MS")));
+        let other = consumer::Config { filter_subject: "events.tiktok".into(), ..before.clone() };
+        let push = consumer::Config { deliver_subject: Some("there".into()), ..before };
+        for other in [other, push] {
+            let refusal = compare_consumer(&other, &wanted, Shrinking::Allowed).unwrap_err();
+            assert!(refusal.contains("collector-facebook"), "{refusal}");
+        }
+    }
+}

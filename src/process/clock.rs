@@ -1,0 +1,257 @@
+//! This process's clock beside others: how far it is off, whether it leapt, and so whether it may decide what is old.
+
+mod leap;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+pub use leap::{Noted, Reading};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use tokio::time::{self, MissedTickBehavior};
+use tracing::{debug, info, warn};
+
+use super::{Latch, RoleReadiness, Stop};
+
+/// More is told: in the log, in the ready probe, and by an alert on the metric.
+const TOLD: TimeDelta = TimeDelta::seconds(60);
+/// From here on a clock decides nothing.
+const FAR: TimeDelta = TimeDelta::hours(1);
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether a difference is so large that what goes by age must not be removed.
+#[must_use]
+pub fn is_far(difference: TimeDelta) -> bool {
+    difference.abs() > FAR
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    against: &'static str,
+}
+
+/// `weir_clock_skew_seconds{against}`. Cheap to clone; every clone shows into the same series.
+#[derive(Clone, Debug, Default)]
+pub struct ClockMetrics {
+    skew: Family<Labels, Gauge<f64, AtomicU64>>,
+}
+
+impl ClockMetrics {
+    /// Registers the family; once in a process.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "weir_clock_skew_seconds",
+            "How far this process's clock is ahead of another one's; negative where it is behind",
+            metrics.skew.clone(),
+        );
+        metrics
+    }
+}
+
+/// What a look at another clock tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// How far this process's clock is ahead of the other one.
+    Ahead(TimeDelta),
+    /// There is no other clock; why removal by age is held, where it is.
+    Alone { held: Option<String> },
+    /// The other side does not tell its time.
+    Unknown,
+}
+
+impl Comparison {
+    /// The middle of question and answer stands beside what was `told`.
+    #[must_use]
+    pub fn between(asked: DateTime<Utc>, told: DateTime<Utc>, answered: DateTime<Utc>) -> Self {
+        Self::Ahead(asked + (answered - asked) / 2 - told)
+    }
+}
+
+/// What one role knows of its clock. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RoleClock {
+    metrics: ClockMetrics,
+    latch: Latch,
+    compared: Arc<Mutex<BTreeMap<&'static str, Comparison>>>,
+}
+
+impl RoleClock {
+    /// Shows itself as the dependency `clock`, without which the role is ready all the same.
+    #[must_use]
+    pub fn new(metrics: ClockMetrics, readiness: &RoleReadiness) -> Self {
+        let latch = readiness.dependency("clock", false);
+        latch.set(Ok(()));
+        Self { metrics, latch, compared: Arc::default() }
+    }
+
+    /// Compares with the clock of `against` (`journal` or `database`) every 5 s until `stop`. One that does not answer
+    /// changes nothing: readiness tells of outages.
+    pub fn watch<F, C>(&self, against: &'static str, stop: Stop, look: C)
+    where
+        F: Future<Output = Result<Comparison, String>> + Send,
+        C: Fn() -> F + Send + 'static,
+    {
+        let clock = self.clone();
+        tokio::spawn(async move {
+            let mut tick = time::interval(SAMPLE_EVERY);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while stop.run_until_cancelled(tick.tick()).await.is_some() {
+                match stop.run_until_cancelled(time::timeout(SAMPLE_TIMEOUT, look())).await {
+                    Some(Ok(Ok(comparison))) => clock.note(against, comparison),
+                    Some(Ok(Err(error))) => debug!(error, against, "clocks can't be compared"),
+                    Some(Err(_)) | None => {}
+                }
+            }
+        });
+    }
+
+    /// [`Self::watch`] for a clock that tells µs since the Unix epoch, or nothing.
+    pub fn watch_microseconds<F, C>(&self, against: &'static str, stop: Stop, ask: C)
+    where
+        F: Future<Output = Result<Option<i64>, String>> + Send,
+        C: Fn() -> F + Send + Sync + 'static,
+    {
+        let ask = Arc::new(ask);
+        self.watch(against, stop, move || {
+            let ask = Arc::clone(&ask);
+            async move {
+                let asked = Utc::now();
+                let told = ask().await?.and_then(DateTime::from_timestamp_micros);
+                Ok(told.map_or(Comparison::Unknown, |told| Comparison::between(asked, told, Utc::now())))
+            }
+        });
+    }
+
+    /// Notes what a look told.
+    pub fn note(&self, against: &'static str, comparison: Comparison) {
+        if let Comparison::Ahead(ahead) = comparison {
+            let seconds = ahead.num_milliseconds() as f64 / 1e3;
+            self.metrics.skew.get_or_create(&Labels { against }).set(seconds);
+        }
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = compared.get(against).and_then(|before| trouble(against, before));
+        let now = trouble(against, &comparison);
+        compared.insert(against, comparison);
+        match (&before, &now) {
+            (None, Some(reason)) => warn!(reason, against, "this process's clock can't be trusted"),
+            (Some(_), None) => info!(against, "this process's clock can be trusted again"),
+            _ => {}
+        }
+        let reasons: Vec<String> =
+            compared.iter().filter_map(|(against, comparison)| trouble(against, comparison)).collect();
+        self.latch.set(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) });
+    }
+
+    /// Whether this process's clock is known to be over a minute behind that of `against`.
+    #[must_use]
+    pub fn is_behind(&self, against: &str) -> bool {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(compared.get(against), Some(Comparison::Ahead(ahead)) if *ahead < -TOLD)
+    }
+
+    /// Whether this process may remove what is old; the error says why not.
+    ///
+    /// # Errors
+    /// Its clock is over an hour from another one, or leapt not long ago.
+    pub fn may_remove(&self) -> Result<(), String> {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let forbids = |comparison: &Comparison| match comparison {
+            Comparison::Ahead(ahead) => is_far(*ahead),
+            Comparison::Alone { held } => held.is_some(),
+            Comparison::Unknown => false,
+        };
+        let reasons: Vec<String> = compared
+            .iter()
+            .filter(|(_, comparison)| forbids(comparison))
+            .filter_map(|(against, comparison)| trouble(against, comparison))
+            .collect();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
+    }
+}
+
+/// What an operator is told of a comparison; none where all is well.
+fn trouble(against: &str, comparison: &Comparison) -> Option<String> {
+    match comparison {
+        Comparison::Ahead(ahead) if ahead.abs() > TOLD => {
+            let side = if *ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
+            let consequence = if is_far(*ahead) {
+                "; it removes nothing by age until they are less than an hour apart"
+            } else {
+                ""
+            };
+            Some(format!(
+                "this process's clock is {} {side} that of the {against}{consequence}; set the wrong one (NTP)",
+                span(*ahead)
+            ))
+        }
+        Comparison::Alone { held } => held.clone(),
+        Comparison::Ahead(_) | Comparison::Unknown => None,
+    }
+}
+
+/// A length of time in its two largest units, rounded to a second and without its sign: `91d 3h`, `2m 5s`.
+#[must_use]
+pub fn span(length: TimeDelta) -> String {
+    let seconds = length.num_milliseconds().unsigned_abs().saturating_add(500) / 1_000;
+    let parts =
+        [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(3);
+    let shown = parts[first..].iter().take(2).filter(|(number, _)| *number > 0);
+    let shown: Vec<String> = shown.map(|(number, unit)| format!("{number}{unit}")).collect();
+    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_difference_is_shown_and_a_large_one_forbids_removal() {
+        let readiness = RoleReadiness::new("collectors");
+        let mut registry = Registry::default();
+        let clock = RoleClock::new(ClockMetrics::register(&mut registry), &readiness);
+        let told = || readiness.dependencies()["clock"].reason.clone().unwrap_or_default();
+        clock.note("journal", Comparison::Ahead(TimeDelta::seconds(60)));
+        assert_eq!((told(), clock.may_remove()), (String::new(), Ok(())));
+        clock.note("database", Comparison::Ahead(TimeDelta::minutes(-10)));
+        assert!(told().contains("10m behind that of the database"), "{}", told());
+        assert_eq!(clock.may_remove(), Ok(()));
+        assert!(readiness.is_ready());
+        clock.note("journal", Comparison::Ahead(TimeDelta::days(91)));
+        assert!(clock.may_remove().unwrap_err().contains("91d ahead of that of the journal"));
+        assert!(!clock.may_remove().unwrap_err().contains("database"));
+        clock.note("journal", Comparison::Ahead(TimeDelta::zero()));
+        clock.note("database", Comparison::Unknown);
+        assert_eq!((told(), clock.may_remove()), (String::new(), Ok(())));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains(r#"weir_clock_skew_seconds{against="database"} -600"#), "{text}");
+    }
+
+    #[test]
+    fn a_leap_on_files_forbids_removal_as_long_as_it_is_held() {
+        let clock = RoleClock::new(ClockMetrics::default(), &RoleReadiness::new("collectors"));
+        clock.note("journal", Comparison::Alone { held: Some("held".into()) });
+        assert_eq!(clock.may_remove(), Err("held".into()));
+        clock.note("journal", Comparison::Alone { held: None });
+        assert_eq!(clock.may_remove(), Ok(()));
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (-125, "2m 5s"), (3600, "1h"), (90_061, "1d 1h")] {
+            assert_eq!(span(TimeDelta::seconds(seconds)), text);
+        }
+    }
+}
