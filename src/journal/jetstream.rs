@@ -89,7 +89,7 @@ impl JetStream {
             let consumer = api::consumer_info(context, &events, &names.consumer(*source)).await?;
             ack_wait = ack_wait.min(consumer.config.ack_wait);
         }
-        let notebook = Arc::new(Notebook::new(context.clone(), names.clone()));
+        let notebook = Arc::new(Notebook::new(context.clone(), names.clone(), settings.ownership));
         let keeper = (settings.ownership == Ownership::Owner).then(|| {
             let (context, settings, notebook) = (context.clone(), settings.clone(), Arc::clone(&notebook));
             Keeper::keep(Kept { context, settings, notebook })

@@ -81,6 +81,14 @@ impl JournalState {
     }
 }
 
+/// Whether what is known of losses, and of which journals there are, is the same in both.
+pub(super) fn tells_the_same(notes: &[JournalState], others: &[JournalState]) -> bool {
+    let essence = |states: &[JournalState]| -> Vec<(i64, u64, bool)> {
+        states.iter().map(|state| (state.journal, state.revision, state.ended)).collect()
+    };
+    essence(notes) == essence(others)
+}
+
 /// Of two notebooks the newer note of each journal.
 #[must_use]
 pub fn merge(notes: Vec<JournalState>, others: Vec<JournalState>) -> Vec<JournalState> {
@@ -137,6 +145,14 @@ pub(super) fn reckon(
             let mut now = JournalState { revision: note.revision, ended: false, ..seen.clone() };
             for &source in Source::ALL {
                 now.of_mut(source).lost = note.of(source).lost;
+            }
+            if note.ended {
+                // It is back, with what waited in it.
+                now.revision += 1;
+                for &source in Source::ALL {
+                    let of_source = now.of_mut(source);
+                    of_source.lost = of_source.lost.saturating_sub(note.of(source).waiting);
+                }
             }
             for (subject, last) in note.last_sequences {
                 let known = now.last_sequences.entry(subject).or_default();
@@ -209,6 +225,14 @@ mod tests {
         assert!(!reckoned[0].ended);
         let later = reckon(reckoned, &state(1, 31, 1), [7, 7], &[]);
         assert_eq!((later[0].facebook.lost, later[0].revision), (5, 1), "counted again");
+    }
+
+    #[test]
+    fn a_journal_that_is_back_brings_what_waited_in_it() {
+        let ended = reckon(vec![state(1, 20, 20)], &state(2, 0, 0), [0, 0], &[]);
+        let back = reckon(ended, &state(1, 20, 20), [0, 0], &[]);
+        assert_eq!((back[0].lost(), back[0].ended, back[0].revision), (0, false, 2));
+        assert!(back[1].ended && back[1].lost() == 0);
     }
 
     #[test]

@@ -76,7 +76,9 @@ pub struct SettingsLatch(Latch);
 impl SettingsLatch {
     #[must_use]
     pub fn new(readiness: &RoleReadiness) -> Self {
-        Self(readiness.dependency("journal_settings", false))
+        let latch = readiness.dependency("journal_settings", false);
+        latch.set(Ok(()));
+        Self(latch)
     }
 
     /// Looks until `stop`.

@@ -25,6 +25,7 @@ pub(crate) struct JournalNotes {
 impl JournalNotes {
     /// Works until `stop`; an outage is waited out, and readiness tells of it.
     pub(crate) async fn run(self, stop: Stop) {
+        self.latch.set(Ok(()));
         let mut tick = time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {

@@ -84,33 +84,34 @@ impl Kept {
                     aged_at = if by_age { Some(Instant::now()) } else { aged_at };
                     None
                 }
-                Err(ApiError::NotFound(error)) => self.restore(&error.to_string()).await.err(),
-                Err(error) => {
+                Err(Finding::Wrong(reason)) => self.mend(&reason).await.err().map(|error| error.to_string()),
+                Err(Finding::Away(error)) => {
                     tracing::debug!(%error, "the journal can't be looked at");
                     continue;
                 }
             };
-            told.send_if_modified(|known| {
-                let trouble = trouble.map(|error| error.to_string());
-                if let Some(reason) = trouble.as_ref().filter(|reason| known.as_ref() != Some(*reason)) {
-                    tracing::error!(reason, "the journal's streams and consumers can't be made anew");
-                }
-                std::mem::replace(known, trouble.clone()) != trouble
-            });
+            if let Some(reason) = trouble.as_ref().filter(|reason| told.borrow().as_ref() != Some(*reason)) {
+                tracing::error!(reason, "the journal's streams and consumers can't be made as they must be");
+            }
+            told.send_replace(trouble);
         }
     }
 
-    /// Makes streams and consumers anew that somebody removed. What they held is counted as lost when it is noted next.
-    async fn restore(&self, reason: &str) -> Result<(), JournalError> {
-        tracing::error!(reason, "a stream or consumer of the journal vanished and is made anew");
+    /// Makes streams and consumers anew that somebody removed, and changes back what somebody changed. What a stream held is
+    /// counted as lost when it is noted next.
+    async fn mend(&self, reason: &str) -> Result<(), JournalError> {
+        tracing::error!(reason, "the journal's streams and consumers are not as they must be");
         streams::set_up(&self.context, &self.settings, Shrinking::Refused).await?;
-        tracing::warn!("the journal's streams and consumers are there again");
+        tracing::warn!("the journal's streams and consumers are as they must be again");
         Ok(())
     }
 
-    async fn look(&self, by_age: bool) -> Result<(), ApiError> {
+    async fn look(&self, by_age: bool) -> Result<(), Finding> {
         let names = &self.settings.names;
         let seen = observe(&self.context, names).await?;
+        if let Some(reason) = streams::change_of_events(&seen.stream.info, &self.settings) {
+            return Err(Finding::Wrong(reason));
+        }
         if let Err(error) = self.notebook.note(seen.state.clone()).await {
             tracing::debug!(%error, "what the journal holds can't be noted");
         }
@@ -121,6 +122,22 @@ impl Kept {
             purging.by_age(&seen.stream).await?;
         }
         Ok(())
+    }
+}
+
+/// Why a look did not find what it must find.
+enum Finding {
+    /// A stream or consumer is gone, or is otherwise.
+    Wrong(String),
+    Away(ApiError),
+}
+
+impl From<ApiError> for Finding {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::NotFound(error) => Self::Wrong(error.to_string()),
+            error @ (ApiError::Refused(_) | ApiError::Away(_)) => Self::Away(error),
+        }
     }
 }
 

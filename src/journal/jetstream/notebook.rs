@@ -11,7 +11,7 @@ use async_nats::jetstream::{
     kv::{CreateErrorKind, Store, UpdateErrorKind},
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     api::{self, ApiError},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     event::Source,
     journal::{
-        JournalError, JournalState, Names,
+        JournalError, JournalState, Names, Ownership,
         state::{self, Appended},
     },
 };
@@ -29,6 +29,8 @@ use crate::{
 const KEY: &str = "EVENTS";
 /// Attempts at an entry that others change at the same time.
 const ATTEMPTS: usize = 5;
+/// What others change is known after it.
+const READ_EVERY: Duration = Duration::from_secs(5);
 /// For one question to the bucket.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -37,6 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Notebook {
     context: Context,
     names: Names,
+    ownership: Ownership,
     inner: Mutex<Inner>,
 }
 
@@ -46,6 +49,8 @@ struct Inner {
     notes: Vec<JournalState>,
     /// This process's own frames behind the last note.
     appended: Vec<Appended>,
+    /// When the bucket was read last: others change what it says of losses.
+    read_at: Option<Instant>,
 }
 
 /// The entry's value.
@@ -55,8 +60,8 @@ struct Entry {
 }
 
 impl Notebook {
-    pub(super) fn new(context: Context, names: Names) -> Self {
-        Self { context, names, inner: Mutex::default() }
+    pub(super) fn new(context: Context, names: Names, ownership: Ownership) -> Self {
+        Self { context, names, ownership, inner: Mutex::default() }
     }
 
     /// Frames that this process appended.
@@ -71,6 +76,7 @@ impl Notebook {
 
     /// Notes what is seen now, where it differs from what is noted.
     pub(super) async fn note(&self, seen: JournalState) -> Result<(), JournalError> {
+        let is_known = self.lock().read_at.is_some_and(|at| at.elapsed() < READ_EVERY);
         let known = self.known();
         let seen = self.with_own(seen);
         let unchanged = |note: &JournalState| {
@@ -85,7 +91,7 @@ impl Notebook {
             });
             lost && !note.ended && (note.journal, note.last_sequence) == (same.journal, same.last_sequence)
         };
-        if known.iter().any(unchanged) {
+        if is_known && known.iter().any(unchanged) {
             self.forget_appended(&seen);
             return Ok(());
         }
@@ -109,9 +115,16 @@ impl Notebook {
                 None => [0, 0],
             };
             let reckoned = state::reckon(notes, &seen, still_there, &appended);
-            if reckoned == noted || write(&store, revision, &reckoned).await? {
+            // Only the owner notes how far the journal has got.
+            let is_noted = reckoned == noted
+                || (self.ownership == Ownership::Guest && state::tells_the_same(&reckoned, &noted));
+            if is_noted || write(&store, revision, &reckoned).await? {
                 tell_losses(&noted, &reckoned);
-                self.lock().notes.clone_from(&reckoned);
+                {
+                    let mut inner = self.lock();
+                    inner.notes.clone_from(&reckoned);
+                    inner.read_at = Some(Instant::now());
+                }
                 self.forget_appended(&seen);
                 return Ok(reckoned);
             }

@@ -75,6 +75,15 @@ pub(super) async fn status(
     Ok(differences)
 }
 
+/// What of `EVENTS` an owner has to set right: somebody gave it an age, took a subject away, or put another stream in its
+/// place.
+pub(super) fn change_of_events(found: &Info, settings: &Settings) -> Option<String> {
+    match compare(found, &settings::events(settings), settings) {
+        Ok(found) => found.iter().find(|found| found.state == SettingState::Changes).map(ToString::to_string),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 /// What an instance that does not own the journal needs of it: `EVENTS` and the consumers are there and are Weir's.
 /// Tells which settings differ that this instance was told itself.
 ///

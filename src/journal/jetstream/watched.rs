@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::Source,
-    journal::{Backlog, Buried, Graveyard, JournalError, JournalState, Names, Settings, StoredDeadLetter},
+    journal::{Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Settings, StoredDeadLetter},
 };
 
 /// A connection that asks and never changes anything.
@@ -71,7 +71,7 @@ impl Watched {
     }
 
     fn notebook(&self) -> Notebook {
-        Notebook::new(self.connection.context().clone(), self.names().clone())
+        Notebook::new(self.connection.context().clone(), self.names().clone(), Ownership::Guest)
     }
 
     fn names(&self) -> &Names {
