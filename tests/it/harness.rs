@@ -1,6 +1,7 @@
 //! What the stories stand on: real processes, real servers, waits on conditions.
 
 pub(crate) mod answer;
+pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod disk;
 pub(crate) mod events;

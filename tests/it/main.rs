@@ -43,6 +43,7 @@ mod durability;
 mod erasure;
 mod faults;
 mod fleet;
+mod foreign_hands;
 mod gate;
 mod grpc;
 mod http;

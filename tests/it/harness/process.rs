@@ -12,6 +12,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::clock;
+
 /// Longer than the 25 s that a process gives its roles to end.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// How much of a log a failed test shows.
@@ -22,6 +24,8 @@ const SHOWN_LINES: usize = 60;
 pub(crate) struct Process {
     name: String,
     child: Child,
+    /// Its id, known after its end too.
+    started_as: u32,
     log: PathBuf,
 }
 
@@ -45,7 +49,8 @@ impl Process {
     fn spawn(name: &str, log: PathBuf, mut command: Command) -> Self {
         let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
         let child = child.unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
-        Self { name: name.to_owned(), child, log }
+        let started_as = child.id().expect("a child that was not waited for has an id");
+        Self { name: name.to_owned(), child, started_as, log }
     }
 
     /// Its id, as long as it lives.
@@ -95,6 +100,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        clock::clear_after(self.started_as);
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();

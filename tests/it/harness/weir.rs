@@ -244,6 +244,11 @@ impl Weir {
     /// [`Weir::restart`] with settings that win over the deployment's own.
     pub(crate) async fn restart_with(&mut self, settings: Vec<(&'static str, String)>) {
         self.stop().await;
+        self.start_again_with(settings).await;
+    }
+
+    /// [`Weir::start_again`] with settings that win over the deployment's own.
+    pub(crate) async fn start_again_with(&mut self, settings: Vec<(&'static str, String)>) {
         self.settings = settings;
         self.start_again().await;
     }

@@ -16,6 +16,13 @@ const LIVELY: Duration = Duration::from_secs(10);
 const EXIT_DEADLINE: Duration = Duration::from_secs(25);
 
 impl Weir {
+    /// As `kill -9` of every process; what they logged is forgotten with them.
+    pub(crate) async fn crash(&mut self) {
+        self.signal("KILL").await;
+        self.killed().await;
+        self.processes.clear();
+    }
+
     /// As `kill -9` of one process.
     pub(crate) async fn kill(&mut self, name: &str) {
         let process = self.process(name);
@@ -62,6 +69,12 @@ impl Weir {
         let (took, log) = (asked.elapsed(), self.process(name).log());
         assert!(status.success() && took < EXIT_DEADLINE, "{name} ended with {status} after {took:?}\n{log}");
         self.processes.retain(|process| process.name() != name);
+    }
+
+    /// Everything that one process of a fleet has logged since it was started first.
+    pub(crate) fn log_of(&self, name: &str) -> String {
+        let processes = self.processes.iter().filter(|process| process.name() == name);
+        processes.last().map(Process::log).unwrap_or_default()
     }
 
     /// Sends a signal to one process, by its name without SIG.

@@ -41,6 +41,12 @@ impl Weir {
         self.metric_at(self.addresses.admin_of(process), name, labels).await
     }
 
+    /// What one process shows of a series that has all of `labels`; `None` where it shows none.
+    pub(crate) async fn shown(&self, process: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let shown = self.scrape(self.addresses.admin_of(process)).await;
+        shown.lines().find_map(|line| value(line, name, labels))
+    }
+
     async fn metric_at(&self, address: SocketAddr, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.scrape(address).await.lines().filter_map(|line| value(line, name, labels)).sum()
     }
