@@ -2,20 +2,37 @@
 //! do, no accepted event goes unnoticed, and the ready probe names what is wrong.
 
 mod clocks;
+mod prefix;
+mod settings;
+mod sizes;
 mod skew;
+mod strangers;
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
     TransactionOptions, TransactionTrait as _,
 };
 use serde_json::Value;
+use weir::event::Source;
 
-use crate::harness::{Weir, eventually};
+use crate::harness::{Ground, Weir, database::stored_events, events::with_id, eventually};
 
 /// The first sweep is 10 s after the start.
 const SWEPT: Duration = Duration::from_secs(15);
+
+/// The roles that one source needs.
+const ONE_SOURCE: &[(&str, &[&str])] =
+    &[("edge", &["edge"]), ("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
+
+/// A small fleet for Facebook's events, ready.
+async fn one_source() -> Weir {
+    let mut weir = Weir::launched(Ground::servers().await, Vec::new(), ONE_SOURCE);
+    weir.ready().await;
+    weir
+}
 
 /// Holds the store, so that nothing more is stored and frames wait, until it is given back. Readers do not notice.
 async fn held(store: &DatabaseConnection) -> DatabaseTransaction {
@@ -31,6 +48,35 @@ async fn held(store: &DatabaseConnection) -> DatabaseTransaction {
             store.begin_with_options(options).await.unwrap()
         }
     }
+}
+
+/// Posts Facebook's events one after the other, each until it is accepted.
+async fn post_each(weir: &Weir, ids: impl Iterator<Item = String>) {
+    for id in ids {
+        let event = with_id(Source::Facebook, &id);
+        eventually(async || {
+            let answer = weir.post(&event).await;
+            match answer.status {
+                StatusCode::ACCEPTED => Ok(()),
+                StatusCode::SERVICE_UNAVAILABLE => Err(answer),
+                _ => panic!("{answer:?}"),
+            }
+        })
+        .await;
+    }
+}
+
+/// Waits until exactly these of Facebook's events have rows.
+async fn stored_are(store: &DatabaseConnection, ids: impl Iterator<Item = String>) {
+    let mut expected: Vec<String> = ids.collect();
+    expected.sort();
+    eventually(async || {
+        let mut stored: Vec<String> =
+            stored_events(store).await.into_iter().map(|event| event.event_id).collect();
+        stored.sort();
+        if stored == expected { Ok(()) } else { Err(format!("{stored:?} are stored, not {expected:?}")) }
+    })
+    .await;
 }
 
 /// Waits until a process that is ready names a dependency that it does not require; says what it says of it.

@@ -1,6 +1,7 @@
 //! A real nats-server with JetStream that syncs before it acknowledges, or three of them in a cluster.
 
 mod cluster;
+mod operator;
 
 use std::{
     fs,
@@ -17,6 +18,7 @@ use tokio::{
 };
 
 pub(crate) use cluster::Cluster;
+pub(crate) use operator::Operator;
 
 use super::ports;
 

@@ -22,7 +22,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{Answer, eventually, nats::Nats, postgres::Postgres, process::Process};
+use super::{
+    Answer, eventually,
+    nats::{Nats, Operator},
+    postgres::Postgres,
+    process::Process,
+};
 
 /// One request of a test's: an array of 50,000 events on a slow machine that runs other tests besides.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -352,6 +357,13 @@ impl Weir {
     /// What journal and store stand on.
     pub(crate) fn ground(&self) -> &Ground {
         &self.ground
+    }
+
+    /// An operator's connection to the journal's servers; fails on files.
+    pub(crate) async fn operator(&self) -> Operator {
+        let Ground::Servers { nats, .. } = &self.ground else { panic!("there is no nats-server on files") };
+        let urls = self.setting("NATS_URL").unwrap_or_else(|| nats.url());
+        Operator::connect(&urls).await
     }
 
     /// The nats-server; fails on files.

@@ -65,7 +65,7 @@ impl Weir {
     }
 
     /// What a story chose over what the deployment gives.
-    fn setting(&self, name: &str) -> Option<String> {
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
         self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
 }

@@ -1,0 +1,167 @@
+//! Ingest alone sets streams and consumers up. It adopts those of an earlier build, and leaves what an operator chose.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, pull},
+    stream::{Config, DiscardPolicy},
+};
+use serde_json::json;
+
+use super::{named, post_each, stored_are};
+use crate::{
+    harness::{
+        Ground, Weir, eventually,
+        nats::{Cluster, Nats, Operator},
+        postgres::Postgres,
+    },
+    sender::Sender,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const STREAMS: [&str; 3] = ["EVENTS", "DEAD_LETTERS", "REJECTED"];
+const EVERY_ROLE: &[&str] =
+    &["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
+const JOURNAL_ROLES: &[(&str, &[&str])] =
+    &[("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_removes_nothing_from_a_stream_that_is_made_anew() {
+    let weir = Weir::on_servers().await;
+    assert_eq!(weir.operator().await.settings("EVENTS").await.max_age, Duration::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_consumers_of_an_earlier_build_are_adopted() {
+    let nats = Nats::start().await;
+    let operator = Operator::connect(&nats.url()).await;
+    set_up_as_before(&operator).await;
+    let database_url = Postgres::shared().await.fresh_address().await;
+    let weir = Weir::up_with(Ground::Servers { nats, database_url }, Vec::new()).await;
+    post_each(&weir, ["adopted".to_owned()].into_iter()).await;
+    stored_are(&weir.store().await, ["adopted".to_owned()].into_iter()).await;
+
+    let events = operator.settings("EVENTS").await;
+    assert_eq!(events.max_age, Duration::ZERO);
+    for subject in ["events.facebook", "events.tiktok", "erasures.facebook", "erasures.tiktok"] {
+        assert!(events.subjects.iter().any(|known| known == subject), "{subject}: {:?}", events.subjects);
+    }
+    assert!(events.metadata.keys().any(|key| key.contains("weir")), "not marked: {:?}", events.metadata);
+    let consumer = operator.consumer("collector-facebook").await.unwrap().config;
+    let mut filters = consumer.filter_subjects.clone();
+    filters.sort();
+    assert_eq!(filters, ["erasures.facebook", "events.facebook"]);
+    assert!(consumer.metadata.keys().any(|key| key.contains("weir")), "not marked: {:?}", consumer.metadata);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_raised_stays_when_every_process_is_replaced() {
+    let mut weir = Weir::fleet().await;
+    let operator = weir.operator().await;
+    let [events, letters] = [operator.settings("EVENTS").await, operator.settings("DEAD_LETTERS").await];
+    let raised = [
+        Config { max_bytes: events.max_bytes + (1 << 20), ..events },
+        Config { max_age: letters.max_age + DAY, ..letters },
+    ];
+    for config in &raised {
+        operator.context.update_stream(config).await.unwrap();
+    }
+    for name in EVERY_ROLE {
+        weir.retire(name).await;
+        weir.revive(name);
+        weir.ready().await;
+    }
+    weir.recovers().await;
+    for Config { name, max_bytes, max_age, .. } in &raised {
+        let found = operator.settings(name).await;
+        assert_eq!((found.max_bytes, found.max_age), (*max_bytes, *max_age), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_told_of_fewer_replicas_names_that_and_changes_nothing() {
+    let cluster = Cluster::start().await;
+    let settings = vec![("NATS_URL", cluster.url()), ("JOURNAL_REPLICAS", "3".to_owned())];
+    let mut weir = Weir::launched(Ground::servers().await, settings, JOURNAL_ROLES);
+    weir.ready().await;
+    let operator = weir.operator().await;
+
+    weir.retire("collect-facebook").await;
+    weir.revive_with("collect-facebook", &[("JOURNAL_REPLICAS", "1")]);
+    weir.ready().await;
+    for stream in STREAMS {
+        assert_eq!(operator.settings(stream).await.num_replicas, 3, "{stream}");
+    }
+    difference_is_told(&weir, "JOURNAL_REPLICAS").await;
+    for stream in STREAMS {
+        assert_eq!(operator.settings(stream).await.num_replicas, 3, "{stream}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_told_of_another_ack_wait_names_that_and_changes_nothing() {
+    let mut weir = Weir::launched(Ground::servers().await, Vec::new(), JOURNAL_ROLES);
+    weir.ready().await;
+    let operator = weir.operator().await;
+    let ack_wait = async || operator.consumer("collector-facebook").await.unwrap().config.ack_wait;
+    let before = ack_wait().await;
+
+    weir.retire("collect-facebook").await;
+    weir.revive_with("collect-facebook", &[("JOURNAL_ACK_WAIT_MS", "2000")]);
+    weir.ready().await;
+    assert_eq!(ack_wait().await, before);
+    difference_is_told(&weir, "JOURNAL_ACK_WAIT_MS").await;
+    assert_eq!(ack_wait().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_that_agrees_names_no_difference() {
+    let weir = Weir::fleet().await;
+    let events = Sender::new("agreed", 45).events(100);
+    weir.post(&json!(events)).await.expect_accepted(100, 0);
+    weir.drained(100).await;
+    for process in ["collect-facebook", "collect-tiktok"] {
+        eventually(async || match weir.readiness(process).await {
+            (true, dependencies) if dependencies["journal_settings"]["ready"] == true => Ok(()),
+            other => Err(format!("{process}: {other:?}")),
+        })
+        .await;
+    }
+}
+
+/// Waits until the collector tells, in its ready probe and its log, that this variable is otherwise than on the server.
+async fn difference_is_told(weir: &Weir, variable: &str) {
+    let reason = named(weir, "collect-facebook", "journal_settings").await;
+    assert!(reason.contains(variable), "{reason}");
+    eventually(async || {
+        let log = weir.log_of("collect-facebook");
+        if log.contains(variable) { Ok(()) } else { Err(format!("{variable} is not logged: {log}")) }
+    })
+    .await;
+}
+
+/// As the last build that set its collectors' consumers up by itself.
+async fn set_up_as_before(operator: &Operator) {
+    let events = Config {
+        name: "EVENTS".to_owned(),
+        subjects: vec!["events.facebook".to_owned(), "events.tiktok".to_owned()],
+        max_age: DAY * 7,
+        max_bytes: 8 << 30,
+        discard: DiscardPolicy::New,
+        duplicate_window: Duration::from_secs(120),
+        ..Config::default()
+    };
+    let events = operator.context.create_stream(events).await.unwrap();
+    for source in ["facebook", "tiktok"] {
+        let consumer = pull::Config {
+            durable_name: Some(format!("collector-{source}")),
+            filter_subject: format!("events.{source}"),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: Duration::from_secs(30),
+            max_deliver: -1,
+            max_ack_pending: 100_000,
+            ..pull::Config::default()
+        };
+        events.create_consumer(consumer).await.unwrap();
+    }
+}

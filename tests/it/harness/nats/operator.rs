@@ -1,0 +1,45 @@
+//! An operator with its tools beside Weir: it looks at streams and consumers, and changes them.
+
+use async_nats::jetstream::{self, consumer, stream};
+
+/// A connection of an operator's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator {
+    pub(crate) context: jetstream::Context,
+}
+
+impl Operator {
+    /// Connects to servers as NATS_URL names them.
+    pub(crate) async fn connect(urls: &str) -> Self {
+        let servers: Vec<&str> = urls.split(',').collect();
+        let client = async_nats::connect(servers).await.expect("the journal's server is there");
+        Self { context: jetstream::new(client) }
+    }
+
+    /// A stream as it is now.
+    ///
+    /// # Errors
+    /// There is none, or the server does not answer.
+    pub(crate) async fn stream(&self, name: &str) -> Result<stream::Info, String> {
+        let stream = self.context.get_stream(name).await;
+        stream.map(|stream| stream.cached_info().clone()).map_err(|error| format!("{name}: {error}"))
+    }
+
+    /// How a stream is set up.
+    pub(crate) async fn settings(&self, name: &str) -> stream::Config {
+        self.stream(name).await.expect("the stream is there").config
+    }
+
+    /// A consumer of `EVENTS` as it is now.
+    ///
+    /// # Errors
+    /// There is none, or the server does not answer.
+    pub(crate) async fn consumer(&self, name: &str) -> Result<consumer::Info, String> {
+        let consumer = async {
+            let events =
+                self.context.get_stream_no_info("EVENTS").await.map_err(|error| error.to_string())?;
+            events.consumer_info(name).await.map_err(|error| error.to_string())
+        };
+        consumer.await.map_err(|error| format!("{name}: {error}"))
+    }
+}
