@@ -2,11 +2,16 @@
 //! do, no accepted event goes unnoticed, and the ready probe names what is wrong.
 
 mod clocks;
+mod consumers;
+mod erasures;
+mod files;
 mod prefix;
+mod restored;
 mod settings;
 mod sizes;
 mod skew;
 mod strangers;
+mod vanished;
 
 use std::time::Duration;
 
@@ -20,6 +25,8 @@ use weir::event::Source;
 
 use crate::harness::{Ground, Weir, database::stored_events, events::with_id, eventually};
 
+/// Ingest notes what waits within a second of each change.
+const NOTED: Duration = Duration::from_millis(1_500);
 /// The first sweep is 10 s after the start.
 const SWEPT: Duration = Duration::from_secs(15);
 
@@ -91,4 +98,25 @@ async fn named(weir: &Weir, process: &str, dependency: &str) -> String {
         }
     })
     .await
+}
+
+/// Waits until each process shows how many of Facebook's frames are lost.
+async fn lost_is(weir: &Weir, processes: &[&str], frames: u64) {
+    for process in processes {
+        eventually(async || match lost(weir, process).await {
+            Some(lost) if lost == frames as f64 => Ok(()),
+            other => Err(format!("{process} shows {other:?} lost frames, not {frames}")),
+        })
+        .await;
+    }
+}
+
+async fn lost(weir: &Weir, process: &str) -> Option<f64> {
+    weir.shown(process, "weir_frames_lost", &[("source", "facebook")]).await
+}
+
+/// Ids that begin alike.
+fn ids(prefix: &str, number: usize) -> impl Iterator<Item = String> + use<> {
+    let prefix = prefix.to_owned();
+    (0..number).map(move |place| format!("{prefix}-{place}"))
 }

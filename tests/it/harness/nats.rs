@@ -109,9 +109,20 @@ impl Nats {
     }
 
     /// Starts it again after [`Nats::kill`], with nothing of what it stored.
-    async fn start_again_empty(&mut self) {
+    pub(crate) async fn start_again_empty(&mut self) {
         fs::remove_dir_all(&self.store).expect("what it stored is ours to remove");
         self.start_again().await;
+    }
+
+    /// Copies what it stores to a folder that is not there yet, after [`Nats::kill`].
+    pub(crate) fn back_up(&self, copy: &Path) {
+        copy_folder(&self.store, copy);
+    }
+
+    /// Puts a copy of [`Nats::back_up`] in the place of what it stores, after [`Nats::kill`].
+    pub(crate) fn restore(&self, copy: &Path) {
+        fs::remove_dir_all(&self.store).expect("what it stored is ours to remove");
+        copy_folder(copy, &self.store);
     }
 
     /// Sends a signal, by its name without SIG: STOP freezes it and CONT thaws it.
@@ -147,6 +158,11 @@ fn spawn(folder: &TempDir) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("nats-server 2.10 or later is on the PATH")
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("--archive").args([from, to]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} can't be copied", from.display());
 }
 
 fn log(folder: &TempDir) -> PathBuf {

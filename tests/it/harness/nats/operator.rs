@@ -42,4 +42,10 @@ impl Operator {
         };
         consumer.await.map_err(|error| format!("{name}: {error}"))
     }
+
+    /// Frames of a source that no collector has acknowledged.
+    pub(crate) async fn waiting(&self, source: &str) -> u64 {
+        let consumer = self.consumer(&format!("collector-{source}")).await.expect("the consumer is there");
+        consumer.num_pending + consumer.num_ack_pending as u64
+    }
 }
