@@ -9,6 +9,7 @@ mod held;
 mod lane;
 mod leases;
 mod letters;
+mod notebook;
 mod offers;
 mod opened;
 mod room;
@@ -22,6 +23,7 @@ use chrono::{DateTime, Utc};
 use clock::FileClock;
 use command::{Letter, Record, Work, Writing};
 use lane::Lane;
+use notebook::Notebook;
 pub(super) use offers::{Lease, Offers};
 pub(super) use opened::OpenedFile;
 use sqlx::SqlitePool;
@@ -48,6 +50,7 @@ struct Shared {
     fill: watch::Receiver<Fill>,
     /// Why removal by age is held.
     held: watch::Receiver<Option<String>>,
+    notebook: Notebook,
     ack_wait: Duration,
     identity: i64,
 }
@@ -87,7 +90,9 @@ impl Embedded {
         let (clock, held) = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
         let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill, clock).await?;
         let (readers, identity) = (file.readers, file.identity);
-        let shared = Shared { writing, readers, lanes, fill: shown, held, ack_wait, identity };
+        let notebook = Notebook::keep(folder, readers.clone(), identity).await;
+        let notebook = notebook.map_err(|error| JournalError::Unusable(error.to_string()))?;
+        let shared = Shared { writing, readers, lanes, fill: shown, held, notebook, ack_wait, identity };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -163,6 +168,7 @@ impl Embedded {
 
     pub(super) async fn close(self, deadline: Duration) {
         let closing = async {
+            self.shared.notebook.close().await;
             self.shared.writing.close().await;
             self.shared.readers.close().await;
         };

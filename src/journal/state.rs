@@ -178,6 +178,19 @@ pub(super) fn reckon(
     forget_oldest(reckoned)
 }
 
+/// Once, by the process that wrote it down.
+pub(super) fn tell_losses(before: &[JournalState], now: &[JournalState]) {
+    let lost = |notes: &[JournalState]| notes.iter().map(JournalState::lost).sum::<u64>();
+    let (before, now) = (lost(before), lost(now));
+    if now > before {
+        let frames = now - before;
+        tracing::error!(
+            frames,
+            "accepted frames can't come any more: the journal that held them is gone, or an older copy of it is back"
+        );
+    }
+}
+
 /// Identities ascend with time where a server draws them.
 fn forget_oldest(mut states: Vec<JournalState>) -> Vec<JournalState> {
     states.sort_unstable_by_key(|state| state.journal);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::Source,
-    journal::{Acknowledged, HeldFrame, JournalError, JournalState, state},
+    journal::{Acknowledged, HeldFrame, JournalError, JournalState},
 };
 
 impl Embedded {
@@ -22,18 +22,11 @@ impl Embedded {
         Ok(Acknowledged { journal: self.identity(), through })
     }
 
-    /// What comes of `noted` now: nothing but its users' notes outlives a file that is gone.
     pub(in crate::journal) async fn states(
         &self,
         noted: Vec<JournalState>,
     ) -> Result<Vec<JournalState>, JournalError> {
-        let readers = &self.shared.readers;
-        let seen = observed(readers, self.identity()).await.map_err(away)?;
-        let still_there = match noted.iter().find(|note| note.went_back(&seen)) {
-            Some(note) => frames_behind(readers, note).await.map_err(away)?,
-            None => [0, 0],
-        };
-        Ok(state::reckon(noted, &seen, still_there, &[]))
+        self.shared.notebook.note(noted).await.map_err(away)
     }
 
     pub(in crate::journal) async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
@@ -51,7 +44,7 @@ impl Embedded {
 }
 
 /// What the file holds now.
-async fn observed(readers: &SqlitePool, journal: i64) -> Result<JournalState, sqlx::Error> {
+pub(super) async fn observed(readers: &SqlitePool, journal: i64) -> Result<JournalState, sqlx::Error> {
     let mut transaction = readers.begin().await?;
     let last: Option<i64> = sqlx::query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'frame'")
         .fetch_optional(&mut *transaction)
@@ -76,7 +69,10 @@ async fn observed(readers: &SqlitePool, journal: i64) -> Result<JournalState, sq
 }
 
 /// How many frames of each source lie behind the floor that was noted of it.
-async fn frames_behind(readers: &SqlitePool, note: &JournalState) -> Result<[u64; 2], sqlx::Error> {
+pub(super) async fn frames_behind(
+    readers: &SqlitePool,
+    note: &JournalState,
+) -> Result<[u64; 2], sqlx::Error> {
     let mut behind = [0; 2];
     for (count, &source) in behind.iter_mut().zip(Source::ALL) {
         let found: i64 = sqlx::query_scalar("SELECT count(*) FROM frame WHERE source = ? AND sequence > ?")

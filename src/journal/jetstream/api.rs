@@ -42,8 +42,11 @@ impl From<Error> for ApiError {
         const SERVER_ERRORS: usize = 500;
         match error.error_code() {
             ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => Self::NotFound(error),
-            // A cluster that is starting has not all of its peers yet.
-            ErrorCode::CLUSTER_NO_PEERS | ErrorCode::INSUFFICIENT_RESOURCES => Self::Away(error.to_string()),
+            // A cluster that is starting has not all of its peers yet; a consumer that is made and removed at the same time
+            // is one that does not exist.
+            ErrorCode::CLUSTER_NO_PEERS
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Away(error.to_string()),
             // Absence is an answer, whatever class a server puts it in.
             _ if is_absence(&error) => Self::Refused(error),
             _ if error.code() >= SERVER_ERRORS => Self::Away(error.to_string()),

@@ -119,7 +119,7 @@ impl Notebook {
             let is_noted = reckoned == noted
                 || (self.ownership == Ownership::Guest && state::tells_the_same(&reckoned, &noted));
             if is_noted || write(&store, revision, &reckoned).await? {
-                tell_losses(&noted, &reckoned);
+                state::tell_losses(&noted, &reckoned);
                 {
                     let mut inner = self.lock();
                     inner.notes.clone_from(&reckoned);
@@ -223,19 +223,6 @@ async fn write(
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(away(error)),
         },
-    }
-}
-
-/// Once, by the process that wrote it down.
-fn tell_losses(before: &[JournalState], now: &[JournalState]) {
-    let lost = |notes: &[JournalState]| notes.iter().map(JournalState::lost).sum::<u64>();
-    let (before, now) = (lost(before), lost(now));
-    if now > before {
-        let frames = now - before;
-        tracing::error!(
-            frames,
-            "accepted frames can't come any more: the stream was removed, or an older copy of it is back"
-        );
     }
 }
 

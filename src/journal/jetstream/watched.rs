@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     event::Source,
-    journal::{Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Settings, StoredDeadLetter},
+    journal::{
+        Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Settings, StoredDeadLetter,
+    },
 };
 
 /// A connection that asks and never changes anything.
