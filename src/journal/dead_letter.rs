@@ -198,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_s_letter_keeps_all_of_it() {
+        let whole = Bytes::from(vec![7; 4 * MAX_RAW_BYTES]);
+        let origin = letter(Vec::new()).origin;
+        let letter = DeadLetter::of_frame(whole.clone(), Vec::new(), Source::Tiktok, origin);
+        assert_eq!(DeadLetter::decode(&letter.encode()).map(|letter| letter.raw), Some(whole));
+        assert!(!letter.is_cut());
+    }
+
+    #[test]
     fn the_same_item_has_the_same_fingerprint_whatever_call_it_came_with() {
         let item = letter(b"{}".to_vec());
         assert_eq!(item.fingerprint(), letter(b"{}".to_vec()).fingerprint());

@@ -160,6 +160,13 @@ impl RoleClock {
         matches!(compared.get(against), Some(Comparison::Ahead(ahead)) if *ahead < -TOLD)
     }
 
+    /// Whether it was compared with that of `against` at all.
+    #[must_use]
+    pub fn is_compared(&self, against: &str) -> bool {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared.get(against).is_some_and(|comparison| *comparison != Comparison::Unknown)
+    }
+
     /// Whether this process may remove what is old; the error says why not.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::pull};
+use chrono::TimeDelta;
 use futures::StreamExt as _;
 use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::harness::{Ground, Weir, eventually};
 on_files_and_on_servers!(
     a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it,
     many_frames_of_a_newer_version_starve_nobody,
+    a_frame_of_a_version_beyond_the_next_is_parked_whole_at_once,
     a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted,
 );
 
@@ -69,6 +71,39 @@ async fn many_frames_of_a_newer_version_starve_nobody(weir: Weir) {
     assert_eq!(parked(&weir).await, 0);
 }
 
+async fn a_frame_of_a_version_beyond_the_next_is_parked_whole_at_once(weir: Weir) {
+    let frame = frame_of_version(NEWER + 1, 16_000);
+    append(&weir, std::slice::from_ref(&frame)).await;
+    is_parked_whole(&weir, &frame, "version 4").await;
+    assert_eq!(weir.metric("frames_left_total", &[]).await, 0.0);
+    weir.is_accounted_for().await;
+}
+
+/// On files alone: no test sets the clock of a nats-server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_waited_for_a_newer_collector_for_seven_days_is_parked_whole() {
+    let weir = Weir::on_files().await;
+    let (frame, day) = (newer_frame(), TimeDelta::days(1));
+    append_to_file(&weir, std::slice::from_ref(&frame), day * 7 + TimeDelta::hours(1)).await;
+    append_to_file(&weir, &[newer_frame()], day * 7 - TimeDelta::hours(1)).await;
+    is_parked_whole(&weir, &frame, "waited for a newer collector for 7 days").await;
+    assert_eq!(waiting(&weir).await, 1, "the other one is left");
+}
+
+/// Waits until the one dead letter is this frame.
+async fn is_parked_whole(weir: &Weir, frame: &[u8], reason: &str) {
+    eventually(async || match parked(weir).await {
+        1 => Ok(()),
+        letters => Err(letters),
+    })
+    .await;
+    let letters = journal(weir).await.dead_letters(Graveyard::Parked, 0, 10).await.unwrap();
+    let letter = &letters[0].letter;
+    assert!(!letter.is_cut() && letter.raw == frame);
+    assert!(letter.violations[0].message.contains(reason), "{:?}", letter.violations);
+    assert!(weir.log().contains("a whole frame is parked"), "it is not told");
+}
+
 async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: Weir) {
     append(&weir, &[b"\xff".to_vec()]).await;
     let labels = [("service", "facebook-collector"), ("source", "facebook"), ("error_type", "parked")];
@@ -111,12 +146,19 @@ async fn a_newer_collector_is_offered_what_an_older_one_left() {
     .await;
 }
 
-/// By hand, so that no build has a say in it: version, id, source, and a field of the next build's.
 fn newer_frame() -> Vec<u8> {
+    frame_of_version(NEWER, 0)
+}
+
+/// By hand, so that no build has a say in it: version, id, source, a field of the next build's, and some bytes in another.
+fn frame_of_version(version: u8, bytes: u16) -> Vec<u8> {
     let id = Uuid::now_v7().to_string();
-    let mut frame = vec![0x08, NEWER, 0x12, u8::try_from(id.len()).unwrap()];
+    let mut frame = vec![0x08, version, 0x12, u8::try_from(id.len()).unwrap()];
     frame.extend(id.as_bytes());
     frame.extend([0x18, u8::try_from(Source::Facebook.number()).unwrap(), 0x78, 0x01]);
+    // Field 16, with a length of two groups of seven bits.
+    frame.extend([0x82, 0x01, (bytes & 0x7f) as u8 | 0x80, (bytes >> 7) as u8]);
+    frame.resize(frame.len() + usize::from(bytes), b'x');
     frame
 }
 
@@ -130,17 +172,18 @@ async fn append(weir: &Weir, messages: &[Vec<u8>]) {
                 sent.await.unwrap();
             }
         }
-        Ground::Files => append_to_file(weir, messages).await,
+        Ground::Files => append_to_file(weir, messages, TimeDelta::zero()).await,
     }
 }
 
-async fn append_to_file(weir: &Weir, messages: &[Vec<u8>]) {
+/// As if they had come in some time ago.
+async fn append_to_file(weir: &Weir, messages: &[Vec<u8>], ago: TimeDelta) {
     let url = DatabaseUrl::file(&weir.store_file().with_file_name("journal.db"));
     let journal = connect(&url, Access::Write, Duration::ZERO).await.unwrap();
     let source = Source::Facebook.number();
     let append = messages.iter().map(|message| {
         let (id, bytes) = (Uuid::now_v7(), hex::encode(message));
-        let now = chrono::Utc::now().timestamp_micros();
+        let now = (chrono::Utc::now() - ago).timestamp_micros();
         format!(
             "INSERT INTO frame (frame_id, source, bytes, stored_at, payload) \
              VALUES ('{id}', {source}, {}, {now}, x'{bytes}'); \

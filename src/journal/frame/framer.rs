@@ -214,7 +214,12 @@ impl SealedFrame {
         &self.origins
     }
 
-    /// The encoded frame.
+    /// As it goes into a journal.
+    #[must_use]
+    pub fn encoded(&self) -> Bytes {
+        self.payload.clone()
+    }
+
     pub(in crate::journal) fn payload(&self) -> &Bytes {
         &self.payload
     }

@@ -11,7 +11,11 @@ use weir::{
 };
 
 use super::{Retention, database::Database, sweep::Sweep};
-use crate::{metrics::RemovalMetrics, store::Store, worker::Backoff};
+use crate::{
+    metrics::RemovalMetrics,
+    store::{Pool, Store},
+    worker::Backoff,
+};
 
 /// The first sweep is soon, but not before the workers have found their feet.
 const FIRST_SWEEP: Duration = Duration::from_secs(10);
@@ -58,7 +62,7 @@ impl Sweeper {
 
     async fn sweep(&self, stop: &Stop) -> Result<(), sqlx::Error> {
         let mut database = Database::open(&self.store).await?;
-        if let Err(reason) = self.clock.may_remove() {
+        if let Err(reason) = self.may_remove() {
             // The ready probe says so as long as it lasts.
             debug!(reason, "nothing is removed");
         } else if database.claim().await? {
@@ -70,6 +74,15 @@ impl Sweeper {
             self.metrics.show_horizon(source, complete_from);
         }
         database.close().await
+    }
+
+    /// A database's own clock decides what is old. Where the store is a file, this process's does, and so it must be known to
+    /// be right.
+    fn may_remove(&self) -> Result<(), String> {
+        if matches!(self.store.pool, Pool::Sqlite(_)) && !self.clock.is_compared("journal") {
+            return Err("this process's clock was not compared with another one yet".to_owned());
+        }
+        self.clock.may_remove()
     }
 
     async fn remove(&self, database: &mut Database, stop: &Stop) -> Result<(), sqlx::Error> {

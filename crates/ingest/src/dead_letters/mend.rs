@@ -84,7 +84,11 @@ fn frame(letter: &DeadLetter) -> Mended {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
-    use weir::{event::Origin, journal::MAX_RAW_BYTES, process::CorrelationId};
+    use weir::{
+        event::{Origin, Source},
+        journal::{Framer, MAX_RAW_BYTES},
+        process::CorrelationId,
+    };
 
     use super::*;
 
@@ -133,6 +137,22 @@ mod tests {
         let early = letter(FOLLOW, MediaType::Json, "2025-09-12T08:00:00Z");
         let Mended::StillBad(violations) = mend(&early, None) else { panic!("it was too far ahead then") };
         assert_eq!(violations[0].pointer, "/timestamp");
+    }
+
+    #[test]
+    fn a_frame_that_this_build_reads_goes_back_as_it_was() {
+        let Mended::Good(event) = mend(&of_json(FOLLOW), None) else { panic!("it is good") };
+        let mut framer = Framer::default();
+        framer.push(*event, &of_json(FOLLOW).origin, 2);
+        let frame = framer.finish().remove(0);
+        let letter =
+            DeadLetter::of_frame(frame.encoded(), Vec::new(), Source::Tiktok, of_json(FOLLOW).origin);
+        let Mended::Frame(restored) = mend(&letter, None) else { panic!("it is a frame") };
+        assert_eq!(*restored, frame);
+        let newer = DeadLetter::of_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
+        assert!(
+            matches!(mend(&newer, None), Mended::NotRedrivable(reason) if reason.contains("newer build"))
+        );
     }
 
     #[test]
