@@ -57,49 +57,34 @@ pub enum Ownership {
     Guest,
 }
 
-/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5. What is `None` was not
-/// chosen: an owner takes the default, and a guest whatever it finds.
-#[derive(Clone, Debug, Default)]
+/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5.
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses; by default 8 GiB.
-    pub max_bytes: Option<u64>,
-    /// JOURNAL_ACK_WAIT_MS: how long a collector may hold a frame before another one is offered it; by default 30 s.
-    pub ack_wait: Option<Duration>,
-    /// JOURNAL_REPLICAS: copies of each stream; by default 1, for a single server. The embedded journal has one.
-    pub replicas: Option<usize>,
+    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.
+    pub max_bytes: u64,
+    /// JOURNAL_ACK_WAIT_MS: how long a collector may hold a frame before another one is offered it.
+    pub ack_wait: Duration,
+    /// JOURNAL_REPLICAS: copies of each stream; 1 for a single server. The embedded journal has one.
+    pub replicas: usize,
     /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
     pub monitors: Vec<Url>,
     /// JOURNAL_PREFIX, in front of every name. The embedded journal has its file to itself.
     pub names: Names,
     pub ownership: Ownership,
-    /// How long acknowledged frames are kept; by default 7 days, and only tests choose another time.
-    pub acknowledged_frame_age: Option<Duration>,
+    /// How long acknowledged frames are kept: only tests choose another time than 7 days.
+    pub acknowledged_frame_age: Duration,
 }
 
-impl Settings {
-    fn max_bytes(&self) -> u64 {
-        self.max_bytes.unwrap_or(8 << 30)
-    }
-
-    fn ack_wait(&self) -> Duration {
-        self.ack_wait.unwrap_or(Duration::from_secs(30))
-    }
-
-    fn replicas(&self) -> usize {
-        self.replicas.unwrap_or(1)
-    }
-
-    fn acknowledged_frame_age(&self) -> Duration {
-        self.acknowledged_frame_age.unwrap_or(limits::ACKNOWLEDGED_FRAME_AGE)
-    }
-
-    /// Whether a variable was set.
-    fn chose(&self, variable: &str) -> bool {
-        match variable {
-            "JOURNAL_MAX_BYTES" => self.max_bytes.is_some(),
-            "JOURNAL_ACK_WAIT_MS" => self.ack_wait.is_some(),
-            "JOURNAL_REPLICAS" => self.replicas.is_some(),
-            _ => false,
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_bytes: 8 << 30,
+            ack_wait: Duration::from_secs(30),
+            replicas: 1,
+            monitors: Vec::new(),
+            names: Names::default(),
+            ownership: Ownership::default(),
+            acknowledged_frame_age: limits::ACKNOWLEDGED_FRAME_AGE,
         }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Graveyard, Names};
+use super::{Content, Graveyard, Names};
 use crate::{
     contract::event::v1,
     event::{Origin, Source, Violation},
@@ -88,6 +88,14 @@ impl DeadLetter {
             event_id: None,
             origin,
         }
+    }
+
+    /// Whether it is a whole frame of accepted events, and not one item.
+    #[must_use]
+    pub fn is_frame(&self) -> bool {
+        self.media_type == MediaType::Protobuf
+            && self.event_id.is_none()
+            && Content::names_a_version(&self.raw)
     }
 
     /// Whether only a part of the item's bytes is here.

@@ -48,8 +48,7 @@ struct Shared {
     readers: SqlitePool,
     lanes: Lanes,
     fill: watch::Receiver<Fill>,
-    /// Why removal by age is held.
-    held: watch::Receiver<Option<String>>,
+    clock: FileClock,
     notebook: Notebook,
     ack_wait: Duration,
     identity: i64,
@@ -77,9 +76,8 @@ impl Lanes {
 
 impl Embedded {
     pub(super) async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
-        let bounds =
-            Bounds { frame_age: settings.acknowledged_frame_age(), ..Bounds::new(settings.max_bytes()) };
-        Self::bounded(folder, bounds, settings.ack_wait()).await
+        let bounds = Bounds { frame_age: settings.acknowledged_frame_age, ..Bounds::new(settings.max_bytes) };
+        Self::bounded(folder, bounds, settings.ack_wait).await
     }
 
     async fn bounded(folder: &Path, bounds: Bounds, ack_wait: Duration) -> Result<Self, JournalError> {
@@ -87,12 +85,13 @@ impl Embedded {
         let lanes = Lanes::new();
         let (fill, shown) = watch::channel(Fill::default());
         let clock = FileClock::open(&mut file.writer).await;
-        let (clock, held) = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
-        let writing = Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill, clock).await?;
+        let clock = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
+        let writing =
+            Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill, clock.clone()).await?;
         let (readers, identity) = (file.readers, file.identity);
         let notebook = Notebook::keep(folder, readers.clone(), identity).await;
         let notebook = notebook.map_err(|error| JournalError::Unusable(error.to_string()))?;
-        let shared = Shared { writing, readers, lanes, fill: shown, held, notebook, ack_wait, identity };
+        let shared = Shared { writing, readers, lanes, fill: shown, clock, notebook, ack_wait, identity };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -156,7 +155,7 @@ impl Embedded {
     }
 
     pub(super) fn clock(&self) -> Clock {
-        Clock::Alone { held: self.shared.held.borrow().clone() }
+        Clock::Alone { held: self.shared.clock.held_reason() }
     }
 
     pub(super) fn fill(&self) -> Result<Fill, JournalError> {

@@ -15,18 +15,20 @@ mod watched;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use api::ApiError;
 use chrono::{DateTime, Utc};
 use connection::Connection;
 pub(super) use consume::{Pull, PullVerdict};
 use keeper::{Keeper, Kept};
 use notebook::Notebook;
 pub use settings::{JournalSetting, SettingState};
+use tokio::time::sleep;
 pub(super) use watched::Watched;
 
 use super::{
@@ -53,7 +55,6 @@ struct Shared {
     identity: AtomicI64,
     /// How long a frame may be held, as the consumers say.
     ack_wait: Duration,
-    differences: Mutex<Vec<JournalSetting>>,
 }
 
 impl Shared {
@@ -76,12 +77,7 @@ impl JetStream {
     async fn attempt(url: &str, settings: &Settings) -> Result<Self, JournalError> {
         let connection = Connection::open(url).await?;
         let (context, names) = (connection.context(), &settings.names);
-        let found = streams::prepare(context, settings).await?;
-        // What an owner changes is changed by now.
-        let kept = found.into_iter().filter(|found| {
-            streams::differs_from_choice(found, settings) && found.state == SettingState::Shrinks
-        });
-        let kept = kept.collect();
+        streams::prepare(context, settings).await?;
         let events = names.events_stream();
         let info = api::stream_info(context, &events).await?.info;
         let mut ack_wait = Duration::MAX;
@@ -97,7 +93,6 @@ impl JetStream {
         let shared = Shared {
             identity: AtomicI64::new(acknowledged::identity(&info)),
             settings: settings.clone(),
-            differences: Mutex::new(kept),
             connection,
             notebook,
             keeper,
@@ -148,7 +143,11 @@ impl JetStream {
     }
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
-        bury::bury(&self.shared.connection, self.names(), graveyard, letters).await
+        let buried = bury::bury(&self.shared.connection, self.names(), graveyard, letters).await;
+        if buried.is_err() {
+            self.shared.look();
+        }
+        buried
     }
 
     pub(super) async fn dead_letters(
@@ -204,8 +203,17 @@ impl JetStream {
         if let Some(trouble) = self.shared.keeper.as_ref().and_then(Keeper::trouble) {
             return Err(JournalError::Unusable(trouble));
         }
-        let info =
-            api::stream_info(self.shared.connection.context(), &self.names().events_stream()).await?.info;
+        let (context, events) = (self.shared.connection.context(), self.names().events_stream());
+        let info = match api::stream_info(context, &events).await {
+            Err(ApiError::NotFound(_)) => {
+                // Its owner makes it anew at once: readiness need not flip for that.
+                self.shared.look();
+                sleep(keeper::INTERVAL * 2).await;
+                api::stream_info(context, &events).await?
+            }
+            other => other?,
+        };
+        let info = info.info;
         Ok(Fill {
             bytes: info.state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
@@ -235,13 +243,8 @@ impl JetStream {
         self.shared.notebook.known()
     }
 
-    /// Looked at anew by every instance but the owner, which changes them itself.
     pub(super) async fn differences(&self) -> Result<Vec<JournalSetting>, JournalError> {
-        if self.shared.keeper.is_none() {
-            let seen = streams::check(self.shared.connection.context(), &self.shared.settings).await?;
-            *self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-        }
-        Ok(self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        streams::check(self.shared.connection.context(), &self.shared.settings).await
     }
 
     pub(super) async fn durability(&self) -> Durability {

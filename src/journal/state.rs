@@ -19,7 +19,13 @@ pub struct JournalState {
     pub revision: u64,
     /// Of the last frame that was ever appended, of either source; 0 before the first.
     pub last_sequence: u64,
-    /// The same by subject, as far as ingests of this build appended.
+    /// Of the first frame that is there, on a server; 0 where that is not noted.
+    #[serde(default)]
+    pub first_sequence: u64,
+    /// Whether Weir itself may remove frames soon that wait now: it is half way to making room, or they are past their age.
+    #[serde(default)]
+    pub may_purge: bool,
+    /// The last sequences by subject, as far as ingests of this build appended.
     #[serde(default)]
     pub last_sequences: BTreeMap<String, u64>,
     /// Whether another journal is in its place.
@@ -76,6 +82,20 @@ impl JournalState {
         self.journal == seen.journal && seen.last_sequence < self.last_sequence
     }
 
+    /// Whether somebody else than Weir removed frames since: it removes none before it must.
+    fn was_purged(&self, seen: &Self) -> bool {
+        self.journal == seen.journal
+            && !(self.ended || self.may_purge || seen.may_purge)
+            && self.first_sequence > 0
+            && seen.first_sequence > self.first_sequence
+    }
+
+    /// Whether `seen` can lack frames that waited when this was noted.
+    #[must_use]
+    pub fn may_lack(&self, seen: &Self) -> bool {
+        self.went_back(seen) || self.was_purged(seen)
+    }
+
     fn is_newer_than(&self, other: &Self) -> bool {
         (self.revision, self.last_sequence) > (other.revision, other.last_sequence)
     }
@@ -118,8 +138,10 @@ pub fn forget_losses(notes: &mut [JournalState]) -> u64 {
 
 /// What is to be noted, after what was noted and what is `seen` now, with losses where frames can't come any more.
 ///
-/// `still_there` says, in the order of [`Source::ALL`], how many frames of each source lie in the journal behind the floor
-/// that was noted of it; it is used only where the journal went back. `appended` are this process's own frames, of which the last note may not know.
+/// `still_there` says, in the order of [`Source::ALL`], how many frames of each source lie in the journal between the floor
+/// that was noted of it and the last sequence that was; it is used only where the journal [may lack] some.
+///
+/// [may lack]: JournalState::may_lack `appended` are this process's own frames, of which the last note may not know.
 pub(super) fn reckon(
     notes: Vec<JournalState>,
     seen: &JournalState,
@@ -145,6 +167,14 @@ pub(super) fn reckon(
             let mut now = JournalState { revision: note.revision, ended: false, ..seen.clone() };
             for &source in Source::ALL {
                 now.of_mut(source).lost = note.of(source).lost;
+            }
+            if note.was_purged(seen) {
+                now.revision += 1;
+                for (&source, there) in Source::ALL.iter().zip(still_there) {
+                    if seen.first_sequence > note.of(source).floor + 1 {
+                        now.of_mut(source).lost += note.of(source).waiting.saturating_sub(there);
+                    }
+                }
             }
             if note.ended {
                 // It is back, with what waited in it.
@@ -238,6 +268,23 @@ mod tests {
         assert!(!reckoned[0].ended);
         let later = reckon(reckoned, &state(1, 31, 1), [7, 7], &[]);
         assert_eq!((later[0].facebook.lost, later[0].revision), (5, 1), "counted again");
+    }
+
+    #[test]
+    fn what_waited_and_was_purged_by_hand_is_lost() {
+        let holding = |first, waiting| JournalState { first_sequence: first, ..state(1, 20, waiting) };
+        for (note, seen, there, lost) in [
+            (holding(1, 12), holding(21, 0), 0, 12),
+            (holding(1, 12), holding(15, 6), 6, 6),
+            // Acknowledged frames went.
+            (holding(1, 12), holding(9, 12), 12, 0),
+            (holding(1, 12), holding(1, 0), 0, 0),
+            // By Weir itself.
+            (JournalState { may_purge: true, ..holding(1, 12) }, holding(21, 0), 0, 0),
+        ] {
+            let reckoned = reckon(vec![note.clone()], &seen, [there, 0], &[]);
+            assert_eq!(reckoned[0].lost(), lost, "{note:?} {seen:?}");
+        }
     }
 
     #[test]

@@ -115,7 +115,7 @@ async fn the_one_event_that_the_store_refuses_is_parked(database: Database) {
 async fn a_collector_that_stops_in_an_outage_leaves_its_frames_to_the_next(database: Database) {
     let folder = tempfile::tempdir().unwrap();
     // Nothing comes back by the deadline: only what is handed back is offered again in time.
-    let settings = Settings { ack_wait: Some(Duration::from_secs(600)), ..Settings::default() };
+    let settings = Settings { ack_wait: Duration::from_secs(600), ..Settings::default() };
     let journal = Journal::open(folder.path(), settings).await.unwrap();
     let store = database.migrated().await;
     store.execute_unprepared("ALTER TABLE events RENAME TO away").await.unwrap();

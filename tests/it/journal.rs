@@ -243,7 +243,7 @@ async fn fill_up(journal: &Journal, source: Source) -> Vec<SealedFrame> {
 const SMALL: u64 = 128 * 1024;
 
 fn small() -> Settings {
-    Settings { max_bytes: Some(SMALL), ..settings(LONG) }
+    Settings { max_bytes: SMALL, ..settings(LONG) }
 }
 
 async fn a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged(ground: Ground) {
@@ -296,7 +296,7 @@ async fn age_removes_acknowledged_frames_and_never_those_that_wait(ground: Groun
     held.remove(0).ack().await.unwrap();
     drop((held, consumer));
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let aged = Settings { acknowledged_frame_age: Some(Duration::from_millis(1)), ..settings(LONG) };
+    let aged = Settings { acknowledged_frame_age: Duration::from_millis(1), ..settings(LONG) };
     journal.close(SOON).await;
     let journal = ground.journal(aged).await;
     eventually(async || match journal.fill().await.unwrap().frames {
@@ -326,7 +326,7 @@ async fn what_waits_is_noted_and_lost_with_its_journal(ground: Ground) {
 }
 
 async fn a_frame_larger_than_the_journal_is_told_apart(ground: Ground) {
-    let journal = ground.journal(Settings { max_bytes: Some(1024), ..settings(LONG) }).await;
+    let journal = ground.journal(Settings { max_bytes: 1024, ..settings(LONG) }).await;
     let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
     assert!(matches!(refusal, AppendError::TooLarge { .. } | AppendError::Full), "{refusal:?}");
 }

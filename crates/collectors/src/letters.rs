@@ -28,6 +28,10 @@ impl<'a> LettersOf<'a> {
         if letter.source.is_some_and(|source| source != self.source) {
             return false;
         }
+        if letter.is_frame() {
+            // Of accepted events of many persons: whenever they are stored, the erasure makes this one's anonymous.
+            return false;
+        }
         let said = match letter.media_type {
             _ if letter.is_cut() => None,
             MediaType::Json => serde_json::from_slice(&letter.raw).ok().map(|item| self.is_in_json(&item)),
@@ -109,6 +113,15 @@ mod tests {
         assert!(is_ada_s(long, None), "what was cut");
         let escaped = letter(r#"{"userId":"a\"b\\""#, MediaType::Json, None);
         assert!(LettersOf::new(Source::Facebook, r#"a"b\"#).include(&escaped));
+    }
+
+    #[test]
+    fn a_whole_frame_is_no_person_s() {
+        // Version 3, and a text.
+        let frame = letter(*b"\x08\x03\x12\x03ada", MediaType::Protobuf, Some(Source::Facebook));
+        assert!(!LettersOf::new(Source::Facebook, "ada").include(&frame));
+        let bytes = letter(*b"\xff ada", MediaType::Protobuf, Some(Source::Facebook));
+        assert!(LettersOf::new(Source::Facebook, "ada").include(&bytes), "what is no frame");
     }
 
     #[test]

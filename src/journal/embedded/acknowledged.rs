@@ -68,18 +68,21 @@ pub(super) async fn observed(readers: &SqlitePool, journal: i64) -> Result<Journ
     Ok(state)
 }
 
-/// How many frames of each source lie behind the floor that was noted of it.
+/// How many frames of each source lie between the floor and the last sequence that were noted of it.
 pub(super) async fn frames_behind(
     readers: &SqlitePool,
     note: &JournalState,
 ) -> Result<[u64; 2], sqlx::Error> {
     let mut behind = [0; 2];
     for (count, &source) in behind.iter_mut().zip(Source::ALL) {
-        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM frame WHERE source = ? AND sequence > ?")
-            .bind(source.number())
-            .bind(signed(note.of(source).floor))
-            .fetch_one(readers)
-            .await?;
+        let found: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM frame WHERE source = ? AND sequence > ? AND sequence <= ?",
+        )
+        .bind(source.number())
+        .bind(signed(note.of(source).floor))
+        .bind(signed(note.last_sequence))
+        .fetch_one(readers)
+        .await?;
         *count = unsigned(found);
     }
     Ok(behind)

@@ -1,9 +1,9 @@
 //! The time that is noted in the file: a leap of the clock holds all removal by age (`process::clock`).
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::SqliteConnection;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use crate::process::clock::{Noted, Reading};
 
@@ -17,21 +17,21 @@ const NEWEST: &str = "SELECT max(stored_at) FROM (
 const NOTE: &str =
     "INSERT OR REPLACE INTO clock (number, wall, boot, uptime, leap, held) VALUES (1, ?, ?, ?, ?, ?)";
 
-/// The clock of a file's one writer.
-#[derive(Debug)]
-pub(super) struct FileClock {
-    noted: Option<Noted>,
-    noted_at: Instant,
-    held: watch::Sender<Option<String>>,
+/// The clock of a file. Cheap to clone; every clone is the same.
+#[derive(Clone, Debug)]
+pub(super) struct FileClock(Arc<Mutex<LastNote>>);
+
+#[derive(Clone, Debug)]
+struct LastNote {
+    noted: Noted,
+    at: Instant,
 }
 
 impl FileClock {
-    /// The clock, and where it is told why removal by age is held.
-    pub(super) async fn open(
-        connection: &mut SqliteConnection,
-    ) -> Result<(Self, watch::Receiver<Option<String>>), sqlx::Error> {
+    /// Reads what was noted, and notes the time.
+    pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let row: Option<Row> = sqlx::query_as(SELECT).fetch_optional(&mut *connection).await?;
-        let noted = match row {
+        let before = match row {
             Some((wall, boot, uptime, leap, held)) => {
                 Some(Noted { reading: Reading { wall, boot, uptime }, leap, held })
             }
@@ -40,29 +40,15 @@ impl FileClock {
                 newest.map(|wall| Noted::first(Reading { wall, boot: String::new(), uptime: 0 }))
             }
         };
-        let (held, told) = watch::channel(None);
-        let mut clock = Self { noted, noted_at: Instant::now(), held };
-        clock.note(connection, Duration::ZERO).await?;
-        Ok((clock, told))
+        let noted = before.unwrap_or_else(|| Noted::first(Reading::now()));
+        let clock = Self(Arc::new(Mutex::new(LastNote { noted, at: Instant::now() })));
+        clock.tick(connection).await?;
+        Ok(clock)
     }
 
-    /// Notes the time. What follows on the first note is the time that this process has run since.
-    pub(super) async fn tick(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let ran = self.noted_at.elapsed();
-        self.note(connection, ran).await
-    }
-
-    /// Whether what is old may be removed.
-    pub(super) fn may_remove(&self) -> bool {
-        self.held.borrow().is_none()
-    }
-
-    async fn note(&mut self, connection: &mut SqliteConnection, ran: Duration) -> Result<(), sqlx::Error> {
-        let reading = Reading::now();
-        let noted = match &self.noted {
-            Some(before) => before.next(reading, ran),
-            None => Noted::first(reading),
-        };
+    /// Notes the time.
+    pub(super) async fn tick(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let noted = self.now();
         sqlx::query(NOTE)
             .bind(noted.reading.wall)
             .bind(&noted.reading.boot)
@@ -71,9 +57,18 @@ impl FileClock {
             .bind(noted.held)
             .execute(connection)
             .await?;
-        self.held.send_replace(noted.held_reason());
-        self.noted = Some(noted);
-        self.noted_at = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = LastNote { noted, at: Instant::now() };
         Ok(())
+    }
+
+    /// Why removal by age is held now, where it is.
+    pub(super) fn held_reason(&self) -> Option<String> {
+        self.now().held_reason()
+    }
+
+    /// What would be noted now.
+    fn now(&self) -> Noted {
+        let LastNote { noted, at } = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        noted.next(Reading::now(), at.elapsed())
     }
 }

@@ -89,7 +89,7 @@ impl Notes {
         let seen = acknowledged::observed(&self.readers, self.identity).await?;
         let noted = self.lock().clone();
         let known = merge(noted.clone(), elsewhere);
-        let still_there = match known.iter().find(|note| note.went_back(&seen)) {
+        let still_there = match known.iter().find(|note| note.may_lack(&seen)) {
             Some(note) => acknowledged::frames_behind(&self.readers, note).await?,
             None => [0, 0],
         };

@@ -172,7 +172,7 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     let mut file = file::open(folder.path()).await.unwrap();
     sqlx::query(SMALL_DISK).execute(&mut file.writer).await.unwrap();
     let (fill, _shown) = watch::channel(Fill::default());
-    let (clock, _held) = FileClock::open(&mut file.writer).await.unwrap();
+    let clock = FileClock::open(&mut file.writer).await.unwrap();
     let writing =
         Writer::start(file.writer, file.lock, Bounds::new(1 << 30), Lanes::new(), fill, clock).await.unwrap();
     let append =

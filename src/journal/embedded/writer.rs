@@ -52,7 +52,7 @@ impl Writer {
     ) -> Result<Writing, JournalError> {
         let unusable = |error: sqlx::Error| JournalError::Unusable(error.to_string());
         let mut held = Held::count(&mut connection).await.map_err(unusable)?;
-        if clock.may_remove() {
+        if clock.held_reason().is_none() {
             room::expire(&mut connection, &mut held, &bounds).await.map_err(unusable)?;
         }
         let (sender, commands) = mpsc::channel(QUEUE);
@@ -163,7 +163,7 @@ impl Writer {
 
     async fn expire(&mut self) -> Result<(), sqlx::Error> {
         self.clock.tick(&mut self.connection).await?;
-        if self.clock.may_remove() {
+        if self.clock.held_reason().is_none() {
             room::expire(&mut self.connection, &mut self.held, &self.bounds).await?;
         }
         Ok(())

@@ -44,6 +44,11 @@ struct Versioned {
 }
 
 impl Content {
+    /// Whether these bytes begin as a frame of any version does; those of an event don't.
+    pub(in crate::journal) fn names_a_version(bytes: &[u8]) -> bool {
+        Versioned::decode(bytes).is_ok_and(|versioned| versioned.version > 0)
+    }
+
     pub(in crate::journal) fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
         let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
         let message = || v1::Frame::decode(bytes.clone()).map_err(malformed);

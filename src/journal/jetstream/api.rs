@@ -105,6 +105,16 @@ pub(super) async fn consumer_info(
     ask(context, format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await
 }
 
+/// The name of a stream that takes a subject; `None` where none does.
+pub(super) async fn stream_of(context: &Context, subject: &str) -> Result<Option<String>, ApiError> {
+    #[derive(Deserialize)]
+    struct Found {
+        streams: Option<Vec<String>>,
+    }
+    let found: Found = ask(context, "STREAM.NAMES".to_owned(), &json!({ "subject": subject })).await?;
+    Ok(found.streams.unwrap_or_default().into_iter().next())
+}
+
 /// When the first frame of a subject at or after a sequence came in; `None` where there is none.
 pub(super) async fn time_of_next(
     context: &Context,

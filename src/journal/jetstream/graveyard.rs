@@ -19,7 +19,7 @@ use super::{
 };
 use crate::journal::{Buried, DeadLetter, JournalError, StoredDeadLetter};
 
-/// Letters that one pull brings: 8 MiB, were they all of the largest size.
+/// Letters that one pull brings: 8 MiB, were all of them items of the largest size; a whole frame is four times as large.
 const PULL: usize = 128;
 /// A reader that is gone without a word leaves its consumer behind for so long.
 const READER_AGE: Duration = Duration::from_secs(30);

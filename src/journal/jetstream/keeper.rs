@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{Context, stream};
-use chrono::{DateTime, TimeDelta, Utc};
+use async_nats::jetstream::{Context, consumer, stream};
+use chrono::{TimeDelta, Utc};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, MissedTickBehavior},
@@ -24,7 +24,9 @@ use crate::{
 };
 
 /// What changes is noted within a second, and a stream that vanished is made anew within five.
-const INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const INTERVAL: Duration = Duration::from_millis(500);
+/// A dead-letter stream or the bucket of notes that vanished is made anew within this, or when a letter can't be laid down.
+const OTHERS_INTERVAL: Duration = Duration::from_secs(5);
 /// Ages are counted in days.
 const AGE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -72,16 +74,20 @@ impl Kept {
     async fn watch(self, wanted: Arc<Notify>, told: watch::Sender<Option<String>>) {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut aged_at: Option<Instant> = None;
+        let (mut aged_at, mut others_at): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut aged = None;
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = wanted.notified() => {}
-            }
+            let is_wanted = tokio::select! {
+                _ = ticks.tick() => false,
+                () = wanted.notified() => true,
+            };
             let by_age = aged_at.is_none_or(|at| at.elapsed() >= AGE_INTERVAL);
-            let trouble = match self.look(by_age).await {
-                Ok(()) => {
+            let others = is_wanted || others_at.is_none_or(|at| at.elapsed() >= OTHERS_INTERVAL);
+            let trouble = match self.look(by_age, others, aged).await {
+                Ok(through) => {
+                    aged = through;
                     aged_at = if by_age { Some(Instant::now()) } else { aged_at };
+                    others_at = if others { Some(Instant::now()) } else { others_at };
                     None
                 }
                 Err(Finding::Wrong(reason)) => self.mend(&reason).await.err().map(|error| error.to_string()),
@@ -106,22 +112,26 @@ impl Kept {
         Ok(())
     }
 
-    async fn look(&self, by_age: bool) -> Result<(), Finding> {
+    /// Returns up to which sequence frames were past their age when that was looked at last: `aged`, or anew.
+    async fn look(&self, by_age: bool, others: bool, aged: Option<u64>) -> Result<Option<u64>, Finding> {
         let names = &self.settings.names;
+        if others {
+            streams::find_others(&self.context, &self.settings).await?;
+        }
         let seen = observe(&self.context, names).await?;
-        if let Some(reason) = streams::change_of_events(&seen.stream.info, &self.settings) {
+        if let Some(reason) = streams::must_change(&seen.stream.info, &seen.consumers, &self.settings) {
+            // An age may have removed what waits, as long as it was there.
+            self.notebook.suspect_removal();
             return Err(Finding::Wrong(reason));
         }
-        if let Err(error) = self.notebook.note(seen.state.clone()).await {
+        let noted = JournalState { may_purge: may_purge(&seen, aged), ..seen.state.clone() };
+        if let Err(error) = self.notebook.note(noted).await {
             tracing::debug!(%error, "what the journal holds can't be noted");
         }
-        let age = TimeDelta::from_std(self.settings.acknowledged_frame_age()).unwrap_or(TimeDelta::MAX);
+        let age = TimeDelta::from_std(self.settings.acknowledged_frame_age).unwrap_or(TimeDelta::MAX);
         let purging = Purging { context: &self.context, names, floors: seen.floors(), age };
         purging.make_room(&seen.stream).await?;
-        if by_age {
-            purging.by_age(&seen.stream).await?;
-        }
-        Ok(())
+        if by_age { Ok(purging.by_age(&seen.stream).await?) } else { Ok(aged) }
     }
 }
 
@@ -144,6 +154,8 @@ impl From<ApiError> for Finding {
 /// What a look at the server tells.
 pub(super) struct Observation {
     pub(super) stream: StreamInfo,
+    /// In the order of [`Source::ALL`].
+    pub(super) consumers: Vec<consumer::Info>,
     pub(super) state: JournalState,
 }
 
@@ -161,15 +173,32 @@ pub(super) async fn observe(context: &Context, names: &Names) -> Result<Observat
     let mut state = JournalState {
         journal: super::acknowledged::identity(&stream.info),
         last_sequence: stream.info.state.last_sequence,
+        first_sequence: stream.info.state.first_sequence,
+        may_purge: true,
         ..JournalState::default()
     };
+    let mut consumers = Vec::with_capacity(Source::ALL.len());
     for &source in Source::ALL {
         let info = api::consumer_info(context, &events, &names.consumer(source)).await?;
         let of_source = state.of_mut(source);
         of_source.waiting = info.num_pending + info.num_ack_pending as u64;
         of_source.floor = info.ack_floor.stream_sequence;
+        consumers.push(info);
     }
-    Ok(Observation { stream, state })
+    Ok(Observation { stream, consumers, state })
+}
+
+/// Whether an owner may remove frames that wait as of `seen`, once they are acknowledged and before the next look: the stream
+/// is half way to where room is made, or they are past their age, which is reached up to `aged`.
+fn may_purge(seen: &Observation, aged: Option<u64>) -> bool {
+    let info = &seen.stream.info;
+    let half_full = u64::try_from(info.config.max_bytes)
+        .is_ok_and(|max_bytes| max_bytes > 0 && info.state.bytes > limits::mark(max_bytes) / 2);
+    let is_aged = |source: &Source| {
+        let of_source = seen.state.of(*source);
+        of_source.waiting > 0 && aged.is_none_or(|aged| of_source.floor < aged)
+    };
+    half_full || Source::ALL.iter().any(is_aged)
 }
 
 /// Removes acknowledged frames, up to each source's floor.
@@ -212,21 +241,21 @@ impl Purging<'_> {
     }
 
     /// Those that are old by the server's clock, which wrote their times too. A process whose own clock is far off stays
-    /// away: one of the two is wrong.
-    async fn by_age(&self, seen: &StreamInfo) -> Result<(), ApiError> {
-        let Some(now) = seen.told_at else { return Ok(()) };
-        let oldest = now - self.age;
-        let is_recent = |time: DateTime<Utc>| time > oldest;
-        let state = &seen.info.state;
-        if state.messages == 0 || is_recent(state.first_timestamp) || clock::is_far(Utc::now() - now) {
-            return Ok(());
+    /// away: one of the two is wrong. Returns up to which sequence frames are old, acknowledged or not; `None` where that
+    /// can't be told.
+    async fn by_age(&self, seen: &StreamInfo) -> Result<Option<u64>, ApiError> {
+        let Some(now) = seen.told_at.filter(|now| !clock::is_far(Utc::now() - *now)) else { return Ok(None) };
+        let (oldest, state) = (now - self.age, &seen.info.state);
+        if state.messages == 0 || state.first_timestamp > oldest {
+            return Ok(Some(state.first_sequence.saturating_sub(1)));
         }
         let kept = api::first_since(self.context, &self.names.events_stream(), oldest).await?;
-        let purged = self.up_to(kept.saturating_sub(1)).await?;
+        let aged = kept.saturating_sub(1);
+        let purged = self.up_to(aged).await?;
         if purged > 0 {
             tracing::info!(frames = purged, "old acknowledged frames were purged");
         }
-        Ok(())
+        Ok(Some(aged))
     }
 
     async fn up_to(&self, cut: u64) -> Result<u64, ApiError> {

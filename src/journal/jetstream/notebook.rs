@@ -49,6 +49,8 @@ struct Inner {
     notes: Vec<JournalState>,
     /// This process's own frames behind the last note.
     appended: Vec<Appended>,
+    /// Something else than Weir may have removed frames since the last note.
+    suspected: bool,
     /// When the bucket was read last: others change what it says of losses.
     read_at: Option<Instant>,
 }
@@ -69,6 +71,11 @@ impl Notebook {
         self.lock().appended.extend(frames);
     }
 
+    /// Says that something else than Weir may remove frames now: the next note looks after those that waited.
+    pub(super) fn suspect_removal(&self) {
+        self.lock().suspected = true;
+    }
+
     /// What was noted last, as far as this process knows.
     pub(super) fn known(&self) -> Vec<JournalState> {
         self.lock().notes.clone()
@@ -80,16 +87,13 @@ impl Notebook {
         let known = self.known();
         let seen = self.with_own(seen);
         let unchanged = |note: &JournalState| {
-            let same = JournalState {
+            let mut same = JournalState {
                 revision: note.revision,
                 last_sequences: note.last_sequences.clone(),
                 ..seen.clone()
             };
-            let lost = Source::ALL.iter().all(|source| {
-                let (note, seen) = (note.of(*source), seen.of(*source));
-                (note.waiting, note.floor) == (seen.waiting, seen.floor)
-            });
-            lost && !note.ended && (note.journal, note.last_sequence) == (same.journal, same.last_sequence)
+            Source::ALL.iter().for_each(|source| same.of_mut(*source).lost = note.of(*source).lost);
+            *note == same
         };
         if is_known && known.iter().any(unchanged) {
             self.forget_appended(&seen);
@@ -104,13 +108,20 @@ impl Notebook {
         seen: JournalState,
         others: Vec<JournalState>,
     ) -> Result<Vec<JournalState>, JournalError> {
-        let seen = self.with_own(seen);
+        let mut seen = self.with_own(seen);
+        let suspected = self.lock().suspected;
+        if suspected {
+            seen.may_purge = false;
+        }
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
             let (revision, noted) = read(&store).await?;
-            let notes = state::merge(state::merge(noted.clone(), self.known()), others.clone());
+            let mut notes = state::merge(state::merge(noted.clone(), self.known()), others.clone());
+            if suspected {
+                notes.iter_mut().for_each(|note| note.may_purge = false);
+            }
             let appended = self.lock().appended.clone();
-            let still_there = match notes.iter().find(|note| note.went_back(&seen)) {
+            let still_there = match notes.iter().find(|note| note.may_lack(&seen)) {
                 Some(note) => self.frames_behind(note).await?,
                 None => [0, 0],
             };
@@ -124,6 +135,7 @@ impl Notebook {
                     let mut inner = self.lock();
                     inner.notes.clone_from(&reckoned);
                     inner.read_at = Some(Instant::now());
+                    inner.suspected = false;
                 }
                 self.forget_appended(&seen);
                 return Ok(reckoned);
@@ -170,13 +182,15 @@ impl Notebook {
         self.lock().appended.retain(|frame| frame.sequence > noted.last_sequence);
     }
 
-    /// How many frames of each source lie behind the floor that was noted of it.
+    /// How many frames of each source lie between the floor and the last sequence that were noted of it.
     async fn frames_behind(&self, note: &JournalState) -> Result<[u64; 2], ApiError> {
         let mut behind = [0; 2];
         for (count, &source) in behind.iter_mut().zip(Source::ALL) {
             let subjects = vec![self.names.events(source), self.names.erasures(source)];
             let (events, floor) = (self.names.events_stream(), note.of(source).floor);
-            *count = api::frames_behind(&self.context, &events, subjects, floor).await?;
+            let behind_floor = api::frames_behind(&self.context, &events, subjects.clone(), floor).await?;
+            let newer = api::frames_behind(&self.context, &events, subjects, note.last_sequence).await?;
+            *count = behind_floor.saturating_sub(newer);
         }
         Ok(behind)
     }

@@ -134,7 +134,7 @@ pub(super) fn events(settings: &Settings) -> Config {
         subjects: subjects(Names::events).chain(subjects(Names::erasures)).collect(),
         // Age never removes what waits: what is acknowledged and old is purged by ingest.
         max_age: Duration::ZERO,
-        max_bytes: signed(settings.max_bytes()),
+        max_bytes: signed(settings.max_bytes),
         discard: DiscardPolicy::New,
         ..stream(settings)
     }
@@ -161,7 +161,7 @@ fn stream(settings: &Settings) -> Config {
     Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
-        num_replicas: settings.replicas(),
+        num_replicas: settings.replicas,
         duplicate_window: DUPLICATE_WINDOW,
         metadata: mark(),
         ..Config::default()
@@ -182,7 +182,7 @@ pub(super) fn consumer(source: Source, settings: &Settings) -> pull::Config {
         deliver_policy: DeliverPolicy::All,
         replay_policy: ReplayPolicy::Instant,
         ack_policy: AckPolicy::Explicit,
-        ack_wait: settings.ack_wait(),
+        ack_wait: settings.ack_wait,
         max_deliver: -1,
         max_ack_pending: MAX_ACK_PENDING,
         metadata: mark(),
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn what_grows_is_changed_at_once() {
-        let large = Settings { max_bytes: Some(16 << 30), replicas: Some(3), ..settings() };
+        let large = Settings { max_bytes: 16 << 30, replicas: 3, ..settings() };
         let (config, differences) = compared(&events(&settings()), &events(&large), Shrinking::Refused);
         assert_eq!((config.max_bytes, config.num_replicas), (16 << 30, 3));
         assert_eq!(differences, [("max_bytes", false), ("num_replicas", false)]);

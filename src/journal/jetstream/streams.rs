@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     Context,
-    consumer::pull,
+    consumer::{self, pull},
     kv,
     stream::{Config, Info},
 };
@@ -75,17 +75,45 @@ pub(super) async fn status(
     Ok(differences)
 }
 
-/// What of `EVENTS` an owner has to set right: somebody gave it an age, took a subject away, or put another stream in its
-/// place.
-pub(super) fn change_of_events(found: &Info, settings: &Settings) -> Option<String> {
-    match compare(found, &settings::events(settings), settings) {
-        Ok(found) => found.iter().find(|found| found.state == SettingState::Changes).map(ToString::to_string),
+/// Whether everything beside `EVENTS` is there.
+///
+/// # Errors
+/// [`ApiError::NotFound`] names what is missing.
+pub(super) async fn find_others(context: &Context, settings: &Settings) -> Result<(), ApiError> {
+    let names = &settings.names;
+    let graveyards = Graveyard::ALL.map(|graveyard| names.graveyard_stream(graveyard));
+    for stream in graveyards.into_iter().chain([bucket_stream(&names.state_bucket())]) {
+        api::stream_info(context, &stream).await?;
+    }
+    Ok(())
+}
+
+/// As NATS names the stream of a key-value bucket.
+fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// What of `EVENTS` and its consumers an owner has to set right while it runs: somebody gave it an age, took a subject
+/// away, or put another stream in its place. What variables choose is changed at a start alone, so that an operator may
+/// lower it meanwhile.
+pub(super) fn must_change(found: &Info, consumers: &[consumer::Info], settings: &Settings) -> Option<String> {
+    let changed = || -> Result<Option<JournalSetting>, JournalError> {
+        let mut all = compare(found, &settings::events(settings), settings)?;
+        for (found, source) in consumers.iter().zip(Source::ALL) {
+            let wanted = settings::consumer(*source, settings);
+            let compared = settings::compare_consumer(&found.config, &wanted, Shrinking::Refused);
+            all.extend(compared.map_err(JournalError::Unusable)?.1);
+        }
+        Ok(all.into_iter().find(|found| found.state == SettingState::Changes && found.variable.is_none()))
+    };
+    match changed() {
+        Ok(changed) => changed.map(|setting| setting.to_string()),
         Err(error) => Some(error.to_string()),
     }
 }
 
 /// What an instance that does not own the journal needs of it: `EVENTS` and the consumers are there and are Weir's.
-/// Tells which settings differ that this instance was told itself.
+/// Tells which settings differ from its own variables.
 ///
 /// # Errors
 /// [`JournalError::Unreachable`] as long as ingest has not made them.
@@ -100,12 +128,12 @@ pub(super) async fn check(
             missing.place
         )));
     }
-    Ok(found.into_iter().filter(|found| differs_from_choice(found, settings)).collect())
+    Ok(found.into_iter().filter(differs_by_choice).collect())
 }
 
-/// Whether an operator chose something else than there is. What was raised on the server beyond a default is as it shall be.
-pub(super) fn differs_from_choice(found: &JournalSetting, settings: &Settings) -> bool {
-    found.state != SettingState::Same && found.variable.is_some_and(|variable| settings.chose(variable))
+/// Whether a variable, set or forgotten, asks for something else than there is.
+pub(super) fn differs_by_choice(found: &JournalSetting) -> bool {
+    found.state != SettingState::Same && found.variable.is_some()
 }
 
 /// The setting of which [`missing`] tells.
@@ -147,7 +175,10 @@ async fn put_stream(
         Err(ApiError::NotFound(_)) => {
             let created: Result<Info, ApiError> =
                 api::ask(context, format!("STREAM.CREATE.{name}"), wanted).await;
-            created.map_err(|error| refused(&settings::stream_place(name), "can't be made", error))?
+            match created {
+                Ok(created) => created,
+                Err(error) => return Err(not_made(context, wanted, error).await),
+            }
         }
         Err(error) => return Err(error.into()),
     };
@@ -214,7 +245,7 @@ async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) 
 async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), JournalError> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let bucket = settings.names.state_bucket();
-    match api::stream_info(context, &format!("KV_{bucket}")).await {
+    match api::stream_info(context, &bucket_stream(&bucket)).await {
         Ok(_) => return Ok(()),
         Err(ApiError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),
@@ -223,7 +254,7 @@ async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), Journa
         bucket: bucket.clone(),
         description: "What Weir notes of EVENTS beside it".to_owned(),
         history: 1,
-        num_replicas: settings.replicas(),
+        num_replicas: settings.replicas,
         ..kv::Config::default()
     };
     match tokio::time::timeout(PATIENCE, context.create_key_value(wanted)).await {
@@ -233,6 +264,20 @@ async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), Journa
         }
         Err(_elapsed) => Err(JournalError::Unreachable("the server does not answer".to_owned())),
     }
+}
+
+/// Another stream may take some of the subjects: then the error names it.
+async fn not_made(context: &Context, wanted: &Config, error: ApiError) -> JournalError {
+    for subject in &wanted.subjects {
+        if let Ok(Some(other)) = api::stream_of(context, subject).await {
+            return JournalError::Unusable(format!(
+                "the stream {} can't be made: the stream {other} takes the subject {subject}. Weir leaves it untouched. Set \
+                 JOURNAL_PREFIX, so that Weir's subjects have other names, or change that stream",
+                wanted.name
+            ));
+        }
+    }
+    refused(&settings::stream_place(&wanted.name), "can't be made", error)
 }
 
 fn refused(place: &str, what: &str, error: ApiError) -> JournalError {

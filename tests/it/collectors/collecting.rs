@@ -66,7 +66,7 @@ impl Collecting {
 /// An embedded journal of its own.
 pub(super) async fn journal() -> (Journal, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { ack_wait: Some(ACK_WAIT), ..Settings::default() };
+    let settings = Settings { ack_wait: ACK_WAIT, ..Settings::default() };
     (Journal::open(folder.path(), settings).await.unwrap(), folder)
 }
 

@@ -51,7 +51,7 @@ impl Ground {
 }
 
 pub(super) fn settings(ack_wait: Duration) -> Settings {
-    Settings { ack_wait: Some(ack_wait), ..Settings::default() }
+    Settings { ack_wait, ..Settings::default() }
 }
 
 pub(super) fn origin() -> Origin {

@@ -121,7 +121,7 @@ async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
     let mut events = operator.get_stream("EVENTS").await.unwrap().cached_info().config.clone();
     (events.max_bytes, events.max_age) = (16 << 30, Duration::from_secs(7 * 24 * 60 * 60));
     operator.update_stream(&events).await.unwrap();
-    let wanted = Settings { max_bytes: Some(4 << 30), ..settings(SHORT) };
+    let wanted = Settings { max_bytes: 4 << 30, ..settings(SHORT) };
     let journal = Journal::connect(&nats.url(), wanted, SOON).await.unwrap();
     let events = operator.get_stream("EVENTS").await.unwrap();
     let config = &events.cached_info().config;
@@ -136,7 +136,7 @@ async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
 #[tokio::test]
 async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
     let nats = Nats::start().await;
-    let guest = Settings { replicas: Some(3), ownership: Ownership::Guest, ..Settings::default() };
+    let guest = Settings { replicas: 3, ack_wait: LONG, ownership: Ownership::Guest, ..Settings::default() };
     let refusal = Journal::connect(&nats.url(), guest.clone(), SHORT).await.unwrap_err();
     assert!(
         matches!(&refusal, JournalError::Unreachable(reason) if reason.contains("ingest makes it")),

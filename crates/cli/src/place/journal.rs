@@ -113,12 +113,13 @@ impl JournalArgs {
         let replicas = given(self.journal_replicas.as_ref()).map(replicas).transpose();
         let replicas = mistakes.check("JOURNAL_REPLICAS", replicas);
         let JournalAddress { nats_url, names } = address?;
+        let default = Settings::default();
         let settings = Settings {
-            max_bytes: max_bytes?,
-            ack_wait: ack_wait?.map(Duration::from_millis),
-            replicas: replicas?,
+            max_bytes: max_bytes?.unwrap_or(default.max_bytes),
+            ack_wait: ack_wait?.map_or(default.ack_wait, Duration::from_millis),
+            replicas: replicas?.unwrap_or(default.replicas),
             names,
-            ..Settings::default()
+            ..default
         };
         Some(JournalPlace { nats_url, settings })
     }

@@ -12,7 +12,7 @@ use crate::{Failpoint, letters::LettersOf, store::ErasureStage};
 
 /// How long an erasure that broke off is left alone.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Letters that are read at once: up to 64 KiB each in memory.
+/// Letters that are read at once: up to 64 KiB each in memory, and a whole frame four times that.
 const PAGE: usize = 128;
 
 impl Worker {

@@ -1,6 +1,9 @@
 //! What to look out for, who was erased, and the keys of events whose rows were removed.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use chrono::Utc;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -13,10 +16,16 @@ use crate::store::{
     lookout::{LOOK_OUT, Lookout},
 };
 
+/// And when the newest row was stored.
+static LOOK_OUT_AND_LAST: LazyLock<String> =
+    LazyLock::new(|| format!("{LOOK_OUT}, (SELECT MAX(stored_at) FROM events)"));
+
 pub(super) async fn look_out(connection: &mut SqliteConnection) -> Result<Lookout, sqlx::Error> {
-    let (keys, newest): (bool, Option<i64>) = sqlx::query_as(LOOK_OUT).fetch_one(connection).await?;
-    // A file has no clock but this process's.
-    Ok((keys, newest, Utc::now().timestamp_micros()).into())
+    let (keys, newest, last): (bool, Option<i64>, Option<i64>) =
+        sqlx::query_as(LOOK_OUT_AND_LAST.as_str()).fetch_one(connection).await?;
+    // A file has no clock but this process's. What is stored while that is behind must not look old when it is right again.
+    let now = Utc::now().timestamp_micros().max(last.unwrap_or(i64::MIN));
+    Ok((keys, newest, now).into())
 }
 
 /// Who was erased, as of the look: read anew only where somebody was erased since this process knew.
