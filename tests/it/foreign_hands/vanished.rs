@@ -154,6 +154,32 @@ async fn what_an_earlier_build_or_an_operator_sets_back_is_set_right_while_inges
     lost_is(&weir, &BOTH, 0).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_age_removes_that_somebody_gives_the_stream_is_counted_as_lost() {
+    let mut weir = one_source().await;
+    let operator = weir.operator().await;
+    weir.retire("collect-facebook").await;
+    post_each(&weir, ids("aged", 12)).await;
+    let frames = operator.waiting("facebook").await;
+    sleep(NOTED).await;
+    // A server takes no shorter age than the window of duplicates.
+    let short = Duration::from_secs(1);
+    let aged = Config { max_age: short, duplicate_window: short, ..operator.settings("EVENTS").await };
+    operator.context.update_stream(aged).await.unwrap();
+    eventually(async || match operator.settings("EVENTS").await.max_age {
+        Duration::ZERO => Ok(()),
+        age => Err(age),
+    })
+    .await;
+    // The server removes at its own time: what it had removed by then, and no more.
+    eventually(async || {
+        let lost = weir.metric_of("ingest", "weir_frames_lost", &[("source", "facebook")]).await;
+        let waiting = operator.waiting("facebook").await;
+        if lost + waiting as f64 == frames as f64 { Ok(()) } else { Err((lost, waiting, frames)) }
+    })
+    .await;
+}
+
 async fn is_there_again(operator: &Operator) {
     within(REMADE, async || operator.stream("EVENTS").await.map(drop)).await;
 }
