@@ -39,6 +39,7 @@ mod events;
 )]
 mod harness {
     pub(crate) mod answer;
+    pub(crate) mod clock;
     pub(crate) mod eventually;
     pub(crate) mod nats;
     pub(crate) mod ports;

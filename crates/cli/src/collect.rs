@@ -90,7 +90,7 @@ impl CollectCommand {
             let (process, journal, store) = (process?, journal?, store?);
             let settings = Settings::new(workers, &store, retention?);
             let settings = Settings { failpoint, ..settings };
-            Some(Config { process, journal: journal.as_guest(), store, settings })
+            Some(Config { process, journal: journal.owned_by_ingest(), store, settings })
         };
         configured(config(), mistakes)
     }

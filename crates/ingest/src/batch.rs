@@ -182,7 +182,7 @@ fn blame_the_clock(violation: &mut Violation) {
     if violation.pointer == "/timestamp" && violation.message == TOO_FAR_AHEAD {
         let message = &violation.message;
         violation.message =
-            format!("{message}; the clock of ingest is behind the journal's, so it may be at fault").into();
+            format!("{message}; the clock of ingest is behind the journal's, so it may be at fault");
     }
 }
 

@@ -154,7 +154,7 @@ impl JournalPlace {
     }
 
     /// The same journal, for a role that leaves its settings to ingest.
-    pub(crate) fn as_guest(mut self) -> Self {
+    pub(crate) fn owned_by_ingest(mut self) -> Self {
         self.settings.ownership = Ownership::Guest;
         self
     }
