@@ -15,6 +15,7 @@ mod jetstream;
 mod limits;
 mod metrics;
 mod observer;
+mod settings;
 mod spans;
 mod state;
 mod subject;
@@ -22,7 +23,7 @@ mod watch;
 
 use std::{path::Path, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 pub use acknowledged::{Acknowledged, HeldFrame, Position};
 use consumer::Verdict;
@@ -38,88 +39,13 @@ use jetstream::JetStream;
 pub use jetstream::{JournalSetting, SettingState};
 pub use metrics::JournalMetrics;
 pub use observer::Observer;
+pub use settings::{Ownership, Settings};
 pub use spans::MessagingSpans;
 pub use state::{JournalState, SourceState, forget_losses, merge};
 pub use subject::Names;
-pub use watch::{LostFrames, SettingsLatch};
+pub use watch::{Clock, LostFrames, SettingsLatch};
 
-use url::Url;
-
-use crate::{event::Source, process::clock::Comparison};
-
-/// Who may create and change what the journal consists of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ownership {
-    /// Ingest, which makes streams and consumers and changes their settings.
-    #[default]
-    Owner,
-    /// Every other role: it uses what it finds, and says what differs.
-    Guest,
-}
-
-/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.
-    pub max_bytes: u64,
-    /// JOURNAL_ACK_WAIT_MS: how long a collector may hold a frame before another one is offered it.
-    pub ack_wait: Duration,
-    /// JOURNAL_REPLICAS: copies of each stream; 1 for a single server. The embedded journal has one.
-    pub replicas: usize,
-    /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
-    pub monitors: Vec<Url>,
-    /// JOURNAL_PREFIX, in front of every name. The embedded journal has its file to itself.
-    pub names: Names,
-    pub ownership: Ownership,
-    /// How long acknowledged frames are kept: only tests choose another time than 7 days.
-    pub acknowledged_frame_age: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_bytes: 8 << 30,
-            ack_wait: Duration::from_secs(30),
-            replicas: 1,
-            monitors: Vec::new(),
-            names: Names::default(),
-            ownership: Ownership::default(),
-            acknowledged_frame_age: limits::ACKNOWLEDGED_FRAME_AGE,
-        }
-    }
-}
-
-/// The journal's clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clock {
-    /// A server has its own, by which frames and letters age; this process's is so far `ahead` of it.
-    Server { now: DateTime<Utc>, ahead: TimeDelta },
-    /// The server does not tell its time.
-    Unknown,
-    /// On files there is this process's clock alone; why removal by age is held, where it is.
-    Alone { held: Option<String> },
-}
-
-impl Clock {
-    /// What is the time, as far as the journal can say.
-    #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
-        match self {
-            Self::Server { now, .. } => *now,
-            Self::Unknown | Self::Alone { .. } => Utc::now(),
-        }
-    }
-}
-
-impl From<Clock> for Comparison {
-    fn from(clock: Clock) -> Self {
-        match clock {
-            Clock::Server { ahead, .. } => Self::Ahead(ahead),
-            Clock::Unknown => Self::Unknown,
-            Clock::Alone { held } => Self::Alone { held },
-        }
-    }
-}
+use crate::event::Source;
 
 /// The two dead-letter streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

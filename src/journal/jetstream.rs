@@ -11,6 +11,7 @@ mod notebook;
 mod publish;
 mod settings;
 mod streams;
+mod wanted;
 mod watched;
 
 use std::{

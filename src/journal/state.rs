@@ -96,6 +96,12 @@ impl JournalState {
         self.went_back(seen) || self.was_purged(seen)
     }
 
+    /// Whether `seen` can't be what this became, unless the journal was replaced or lacks something.
+    pub(super) fn contradicts(&self, seen: &Self) -> bool {
+        let is_another = self.journal != seen.journal && !self.ended;
+        is_another || self.may_lack(seen)
+    }
+
     fn is_newer_than(&self, other: &Self) -> bool {
         (self.revision, self.last_sequence) > (other.revision, other.last_sequence)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge},
@@ -13,11 +14,46 @@ use tracing::{Instrument as _, debug, warn};
 use super::{Journal, JournalState};
 use crate::{
     event::Source,
-    process::{Latch, RoleReadiness, Stop, clock::RoleClock},
+    process::{
+        Latch, RoleReadiness, Stop,
+        clock::{Comparison, RoleClock},
+    },
 };
 
 /// Settings change when somebody changes them.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The journal's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// A server has its own, by which frames and letters age; this process's is so far `ahead` of it.
+    Server { now: DateTime<Utc>, ahead: TimeDelta },
+    /// The server does not tell its time.
+    Unknown,
+    /// On files there is this process's clock alone; why removal by age is held, where it is.
+    Alone { held: Option<String> },
+}
+
+impl Clock {
+    /// What is the time, as far as the journal can say.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        match self {
+            Self::Server { now, .. } => *now,
+            Self::Unknown | Self::Alone { .. } => Utc::now(),
+        }
+    }
+}
+
+impl From<Clock> for Comparison {
+    fn from(clock: Clock) -> Self {
+        match clock {
+            Clock::Server { ahead, .. } => Self::Ahead(ahead),
+            Clock::Unknown => Self::Unknown,
+            Clock::Alone { held } => Self::Alone { held },
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {

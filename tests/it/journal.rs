@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
 
+mod ages;
 mod ground;
 mod letters;
 mod positions;
@@ -12,6 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ages::{
+    age_removes_acknowledged_frames_and_never_those_that_wait, what_waits_is_noted_and_lost_with_its_journal,
+};
 use chrono::Utc;
 use ground::{Ground, SOON, events, frame, frame_of, frames, ids, origin, settings, take, take_one};
 use letters::{
@@ -31,8 +35,6 @@ use weir::{
         SealedFrame, Settings,
     },
 };
-
-use crate::harness::eventually;
 
 /// Long enough that nothing is offered again while a promise is tried.
 const LONG: Duration = Duration::from_secs(60);
@@ -284,45 +286,6 @@ async fn unacknowledged_frames_are_never_purged(ground: Ground) {
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let delivered = take(&mut consumer, unacknowledged.len()).await;
     assert_eq!(ids(&delivered), unacknowledged.iter().map(SealedFrame::id).collect::<Vec<_>>());
-}
-
-async fn age_removes_acknowledged_frames_and_never_those_that_wait(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
-    let sent = frames(Source::Facebook, 3);
-    journal.append(&sent).await.unwrap();
-    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
-    let mut held = take(&mut consumer, 3).await;
-    held.remove(2).ack().await.unwrap();
-    held.remove(0).ack().await.unwrap();
-    drop((held, consumer));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let aged = Settings { acknowledged_frame_age: Duration::from_millis(1), ..settings(LONG) };
-    journal.close(SOON).await;
-    let journal = ground.journal(aged).await;
-    eventually(async || match journal.fill().await.unwrap().frames {
-        // The third is behind the second, which waits.
-        2 => Ok(()),
-        frames => Err(frames),
-    })
-    .await;
-    let held = journal.held(&[1, 2, 3]).await.unwrap();
-    assert_eq!(held.iter().map(|frame| frame.sequence).collect::<Vec<_>>(), [2, 3]);
-}
-
-async fn what_waits_is_noted_and_lost_with_its_journal(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
-    journal.append(&frames(Source::Facebook, 4)).await.unwrap();
-    journal.append(&frames(Source::Tiktok, 2)).await.unwrap();
-    take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await.ack().await.unwrap();
-    let noted = journal.states(Vec::new()).await.unwrap();
-    let [state] = noted.as_slice() else { panic!("{noted:?}") };
-    assert_eq!((state.last_sequence, state.facebook.waiting, state.tiktok.waiting), (6, 3, 2));
-    assert_eq!((state.journal, state.lost()), (journal.identity(), 0));
-    let elsewhere = Ground::embedded().await;
-    let another = elsewhere.journal(settings(LONG)).await;
-    let after = another.states(noted).await.unwrap();
-    let ended = after.iter().find(|state| state.ended).expect("the first journal has ended");
-    assert_eq!((ended.facebook.lost, ended.tiktok.lost), (3, 2));
 }
 
 async fn a_frame_larger_than_the_journal_is_told_apart(ground: Ground) {

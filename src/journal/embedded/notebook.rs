@@ -5,13 +5,13 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::Mutex, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::acknowledged;
@@ -38,6 +38,7 @@ struct Notes {
     readers: SqlitePool,
     /// Of the journal.
     identity: i64,
+    /// Held from the look at the journal to its note, so that no note is older than the one before.
     states: Mutex<Vec<JournalState>>,
 }
 
@@ -86,25 +87,20 @@ impl Notes {
     }
 
     async fn note(&self, elsewhere: Vec<JournalState>) -> Result<Vec<JournalState>, sqlx::Error> {
+        let mut noted = self.states.lock().await;
         let seen = acknowledged::observed(&self.readers, self.identity).await?;
-        let noted = self.lock().clone();
         let known = merge(noted.clone(), elsewhere);
         let still_there = match known.iter().find(|note| note.may_lack(&seen)) {
             Some(note) => acknowledged::frames_behind(&self.readers, note).await?,
             None => [0, 0],
         };
         let states = state::reckon(known, &seen, still_there, &[]);
-        if states != noted {
+        if states != *noted {
             write(&self.path, &states)?;
             state::tell_losses(&noted, &states);
-            self.lock().clone_from(&states);
+            noted.clone_from(&states);
         }
         Ok(states)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<JournalState>> {
-        // Every change is one step, so that a panic elsewhere leaves it whole.
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

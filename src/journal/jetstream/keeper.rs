@@ -90,7 +90,10 @@ impl Kept {
                     others_at = if others { Some(Instant::now()) } else { others_at };
                     None
                 }
-                Err(Finding::Wrong(reason)) => self.mend(&reason).await.err().map(|error| error.to_string()),
+                Err(Finding::Wrong(reason)) => {
+                    let is_new = told.borrow().is_none();
+                    self.mend(&reason, is_new).await.err().map(|error| error.to_string())
+                }
                 Err(Finding::Away(error)) => {
                     tracing::debug!(%error, "the journal can't be looked at");
                     continue;
@@ -105,8 +108,10 @@ impl Kept {
 
     /// Makes streams and consumers anew that somebody removed, and changes back what somebody changed. What a stream held is
     /// counted as lost when it is noted next.
-    async fn mend(&self, reason: &str) -> Result<(), JournalError> {
-        tracing::error!(reason, "the journal's streams and consumers are not as they must be");
+    async fn mend(&self, reason: &str, is_new: bool) -> Result<(), JournalError> {
+        if is_new {
+            tracing::error!(reason, "the journal's streams and consumers are not as they must be");
+        }
         streams::set_up(&self.context, &self.settings, Shrinking::Refused).await?;
         tracing::warn!("the journal's streams and consumers are as they must be again");
         Ok(())

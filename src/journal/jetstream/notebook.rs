@@ -31,6 +31,8 @@ const KEY: &str = "EVENTS";
 const ATTEMPTS: usize = 5;
 /// What others change is known after it.
 const READ_EVERY: Duration = Duration::from_secs(5);
+/// Frames behind the last note that are remembered: some seconds' worth, 10 MiB.
+const MOST_APPENDED: usize = 100_000;
 /// For one question to the bucket.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -68,7 +70,11 @@ impl Notebook {
 
     /// Frames that this process appended.
     pub(super) fn appended(&self, frames: Vec<Appended>) {
-        self.lock().appended.extend(frames);
+        let mut inner = self.lock();
+        inner.appended.extend(frames);
+        // While nothing can be noted.
+        let excess = inner.appended.len().saturating_sub(MOST_APPENDED);
+        inner.appended.drain(..excess);
     }
 
     /// Says that something else than Weir may remove frames now: the next note looks after those that waited.
@@ -110,14 +116,18 @@ impl Notebook {
     ) -> Result<Vec<JournalState>, JournalError> {
         let mut seen = self.with_own(seen);
         let suspected = self.lock().suspected;
-        if suspected {
-            seen.may_purge = false;
-        }
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
             let (revision, noted) = read(&store).await?;
             let mut notes = state::merge(state::merge(noted.clone(), self.known()), others.clone());
+            if notes.iter().any(|note| note.contradicts(&seen)) {
+                // Others may have noted what came after this look: only a look after theirs tells.
+                let may_purge = seen.may_purge;
+                let state = keeper::observe(&self.context, &self.names).await?.state;
+                seen = self.with_own(JournalState { may_purge, ..state });
+            }
             if suspected {
+                seen.may_purge = false;
                 notes.iter_mut().for_each(|note| note.may_purge = false);
             }
             let appended = self.lock().appended.clone();

@@ -13,6 +13,7 @@ use async_nats::jetstream::{
 use super::{
     api::{self, ApiError},
     settings::{self, JournalSetting, SettingState, Shrinking},
+    wanted,
 };
 use crate::{
     event::Source,
@@ -61,7 +62,7 @@ pub(super) async fn status(
     }
     let events = settings.names.events_stream();
     for source in Source::ALL {
-        let wanted = settings::consumer(*source, settings);
+        let wanted = wanted::consumer(*source, settings);
         let name = settings.names.consumer(*source);
         differences.extend(match api::consumer_info(context, &events, &name).await {
             Ok(found) => {
@@ -98,9 +99,9 @@ fn bucket_stream(bucket: &str) -> String {
 /// lower it meanwhile.
 pub(super) fn must_change(found: &Info, consumers: &[consumer::Info], settings: &Settings) -> Option<String> {
     let changed = || -> Result<Option<JournalSetting>, JournalError> {
-        let mut all = compare(found, &settings::events(settings), settings)?;
+        let mut all = compare(found, &wanted::events(settings), settings)?;
         for (found, source) in consumers.iter().zip(Source::ALL) {
-            let wanted = settings::consumer(*source, settings);
+            let wanted = wanted::consumer(*source, settings);
             let compared = settings::compare_consumer(&found.config, &wanted, Shrinking::Refused);
             all.extend(compared.map_err(JournalError::Unusable)?.1);
         }
@@ -152,9 +153,9 @@ fn missing(place: String) -> JournalSetting {
 
 fn streams(settings: &Settings) -> [Config; 3] {
     [
-        settings::events(settings),
-        settings::graveyard(Graveyard::Parked, settings),
-        settings::graveyard(Graveyard::Rejected, settings),
+        wanted::events(settings),
+        wanted::graveyard(Graveyard::Parked, settings),
+        wanted::graveyard(Graveyard::Rejected, settings),
     ]
 }
 
@@ -206,7 +207,7 @@ async fn put_consumer(
     shrinking: Shrinking,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let (events, name) = (settings.names.events_stream(), settings.names.consumer(source));
-    let wanted = settings::consumer(source, settings);
+    let wanted = wanted::consumer(source, settings);
     let (config, differences) = match api::consumer_info(context, &events, &name).await {
         Ok(found) => {
             let compared = settings::compare_consumer(&found.config, &wanted, shrinking);

@@ -6,16 +6,21 @@ use async_nats::jetstream;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, Statement};
 use weir_migration::{
     Access, DatabaseUrl, connect,
-    entity::{audits, unaccounted_frames},
+    entity::{audits, journal_states, unaccounted_frames},
 };
 
 use super::{Ground, Weir};
 use crate::harness::eventually;
 
 impl Weir {
-    /// Waits until the audit has gone through every frame that the journal has taken so far; fails where one is missing.
+    /// Waits until the audit has gone through every frame that the journal has taken so far; fails where one is missing, or
+    /// is said to be lost.
     pub(crate) async fn is_accounted_for(&self) {
         assert_eq!(self.unaccounted().await, []);
+        let store = connected(self.audited_store()).await;
+        let noted = journal_states::Entity::find().all(&store).await.expect("the store is there");
+        let lost: Vec<_> = noted.into_iter().filter(|state| state.lost > 0).collect();
+        assert_eq!(lost, [], "nothing was removed from the journal");
     }
 
     /// Waits as [`Weir::is_accounted_for`]; says which frames are missing.
