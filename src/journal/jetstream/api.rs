@@ -47,7 +47,8 @@ impl From<Error> for ApiError {
             ErrorCode::CLUSTER_NO_PEERS
             | ErrorCode::INSUFFICIENT_RESOURCES
             | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Away(error.to_string()),
-            // Absence is an answer, whatever class a server puts it in.
+            // Answers, whatever class a server puts them in: one server keeps one copy, and nothing is there.
+            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Self::Refused(error),
             _ if is_absence(&error) => Self::Refused(error),
             _ if error.code() >= SERVER_ERRORS => Self::Away(error.to_string()),
             _ => Self::Refused(error),

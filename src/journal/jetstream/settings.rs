@@ -1,15 +1,16 @@
 //! What is wanted of a stream or consumer beside what is found of it: which of it is Weir's to change, and which would
 //! shrink something and so waits for an operator.
 
-use std::{cmp::Ordering, fmt, time::Duration};
+use std::{cmp::Ordering, collections::HashMap, fmt, time::Duration};
 
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, FromConsumer as _, pull},
     stream::Config,
 };
+use chrono::TimeDelta;
 
 use super::wanted::MARK;
-use crate::{event::Source, journal::Names};
+use crate::{event::Source, journal::Names, process::clock};
 
 /// One setting of a stream or consumer, wanted and found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,47 @@ pub(super) enum Shrinking {
     Allowed,
 }
 
+/// A limit's value; the greatest is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Amount {
+    Count(u64),
+    Bytes(u64),
+    Time(Duration),
+    Unlimited,
+}
+
+impl Amount {
+    /// As NATS writes it: without a limit it is not positive.
+    fn count(number: i64) -> Self {
+        u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Count)
+    }
+
+    fn bytes(number: i64) -> Self {
+        u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Bytes)
+    }
+
+    /// A time of which zero is none.
+    fn age(time: Duration) -> Self {
+        if time.is_zero() { Self::Unlimited } else { Self::Time(time) }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(number) if number.is_multiple_of(1 << 20) => {
+                write!(formatter, "{number} ({}MiB)", number >> 20)
+            }
+            Self::Count(number) | Self::Bytes(number) => write!(formatter, "{number}"),
+            Self::Time(time) if time.subsec_nanos() > 0 => write!(formatter, "{time:?}"),
+            Self::Time(time) => {
+                formatter.write_str(&clock::span(TimeDelta::from_std(*time).unwrap_or(TimeDelta::MAX)))
+            }
+            Self::Unlimited => formatter.write_str("unlimited"),
+        }
+    }
+}
+
 /// Goes through the settings of one stream or consumer: changes those that may be changed, and tells all of them.
 struct Comparison {
     place: String,
@@ -63,27 +105,34 @@ impl Comparison {
     }
 
     /// A setting that has one right value.
-    fn fixed<T: PartialEq + fmt::Debug>(&mut self, setting: &'static str, found: &mut T, wanted: T) {
+    fn fixed<T: PartialEq>(
+        &mut self,
+        setting: &'static str,
+        found: &mut T,
+        wanted: T,
+        show: impl Fn(&T) -> String,
+    ) {
         let state = if *found == wanted { SettingState::Same } else { SettingState::Changes };
-        self.add(setting, None, &*found, &wanted, state);
+        self.add(setting, None, show(found), show(&wanted), state);
         *found = wanted;
     }
 
-    /// A setting of which more keeps more. `rank` orders values, whatever stands for "unlimited" the greatest.
-    fn limit<T: Copy + fmt::Debug, R: Ord>(
+    /// A setting of which more keeps more.
+    fn limit<T: Copy>(
         &mut self,
         setting: &'static str,
         variable: Option<&'static str>,
         found: &mut T,
         wanted: T,
-        rank: impl Fn(T) -> R,
+        amount: impl Fn(T) -> Amount,
     ) {
-        let state = match rank(wanted).cmp(&rank(*found)) {
+        let (there, here) = (amount(*found), amount(wanted));
+        let state = match here.cmp(&there) {
             Ordering::Equal => SettingState::Same,
             Ordering::Greater => SettingState::Changes,
             Ordering::Less => SettingState::Shrinks,
         };
-        self.add(setting, variable, &*found, &wanted, state);
+        self.add(setting, variable, there.to_string(), here.to_string(), state);
         if state == SettingState::Changes
             || (state == SettingState::Shrinks && self.shrinking == Shrinking::Allowed)
         {
@@ -91,15 +140,24 @@ impl Comparison {
         }
     }
 
+    /// The mark of what is Weir's, beside what others wrote there.
+    fn mark(&mut self, found: &mut HashMap<String, String>, wanted: &HashMap<String, String>) {
+        let mut mark = found.get(MARK).cloned();
+        self.fixed("metadata", &mut mark, wanted.get(MARK).cloned(), |mark| {
+            mark.as_ref().map_or_else(|| format!("no {MARK}"), |format| format!("{MARK} {format}"))
+        });
+        found.extend(wanted.clone());
+    }
+
     fn add(
         &mut self,
         setting: &'static str,
         variable: Option<&'static str>,
-        found: &impl fmt::Debug,
-        wanted: &impl fmt::Debug,
+        found: String,
+        wanted: String,
         state: SettingState,
     ) {
-        let (place, wanted, found) = (self.place.clone(), format!("{wanted:?}"), format!("{found:?}"));
+        let place = self.place.clone();
         self.settings.push(JournalSetting { place, setting, variable, wanted, found, state });
     }
 }
@@ -128,21 +186,20 @@ pub(super) fn compare_stream(
     // A newer build may have added subjects, whose messages wait for its collectors.
     let missing = wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject));
     let subjects = found.subjects.iter().chain(missing).cloned().collect();
-    comparison.fixed("subjects", &mut config.subjects, subjects);
-    comparison.fixed("discard", &mut config.discard, wanted.discard);
-    comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, endless_if_zero);
+    comparison.fixed("subjects", &mut config.subjects, subjects, |subjects: &Vec<String>| subjects.join(" "));
+    comparison.fixed("discard", &mut config.discard, wanted.discard, |discard| format!("{discard:?}"));
+    comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, Amount::age);
     let bytes = (wanted.name == names.events_stream()).then_some("JOURNAL_MAX_BYTES");
-    comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, endless_unless_positive);
+    comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, Amount::bytes);
     // Even a stream that discards new messages drops the oldest of a subject at this bound.
     let per_subject = &mut config.max_messages_per_subject;
-    comparison.limit("max_msgs_per_subject", None, per_subject, -1, endless_unless_positive);
+    comparison.limit("max_msgs_per_subject", None, per_subject, -1, Amount::count);
     let replicas = Some("JOURNAL_REPLICAS");
-    comparison
-        .limit("num_replicas", replicas, &mut config.num_replicas, wanted.num_replicas, |copies| copies);
+    let copies = |copies: usize| Amount::Count(copies as u64);
+    comparison.limit("num_replicas", replicas, &mut config.num_replicas, wanted.num_replicas, copies);
     let window = &mut config.duplicate_window;
-    comparison.limit("duplicate_window", None, window, wanted.duplicate_window, |window| window);
-    comparison.fixed("metadata", &mut config.metadata.get(MARK).cloned(), wanted.metadata.get(MARK).cloned());
-    config.metadata.extend(wanted.metadata.clone());
+    comparison.limit("duplicate_window", None, window, wanted.duplicate_window, Amount::Time);
+    comparison.mark(&mut config.metadata, &wanted.metadata);
     Ok((config, comparison.settings))
 }
 
@@ -212,34 +269,30 @@ pub(super) fn compare_consumer(
     let mut comparison = Comparison::new(consumer_place(&name), shrinking);
     let mut kept =
         if has_same(&filters, &wanted.filter_subjects) { wanted.filter_subjects.clone() } else { filters };
-    comparison.fixed("filter_subjects", &mut kept, wanted.filter_subjects.clone());
+    comparison.fixed(
+        "filter_subjects",
+        &mut kept,
+        wanted.filter_subjects.clone(),
+        |subjects: &Vec<String>| subjects.join(" "),
+    );
     config.filter_subject.clear();
     config.filter_subjects = kept;
     let ack_wait = Some("JOURNAL_ACK_WAIT_MS");
-    comparison.limit("ack_wait", ack_wait, &mut config.ack_wait, wanted.ack_wait, |wait| wait);
+    comparison.limit("ack_wait", ack_wait, &mut config.ack_wait, wanted.ack_wait, Amount::Time);
     let deliver = &mut config.max_deliver;
-    comparison.limit("max_deliver", None, deliver, wanted.max_deliver, endless_unless_positive);
+    comparison.limit("max_deliver", None, deliver, wanted.max_deliver, Amount::count);
     let pending = &mut config.max_ack_pending;
-    comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, endless_unless_positive);
+    comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, Amount::count);
     // Else the server removes the consumer while no collector runs, and forgets what is acknowledged.
     let inactive = &mut config.inactive_threshold;
-    comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, endless_if_zero);
-    comparison.fixed("metadata", &mut config.metadata.get(MARK).cloned(), wanted.metadata.get(MARK).cloned());
-    config.metadata.extend(wanted.metadata.clone());
+    comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, Amount::age);
+    comparison.mark(&mut config.metadata, &wanted.metadata);
     Ok((config, comparison.settings))
 }
 
 /// A server tells one filter and several in different fields.
 pub(super) fn filters(one: &str, several: &[String]) -> Vec<String> {
     if one.is_empty() { several.to_vec() } else { vec![one.to_owned()] }
-}
-
-fn endless_if_zero(age: Duration) -> Duration {
-    if age.is_zero() { Duration::MAX } else { age }
-}
-
-fn endless_unless_positive(limit: i64) -> i64 {
-    if limit <= 0 { i64::MAX } else { limit }
 }
 
 #[cfg(test)]

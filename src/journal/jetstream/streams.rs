@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    Context,
+    Context, ErrorCode,
     consumer::{self, pull},
     kv,
     stream::{Config, Info},
@@ -283,6 +283,11 @@ async fn not_made(context: &Context, wanted: &Config, error: ApiError) -> Journa
 
 fn refused(place: &str, what: &str, error: ApiError) -> JournalError {
     match error {
+        ApiError::Refused(refusal) if refusal.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
+            JournalError::Unusable(format!(
+                "the {place} {what}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
+            ))
+        }
         ApiError::Refused(refusal) => JournalError::Unusable(format!("the {place} {what}: {refusal}")),
         ApiError::Away(reason) => JournalError::Unreachable(format!("the {place} {what}: {reason}")),
         ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {what}: {error}")),
