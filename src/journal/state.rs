@@ -164,8 +164,11 @@ pub(super) fn reckon(
         if note.went_back(seen) {
             let mut now = JournalState { revision: note.revision + 1, ..seen.clone() };
             for (&source, there) in Source::ALL.iter().zip(still_there) {
-                let gone = (note.of(source).waiting + unnoted(&note, source)).saturating_sub(there);
-                now.of_mut(source).lost = note.of(source).lost + gone;
+                let SourceState { waiting, lost, .. } = *note.of(source);
+                // What waited in a journal that had ended is counted already.
+                let before = if note.ended { lost.saturating_sub(waiting) } else { lost };
+                let gone = (waiting + unnoted(&note, source)).saturating_sub(there);
+                now.of_mut(source).lost = before + gone;
             }
             known = true;
             reckoned.push(now);
@@ -299,6 +302,13 @@ mod tests {
         let back = reckon(ended, &state(1, 20, 20), [0, 0], &[]);
         assert_eq!((back[0].lost(), back[0].ended, back[0].revision), (0, false, 2));
         assert!(back[1].ended && back[1].lost() == 0);
+    }
+
+    #[test]
+    fn a_copy_of_a_journal_that_had_ended_brings_what_it_holds() {
+        let ended = reckon(vec![state(1, 20, 20)], &state(2, 0, 0), [0, 0], &[]);
+        let back = reckon(ended, &state(1, 15, 15), [15, 0], &[]);
+        assert_eq!((back[0].lost(), back[0].ended), (5, false));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use tokio::time::sleep;
 
 use super::{NOTED, held, ids, lost, lost_is, named, one_source, post_each, stored_are};
-use crate::harness::{eventually, eventually::within};
+use crate::harness::{eventually, eventually::within, nats::Nats, process::Process};
 
 /// What collectors copied into the database is compared with the journal now and then.
 const COMPARED: Duration = Duration::from_secs(90);
@@ -43,6 +43,39 @@ async fn frames_that_a_restored_copy_lacks_are_lost_and_those_that_it_has_are_st
     post_each(&weir, ids("after", 5)).await;
     stored_are(&store, ids("copied", 5).chain(ids("after", 5))).await;
     lost_is(&weir, &["ingest", "collect-facebook"], newer).await;
+}
+
+/// The remedy of docs/runbook.md, WeirFramesLost: a collector stores what a copy of the server's folder has.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_a_stream_that_was_deleted_are_stored_from_a_copy_and_are_lost_no_more() {
+    let mut weir = one_source().await;
+    let (store, operator) = (weir.store().await, weir.operator().await);
+    let copy = weir.folder().join("lost");
+    weir.retire("collect-facebook").await;
+    post_each(&weir, ids("copied", 9)).await;
+    let copied = operator.waiting("facebook").await;
+    sleep(NOTED).await;
+    weir.nats().kill();
+    weir.nats().back_up(&copy);
+    weir.nats().start_again().await;
+    operator.context.delete_stream("EVENTS").await.unwrap();
+    lost_is(&weir, &["ingest"], copied).await;
+    weir.revive("collect-facebook");
+    weir.ready().await;
+    lost_is(&weir, &["collect-facebook"], copied).await;
+
+    let beside = Nats::start_in(copy).await;
+    let mut collect = weir.tool(&["collect", "all"]);
+    collect.env("NATS_URL", beside.url()).env("ADMIN_LISTEN", "127.0.0.1:0");
+    let collecting = Process::start("beside", weir.folder(), collect);
+    stored_are(&store, ids("copied", 9)).await;
+    lost_is(&weir, &["collect-facebook"], 0).await;
+    collecting.signal("TERM").await;
+    drop((collecting, beside));
+    lost_is(&weir, &["ingest", "collect-facebook"], 0).await;
+    post_each(&weir, ids("after", 5)).await;
+    stored_are(&store, ids("copied", 9).chain(ids("after", 5))).await;
+    lost_is(&weir, &["ingest", "collect-facebook"], 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
