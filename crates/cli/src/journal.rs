@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
-    /// Show every setting of streams and consumers, wanted and found; exit code 0 if nothing differs, 1 if something does.
+    /// Show every setting of streams and consumers on NATS, wanted and found, and lost frames; exit code 0 if nothing differs
+    /// and nothing is lost, else 1.
     Status(SettingsArgs),
-    /// Do what ingest does when it starts: make what is missing, adopt what an earlier build left, raise what is too low.
+    /// Do what ingest does when it starts, on NATS: make what is missing, adopt what an earlier build left, raise what is too low.
     Apply {
         /// Also lower what is found higher than it is wanted: bytes, ages, copies, the deadline of acknowledgements.
         #[arg(long)]
@@ -88,7 +89,8 @@ async fn status(args: &SettingsArgs) -> Outcome {
         show(&settings);
         show_lost(&states);
     }
-    let differs = settings.iter().any(|found| found.state != SettingState::Same);
+    let differs = settings.iter().any(|found| found.state != SettingState::Same)
+        || Source::ALL.iter().any(|source| lost_of(&states, *source) > 0);
     Ok(if differs { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
@@ -101,29 +103,38 @@ async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {
         say(format_args!("{:#}", shown_as_json(&settings, &states)));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut changed = 0;
-    for setting in found.iter().filter(|setting| setting.state != SettingState::Same) {
+    for setting in &found {
         let JournalSetting { place, setting: name, wanted, found, state, .. } = setting;
-        if *state == SettingState::Shrinks && !shrink {
-            say(format_args!("{place}: {name} stays {found}, and {wanted} is wanted (--shrink lowers it)"));
-        } else {
-            changed += 1;
-            say(format_args!("{place}: {name} was {found} and is {wanted}"));
+        match state {
+            SettingState::Same | SettingState::Foreign => {}
+            SettingState::Shrinks if !shrink => {
+                say(format_args!(
+                    "{place}: {name} stays {found}, and {wanted} is wanted (--shrink lowers it)"
+                ));
+            }
+            SettingState::Paused => {
+                say(format_args!("{place}: {name} stays {found} (nats consumer resume ends it)"));
+            }
+            SettingState::Shrinks | SettingState::Changes => {
+                say(format_args!("{place}: {name} was {found} and is {wanted}"));
+            }
         }
     }
-    if changed == 0 {
+    if found.iter().all(|setting| setting.state == SettingState::Same) {
         say("nothing had to be changed");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn show(settings: &[JournalSetting]) {
-    let rows = settings.iter().map(|setting| {
+    let (foreign, own): (Vec<_>, Vec<_>) =
+        settings.iter().partition(|setting| setting.state == SettingState::Foreign);
+    let rows = own.into_iter().map(|setting| {
         let JournalSetting { place, setting, variable, wanted, found, state } = setting;
         let does = match state {
             SettingState::Same => "",
-            SettingState::Changes => "changes it at its start",
-            SettingState::Shrinks => "keeps it",
+            SettingState::Changes => "changes it",
+            SettingState::Shrinks | SettingState::Paused | SettingState::Foreign => "keeps it",
         };
         let variable = variable.unwrap_or_default();
         [
@@ -136,6 +147,9 @@ fn show(settings: &[JournalSetting]) {
         ]
     });
     say(table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
+    for setting in foreign {
+        say(setting);
+    }
     if settings.iter().any(|setting| setting.state == SettingState::Shrinks) {
         say("Nothing shrinks by itself: `weir journal apply --shrink` lowers what ingest keeps.");
     }
@@ -163,6 +177,8 @@ fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value 
             SettingState::Same => "same",
             SettingState::Changes => "changes",
             SettingState::Shrinks => "kept",
+            SettingState::Paused => "paused",
+            SettingState::Foreign => "foreign",
         };
         json!({"place": place, "setting": setting, "variable": variable, "wanted": wanted, "found": found, "state": state})
     });

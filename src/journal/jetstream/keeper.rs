@@ -121,7 +121,8 @@ impl Kept {
     async fn look(&self, by_age: bool, others: bool, aged: Option<u64>) -> Result<Option<u64>, Finding> {
         let names = &self.settings.names;
         if others {
-            streams::find_others(&self.context, &self.settings).await?;
+            let wrong = streams::find_others(&self.context, &self.settings).await?;
+            wrong.map_or(Ok(()), |reason| Err(Finding::Wrong(reason)))?;
         }
         let seen = observe(&self.context, names).await?;
         if let Some(reason) = streams::must_change(&seen.stream.info, &seen.consumers, &self.settings) {

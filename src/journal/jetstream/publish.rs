@@ -33,6 +33,9 @@ const FRAME_VERSION: &str = "weir-frame-version";
 /// One message and its id, the same in every attempt.
 pub(super) struct Outgoing {
     subject: Subject,
+    /// The stream that is to take it. Where that is gone, another application's stream may have taken its subjects, and
+    /// would acknowledge what no collector ever reads.
+    stream: String,
     headers: HeaderMap,
     payload: Bytes,
 }
@@ -43,13 +46,15 @@ impl Outgoing {
         headers.insert(FRAME_VERSION, frame.version().to_string());
         let subject =
             if frame.is_erasure() { names.erasures(frame.source()) } else { names.events(frame.source()) };
-        Self { subject: subject.into(), headers, payload: frame.payload().clone() }
+        let stream = names.events_stream();
+        Self { subject: subject.into(), stream, headers, payload: frame.payload().clone() }
     }
 
     /// A letter under its fingerprint, so that within the duplicate window it is stored once whoever buries it.
     pub(super) fn letter(names: &Names, graveyard: Graveyard, letter: &DeadLetter) -> Self {
         let headers = headers(&hex::encode(letter.fingerprint()), &letter.origin);
-        Self { subject: letter.subject(names, graveyard).into(), headers, payload: letter.encode() }
+        let stream = names.graveyard_stream(graveyard);
+        Self { subject: letter.subject(names, graveyard).into(), stream, headers, payload: letter.encode() }
     }
 
     /// The same message under an id that no message had before.
@@ -59,7 +64,8 @@ impl Outgoing {
     }
 
     fn message(&self) -> PublishMessage {
-        PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone())
+        let message = PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone());
+        message.expected_stream(&self.stream)
     }
 
     fn refusal(&self, error: &PublishError) -> Option<AppendError> {
@@ -75,6 +81,10 @@ impl Outgoing {
             | ErrorCode::STORAGE_RESOURCES_EXCEEDED
             | ErrorCode::INSUFFICIENT_RESOURCES => Some(AppendError::Full),
             ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Some(too_large()),
+            ErrorCode::STREAM_NOT_MATCH => Some(AppendError::Unreachable(format!(
+                "another stream than {} takes the subject {}",
+                self.stream, self.subject
+            ))),
             _ => None,
         }
     }

@@ -1,166 +1,20 @@
 //! What is wanted of a stream or consumer beside what is found of it: which of it is Weir's to change, and which would
 //! shrink something and so waits for an operator.
 
-use std::{cmp::Ordering, collections::HashMap, fmt, time::Duration};
+mod comparison;
+
+use std::time::Duration;
 
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, FromConsumer as _, pull},
-    stream::Config,
+    stream::{Config, SubjectTransform},
 };
-use chrono::TimeDelta;
+pub(super) use comparison::Shrinking;
+use comparison::{Amount, Comparison};
+pub use comparison::{JournalSetting, SettingState};
 
 use super::wanted::MARK;
-use crate::{event::Source, journal::Names, process::clock};
-
-/// One setting of a stream or consumer, wanted and found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalSetting {
-    /// Such as `stream EVENTS` or `consumer collector-facebook`.
-    pub place: String,
-    /// As NATS names it.
-    pub setting: &'static str,
-    /// The variable that chooses it; `None` where Weir fixes it.
-    pub variable: Option<&'static str>,
-    pub wanted: String,
-    pub found: String,
-    pub state: SettingState,
-}
-
-/// How a setting that is found stands to what is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettingState {
-    Same,
-    /// Ingest changes it when it starts: nothing shrinks by it.
-    Changes,
-    /// The change would shrink something: ingest leaves it, `weir journal apply --shrink` makes it.
-    Shrinks,
-}
-
-impl fmt::Display for JournalSetting {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, setting, variable, wanted, found, .. } = self;
-        write!(formatter, "{place}: {setting} is {found} on the server and {wanted} here")?;
-        variable.map_or(Ok(()), |variable| write!(formatter, " ({variable})"))
-    }
-}
-
-/// Whether a change may lower what is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shrinking {
-    Refused,
-    Allowed,
-}
-
-/// A limit's value; the greatest is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Amount {
-    Count(u64),
-    Bytes(u64),
-    Time(Duration),
-    Unlimited,
-}
-
-impl Amount {
-    /// As NATS writes it: without a limit it is not positive.
-    fn count(number: i64) -> Self {
-        u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Count)
-    }
-
-    fn bytes(number: i64) -> Self {
-        u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Bytes)
-    }
-
-    /// A time of which zero is none.
-    fn age(time: Duration) -> Self {
-        if time.is_zero() { Self::Unlimited } else { Self::Time(time) }
-    }
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(number) if number.is_multiple_of(1 << 20) => {
-                write!(formatter, "{number} ({}MiB)", number >> 20)
-            }
-            Self::Count(number) | Self::Bytes(number) => write!(formatter, "{number}"),
-            Self::Time(time) if time.subsec_nanos() > 0 => write!(formatter, "{time:?}"),
-            Self::Time(time) => {
-                formatter.write_str(&clock::span(TimeDelta::from_std(*time).unwrap_or(TimeDelta::MAX)))
-            }
-            Self::Unlimited => formatter.write_str("unlimited"),
-        }
-    }
-}
-
-/// Goes through the settings of one stream or consumer: changes those that may be changed, and tells all of them.
-struct Comparison {
-    place: String,
-    shrinking: Shrinking,
-    settings: Vec<JournalSetting>,
-}
-
-impl Comparison {
-    fn new(place: String, shrinking: Shrinking) -> Self {
-        Self { place, shrinking, settings: Vec::new() }
-    }
-
-    /// A setting that has one right value.
-    fn fixed<T: PartialEq>(
-        &mut self,
-        setting: &'static str,
-        found: &mut T,
-        wanted: T,
-        show: impl Fn(&T) -> String,
-    ) {
-        let state = if *found == wanted { SettingState::Same } else { SettingState::Changes };
-        self.add(setting, None, show(found), show(&wanted), state);
-        *found = wanted;
-    }
-
-    /// A setting of which more keeps more.
-    fn limit<T: Copy>(
-        &mut self,
-        setting: &'static str,
-        variable: Option<&'static str>,
-        found: &mut T,
-        wanted: T,
-        amount: impl Fn(T) -> Amount,
-    ) {
-        let (there, here) = (amount(*found), amount(wanted));
-        let state = match here.cmp(&there) {
-            Ordering::Equal => SettingState::Same,
-            Ordering::Greater => SettingState::Changes,
-            Ordering::Less => SettingState::Shrinks,
-        };
-        self.add(setting, variable, there.to_string(), here.to_string(), state);
-        if state == SettingState::Changes
-            || (state == SettingState::Shrinks && self.shrinking == Shrinking::Allowed)
-        {
-            *found = wanted;
-        }
-    }
-
-    /// The mark of what is Weir's, beside what others wrote there.
-    fn mark(&mut self, found: &mut HashMap<String, String>, wanted: &HashMap<String, String>) {
-        let mut mark = found.get(MARK).cloned();
-        self.fixed("metadata", &mut mark, wanted.get(MARK).cloned(), |mark| {
-            mark.as_ref().map_or_else(|| format!("no {MARK}"), |format| format!("{MARK} {format}"))
-        });
-        found.extend(wanted.clone());
-    }
-
-    fn add(
-        &mut self,
-        setting: &'static str,
-        variable: Option<&'static str>,
-        found: String,
-        wanted: String,
-        state: SettingState,
-    ) {
-        let place = self.place.clone();
-        self.settings.push(JournalSetting { place, setting, variable, wanted, found, state });
-    }
-}
+use crate::{event::Source, journal::Names};
 
 pub(super) fn stream_place(name: &str) -> String {
     format!("stream {name}")
@@ -194,9 +48,19 @@ pub(super) fn compare_stream(
     // Even a stream that discards new messages drops the oldest of a subject at this bound.
     let per_subject = &mut config.max_messages_per_subject;
     comparison.limit("max_msgs_per_subject", None, per_subject, -1, Amount::count);
-    let replicas = Some("JOURNAL_REPLICAS");
-    let copies = |copies: usize| Amount::Count(copies as u64);
-    comparison.limit("num_replicas", replicas, &mut config.num_replicas, wanted.num_replicas, copies);
+    if config.max_messages_per_subject < 0 {
+        config.discard_new_per_subject = false;
+    }
+    comparison.limit("max_msgs", None, &mut config.max_messages, -1, Amount::count);
+    let largest = &mut config.max_message_size;
+    comparison.limit("max_msg_size", None, largest, -1, |bytes| Amount::bytes(bytes.into()));
+    // Without acknowledgements nothing is accepted, and under another subject no consumer is offered it.
+    comparison.fixed("no_ack", &mut config.no_ack, false, ToString::to_string);
+    comparison.fixed("subject_transform", &mut config.subject_transform, None, |transform| {
+        let told = |to: &SubjectTransform| format!("{} to {}", to.source, to.destination);
+        transform.as_ref().map_or_else(|| "none".to_owned(), told)
+    });
+    comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
     let window = &mut config.duplicate_window;
     comparison.limit("duplicate_window", None, window, wanted.duplicate_window, Amount::Time);
     comparison.mark(&mut config.metadata, &wanted.metadata);
@@ -216,6 +80,7 @@ fn recognise_stream(found: &Config, wanted: &Config, names: &Names) -> Result<()
     for (setting, is, must) in [
         ("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention)),
         ("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage)),
+        ("sealed", found.sealed.to_string(), false.to_string()),
     ] {
         if is != must {
             return Err(format!(
@@ -225,6 +90,29 @@ fn recognise_stream(found: &Config, wanted: &Config, names: &Names) -> Result<()
         }
     }
     Ok(())
+}
+
+/// [`compare_stream`] for the stream of a key-value bucket, which nobody can mark as NATS makes it.
+///
+/// # Errors
+/// The stream is another application's: a sentence for people. It is to be left untouched.
+pub(super) fn compare_bucket(
+    found: &Config,
+    wanted: &Config,
+    shrinking: Shrinking,
+) -> Result<(Config, Vec<JournalSetting>), String> {
+    if !has_same(&found.subjects, &wanted.subjects) {
+        return Err(format!(
+            "the stream {} is another application's: it has the subjects {:?} and is no key-value bucket of Weir. Weir \
+             leaves it untouched. Set JOURNAL_PREFIX, so that Weir's bucket has another name, or remove it",
+            wanted.name, found.subjects
+        ));
+    }
+    let mut comparison = Comparison::new(stream_place(&wanted.name), shrinking);
+    let mut config = found.clone();
+    comparison.limit("max_age", None, &mut config.max_age, Duration::ZERO, Amount::age);
+    comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
+    Ok((config, comparison.settings))
 }
 
 /// Exactly those of this build, or of the build before, which had no subjects of their own for erasures.
@@ -287,6 +175,7 @@ pub(super) fn compare_consumer(
     let inactive = &mut config.inactive_threshold;
     comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, Amount::age);
     comparison.mark(&mut config.metadata, &wanted.metadata);
+    comparison.pause(found);
     Ok((config, comparison.settings))
 }
 

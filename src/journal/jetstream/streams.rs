@@ -37,26 +37,45 @@ pub(super) async fn set_up(
     for source in Source::ALL {
         differences.extend(put_consumer(context, *source, settings, shrinking).await?);
     }
-    put_bucket(context, settings).await?;
+    differences.extend(put_bucket(context, settings, shrinking).await?);
     for found in differences.iter().filter(|found| found.state == SettingState::Changes) {
         tracing::warn!(difference = %found, "a setting of the journal was otherwise and is changed");
     }
     Ok(differences)
 }
 
-/// Every setting, without a change to anything; what is missing is told as a difference.
+/// Every setting, without a change to anything; what is missing or another application's is told as a difference.
 ///
 /// # Errors
-/// A stream or consumer is another application's, or the server is away.
+/// The server is away.
 pub(super) async fn status(
     context: &Context,
     settings: &Settings,
 ) -> Result<Vec<JournalSetting>, JournalError> {
-    let mut differences = Vec::new();
+    let mut found = delivery_status(context, settings).await?;
+    let wanted = wanted::bucket(settings);
+    found.extend(match api::stream_info(context, &wanted.name).await {
+        Ok(bucket) => told(
+            settings::stream_place(&wanted.name),
+            settings::compare_bucket(&bucket.info.config, &wanted, Shrinking::Refused),
+        ),
+        Err(ApiError::NotFound(_)) => vec![missing(settings::stream_place(&wanted.name))],
+        Err(error) => return Err(error.into()),
+    });
+    Ok(found)
+}
+
+/// [`status`] of what frames and letters travel through; the bucket of notes is ingest's alone.
+async fn delivery_status(
+    context: &Context,
+    settings: &Settings,
+) -> Result<Vec<JournalSetting>, JournalError> {
+    let mut found = Vec::new();
     for wanted in streams(settings) {
-        differences.extend(match api::stream_info(context, &wanted.name).await {
-            Ok(found) => compare(&found.info, &wanted, settings)?,
-            Err(ApiError::NotFound(_)) => vec![missing(settings::stream_place(&wanted.name))],
+        let place = settings::stream_place(&wanted.name);
+        found.extend(match api::stream_info(context, &wanted.name).await {
+            Ok(stream) => told(place, compare(&stream.info, &wanted, settings)),
+            Err(ApiError::NotFound(_)) => vec![missing(place)],
             Err(error) => return Err(error.into()),
         });
     }
@@ -64,65 +83,92 @@ pub(super) async fn status(
     for source in Source::ALL {
         let wanted = wanted::consumer(*source, settings);
         let name = settings.names.consumer(*source);
-        differences.extend(match api::consumer_info(context, &events, &name).await {
-            Ok(found) => {
-                let compared = settings::compare_consumer(&found.config, &wanted, Shrinking::Refused);
-                compared.map_err(JournalError::Unusable)?.1
+        let place = settings::consumer_place(&name);
+        found.extend(match api::consumer_info(context, &events, &name).await {
+            Ok(consumer) => {
+                told(place, settings::compare_consumer(&consumer.config, &wanted, Shrinking::Refused))
             }
-            Err(ApiError::NotFound(_)) => vec![missing(settings::consumer_place(&name))],
+            Err(ApiError::NotFound(_)) => vec![missing(place)],
             Err(error) => return Err(error.into()),
         });
     }
-    Ok(differences)
+    Ok(found)
 }
 
-/// Whether everything beside `EVENTS` is there.
+/// What was compared, or why it could not be.
+fn told<T>(place: String, compared: Result<(T, Vec<JournalSetting>), String>) -> Vec<JournalSetting> {
+    match compared {
+        Ok((_, found)) => found,
+        Err(found) => vec![JournalSetting {
+            place,
+            setting: "owner",
+            variable: Some("JOURNAL_PREFIX"),
+            wanted: "Weir".to_owned(),
+            found,
+            state: SettingState::Foreign,
+        }],
+    }
+}
+
+/// What an owner has to set right, while it runs, of everything beside `EVENTS`.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] names what is missing.
-pub(super) async fn find_others(context: &Context, settings: &Settings) -> Result<(), ApiError> {
-    let names = &settings.names;
-    let graveyards = Graveyard::ALL.map(|graveyard| names.graveyard_stream(graveyard));
-    for stream in graveyards.into_iter().chain([bucket_stream(&names.state_bucket())]) {
-        api::stream_info(context, &stream).await?;
+pub(super) async fn find_others(context: &Context, settings: &Settings) -> Result<Option<String>, ApiError> {
+    let [_, graveyards @ ..] = streams(settings);
+    for wanted in graveyards {
+        let found = api::stream_info(context, &wanted.name).await?.info;
+        let compared = told(settings::stream_place(&wanted.name), compare(&found, &wanted, settings));
+        if let Some(setting) = compared.into_iter().find(must_be_changed) {
+            return Ok(Some(setting.to_string()));
+        }
     }
-    Ok(())
+    let wanted = wanted::bucket(settings);
+    let found = api::stream_info(context, &wanted.name).await?.info.config;
+    let compared = settings::compare_bucket(&found, &wanted, Shrinking::Refused);
+    let compared = told(settings::stream_place(&wanted.name), compared);
+    Ok(compared.into_iter().find(must_be_changed).map(|setting| setting.to_string()))
 }
 
-/// As NATS names the stream of a key-value bucket.
-fn bucket_stream(bucket: &str) -> String {
-    format!("KV_{bucket}")
+/// What variables choose is changed at a start alone, so that an operator may lower it meanwhile.
+fn must_be_changed(found: &JournalSetting) -> bool {
+    match found.state {
+        SettingState::Changes => found.variable.is_none(),
+        SettingState::Foreign => true,
+        SettingState::Same | SettingState::Shrinks | SettingState::Paused => false,
+    }
 }
 
 /// What of `EVENTS` and its consumers an owner has to set right while it runs: somebody gave it an age, took a subject
-/// away, or put another stream in its place. What variables choose is changed at a start alone, so that an operator may
-/// lower it meanwhile.
+/// away, or put another stream in its place.
 pub(super) fn must_change(found: &Info, consumers: &[consumer::Info], settings: &Settings) -> Option<String> {
-    let changed = || -> Result<Option<JournalSetting>, JournalError> {
-        let mut all = compare(found, &wanted::events(settings), settings)?;
-        for (found, source) in consumers.iter().zip(Source::ALL) {
-            let wanted = wanted::consumer(*source, settings);
-            let compared = settings::compare_consumer(&found.config, &wanted, Shrinking::Refused);
-            all.extend(compared.map_err(JournalError::Unusable)?.1);
-        }
-        Ok(all.into_iter().find(|found| found.state == SettingState::Changes && found.variable.is_none()))
-    };
-    match changed() {
-        Ok(changed) => changed.map(|setting| setting.to_string()),
-        Err(error) => Some(error.to_string()),
+    let wanted = wanted::events(settings);
+    let mut all = told(settings::stream_place(&wanted.name), compare(found, &wanted, settings));
+    for (found, source) in consumers.iter().zip(Source::ALL) {
+        let compared = settings::compare_consumer(
+            &found.config,
+            &wanted::consumer(*source, settings),
+            Shrinking::Refused,
+        );
+        all.extend(told(settings::consumer_place(&settings.names.consumer(*source)), compared));
     }
+    all.into_iter().find(must_be_changed).map(|setting| setting.to_string())
 }
 
 /// What an instance that does not own the journal needs of it: `EVENTS` and the consumers are there and are Weir's.
 /// Tells which settings differ from its own variables.
 ///
 /// # Errors
-/// [`JournalError::Unreachable`] as long as ingest has not made them.
+/// [`JournalError::Unreachable`] as long as ingest has not made them, [`JournalError::Unusable`] where they are another
+/// application's.
 pub(super) async fn check(
     context: &Context,
     settings: &Settings,
 ) -> Result<Vec<JournalSetting>, JournalError> {
-    let found = status(context, settings).await?;
+    let found = delivery_status(context, settings).await?;
+    if let Some(foreign) = found.iter().find(|found| found.state == SettingState::Foreign) {
+        return Err(JournalError::Unusable(foreign.to_string()));
+    }
     if let Some(missing) = found.iter().find(|found| found.setting == EXISTENCE) {
         return Err(JournalError::Unreachable(format!(
             "the {} is not there: ingest makes it. Does an ingest run with this NATS_URL and JOURNAL_PREFIX?",
@@ -132,9 +178,13 @@ pub(super) async fn check(
     Ok(found.into_iter().filter(differs_by_choice).collect())
 }
 
-/// Whether a variable, set or forgotten, asks for something else than there is.
+/// Whether a variable, set or forgotten, asks for something else than there is, or an operator stopped something.
 pub(super) fn differs_by_choice(found: &JournalSetting) -> bool {
-    found.state != SettingState::Same && found.variable.is_some()
+    match found.state {
+        SettingState::Same => false,
+        SettingState::Paused => true,
+        SettingState::Changes | SettingState::Shrinks | SettingState::Foreign => found.variable.is_some(),
+    }
 }
 
 /// The setting of which [`missing`] tells.
@@ -159,9 +209,12 @@ fn streams(settings: &Settings) -> [Config; 3] {
     ]
 }
 
-fn compare(found: &Info, wanted: &Config, settings: &Settings) -> Result<Vec<JournalSetting>, JournalError> {
-    let compared = settings::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused);
-    compared.map(|(_, differences)| differences).map_err(JournalError::Unusable)
+fn compare(
+    found: &Info,
+    wanted: &Config,
+    settings: &Settings,
+) -> Result<(Config, Vec<JournalSetting>), String> {
+    settings::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused)
 }
 
 async fn put_stream(
@@ -178,7 +231,7 @@ async fn put_stream(
                 api::ask(context, format!("STREAM.CREATE.{name}"), wanted).await;
             match created {
                 Ok(created) => created,
-                Err(error) => return Err(not_made(context, wanted, error).await),
+                Err(error) => return Err(not_made(context, wanted, "made", error).await),
             }
         }
         Err(error) => return Err(error.into()),
@@ -195,9 +248,17 @@ async fn put_stream(
             info.state.bytes, config.max_bytes
         )));
     }
-    let updated: Result<Info, ApiError> = api::ask(context, format!("STREAM.UPDATE.{name}"), &config).await;
-    updated.map_err(|error| refused(&settings::stream_place(name), "can't be changed", error))?;
+    update(context, &config).await?;
     Ok(differences)
+}
+
+async fn update(context: &Context, config: &Config) -> Result<(), JournalError> {
+    let name = &config.name;
+    let updated: Result<Info, ApiError> = api::ask(context, format!("STREAM.UPDATE.{name}"), config).await;
+    match updated {
+        Ok(_) => Ok(()),
+        Err(error) => Err(not_made(context, config, "changed", error).await),
+    }
 }
 
 async fn put_consumer(
@@ -217,7 +278,7 @@ async fn put_consumer(
         Err(error) => return Err(error.into()),
     };
     let changes = |found: &JournalSetting| match found.state {
-        SettingState::Same => false,
+        SettingState::Same | SettingState::Paused | SettingState::Foreign => false,
         SettingState::Changes => true,
         SettingState::Shrinks => shrinking == Shrinking::Allowed,
     };
@@ -243,11 +304,24 @@ async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) 
 }
 
 /// The bucket in which is noted what `EVENTS` holds.
-async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), JournalError> {
+async fn put_bucket(
+    context: &Context,
+    settings: &Settings,
+    shrinking: Shrinking,
+) -> Result<Vec<JournalSetting>, JournalError> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let bucket = settings.names.state_bucket();
-    match api::stream_info(context, &bucket_stream(&bucket)).await {
-        Ok(_) => return Ok(()),
+    let wanted = wanted::bucket(settings);
+    match api::stream_info(context, &wanted.name).await {
+        Ok(found) => {
+            let found = found.info.config;
+            let compared = settings::compare_bucket(&found, &wanted, shrinking);
+            let (config, differences) = compared.map_err(JournalError::Unusable)?;
+            if config != found {
+                update(context, &config).await?;
+            }
+            return Ok(differences);
+        }
         Err(ApiError::NotFound(_)) => {}
         Err(error) => return Err(error.into()),
     }
@@ -259,7 +333,7 @@ async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), Journa
         ..kv::Config::default()
     };
     match tokio::time::timeout(PATIENCE, context.create_key_value(wanted)).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => Ok(Vec::new()),
         Ok(Err(error)) => {
             Err(JournalError::Unreachable(format!("the bucket {bucket} can't be made: {error:?}")))
         }
@@ -267,18 +341,20 @@ async fn put_bucket(context: &Context, settings: &Settings) -> Result<(), Journa
     }
 }
 
-/// Another stream may take some of the subjects: then the error names it.
-async fn not_made(context: &Context, wanted: &Config, error: ApiError) -> JournalError {
+/// Another stream may take some of the subjects: then the error names it. `what` is `made` or `changed`.
+async fn not_made(context: &Context, wanted: &Config, what: &str, error: ApiError) -> JournalError {
     for subject in &wanted.subjects {
-        if let Ok(Some(other)) = api::stream_of(context, subject).await {
+        if let Ok(Some(other)) = api::stream_of(context, subject).await
+            && other != wanted.name
+        {
             return JournalError::Unusable(format!(
-                "the stream {} can't be made: the stream {other} takes the subject {subject}. Weir leaves it untouched. Set \
-                 JOURNAL_PREFIX, so that Weir's subjects have other names, or change that stream",
+                "the stream {} can't be {what}: the stream {other} takes the subject {subject}. Weir leaves it untouched. \
+                 Set JOURNAL_PREFIX, so that Weir's subjects have other names, or change that stream",
                 wanted.name
             ));
         }
     }
-    refused(&settings::stream_place(&wanted.name), "can't be made", error)
+    refused(&settings::stream_place(&wanted.name), &format!("can't be {what}"), error)
 }
 
 fn refused(place: &str, what: &str, error: ApiError) -> JournalError {

@@ -54,6 +54,17 @@ pub(super) fn graveyard(graveyard: Graveyard, settings: &Settings) -> Config {
     }
 }
 
+/// The stream of the bucket in which is noted what `EVENTS` holds, as far as it is compared.
+pub(super) fn bucket(settings: &Settings) -> Config {
+    let bucket = settings.names.state_bucket();
+    Config {
+        name: format!("KV_{bucket}"),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        num_replicas: settings.replicas,
+        ..Config::default()
+    }
+}
+
 /// What every stream has in common.
 fn stream(settings: &Settings) -> Config {
     Config {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
-    stream::{Config, DiscardPolicy},
+    stream::{Config, DiscardPolicy, SubjectTransform},
 };
+use chrono::Utc;
 use serde_json::json;
 
-use super::{named, post_each, stored_are};
+use super::{ids, named, one_source, post_each, stored_are};
 use crate::{
     harness::{
         Ground, Weir, eventually,
@@ -76,6 +77,54 @@ async fn what_an_operator_raised_stays_when_every_process_is_replaced() {
         let found = operator.settings(name).await;
         assert_eq!((found.max_bytes, found.max_age), (*max_bytes, *max_age), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stops_all_frames_is_set_right_while_ingest_runs() {
+    let weir = one_source().await;
+    let (store, operator) = (weir.store().await, weir.operator().await);
+    let right = operator.settings("EVENTS").await;
+    let elsewhere = SubjectTransform {
+        source: "events.facebook".to_owned(),
+        destination: "elsewhere.facebook".to_owned(),
+    };
+    let wrong = [
+        Config { max_messages: 1, ..right.clone() },
+        Config { max_message_size: 16, ..right.clone() },
+        Config { no_ack: true, ..right.clone() },
+        Config { subject_transform: Some(elsewhere), ..right.clone() },
+        Config { max_messages_per_subject: 1, discard_new_per_subject: true, ..right.clone() },
+    ];
+    for config in &wrong {
+        operator.context.update_stream(config).await.unwrap();
+        eventually(async || {
+            let found = operator.settings("EVENTS").await;
+            if found == right { Ok(()) } else { Err(found) }
+        })
+        .await;
+    }
+    post_each(&weir, ids("through", 5)).await;
+    stored_are(&store, ids("through", 5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_an_operator_paused_is_named_and_stays_paused() {
+    let weir = one_source().await;
+    let operator = weir.operator().await;
+    let events = operator.context.get_stream("EVENTS").await.unwrap();
+    let until = Utc::now() + Duration::from_secs(3_600);
+    events.pause_consumer("collector-facebook", until).await.unwrap();
+    for process in ["ingest", "collect-facebook"] {
+        let reason = named(&weir, process, "journal_settings").await;
+        assert!(reason.contains("collector-facebook: pause_until"), "{reason}");
+    }
+    let (status, told) = weir.run(&["journal", "status"], &[]).await;
+    assert!(!status.success() && told.contains("pause_until"), "{told}");
+    let (_, told) = weir.run(&["journal", "apply", "--shrink"], &[]).await;
+    assert!(operator.consumer("collector-facebook").await.unwrap().paused, "{told}");
+    events.resume_consumer("collector-facebook").await.unwrap();
+    post_each(&weir, ids("resumed", 3)).await;
+    stored_are(&weir.store().await, ids("resumed", 3)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,9 +4,15 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
     stream::Config,
 };
+use weir::event::Source;
 
+use reqwest::StatusCode;
+
+use super::{ids, post_each, stored_are};
 use crate::harness::{
-    Ground, Weir, eventually,
+    Ground, Weir,
+    events::with_id,
+    eventually,
     nats::{Nats, Operator},
     postgres::Postgres,
 };
@@ -69,6 +75,58 @@ async fn a_consumer_of_another_application_is_refused_by_name_and_left_untouched
     }
     untouched().await;
     assert!(!probe(&weir, "collect-facebook").await.0, "the collector is ready without its consumer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_application_s_stream_would_take_is_not_accepted() {
+    for subjects in ["events.*", "events.>", "events.facebook"] {
+        let weir = super::one_source().await;
+        let (store, operator) = (weir.store().await, weir.operator().await);
+        let theirs =
+            Config { name: "THEIRS".to_owned(), subjects: vec![subjects.to_owned()], ..Config::default() };
+        taken_by(&operator, "EVENTS", theirs).await;
+        for id in ids("refused", 5) {
+            let answer = weir.post(&with_id(Source::Facebook, &id)).await;
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{subjects}: {answer:?}");
+        }
+        complains(&weir, "ingest", 0, "THEIRS", async || {}).await;
+        assert_eq!(operator.stream("THEIRS").await.unwrap().state.messages, 0, "{subjects}");
+        operator.context.delete_stream("THEIRS").await.unwrap();
+        post_each(&weir, ids("accepted", 3)).await;
+        stored_are(&store, ids("accepted", 3)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_place_of_the_bucket_of_notes_is_named_and_left_untouched() {
+    let weir = super::one_source().await;
+    let operator = weir.operator().await;
+    let theirs = Config {
+        name: "KV_WEIR_STATE".to_owned(),
+        subjects: vec!["orders.>".to_owned()],
+        ..Config::default()
+    };
+    taken_by(&operator, "KV_WEIR_STATE", theirs).await;
+    let before = operator.settings("KV_WEIR_STATE").await;
+    let untouched = async || assert_eq!(operator.settings("KV_WEIR_STATE").await, before);
+    complains(&weir, "ingest", 0, "KV_WEIR_STATE", untouched).await;
+    let (status, told) = weir.run(&["journal", "status"], &[]).await;
+    assert!(!status.success() && told.contains("KV_WEIR_STATE is another application's"), "{told}");
+    assert!(told.contains("max_bytes"), "the rest is not shown: {told}");
+    operator.context.delete_stream("KV_WEIR_STATE").await.unwrap();
+    let mut weir = weir;
+    weir.ready().await;
+}
+
+/// Puts a stream of another application in the place of one of Weir's. Ingest makes its own anew within a second, so that
+/// both commands go out together.
+async fn taken_by(operator: &Operator, stream: &str, theirs: Config) {
+    eventually(async || {
+        let made = operator.context.create_stream(theirs.clone());
+        let (_, made) = tokio::join!(operator.context.delete_stream(stream), made);
+        made.map(drop)
+    })
+    .await;
 }
 
 /// Waits until a process names something as wrong: in its ready probe, or in its log behind so many bytes. Meanwhile

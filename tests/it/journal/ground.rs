@@ -7,11 +7,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 use weir::{
     event::{Event, Origin, Source, admit_json},
-    journal::{Consumer, Content, Delivery, Frame, Framer, Journal, SealedFrame, Settings},
+    journal::{Consumer, Content, Delivery, Fill, Frame, Framer, Journal, SealedFrame, Settings},
     process::CorrelationId,
 };
 
-use crate::harness::nats::Nats;
+use crate::harness::{eventually, nats::Nats};
 
 /// How long something may take that is sure to come.
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -122,4 +122,13 @@ pub(super) fn frame_of(delivery: &Delivery) -> &Frame {
         Ok(Content::Events(frame)) => frame,
         other => panic!("no frame of events: {other:?}"),
     }
+}
+
+/// Waits until the journal has made room; a frame may fit before all of it is made.
+pub(super) async fn roomy(journal: &Journal) -> Fill {
+    eventually(async || {
+        let fill = journal.fill().await.unwrap();
+        if fill.bytes <= fill.max_bytes / 10 * 8 { Ok(fill) } else { Err(fill) }
+    })
+    .await
 }

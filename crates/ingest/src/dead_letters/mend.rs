@@ -1,12 +1,13 @@
 //! From a letter back to an event: patched where asked, and through the gate again.
 
+use chrono::{DateTime, Utc};
 use json_patch::Patch;
 use prost::Message as _;
 use serde_json::{Value, value::RawValue};
 use weir::{
     contract::event::v1,
     event::{Event, Violation, admit_json, admit_message},
-    journal::{DeadLetter, FrameError, MediaType, SealedFrame},
+    journal::{DeadLetter, FrameError, MediaType, SealedFrame, StoredDeadLetter},
 };
 
 /// What a letter turns out to be.
@@ -20,19 +21,21 @@ pub(super) enum Mended {
     NotRedrivable(&'static str),
 }
 
-/// The gate measures against the original arrival, however long the letter lay.
-pub(super) fn mend(letter: &DeadLetter, patch: Option<&Patch>) -> Mended {
+/// The gate measures against the original arrival, however long the letter lay; or against when the journal took it, where
+/// that is later: then the clock that the arrival was read from was behind the journal's.
+pub(super) fn mend(stored: &StoredDeadLetter, patch: Option<&Patch>) -> Mended {
+    let (letter, arrived_at) = (&stored.letter, stored.letter.origin.arrived_at.max(stored.stored_at));
     if letter.is_cut() {
         return Mended::NotRedrivable("only a part of its bytes was kept");
     }
     match (letter.media_type, patch) {
-        (MediaType::Json, patch) => json(letter, patch),
-        (MediaType::Protobuf, None) => message(letter),
+        (MediaType::Json, patch) => json(letter, arrived_at, patch),
+        (MediaType::Protobuf, None) => message(letter, arrived_at),
         (MediaType::Protobuf, Some(_)) => Mended::NotRedrivable("a patch is for JSON, and this is protobuf"),
     }
 }
 
-fn json(letter: &DeadLetter, patch: Option<&Patch>) -> Mended {
+fn json(letter: &DeadLetter, arrived_at: DateTime<Utc>, patch: Option<&Patch>) -> Mended {
     let patched;
     // Without a patch the text itself is judged: reading it into values may change a number.
     let text = match patch {
@@ -46,7 +49,7 @@ fn json(letter: &DeadLetter, patch: Option<&Patch>) -> Mended {
         Ok(text) => text,
         Err(message) => return Mended::StillBad(vec![Violation::new("", message)]),
     };
-    match admit_json(text, letter.origin.arrived_at) {
+    match admit_json(text, arrived_at) {
         Ok(event) => Mended::Good(Box::new(event)),
         Err(refusal) => Mended::StillBad(refusal.violations),
     }
@@ -62,10 +65,10 @@ fn not_json(error: serde_json::Error) -> String {
     format!("is no JSON: {error}")
 }
 
-fn message(letter: &DeadLetter) -> Mended {
+fn message(letter: &DeadLetter, arrived_at: DateTime<Utc>) -> Mended {
     // An event begins with a text and a frame with a number: no bytes are both.
     let Ok(message) = v1::Event::decode(&*letter.raw) else { return frame(letter) };
-    match admit_message(&message, letter.origin.arrived_at) {
+    match admit_message(&message, arrived_at) {
         Ok(event) => Mended::Good(Box::new(event)),
         Err(refusal) => Mended::StillBad(refusal.violations),
     }
@@ -83,7 +86,6 @@ fn frame(letter: &DeadLetter) -> Mended {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
     use weir::{
         event::{Origin, Source},
         journal::{Framer, MAX_RAW_BYTES},
@@ -110,56 +112,71 @@ mod tests {
         letter(raw, MediaType::Json, "2025-09-14T08:00:00Z")
     }
 
+    /// Laid down when it came.
+    fn stored(letter: DeadLetter) -> StoredDeadLetter {
+        let stored_at = letter.origin.arrived_at;
+        StoredDeadLetter { sequence: 1, subject: "rejected.unknown".to_owned(), stored_at, letter }
+    }
+
     fn patch(text: &str) -> Patch {
         serde_json::from_str(text).unwrap()
     }
 
     #[test]
     fn what_is_good_by_now_passes_and_what_is_not_says_why() {
-        assert!(matches!(mend(&of_json(FOLLOW), None), Mended::Good(event) if event.id() == "f"));
+        assert!(matches!(mend(&stored(of_json(FOLLOW)), None), Mended::Good(event) if event.id() == "f"));
         let bad = FOLLOW.replace("\"follow\"", "\"flee\"");
-        let Mended::StillBad(violations) = mend(&of_json(&bad), None) else { panic!("it is bad") };
+        let Mended::StillBad(violations) = mend(&stored(of_json(&bad)), None) else { panic!("it is bad") };
         assert_eq!(violations[0].pointer, "/eventType");
         let mended = patch(r#"[{"op":"replace","path":"/eventType","value":"follow"}]"#);
-        assert!(matches!(mend(&of_json(&bad), Some(&mended)), Mended::Good(_)));
+        assert!(matches!(mend(&stored(of_json(&bad)), Some(&mended)), Mended::Good(_)));
     }
 
     #[test]
     fn a_patch_that_does_not_fit_leaves_the_letter_bad() {
         let unfit = patch(r#"[{"op":"remove","path":"/nothing"}]"#);
         for raw in [FOLLOW, "no JSON"] {
-            assert!(matches!(mend(&of_json(raw), Some(&unfit)), Mended::StillBad(_)), "{raw}");
+            assert!(matches!(mend(&stored(of_json(raw)), Some(&unfit)), Mended::StillBad(_)), "{raw}");
         }
     }
 
     #[test]
     fn the_timestamp_is_measured_against_the_original_arrival() {
         let early = letter(FOLLOW, MediaType::Json, "2025-09-12T08:00:00Z");
-        let Mended::StillBad(violations) = mend(&early, None) else { panic!("it was too far ahead then") };
+        let Mended::StillBad(violations) = mend(&stored(early), None) else {
+            panic!("it was too far ahead then")
+        };
         assert_eq!(violations[0].pointer, "/timestamp");
     }
 
     #[test]
+    fn an_arrival_by_a_clock_that_was_behind_the_journal_s_is_as_late_as_the_letter() {
+        let early = stored(letter(FOLLOW, MediaType::Json, "2025-09-12T08:00:00Z"));
+        let stored_at = "2025-09-14T08:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        assert!(matches!(mend(&StoredDeadLetter { stored_at, ..early }, None), Mended::Good(_)));
+    }
+
+    #[test]
     fn a_frame_that_this_build_reads_goes_back_as_it_was() {
-        let Mended::Good(event) = mend(&of_json(FOLLOW), None) else { panic!("it is good") };
+        let Mended::Good(event) = mend(&stored(of_json(FOLLOW)), None) else { panic!("it is good") };
         let mut framer = Framer::default();
         framer.push(*event, &of_json(FOLLOW).origin, 2);
         let frame = framer.finish().remove(0);
         let letter =
             DeadLetter::of_frame(frame.encoded(), Vec::new(), Source::Tiktok, of_json(FOLLOW).origin);
-        let Mended::Frame(restored) = mend(&letter, None) else { panic!("it is a frame") };
+        let Mended::Frame(restored) = mend(&stored(letter.clone()), None) else { panic!("it is a frame") };
         assert_eq!(*restored, frame);
         let newer = DeadLetter::of_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
         assert!(
-            matches!(mend(&newer, None), Mended::NotRedrivable(reason) if reason.contains("newer build"))
+            matches!(mend(&stored(newer), None), Mended::NotRedrivable(reason) if reason.contains("newer build"))
         );
     }
 
     #[test]
     fn what_was_cut_or_is_no_event_is_not_redrivable() {
         let long = format!("{}{FOLLOW}", " ".repeat(MAX_RAW_BYTES));
-        assert!(matches!(mend(&of_json(&long), None), Mended::NotRedrivable(_)));
+        assert!(matches!(mend(&stored(of_json(&long)), None), Mended::NotRedrivable(_)));
         let frame = letter("\u{8}\u{1}", MediaType::Protobuf, "2025-09-14T08:00:00Z");
-        assert!(matches!(mend(&frame, None), Mended::NotRedrivable(_)));
+        assert!(matches!(mend(&stored(frame), None), Mended::NotRedrivable(_)));
     }
 }

@@ -117,7 +117,7 @@ impl Judged {
             results.push(result(id, RedriveOutcome::Gone));
         }
         for (id, stored) in step.letters {
-            results.push(match mend(&stored.letter, patch) {
+            results.push(match mend(&stored, patch) {
                 Mended::Good(event) => {
                     totals.appended += 1;
                     framer.push(*event, &stored.letter.origin, 0);
