@@ -25,3 +25,13 @@ pub enum JournalError {
     #[error("the journal can't be used: {0}")]
     Unusable(String),
 }
+
+impl JournalError {
+    /// What is wrong, without what it means for the caller.
+    #[must_use]
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Unreachable(reason) | Self::Unusable(reason) => reason,
+        }
+    }
+}

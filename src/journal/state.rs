@@ -145,9 +145,10 @@ pub fn forget_losses(notes: &mut [JournalState]) -> u64 {
 /// What is to be noted, after what was noted and what is `seen` now, with losses where frames can't come any more.
 ///
 /// `still_there` says, in the order of [`Source::ALL`], how many frames of each source lie in the journal between the floor
-/// that was noted of it and the last sequence that was; it is used only where the journal [may lack] some.
+/// that was noted of it and the last sequence that was; it is used only where the journal [may lack] some. `appended` are this
+/// process's own frames, of which the last note may not know.
 ///
-/// [may lack]: JournalState::may_lack `appended` are this process's own frames, of which the last note may not know.
+/// [may lack]: JournalState::may_lack
 pub(super) fn reckon(
     notes: Vec<JournalState>,
     seen: &JournalState,
@@ -225,7 +226,7 @@ pub(super) fn tell_losses(before: &[JournalState], now: &[JournalState]) {
         let frames = now - before;
         tracing::error!(
             frames,
-            "accepted frames can't come any more: the journal that held them is gone, or an older copy of it is back"
+            "accepted frames can't come any more: the journal that held them is gone or was purged, or an older copy of it is back"
         );
     }
 }

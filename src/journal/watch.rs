@@ -11,7 +11,7 @@ use prometheus_client::{
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{Instrument as _, debug, warn};
 
-use super::{Journal, JournalState};
+use super::{Journal, JournalError, JournalState};
 use crate::{
     event::Source,
     process::{
@@ -99,7 +99,7 @@ impl LostFrames {
 
 fn told_loss(lost: &str) -> String {
     format!(
-        "accepted frames can't come any more: {lost}. Their stream was removed, or an older copy of it is back; see \
+        "accepted frames can't come any more: {lost}. Their stream was removed or purged, or an older copy of it is back; see \
          WeirFramesLost in docs/runbook.md, and when that is dealt with `weir journal forget-lost`"
     )
 }
@@ -141,6 +141,8 @@ impl SettingsLatch {
                     self.0.set(if text.is_empty() { Ok(()) } else { Err(text.clone()) });
                     told = text;
                 }
+                // A stream or consumer was put in the place of Weir's while this role uses it.
+                Some(Err(JournalError::Unusable(reason))) => self.0.set(Err(reason)),
                 Some(Err(error)) => debug!(%error, "the journal's settings can't be seen"),
                 None => {}
             }

@@ -21,11 +21,11 @@ pub struct CollectorArgs {
     /// Batches of one source that are stored at once, 1 to 4; by default 2, on SQLite 1.
     #[arg(long, env = "COLLECTOR_WORKERS", value_name = "NUMBER")]
     pub collector_workers: Option<String>,
-    /// How long the rows of events are kept after they came in: 90d, 36h, 15m or 30s; off removes none. Reports of
+    /// How long the rows of events are kept after the store took them: 90d, 36h, 15m or 30s; off removes none. Reports of
     /// events and revenue stay exact to the minute without them. Every collector of a store is told the same.
     #[arg(long, env = "EVENT_RETENTION", default_value = "90d", value_name = "DURATION")]
     pub event_retention: String,
-    /// How long after it came in an event whose row was removed is still recognised when it comes again: 400d, 36h,
+    /// How long after the store took it an event whose row was removed is still recognised when it comes again: 400d, 36h,
     /// 15m or 30s, not less than EVENT_RETENTION; off forgets none.
     #[arg(long, env = "EVENT_KEY_RETENTION", default_value = "400d", value_name = "DURATION")]
     pub event_key_retention: String,

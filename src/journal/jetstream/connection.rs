@@ -1,6 +1,12 @@
 //! The connection to the servers: made with patience, watched, closed in order.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectErrorKind, ConnectOptions, Event,
@@ -119,6 +125,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, JournalError>>>(
 }
 
 fn options(closed: CancellationToken) -> ConnectOptions {
+    let was_lost = Arc::new(AtomicBool::new(false));
     ConnectOptions::new()
         .name("weir")
         .ping_interval(PING_INTERVAL)
@@ -130,15 +137,20 @@ fn options(closed: CancellationToken) -> ConnectOptions {
                 .min(Duration::from_millis(50).saturating_mul(u32::try_from(attempts).unwrap_or(20)))
         })
         .event_callback(move |event| {
-            let closed = closed.clone();
-            async move { tell(&event, &closed) }
+            let (closed, was_lost) = (closed.clone(), Arc::clone(&was_lost));
+            async move { tell(&event, &closed, &was_lost) }
         })
 }
 
-fn tell(event: &Event, closed: &CancellationToken) {
+fn tell(event: &Event, closed: &CancellationToken, was_lost: &AtomicBool) {
     match event {
-        Event::Connected => tracing::info!("connected to the journal"),
-        Event::Disconnected => tracing::warn!("the connection to the journal is lost"),
+        // A role that waits for streams connects again and again.
+        Event::Connected if was_lost.swap(false, Relaxed) => tracing::info!("connected to the journal again"),
+        Event::Connected => tracing::debug!("connected to the journal"),
+        Event::Disconnected => {
+            was_lost.store(true, Relaxed);
+            tracing::warn!("the connection to the journal is lost");
+        }
         Event::LameDuckMode => tracing::info!("the journal's server is about to shut down"),
         Event::Draining => {}
         Event::Closed => closed.cancel(),

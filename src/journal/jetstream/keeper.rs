@@ -92,7 +92,7 @@ impl Kept {
                 }
                 Err(Finding::Wrong(reason)) => {
                     let is_new = told.borrow().is_none();
-                    self.mend(&reason, is_new).await.err().map(|error| error.to_string())
+                    self.mend(&reason, is_new).await.err().map(JournalError::reason)
                 }
                 Err(Finding::Away(error)) => {
                     tracing::debug!(%error, "the journal can't be looked at");

@@ -203,14 +203,17 @@ async fn connect(url: &str, settings: &Settings, latches: &[&Latch]) -> Result<J
     let mut told = String::new();
     loop {
         let error = match Journal::connect(url, settings.clone(), ATTEMPT).await {
-            Ok(journal) => return Ok(journal),
+            Ok(journal) => {
+                info!("connected to jetstream");
+                return Ok(journal);
+            }
             Err(error) if Instant::now() >= deadline => return Err(error),
             Err(error) => error,
         };
         let reason = error.to_string();
         latches.iter().for_each(|latch| latch.set(Err(reason.clone())));
-        if matches!(error, JournalError::Unusable(_)) && told != reason {
-            error!(reason, "the journal can't be used");
+        if told != reason {
+            error!(reason, "the role waits for its journal");
             told = reason;
         }
         sleep(BETWEEN_ATTEMPTS).await;
