@@ -120,10 +120,6 @@ impl Kept {
     /// Returns up to which sequence frames were past their age when that was looked at last: `aged`, or anew.
     async fn look(&self, by_age: bool, others: bool, aged: Option<u64>) -> Result<Option<u64>, Finding> {
         let names = &self.settings.names;
-        if others {
-            let wrong = streams::find_others(&self.context, &self.settings).await?;
-            wrong.map_or(Ok(()), |reason| Err(Finding::Wrong(reason)))?;
-        }
         let seen = observe(&self.context, names).await?;
         if let Some(reason) = streams::must_change(&seen.stream.info, &seen.consumers, &self.settings) {
             // An age may have removed what waits, as long as it was there.
@@ -137,7 +133,10 @@ impl Kept {
         let age = TimeDelta::from_std(self.settings.acknowledged_frame_age).unwrap_or(TimeDelta::MAX);
         let purging = Purging { context: &self.context, names, floors: seen.floors(), age };
         purging.make_room(&seen.stream).await?;
-        if by_age { Ok(purging.by_age(&seen.stream).await?) } else { Ok(aged) }
+        let aged = if by_age { purging.by_age(&seen.stream).await? } else { aged };
+        // Last: what is wrong beside EVENTS must not keep it from being noted and purged.
+        let wrong = if others { streams::find_others(&self.context, &self.settings).await? } else { None };
+        wrong.map_or(Ok(aged), |reason| Err(Finding::Wrong(reason)))
     }
 }
 
