@@ -1,4 +1,4 @@
-//! Events like the reference publisher's (wire.md section 2), as JSON: of its sizes, its kinds and its shares.
+//! Events like the reference publisher's, as JSON: of its sizes, its kinds and its shares.
 //!
 //! An event is a pure function of its number, the number of its run and its crowd.
 

@@ -1,6 +1,6 @@
 //! The journal: where accepted events wait, durably, until they are stored.
 //!
-//! Two adapters, JetStream and embedded, keep the same promises (wire.md section 5), and one conformance suite
+//! Two adapters, JetStream and embedded, keep the same promises, and one conformance suite
 //! (`tests/it/journal.rs`) holds both to them: durable when answered, at least once, redelivered after a missed
 //! deadline, refusing rather than forgetting.
 
@@ -105,7 +105,7 @@ pub enum Journal {
 }
 
 impl Journal {
-    /// Connects to JetStream. An owner creates the streams and consumers of wire.md section 5, adopts those of an earlier
+    /// Connects to JetStream. An owner creates the streams and consumers, adopts those of an earlier
     /// build and changes what differs, as far as nothing shrinks; a guest waits for them. Waits for a server that is not
     /// there yet up to `patience`.
     ///

@@ -1,4 +1,4 @@
-//! What an OS process does, whatever roles it hosts: arguments, logs, readiness, admin HTTP, the gRPC shell,
+//! The work of an OS process, whatever roles it hosts: arguments, logs, readiness, admin HTTP, the gRPC shell,
 //! signals and an orderly end. It knows no event.
 
 pub mod admin;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An amount of money, 0 to 999,999,999.9999, in the deployment's currency (wire.md section 1).
+/// An amount of money, 0 to 999,999,999.9999, in the deployment's currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Amount(i64);
 

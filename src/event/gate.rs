@@ -1,4 +1,4 @@
-//! The gate: every rule of wire.md section 1, once, for webhooks and gRPC alike.
+//! The gate: every rule that an event must keep, once, for webhooks and gRPC alike.
 
 use std::borrow::Cow;
 

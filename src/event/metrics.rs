@@ -1,4 +1,4 @@
-//! The counters of events (wire.md section 6), which edge, ingest and collectors share.
+//! The counters of events, which edge, ingest and collectors share.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},

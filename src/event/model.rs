@@ -11,7 +11,7 @@ use super::{
     TiktokDevice,
 };
 
-/// An event that keeps every rule of wire.md section 1.
+/// An event that keeps every rule of the gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<Text = String> {
     pub(super) id: Text,

@@ -12,7 +12,7 @@ use crate::{
     event::{Origin, Source, Violation},
 };
 
-/// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256 (wire.md section 5).
+/// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256.
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// What this build writes, and the newest that it reads.

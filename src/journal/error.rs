@@ -1,4 +1,4 @@
-//! What can go wrong with a journal, by what the caller does about it.
+//! Errors of a journal, by what the caller does about them.
 
 /// Why an append was not acknowledged. After any of these part of it may be durable all the same: repeating is
 /// harmless, because frames keep their ids and events their identities.

@@ -16,7 +16,7 @@ use crate::{
     event::{Event, Origin, Source, Violation},
 };
 
-/// The most events in a frame (design.md decision 3).
+/// The most events in a frame.
 pub const MAX_FRAME_EVENTS: usize = 512;
 /// The most bytes of a frame; only an event that is larger by itself makes a larger one.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024;

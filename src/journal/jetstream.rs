@@ -38,7 +38,7 @@ use super::{
 };
 use crate::event::Source;
 
-/// A connection to JetStream whose streams and consumers are those of wire.md section 5. Cheap to clone; every
+/// A connection to JetStream whose streams and consumers are Weir's. Cheap to clone; every
 /// clone is the same connection.
 #[derive(Clone, Debug)]
 pub struct JetStream {

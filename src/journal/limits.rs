@@ -1,4 +1,4 @@
-//! What wire.md section 5 fixes of keeping and refusing, for both adapters.
+//! Limits of keeping and refusing that no setting changes, for both adapters.
 
 use std::time::Duration;
 

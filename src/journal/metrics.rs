@@ -1,4 +1,4 @@
-//! What the journal shows of itself, sampled: how full it is, how much waits and since when, what lies in the
+//! Metrics of the journal, sampled: how full it is, how much waits and since when, what lies in the
 //! graveyards. Every process that uses the journal shows it; over several the greatest is the figure.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a deployment chooses of its journal.
+//! Settings of the journal that a deployment chooses.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum Ownership {
     Guest,
 }
 
-/// What a deployment may choose of the journal; every other setting is fixed by wire.md section 5.
+/// What a deployment may choose of the journal; every other setting is fixed.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.

@@ -1,4 +1,4 @@
-//! What is noted of a journal beside it, so that a journal that vanished or went back in time tells what went with it.
+//! Notes of a journal, kept beside it, so that a journal that vanished or went back in time tells what went with it.
 
 use std::collections::BTreeMap;
 

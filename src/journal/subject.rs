@@ -1,4 +1,4 @@
-//! The names of streams, subjects and consumers (wire.md section 5).
+//! The names of streams, subjects and consumers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What every role that uses the journal watches of it: its clock, its settings, and what it lost.
+//! Watches of every role that uses the journal: its clock, its settings, and what it lost.
 
 use std::time::Duration;
 

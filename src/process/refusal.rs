@@ -1,4 +1,4 @@
-//! Errors on the wire: a gRPC status with `google.rpc` details (wire.md section 4).
+//! Errors on the wire: a gRPC status with `google.rpc` details.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,14 +1,12 @@
-//! What Weir does not own: clocks, the settings of servers, and operators that delete, restore and share. Whatever they
+//! Things that Weir does not own: clocks, the settings of servers, and operators that delete, restore and share. Whatever they
 //! do, no accepted event goes unnoticed, and the ready probe names what is wrong.
 
 mod clocks;
-mod consumers;
 mod erasures;
 mod files;
 mod prefix;
 mod restored;
 mod settings;
-mod sizes;
 mod skew;
 mod strangers;
 mod vanished;

@@ -1,4 +1,4 @@
-//! What the stories stand on: real processes, real servers, waits on conditions.
+//! The ground of the stories: real processes, real servers, waits on conditions.
 
 pub(crate) mod answer;
 pub(crate) mod clock;

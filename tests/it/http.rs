@@ -1,4 +1,4 @@
-//! The edge as wire.md section 3 tells it: bodies, encodings, aliases and refusals.
+//! The edge as senders see it: bodies, encodings, aliases and refusals.
 
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use reqwest::StatusCode;
@@ -15,7 +15,7 @@ on_files_and_on_servers!(
     the_interface_describes_itself,
 );
 
-/// wire.md section 3: 64 MiB after decompression.
+/// 64 MiB after decompression.
 const LIMIT: u64 = 64 << 20;
 
 async fn an_object_an_array_and_ndjson_are_taken(weir: Weir) {

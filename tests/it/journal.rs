@@ -1,4 +1,4 @@
-//! The journal's promises (wire.md section 5), told once and kept by both adapters.
+//! The journal's promises, told once and kept by both adapters.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
 

@@ -42,7 +42,7 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
     every_label_is_one_of_the_wire(&weir).await;
 }
 
-/// What wire.md calls the labels of each family, and the values that each may have.
+/// The labels of each family as dashboards name them, and the values that each may have.
 async fn every_label_is_one_of_the_wire(weir: &Weir) {
     let shown = weir.series().await;
     for (name, labels) in [

@@ -1,5 +1,5 @@
 //! The reports once more, computed by the plainest means from the JSON that was sent: what the system's answers
-//! are compared with. It shares no code with the system, only wire.md.
+//! are compared with. It shares no code with the system, only the rules.
 
 mod demographics;
 mod money;

@@ -1,4 +1,4 @@
-//! What `--help` says besides what every option says of itself.
+//! The parts of `--help` that no option says of itself.
 
 pub(crate) const ABOUT: &str = "\
 Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.

@@ -1,5 +1,4 @@
-//! `weir publish`: behaves like the reference publisher, the load that the system exists to carry (wire.md
-//! section 2).
+//! `weir publish`: behaves like the reference publisher, the load that the system exists to carry.
 
 mod args;
 mod corruption;

@@ -1,4 +1,4 @@
-//! What a deployment may choose of its collectors.
+//! Settings of the collectors that a deployment chooses.
 
 use std::time::Duration;
 

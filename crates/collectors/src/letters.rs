@@ -1,4 +1,4 @@
-//! Whether a dead letter is a person's: by what it says where it can be read, by the id's text in it where it can't.
+//! Tells whether a dead letter is a person's: by what it says where it can be read, by the id's text in it where it can't.
 
 use prost::Message as _;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What collectors show of their work.
+//! Metrics of the collectors' work.
 
 mod audit;
 mod people;

@@ -1,7 +1,6 @@
 //! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
 
 mod audit;
-mod clock;
 mod columns;
 mod erased;
 mod erasure;
@@ -22,8 +21,11 @@ mod submission;
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
+use sqlx::AssertSqlSafe;
 use weir::journal::{Frame, Position};
+use weir_migration::clock::NOW_IN_POSTGRES;
 
 pub(crate) use audit::AuditedPart;
 pub use erased::ErasedPersons;
@@ -101,6 +103,17 @@ enum Ending {
 type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
 
 impl Store {
+    /// The time by the database's clock, or by this process's where the store is a file; µs since the Unix epoch.
+    pub(crate) async fn now(&self) -> Result<i64, sqlx::Error> {
+        match &self.pool {
+            Pool::Postgres(pool) => {
+                let question = AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}"));
+                postgres::in_time(sqlx::query_scalar(question).fetch_one(pool)).await
+            }
+            Pool::Sqlite(_) => Ok(Utc::now().timestamp_micros()),
+        }
+    }
+
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
         let pool = match database.get_database_backend() {

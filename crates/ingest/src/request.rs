@@ -8,9 +8,9 @@ use weir::{
     process::{Reason, refuse},
 };
 
-/// The most items of a call (wire.md section 4).
+/// The most items of a call.
 const MAX_ITEMS: usize = 10_000;
-/// The most bytes of a call (wire.md section 4).
+/// The most bytes of a call.
 const MAX_BYTES: usize = 16 << 20;
 /// Room for a UUID, or for a key of the caller's own making.
 const MAX_PUBLISH_ID_BYTES: usize = 128;

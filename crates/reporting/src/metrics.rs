@@ -1,4 +1,4 @@
-//! How long reports take (wire.md section 6), and what is kept in memory for them.
+//! How long reports take, and what is kept in memory for them.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use weir::{
 use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
 
 /// Above so many users of a section its groups are estimated from a sample, so that time and memory stay bounded however
-/// many they are (wire.md section 3).
+/// many they are.
 const EXACT_USERS: u64 = 2_000_000;
 /// Between two looks whether what is kept in memory is still used.
 const LOOK: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! How far the collectors of the file have got, and which frames are still in it.
+//! The progress of the collectors of the file, and the frames that are still in it.
 
 use sqlx::SqlitePool;
 

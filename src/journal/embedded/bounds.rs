@@ -1,4 +1,4 @@
-//! What the embedded journal holds at most.
+//! Bounds of the embedded journal.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the writer is asked to do, and the handle to ask it.
+//! Commands to the writer, and the handle that sends them.
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};

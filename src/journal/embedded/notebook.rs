@@ -1,4 +1,4 @@
-//! What is noted of the journal beside its file, in `journal-state.json` of its folder: a file that is gone, or an older copy
+//! Notes of the journal beside its file, in `journal-state.json` of its folder: a file that is gone, or an older copy
 //! of it, tells by it what went with it.
 
 use std::{

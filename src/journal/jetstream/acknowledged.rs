@@ -1,4 +1,4 @@
-//! How far the collectors of a stream have got, and which frames are still in it.
+//! The progress of the collectors of a stream, and the frames that are still in it.
 
 use std::sync::atomic::Ordering;
 

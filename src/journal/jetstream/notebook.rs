@@ -1,4 +1,4 @@
-//! What is noted of `EVENTS` in the key-value bucket `WEIR_STATE`: one entry of JSON, changed only by who has read its
+//! Notes of `EVENTS` in the key-value bucket `WEIR_STATE`: one entry of JSON, changed only by who has read its
 //! last revision.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What is wanted of a stream or consumer beside what is found of it: which of it is Weir's to change, and which would
+//! Settings of a stream or consumer, wanted beside found: which of them are Weir's to change, and which would
 //! shrink something and so waits for an operator.
 
 mod comparison;

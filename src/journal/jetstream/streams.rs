@@ -1,4 +1,4 @@
-//! The streams and durable consumers of wire.md section 5: made, adopted and changed by their owner, ingest, and checked
+//! The streams and durable consumers: made, adopted and changed by their owner, ingest, and checked
 //! by every other role.
 
 use std::time::Duration;

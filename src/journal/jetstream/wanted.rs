@@ -1,4 +1,4 @@
-//! Streams and consumers as their owner makes them anew (wire.md section 5).
+//! Streams and consumers as their owner makes them anew.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 pub(super) const MARK: &str = "weir.journal";
 const MARK_FORMAT: &str = "1";
 
-/// It only absorbs the repetitions of one append, which ends within seconds (design.md decision 4).
+/// It only absorbs the repetitions of one append, which ends within seconds.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// Frames without a verdict over all instances of a collector. Each holds few; but frames of a newer version that wait
 /// for a newer collector count too, and at the bound everything else would wait behind them.

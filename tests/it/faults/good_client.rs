@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{harness::Weir, sender::Sender};
 
-/// Longer than any bound of the edge's that it may have to wait for (faults.md I5 and I6, generously).
+/// Longer than any bound of the edge's that it may have to wait for, generously.
 const PATIENCE: Duration = Duration::from_secs(20);
 const EVENTS: usize = 10;
 

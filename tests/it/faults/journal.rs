@@ -10,7 +10,7 @@ use crate::{
     sender::Sender,
 };
 
-/// How soon readiness tells of an outage (faults.md I7), and some for a busy machine.
+/// How soon readiness tells of an outage, and some for a busy machine.
 const TOLD: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]

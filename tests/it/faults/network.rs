@@ -11,7 +11,7 @@ use crate::harness::{
     soak::soak,
 };
 
-/// How soon a connection that died silently is given up (faults.md: 20 s) and what waited behind it is stored.
+/// How soon a connection that died silently is given up (20 s) and what waited behind it is stored.
 const NOTICED: Duration = Duration::from_secs(30);
 
 /// A fleet whose every connection to a server goes through a proxy.
@@ -70,7 +70,7 @@ async fn a_half_open_way_to_the_journal_is_noticed() {
     let load = Load::start(&weir);
     load.answered(5).await;
     journal.set(Weather::HalfOpen);
-    // Two pings without an answer: within 15 s, and faults.md allows 20.
+    // Two pings without an answer: within 15 s, and 20 are promised.
     load.refused(1).await;
     load.answered(5).await;
     journal.set(Weather::Fair);

@@ -1,4 +1,4 @@
-//! What a process says of itself and nobody takes, or somebody takes all the time (faults.md I9).
+//! What a process says of itself and nobody takes, or somebody takes all the time.
 
 use std::{
     sync::{

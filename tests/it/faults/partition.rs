@@ -25,7 +25,7 @@ use crate::{
 const DEADLINE_MS: u64 = 3000;
 /// Its deadline, and some for a busy machine.
 const IN_TIME: Duration = Duration::from_millis(DEADLINE_MS + 2000);
-/// How soon readiness tells of a partition (faults.md I7), and some for a busy machine.
+/// How soon readiness tells of a partition, and some for a busy machine.
 const TOLD: Duration = Duration::from_secs(8);
 /// How soon a connection that died silently is given up.
 const NOTICED: Duration = Duration::from_secs(20);

@@ -14,7 +14,7 @@ use crate::harness::{
     postgres::Postgres,
 };
 
-/// How soon it shows that a process lives and what it waits for (faults.md I7).
+/// How soon it shows that a process lives and what it waits for.
 const SHOWN: Duration = Duration::from_secs(5);
 /// Processes that start beside compilers take their time.
 const STARTED: Duration = Duration::from_secs(30);

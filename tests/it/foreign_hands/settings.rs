@@ -25,6 +25,10 @@ const EVERY_ROLE: &[&str] =
     &["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
 const JOURNAL_ROLES: &[(&str, &[&str])] =
     &[("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
+/// Of a stream that shrinks, in bytes.
+const FOUND: i64 = 64 << 20;
+const WANTED: i64 = 32 << 20;
+const LOWERED: [(&str, &str); 1] = [("JOURNAL_MAX_BYTES", "32MiB")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn age_removes_nothing_from_a_stream_that_is_made_anew() {
@@ -178,6 +182,32 @@ async fn a_fleet_that_agrees_names_no_difference() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_shrinks_by_the_hand_of_an_operator_alone() {
+    let settings = vec![("JOURNAL_MAX_BYTES", "64MiB".to_owned())];
+    let mut weir = Weir::launched(Ground::servers().await, settings, &JOURNAL_ROLES[..1]);
+    weir.ready().await;
+    let operator = weir.operator().await;
+    assert_eq!(max_bytes(&operator).await, FOUND);
+
+    weir.retire("ingest").await;
+    weir.revive_with("ingest", &LOWERED);
+    weir.ready().await;
+    assert_eq!(max_bytes(&operator).await, FOUND, "ingest has shrunk it");
+
+    let (_, told) = weir.run(&["journal", "status"], &LOWERED).await;
+    assert!(told.contains("max_bytes") || told.contains("JOURNAL_MAX_BYTES"), "{told}");
+    for (bytes, in_words) in [(FOUND, ["64MiB", "64 MiB"]), (WANTED, ["32MiB", "32 MiB"])] {
+        let named = told.contains(&bytes.to_string()) || in_words.iter().any(|words| told.contains(words));
+        assert!(named, "{bytes} is not in: {told}");
+    }
+    weir.run(&["journal", "apply"], &LOWERED).await;
+    assert_eq!(max_bytes(&operator).await, FOUND, "it shrinks without --shrink");
+
+    let (_, told) = weir.run(&["journal", "apply", "--shrink"], &LOWERED).await;
+    assert_eq!(max_bytes(&operator).await, WANTED, "{told}");
+}
+
 /// Waits until the collector tells, in its ready probe and its log, that this variable is otherwise than on the server.
 async fn difference_is_told(weir: &Weir, variable: &str) {
     let reason = named(weir, "collect-facebook", "journal_settings").await;
@@ -213,4 +243,8 @@ async fn set_up_as_before(operator: &Operator) {
         };
         events.create_consumer(consumer).await.unwrap();
     }
+}
+
+async fn max_bytes(operator: &Operator) -> i64 {
+    operator.settings("EVENTS").await.max_bytes
 }

@@ -1,4 +1,4 @@
-//! How far a process's clock is from those of the servers is measured, shown and told, and nothing is removed by it.
+//! The distance of a process's clock from those of the servers is measured, shown and told, and nothing is removed by it.
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;

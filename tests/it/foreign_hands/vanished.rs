@@ -1,4 +1,5 @@
-//! The journal's stream vanishes: it is there again within seconds, and every frame that went with it is counted.
+//! The journal's stream or a consumer vanishes: it is there again within seconds, and every frame that went with it is
+//! counted.
 
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use async_nats::jetstream::{
 use tokio::time::sleep;
 
 use super::{NOTED, ids, lost_is, named, one_source, post_each, stored_are};
-use crate::harness::{eventually, eventually::within, nats::Operator};
+use crate::harness::{Weir, eventually, eventually::within, load::Load, nats::Operator};
 
 /// How soon the stream is there again, and some for a busy machine.
 const REMADE: Duration = Duration::from_secs(10);
 const BOTH: [&str; 2] = ["ingest", "collect-facebook"];
+/// In which a consumer is deleted twice.
+const ROUNDS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_waited_in_a_stream_that_was_deleted_are_counted_as_lost() {
@@ -188,6 +191,40 @@ async fn nothing_waits(operator: &Operator) {
     eventually(async || match operator.waiting("facebook").await {
         0 => Ok(()),
         waiting => Err(format!("{waiting} frames wait")),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_deleted_twelve_times_under_load_ends_no_process_and_loses_nothing() {
+    let mut weir = Weir::fleet().await;
+    let operator = weir.operator().await;
+    let load = Load::start(&weir);
+    load.answered(5).await;
+    for _ in 0..ROUNDS {
+        // The second one meets those that make it anew.
+        delete_as_soon_as_it_is_there(&operator).await;
+        delete_as_soon_as_it_is_there(&operator).await;
+        load.answered(5).await;
+        weir.ready().await;
+    }
+    weir.recovers().await;
+    let proof = load.prove(&weir).await;
+    assert_eq!((proof.parked, proof.unanswered_requests), (0, 0), "{proof}");
+    lost_is(&weir, &["ingest", "collect-facebook", "collect-facebook-too"], 0).await;
+}
+
+/// At the moment at which collectors make it anew, a server may answer 500 (error 10012).
+async fn delete_as_soon_as_it_is_there(operator: &Operator) {
+    eventually(async || {
+        let mut refused = String::new();
+        for _ in 0..100 {
+            match operator.context.delete_consumer_from_stream("collector-facebook", "EVENTS").await {
+                Ok(_) => return Ok(()),
+                Err(error) => refused = error.to_string(),
+            }
+        }
+        Err(refused)
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! What age removes of a journal, and what goes with a journal that is gone.
+//! Ages remove acknowledged frames alone, and a journal that is gone tells what went with it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The eight ways in which the reference publisher spoils an event (wire.md section 2).
+//! The eight ways in which the reference publisher spoils an event.
 //!
 //! Two of them are chosen without looking at the source, so half the time they only touch a key that the source
 //! does not have: such an event is valid.

@@ -1,4 +1,4 @@
-//! Invents events as the reference publisher does (wire.md section 2): sources, stages and types uniform, every
+//! Invents events as the reference publisher does: sources, stages and types uniform, every
 //! user new, campaigns nearly unique, money on one event in six.
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -20,7 +20,7 @@ const MATERIALS: [&str; 8] =
     ["Linen", "Rubber", "Granite", "Cotton", "Wooden", "Steel", "Bronze", "Concrete"];
 const GOODS: [&str; 8] = ["Lamp", "Bacon", "Chair", "Keyboard", "Towels", "Ball", "Shoes", "Car"];
 
-/// An event as a sender writes it: wire.md section 1.
+/// An event as a sender writes it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event {

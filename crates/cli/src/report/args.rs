@@ -1,4 +1,4 @@
-//! The arguments of `weir report`: the same filters as over HTTP (wire.md section 3).
+//! The arguments of `weir report`: the same filters as over HTTP.
 
 use clap::Args;
 use prost_types::Timestamp;

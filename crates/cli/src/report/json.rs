@@ -1,4 +1,4 @@
-//! The answers as JSON, in the form that they have over HTTP (wire.md section 3).
+//! The answers as JSON, in the form that they have over HTTP.
 
 use prost_types::Timestamp;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What is noted of journals, copied where it outlives them: `weir::journal::JournalState`.
+//! Notes of journals, copied where they outlive them: `weir::journal::JournalState`.
 
 use std::{collections::BTreeMap, time::Duration};
 

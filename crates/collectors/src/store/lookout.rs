@@ -1,4 +1,4 @@
-//! What a storing transaction has to look out for, asked once at its start: most often nothing. And what is the time.
+//! Asked once at the start of a storing transaction: the time, and the exceptions to look out for, most often none.
 
 /// Two looks at the end of an index. `EXISTS` would walk past all the keys that expired lately.
 pub(super) const LOOK_OUT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, \

@@ -6,7 +6,8 @@ use rand::RngExt as _;
 use weir::process::Stop;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// A store that is back is noticed within this, which is half of the 10 s of faults.md I5.
+/// A store that is back is noticed within this, which is half of the 10 s in which a fresh event is to be reported after
+/// a fault.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Pauses between the attempts of one outage: doubling, with half of each left to chance.

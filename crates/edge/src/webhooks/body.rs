@@ -30,7 +30,7 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// How long a refused body is still read, at most as much of it as a good one may have.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// How long a body waits for room before it is refused (wire.md section 3).
+/// How long a body waits for room before it is refused.
 const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body in memory and the room that it takes.

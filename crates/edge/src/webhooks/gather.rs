@@ -1,5 +1,5 @@
 //! Gathers the small bodies of a moment into one call, and so into one frame: that is what makes posts of single events
-//! affordable (design.md decision 3).
+//! affordable.
 //!
 //! Alone it goes at once. What comes in while a call is on its way goes together with the next one, which leaves when
 //! half of those are there who posted lately: then half of the senders are answered, and write, while the posts of the

@@ -1,4 +1,4 @@
-//! What became of the items of one body, and how it is told.
+//! The outcome of the items of one body, and its telling.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The groups that a number of a person falls into (wire.md section 3): sets are kept by them, so they belong to what
+//! The groups that a number of a person falls into: sets are kept by them, so they belong to what
 //! is stored. Changing one means filling the sets anew.
 
 /// The first age, in years, past each age group but the last.

@@ -1,4 +1,4 @@
-//! The groups that a number of a person falls into (wire.md section 3).
+//! The groups that a number of a person falls into.
 
 use weir_migration::people::{AGE_ENDS, FOLLOWER_ENDS};
 

@@ -1,4 +1,4 @@
-//! Whether everything that a running Weir's journal holds is accounted for in its store.
+//! Tells whether everything that a running Weir's journal holds is accounted for in its store.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::{FLEET, PAIRS, Weir};
 use crate::harness::{eventually::within, process::Process};
 
-/// How soon after a fault's end a fresh event is reported (faults.md I5).
+/// How soon after a fault's end a fresh event is reported.
 const LIVELY: Duration = Duration::from_secs(10);
 
-/// What a process gives its roles to end (faults.md I10).
+/// What a process gives its roles to end.
 const EXIT_DEADLINE: Duration = Duration::from_secs(25);
 
 impl Weir {

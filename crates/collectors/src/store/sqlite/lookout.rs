@@ -1,4 +1,4 @@
-//! What to look out for, who was erased, and the keys of events whose rows were removed.
+//! The exceptions to look out for: persons who were erased, and the keys of events whose rows were removed.
 
 use std::{
     collections::HashSet,
