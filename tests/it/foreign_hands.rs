@@ -1,5 +1,5 @@
-//! Things that Weir does not own: clocks, the settings of servers, and operators that delete, restore and share. Whatever they
-//! do, no accepted event goes unnoticed, and the ready probe names what is wrong.
+//! Things that Weir does not own: clocks, the settings of servers, and operators that delete, restore and share. Whatever
+//! they do, no accepted event goes unnoticed, and the ready probe names what is wrong.
 
 mod clocks;
 mod erasures;

@@ -1,4 +1,5 @@
-//! Where senders and readers have a choice of writing (trailing zeros, fractions of a second), answers are compared by value.
+//! Where senders and readers have a choice of writing (trailing zeros, fractions of a second), answers are
+//! compared by value.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
