@@ -15,6 +15,7 @@ mod jetstream;
 mod limits;
 mod metrics;
 mod observer;
+mod servers;
 mod settings;
 mod spans;
 mod state;
@@ -29,7 +30,7 @@ pub use acknowledged::{Acknowledged, HeldFrame, Position};
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
-pub use durability::Durability;
+pub use durability::{Durability, Promise};
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
 pub use frame::{
@@ -39,6 +40,7 @@ use jetstream::JetStream;
 pub use jetstream::{JournalSetting, SettingState};
 pub use metrics::JournalMetrics;
 pub use observer::Observer;
+pub use servers::{Identity, Servers, ServersError};
 pub use settings::{Ownership, Settings};
 pub use spans::MessagingSpans;
 pub use state::{JournalState, SourceState, forget_losses, merge};
@@ -111,8 +113,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
-    pub async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
-        JetStream::connect(url, settings, patience).await.map(Self::JetStream)
+    pub async fn connect(servers: &Servers, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+        JetStream::connect(servers, settings, patience).await.map(Self::JetStream)
     }
 
     /// Opens or creates the embedded journal in `folder`.
@@ -328,10 +330,12 @@ impl Journal {
     }
 
     /// What an acknowledged append outlives, as far as the journal's servers say. The embedded journal syncs.
-    pub async fn durability(&self) -> Durability {
+    pub async fn promise(&self) -> Promise {
         match self {
-            Self::JetStream(journal) => journal.durability().await,
-            Self::Embedded(_) => Durability::PowerLoss,
+            Self::JetStream(journal) => journal.promise().await,
+            Self::Embedded(_) => {
+                Promise { durability: Durability::PowerLoss, silent: Vec::new(), is_asked: false }
+            }
         }
     }
 

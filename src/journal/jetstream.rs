@@ -3,8 +3,11 @@
 mod acknowledged;
 mod api;
 mod bury;
+mod cause;
 mod connection;
 mod consume;
+mod credentials;
+mod dialer;
 mod graveyard;
 mod keeper;
 mod notebook;
@@ -33,8 +36,8 @@ use tokio::time::sleep;
 pub(super) use watched::Watched;
 
 use super::{
-    AppendError, Backlog, Buried, Clock, DeadLetter, Durability, Fill, Graveyard, JournalError, JournalState,
-    Names, Ownership, SealedFrame, Settings, StoredDeadLetter, durability, state::Appended,
+    AppendError, Backlog, Buried, Clock, DeadLetter, Fill, Graveyard, JournalError, JournalState,
+    Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, durability, state::Appended,
 };
 use crate::event::Source;
 
@@ -68,15 +71,15 @@ impl Shared {
 
 impl JetStream {
     pub(super) async fn connect(
-        url: &str,
+        servers: &Servers,
         settings: Settings,
         patience: Duration,
     ) -> Result<Self, JournalError> {
-        connection::patiently(patience, || Self::attempt(url, &settings)).await
+        connection::patiently(patience, || Self::attempt(servers, &settings)).await
     }
 
-    async fn attempt(url: &str, settings: &Settings) -> Result<Self, JournalError> {
-        let connection = Connection::open(url).await?;
+    async fn attempt(servers: &Servers, settings: &Settings) -> Result<Self, JournalError> {
+        let connection = Connection::open(servers).await?;
         let (context, names) = (connection.context(), &settings.names);
         streams::prepare(context, settings).await?;
         let events = names.events_stream();
@@ -248,7 +251,7 @@ impl JetStream {
         streams::check(self.shared.connection.context(), &self.shared.settings).await
     }
 
-    pub(super) async fn durability(&self) -> Durability {
+    pub(super) async fn promise(&self) -> Promise {
         durability::of_servers(&self.shared.settings.monitors).await
     }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Settings, StoredDeadLetter,
+    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Servers, Settings, StoredDeadLetter,
     embedded::OpenedFile, jetstream::Watched,
 };
 use crate::event::Source;
@@ -20,8 +20,8 @@ impl Observer {
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
-    pub async fn connect(url: &str, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
-        Watched::connect(url, settings, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
+    pub async fn connect(servers: &Servers, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+        Watched::connect(servers, settings, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
     }
 
     /// Opens the embedded journal in `folder`, whether a process uses it or not.

@@ -56,7 +56,7 @@ async fn a_frame_that_was_unaccounted_is_accounted_for_when_it_is_stored_after_a
 /// While no collector runs: a frame is appended, offered, and acknowledged without anything else.
 async fn lose_a_frame(weir: &Weir) {
     let journal = match weir.ground() {
-        Ground::Servers { nats, .. } => Journal::connect(&nats.url(), Settings::default(), SOON).await,
+        Ground::Servers { nats, .. } => Journal::connect(&nats.servers(), Settings::default(), SOON).await,
         Ground::Files => Journal::open(weir.store_file().parent().unwrap(), Settings::default()).await,
     };
     let journal = journal.unwrap();

@@ -53,6 +53,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod monitoring;
+mod nats;
 mod pressure;
 mod publish;
 mod reconcile;

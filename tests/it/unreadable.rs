@@ -217,7 +217,7 @@ async fn parked(weir: &Weir) -> u64 {
 async fn journal(weir: &Weir) -> Observer {
     match weir.ground() {
         Ground::Servers { nats, .. } => {
-            Observer::connect(&nats.url(), Settings::default(), SOON).await.unwrap()
+            Observer::connect(&nats.servers(), Settings::default(), SOON).await.unwrap()
         }
         Ground::Files => Observer::open(weir.store_file().parent().unwrap()).await.unwrap(),
     }

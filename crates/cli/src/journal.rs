@@ -192,12 +192,12 @@ async fn forget_lost(args: &ForgetArgs) -> Outcome {
     let (journal, store) = (args.journal.check(&mut mistakes), args.store.check(&mut mistakes));
     let (journal, store): (JournalAddress, StorePlace) = configured(journal.zip(store), mistakes)?;
     let mut lost = 0;
-    if let Some(url) = &journal.nats_url {
-        let observer = Observer::connect(url, journal.settings(), PATIENCE).await;
+    if let Some(servers) = &journal.servers {
+        let observer = Observer::connect(servers, journal.settings(), PATIENCE).await;
         let observer = observer.context("can't look at the journal (NATS_URL)")?;
         lost = observer.forget_losses().await.context("can't change what is noted of the journal")?;
     }
-    if journal.nats_url.is_none() || !store.in_folder() {
+    if journal.servers.is_none() || !store.in_folder() {
         let opened = store::open(&store.url(&args.folder.weir_data_dir), Access::Read).await?;
         opened.close().await.context("can't close the store")?;
         let database = store::open(&store.url(&args.folder.weir_data_dir), Access::Write).await?;

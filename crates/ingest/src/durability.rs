@@ -1,11 +1,11 @@
 //! Tells what the journal's yes is worth: in the log, as a gauge and in the ready probe.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{info, warn};
 use weir::{
-    journal::{Durability, Journal},
+    journal::{Durability, Journal, Promise},
     process::{Latch, Stop},
 };
 
@@ -16,32 +16,49 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keeps telling, until `stop`.
 pub(crate) async fn watch(journal: Journal, gauge: PromiseGauge, latch: Latch, stop: Stop) {
-    let told = Cell::new(None);
+    let told = RefCell::new(None);
     let mut tick = time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let Some(promise) = stop.run_until_cancelled(journal.durability()).await else { return };
-        if told.replace(Some(promise)) == Some(promise) {
+        let Some(promise) = stop.run_until_cancelled(journal.promise()).await else { return };
+        if told.replace(Some(promise.clone())).as_ref() == Some(&promise) {
             continue;
         }
-        gauge.show(promise);
-        latch.set(shortfall(promise).map_or(Ok(()), |what| Err(format!("{}: {what}", promise.name()))));
-        match shortfall(promise) {
-            None => info!(promise = promise.name(), "what is acknowledged outlives a power cut"),
-            Some(shortfall) => warn!(promise = promise.name(), shortfall, "what is acknowledged may be lost"),
+        tell(&promise, &gauge, &latch);
+    }
+}
+
+fn tell(promise: &Promise, gauge: &PromiseGauge, latch: &Latch) {
+    let name = promise.durability.name();
+    gauge.show(promise.durability);
+    for address in &promise.silent {
+        warn!(address, "a server of NATS_MONITOR_URL does not say what an acknowledgement outlives");
+    }
+    match shortfall(promise) {
+        None => {
+            info!(promise = name, "what is acknowledged outlives a power cut");
+            latch.set(Ok(()));
+        }
+        Some(shortfall) => {
+            warn!(promise = name, shortfall, "what is acknowledged may be lost");
+            latch.set(Err(format!("{name}: {shortfall}")));
         }
     }
 }
 
 /// Why an acknowledged event may not outlive a power cut.
-fn shortfall(promise: Durability) -> Option<&'static str> {
-    match promise {
+fn shortfall(promise: &Promise) -> Option<String> {
+    const SYNC: &str = "the journal's server acknowledges before it syncs; set its sync_interval to always";
+    match promise.durability {
         Durability::PowerLoss => None,
-        Durability::ProcessCrash => {
-            Some("the journal's server acknowledges before it syncs; set its sync_interval to always")
-        }
+        Durability::ProcessCrash => Some(SYNC.to_owned()),
+        Durability::Unknown if promise.is_asked => Some(format!(
+            "NATS_MONITOR_URL must name the monitoring ports of nats-servers: {}",
+            promise.silent.join("; ")
+        )),
         Durability::Unknown => Some(
-            "no server of the journal says whether it syncs before it acknowledges; set NATS_MONITOR_URL",
+            "no server of the journal says whether it syncs before it acknowledges; set NATS_MONITOR_URL"
+                .to_owned(),
         ),
     }
 }

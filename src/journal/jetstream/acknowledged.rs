@@ -2,16 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use async_nats::jetstream::{
-    Context,
-    stream::{self, RawMessageErrorKind, Stream},
-};
+use async_nats::jetstream::stream::{self, RawMessageErrorKind, Stream};
 use futures::{StreamExt as _, TryStreamExt as _, stream as futures_stream};
 use tokio::time::timeout;
 
 use super::{
     JetStream,
-    api::{self, ApiError},
+    api::{self, ApiError, Context},
     connection::PUBLISH_TIMEOUT,
 };
 use crate::{

@@ -1,11 +1,11 @@
 //! Questions to the JetStream API, with what its refusals mean to us.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use async_nats::{
     connection::State,
     jetstream::{
-        Context, Error, ErrorCode,
+        self, Error, ErrorCode, context,
         consumer::{self, AckPolicy, DeliverPolicy, pull},
         response::Response,
         stream::{self, ConsumerErrorKind},
@@ -14,12 +14,67 @@ use async_nats::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
+use tokio::{sync::watch, time::timeout};
 
+use super::dialer::Complaint;
 use crate::journal::JournalError;
 
 /// How long an answer of the API is waited for. Sending waits too while the connection is away, and async-nats
 /// bounds the wait for the answer alone.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// async-nats' context, which also knows what the server says against this client: a refusal for lack of a right is no
+/// answer to the request, which then waits in vain.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    context: jetstream::Context,
+    complaints: watch::Receiver<Complaint>,
+}
+
+impl Context {
+    pub(super) fn new(context: jetstream::Context, complaints: watch::Receiver<Complaint>) -> Self {
+        Self { context, complaints }
+    }
+
+    /// That the connection is away, and why as far as that is known.
+    pub(super) fn away(&self) -> String {
+        let complaint = self.complaints.borrow().clone();
+        complaint.map_or("the server is away".to_owned(), |complaint| format!("the server is away: {complaint}"))
+    }
+
+    /// Ends when the server refuses `question`, or every answer, for lack of a right.
+    async fn denied(&self, question: &str) -> String {
+        let mut complaints = self.complaints.clone();
+        complaints.mark_unchanged();
+        while complaints.changed().await.is_ok() {
+            let complaint = complaints.borrow_and_update().clone().unwrap_or_default();
+            let is_denied = complaint.to_lowercase().contains("permissions violation");
+            if is_denied && (complaint.contains(question) || complaint.contains("_INBOX")) {
+                return complaint;
+            }
+        }
+        // The connection has ended, and the request with it.
+        std::future::pending().await
+    }
+
+    /// Waits for an answer of the API, as long as one may come.
+    async fn answered<T>(&self, question: &str, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+        tokio::select! {
+            answer = timeout(PATIENCE, answer) => {
+                answer.map_err(|_elapsed| ApiError::Away("the server does not answer".to_owned()))
+            }
+            complaint = self.denied(question) => Err(ApiError::Denied(complaint)),
+        }
+    }
+}
+
+impl Deref for Context {
+    type Target = jetstream::Context;
+
+    fn deref(&self) -> &jetstream::Context {
+        &self.context
+    }
+}
 
 /// Why the API did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +85,12 @@ pub(super) enum ApiError {
     /// It says no, and will say so again.
     #[error("{0}")]
     Refused(Error),
+    /// The user lacks the right to ask.
+    #[error("{0}: give the user of Weir the rights of docs/runbook.md, \"NATS: users and rights\"")]
+    Denied(String),
+    /// No server that keeps a journal is there.
+    #[error("{0}")]
+    NoJetStream(String),
     /// No answer, or none that is final: servers are starting or electing.
     #[error("{0}")]
     Away(String),
@@ -46,11 +107,13 @@ impl From<Error> for ApiError {
             // is one that does not exist.
             ErrorCode::CLUSTER_NO_PEERS
             | ErrorCode::INSUFFICIENT_RESOURCES
-            | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Away(error.to_string()),
+            | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Away(told(&error)),
             // Answers, whatever class a server puts them in: one server keeps one copy, and nothing is there.
-            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Self::Refused(error),
+            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
+            | ErrorCode::JETSTREAM_NOT_ENABLED
+            | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => Self::Refused(error),
             _ if is_absence(&error) => Self::Refused(error),
-            _ if error.code() >= SERVER_ERRORS => Self::Away(error.to_string()),
+            _ if error.code() >= SERVER_ERRORS => Self::Away(told(&error)),
             _ => Self::Refused(error),
         }
     }
@@ -62,7 +125,8 @@ impl From<ApiError> for JournalError {
             // Whoever reads or asks will find it again: it is made anew as soon as its loss is seen.
             ApiError::NotFound(error) => Self::Unreachable(error.to_string()),
             ApiError::Away(reason) => Self::Unreachable(reason),
-            ApiError::Refused(error) => Self::Unusable(error.to_string()),
+            ApiError::Refused(error) => Self::Unusable(told(&error)),
+            ApiError::Denied(_) | ApiError::NoJetStream(_) => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -73,15 +137,50 @@ pub(super) async fn ask<T: Serialize + Sync, V: DeserializeOwned>(
     payload: &T,
 ) -> Result<V, ApiError> {
     if context.client().connection_state() != State::Connected {
-        return Err(ApiError::Away("the server is away".to_owned()));
+        return Err(ApiError::Away(context.away()));
     }
-    let asked = context.request(question, payload);
-    match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(Response::Ok(answer))) => Ok(answer),
-        Ok(Ok(Response::Err { error })) => Err(error.into()),
-        Ok(Err(error)) => Err(ApiError::Away(error.to_string())),
-        Err(_elapsed) => Err(ApiError::Away("the server does not answer".to_owned())),
+    let asked = context.request(question.clone(), payload);
+    match context.answered(&question, asked).await? {
+        Ok(Response::Ok(answer)) => Ok(answer),
+        Ok(Response::Err { error }) => Err(error.into()),
+        Err(error) if error.kind() == context::RequestErrorKind::NoResponders => Err(no_responders(context)),
+        Err(error) => Err(ApiError::Away(error.to_string())),
     }
+}
+
+/// Nobody listens to the API: this server has no JetStream, or none of the cluster's has a leader yet.
+fn no_responders(context: &Context) -> ApiError {
+    let info = context.client().server_info();
+    if info.jetstream {
+        return ApiError::Away(
+            "JetStream does not answer: it starts, this account has none, or NATS_JETSTREAM_DOMAIN names none".to_owned(),
+        );
+    }
+    ApiError::NoJetStream(format!(
+        "the server {} has no JetStream: start it with --jetstream, or with jetstream {{}} in its configuration",
+        info.server_name
+    ))
+}
+
+/// A refusal of the API, with its remedy where it is one of a deployment's own limits.
+pub(super) fn told(error: &Error) -> String {
+    let remedy = match error.error_code() {
+        ErrorCode::JETSTREAM_NOT_ENABLED => "start nats-server with --jetstream",
+        ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+            "enable JetStream for this account in the configuration of nats-server, or in the account's JWT"
+        }
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES => {
+            "lower JOURNAL_MAX_BYTES (a stream reserves it, and 1 GiB for each dead-letter stream), or raise the limits of the \
+             account and max_file_store of nats-server"
+        }
+        ErrorCode::MAXIMUM_STREAMS_LIMIT | ErrorCode::MAXIMUM_CONSUMERS_LIMIT => {
+            "raise the account's limits: Weir needs 4 streams, and 2 consumers of EVENTS with some short-lived ones"
+        }
+        _ => return error.to_string(),
+    };
+    format!("{error}: {remedy}")
 }
 
 /// What a server tells of a stream, and when by its own clock.
@@ -182,13 +281,12 @@ pub(super) async fn put_consumer(
     wanted: pull::Config,
 ) -> Result<consumer::Consumer<pull::Config>, ApiError> {
     let put = context.create_consumer_on_stream(wanted, stream);
-    match tokio::time::timeout(PATIENCE, put).await {
-        Ok(Ok(consumer)) => Ok(consumer),
-        Ok(Err(error)) => match error.kind() {
+    match context.answered(&format!("CONSUMER.CREATE.{stream}"), put).await? {
+        Ok(consumer) => Ok(consumer),
+        Err(error) => match error.kind() {
             ConsumerErrorKind::JetStream(refusal) => Err(refusal.into()),
             _ => Err(ApiError::Away(error.to_string())),
         },
-        Err(_elapsed) => Err(ApiError::Away("the server does not answer".to_owned())),
     }
 }
 

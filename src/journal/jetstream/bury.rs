@@ -2,14 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use async_nats::jetstream::{
-    Context,
-    stream::{RawMessageErrorKind, Stream},
-};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    api::Context,
     connection::Connection,
     graveyard,
     publish::{self, Outgoing, Repeated},

@@ -5,7 +5,7 @@ use std::{fmt, mem, sync::Arc, time::Duration};
 use async_nats::{
     Client, Request, Subject,
     jetstream::{
-        AckKind, Context, Message,
+        AckKind, Message,
         consumer::{Consumer, pull},
     },
 };
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Shared,
-    api::{self, ApiError},
+    api::{self, ApiError, Context},
     connection::PUBLISH_TIMEOUT,
 };
 use crate::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    Context, Message,
+    Message,
     consumer::{AckPolicy, Consumer, DeliverPolicy, pull},
     message::StreamMessage,
     stream::{RawMessageBuilder, RawMessageErrorKind, WithHeaders},
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    api::{self, ApiError},
+    api::{self, ApiError, Context},
     connection::PUBLISH_TIMEOUT,
 };
 use crate::journal::{Buried, DeadLetter, JournalError, StoredDeadLetter};

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{Context, consumer, stream};
+use async_nats::jetstream::{consumer, stream};
 use chrono::{TimeDelta, Utc};
 use tokio::{
     sync::{Notify, watch},
@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    api::{self, ApiError, StreamInfo},
+    api::{self, ApiError, Context, StreamInfo},
     notebook::Notebook,
     settings::Shrinking,
     streams,
@@ -151,7 +151,10 @@ impl From<ApiError> for Finding {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::NotFound(error) => Self::Wrong(error.to_string()),
-            error @ (ApiError::Refused(_) | ApiError::Away(_)) => Self::Away(error),
+            error @ (ApiError::Refused(_)
+            | ApiError::Denied(_)
+            | ApiError::NoJetStream(_)
+            | ApiError::Away(_)) => Self::Away(error),
         }
     }
 }

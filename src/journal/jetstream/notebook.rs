@@ -6,15 +6,12 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{
-    Context,
-    kv::{CreateErrorKind, Store, UpdateErrorKind},
-};
+use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    api::{self, ApiError},
+    api::{self, ApiError, Context},
     keeper::{self, Observation},
 };
 use crate::{

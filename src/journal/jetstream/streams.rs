@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
-    Context, ErrorCode,
+    ErrorCode,
     consumer::{self, pull},
     kv,
     stream::{Config, Info},
 };
 
 use super::{
-    api::{self, ApiError},
+    api::{self, ApiError, Context},
     settings::{self, JournalSetting, SettingState, Shrinking},
     wanted,
 };
@@ -364,7 +364,12 @@ fn refused(place: &str, what: &str, error: ApiError) -> JournalError {
                 "the {place} {what}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
             ))
         }
-        ApiError::Refused(refusal) => JournalError::Unusable(format!("the {place} {what}: {refusal}")),
+        ApiError::Refused(refusal) => {
+            JournalError::Unusable(format!("the {place} {what}: {}", api::told(&refusal)))
+        }
+        error @ (ApiError::Denied(_) | ApiError::NoJetStream(_)) => {
+            JournalError::Unusable(format!("the {place} {what}: {error}"))
+        }
         ApiError::Away(reason) => JournalError::Unreachable(format!("the {place} {what}: {reason}")),
         ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {what}: {error}")),
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     event::Source,
     journal::{
-        Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Settings, StoredDeadLetter,
+        Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Servers, Settings, StoredDeadLetter,
     },
 };
 
@@ -25,11 +25,11 @@ pub struct Watched {
 
 impl Watched {
     pub(in crate::journal) async fn connect(
-        url: &str,
+        servers: &Servers,
         settings: Settings,
         patience: Duration,
     ) -> Result<Self, JournalError> {
-        let connection = connection::patiently(patience, || Connection::open(url)).await?;
+        let connection = connection::patiently(patience, || Connection::open(servers)).await?;
         Ok(Self { connection, settings })
     }
 

@@ -1,7 +1,9 @@
 //! A real nats-server with JetStream that syncs before it acknowledges, or three of them in a cluster.
 
+mod certificates;
 mod cluster;
 mod operator;
+mod users;
 
 use std::{
     fs,
@@ -17,8 +19,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use weir::journal::Servers;
+
+pub(crate) use certificates::{Authority, Certificate};
 pub(crate) use cluster::Cluster;
 pub(crate) use operator::Operator;
+pub(crate) use users::Users;
 
 use super::ports;
 
@@ -59,6 +65,44 @@ impl Nats {
         nats
     }
 
+    /// A server with further settings of JetStream, such as `domain: hub`, and further lines in its configuration.
+    pub(crate) async fn configured(jetstream: &str, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = folder.path().join("store");
+        let nats = Self::launch_in(folder, store, &format!("sync_interval: always, {jetstream}"), lines);
+        nats.listening().await;
+        nats
+    }
+
+    /// A server that keeps no journal.
+    pub(crate) async fn without_jetstream() -> Self {
+        let mut nats = Self::start().await;
+        nats.kill();
+        let (port, monitor) = (nats.port, nats.monitor);
+        nats.write(&format!("listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n"));
+        nats.start_again().await;
+        nats
+    }
+
+    /// Gives the running server other further lines in its configuration, which it reads at once.
+    pub(crate) fn reconfigure(&self, lines: &str) {
+        self.write(&configuration(self.port, self.monitor, &self.store, "sync_interval: always", lines));
+        self.signal("HUP");
+    }
+
+    fn write(&self, configuration: &str) {
+        fs::write(self.folder.path().join("nats.conf"), configuration).expect("the folder is writable");
+    }
+
+    /// Where it is reached with a login in front of its address, such as `user:password`.
+    pub(crate) fn url_with(&self, login: &str) -> String {
+        format!("nats://{login}@127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A server with further lines in its configuration; it may need others to be ready.
     fn launch(sync_interval: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -68,10 +112,7 @@ impl Nats {
 
     fn launch_in(folder: TempDir, store: PathBuf, jetstream: &str, lines: &str) -> Self {
         let (port, monitor) = (ports::free(), ports::free());
-        let configuration = format!(
-            "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
-             jetstream {{ store_dir: {store:?}, {jetstream} }}\n{lines}\n"
-        );
+        let configuration = configuration(port, monitor, &store, jetstream, lines);
         fs::write(folder.path().join("nats.conf"), configuration).expect("the folder is writable");
         let process = spawn(&folder);
         Self { folder, store, port, monitor, process }
@@ -89,6 +130,11 @@ impl Nats {
 
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// As the journal is told of it.
+    pub(crate) fn servers(&self) -> Servers {
+        self.url().parse().expect("its URL is one")
     }
 
     /// Where it says what it promises and how it is.
@@ -146,6 +192,13 @@ impl Drop for Nats {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+fn configuration(port: u16, monitor: u16, store: &Path, jetstream: &str, lines: &str) -> String {
+    format!(
+        "listen: 127.0.0.1:{port}\nhttp: 127.0.0.1:{monitor}\n\
+         jetstream {{ store_dir: {store:?}, {jetstream} }}\n{lines}\n"
+    )
 }
 
 fn spawn(folder: &TempDir) -> Child {

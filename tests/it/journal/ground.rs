@@ -35,7 +35,7 @@ impl Ground {
     pub(super) async fn journal(&self, settings: Settings) -> Journal {
         match self {
             Self::Embedded(folder) => Journal::open(folder.path(), settings).await.unwrap(),
-            Self::JetStream(nats) => Journal::connect(&nats.url(), settings, SOON).await.unwrap(),
+            Self::JetStream(nats) => Journal::connect(&nats.servers(), settings, SOON).await.unwrap(),
         }
     }
 

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(500);
 
 async fn connect(nats: &Nats) -> Journal {
-    Journal::connect(&nats.url(), settings(LONG), SOON).await.unwrap()
+    Journal::connect(&nats.servers(), settings(LONG), SOON).await.unwrap()
 }
 
 /// An operator's connection to the same server.
@@ -105,7 +105,7 @@ async fn a_stream_with_weir_s_subjects_is_adopted_and_another_is_refused_by_name
     {
         operator.delete_stream("REJECTED").await.unwrap();
         operator.create_stream(foreign.clone()).await.unwrap();
-        let refusal = Journal::connect(&nats.url(), settings(LONG), SOON).await.unwrap_err();
+        let refusal = Journal::connect(&nats.servers(), settings(LONG), SOON).await.unwrap_err();
         let JournalError::Unusable(reason) = refusal else { panic!("{refusal}") };
         assert!(reason.contains("REJECTED") && reason.contains(told), "{reason}");
         let untouched = operator.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
@@ -122,7 +122,7 @@ async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
     (events.max_bytes, events.max_age) = (16 << 30, Duration::from_secs(7 * 24 * 60 * 60));
     operator.update_stream(&events).await.unwrap();
     let wanted = Settings { max_bytes: 4 << 30, ..settings(SHORT) };
-    let journal = Journal::connect(&nats.url(), wanted, SOON).await.unwrap();
+    let journal = Journal::connect(&nats.servers(), wanted, SOON).await.unwrap();
     let events = operator.get_stream("EVENTS").await.unwrap();
     let config = &events.cached_info().config;
     assert_eq!((config.max_bytes, config.max_age), (16 << 30, Duration::ZERO));
@@ -137,13 +137,13 @@ async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
 async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
     let nats = Nats::start().await;
     let guest = Settings { replicas: 3, ack_wait: LONG, ownership: Ownership::Guest, ..Settings::default() };
-    let refusal = Journal::connect(&nats.url(), guest.clone(), SHORT).await.unwrap_err();
+    let refusal = Journal::connect(&nats.servers(), guest.clone(), SHORT).await.unwrap_err();
     assert!(
         matches!(&refusal, JournalError::Unreachable(reason) if reason.contains("ingest makes it")),
         "{refusal}"
     );
     let owner = connect(&nats).await;
-    let journal = Journal::connect(&nats.url(), guest, SOON).await.unwrap();
+    let journal = Journal::connect(&nats.servers(), guest, SOON).await.unwrap();
     assert_eq!(journal.ack_wait(), LONG);
     let differences = journal.differences().await.unwrap();
     assert!(differences.iter().all(|found| found.variable == Some("JOURNAL_REPLICAS")), "{differences:?}");
@@ -157,7 +157,7 @@ async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
 async fn deployments_with_different_prefixes_share_a_server() {
     let nats = Nats::start().await;
     let names = Names::behind("acme").unwrap();
-    let acme = Journal::connect(&nats.url(), Settings { names, ..settings(LONG) }, SOON).await.unwrap();
+    let acme = Journal::connect(&nats.servers(), Settings { names, ..settings(LONG) }, SOON).await.unwrap();
     let plain = connect(&nats).await;
     let (one, other) = (frame(Source::Facebook), frame(Source::Facebook));
     acme.append(std::slice::from_ref(&one)).await.unwrap();
@@ -245,9 +245,9 @@ async fn nothing_hangs_while_the_server_is_away() {
 async fn connecting_waits_for_a_server_and_not_for_ever() {
     let mut nats = Nats::start().await;
     nats.kill();
-    let refusal = Journal::connect(&nats.url(), settings(LONG), SHORT).await.unwrap_err();
+    let refusal = Journal::connect(&nats.servers(), settings(LONG), SHORT).await.unwrap_err();
     assert!(matches!(refusal, JournalError::Unreachable(_)), "{refusal}");
-    let url = nats.url();
-    let (journal, ()) = tokio::join!(Journal::connect(&url, settings(LONG), SOON), nats.start_again());
+    let servers = nats.servers();
+    let (journal, ()) = tokio::join!(Journal::connect(&servers, settings(LONG), SOON), nats.start_again());
     journal.unwrap().append(&[frame(Source::Tiktok)]).await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! NATS_URL and the settings of the journal.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use url::Url;
 use weir::{
-    journal::{Journal, JournalError, Names, Observer, Ownership, Settings},
+    journal::{Identity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings},
     process::{Latch, args::Mistakes, grpc},
 };
 
@@ -18,8 +18,9 @@ use super::{
 };
 use crate::quantity;
 
-/// One attempt at a server, of several until [`PATIENCE`] is over.
-const ATTEMPT: Duration = Duration::from_secs(3);
+/// One attempt at a server, of several until [`PATIENCE`] is over. With the last look at a server that says nothing it ends
+/// within five seconds, so that the cause is told by then.
+const ATTEMPT: Duration = Duration::from_secs(2);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 /// A frame is stored in milliseconds; a shorter deadline would offer it again while it is being stored.
 const LEAST_ACK_WAIT_MS: u64 = 1_000;
@@ -30,19 +31,47 @@ const LEAST_ACK_WAIT_MS: u64 = 1_000;
 pub(crate) struct JournalUrlArgs {
     /// The NATS server with JetStream that keeps the journal, such as nats://127.0.0.1:4222; several of a cluster
     /// are separated by commas. `up` keeps it on files where this is absent, a single role needs it.
+    /// USER:PASSWORD@ or TOKEN@ before a host is the login there, percent-encoded; tls:// encrypts.
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+    #[command(flatten)]
+    identity: NatsIdentityArgs,
     /// In front of every name on the NATS server, so that several deployments share one: acme makes acme_EVENTS,
     /// acme.events.facebook and acme-collector-facebook. 1 to 32 letters, digits, - or _; the same for every role.
     #[arg(long, env = "JOURNAL_PREFIX", value_name = "PREFIX")]
     journal_prefix: Option<String>,
 }
 
+/// How a client and the servers know each other. Every file is read again at each connection, so that it may be replaced
+/// while the process runs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Journal")]
+struct NatsIdentityArgs {
+    /// The credentials file of a NATS user, with its JWT and seed.
+    #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
+    nats_creds: Option<PathBuf>,
+    /// The file with the seed of a NATS user that the server knows by its public key.
+    #[arg(long, env = "NATS_NKEY", value_name = "FILE")]
+    nats_nkey: Option<PathBuf>,
+    /// The PEM file of the CA that signed the certificates of the NATS servers, in place of the system's CAs. Asks for TLS.
+    #[arg(long, env = "NATS_CA", value_name = "FILE")]
+    nats_ca: Option<PathBuf>,
+    /// The PEM file of the certificate that is shown to the NATS servers. Asks for TLS, and needs NATS_KEY.
+    #[arg(long, env = "NATS_CERT", value_name = "FILE")]
+    nats_cert: Option<PathBuf>,
+    /// The PEM file of the key of NATS_CERT.
+    #[arg(long, env = "NATS_KEY", value_name = "FILE")]
+    nats_key: Option<PathBuf>,
+    /// The JetStream domain that keeps the journal, where the servers are leaf nodes beside it.
+    #[arg(long, env = "NATS_JETSTREAM_DOMAIN", value_name = "NAME")]
+    nats_jetstream_domain: Option<String>,
+}
+
 /// Where the journal is, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalAddress {
     /// The servers, or none where the journal is on files.
-    pub(crate) nats_url: Option<String>,
+    pub(crate) servers: Option<Servers>,
     names: Names,
 }
 
@@ -81,7 +110,7 @@ pub(crate) struct MonitorArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct JournalPlace {
     /// The embedded one in the data folder, where this is absent.
-    nats_url: Option<String>,
+    servers: Option<Servers>,
     settings: Settings,
 }
 
@@ -94,11 +123,48 @@ impl JournalAddress {
 
 impl JournalUrlArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalAddress> {
-        let nats_url = given(self.nats_url.as_ref()).map(servers).transpose();
-        let nats_url = mistakes.check("NATS_URL", nats_url);
+        let servers = given(self.nats_url.as_ref()).map(str::parse::<Servers>).transpose();
+        let servers = mistakes.check("NATS_URL", servers);
+        let servers = servers.map(|servers| servers.map(|servers| self.identity.apply(servers, mistakes)));
         let names = given(self.journal_prefix.as_ref()).map(Names::behind).transpose();
         let names = mistakes.check("JOURNAL_PREFIX", names);
-        Some(JournalAddress { nats_url: nats_url?, names: names?.unwrap_or_default() })
+        Some(JournalAddress { servers: servers?, names: names?.unwrap_or_default() })
+    }
+}
+
+impl NatsIdentityArgs {
+    /// The servers with what these arguments say of them.
+    fn apply(&self, mut servers: Servers, mistakes: &mut Mistakes) -> Servers {
+        let identities = [
+            ("a login in NATS_URL", servers.have_logins().then_some(Identity::Url)),
+            ("NATS_CREDS", path(self.nats_creds.as_ref()).map(Identity::Credentials)),
+            ("NATS_NKEY", path(self.nats_nkey.as_ref()).map(Identity::Nkey)),
+        ];
+        let given: Vec<_> = identities.into_iter().filter_map(|(name, identity)| Some((name, identity?))).collect();
+        if given.len() > 1 {
+            let names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
+            mistakes.add(format!("{}: are several ways to log in; leave one", names.join(", ")));
+        }
+        if let Some((_, identity)) = given.into_iter().next() {
+            servers = servers.identified_by(identity);
+        }
+        if let Some(ca) = path(self.nats_ca.as_ref()) {
+            servers = servers.trusting(ca);
+        }
+        match (path(self.nats_cert.as_ref()), path(self.nats_key.as_ref())) {
+            (Some(certificate), Some(key)) => servers = servers.shown_certificate(certificate, key),
+            (Some(_), None) => mistakes.add("NATS_CERT: needs NATS_KEY, the file with its key"),
+            (None, Some(_)) => mistakes.add("NATS_KEY: needs NATS_CERT, the file with its certificate"),
+            (None, None) => {}
+        }
+        match given_domain(self.nats_jetstream_domain.as_ref()) {
+            Ok(Some(domain)) => servers.in_domain(domain),
+            Ok(None) => servers,
+            Err(reason) => {
+                mistakes.add(format!("NATS_JETSTREAM_DOMAIN: {reason}"));
+                servers
+            }
+        }
     }
 }
 
@@ -112,7 +178,7 @@ impl JournalArgs {
         let ack_wait = mistakes.check("JOURNAL_ACK_WAIT_MS", ack_wait);
         let replicas = given(self.journal_replicas.as_ref()).map(replicas).transpose();
         let replicas = mistakes.check("JOURNAL_REPLICAS", replicas);
-        let JournalAddress { nats_url, names } = address?;
+        let JournalAddress { servers, names } = address?;
         let default = Settings::default();
         let settings = Settings {
             max_bytes: max_bytes?.unwrap_or(default.max_bytes),
@@ -121,7 +187,7 @@ impl JournalArgs {
             names,
             ..default
         };
-        Some(JournalPlace { nats_url, settings })
+        Some(JournalPlace { servers, settings })
     }
 
     /// The journal, which a single role must be told: the other roles have to find it.
@@ -150,7 +216,7 @@ impl JournalPlace {
     }
 
     pub(crate) fn in_folder(&self) -> bool {
-        self.nats_url.is_none()
+        self.servers.is_none()
     }
 
     /// The same journal, for a role that leaves its settings to ingest.
@@ -164,11 +230,11 @@ impl JournalPlace {
     /// # Errors
     /// The server does not come within `patience`; the journal is on files.
     pub(crate) async fn observe(&self, patience: Duration) -> anyhow::Result<Observer> {
-        let url = self
-            .nats_url
-            .as_deref()
+        let servers = self
+            .servers
+            .as_ref()
             .context("the journal is on files, which have the settings of their process")?;
-        Ok(Observer::connect(url, self.settings.clone(), patience).await?)
+        Ok(Observer::connect(servers, self.settings.clone(), patience).await?)
     }
 
     /// Opens the journal; waits for a server that is not there yet, or can't be used yet, and says why in `latches`.
@@ -181,11 +247,11 @@ impl JournalPlace {
         folder: Option<&DataFolder>,
         latches: &[&Latch],
     ) -> anyhow::Result<Journal> {
-        let Self { nats_url, settings } = self;
-        match (nats_url, folder) {
-            (Some(url), _) => {
-                info!("connecting to jetstream");
-                let connecting = Box::pin(connect(&url, &settings, latches));
+        let Self { servers, settings } = self;
+        match (servers, folder) {
+            (Some(servers), _) => {
+                info!(%servers, "connecting to jetstream");
+                let connecting = Box::pin(connect(&servers, &settings, latches));
                 patiently("jetstream", connecting).await.context("can't open the journal (NATS_URL)")
             }
             (None, Some(folder)) => {
@@ -198,11 +264,11 @@ impl JournalPlace {
 }
 
 /// Tries until the journal can be used, at most for [`PATIENCE`]: an operator may mend what is wrong meanwhile.
-async fn connect(url: &str, settings: &Settings, latches: &[&Latch]) -> Result<Journal, JournalError> {
+async fn connect(servers: &Servers, settings: &Settings, latches: &[&Latch]) -> Result<Journal, JournalError> {
     let deadline = Instant::now() + PATIENCE;
     let mut told = String::new();
     loop {
-        let error = match Journal::connect(url, settings.clone(), ATTEMPT).await {
+        let error = match Journal::connect(servers, settings.clone(), ATTEMPT).await {
             Ok(journal) => {
                 info!("connected to jetstream");
                 return Ok(journal);
@@ -225,13 +291,15 @@ fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
 }
 
-/// The URL may carry a password, so it is not repeated.
-fn servers(text: &str) -> Result<String, &'static str> {
-    let is_server = |text: &str| {
-        Url::parse(text.trim()).is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
-    };
-    let all_are = text.split(',').all(is_server);
-    all_are.then(|| text.to_owned()).ok_or("is no address such as nats://127.0.0.1:4222")
+fn path(path: Option<&PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty()).cloned()
+}
+
+/// A domain is a token of the API's subjects.
+fn given_domain(text: Option<&String>) -> Result<Option<String>, &'static str> {
+    let Some(domain) = given(text) else { return Ok(None) };
+    let is_token = |letter: char| !letter.is_whitespace() && !letter.is_control() && !".*>".contains(letter);
+    if domain.chars().all(is_token) { Ok(Some(domain.to_owned())) } else { Err("is a name without spaces, ., * and >") }
 }
 
 fn replicas(text: &str) -> Result<usize, String> {

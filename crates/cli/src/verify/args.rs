@@ -69,8 +69,8 @@ impl VerifyArgs {
 
 impl Place {
     pub(super) async fn journal(&self) -> anyhow::Result<Observer> {
-        match &self.journal.nats_url {
-            Some(url) => Observer::connect(url, self.journal.settings(), PATIENCE)
+        match &self.journal.servers {
+            Some(servers) => Observer::connect(servers, self.journal.settings(), PATIENCE)
                 .await
                 .context("can't look at the journal (NATS_URL)"),
             None => {

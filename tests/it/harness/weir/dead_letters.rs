@@ -14,7 +14,7 @@ impl Weir {
     pub(crate) async fn rejected(&mut self) -> Vec<StoredDeadLetter> {
         let journal = match &self.ground {
             Ground::Servers { nats, .. } => {
-                Journal::connect(&nats.url(), Settings::default(), Duration::from_secs(10)).await
+                Journal::connect(&nats.servers(), Settings::default(), Duration::from_secs(10)).await
             }
             Ground::Files => {
                 self.stop().await;

@@ -1,0 +1,257 @@
+//! The NATS servers of a journal: their addresses, and the files and logins that a client shows them.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// The port of a nats-server where its address names none.
+const DEFAULT_PORT: u16 = 4222;
+
+/// Where the servers are, and how a client presents itself. `Display` and `Debug` show addresses and no secret.
+#[derive(Clone)]
+pub struct Servers {
+    /// At least one.
+    pub(super) list: Vec<Server>,
+    pub(super) identity: Identity,
+    /// NATS_CA: a PEM file, read at each connection. Without one the system's roots count.
+    pub(super) ca: Option<PathBuf>,
+    /// NATS_CERT and NATS_KEY: PEM files, read at each connection.
+    pub(super) certificate: Option<(PathBuf, PathBuf)>,
+    /// NATS_JETSTREAM_DOMAIN.
+    pub(super) domain: Option<String>,
+}
+
+/// What a client proves its identity with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// The user part of each server's URL, where it has one.
+    #[default]
+    Url,
+    /// NATS_CREDS: a file with a user's JWT and seed, read at each connection.
+    Credentials(PathBuf),
+    /// NATS_NKEY: a file with a user's seed, read at each connection.
+    Nkey(PathBuf),
+}
+
+/// One server of the list.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Whether its scheme is tls.
+    tls: bool,
+    pub(super) login: Option<Login>,
+}
+
+/// The user part of a URL, decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Login {
+    User { name: String, password: String },
+    Token(String),
+}
+
+/// Why NATS_URL can't be used. Names the part, and never repeats text that may be a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("server {number} of {count} {reason}")]
+pub struct ServersError {
+    /// From 1.
+    number: usize,
+    count: usize,
+    reason: &'static str,
+}
+
+impl Servers {
+    /// The same servers, to which a client proves its identity in another way than by their URLs.
+    #[must_use]
+    pub fn identified_by(self, identity: Identity) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// The same servers, whose certificates a CA of this PEM file has signed.
+    #[must_use]
+    pub fn trusting(self, ca: PathBuf) -> Self {
+        Self { ca: Some(ca), ..self }
+    }
+
+    /// The same servers, which are shown the certificate of the first PEM file; the second one has its key.
+    #[must_use]
+    pub fn shown_certificate(self, certificate: PathBuf, key: PathBuf) -> Self {
+        Self { certificate: Some((certificate, key)), ..self }
+    }
+
+    /// The same servers, whose JetStream of this domain keeps the journal.
+    #[must_use]
+    pub fn in_domain(self, domain: String) -> Self {
+        Self { domain: Some(domain), ..self }
+    }
+
+    /// Whether a URL has a user part.
+    #[must_use]
+    pub fn have_logins(&self) -> bool {
+        self.list.iter().any(|server| server.login.is_some())
+    }
+
+    /// Whether a connection to a server is encrypted or not made. Files for TLS ask for it too, so that no login is sent
+    /// in the clear to a server that offers none.
+    pub(super) fn demand_tls(&self, server: &Server) -> bool {
+        server.tls || self.ca.is_some() || self.certificate.is_some()
+    }
+
+    /// Every password and token, decoded, for redaction.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().filter_map(|server| server.login.as_ref()).map(Login::secret)
+    }
+}
+
+impl FromStr for Servers {
+    type Err = ServersError;
+
+    fn from_str(text: &str) -> Result<Self, ServersError> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let count = parts.len();
+        let servers = parts.into_iter().enumerate().map(|(index, part)| {
+            Server::parse(part).map_err(|reason| ServersError { number: index + 1, count, reason })
+        });
+        let list = servers.collect::<Result<_, _>>()?;
+        Ok(Self { list, identity: Identity::default(), ca: None, certificate: None, domain: None })
+    }
+}
+
+impl fmt::Display for Servers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, server) in self.list.iter().enumerate() {
+            write!(formatter, "{}{server}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Servers({self})")
+    }
+}
+
+impl Server {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Err("is empty: remove the comma beside it");
+        }
+        let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://")).ok_or(
+            "must start with nats:// or tls:// (a comma in a password is written %2C)",
+        )?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if rest[authority.len()..].contains('@') {
+            return Err("has a /, ? or # in its user or password: write %2F, %3F or %23");
+        }
+        let url = Url::parse(text).map_err(|error| match error {
+            url::ParseError::InvalidPort => "has a port that is no number up to 65535 (a comma in a password is written %2C)",
+            _ => "is no address such as nats://127.0.0.1:4222",
+        })?;
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or("names no host: write an address such as nats://127.0.0.1:4222")?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err("has a path, a query or a fragment: end it after the port");
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port: url.port().unwrap_or(DEFAULT_PORT),
+            tls: url.scheme() == "tls",
+            login: Login::of(&url)?,
+        })
+    }
+}
+
+/// Without its login.
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, tls, .. } = self;
+        write!(formatter, "{}://{host}:{port}", if *tls { "tls" } else { "nats" })
+    }
+}
+
+impl Login {
+    /// A user part without a colon is a token, as every client of NATS has it.
+    fn of(url: &Url) -> Result<Option<Self>, &'static str> {
+        let name = decoded(url.username())?;
+        Ok(match url.password().map(decoded).transpose()? {
+            Some(password) => Some(Self::User { name, password }),
+            None if name.is_empty() => None,
+            None => Some(Self::Token(name)),
+        })
+    }
+
+    fn secret(&self) -> &str {
+        match self {
+            Self::User { password: secret, .. } | Self::Token(secret) => secret,
+        }
+    }
+}
+
+fn decoded(text: &str) -> Result<String, &'static str> {
+    let escapes_two_digits = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(escapes_two_digits) {
+        return Err("has a % in its user or password that starts no escape: write %25");
+    }
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(|text| text.into_owned()).map_err(|_| "has a user or password that is no UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logins(text: &str) -> Vec<Option<Login>> {
+        text.parse::<Servers>().unwrap().list.into_iter().map(|server| server.login).collect()
+    }
+
+    fn user(name: &str, password: &str) -> Option<Login> {
+        Some(Login::User { name: name.into(), password: password.into() })
+    }
+
+    #[test]
+    fn the_user_part_of_each_server_is_decoded() {
+        assert_eq!(logins("nats://127.0.0.1:4222"), [None]);
+        assert!(logins("nats://a:b@n1:4222,tls://tok%2Fen@n2, nats://n3/").into_iter().eq([
+            user("a", "b"),
+            Some(Login::Token("tok/en".into())),
+            None
+        ]));
+        assert!(logins("nats://us%40er:p%2Fa%25s%3As@n1").into_iter().eq([user("us@er", "p/a%s:s")]));
+        assert!(logins("nats://us:p@ss:word@n1").into_iter().eq([user("us", "p@ss:word")]));
+        assert!(logins("nats://us:@n1").into_iter().eq([user("us", "")]));
+    }
+
+    #[test]
+    fn addresses_are_shown_without_logins() {
+        let servers: Servers = "nats://a:secret@n1,tls://secret@[::1]:4333".parse().unwrap();
+        assert_eq!(servers.to_string(), "nats://n1:4222, tls://[::1]:4333");
+        assert_eq!(format!("{servers:?}"), "Servers(nats://n1:4222, tls://[::1]:4333)");
+        assert!(servers.secrets().eq(["secret", "secret"]));
+    }
+
+    #[test]
+    fn what_is_no_server_is_named_by_its_place_and_not_repeated() {
+        for (text, told) in [
+            ("nats://n1,", "server 2 of 2 is empty"),
+            (",nats://n1", "server 1 of 2 is empty"),
+            ("n1:4222", "server 1 of 1 must start with nats://"),
+            ("http://n1:4222", "server 1 of 1 must start with nats://"),
+            ("nats://us:sec,ret@n1", "server 1 of 2 has a port"),
+            ("nats://us:sec/ret@n1", "write %2F"),
+            ("nats://us:sec#ret@n1", "%23"),
+            ("nats://us:sec%ret@n1", "write %25"),
+            ("nats://us:sec%ffret@n1", "no UTF-8"),
+            ("nats://n1:port", "server 1 of 1 has a port"),
+            ("nats://n1:70000", "server 1 of 1 has a port"),
+            ("nats://us:secret@", "server 1 of 1"),
+            ("nats://n1:4222/events", "has a path"),
+            ("nats://n1?tls=true", "a query"),
+        ] {
+            let error = text.parse::<Servers>().unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+            assert!(!error.contains("ret"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Users of a nats-server that trusts JWTs: an operator, one account with JetStream, and credentials files of its users.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use nkeys::KeyPair;
+use serde_json::{Value, json};
+
+/// Issues credentials.
+pub(crate) struct Users {
+    operator: KeyPair,
+    account: KeyPair,
+}
+
+impl Users {
+    pub(crate) fn new() -> Self {
+        Self { operator: KeyPair::new_operator(), account: KeyPair::new_account() }
+    }
+
+    /// The lines of a server's configuration that make it trust these users.
+    pub(crate) fn configuration(&self) -> String {
+        let operator = token(&self.operator, &self.operator, None, &json!({ "type": "operator", "version": 2 }));
+        let limits = json!({
+            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+            "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+        });
+        let account = json!({ "limits": limits, "type": "account", "version": 2 });
+        let account = token(&self.operator, &self.account, None, &account);
+        format!(
+            "operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {}: {account} }}",
+            self.account.public_key()
+        )
+    }
+
+    /// Writes the credentials of a new user, which end at `expires_at`.
+    pub(crate) fn credentials(&self, folder: &Path, expires_at: Option<DateTime<Utc>>) -> PathBuf {
+        let user = KeyPair::new_user();
+        let rights = json!({ "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2 });
+        let jwt = token(&self.account, &user, expires_at, &rights);
+        let seed = user.seed().expect("a new key has a seed");
+        let path = folder.join("weir.creds");
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        );
+        fs::write(&path, text).expect("the folder is writable");
+        path
+    }
+}
+
+/// What `issuer` says of `subject`, signed.
+fn token(issuer: &KeyPair, subject: &KeyPair, expires_at: Option<DateTime<Utc>>, nats: &Value) -> String {
+    let mut claims = json!({
+        "jti": subject.public_key(), "iat": Utc::now().timestamp(), "iss": issuer.public_key(), "name": "weir",
+        "sub": subject.public_key(), "nats": nats,
+    });
+    if let Some(at) = expires_at {
+        claims["exp"] = at.timestamp().into();
+    }
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" })), part(&claims));
+    let signature = issuer.sign(signed.as_bytes()).expect("a new key signs");
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}

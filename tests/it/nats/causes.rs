@@ -1,0 +1,115 @@
+//! Servers that can't keep a journal, accounts that may not, and addresses where no nats-server is.
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::harness::ports;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_or_an_account_without_jetstream_is_told_at_once() {
+    let weir = ingest(Nats::without_jetstream().await, vec![]).await;
+    tells_at_once(&weir, "ingest", &["has no JetStream", "--jetstream"]).await;
+
+    let accounts = r#"accounts {
+        KEEPS { jetstream: enabled, users: [ { user: "keeper", password: "right" } ] }
+        LACKS { users: [ { user: "weir", password: "right" } ] }
+    }"#;
+    let nats = Nats::configured("", accounts).await;
+    let url = nats.url_with("weir:right");
+    let weir = ingest(nats, vec![("NATS_URL", url)]).await;
+    tells_at_once(&weir, "ingest", &["account", "enable JetStream"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_an_account_are_told_with_what_to_lower_or_raise() {
+    for (limits, parts) in [
+        ("{ max_file: 1G }", ["EVENTS", "JOURNAL_MAX_BYTES"]),
+        ("{ max_file: 64G, max_streams: 2 }", ["streams", "raise the account's limits"]),
+        ("{ max_file: 64G, max_consumers: 1 }", ["consumers", "raise the account's limits"]),
+    ] {
+        let users = r#"users: [ { user: "weir", password: "right" } ]"#;
+        let nats = Nats::configured("max_file_store: 64G", &format!("accounts {{ W {{ jetstream: {limits}, {users} }} }}")).await;
+        let url = nats.url_with("weir:right");
+        let weir = ingest(nats, vec![("NATS_URL", url)]).await;
+        tells_at_once(&weir, "ingest", &parts).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_right_is_told_which_one_it_lacks() {
+    for (rights, subject) in [
+        (r#"publish: { deny: "$JS.API.STREAM.INFO.*" }"#, "$JS.API.STREAM.INFO.EVENTS"),
+        (r#"publish: { deny: "$JS.API.STREAM.CREATE.*" }"#, "$JS.API.STREAM.CREATE.EVENTS"),
+        (r#"subscribe: { deny: "_INBOX.>" }"#, "_INBOX"),
+    ] {
+        let user = format!(r#"authorization {{ users: [ {{ user: weir, password: right, permissions: {{ {rights} }} }} ] }}"#);
+        let nats = Nats::configured("", &user).await;
+        let url = nats.url_with("weir:right");
+        let weir = ingest(nats, vec![("NATS_URL", url)]).await;
+        tells_at_once(&weir, "ingest", &["Permissions Violation", &subject.replace('"', ""), "docs/runbook.md"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_where_no_nats_server_is_is_told_at_once() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nats = Nats::start().await;
+    let (monitor, silent) = (nats.monitor_url(), silent.local_addr().unwrap().port());
+    let http = monitor.rsplit(':').next().unwrap().to_owned();
+    for (host, parts) in [
+        (format!("127.0.0.1:{}", ports::free()), ["refuses connections", "start nats-server"]),
+        (format!("127.0.0.1:{http}"), ["answers HTTP", "client port"]),
+        (format!("127.0.0.1:{silent}"), ["says nothing", "no nats-server"]),
+        ("nowhere.invalid:4222".to_owned(), ["can't be resolved", "NATS_URL"]),
+    ] {
+        let weir = ingest(Nats::start().await, vec![("NATS_URL", format!("nats://{host}"))]).await;
+        tells_at_once(&weir, "ingest", &[&host, parts[0], parts[1]]).await;
+        // A tool says the same, and ends.
+        let (status, told) = weir.run(&["journal", "status"], &[]).await;
+        assert!(!status.success() && told.contains(parts[0]), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitor_that_is_none_is_told_with_what_it_answered() {
+    for (path, parts) in [
+        ("/elsewhere/", ["/elsewhere/varz", "404"]),
+        ("/healthz?", ["varz", "404"]),
+    ] {
+        let nats = Nats::start().await;
+        let url = format!("{}{}", nats.monitor_url(), path.trim_end_matches('?'));
+        let weir = ingest(nats, vec![("NATS_MONITOR_URL", url)]).await;
+        says(&weir, &[parts[0], parts[1], "NATS_MONITOR_URL"]).await;
+    }
+    let nats = Nats::start().await;
+    let url = format!("http://127.0.0.1:{}", nats.port());
+    let weir = ingest(nats, vec![("NATS_MONITOR_URL", url)]).await;
+    says(&weir, &["no HTTP", "NATS_MONITOR_URL"]).await;
+    let weir = ingest(Nats::start().await, vec![("NATS_MONITOR_URL", format!("http://127.0.0.1:{}", ports::free()))]).await;
+    says(&weir, &["refuses connections", "NATS_MONITOR_URL"]).await;
+}
+
+/// Ingest is ready all the same, and names what is wrong in its log and its probe.
+async fn says(weir: &Weir, parts: &[&str]) {
+    eventually(async || {
+        let (ready, said) = weir.readiness("ingest").await;
+        let said = said.to_string();
+        let log = weir.log();
+        let is_told = |text: &str| parts.iter().all(|part| text.contains(part));
+        if ready && is_told(&said) && log.lines().any(is_told) {
+            Ok(())
+        } else {
+            Err(format!("{parts:?} are not told: {said} {log}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_a_jetstream_domain_is_found_by_its_name() {
+    let nats = Nats::configured("domain: hub", "").await;
+    let weir = up(nats, vec![("NATS_JETSTREAM_DOMAIN", "hub".to_owned())]).await;
+    stores(&weir, "in-a-domain").await;
+    let weir = ingest(Nats::configured("domain: hub", "").await, vec![("NATS_JETSTREAM_DOMAIN", "other".to_owned())]).await;
+    tells_at_once(&weir, "ingest", &["NATS_JETSTREAM_DOMAIN"]).await;
+}

@@ -1,0 +1,1 @@
+//! Frames and dead letters fit what a server and its streams take.
