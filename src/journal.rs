@@ -34,7 +34,7 @@ pub use durability::{Durability, Promise};
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
 pub use frame::{
-    Content, Erasure, Frame, FrameError, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
+    Content, Erasure, Frame, FrameError, FrameLimit, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
 };
 use jetstream::JetStream;
 pub use jetstream::{JournalSetting, SettingState};
@@ -123,6 +123,16 @@ impl Journal {
     /// The folder can't be written, or the file is no journal.
     pub async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
         Embedded::open(folder, settings).await.map(Self::Embedded)
+    }
+
+    /// How large a frame may be now. Servers and their streams have limits of their own, which may change while a process
+    /// runs.
+    #[must_use]
+    pub fn frame_limit(&self) -> FrameLimit {
+        match self {
+            Self::JetStream(journal) => journal.frame_limit(),
+            Self::Embedded(_) => FrameLimit::default(),
+        }
     }
 
     /// Appends frames, in order. When this returns `Ok`, all of them are durable.

@@ -90,6 +90,23 @@ impl DeadLetter {
         }
     }
 
+    /// The letter with at most so many bytes when it is encoded: raw bytes are cut first, with size and SHA-256 of the whole,
+    /// then the last violations. A whole frame is never cut, because a cut one can't be put back.
+    #[must_use]
+    pub(super) fn fitted(mut self, max_bytes: usize) -> Self {
+        let excess = |letter: &Self| letter.encode().len().saturating_sub(max_bytes);
+        if excess(&self) == 0 || self.is_frame() {
+            return self;
+        }
+        self.sha256 = self.sha256.or_else(|| Some(Sha256::digest(&self.raw).into()));
+        let kept = self.raw.len().saturating_sub(excess(&self));
+        self.raw = Bytes::copy_from_slice(&self.raw[..kept]);
+        while excess(&self) > 0 && self.violations.len() > 1 {
+            self.violations.truncate(self.violations.len() / 2);
+        }
+        self
+    }
+
     /// Whether it is a whole frame of accepted events, and not one item.
     #[must_use]
     pub fn is_frame(&self) -> bool {
@@ -177,6 +194,22 @@ mod tests {
 
     use super::*;
     use crate::process::CorrelationId;
+
+    #[test]
+    fn a_letter_is_cut_to_what_a_server_takes_and_still_tells_of_the_whole() {
+        const MOST: usize = 4096;
+        let whole = vec![7; 10_000];
+        let long = letter(whole.clone());
+        let cut = long.clone().fitted(MOST);
+        assert!((MOST - 100..=MOST).contains(&cut.encode().len()), "{}", cut.encode().len());
+        assert!(cut.is_cut());
+        assert_eq!((cut.size, cut.sha256), (10_000, Some(Sha256::digest(&whole).into())));
+        assert_eq!(cut.fingerprint(), long.fingerprint());
+        assert_eq!(letter(vec![7; 10]).fitted(MOST), letter(vec![7; 10]).fitted(usize::MAX).fitted(MOST));
+
+        let verbose = DeadLetter { violations: vec![Violation::new("/a", "b".repeat(100)); 1000], ..long };
+        assert!(verbose.fitted(MOST).encode().len() <= MOST);
+    }
 
     fn letter(whole: Vec<u8>) -> DeadLetter {
         let origin = Origin {

@@ -7,7 +7,7 @@ mod framer;
 pub use content::{Content, FrameError};
 pub(super) use content::{ERASURE_VERSION, EVENTS_VERSION};
 pub use erasure::Erasure;
-pub use framer::{Framer, SealedFrame};
+pub use framer::{FrameLimit, Framer, SealedFrame};
 use prost::Message as _;
 
 use super::{DeadLetter, MediaType};

@@ -13,6 +13,7 @@ mod keeper;
 mod notebook;
 mod publish;
 mod settings;
+mod sizes;
 mod streams;
 mod wanted;
 mod watched;
@@ -32,11 +33,12 @@ pub(super) use consume::{Pull, PullVerdict};
 use keeper::{Keeper, Kept};
 use notebook::Notebook;
 pub use settings::{JournalSetting, SettingState};
+use sizes::Sizes;
 use tokio::time::sleep;
 pub(super) use watched::Watched;
 
 use super::{
-    AppendError, Backlog, Buried, Clock, DeadLetter, Fill, Graveyard, JournalError, JournalState,
+    AppendError, Backlog, Buried, Clock, DeadLetter, Fill, FrameLimit, Graveyard, JournalError, JournalState,
     Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, durability, state::Appended,
 };
 use crate::event::Source;
@@ -59,6 +61,7 @@ struct Shared {
     identity: AtomicI64,
     /// How long a frame may be held, as the consumers say.
     ack_wait: Duration,
+    sizes: Arc<Sizes>,
 }
 
 impl Shared {
@@ -89,10 +92,13 @@ impl JetStream {
             let consumer = api::consumer_info(context, &events, &names.consumer(*source)).await?;
             ack_wait = ack_wait.min(consumer.config.ack_wait);
         }
+        let sizes = Arc::new(Sizes::default());
+        sizes.ask(context, names).await?;
         let notebook = Arc::new(Notebook::new(context.clone(), names.clone(), settings.ownership));
         let keeper = (settings.ownership == Ownership::Owner).then(|| {
-            let (context, settings, notebook) = (context.clone(), settings.clone(), Arc::clone(&notebook));
-            Keeper::keep(Kept { context, settings, notebook })
+            let (context, settings) = (context.clone(), settings.clone());
+            let (notebook, sizes) = (Arc::clone(&notebook), Arc::clone(&sizes));
+            Keeper::keep(Kept { context, settings, notebook, sizes })
         });
         let shared = Shared {
             identity: AtomicI64::new(acknowledged::identity(&info)),
@@ -101,6 +107,7 @@ impl JetStream {
             notebook,
             keeper,
             ack_wait,
+            sizes,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -113,6 +120,10 @@ impl JetStream {
         self.shared.ack_wait
     }
 
+    pub(super) fn frame_limit(&self) -> FrameLimit {
+        self.shared.sizes.frame_limit(self.shared.connection.client())
+    }
+
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
         let messages = frames.iter().map(|frame| publish::Outgoing::frame(self.names(), frame));
         let appended = publish::all(&self.shared.connection, messages.collect()).await;
@@ -122,8 +133,7 @@ impl JetStream {
                 Ok(())
             }
             Err(error) => {
-                // Whatever it was, a look at the stream now may mend it: room is made, a lost stream is made anew.
-                self.shared.look();
+                self.mend_after(&error).await;
                 Err(error)
             }
         }
@@ -147,11 +157,25 @@ impl JetStream {
     }
 
     pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
-        let buried = bury::bury(&self.shared.connection, self.names(), graveyard, letters).await;
-        if buried.is_err() {
-            self.shared.look();
+        let most_bytes = self.shared.sizes.letter_bytes(self.shared.connection.client(), graveyard);
+        let fitted: Vec<_> = letters.iter().map(|letter| letter.clone().fitted(most_bytes)).collect();
+        let buried = bury::bury(&self.shared.connection, self.names(), graveyard, &fitted).await;
+        if let Err(error) = &buried {
+            self.mend_after(error).await;
         }
         buried
+    }
+
+    /// Whatever it was, a look at the streams now may mend it: room is made, a lost stream is made anew, a lower limit is
+    /// known.
+    async fn mend_after(&self, error: &AppendError) {
+        self.shared.look();
+        if matches!(error, AppendError::TooLarge { .. }) {
+            let (sizes, context) = (&self.shared.sizes, self.shared.connection.context());
+            if let Err(error) = sizes.ask(context, self.names()).await {
+                tracing::debug!(%error, "what the journal's streams take can't be asked");
+            }
+        }
     }
 
     pub(super) async fn dead_letters(

@@ -14,6 +14,6 @@ pub(super) const GRAVEYARD_BYTES: u64 = 1 << 30;
 pub(super) fn mark(max_bytes: u64) -> u64 {
     max_bytes / 10 * 7
 }
-/// The least that a server must take in one message: one event of the largest kind that most senders know, and a dead letter
-/// that tells all of it.
+/// The least that a server must take in one message. The largest event that the gate admits has 13 KiB, so that frames of
+/// this size hold some.
 pub(super) const LEAST_MESSAGE_BYTES: usize = 64 * 1024;

@@ -97,11 +97,6 @@ impl Servers {
     pub(super) fn demand_tls(&self, server: &Server) -> bool {
         server.tls || self.ca.is_some() || self.certificate.is_some()
     }
-
-    /// Every password and token, decoded, for redaction.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.list.iter().filter_map(|server| server.login.as_ref()).map(Login::secret)
-    }
 }
 
 impl FromStr for Servers {
@@ -181,12 +176,6 @@ impl Login {
             None => Some(Self::Token(name)),
         })
     }
-
-    fn secret(&self) -> &str {
-        match self {
-            Self::User { password: secret, .. } | Self::Token(secret) => secret,
-        }
-    }
 }
 
 fn decoded(text: &str) -> Result<String, &'static str> {
@@ -228,7 +217,6 @@ mod tests {
         let servers: Servers = "nats://a:secret@n1,tls://secret@[::1]:4333".parse().unwrap();
         assert_eq!(servers.to_string(), "nats://n1:4222, tls://[::1]:4333");
         assert_eq!(format!("{servers:?}"), "Servers(nats://n1:4222, tls://[::1]:4333)");
-        assert!(servers.secrets().eq(["secret", "secret"]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use weir::{
         ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
     },
     event::{EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, TOO_FAR_AHEAD, Violation, admit_encoded},
-    journal::{DeadLetter, Framer, MediaType, MessagingSpans, SealedFrame},
+    journal::{DeadLetter, FrameLimit, Framer, MediaType, MessagingSpans, SealedFrame},
     process::CallContext,
 };
 
@@ -38,6 +38,7 @@ struct Admitted {
 
 impl Batch {
     /// Runs the gate over every item of a checked request. `clock_is_behind` says that `now` is known to be too early.
+    /// Frames are within `limit`.
     ///
     /// # Errors
     /// INVALID_ARGUMENT that names an item whose event is none.
@@ -46,6 +47,7 @@ impl Batch {
         call: CallContext,
         now: DateTime<Utc>,
         clock_is_behind: bool,
+        limit: FrameLimit,
         spans: &MessagingSpans,
     ) -> Result<Self, Status> {
         let mut origins = Origins::new(request.origin, call, now);
@@ -82,7 +84,7 @@ impl Batch {
         let publish_id = Some(request.publish_id).filter(|id| !id.is_empty());
         let used = admitted.iter().map(|admitted| (admitted.event.source(), admitted.origin));
         batch.sends = Sends::begin(spans, &origins.list, used);
-        batch.frames = frames(admitted, &origins.list, &batch.sends, Framer::new(publish_id));
+        batch.frames = frames(admitted, &origins.list, &batch.sends, Framer::new(publish_id).within(limit));
         batch.sends.framed(&batch.frames);
         Ok(batch)
     }
@@ -220,7 +222,7 @@ mod tests {
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
-        Batch::sort(request, call, Utc::now(), true, &MessagingSpans::embedded()).unwrap()
+        Batch::sort(request, call, Utc::now(), true, FrameLimit::default(), &MessagingSpans::embedded()).unwrap()
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {

@@ -44,7 +44,7 @@ impl IngestService for Publisher {
         request::check(&request)?;
         let begun = Instant::now();
         let at_fault = self.clock.is_behind("journal");
-        let batch = Batch::sort(request, call, Utc::now(), at_fault, &self.journal.spans())?;
+        let batch = Batch::sort(request, call, Utc::now(), at_fault, self.journal.frame_limit(), &self.journal.spans())?;
         let outcome = self.make_durable(&batch, deadline).await;
         self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
         match outcome {
@@ -114,8 +114,8 @@ impl Publisher {
 pub(crate) fn refusal(error: &AppendError) -> Status {
     let reason = match error {
         AppendError::Full => Reason::JournalFull,
-        AppendError::TooLarge { .. } => Reason::InvalidRequest,
-        AppendError::Unreachable(_) => Reason::JournalUnavailable,
+        // The server takes less than it did a moment ago. Repeated, the call is framed anew.
+        AppendError::TooLarge { .. } | AppendError::Unreachable(_) => Reason::JournalUnavailable,
     };
     refuse(reason, error.to_string(), &[])
 }

@@ -17,6 +17,15 @@ use crate::{
 /// Tag, length and origin index around an event: what one costs the frame beside its own bytes, at most.
 const ENTRY_BYTES: usize = 16;
 
+/// Version, id and source of a frame, with their tags.
+const FRAME_BYTES: usize = 64;
+
+/// How many bytes a frame may have in a journal, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimit {
+    pub(in crate::journal) bytes: usize,
+}
+
 /// A frame as it goes into the journal: encoded, with what its append and its accounting need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SealedFrame {
@@ -31,6 +40,7 @@ pub struct SealedFrame {
 /// Fills frames, source by source, in the order of the pushes.
 #[derive(Debug, Default)]
 pub struct Framer {
+    limit: FrameLimit,
     publish_id: Option<String>,
     facebook: OpenFrame,
     tiktok: OpenFrame,
@@ -47,12 +57,32 @@ struct OpenFrame {
     bytes: usize,
 }
 
+impl Default for FrameLimit {
+    /// None but the frame's own bound.
+    fn default() -> Self {
+        Self { bytes: usize::MAX }
+    }
+}
+
+impl FrameLimit {
+    /// Bytes of events and their origins in one frame of several.
+    fn most_bytes(self) -> usize {
+        MAX_FRAME_BYTES.min(self.bytes.saturating_sub(FRAME_BYTES))
+    }
+}
+
 impl Framer {
     /// For a call that may be repeated under `publish_id`: the same events under the same id make frames of the same
     /// ids, so that a journal and a store that have them know them again. Without one every frame is a new one.
     #[must_use]
     pub fn new(publish_id: Option<String>) -> Self {
         Self { publish_id, ..Self::default() }
+    }
+
+    /// The same for a journal whose frames have a limit of their own.
+    #[must_use]
+    pub fn within(self, limit: FrameLimit) -> Self {
+        Self { limit, ..self }
     }
 
     /// Adds an admitted event; `repeats` later items of its array carried the same identity.
@@ -64,7 +94,7 @@ impl Framer {
             Source::Facebook => &mut self.facebook,
             Source::Tiktok => &mut self.tiktok,
         };
-        if !open.has_room(bytes + origin_bytes(origin)) {
+        if !open.has_room(bytes + origin_bytes(origin), self.limit) {
             self.sealed.push(mem::take(open).seal(source, self.publish_id.as_deref()));
         }
         open.push(event, bytes, origin, repeats);
@@ -84,9 +114,9 @@ impl Framer {
 }
 
 impl OpenFrame {
-    fn has_room(&self, bytes: usize) -> bool {
+    fn has_room(&self, bytes: usize, limit: FrameLimit) -> bool {
         self.events.is_empty()
-            || (self.events.len() < MAX_FRAME_EVENTS && self.bytes + bytes <= MAX_FRAME_BYTES)
+            || (self.events.len() < MAX_FRAME_EVENTS && self.bytes + bytes <= limit.most_bytes())
     }
 
     fn push(&mut self, event: EncodedEvent, bytes: usize, origin: &Origin, repeats: u32) {

@@ -130,3 +130,17 @@ fn a_call_that_is_repeated_makes_frames_of_the_same_ids_and_no_other_call_does()
     assert!(all_differ(ids(Some("call"), &pushed[..100], 0)));
     assert_ne!(ids(None, &pushed, 0), ids(None, &pushed, 0));
 }
+
+#[test]
+fn frames_are_within_the_limit_of_a_journal() {
+    let limit = FrameLimit { bytes: 4096 };
+    let mut framer = Framer::default().within(limit);
+    let origin = origin();
+    for event in events().take(100) {
+        framer.push(event, &origin, 0);
+    }
+    let frames = framer.finish();
+    assert!(frames.len() > 1);
+    assert!(frames.iter().all(|frame| frame.payload().len() <= limit.bytes));
+    assert_eq!(frames.iter().map(SealedFrame::accepted).sum::<u64>(), 100);
+}

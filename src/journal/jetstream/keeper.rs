@@ -15,6 +15,7 @@ use super::{
     api::{self, ApiError, Context, StreamInfo},
     notebook::Notebook,
     settings::Shrinking,
+    sizes::Sizes,
     streams,
 };
 use crate::{
@@ -45,6 +46,7 @@ pub(super) struct Kept {
     pub(super) context: Context,
     pub(super) settings: Settings,
     pub(super) notebook: Arc<Notebook>,
+    pub(super) sizes: Arc<Sizes>,
 }
 
 impl Keeper {
@@ -121,6 +123,7 @@ impl Kept {
     async fn look(&self, by_age: bool, others: bool, aged: Option<u64>) -> Result<Option<u64>, Finding> {
         let names = &self.settings.names;
         let seen = observe(&self.context, names).await?;
+        self.sizes.note_events(&seen.stream.info);
         if let Some(reason) = streams::must_change(&seen.stream.info, &seen.consumers, &self.settings) {
             // An age may have removed what waits, as long as it was there.
             self.notebook.suspect_removal();

@@ -14,7 +14,10 @@ use comparison::{Amount, Comparison};
 pub use comparison::{JournalSetting, SettingState};
 
 use super::wanted::MARK;
-use crate::{event::Source, journal::Names};
+use crate::{
+    event::Source,
+    journal::{Names, limits},
+};
 
 pub(super) fn stream_place(name: &str) -> String {
     format!("stream {name}")
@@ -52,8 +55,11 @@ pub(super) fn compare_stream(
         config.discard_new_per_subject = false;
     }
     comparison.limit("max_msgs", None, &mut config.max_messages, -1, Amount::count);
+    // Frames and letters are cut to what an operator chose, as long as an event fits.
+    let is_enough = usize::try_from(config.max_message_size).is_ok_and(|size| size >= limits::LEAST_MESSAGE_BYTES);
+    let size = if is_enough { config.max_message_size } else { -1 };
     let largest = &mut config.max_message_size;
-    comparison.limit("max_msg_size", None, largest, -1, |bytes| Amount::bytes(bytes.into()));
+    comparison.limit("max_msg_size", None, largest, size, |bytes| Amount::bytes(bytes.into()));
     // Without acknowledgements nothing is accepted, and under another subject no consumer is offered it.
     comparison.fixed("no_ack", &mut config.no_ack, false, ToString::to_string);
     comparison.fixed("subject_transform", &mut config.subject_transform, None, |transform| {

@@ -42,9 +42,16 @@ pub(in crate::process) fn directives(text: &str) -> Result<String, String> {
             Err(format!("'{first}' is none of error, warn, info, debug, trace, off"))
         }
         Ok(_) | Err(_) => {
-            EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+            EnvFilter::try_new(text).map(|_| capped(text)).map_err(|error| error.to_string())
         }
     }
+}
+
+/// At debug and trace async-nats tells every message with its subject. It stays at info unless a directive names it.
+fn capped(text: &str) -> String {
+    let levels = text.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
+    let is_verbose = levels.max().is_some_and(|level| level > LevelFilter::INFO);
+    if is_verbose && !text.contains("async_nats") { format!("{text},async_nats=info") } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -56,6 +63,8 @@ mod tests {
         assert_eq!(directives("info").unwrap(), "warn,weir=info");
         assert_eq!(directives("trace").unwrap(), "warn,weir=trace");
         assert_eq!(directives("info,sqlx=debug").unwrap(), "info,sqlx=debug");
+        assert_eq!(directives("trace,sqlx=warn").unwrap(), "trace,sqlx=warn,async_nats=info");
+        assert_eq!(directives("trace,async_nats=debug").unwrap(), "trace,async_nats=debug");
     }
 
     #[test]

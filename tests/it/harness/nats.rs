@@ -84,12 +84,6 @@ impl Nats {
         nats
     }
 
-    /// Gives the running server other further lines in its configuration, which it reads at once.
-    pub(crate) fn reconfigure(&self, lines: &str) {
-        self.write(&configuration(self.port, self.monitor, &self.store, "sync_interval: always", lines));
-        self.signal("HUP");
-    }
-
     fn write(&self, configuration: &str) {
         fs::write(self.folder.path().join("nats.conf"), configuration).expect("the folder is writable");
     }
@@ -183,7 +177,9 @@ impl Nats {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, listens).await.expect("nats-server listens");
+        if timeout(PATIENCE, listens).await.is_err() {
+            panic!("nats-server does not listen\n{}", self.log());
+        }
     }
 }
 

@@ -87,7 +87,7 @@ async fn what_is_wrong_with_tls_is_told_at_once() {
         (tls(&right, None), "tls", vec![("NATS_CA", shown(&theirs.file()))], ["unknown CA", "NATS_CA"]),
         (tls(&ours.certify(&["elsewhere"], in_a_year()), None), "nats", vec![ca()], ["another name", "NATS_URL"]),
         (
-            tls(&ours.certify(&[LOOPBACK], Utc::now() - TimeDelta::days(2)), None),
+            tls(&ours.certify(&[LOOPBACK, "late"], Utc::now() - TimeDelta::days(2)), None),
             "nats",
             vec![ca()],
             ["expired", "renew"],

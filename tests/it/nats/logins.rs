@@ -132,3 +132,23 @@ async fn two_ways_to_log_in_and_half_a_certificate_are_refused_together() {
     }
     assert!(!weir.log().contains("secret"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_of_the_runbook_are_enough_for_each_role() {
+    let runbook = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runbook.md")).unwrap();
+    let users = runbook.split("```").find(|block| block.trim_start().starts_with("authorization {"));
+    let nats = Nats::configured("", &users.unwrap().replace("CHANGE-ME", "secret")).await;
+    let [of_ingest, of_collectors] = ["ingest", "collector"].map(|user| nats.url_with(&format!("{user}:secret")));
+    let ingest_alone: &[(&str, &[&str])] = &[("edge", &["edge"]), ("ingest", &["ingest"])];
+    let mut weir = Weir::launched(ground(nats).await, vec![("NATS_URL", of_ingest)], ingest_alone);
+    weir.join("collect-facebook", &["collect", "facebook"], &[("NATS_URL", &of_collectors)]).await;
+    weir.ready().await;
+    stores(&weir, "with-few-rights").await;
+    let mut refused = with_id(Source::Facebook, "refused");
+    refused["timestamp"] = "never".into();
+    assert_eq!(weir.post(&refused).await.status, 400);
+    for process in ["ingest", "collect-facebook"] {
+        let log = weir.log_of(process);
+        assert!(!log.contains("Permissions Violation"), "{process}: {log}");
+    }
+}

@@ -15,7 +15,7 @@ use weir::{
         },
     },
     event::Service,
-    journal::{Framer, Graveyard, SealedFrame},
+    journal::{FrameLimit, Framer, Graveyard, SealedFrame},
 };
 
 use super::{
@@ -77,7 +77,7 @@ impl Redrive {
             let pause = if dry_run { Duration::ZERO } else { Duration::from_secs(1) * seen / rate };
             next_at = Instant::now() + pause;
             cursor.clone_from(&step.cursor);
-            let judged = Judged::new(step, patch.as_ref(), &mut totals);
+            let judged = Judged::new(step, patch.as_ref(), publisher.journal.frame_limit(), &mut totals);
             let mut frame_ids = Vec::new();
             if !dry_run {
                 frame_ids = judged.append(publisher).await?;
@@ -109,8 +109,8 @@ struct Judged {
 }
 
 impl Judged {
-    fn new(step: Step, patch: Option<&Patch>, totals: &mut RedriveTotals) -> Self {
-        let mut framer = Framer::default();
+    fn new(step: Step, patch: Option<&Patch>, limit: FrameLimit, totals: &mut RedriveTotals) -> Self {
+        let mut framer = Framer::default().within(limit);
         let (mut results, mut good, mut frames) = (Vec::new(), Vec::new(), Vec::new());
         for id in step.gone {
             totals.gone += 1;

@@ -13,12 +13,15 @@ use serde_json::{Value, json};
 /// Issues credentials.
 pub(crate) struct Users {
     operator: KeyPair,
+    /// Of the server's own.
+    system: KeyPair,
     account: KeyPair,
 }
 
 impl Users {
     pub(crate) fn new() -> Self {
-        Self { operator: KeyPair::new_operator(), account: KeyPair::new_account() }
+        let [system, account] = [(); 2].map(|()| KeyPair::new_account());
+        Self { operator: KeyPair::new_operator(), system, account }
     }
 
     /// The lines of a server's configuration that make it trust these users.
@@ -29,10 +32,12 @@ impl Users {
             "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
         });
         let account = json!({ "limits": limits, "type": "account", "version": 2 });
-        let account = token(&self.operator, &self.account, None, &account);
+        let accounts = [&self.system, &self.account]
+            .map(|key| format!("{}: {}", key.public_key(), token(&self.operator, key, None, &account)));
         format!(
-            "operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {}: {account} }}",
-            self.account.public_key()
+            "operator: {operator}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{\n{}\n}}",
+            self.system.public_key(),
+            accounts.join("\n")
         )
     }
 
