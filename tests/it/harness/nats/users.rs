@@ -27,13 +27,15 @@ impl Users {
     /// The lines of a server's configuration that make it trust these users.
     pub(crate) fn configuration(&self) -> String {
         let operator = token(&self.operator, &self.operator, None, &json!({ "type": "operator", "version": 2 }));
-        let limits = json!({
-            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
-            "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
+        // The server's own account may keep no journal.
+        let accounts = [(&self.system, 0), (&self.account, -1)].map(|(key, storage)| {
+            let limits = json!({
+                "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+                "leaf": -1, "mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
+            });
+            let account = json!({ "limits": limits, "type": "account", "version": 2 });
+            format!("{}: {}", key.public_key(), token(&self.operator, key, None, &account))
         });
-        let account = json!({ "limits": limits, "type": "account", "version": 2 });
-        let accounts = [&self.system, &self.account]
-            .map(|key| format!("{}: {}", key.public_key(), token(&self.operator, key, None, &account)));
         format!(
             "operator: {operator}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{\n{}\n}}",
             self.system.public_key(),
