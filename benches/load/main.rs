@@ -1,15 +1,15 @@
 //! The whole system under load, measured against each of its steps alone in the same run.
 //!
 //! ```sh
-//! cargo bench --bench load -- [--quick] [--events N] [SECTION…]
+//! cargo bench --profile dist --bench load -- [--quick] [--events N] [SECTION…]
 //! ```
 //!
 //! Starts nats-server, PostgreSQL and Weir on free loopback ports and in temporary folders, measures, stops them, and
 //! prints Markdown tables as the sections end; docs/performance.md says how to read them. A bar that is missed is
 //! printed and no failure: this is a measurement, not a test.
 //!
-//! The `weir` that is driven is built first, in the profile of this bench: `cargo bench` drives a release build, and
-//! `cargo bench --profile profiling` one of that profile. `WEIR_BIN` names another one.
+//! The `weir` that is driven is built first, in the profile of this bench: figures are those of the profile `dist`,
+//! `cargo bench --profile profiling` takes a build that takes minutes less. `WEIR_BIN` names another one.
 
 mod alone;
 mod arguments;
