@@ -1,5 +1,6 @@
 //! The arguments that every process has, and how mistakes in arguments are told: all of them at once, exit 64.
 
+mod environment;
 mod operator;
 mod span;
 mod telemetry;
@@ -9,6 +10,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs as _},
 };
 
+pub use environment::parse;
 pub use operator::{OperatorArgs, OperatorToken};
 pub use span::duration;
 pub use telemetry::{Protocol, TelemetryArgs, TelemetryConfig};

@@ -81,7 +81,9 @@ fn a_migration_never_reads_an_entity() {
 #[test]
 fn the_environment_is_read_by_args_alone() {
     // clippy.toml bans reading it; this finds who lifts the ban.
-    let offending = paths(sources(&["src", "crates"]), |file| file.text.contains("env::var"));
+    let of_args = Path::new("src/process/args/environment.rs");
+    let offending =
+        paths(sources(&["src", "crates"]), |file| file.path != of_args && file.text.contains("env::var"));
     assert!(offending.is_empty(), "the environment is read outside clap's arguments: {offending:?}");
 }
 

@@ -54,6 +54,7 @@ mod logs;
 mod metrics;
 mod monitoring;
 mod nats;
+mod platforms;
 mod pressure;
 mod publish;
 mod reconcile;

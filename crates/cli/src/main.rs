@@ -29,9 +29,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use failure::{Outcome, usage_exit_code};
-use weir::process::flush_logs;
+use weir::process::{args, flush_logs};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
@@ -119,7 +119,7 @@ impl Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse(&Cli::command()).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let _nobody_listens = error.print();

@@ -28,7 +28,7 @@ pub struct FailpointArgs {
 impl FailpointArgs {
     /// The moment, where one is given; mistakes go to `mistakes`.
     pub fn check(&self, mistakes: &mut Mistakes) -> Option<Failpoint> {
-        let name = self.failpoint.as_deref().filter(|name| !name.is_empty())?;
+        let name = self.failpoint.as_deref()?;
         let failpoint = match name {
             "collector-before-ack" => Ok(Failpoint::BeforeAck),
             "erasure-recorded" => Ok(Failpoint::ErasureRecorded),

@@ -1,6 +1,6 @@
 //! WEIR_OPERATOR_TOKEN: what operators are told by.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use super::Mistakes;
 
@@ -12,6 +12,9 @@ pub struct OperatorArgs {
     /// people's data, and without a token they are then not served.
     #[arg(long, env = "WEIR_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub operator_token: Option<String>,
+    /// A file that holds the token, instead.
+    #[arg(long, env = "WEIR_OPERATOR_TOKEN_FILE", value_name = "FILE")]
+    pub operator_token_file: Option<PathBuf>,
 }
 
 /// A token that fits into metadata. Its text is never shown.
@@ -19,10 +22,11 @@ pub struct OperatorArgs {
 pub struct OperatorToken(String);
 
 impl OperatorArgs {
-    /// The token; the inner `None` is none, as is an empty one.
+    /// The token; the inner `None` is none.
     pub fn check(&self, mistakes: &mut Mistakes) -> Option<Option<OperatorToken>> {
-        let text = self.operator_token.as_deref().filter(|text| !text.is_empty());
-        mistakes.check("WEIR_OPERATOR_TOKEN", text.map(OperatorToken::parse).transpose())
+        let (text, file) = (self.operator_token.as_deref(), self.operator_token_file.as_ref());
+        let text = mistakes.secret("WEIR_OPERATOR_TOKEN", text, file)?;
+        mistakes.check("WEIR_OPERATOR_TOKEN", text.as_deref().map(OperatorToken::parse).transpose())
     }
 }
 

@@ -34,6 +34,9 @@ pub(crate) struct JournalUrlArgs {
     /// USER:PASSWORD@ or TOKEN@ before a host is the login there, percent-encoded; tls:// encrypts.
     #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+    /// A file that holds the URL, instead.
+    #[arg(long, env = "NATS_URL_FILE", value_name = "FILE")]
+    pub(crate) nats_url_file: Option<PathBuf>,
     #[command(flatten)]
     identity: NatsIdentityArgs,
     /// In front of every name on the NATS server, so that several deployments share one: acme makes acme_EVENTS,
@@ -123,8 +126,10 @@ impl JournalAddress {
 
 impl JournalUrlArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalAddress> {
-        let servers = given(self.nats_url.as_ref()).map(str::parse::<Servers>).transpose();
-        let servers = mistakes.check("NATS_URL", servers);
+        let url = mistakes.secret("NATS_URL", self.nats_url.as_deref(), self.nats_url_file.as_ref());
+        let servers = url.and_then(|url| {
+            mistakes.check("NATS_URL", url.as_deref().map(str::parse::<Servers>).transpose())
+        });
         let servers = servers.map(|servers| servers.map(|servers| self.identity.apply(servers, mistakes)));
         let names = given(self.journal_prefix.as_ref()).map(Names::behind).transpose();
         let names = mistakes.check("JOURNAL_PREFIX", names);
@@ -192,7 +197,8 @@ impl JournalArgs {
 
     /// The journal, which a single role must be told: the other roles have to find it.
     pub(crate) fn require(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
-        if self.url.nats_url.as_deref().is_none_or(str::is_empty) {
+        let text = self.url.nats_url.as_deref().unwrap_or_default();
+        if text.trim().is_empty() && self.url.nats_url_file.is_none() {
             mistakes.add("NATS_URL: is required, such as nats://127.0.0.1:4222");
         }
         self.check(mistakes)

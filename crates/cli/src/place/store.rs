@@ -1,6 +1,6 @@
 //! DATABASE_URL: where the store is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -22,6 +22,9 @@ pub(crate) struct StoreArgs {
     /// `up` and `migrate` use a file of the data folder where this is absent, a single role needs it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
+    /// A file that holds the URL, instead.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    pub(crate) database_url_file: Option<PathBuf>,
 }
 
 /// The place that was chosen.
@@ -34,7 +37,8 @@ pub(crate) enum StorePlace {
 
 impl StoreArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<StorePlace> {
-        match self.database_url.as_deref().filter(|url| !url.is_empty()) {
+        let (text, file) = (self.database_url.as_deref(), self.database_url_file.as_ref());
+        match mistakes.secret("DATABASE_URL", text, file)? {
             None => Some(StorePlace::Folder),
             Some(url) => mistakes.check("DATABASE_URL", url.parse().map(Box::new)).map(StorePlace::Database),
         }

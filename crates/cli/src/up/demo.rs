@@ -36,8 +36,8 @@ pub(super) async fn run(mut command: UpCommand) -> Outcome {
 impl UpCommand {
     /// Everything on files in `folder`, and logs only of what is wrong, unless they are asked for.
     fn live_in(&mut self, folder: &TempDir) {
-        self.journal.url.nats_url = None;
-        self.store.database_url = None;
+        (self.journal.url.nats_url, self.journal.url.nats_url_file) = (None, None);
+        (self.store.database_url, self.store.database_url_file) = (None, None);
         self.folder.weir_data_dir = folder.path().join("data");
         self.process.log_level.get_or_insert_with(|| "warn".to_owned());
     }
