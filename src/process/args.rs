@@ -8,12 +8,13 @@ mod telemetry;
 use std::{
     fmt,
     net::{SocketAddr, ToSocketAddrs as _},
+    time::Duration,
 };
 
 pub use environment::parse;
 pub use operator::{OperatorArgs, OperatorToken};
 pub use span::duration;
-pub use telemetry::{Protocol, TelemetryArgs, TelemetryConfig};
+pub use telemetry::{ExportConfig, Headers, Protocol, Sampling, TelemetryArgs, TelemetryConfig};
 
 use super::logging::LogFormat;
 
@@ -42,6 +43,13 @@ impl Mistakes {
     /// There is at least one mistake.
     pub fn into_result(self) -> Result<(), Misconfigured> {
         if self.0.is_empty() { Ok(()) } else { Err(Misconfigured(self.0)) }
+    }
+}
+
+impl Misconfigured {
+    /// Every mistake.
+    pub(super) fn each(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 }
 
@@ -75,6 +83,15 @@ impl Environment {
         match self {
             Self::Development => "127.0.0.1",
             Self::Staging | Self::Production => "0.0.0.0",
+        }
+    }
+
+    /// How long load balancers may take to see that a process is no longer ready; in development there are none.
+    #[must_use]
+    pub fn default_drain_delay(self) -> Duration {
+        match self {
+            Self::Development => Duration::ZERO,
+            Self::Staging | Self::Production => Duration::from_secs(5),
         }
     }
 
@@ -113,8 +130,8 @@ impl Environment {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Process")]
 pub struct ProcessArgs {
-    /// development, staging or production: chooses defaults. Development listens on 127.0.0.1, the others on
-    /// 0.0.0.0; staging logs at debug, the others at info.
+    /// development, staging or production: chooses defaults. Development listens on 127.0.0.1 and ends at
+    /// once, the others listen on 0.0.0.0 and drain for 5 s; staging logs at debug, the others at info.
     #[arg(long, env = "APP_ENV", default_value = "development", global = true, value_name = "NAME")]
     pub app_env: String,
     /// error, warn, info, debug or trace, of Weir itself (libraries only warn); or directives such as
@@ -129,6 +146,10 @@ pub struct ProcessArgs {
     /// 9105 (reporting).
     #[arg(long, env = "ADMIN_LISTEN", global = true, value_name = "ADDRESS")]
     pub admin_listen: Option<String>,
+    /// How long the process goes on serving after SIGTERM or SIGINT, its ready probes answering 503 at once, in
+    /// milliseconds; by default 0 in development, else 5000. A second signal ends it at once.
+    #[arg(long, env = "DRAIN_DELAY_MS", global = true, value_name = "MILLISECONDS")]
+    pub drain_delay_ms: Option<String>,
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
 }
@@ -141,8 +162,9 @@ pub struct ProcessConfig {
     pub log_directives: String,
     pub log_format: LogFormat,
     pub admin_listen: SocketAddr,
-    /// Where spans are exported to, if anywhere.
-    pub telemetry: Option<TelemetryConfig>,
+    /// From the signal that asks the process to end to the end of its roles.
+    pub drain_delay: Duration,
+    pub telemetry: TelemetryConfig,
 }
 
 impl ProcessArgs {
@@ -157,18 +179,25 @@ impl ProcessArgs {
         let log_directives = mistakes.check("LOG_LEVEL", super::logging::directives(level));
         let log_format = mistakes.check("LOG_FORMAT", LogFormat::parse(self.log_format.as_deref()));
         let admin_listen = known.listen("ADMIN_LISTEN", self.admin_listen.as_deref(), admin_port, mistakes);
-        let telemetry = self.telemetry.check(mistakes);
+        let drain_delay = self.drain_delay_ms.as_deref().map(milliseconds).transpose();
+        let drain_delay = mistakes.check("DRAIN_DELAY_MS", drain_delay);
         let config = || {
             Some(ProcessConfig {
                 environment: environment?,
                 log_directives: log_directives?,
                 log_format: log_format?,
                 admin_listen: admin_listen?,
-                telemetry: telemetry?,
+                drain_delay: drain_delay?.unwrap_or(known.default_drain_delay()),
+                telemetry: self.telemetry.check(),
             })
         };
         (known, config())
     }
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let number = text.trim().parse().map(Duration::from_millis);
+    number.map_err(|_| format!("'{text}' is no number of milliseconds such as 5000"))
 }
 
 #[cfg(test)]
@@ -181,6 +210,7 @@ mod tests {
             log_level: Some(log_level.into()),
             log_format: Some(log_format.into()),
             admin_listen: Some(admin_listen.into()),
+            drain_delay_ms: Some("soon".into()),
             telemetry: TelemetryArgs::default(),
         }
     }
@@ -190,7 +220,7 @@ mod tests {
         let mut mistakes = Mistakes::default();
         args("home", "loud", "xml", "nowhere:x").check(9101, &mut mistakes);
         let told = mistakes.into_result().unwrap_err().to_string();
-        for variable in ["APP_ENV", "LOG_LEVEL", "LOG_FORMAT", "ADMIN_LISTEN"] {
+        for variable in ["APP_ENV", "LOG_LEVEL", "LOG_FORMAT", "ADMIN_LISTEN", "DRAIN_DELAY_MS"] {
             assert!(told.contains(variable), "{variable} is missing in {told}");
         }
     }

@@ -9,14 +9,17 @@ use std::{
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, sleep},
+};
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::{
     Readiness, RoleReadiness, Signals,
     admin::AdminServer,
     args::ProcessConfig,
-    logging,
+    logging, supervisor,
     telemetry::{self, Telemetry},
     vitals,
 };
@@ -24,8 +27,9 @@ use super::{
 /// Cancelled when a role shall finish what it has in hand and return.
 pub type Stop = tokio_util::sync::CancellationToken;
 
-/// How long all roles together may take to end, the last spans included. Kubernetes kills after 30 s by default.
-const DEADLINE: Duration = Duration::from_secs(25);
+/// How long all roles together may take to end once the drain delay is over, the last spans included. A supervisor has to
+/// leave more than both.
+pub const END_DEADLINE: Duration = Duration::from_secs(25);
 /// What of that is kept for each role that ends later: one that hangs must not cost the others their end.
 const KEPT_FOR_EACH: Duration = Duration::from_secs(2);
 
@@ -64,6 +68,9 @@ pub struct Host {
     roles: Vec<Role>,
     admin: Admin,
     telemetry: Telemetry,
+    drain_delay: Duration,
+    /// What tells a supervisor of the start.
+    start: AbortHandle,
 }
 
 #[derive(Debug)]
@@ -84,11 +91,15 @@ impl Host {
     /// roles are started, so that what they wait for can be seen.
     ///
     /// # Errors
-    /// The admin address is taken, or spans can't be exported as OTEL_* says.
+    /// The admin address is taken.
     pub async fn begin(name: &'static str, config: &ProcessConfig) -> anyhow::Result<Self> {
         let writer = logging::Writer { role: name, instance: telemetry::instance() };
-        let telemetry = Telemetry::start(config.telemetry.as_ref(), name, &writer.instance)?;
+        let export = config.telemetry.export.as_ref();
+        let (telemetry, failed) = Telemetry::start(export, name, &writer.instance);
         let log_level = logging::start(&config.log_directives, config.log_format, writer, &telemetry)?;
+        for warning in config.telemetry.warnings.iter().chain(&failed) {
+            warn!(warning, "a setting of telemetry can't be used");
+        }
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
         logging::register(&mut registry);
@@ -102,7 +113,9 @@ impl Host {
         let stop = Stop::new();
         let admin = Admin { task: tokio::spawn(server.run(stop.clone())), stop };
         let (stop, roles) = (Stop::new(), Vec::new());
-        Ok(Self { stop, registry, shared_registry, readiness, roles, admin, telemetry })
+        let start = tokio::spawn(supervisor::tell_of_start(readiness.clone())).abort_handle();
+        let drain_delay = config.drain_delay;
+        Ok(Self { stop, registry, shared_registry, readiness, roles, admin, telemetry, drain_delay, start })
     }
 
     /// Where metrics are registered, before [`Host::run`].
@@ -140,28 +153,50 @@ impl Host {
     }
 
     /// Hosts the roles until one of `signals`, or until one of them ends; then ends all of them, front to back. A
-    /// second signal ends the process at once.
+    /// signal makes the process unready at once, and ends its roles when the drain delay is over: until then
+    /// everything is served, because load balancers still send. A second signal ends the process at once.
     pub async fn run(self, mut signals: Signals) -> ExitCode {
-        let Self { stop, registry, shared_registry, readiness, mut roles, admin, telemetry } = self;
+        let Self { stop, registry, shared_registry, readiness, mut roles, admin, telemetry, .. } = self;
         shared_registry.fill(registry);
         readiness.serving();
-        let ended = tokio::select! {
-            () = signals.next() => None,
-            () = stop.cancelled() => None,
-            ended = first_to_end(&mut roles) => Some(ended),
+        let asked = tokio::select! {
+            () = signals.next() => Ok(()),
+            () = stop.cancelled() => Err(None),
+            ended = first_to_end(&mut roles) => Err(Some(ended)),
+        };
+        self.start.abort();
+        supervisor::tell_of_end();
+        tokio::spawn(leave_at_next(signals));
+        let ended = match asked {
+            Ok(()) => drain(&readiness, self.drain_delay, &mut roles).await,
+            Err(ended) => ended,
         };
         info!("stopping");
         readiness.stopping();
-        tokio::spawn(leave_at_next(signals));
         if let Some(ended) = ended {
             // What became of it was told, and its task can't be asked again.
             roles.remove(ended);
         }
-        let wrong = end(roles, Instant::now() + DEADLINE - telemetry::FLUSH).await;
+        let wrong = end(roles, Instant::now() + END_DEADLINE - telemetry::FLUSH).await;
         telemetry.flush().await;
         admin.stop.cancel();
         admin.task.abort();
         if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+    }
+}
+
+/// Serves for `delay` with every probe answering no, so that load balancers send nothing new when the roles end.
+/// Returns the place of a role that ended meanwhile.
+async fn drain(readiness: &Readiness, delay: Duration, roles: &mut [Role]) -> Option<usize> {
+    if delay.is_zero() {
+        return None;
+    }
+    readiness.draining();
+    let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    info!(delay_ms, "draining: no longer ready, and still serving");
+    tokio::select! {
+        () = sleep(delay) => None,
+        ended = first_to_end(roles) => Some(ended),
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Dependency {
     pub reason: Option<String>,
 }
 
+/// Under this name a role shows that its process is ending, whatever becomes of its dependencies.
+const PROCESS: &str = "process";
+
 type States = BTreeMap<&'static str, Dependency>;
 
 /// The readiness of one role. Cheap to clone.
@@ -73,6 +76,11 @@ impl RoleReadiness {
         let latch = self.dependency(name, true);
         latch.set(Err("is waited for".into()));
         latch
+    }
+
+    /// The role is not ready any more, because of its process.
+    fn end(&self, reason: &str) {
+        self.dependency(PROCESS, true).set(Err(reason.to_owned()));
     }
 
     /// Every dependency by name.
@@ -150,6 +158,7 @@ enum Phase {
     #[default]
     Starting,
     Serving,
+    Draining,
     Stopping,
 }
 
@@ -162,8 +171,21 @@ impl Readiness {
         self.state().phase = Phase::Serving;
     }
 
+    /// Every probe answers no from now on, while everything else goes on.
+    pub(super) fn draining(&self) {
+        self.end(Phase::Draining);
+    }
+
     pub(super) fn stopping(&self) {
-        self.state().phase = Phase::Stopping;
+        self.end(Phase::Stopping);
+    }
+
+    fn end(&self, phase: Phase) {
+        let mut state = self.state();
+        state.phase = phase;
+        if let Some(reason) = phase.reason() {
+            state.roles.iter().for_each(|role| role.end(reason));
+        }
     }
 
     #[must_use]
@@ -180,11 +202,12 @@ impl Readiness {
         let several = state.roles.len() > 1;
         let named = |role: &RoleReadiness| {
             let prefix = if several { format!("{}.", role.role) } else { String::new() };
-            role.dependencies().into_iter().map(move |(name, state)| (format!("{prefix}{name}"), state))
+            let own = role.dependencies().into_iter().filter(|(name, _)| *name != PROCESS);
+            own.map(move |(name, state)| (format!("{prefix}{name}"), state))
         };
         let process = state.phase.reason().map(|reason| {
             let unready = Dependency { ready: false, required: true, reason: Some(reason.to_owned()) };
-            ("process".to_owned(), unready)
+            (PROCESS.to_owned(), unready)
         });
         state.roles.iter().flat_map(named).chain(process).collect()
     }
@@ -201,6 +224,7 @@ impl Phase {
         match self {
             Self::Starting => Some("is starting"),
             Self::Serving => None,
+            Self::Draining => Some("is draining"),
             Self::Stopping => Some("is stopping"),
         }
     }
@@ -252,8 +276,12 @@ mod tests {
         assert!(!readiness.is_ready());
         readiness.serving();
         assert!(readiness.is_ready() && reasons().is_empty());
+        readiness.draining();
+        assert!(!readiness.is_ready() && !role.is_ready());
+        assert_eq!(reasons(), [told("process", "is draining")]);
         readiness.stopping();
         assert!(!readiness.is_ready());
         assert_eq!(reasons(), [told("process", "is stopping")]);
+        assert_eq!(role.dependencies()["process"].reason.as_deref(), Some("is stopping"));
     }
 }

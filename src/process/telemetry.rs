@@ -15,20 +15,30 @@ use std::{
 
 use anyhow::Context as _;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    Compression, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
-    trace::{SdkTracer, SdkTracerProvider},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
 use prometheus_client::registry::Registry;
 use tokio::{sync::oneshot, time::timeout};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataKey, MetadataValue},
+    service::Interceptor,
+};
 use tracing::{Subscriber, level_filters::LevelFilter, warn};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 pub(super) use self::metrics::SpanMetrics;
 use self::{export::Watched, processor::Bounded};
-use super::args::{Protocol, TelemetryConfig};
+use super::{
+    args::{ExportConfig, Headers, Protocol, Sampling},
+    http_client,
+};
 
 /// The target of spans that are exported. Logs never show them, and log entries are no part of them.
 pub(super) const SPANS: &str = "span";
@@ -51,25 +61,29 @@ pub(super) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts exporting where `config` asks for it, as the service `name` unless another one is named.
-    ///
-    /// # Errors
-    /// The exporter can't be made of what OTEL_* says.
+    /// Starts exporting where `config` asks for it, as the service `name` unless another one is named. Where no exporter
+    /// can be had nothing is exported, and the second part says why.
     pub(super) fn start(
-        config: Option<&TelemetryConfig>,
+        config: Option<&ExportConfig>,
         name: &'static str,
         instance: &str,
-    ) -> anyhow::Result<Self> {
+    ) -> (Self, Option<String>) {
+        let Some(config) = config else { return (Self::default(), None) };
+        let exporter = match exporter(config) {
+            Ok(exporter) => exporter,
+            Err(error) => {
+                return (Self::default(), Some(format!("OTEL_*: nothing is exported, {error:#}")));
+            }
+        };
         let metrics = SpanMetrics::default();
-        let Some(config) = config else { return Ok(Self { provider: None, metrics }) };
-        let exporter = exporter(config).context("traces can't be exported (OTEL_*)")?;
-        let processor = Bounded::new(Watched::new(exporter, metrics.clone()), metrics.clone());
+        let processor = Bounded::new(Watched::new(exporter, metrics.clone()), config, metrics.clone());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource(config, name, instance))
+            .with_sampler(sampler(config.sampling))
             .with_span_processor(processor)
             .build();
         EXPORTING.store(true, Ordering::Relaxed);
-        Ok(Self { provider: Some(provider), metrics })
+        (Self { provider: Some(provider), metrics }, None)
     }
 
     /// What turns spans of [`SPANS`] into exported ones, where something is exported.
@@ -106,17 +120,68 @@ impl Telemetry {
     }
 }
 
-fn exporter(config: &TelemetryConfig) -> anyhow::Result<SpanExporter> {
-    let endpoint = config.endpoint.as_str();
-    let builder = SpanExporter::builder();
+fn exporter(config: &ExportConfig) -> anyhow::Result<SpanExporter> {
+    let (endpoint, timeout) = (config.endpoint.as_str(), config.timeout);
     Ok(match config.protocol {
-        Protocol::Grpc => builder.with_tonic().with_endpoint(endpoint).build()?,
-        Protocol::HttpProtobuf => builder.with_http().with_endpoint(endpoint).build()?,
+        Protocol::Grpc => {
+            let builder = SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(timeout);
+            let builder = builder.with_interceptor(WithHeaders::of(&config.headers)?);
+            if config.gzip {
+                builder.with_compression(Compression::Gzip).build()?
+            } else {
+                builder.build()?
+            }
+        }
+        Protocol::HttpProtobuf => {
+            let builder = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(timeout);
+            let headers = config.headers.0.iter().cloned().collect();
+            let builder = builder.with_headers(headers).with_http_client(http_client(config)?);
+            if config.gzip {
+                builder.with_compression(Compression::Gzip).build()?
+            } else {
+                builder.build()?
+            }
+        }
     })
 }
 
+/// On a thread of its own: a client that waits can't be made where a runtime's tasks run.
+fn http_client(config: &ExportConfig) -> anyhow::Result<reqwest::blocking::Client> {
+    let (builder, timeout) = (http_client::blocking_builder(&config.endpoint), config.timeout);
+    let made = std::thread::spawn(move || builder.timeout(timeout).build()).join();
+    made.map_err(|_| anyhow::anyhow!("no HTTP client can be had"))?.context("no HTTP client can be had")
+}
+
+/// Puts headers in place of those of the same names: the SDK may have read the same ones from the environment.
+#[derive(Clone)]
+struct WithHeaders(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
+
+impl WithHeaders {
+    fn of(headers: &Headers) -> anyhow::Result<Self> {
+        let parsed = headers.0.iter().map(|(name, value)| {
+            let value = value.parse().context("a header's value can't be sent over gRPC")?;
+            Ok((name.parse().context("a header's name can't be sent over gRPC")?, value))
+        });
+        Ok(Self(parsed.collect::<anyhow::Result<_>>()?))
+    }
+}
+
+impl Interceptor for WithHeaders {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        for (name, value) in &self.0 {
+            request.metadata_mut().insert(name.clone(), value.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn sampler(sampling: Sampling) -> Sampler {
+    let by_share = Sampler::TraceIdRatioBased(sampling.share);
+    if sampling.parent_based { Sampler::ParentBased(Box::new(by_share)) } else { by_share }
+}
+
 /// What is said by hand, in OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES, goes before what the process knows itself.
-fn resource(config: &TelemetryConfig, name: &'static str, instance: &str) -> Resource {
+fn resource(config: &ExportConfig, name: &'static str, instance: &str) -> Resource {
     let own = Resource::builder_empty()
         .with_service_name(name)
         .with_attributes([

@@ -12,8 +12,26 @@ use std::{
 
 use compose::Compose;
 use serde_json::Value;
+use weir::process::{END_DEADLINE, args::Environment};
 
 use crate::harness::weir::{binary, command};
+
+/// The commands of the runbook that the service `operator` is for.
+const OPERATED: [&str; 13] = [
+    "journal status",
+    "journal apply",
+    "journal forget-lost",
+    "dead-letters list",
+    "dead-letters redrive",
+    "dead-letters discard",
+    "erase",
+    "event",
+    "migrate status",
+    "publish",
+    "reconcile",
+    "report events",
+    "verify",
+];
 
 #[test]
 fn every_path_that_compose_names_exists() {
@@ -32,7 +50,13 @@ fn every_path_that_compose_names_exists() {
 #[tokio::test]
 async fn every_command_and_variable_that_compose_names_is_the_binary_s() {
     for (name, service) in Compose::read().services_of_ours() {
-        let help = help(&service.command()).await;
+        let mut help = help(&service.command()).await;
+        if name == "operator" {
+            // An ingest beside a copy of the journal is part of what the runbook has operators do.
+            for words in OPERATED.into_iter().chain(["ingest"]) {
+                help.push_str(&self::help(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).await);
+            }
+        }
         for variable in service.environment().keys() {
             let known = ["=", "]"].iter().any(|end| help.contains(&format!("[env: {variable}{end}")));
             assert!(known, "{name}: {variable} is no variable of its role");
@@ -88,6 +112,43 @@ fn every_service_is_checked_and_starts_only_on_healthy_ones() {
     }
 }
 
+#[tokio::test]
+async fn the_operator_of_compose_has_every_variable_that_the_runbook_s_commands_read() {
+    let compose = Compose::read();
+    let operator = compose.service("operator");
+    assert_eq!(operator.profiles(), ["operator"], "`up` starts it");
+    let has = operator.environment();
+    for words in OPERATED {
+        let help = help(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).await;
+        let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
+        // A secret is given once, and the image names the folder of a process's own files.
+        for variable in variables.filter(|name| !name.ends_with("_FILE") && *name != "WEIR_DATA_DIR") {
+            assert!(has.contains_key(variable), "weir {words} reads {variable}");
+        }
+    }
+    for (name, service) in compose.services_of_ours() {
+        for (variable, value) in service.environment() {
+            let same =
+                !["NATS_", "JOURNAL_", "DATABASE_", "WEIR_"].iter().any(|start| variable.starts_with(start))
+                    || has.get(&variable) == Some(&value);
+            assert!(same, "{name} has another {variable} than the operator");
+        }
+    }
+}
+
+#[test]
+fn compose_gives_a_role_the_time_to_end_and_keeps_its_log_in_bounds() {
+    let longest = Environment::Production.default_drain_delay() + END_DEADLINE;
+    let compose = Compose::read();
+    for (name, service) in compose.services_of_ours() {
+        let grace = service.stop_grace_period().unwrap_or_else(|| panic!("{name} is killed after 10 s"));
+        assert!(grace > longest, "{name} is killed after {grace:?}, and may take {longest:?}");
+    }
+    for (name, service) in compose.services() {
+        assert!(service.rotates_its_log(), "{name} fills the disk with its log");
+    }
+}
+
 #[test]
 fn urls_between_services_name_services_and_their_ports() {
     let compose = Compose::read();
@@ -101,7 +162,7 @@ fn urls_between_services_name_services_and_their_ports() {
 fn prometheus_scrapes_every_role_where_it_serves_metrics() {
     let compose = Compose::read();
     let scraped: Vec<_> = scraped().into_iter().map(|(_, host, port)| (host, port)).collect();
-    for (name, service) in compose.services_of_ours().filter(|(name, _)| *name != "publisher") {
+    for (name, service) in compose.services_of_ours().filter(|(_, service)| service.hosts_a_role()) {
         let listens = service.environment()["ADMIN_LISTEN"].trim_start_matches(':').parse().expect("a port");
         assert!(scraped.contains(&(name.to_owned(), listens)), "{name}:{listens} is not among {scraped:?}");
     }

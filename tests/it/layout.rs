@@ -87,6 +87,17 @@ fn the_environment_is_read_by_args_alone() {
     assert!(offending.is_empty(), "the environment is read outside clap's arguments: {offending:?}");
 }
 
+#[test]
+fn every_http_client_knows_whom_it_asks_without_a_proxy() {
+    let builder = Path::new("src/process/http_client.rs");
+    let offending = paths(sources(&["src", "crates"]), |file| {
+        let is_test = file.path.components().any(|part| part.as_os_str() == "tests");
+        let makes = ["reqwest::get(", "reqwest::Client::", "blocking::Client::", " Client::builder()"];
+        file.path != builder && !is_test && makes.iter().any(|call| file.text.contains(call))
+    });
+    assert!(offending.is_empty(), "clients beside src/process/http_client.rs: {offending:?}");
+}
+
 /// One Rust file.
 struct Source {
     /// From the root of the workspace.

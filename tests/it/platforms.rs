@@ -1,7 +1,11 @@
 //! What supervisors, orchestrators and networks do to a process: their variables, secrets, proxies and signals.
 
+mod draining;
 mod environment;
+mod proxies;
 mod secrets;
+mod supervisor;
+mod telemetry;
 
 use crate::harness::weir::command;
 

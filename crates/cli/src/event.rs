@@ -11,7 +11,10 @@ use serde_json::Value;
 use url::Url;
 use weir::{
     event::Source,
-    process::args::{Misconfigured, Mistakes},
+    process::{
+        args::{Misconfigured, Mistakes},
+        http_client,
+    },
 };
 
 use crate::{
@@ -78,7 +81,7 @@ impl EventArgs {
 
 /// The answer, found or not.
 async fn ask(url: &Url) -> anyhow::Result<Value> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    let client = http_client::builder(url).timeout(TIMEOUT).build()?;
     let response = client.get(url.clone()).send().await;
     let response = response.with_context(|| format!("{url} does not answer (EVENT_ENDPOINT)"))?;
     let status = response.status();

@@ -5,7 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use url::Url;
-use weir::process::args::{Environment, Mistakes};
+use weir::process::{
+    args::{Environment, Mistakes},
+    http_client,
+};
 
 use crate::{
     address::reachable,
@@ -28,6 +31,14 @@ pub(crate) struct HealthArgs {
 }
 
 impl HealthArgs {
+    /// What this machine listens on is asked directly, whatever its address is.
+    async fn ask(&self, url: &Url) -> reqwest::Result<(bool, String)> {
+        let asks_itself = self.url.is_none();
+        let builder = if asks_itself { http_client::direct_builder() } else { http_client::builder(url) };
+        let response = builder.timeout(TIMEOUT).build()?.get(url.clone()).send().await?;
+        Ok((response.status().is_success(), response.text().await?))
+    }
+
     fn url(&self, mistakes: &mut Mistakes) -> Option<Url> {
         match &self.url {
             Some(url) => mistakes.check("--url", Url::parse(url)),
@@ -45,15 +56,9 @@ impl HealthArgs {
 pub(crate) async fn run(args: HealthArgs) -> Outcome {
     let mut mistakes = Mistakes::default();
     let url = configured(args.url(&mut mistakes), mistakes)?;
-    let (ready, answer) = ask(&url).await.with_context(|| format!("{url} does not answer"))?;
+    let (ready, answer) = args.ask(&url).await.with_context(|| format!("{url} does not answer"))?;
     say(answer.trim_end());
     Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
-}
-
-async fn ask(url: &Url) -> reqwest::Result<(bool, String)> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-    let response = client.get(url.clone()).send().await?;
-    Ok((response.status().is_success(), response.text().await?))
 }
 
 #[cfg(test)]

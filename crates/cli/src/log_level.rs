@@ -5,7 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::StatusCode;
-use weir::process::args::{EXIT_MISCONFIGURED, Environment, Mistakes};
+use weir::process::{
+    args::{EXIT_MISCONFIGURED, Environment, Mistakes},
+    http_client,
+};
 
 use crate::{
     address::reachable,
@@ -43,7 +46,7 @@ pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
 }
 
 async fn ask(url: &str, level: Option<String>) -> reqwest::Result<(StatusCode, String)> {
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+    let client = http_client::direct_builder().timeout(TIMEOUT).build()?;
     let request = match level {
         Some(level) => client.put(url).body(level),
         None => client.get(url),

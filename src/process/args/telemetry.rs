@@ -1,10 +1,15 @@
-//! The OTEL_* variables that decide whether spans are exported, and where to. The others are read by the SDK itself.
+//! The OTEL_* variables: whether spans are exported, where to and how. Here a mistake is no reason not to start: it
+//! warns, and OpenTelemetry's default is used instead. The names and their meaning are OpenTelemetry's.
+
+mod values;
+
+use std::{fmt, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::Mistakes;
+use self::values::Values;
 
-/// Where spans go. The names and their meaning are OpenTelemetry's.
+/// Where spans go.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Traces")]
 pub struct TelemetryArgs {
@@ -21,15 +26,74 @@ pub struct TelemetryArgs {
     /// The same for traces alone.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", global = true, value_name = "PROTOCOL")]
     pub otel_exporter_otlp_traces_protocol: Option<String>,
+    /// What every export carries, such as a key of the collector's: NAME=VALUE, comma-separated, values
+    /// percent-encoded.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_HEADERS",
+        hide_env_values = true,
+        global = true,
+        value_name = "HEADERS"
+    )]
+    pub otel_exporter_otlp_headers: Option<String>,
+    /// A file that holds them, instead.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS_FILE", global = true, value_name = "FILE")]
+    pub otel_exporter_otlp_headers_file: Option<PathBuf>,
+    /// The same for traces alone.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        hide_env_values = true,
+        global = true,
+        value_name = "HEADERS"
+    )]
+    pub otel_exporter_otlp_traces_headers: Option<String>,
+    /// A file that holds them, instead.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE", global = true, value_name = "FILE")]
+    pub otel_exporter_otlp_traces_headers_file: Option<PathBuf>,
+    /// How long one export may take, in milliseconds; by default 10000.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TIMEOUT", global = true, value_name = "MILLISECONDS")]
+    pub otel_exporter_otlp_timeout: Option<String>,
+    /// The same for traces alone.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", global = true, value_name = "MILLISECONDS")]
+    pub otel_exporter_otlp_traces_timeout: Option<String>,
+    /// gzip or none; by default none.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_COMPRESSION", global = true, value_name = "NAME")]
+    pub otel_exporter_otlp_compression: Option<String>,
+    /// The same for traces alone.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", global = true, value_name = "NAME")]
+    pub otel_exporter_otlp_traces_compression: Option<String>,
     /// otlp or none.
     #[arg(long, env = "OTEL_TRACES_EXPORTER", global = true, value_name = "NAME")]
     pub otel_traces_exporter: Option<String>,
+    /// Which traces are sampled: always_on, always_off or traceidratio, each also with parentbased_ before it, which
+    /// follows the caller; by default parentbased_always_on.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", global = true, value_name = "NAME")]
+    pub otel_traces_sampler: Option<String>,
+    /// The share of the traces that the two of traceidratio sample, from 0 to 1; by default 1.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", global = true, value_name = "SHARE")]
+    pub otel_traces_sampler_arg: Option<String>,
+    /// How long spans are gathered before they are exported, in milliseconds; by default 5000.
+    #[arg(long, env = "OTEL_BSP_SCHEDULE_DELAY", global = true, value_name = "MILLISECONDS")]
+    pub otel_bsp_schedule_delay: Option<String>,
+    /// How many spans one export has at most; by default 512.
+    #[arg(long, env = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", global = true, value_name = "NUMBER")]
+    pub otel_bsp_max_export_batch_size: Option<String>,
     /// true exports nothing, whatever the others say.
     #[arg(long, env = "OTEL_SDK_DISABLED", global = true, value_name = "BOOLEAN")]
     pub otel_sdk_disabled: Option<String>,
     /// The service's name in traces; by default the role's.
     #[arg(long, env = "OTEL_SERVICE_NAME", global = true, value_name = "NAME")]
     pub otel_service_name: Option<String>,
+}
+
+/// The checked [`TelemetryArgs`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryConfig {
+    /// Absent where nothing is exported.
+    pub export: Option<ExportConfig>,
+    /// What is wrong with a variable, what is right, and what is used instead. Nothing of a secret is in it.
+    pub warnings: Vec<String>,
 }
 
 /// How spans travel.
@@ -39,124 +103,184 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// Where spans are sent, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TelemetryConfig {
+/// Where and how spans are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportConfig {
     pub protocol: Protocol,
     pub endpoint: Url,
+    pub headers: Headers,
+    pub timeout: Duration,
+    pub gzip: bool,
+    pub sampling: Sampling,
+    pub schedule_delay: Duration,
+    pub most_in_batch: usize,
     /// What was named by hand.
     pub service_name: Option<String>,
 }
 
+/// Which traces are sampled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// A caller that samples, or does not, decides for its trace.
+    pub parent_based: bool,
+    /// Of the other ones, from 0 to 1.
+    pub share: f64,
+}
+
+/// What every export carries, by name. A value may be a secret and is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 impl TelemetryArgs {
-    /// The inner `None` means that nothing is exported.
-    pub fn check(&self, mistakes: &mut Mistakes) -> Option<Option<TelemetryConfig>> {
-        let protocol = self.protocol(mistakes);
-        let endpoint = self.endpoint(protocol.unwrap_or(Protocol::HttpProtobuf), mistakes);
-        let wanted = self.is_wanted(mistakes);
-        let (protocol, endpoint, wanted) = (protocol?, endpoint?, wanted?);
-        let service_name = given(&self.otel_service_name).map(str::to_owned);
-        let config = endpoint.map(|endpoint| TelemetryConfig { protocol, endpoint, service_name });
-        Some(config.filter(|_| wanted))
+    /// What is exported, and what was warned of on the way. What is switched off warns of nothing.
+    pub fn check(&self) -> TelemetryConfig {
+        let mut values = Values::default();
+        let export = if self.is_wanted(&mut values) { self.export(&mut values) } else { None };
+        TelemetryConfig { export, warnings: values.warnings }
     }
 
-    /// OpenTelemetry's default is HTTP.
-    fn protocol(&self, mistakes: &mut Mistakes) -> Option<Protocol> {
-        let of_traces =
-            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", given(&self.otel_exporter_otlp_traces_protocol));
-        let of_all = ("OTEL_EXPORTER_OTLP_PROTOCOL", given(&self.otel_exporter_otlp_protocol));
-        let (variable, name) = if of_traces.1.is_some() { of_traces } else { of_all };
-        match name {
-            None | Some("http/protobuf") => Some(Protocol::HttpProtobuf),
-            Some("grpc") => Some(Protocol::Grpc),
-            Some(other) => {
-                mistakes.add(format!("{variable}: '{other}' is none of grpc, http/protobuf"));
-                None
-            }
+    fn is_wanted(&self, values: &mut Values) -> bool {
+        let exporters = values::names(self.otel_traces_exporter.as_deref());
+        if exporters.iter().any(|name| name == "none") || values::is_true(self.otel_sdk_disabled.as_deref()) {
+            return false;
         }
+        values.boolean("OTEL_SDK_DISABLED", self.otel_sdk_disabled.as_deref());
+        for name in exporters.iter().filter(|name| *name != "otlp") {
+            values.warn(
+                "OTEL_TRACES_EXPORTER",
+                name,
+                "none of otlp, none",
+                "otlp is used where an endpoint is named",
+            );
+        }
+        true
     }
 
-    fn endpoint(&self, protocol: Protocol, mistakes: &mut Mistakes) -> Option<Option<Url>> {
-        if let Some(text) = given(&self.otel_exporter_otlp_traces_endpoint) {
-            return mistakes.check("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url(text)).map(Some);
+    fn export(&self, values: &mut Values) -> Option<ExportConfig> {
+        let protocol = values.protocol([
+            ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", self.otel_exporter_otlp_traces_protocol.as_deref()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", self.otel_exporter_otlp_protocol.as_deref()),
+        ]);
+        let endpoint = self.endpoint(protocol, values)?;
+        Some(ExportConfig {
+            protocol,
+            endpoint,
+            headers: self.headers(values),
+            timeout: values.milliseconds(
+                [
+                    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", self.otel_exporter_otlp_traces_timeout.as_deref()),
+                    ("OTEL_EXPORTER_OTLP_TIMEOUT", self.otel_exporter_otlp_timeout.as_deref()),
+                ],
+                10_000,
+            ),
+            gzip: values.gzip([
+                (
+                    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+                    self.otel_exporter_otlp_traces_compression.as_deref(),
+                ),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", self.otel_exporter_otlp_compression.as_deref()),
+            ]),
+            sampling: values
+                .sampling(self.otel_traces_sampler.as_deref(), self.otel_traces_sampler_arg.as_deref()),
+            schedule_delay: values
+                .milliseconds([("OTEL_BSP_SCHEDULE_DELAY", self.otel_bsp_schedule_delay.as_deref())], 5_000),
+            most_in_batch: values.number(
+                [("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", self.otel_bsp_max_export_batch_size.as_deref())],
+                512,
+            ),
+            service_name: values::given(self.otel_service_name.as_deref()).map(str::to_owned),
+        })
+    }
+
+    fn endpoint(&self, protocol: Protocol, values: &mut Values) -> Option<Url> {
+        let of_traces = self.otel_exporter_otlp_traces_endpoint.as_deref();
+        let of_all = self.otel_exporter_otlp_endpoint.as_deref();
+        if let Some(url) = values.endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", of_traces) {
+            return Some(url);
         }
-        let text = match given(&self.otel_exporter_otlp_endpoint) {
-            Some(text) => text,
-            // Asked for by name: then it is where collectors listen by default.
-            None if self.otel_traces_exporter.as_deref() == Some("otlp") => match protocol {
+        // Asked for by name: then it is where collectors listen by default.
+        let by_name = || {
+            let asked = values::names(self.otel_traces_exporter.as_deref()).iter().any(|name| name == "otlp");
+            let named = values::given(of_traces).or(values::given(of_all)).is_some();
+            let default = match protocol {
                 Protocol::Grpc => "http://localhost:4317",
                 Protocol::HttpProtobuf => "http://localhost:4318",
-            },
-            None => return Some(None),
+            };
+            (asked && !named).then(|| Url::parse(default).expect("a constant is a URL"))
         };
-        let whole = match protocol {
-            Protocol::Grpc => text.to_owned(),
-            Protocol::HttpProtobuf => format!("{}/v1/traces", text.trim_end_matches('/')),
-        };
-        mistakes.check("OTEL_EXPORTER_OTLP_ENDPOINT", url(&whole)).map(Some)
+        let mut url = values.endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", of_all).or_else(by_name)?;
+        if protocol == Protocol::HttpProtobuf {
+            let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+            url.set_path(&path);
+        }
+        Some(url)
     }
 
-    fn is_wanted(&self, mistakes: &mut Mistakes) -> Option<bool> {
-        // Whatever is not true is false, says OpenTelemetry.
-        let disabled =
-            self.otel_sdk_disabled.as_deref().is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        match given(&self.otel_traces_exporter) {
-            None | Some("otlp") => Some(!disabled),
-            Some("none") => Some(false),
-            Some(other) => {
-                mistakes.add(format!("OTEL_TRACES_EXPORTER: '{other}' is none of otlp, none"));
-                None
-            }
-        }
-    }
-}
-
-/// An empty variable is as good as none, says OpenTelemetry.
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
-}
-
-fn url(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
-        Ok(url) if url.scheme() == "https" => {
-            Err(format!("'{text}': https is not supported; use http to a collector beside this process"))
-        }
-        Ok(_) | Err(_) => Err(format!("'{text}' is no address such as http://127.0.0.1:4317")),
+    fn headers(&self, values: &mut Values) -> Headers {
+        let of_traces = values.headers(
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            self.otel_exporter_otlp_traces_headers.as_deref(),
+            self.otel_exporter_otlp_traces_headers_file.as_ref(),
+        );
+        let of_all = values.headers(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            self.otel_exporter_otlp_headers.as_deref(),
+            self.otel_exporter_otlp_headers_file.as_ref(),
+        );
+        of_traces.or(of_all).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn check(args: TelemetryArgs) -> Result<Option<TelemetryConfig>, String> {
-        let mut mistakes = Mistakes::default();
-        let config = args.check(&mut mistakes);
-        mistakes.into_result().map_err(|mistakes| mistakes.to_string())?;
-        Ok(config.expect("a configuration without mistakes is complete"))
-    }
+    use super::{values::PARENT_BASED_ALWAYS_ON, *};
 
     fn at(endpoint: &str) -> TelemetryArgs {
         TelemetryArgs { otel_exporter_otlp_endpoint: Some(endpoint.into()), ..TelemetryArgs::default() }
     }
 
+    fn silent(args: &TelemetryArgs) -> Option<ExportConfig> {
+        let config = args.check();
+        assert_eq!(config.warnings, Vec::<String>::new());
+        config.export
+    }
+
     #[test]
     fn nothing_is_exported_unless_it_is_asked_for() {
-        assert_eq!(check(TelemetryArgs::default()), Ok(None));
-        assert_eq!(check(at("")), Ok(None));
-        let disabled = TelemetryArgs { otel_sdk_disabled: Some("True".into()), ..at("http://c:4318") };
-        assert_eq!(check(disabled), Ok(None));
-        let none = TelemetryArgs { otel_traces_exporter: Some("none".into()), ..at("http://c:4318") };
-        assert_eq!(check(none), Ok(None));
+        assert_eq!(silent(&TelemetryArgs::default()), None);
+        assert_eq!(silent(&at("")), None);
+    }
+
+    #[test]
+    fn off_wins_over_everything_and_warns_of_nothing() {
+        let mistaken = || TelemetryArgs {
+            otel_exporter_otlp_protocol: Some("http/json".into()),
+            otel_traces_sampler: Some("foo".into()),
+            ..at("https://c:4318")
+        };
+        for text in ["true", "True", "TRUE"] {
+            let disabled = TelemetryArgs { otel_sdk_disabled: Some(text.into()), ..mistaken() };
+            assert_eq!(silent(&disabled), None, "{text}");
+        }
+        for text in ["none", "None", "otlp,none", "none, console"] {
+            let none = TelemetryArgs { otel_traces_exporter: Some(text.into()), ..mistaken() };
+            assert_eq!(silent(&none), None, "{text}");
+        }
     }
 
     #[test]
     fn the_path_of_traces_is_added_over_http_alone() {
-        let endpoint = |args| check(args).unwrap().unwrap().endpoint.to_string();
+        let endpoint = |args: TelemetryArgs| silent(&args).unwrap().endpoint.to_string();
         assert_eq!(endpoint(at("http://c:4318/")), "http://c:4318/v1/traces");
+        assert_eq!(endpoint(at("http://c:4318/otlp")), "http://c:4318/otlp/v1/traces");
         let grpc =
-            || TelemetryArgs { otel_exporter_otlp_protocol: Some("grpc".into()), ..at("http://c:4317") };
+            || TelemetryArgs { otel_exporter_otlp_protocol: Some("gRPC".into()), ..at("http://c:4317") };
         assert_eq!(endpoint(grpc()), "http://c:4317/");
         let own = TelemetryArgs { otel_exporter_otlp_traces_endpoint: Some("http://t:1/x".into()), ..grpc() };
         assert_eq!(endpoint(own), "http://t:1/x");
@@ -165,16 +289,78 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told() {
-        let told = check(TelemetryArgs {
-            otel_traces_exporter: Some("zipkin".into()),
-            otel_exporter_otlp_protocol: Some("carrier-pigeon".into()),
-            ..at("nowhere")
-        })
-        .unwrap_err();
-        for variable in ["OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT"]
-        {
-            assert!(told.contains(variable), "{variable} is missing in {told}");
+    fn a_mistake_warns_by_its_name_and_the_default_is_used() {
+        let defaults = silent(&at("http://c:4318")).unwrap();
+        let config = TelemetryArgs {
+            otel_exporter_otlp_traces_endpoint: Some("nowhere".into()),
+            otel_exporter_otlp_protocol: Some("http/json".into()),
+            otel_exporter_otlp_headers: Some("hidden".into()),
+            otel_exporter_otlp_timeout: Some("10s".into()),
+            otel_exporter_otlp_compression: Some("brotli".into()),
+            otel_traces_exporter: Some("otlp,console".into()),
+            otel_traces_sampler: Some("foo".into()),
+            otel_bsp_schedule_delay: Some("-1".into()),
+            otel_bsp_max_export_batch_size: Some("0".into()),
+            otel_sdk_disabled: Some("maybe".into()),
+            ..at("http://c:4318")
         }
+        .check();
+        assert_eq!(config.export, Some(defaults));
+        for variable in [
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_TRACES_EXPORTER",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            "OTEL_SDK_DISABLED",
+        ] {
+            let told = config.warnings.iter().filter(|warning| warning.starts_with(&format!("{variable}: ")));
+            assert_eq!(told.count(), 1, "{variable} in {:?}", config.warnings);
+        }
+        assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
+    }
+
+    #[test]
+    fn what_can_t_be_reached_is_not_exported_to() {
+        for endpoint in ["https://c:4318", "nowhere", "unix:/x", "c:4317"] {
+            let config = at(endpoint).check();
+            assert!(config.export.is_none() && config.warnings.len() == 1, "{endpoint}: {config:?}");
+            assert!(config.warnings[0].contains("nothing is exported"), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn every_value_is_taken() {
+        let sampling = |sampler: &str, share: Option<&str>| {
+            let args = TelemetryArgs {
+                otel_traces_sampler: Some(sampler.into()),
+                otel_traces_sampler_arg: share.map(Into::into),
+                ..at("http://c:4318")
+            };
+            let config = args.check();
+            (config.export.unwrap().sampling, config.warnings.len())
+        };
+        let of = |parent_based, share| Sampling { parent_based, share };
+        assert_eq!(sampling("always_on", None), (of(false, 1.0), 0));
+        assert_eq!(sampling("parentbased_always_off", Some("x")), (of(true, 0.0), 0));
+        assert_eq!(sampling("traceidratio", Some("0.25")), (of(false, 0.25), 0));
+        assert_eq!(sampling("parentbased_traceidratio", None), (of(true, 1.0), 0));
+        for wrong in ["1.5", "-1", "NaN", "half"] {
+            assert_eq!(sampling("parentbased_traceidratio", Some(wrong)), (of(true, 1.0), 1), "{wrong}");
+        }
+        assert_eq!(sampling("jaeger_remote", None), (PARENT_BASED_ALWAYS_ON, 1));
+        let args = TelemetryArgs {
+            otel_exporter_otlp_headers: Some("api-key=a%20b,x=1=2".into()),
+            otel_exporter_otlp_compression: Some("gzip".into()),
+            ..at("http://c:4318")
+        };
+        let export = silent(&args).unwrap();
+        assert!(export.gzip);
+        let expected = [("api-key", "a b"), ("x", "1=2")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(export.headers.0, expected);
     }
 }

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 };
 
 use super::{SpanMetrics, export::Watched};
-use crate::process::trace::CORRELATION_ID;
+use crate::process::{args::ExportConfig, trace::CORRELATION_ID};
 
 /// Spans that wait for the exporter, some 1 KiB each: what comes while they do is dropped.
 const MOST_WAITING: usize = 8_192;
@@ -31,10 +31,17 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
-    pub(super) fn new<E: SpanExporter + 'static>(exporter: Watched<E>, metrics: SpanMetrics) -> Self {
+    pub(super) fn new<E: SpanExporter + 'static>(
+        exporter: Watched<E>,
+        config: &ExportConfig,
+        metrics: SpanMetrics,
+    ) -> Self {
         let waiting = exporter.waiting();
-        // OTEL_BSP_* decide on the batches.
-        let config = BatchConfigBuilder::default().with_max_queue_size(MOST_WAITING).build();
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(MOST_WAITING)
+            .with_max_export_batch_size(config.most_in_batch)
+            .with_scheduled_delay(config.schedule_delay)
+            .build();
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         Self { batches, waiting, metrics }
     }

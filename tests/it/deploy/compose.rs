@@ -1,6 +1,6 @@
 //! Reading `deploy/compose.yaml`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -89,7 +89,32 @@ impl<'a> Service<'a> {
     }
 
     pub(super) fn command(self) -> Vec<String> {
-        texts(&self.0["command"])
+        let command = texts(&self.0["command"]);
+        let entered = self.0["entrypoint"].as_array().is_some_and(Vec::is_empty);
+        // Else the image's entry point is the binary.
+        if entered { command[1..].to_vec() } else { command }
+    }
+
+    /// Whether it is one of the processes that are monitored.
+    pub(super) fn hosts_a_role(self) -> bool {
+        self.environment().contains_key("ADMIN_LISTEN")
+    }
+
+    pub(super) fn profiles(self) -> Vec<String> {
+        texts(&self.0["profiles"])
+    }
+
+    /// How long it may take to end.
+    pub(super) fn stop_grace_period(self) -> Option<Duration> {
+        let seconds = self.0["stop_grace_period"].as_str()?.strip_suffix('s')?;
+        seconds.parse().ok().map(Duration::from_secs)
+    }
+
+    /// Whether what it logs is bounded by the container engine.
+    pub(super) fn rotates_its_log(self) -> bool {
+        let logging = &self.0["logging"];
+        let bounded = ["max-size", "max-file"].iter().all(|name| logging["options"][name].is_string());
+        logging["driver"] == "json-file" && bounded
     }
 
     pub(super) fn environment(self) -> BTreeMap<String, String> {

@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, extract::State, routing::post};
+use async_compression::tokio::bufread::GzipDecoder;
+use axum::{Router, extract::State, http::HeaderMap, routing::post};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
@@ -17,9 +18,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::{self as otlp, ResourceSpans, span::SpanKind, status::StatusCode},
 };
 use prost::Message as _;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{io::AsyncReadExt as _, net::TcpListener, task::JoinHandle};
 use tonic::{
     Request, Response, Status,
+    codec::CompressionEncoding,
     transport::{Server, server::TcpIncoming},
 };
 
@@ -58,7 +60,7 @@ impl TraceCollector {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let spans = Spans::default();
-        let service = TraceServiceServer::new(spans.clone());
+        let service = TraceServiceServer::new(spans.clone()).accept_compressed(CompressionEncoding::Gzip);
         let serving = Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener));
         let server = tokio::spawn(async move { serving.await.expect("the listener goes on") });
         Self { address, spans, server }
@@ -159,8 +161,13 @@ impl Spans {
     }
 }
 
-async fn take(State(spans): State<Spans>, body: Bytes) {
-    spans.remember(ExportTraceServiceRequest::decode(body).expect("an export request"));
+async fn take(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
+    let mut plain = body.to_vec();
+    if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
+        plain.clear();
+        GzipDecoder::new(&body[..]).read_to_end(&mut plain).await.expect("what is said to be gzip");
+    }
+    spans.remember(ExportTraceServiceRequest::decode(&plain[..]).expect("an export request"));
 }
 
 #[tonic::async_trait]

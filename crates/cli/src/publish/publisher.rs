@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use url::Url;
-use weir::process::Stop;
+use weir::process::{Stop, http_client};
 
 use super::{
     stream::{EventStream, Mix},
@@ -90,8 +90,10 @@ pub(crate) async fn publish(plan: Plan, stop: Stop) -> anyhow::Result<Summary> {
 
 impl Sender {
     fn of(plan: &Plan) -> anyhow::Result<Self> {
-        let client =
-            Client::builder().timeout(ANSWER_TIMEOUT).build().context("no HTTP client can be had")?;
+        let client = http_client::builder(&plan.endpoint)
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .context("no HTTP client can be had")?;
         let ledger =
             plan.ledger.as_deref().map(|path| Ledger::begin(path, plan.seed, &plan.mix)).transpose()?;
         Ok(Self { client, endpoint: plan.endpoint.clone(), ledger })

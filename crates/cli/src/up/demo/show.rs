@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 use weir::{
     contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
-    process::Stop,
+    process::{Stop, http_client},
 };
 
 use crate::{
@@ -105,7 +105,8 @@ Post events of your own to http://{edge}/events. Ctrl-C ends it and removes its 
 }
 
 async fn is_ready(url: &Url) -> bool {
-    reqwest::get(url.clone()).await.is_ok_and(|answer| answer.status().is_success())
+    let Ok(client) = http_client::builder(url).build() else { return false };
+    client.get(url.clone()).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Waits until as many events are stored as were `accepted`, as long as their number grows.

@@ -1,0 +1,148 @@
+//! What systemd is told over NOTIFY_SOCKET, and the units that ask for it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tokio::{net::UnixDatagram, time::timeout};
+
+use super::variables;
+use crate::{
+    deploy::{deploy, repository},
+    harness::{Ground, Weir, nats::Nats},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The socket that a supervisor reads.
+struct Supervisor {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Supervisor {
+    fn listen(folder: &Path) -> Self {
+        let path = folder.join("notify");
+        Self { socket: UnixDatagram::bind(&path).unwrap(), path }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("NOTIFY_SOCKET", self.path.display().to_string())]
+    }
+
+    /// Reads until a message has a line that is as `wanted`; returns all that was read.
+    async fn told(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut told: Vec<String> = Vec::new();
+        let reading = async {
+            while !told.iter().any(|line| wanted(line)) {
+                let mut message = [0; 4096];
+                let length = self.socket.recv(&mut message).await.unwrap();
+                told.extend(String::from_utf8_lossy(&message[..length]).lines().map(str::to_owned));
+            }
+        };
+        let read = timeout(PATIENCE, reading).await;
+        assert!(read.is_ok(), "the supervisor was only told {told:?}");
+        told
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_is_told_of_the_start_and_of_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::listen(folder.path());
+    let mut weir = Weir::up_with(Ground::Files, supervisor.settings()).await;
+    supervisor.told(|line| line == "READY=1").await;
+    let stopping = tokio::join!(supervisor.told(|line| line == "STOPPING=1"), weir.stop()).0;
+    assert!(!stopping.contains(&"READY=1".to_owned()), "{stopping:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_is_told_what_a_process_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::listen(folder.path());
+    let mut nats = Nats::start().await;
+    nats.kill();
+    let ground = Ground::Servers { nats, database_url: String::new() };
+    let mut weir = Weir::launched(ground, supervisor.settings(), &[("ingest", &["ingest"])]);
+    let told = supervisor.told(|line| line.starts_with("STATUS=") && line.contains("journal")).await;
+    assert!(!told.contains(&"READY=1".to_owned()), "{told:?}");
+    weir.nats().start_again().await;
+    supervisor.told(|line| line == "READY=1").await;
+    weir.stop().await;
+}
+
+/// Every unit of `deploy/systemd`, by its name.
+fn units() -> Vec<(String, String)> {
+    let files = fs::read_dir(deploy("systemd")).unwrap().map(|file| file.unwrap().path());
+    let units = files.filter(|path| path.extension().is_some_and(|extension| extension == "service"));
+    units
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// What a unit says under `key`.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+#[tokio::test]
+async fn every_role_has_a_unit_that_names_what_the_binary_knows() {
+    let (mut commands, reference) =
+        (BTreeSet::new(), fs::read_to_string(repository("docs/reference.md")).unwrap());
+    for (name, unit) in units() {
+        let [start] = values(&unit, "ExecStart")[..] else { panic!("{name} has not one ExecStart") };
+        let words: Vec<_> = start.split(' ').collect();
+        let words: Vec<_> = words[1..].iter().map(|word| word.replace("%i", "facebook")).collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        assert!(start.starts_with("/usr/local/bin/weir "), "{name}: {start}");
+        let known = variables(&words).await;
+        assert!(!known.is_empty(), "{name}: the binary knows no {words:?}");
+        for key in ["Environment", "#Environment"] {
+            for assignment in values(&unit, key) {
+                let variable = assignment.split('=').next().unwrap();
+                assert!(known.iter().any(|known| known == variable), "{name}: {variable}");
+                assert!(reference.contains(&format!("| `{variable}` |")), "{name}: {variable}");
+            }
+        }
+        for (key, expected) in [
+            ("Type", "notify"),
+            ("TimeoutStartSec", "infinity"),
+            ("Restart", "on-failure"),
+            ("RestartPreventExitStatus", "64"),
+            ("LimitNOFILE", "65536"),
+            ("DynamicUser", "yes"),
+        ] {
+            assert_eq!(values(&unit, key), [expected], "{name}: {key}");
+        }
+        assert!(!values(&unit, "EnvironmentFile").is_empty(), "{name} reads no settings");
+        let [stop] = values(&unit, "TimeoutStopSec")[..] else { panic!("{name}: TimeoutStopSec") };
+        assert_eq!(stop, "45", "{name}: as long as compose gives");
+        commands.insert(words[0].to_owned());
+    }
+    let expected = ["collect", "edge", "ingest", "reporting", "up"].map(str::to_owned);
+    assert_eq!(commands, BTreeSet::from(expected));
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        return eprintln!("skipped: there is no systemd-analyze");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, unit) in units() {
+        // The binary need not be installed where the tests run.
+        let path = folder.path().join(name.replace('@', "@facebook"));
+        fs::write(&path, unit.replace("/usr/local/bin/weir", "/bin/true")).unwrap();
+        let verified = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
+        let told = String::from_utf8_lossy(&verified.stderr);
+        let of_unit: Vec<_> = told.lines().filter(|line| line.contains("weir")).collect();
+        assert!(verified.status.success() && of_unit.is_empty(), "{name}: {told}");
+    }
+}
