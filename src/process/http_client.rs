@@ -8,13 +8,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use url::{Host, Url};
 
 /// A client's builder for requests to the host of `url`.
-#[must_use]
 pub fn builder(url: &Url) -> reqwest::ClientBuilder {
     if is_on_this_machine(url) { direct_builder() } else { reqwest::Client::builder() }
 }
 
 /// A client's builder for requests to this machine, under whatever address it listens.
-#[must_use]
 pub fn direct_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder().no_proxy()
 }

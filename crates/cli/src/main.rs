@@ -100,7 +100,7 @@ impl Command {
             Self::Up(args) => Box::pin(up::run(*args)).await,
             Self::Edge(args) => edge::run(args).await,
             Self::Ingest(args) => ingest::run(args).await,
-            Self::Collect(args) => collect::run(args).await,
+            Self::Collect(args) => Box::pin(collect::run(args)).await,
             Self::Reporting(args) => reporting::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Publish(args) => publish::run(args).await,

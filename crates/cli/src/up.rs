@@ -87,7 +87,7 @@ pub(crate) async fn run(command: UpCommand) -> Outcome {
         return demo::run(command).await;
     }
     let (process, config) = command.check()?;
-    hosting::host(NAME, &process, async |host| start(host, config).await).await
+    Box::pin(hosting::host(NAME, &process, async |host| start(host, config).await)).await
 }
 
 async fn start(host: &mut Host, config: Config) -> anyhow::Result<()> {
