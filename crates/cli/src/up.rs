@@ -84,7 +84,7 @@ impl UpCommand {
 
 pub(crate) async fn run(command: UpCommand) -> Outcome {
     if command.demo {
-        return demo::run(command).await;
+        return Box::pin(demo::run(command)).await;
     }
     let (process, config) = command.check()?;
     Box::pin(hosting::host(NAME, &process, async |host| start(host, config).await)).await
