@@ -13,6 +13,7 @@ mod host;
 pub mod http_client;
 mod logging;
 mod operator;
+pub mod reach;
 mod readiness;
 mod refusal;
 mod signals;

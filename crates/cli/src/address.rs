@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+/// What names a role's admin address for tools.
+pub(crate) const ADMIN_LISTEN: &str = "ADMIN_LISTEN or --admin-listen";
+
 /// Where this machine reaches who listens on `address`: over the loopback, where that is every address.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {

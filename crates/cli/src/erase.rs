@@ -15,25 +15,23 @@ use args::{Subject, Task};
 use receipt::Receipt;
 use tokio::time::sleep;
 use tonic::transport::Channel;
-use url::Url;
-use weir::{
-    contract::{
-        ingest::v1::{ErasePersonRequest, erasure_service_client::ErasureServiceClient},
-        reporting::v1::{
-            ErasureReceipt, GetErasuresRequest, reporting_service_client::ReportingServiceClient,
-        },
-    },
-    process::grpc,
+use weir::contract::{
+    ingest::v1::{ErasePersonRequest, erasure_service_client::ErasureServiceClient},
+    reporting::v1::{ErasureReceipt, GetErasuresRequest, reporting_service_client::ReportingServiceClient},
 };
 
 use crate::{
     failure::{EXIT_UNFINISHED, Failure, Outcome},
-    operator::{Service, answered},
+    operator::Service,
     output::say,
+    reach::{Servers, patiently},
 };
 
 /// Between questions after an erasure that is not complete yet.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a receipt shows less than there is.
+const UNTOLD: &str = "how far the erasure is can't be told";
 
 /// Asks for an erasure, or only how far one is, and waits until it is complete.
 pub(crate) async fn run(args: EraseArgs) -> Outcome {
@@ -42,7 +40,8 @@ pub(crate) async fn run(args: EraseArgs) -> Outcome {
         Subject::Person(person) => (request(&service, person).await?, true),
         Subject::Receipt(erasure_id) => (Receipt::named(erasure_id), false),
     };
-    let asked = complete(&mut receipt, &reporting, wait).await;
+    let completing = complete(&mut receipt, &reporting, wait);
+    let asked = patiently("collectors to carry out the erasure", completing).await;
     if is_durable || asked.is_ok() {
         show(&receipt, args.json());
     }
@@ -67,8 +66,8 @@ fn show(receipt: &Receipt, as_json: bool) {
 /// When this returns, the erasure is durable and will be carried out.
 async fn request(service: &Service, person: ErasePersonRequest) -> anyhow::Result<Receipt> {
     let (source, suppress) = (person.source, person.suppress);
-    let mut client = ErasureServiceClient::new(service.channel()?);
-    let answer = answered(client.erase_person(service.request(person)).await)?;
+    let mut client = ErasureServiceClient::new(service.servers.connect().await?);
+    let answer = service.answered(client.erase_person(service.request(person))).await?;
     Ok(Receipt(ErasureReceipt {
         erasure_id: answer.erasure_id,
         source,
@@ -79,11 +78,11 @@ async fn request(service: &Service, person: ErasePersonRequest) -> anyhow::Resul
 }
 
 /// Asks until the erasure is complete, or `wait` is over; fails where the last question failed.
-async fn complete(receipt: &mut Receipt, reporting: &[Url], wait: Duration) -> anyhow::Result<()> {
-    let mut client = ReportingServiceClient::new(grpc::channel(reporting)?);
+async fn complete(receipt: &mut Receipt, reporting: &Servers, wait: Duration) -> anyhow::Result<()> {
+    let mut client = ReportingServiceClient::new(reporting.connect().await.context(UNTOLD)?);
     let deadline = Instant::now() + wait;
     loop {
-        let answer = ask(&mut client, receipt.0.erasure_id.clone()).await;
+        let answer = ask(reporting, &mut client, receipt.0.erasure_id.clone()).await;
         if let Ok(Some(known)) = &answer {
             receipt.0.clone_from(known);
         }
@@ -95,10 +94,10 @@ async fn complete(receipt: &mut Receipt, reporting: &[Url], wait: Duration) -> a
 }
 
 async fn ask(
+    reporting: &Servers,
     client: &mut ReportingServiceClient<Channel>,
     erasure_id: String,
 ) -> anyhow::Result<Option<ErasureReceipt>> {
     let answer = client.get_erasures(GetErasuresRequest { erasure_ids: vec![erasure_id] }).await;
-    let answer = answer.context("reporting can't tell how far the erasure is (REPORTING_URL)")?;
-    Ok(answer.into_inner().erasures.pop())
+    Ok(reporting.answered(answer).context(UNTOLD)?.erasures.pop())
 }

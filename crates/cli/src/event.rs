@@ -5,7 +5,7 @@ mod answer;
 use std::{process::ExitCode, time::Duration};
 
 use answer::Whereabouts;
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 use url::Url;
@@ -13,14 +13,15 @@ use weir::{
     event::Source,
     process::{
         args::{Misconfigured, Mistakes},
-        http_client,
+        reach::{Target, Wanted},
     },
 };
 
 use crate::{
     failure::{EXIT_FAILED, Outcome, configured},
     output::say,
-    publish::endpoint,
+    publish::{ENDPOINT, endpoint},
+    reach,
 };
 
 /// Longer than the edge takes at most before it says what it could not ask.
@@ -46,7 +47,9 @@ pub(crate) struct EventArgs {
 /// Says where the event is; fails where it is unknown.
 pub(crate) async fn run(args: EventArgs) -> Outcome {
     let url = args.url()?;
-    let answer = ask(&url).await?;
+    let answer =
+        ask(&Target { url, setting: "EVENT_ENDPOINT or --endpoint", wanted: Wanted::Edge, instance: None })
+            .await?;
     let whereabouts: Whereabouts =
         serde_json::from_value(answer.clone()).context("the edge answers in another form")?;
     if args.json {
@@ -60,7 +63,7 @@ pub(crate) async fn run(args: EventArgs) -> Outcome {
 impl EventArgs {
     fn url(&self) -> Result<Url, Misconfigured> {
         let mut mistakes = Mistakes::default();
-        let endpoint = mistakes.check("--endpoint (EVENT_ENDPOINT)", endpoint(&self.endpoint));
+        let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
         let source = Source::from_name(&self.source);
         let source = source.ok_or_else(|| format!("'{}' is none of facebook, tiktok", self.source));
         let source = mistakes.check("SOURCE", source);
@@ -80,17 +83,10 @@ impl EventArgs {
 }
 
 /// The answer, found or not.
-async fn ask(url: &Url) -> anyhow::Result<Value> {
-    let client = http_client::builder(url).timeout(TIMEOUT).build()?;
-    let response = client.get(url.clone()).send().await;
-    let response = response.with_context(|| format!("{url} does not answer (EVENT_ENDPOINT)"))?;
-    let status = response.status();
-    let answer: Value =
-        response.json().await.with_context(|| format!("{url} answers {status} and no JSON"))?;
-    match answer["detail"].as_str() {
-        Some(problem) => Err(anyhow!("the edge answers {status}: {problem}")),
-        None => Ok(answer),
-    }
+async fn ask(target: &Target) -> anyhow::Result<Value> {
+    let answer = reach::ask(target, TIMEOUT, |client| client.get(target.url.clone())).await?;
+    let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if value["status"].is_string() { Ok(value) } else { Err(answer.explained(target)) }
 }
 
 #[cfg(test)]

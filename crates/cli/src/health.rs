@@ -2,18 +2,19 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
+use serde_json::Value;
 use url::Url;
 use weir::process::{
     args::{Environment, Mistakes},
-    http_client,
+    reach::{Target, Wanted},
 };
 
 use crate::{
-    address::reachable,
+    address::{ADMIN_LISTEN, reachable},
     failure::{EXIT_FAILED, Outcome, configured},
     output::say,
+    reach::{self, http_url},
 };
 
 /// Shorter than the usual deadlines of container engines, so that this probe and not the engine says what is wrong.
@@ -31,17 +32,9 @@ pub(crate) struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// What this machine listens on is asked directly, whatever its address is.
-    async fn ask(&self, url: &Url) -> reqwest::Result<(bool, String)> {
-        let asks_itself = self.url.is_none();
-        let builder = if asks_itself { http_client::direct_builder() } else { http_client::builder(url) };
-        let response = builder.timeout(TIMEOUT).build()?.get(url.clone()).send().await?;
-        Ok((response.status().is_success(), response.text().await?))
-    }
-
     fn url(&self, mistakes: &mut Mistakes) -> Option<Url> {
         match &self.url {
-            Some(url) => mistakes.check("--url", Url::parse(url)),
+            Some(url) => mistakes.check("--url", http_url(url, "http://ingest:9102/health/ready")),
             None => {
                 let text = Some(self.admin_listen.as_str());
                 let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, mistakes)?;
@@ -56,9 +49,15 @@ impl HealthArgs {
 pub(crate) async fn run(args: HealthArgs) -> Outcome {
     let mut mistakes = Mistakes::default();
     let url = configured(args.url(&mut mistakes), mistakes)?;
-    let (ready, answer) = args.ask(&url).await.with_context(|| format!("{url} does not answer"))?;
-    say(answer.trim_end());
-    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    let setting = if args.url.is_some() { "--url" } else { ADMIN_LISTEN };
+    let target = Target { url, setting, wanted: Wanted::Admin, instance: None };
+    let answer = reach::ask(&target, TIMEOUT, |client| client.get(target.url.clone())).await?;
+    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if told["ready"].as_bool().or(told["live"].as_bool()).is_none() {
+        return Err(answer.explained(&target).into());
+    }
+    say(String::from_utf8_lossy(&answer.body).trim_end());
+    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 #[cfg(test)]

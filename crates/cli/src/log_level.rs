@@ -4,16 +4,17 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::StatusCode;
+use reqwest::{Client, StatusCode};
 use weir::process::{
     args::{EXIT_MISCONFIGURED, Environment, Mistakes},
-    http_client,
+    reach::{Target, Wanted},
 };
 
 use crate::{
-    address::reachable,
+    address::{ADMIN_LISTEN, reachable},
     failure::{EXIT_FAILED, Outcome, configured},
     output::say,
+    reach,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,21 +37,43 @@ pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
     let text = Some(args.admin_listen.as_str());
     let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, &mut mistakes);
     let url = format!("http://{}/log-level", reachable(configured(listens, mistakes)?));
-    let (status, answer) = ask(&url, args.level).await.with_context(|| format!("{url} does not answer"))?;
-    say(answer.trim_end());
-    Ok(match status {
+    let url = url.parse().context("an address makes a URL")?;
+    let target = Target { url, setting: ADMIN_LISTEN, wanted: Wanted::Admin, instance: None };
+    let request = |client: &Client| match args.level {
+        Some(level) => client.put(target.url.clone()).body(level),
+        None => client.get(target.url.clone()),
+    };
+    let answer = reach::ask(&target, TIMEOUT, request).await?;
+    let told = String::from_utf8_lossy(&answer.body);
+    if !is_of_weir(answer.status, &told) {
+        return Err(answer.explained(&target).into());
+    }
+    say(told.trim_end());
+    Ok(match answer.status {
         status if status.is_success() => ExitCode::SUCCESS,
         StatusCode::BAD_REQUEST => ExitCode::from(EXIT_MISCONFIGURED),
         _ => ExitCode::from(EXIT_FAILED),
     })
 }
 
-async fn ask(url: &str, level: Option<String>) -> reqwest::Result<(StatusCode, String)> {
-    let client = http_client::direct_builder().timeout(TIMEOUT).build()?;
-    let request = match level {
-        Some(level) => client.put(url).body(level),
-        None => client.get(url),
-    };
-    let response = request.send().await?;
-    Ok((response.status(), response.text().await?))
+/// A role answers with one line of text: directives, or what is wrong with them.
+fn is_of_weir(status: StatusCode, told: &str) -> bool {
+    let told = told.trim();
+    let has_answered =
+        status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+    has_answered && !told.is_empty() && !told.starts_with(['<', '{']) && told.lines().count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_server_is_no_log_level() {
+        assert!(is_of_weir(StatusCode::OK, "info,weir_edge=debug\n"));
+        assert!(is_of_weir(StatusCode::BAD_REQUEST, "'loud' is no level\n"));
+        assert!(!is_of_weir(StatusCode::OK, "<!doctype html>"));
+        assert!(!is_of_weir(StatusCode::NOT_FOUND, "404 page not found"));
+        assert!(!is_of_weir(StatusCode::OK, ""));
+    }
 }

@@ -20,6 +20,7 @@ mod output;
 mod place;
 mod publish;
 mod quantity;
+mod reach;
 mod reconcile;
 mod report;
 mod reporting;

@@ -1,15 +1,10 @@
 //! Ingest's services over people's data, as an operator calls them.
 
-use anyhow::anyhow;
 use clap::Args;
-use tonic::{Code, Request, Response, Status, transport::Channel};
-use tonic_types::StatusExt as _;
-use url::Url;
-use weir::process::{
-    Reason,
-    args::{Mistakes, OperatorArgs, OperatorToken},
-    grpc,
-};
+use tonic::{Request, Response, Status};
+use weir::process::args::{Mistakes, OperatorArgs, OperatorToken};
+
+use crate::reach::{Servers, patiently};
 
 /// Whom to ask, and how the answer is shown.
 #[derive(Debug, Args)]
@@ -25,26 +20,21 @@ pub(crate) struct ServiceArgs {
 }
 
 /// Whom to ask, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Service {
-    addresses: Vec<Url>,
+    pub(crate) servers: Servers,
     token: Option<OperatorToken>,
 }
 
 impl ServiceArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Service> {
-        let addresses = mistakes.check("--ingest-url (INGEST_URL)", grpc::addresses(&self.ingest_url));
+        let servers = Servers::ingest(&self.ingest_url, mistakes);
         let token = self.operator.check(mistakes);
-        Some(Service { addresses: addresses?, token: token? })
+        Some(Service { servers: servers?, token: token? })
     }
 }
 
 impl Service {
-    /// Connects when it is first used.
-    pub(crate) fn channel(&self) -> anyhow::Result<Channel> {
-        grpc::channel(&self.addresses)
-    }
-
     /// A request with the operator's token, where there is one.
     pub(crate) fn request<Message>(&self, message: Message) -> Request<Message> {
         let mut request = Request::new(message);
@@ -54,19 +44,17 @@ impl Service {
         }
         request
     }
-}
 
-/// The answer, or what ingest says against it.
-pub(crate) fn answered<Message>(answer: Result<Response<Message>, Status>) -> anyhow::Result<Message> {
-    answer.map(Response::into_inner).map_err(|status| explained(&status))
-}
-
-pub(crate) fn explained(status: &Status) -> anyhow::Error {
-    if status.code() == Code::Unavailable && Reason::of(status).is_none() {
-        return anyhow!("ingest can't be reached (INGEST_URL): {}", status.message());
+    /// The answer, or what ingest says against it; says every 5 s that it is waited for.
+    pub(crate) async fn answered<Message>(
+        &self,
+        call: impl Future<Output = Result<Response<Message>, Status>>,
+    ) -> anyhow::Result<Message> {
+        self.servers.answered(patiently("ingest", call).await)
     }
-    let fields = status.get_details_bad_request().map_or_else(Vec::new, |details| details.field_violations);
-    let fields: String =
-        fields.iter().map(|field| format!("\n  - {}: {}", field.field, field.description)).collect();
-    anyhow!("ingest refused: {}{fields}", status.message())
+
+    /// What ingest says against a call.
+    pub(crate) fn explained(&self, status: &Status) -> anyhow::Error {
+        self.servers.explained(status)
+    }
 }

@@ -7,4 +7,5 @@ pub(crate) mod store;
 
 pub(crate) use folder::{DataFolder, FolderArgs};
 pub(crate) use journal::{JournalAddress, JournalArgs, JournalPlace, JournalUrlArgs, MonitorArgs};
+pub(crate) use patience::patiently;
 pub(crate) use store::{StoreArgs, StorePlace};

@@ -1,6 +1,7 @@
 //! `weir publish`: behaves like the reference publisher, the load that the system exists to carry.
 
 mod args;
+mod causes;
 mod corruption;
 mod event;
 mod item;
@@ -11,7 +12,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-pub(crate) use args::{PublishArgs, endpoint};
+pub(crate) use args::{ENDPOINT, PublishArgs, endpoint};
 pub(crate) use item::{Item, Kind, event_id, id_prefix, number_of};
 pub(crate) use publisher::{Plan, publish};
 pub(crate) use stream::{Batch, EventStream, Mix};

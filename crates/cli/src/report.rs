@@ -31,17 +31,17 @@ pub(crate) async fn run(report: Report) -> Outcome {
     match report {
         Report::Events(args) => {
             let (channel, request) = args.request()?;
-            let answer = Client::new(&channel.addresses)?.events(request).await?;
+            let answer = Client::connect(channel.servers).await?.events(request).await?;
             show(channel.json, || json::events(&answer), || events(&answer));
         }
         Report::Revenue(args) => {
             let (channel, request) = args.request()?;
-            let answer = Client::new(&channel.addresses)?.revenue(request).await?;
+            let answer = Client::connect(channel.servers).await?.revenue(request).await?;
             show(channel.json, || json::revenue(&answer), || revenue(&answer));
         }
         Report::Demographics(args) => {
             let (channel, request) = args.request()?;
-            let answer = Client::new(&channel.addresses)?.demographics(request).await?;
+            let answer = Client::connect(channel.servers).await?.demographics(request).await?;
             show(channel.json, || json::demographics(&answer), || demographics(&answer));
         }
     }

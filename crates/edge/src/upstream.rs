@@ -10,7 +10,11 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use url::Url;
-use weir::process::{CallContext, Latch, Stop, grpc::TracedChannel};
+use weir::process::{
+    CallContext, Latch, Stop,
+    grpc::TracedChannel,
+    reach::{Target, Wanted},
+};
 
 use self::{
     replica::Replica,
@@ -45,7 +49,12 @@ pub(crate) struct Attempts<'a> {
 impl Upstream {
     /// Looks the addresses up, and connects to nothing yet.
     pub(crate) async fn find(service: Service, addresses: &[Url], retries: Retries) -> Self {
-        let replicas = Replicas::find(addresses).await;
+        let (setting, wanted) = match service {
+            Service::Ingest => ("INGEST_URL", Wanted::Ingest),
+            Service::Reporting => ("REPORTING_URL", Wanted::Reporting),
+        };
+        let target = |url: &Url| Target { url: url.clone(), setting, wanted, instance: None };
+        let replicas = Replicas::find(addresses.iter().map(target).collect()).await;
         Self { service, replicas, budget: Arc::default(), retries }
     }
 

@@ -8,15 +8,17 @@ use crate::operator::Service;
 /// A page of letters, and one letter with its bytes, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Asks ingest; connects when it is first asked.
+/// Asks ingest.
 pub(super) struct Client {
     pub(super) service: DeadLetterServiceClient<Channel>,
-    access: Service,
+    pub(super) access: Service,
 }
 
 impl Client {
-    pub(super) fn new(access: Service) -> anyhow::Result<Self> {
-        let client = DeadLetterServiceClient::new(access.channel()?);
+    /// # Errors
+    /// No ingest can be used; the cause is named.
+    pub(super) async fn connect(access: Service) -> anyhow::Result<Self> {
+        let client = DeadLetterServiceClient::new(access.servers.connect().await?);
         Ok(Self { service: client.max_decoding_message_size(MAX_ANSWER), access })
     }
 

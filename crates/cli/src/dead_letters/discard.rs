@@ -12,8 +12,9 @@ use weir::{
 use super::{args::SelectionArgs, client::Client};
 use crate::{
     failure::{Outcome, configured},
-    operator::{ServiceArgs, answered, explained},
+    operator::ServiceArgs,
     output::{grouped, say},
+    reach::patiently,
 };
 
 #[derive(Debug, Args)]
@@ -29,14 +30,16 @@ pub(super) async fn discard(args: DiscardArgs) -> Outcome {
     let service = args.service.check(&mut mistakes);
     let selection = args.selection.check(&mut mistakes);
     let (service, selection) = configured(service.zip(selection), mistakes)?;
-    let mut client = Client::new(service)?;
+    let mut client = Client::connect(service).await?;
     let dry_run = args.selection.dry_run;
     let cursor = args.selection.cursor.unwrap_or_default();
     let request = DiscardDeadLettersRequest { ids: selection.ids, filter: selection.filter, dry_run, cursor };
     let request = client.request(request);
-    let mut answers = answered(client.service.discard_dead_letters(request).await)?;
+    let mut answers = client.access.answered(client.service.discard_dead_letters(request)).await?;
     let (mut ids, mut last) = (Vec::new(), DiscardDeadLettersResponse::default());
-    while let Some(mut answer) = answers.message().await.map_err(|status| explained(&status))? {
+    while let Some(mut answer) =
+        patiently("ingest", answers.message()).await.map_err(|status| client.access.explained(&status))?
+    {
         ids.append(&mut answer.ids);
         last = answer;
     }

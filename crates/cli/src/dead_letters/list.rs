@@ -15,7 +15,7 @@ use weir::{
 use super::{args::FilterArgs, client::Client, json};
 use crate::{
     failure::{Outcome, configured},
-    operator::{ServiceArgs, answered},
+    operator::ServiceArgs,
     output::{grouped, say, table},
     quantity,
     report::names,
@@ -57,10 +57,10 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
     let limit = mistakes.check("--limit", quantity::at_least(1, &args.limit));
     let checked = service.zip(filter).zip(limit);
     let ((service, filter), limit) = configured(checked, mistakes)?;
-    let mut client = Client::new(service)?;
+    let mut client = Client::connect(service).await?;
     if !args.each {
         let request = client.request(GroupDeadLettersRequest { filter: Some(filter) });
-        let answer = answered(client.service.group_dead_letters(request).await)?;
+        let answer = client.access.answered(client.service.group_dead_letters(request)).await?;
         show_groups(&answer, args.service.json);
         return Ok(ExitCode::SUCCESS);
     }
@@ -71,7 +71,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
         let page_size = u32::try_from(PAGE.min(limit - letters.len())).unwrap_or_default();
         let request = ListDeadLettersRequest { filter: Some(filter.clone()), page_size, page_token: token };
         let request = client.request(request);
-        let page = answered(client.service.list_dead_letters(request).await)?;
+        let page = client.access.answered(client.service.list_dead_letters(request)).await?;
         letters.extend(page.letters);
         token = page.next_page_token;
         if token.is_empty() {
@@ -85,9 +85,10 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
 pub(super) async fn show(args: ShowArgs) -> Outcome {
     let mut mistakes = Mistakes::default();
     let service = args.service.check(&mut mistakes);
-    let mut client = Client::new(configured(service, mistakes)?)?;
+    let mut client = Client::connect(configured(service, mistakes)?).await?;
     let request = client.request(GetDeadLetterRequest { id: args.id });
-    let letter = answered(client.service.get_dead_letter(request).await)?.letter.unwrap_or_default();
+    let answer = client.access.answered(client.service.get_dead_letter(request)).await?;
+    let letter = answer.letter.unwrap_or_default();
     let value = json::letter(&letter);
     if args.service.json {
         say(format_args!("{value:#}"));

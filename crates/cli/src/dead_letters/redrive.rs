@@ -6,25 +6,27 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use url::Url;
 use weir::{
     contract::{
         ingest::v1::{RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveResult, RedriveTotals},
         reporting::v1::{FrameAccounts, GetFramesRequest, reporting_service_client::ReportingServiceClient},
     },
-    process::{args::Mistakes, grpc},
+    process::args::Mistakes,
 };
 
 use super::{args::SelectionArgs, client::Client, json};
 use crate::{
     failure::{Outcome, configured},
-    operator::{ServiceArgs, answered, explained},
+    operator::{Service, ServiceArgs},
     output::{grouped, say, table},
     quantity,
+    reach::{Servers, patiently},
 };
 
 /// Frames that one question to reporting names at most.
 const FRAMES: usize = 1_000;
+/// Why the fate of letters is not shown.
+const UNTOLD: &str = "what became of the appended letters is not known";
 /// Between questions after frames that are not settled yet.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,9 +52,9 @@ pub(crate) struct RedriveArgs {
 
 /// The arguments, checked.
 struct Checked {
-    client: Client,
+    service: Service,
     request: RedriveDeadLettersRequest,
-    reporting: Vec<Url>,
+    reporting: Servers,
     wait: Duration,
 }
 
@@ -74,14 +76,15 @@ struct Fate {
 }
 
 pub(super) async fn redrive(args: RedriveArgs) -> Outcome {
-    let Checked { mut client, request, reporting, wait } = check(&args)?;
+    let Checked { service, request, reporting, wait } = check(&args)?;
+    let mut client = Client::connect(service).await?;
     let dry_run = request.dry_run;
     let request = client.request(request);
-    let mut answers = answered(client.service.redrive_dead_letters(request).await)?;
+    let mut answers = client.access.answered(client.service.redrive_dead_letters(request)).await?;
     let mut report = Report::default();
     let mut cursor = String::new();
     loop {
-        match answers.message().await {
+        match patiently("ingest", answers.message()).await {
             Ok(Some(answer)) => {
                 cursor.clone_from(&answer.cursor);
                 report.add(answer);
@@ -90,11 +93,16 @@ pub(super) async fn redrive(args: RedriveArgs) -> Outcome {
             Err(status) => {
                 let place =
                     if cursor.is_empty() { String::new() } else { format!("; go on with --cursor {cursor}") };
-                return Err(explained(&status).context(format!("the redrive broke off{place}")).into());
+                return Err(client
+                    .access
+                    .explained(&status)
+                    .context(format!("the redrive broke off{place}"))
+                    .into());
             }
         }
     }
-    let fate = fate(&report, &reporting, wait).await;
+    let settled = fate(&report, &reporting, wait);
+    let fate = patiently("collectors to store what was appended", settled).await;
     if args.service.json {
         say(format_args!("{:#}", report.json(dry_run, fate.as_ref().ok())));
     } else {
@@ -110,7 +118,7 @@ fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
     let selection = args.selection.check(&mut mistakes);
     let patch = mistakes.check("--patch", args.patch.as_deref().map(patch).transpose());
     let rate = mistakes.check("--max-per-second", quantity::at_least(1, &args.max_per_second));
-    let reporting = mistakes.check("--reporting-url (REPORTING_URL)", grpc::addresses(&args.reporting_url));
+    let reporting = Servers::reporting(&args.reporting_url, &mut mistakes);
     let wait = mistakes.check("--wait", quantity::duration(&args.wait));
     let checked = || {
         let selection = selection?;
@@ -125,7 +133,7 @@ fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
         Some((service?, request, reporting?, wait?))
     };
     let (service, request, reporting, wait) = configured(checked(), mistakes)?;
-    Ok(Checked { client: Client::new(service)?, request, reporting, wait })
+    Ok(Checked { service, request, reporting, wait })
 }
 
 /// A patch is a JSON array; what does not begin like one is a file's name.
@@ -137,12 +145,12 @@ fn patch(text: &str) -> Result<String, String> {
 }
 
 /// Asks until every frame is settled, at most for `wait`.
-async fn fate(report: &Report, reporting: &[Url], wait: Duration) -> anyhow::Result<Fate> {
+async fn fate(report: &Report, reporting: &Servers, wait: Duration) -> anyhow::Result<Fate> {
     let mut fate = Fate { unsettled: report.totals.appended, ..Fate::default() };
     if report.frame_ids.is_empty() {
         return Ok(Fate::default());
     }
-    let mut client = ReportingServiceClient::new(grpc::channel(reporting)?);
+    let mut client = ReportingServiceClient::new(reporting.connect().await.context(UNTOLD)?);
     let deadline = Instant::now() + wait;
     let mut unsettled = report.frame_ids.clone();
     loop {
@@ -150,9 +158,8 @@ async fn fate(report: &Report, reporting: &[Url], wait: Duration) -> anyhow::Res
         for frame_ids in unsettled.chunks(FRAMES) {
             let request = GetFramesRequest { frame_ids: frame_ids.to_vec() };
             let answer = client.get_frames(request).await;
-            let answer =
-                answer.context("reporting can't tell what became of what was appended (REPORTING_URL)")?;
-            settled.extend(answer.into_inner().frames);
+            let answer = reporting.answered(answer).context(UNTOLD)?;
+            settled.extend(answer.frames);
         }
         settled.iter().for_each(|frame| fate.settle(frame));
         unsettled.retain(|id| settled.iter().all(|frame| frame.frame_id != *id));

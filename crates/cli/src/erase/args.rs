@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use clap::Args;
-use url::Url;
 use weir::{
     contract::ingest::v1::ErasePersonRequest,
     event::{Source, keep_text_rules},
-    process::{
-        args::{Misconfigured, Mistakes},
-        grpc,
-    },
+    process::args::{Misconfigured, Mistakes},
 };
 
 use crate::{
     failure::configured,
     operator::{Service, ServiceArgs},
     quantity,
+    reach::Servers,
 };
 
 /// Whom to forget, and whom to ask.
@@ -48,7 +45,7 @@ pub(crate) struct EraseArgs {
 pub(super) struct Task {
     pub(super) subject: Subject,
     pub(super) service: Service,
-    pub(super) reporting: Vec<Url>,
+    pub(super) reporting: Servers,
     pub(super) wait: Duration,
 }
 
@@ -68,8 +65,7 @@ impl EraseArgs {
             None => self.person(&mut mistakes).map(Subject::Person),
         };
         let service = self.service.check(&mut mistakes);
-        let reporting =
-            mistakes.check("--reporting-url (REPORTING_URL)", grpc::addresses(&self.reporting_url));
+        let reporting = Servers::reporting(&self.reporting_url, &mut mistakes);
         let wait = mistakes.check("--wait", quantity::duration(&self.wait));
         let task = || Some(Task { subject: subject?, service: service?, reporting: reporting?, wait: wait? });
         configured(task(), mistakes)

@@ -208,9 +208,7 @@ impl JournalArgs {
 impl MonitorArgs {
     pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Vec<Url>> {
         let urls = self.nats_monitor_url.as_deref().filter(|urls| !urls.is_empty());
-        mistakes
-            .check("NATS_MONITOR_URL", urls.map(grpc::addresses).transpose())
-            .map(Option::unwrap_or_default)
+        mistakes.check("NATS_MONITOR_URL", urls.map(grpc::urls).transpose()).map(Option::unwrap_or_default)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Servers that are not there yet at the start are waited for, and it is said that they are.
+//! Servers that are not there yet, or slow, are waited for, and it is said that they are.
 
 use std::{future::Future, time::Duration};
 
@@ -9,8 +9,8 @@ use tracing::warn;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// Awaits `ready`, saying every 5 s that `dependency` is waited for.
-pub(super) async fn patiently<F: Future>(dependency: &str, ready: F) -> F::Output {
+/// Awaits `ready`, saying every 5 s that `dependency` is waited for: in the log, or on standard error where there is none.
+pub(crate) async fn patiently<F: Future>(dependency: &str, ready: F) -> F::Output {
     let started = Instant::now();
     let mut say = interval_at(started + SAY_EVERY, SAY_EVERY);
     tokio::pin!(ready);
@@ -18,7 +18,12 @@ pub(super) async fn patiently<F: Future>(dependency: &str, ready: F) -> F::Outpu
         tokio::select! {
             output = &mut ready => return output,
             _ = say.tick() => {
-                warn!(dependency, waited_s = started.elapsed().as_secs(), "still waiting for a dependency");
+                let waited_s = started.elapsed().as_secs();
+                if tracing::dispatcher::has_been_set() {
+                    warn!(dependency, waited_s, "still waiting for a dependency");
+                } else {
+                    eprintln!("weir: still waiting for {dependency} ({waited_s} s)");
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use url::Url;
 use weir::process::args::{Misconfigured, Mistakes};
 
 use super::{publisher::Plan, stream::Mix};
-use crate::{failure::configured, quantity};
+use crate::{failure::configured, quantity, reach::http_url};
 
 /// How large, how often and how good.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(crate) struct PublishArgs {
 impl PublishArgs {
     pub(super) fn plan(&self) -> Result<Plan, Misconfigured> {
         let mut mistakes = Mistakes::default();
-        let endpoint = mistakes.check("--endpoint (EVENT_ENDPOINT)", endpoint(&self.endpoint));
+        let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
         let mix = self.mix(&mut mistakes);
         let interval = mistakes.check("--interval-ms", quantity::at_least(1, &self.interval_ms));
         let duration = self.duration.as_deref().map(quantity::duration).transpose();
@@ -85,18 +85,15 @@ impl PublishArgs {
     }
 }
 
+/// What names the edge for tools.
+pub(crate) const ENDPOINT: &str = "--endpoint (EVENT_ENDPOINT)";
+
 /// Reads where the edge takes events.
 ///
 /// # Errors
 /// It is no http:// URL.
 pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
-        Ok(url) if url.scheme() == "https" => {
-            Err(format!("'{text}': https is not supported; reach the edge over http, or a local TLS proxy"))
-        }
-        _ => Err(format!("'{text}' is no http:// URL such as http://127.0.0.1:3001/events")),
-    }
+    http_url(text, "http://127.0.0.1:3001/events")
 }
 
 #[cfg(test)]

@@ -2,22 +2,29 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
 use chrono::{SubsecRound as _, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use reqwest::{
+    Client, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+};
+use serde_json::Value;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use url::Url;
-use weir::process::{Stop, http_client};
+use weir::process::{
+    Stop,
+    reach::{Target, Wanted},
+};
 
 use super::{
+    causes::Causes,
     stream::{EventStream, Mix},
     summary::{Answer, Exchange, Failure, Summary},
 };
-use crate::{ledger::Ledger, output::grouped};
+use crate::{ledger::Ledger, output::grouped, reach::client_of};
 
 /// The edge answers or refuses within 30 s; what takes twice that will not be answered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,6 +48,7 @@ pub(crate) struct Plan {
 struct Sender {
     client: Client,
     endpoint: Url,
+    causes: Causes,
     ledger: Option<Ledger>,
 }
 
@@ -57,8 +65,8 @@ struct Request {
 /// # Errors
 /// No HTTP client can be had, or the ledger can't be written.
 pub(crate) async fn publish(plan: Plan, stop: Stop) -> anyhow::Result<Summary> {
-    let sender = Sender::of(&plan)?;
     let progress = progress_bar(plan.duration);
+    let sender = Sender::of(&plan, &progress)?;
     let mut stream = EventStream::new(plan.mix, plan.seed);
     let mut requests = 0;
     let mut in_flight = JoinSet::new();
@@ -89,14 +97,18 @@ pub(crate) async fn publish(plan: Plan, stop: Stop) -> anyhow::Result<Summary> {
 }
 
 impl Sender {
-    fn of(plan: &Plan) -> anyhow::Result<Self> {
-        let client = http_client::builder(&plan.endpoint)
-            .timeout(ANSWER_TIMEOUT)
-            .build()
-            .context("no HTTP client can be had")?;
+    fn of(plan: &Plan, progress: &ProgressBar) -> anyhow::Result<Self> {
         let ledger =
             plan.ledger.as_deref().map(|path| Ledger::begin(path, plan.seed, &plan.mix)).transpose()?;
-        Ok(Self { client, endpoint: plan.endpoint.clone(), ledger })
+        let endpoint = plan.endpoint.clone();
+        let target = Target {
+            url: endpoint.clone(),
+            setting: "EVENT_ENDPOINT or --endpoint",
+            wanted: Wanted::Edge,
+            instance: None,
+        };
+        let client = client_of(&target, ANSWER_TIMEOUT)?;
+        Ok(Self { client, endpoint, causes: Causes::of(target, progress.clone()), ledger })
     }
 
     /// Mints the next request, and writes down that it is about to be sent.
@@ -118,7 +130,10 @@ impl Sender {
         let Request { number, body, events, duplicates } = request;
         let started = Instant::now();
         let request = self.client.post(self.endpoint).header(CONTENT_TYPE, "application/json").body(body);
-        let answer = answer(request).await;
+        let answer = self.causes.watch(answer(request, &self.causes)).await.and_then(|answer| answer);
+        if let Err(failure) = &answer {
+            self.causes.tell(&failure.reason);
+        }
         let exchange = Exchange { events, duplicates, latency: started.elapsed(), answer };
         if let Some(ledger) = self.ledger {
             let outcome = exchange.outcome();
@@ -128,30 +143,36 @@ impl Sender {
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
-    let unknown = |error: reqwest::Error| Failure { reason: reason(&error), refused: false };
-    let response = request.send().await.map_err(unknown)?;
-    let status = response.status();
-    let body = response.bytes().await.map_err(unknown)?;
-    if !status.is_success() {
-        return Err(Failure { reason: status.to_string(), refused: is_refusal(status) });
+async fn answer(request: reqwest::RequestBuilder, causes: &Causes) -> Result<Answer, Failure> {
+    let (status, redirect, body) = match received(request).await {
+        Ok(received) => received,
+        Err(error) => {
+            return Err(Failure { reason: causes.of_error(&error, ANSWER_TIMEOUT).await, refused: false });
+        }
+    };
+    causes.answered();
+    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() && told["accepted"].is_u64() {
+        return Ok(serde_json::from_value(told).unwrap_or_default());
     }
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    let reason = causes.of_answer(status, &body, redirect.as_deref());
+    Err(Failure { reason, refused: is_refusal(status) })
+}
+
+/// The status, where it leads to, and the whole body.
+async fn received(
+    request: reqwest::RequestBuilder,
+) -> reqwest::Result<(StatusCode, Option<String>, Vec<u8>)> {
+    let response = request.send().await?;
+    let redirect = response.headers().get(LOCATION);
+    let redirect = redirect.map(|location| String::from_utf8_lossy(location.as_bytes()).into_owned());
+    Ok((response.status(), redirect, response.bytes().await?.into()))
 }
 
 /// Whether the status says that the request was at fault. A request that took too long is not: nobody knows how
 /// far it came.
 fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
-}
-
-/// The last cause says it best, and names no request: failures with the same reason are counted together.
-fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer in {} s", ANSWER_TIMEOUT.as_secs());
-    }
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn note(summary: &mut Summary, exchange: Exchange, progress: &ProgressBar) {

@@ -2,17 +2,13 @@
 
 use clap::Args;
 use prost_types::Timestamp;
-use url::Url;
 use weir::{
     contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
-    process::{
-        args::{Misconfigured, Mistakes},
-        grpc,
-    },
+    process::args::{Misconfigured, Mistakes},
 };
 
 use super::filter;
-use crate::failure::configured;
+use crate::{failure::configured, reach::Servers};
 
 /// What every report may be asked for, and how it is shown.
 #[derive(Debug, Args)]
@@ -76,7 +72,7 @@ pub(crate) struct DemographicsArgs {
 /// Whom to ask, and how the answer is shown.
 #[derive(Debug)]
 pub(super) struct Channel {
-    pub(super) addresses: Vec<Url>,
+    pub(super) servers: Servers,
     pub(super) json: bool,
 }
 
@@ -91,12 +87,11 @@ struct Common {
 
 impl CommonArgs {
     fn check(&self, mistakes: &mut Mistakes) -> Option<Common> {
-        let addresses =
-            mistakes.check("--reporting-url (REPORTING_URL)", grpc::addresses(&self.reporting_url));
+        let servers = Servers::reporting(&self.reporting_url, mistakes);
         let from = mistakes.check("--from", self.from.as_deref().map(filter::time).transpose());
         let to = mistakes.check("--to", self.to.as_deref().map(filter::time).transpose());
         let source = mistakes.check("--source", filter::source(self.source.as_deref()));
-        let channel = Channel { addresses: addresses?, json: self.json };
+        let channel = Channel { servers: servers?, json: self.json };
         Some(Common { channel, from: from?, to: to?, source: source? })
     }
 }

@@ -11,9 +11,12 @@ use std::{
 
 use futures::future::join_all;
 use tokio::time::{self, MissedTickBehavior};
-use tracing::{Instrument as _, debug, info};
+use tracing::{Instrument as _, error, info};
 use url::{Host, Url};
-use weir::process::{Latch, Stop};
+use weir::process::{
+    Latch, Stop,
+    reach::{Target, Unusable},
+};
 
 use super::replica::Replica;
 
@@ -25,17 +28,25 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The instances of one service. Cheap to clone; every clone sees the same ones.
 #[derive(Clone, Debug)]
 pub(super) struct Replicas {
-    urls: Arc<[Url]>,
-    /// By URL, in their order.
-    known: Arc<RwLock<Vec<Vec<Arc<Replica>>>>>,
+    targets: Arc<[Target]>,
+    /// By target, in their order.
+    known: Arc<RwLock<Vec<Instances>>>,
     next: Arc<AtomicUsize>,
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug, Default)]
+struct Instances {
+    replicas: Vec<Arc<Replica>>,
+    /// Why its name can't be looked up now.
+    unknown: Option<String>,
 }
 
 impl Replicas {
     /// Looks every address up once.
-    pub(super) async fn find(urls: &[Url]) -> Self {
-        let known = Arc::new(RwLock::new(vec![Vec::new(); urls.len()]));
-        let replicas = Self { urls: urls.into(), known, next: Arc::default() };
+    pub(super) async fn find(targets: Vec<Target>) -> Self {
+        let known = Arc::new(RwLock::new(vec![Instances::default(); targets.len()]));
+        let replicas = Self { targets: targets.into(), known, next: Arc::default() };
         replicas.look_up().await;
         replicas
     }
@@ -86,25 +97,42 @@ impl Replicas {
         if states.iter().any(Result::is_ok) {
             return Ok(());
         }
-        let reasons: Vec<String> = states.into_iter().filter_map(Result::err).collect();
+        let mut reasons: Vec<String> = states.into_iter().filter_map(Result::err).collect();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        reasons.extend(known.iter().filter_map(|instances| instances.unknown.clone()));
         Err(if reasons.is_empty() { "no address is known".into() } else { reasons.join("; ") })
     }
 
     /// A name that resolves to several addresses is several instances. One that can't be looked up keeps those that
     /// it had: a resolver that is away takes nobody else out.
     async fn look_up(&self) {
-        for (place, url) in self.urls.iter().enumerate() {
-            match time::timeout(LOOKUP_TIMEOUT, resolve(url)).await {
-                Ok(Ok(addresses)) => self.renew(place, url, &addresses),
-                Ok(Err(error)) => debug!(%url, %error, "an address can't be looked up"),
-                Err(_) => debug!(%url, "the resolver does not answer"),
+        let looking = self.targets.iter().map(|target| time::timeout(LOOKUP_TIMEOUT, resolve(&target.url)));
+        for (place, found) in join_all(looking).await.into_iter().enumerate() {
+            let target = &self.targets[place];
+            match found {
+                Ok(Ok(addresses)) => self.renew(place, target, &addresses),
+                Ok(Err(_)) => self.is_unknown(place, target, &target.unknown_host()),
+                Err(_) => self.is_unknown(place, target, &target.silent_resolver()),
             }
         }
     }
 
-    fn renew(&self, place: usize, url: &Url, addresses: &[SocketAddr]) {
+    /// Logs a cause when it is new.
+    fn is_unknown(&self, place: usize, target: &Target, cause: &Unusable) {
+        let cause = Some(cause.to_string());
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let before = &mut known[place];
+        let before = &mut known[place].unknown;
+        if *before != cause {
+            error!(setting = target.setting, cause, "a name can't be looked up");
+            *before = cause;
+        }
+    }
+
+    fn renew(&self, place: usize, target: &Target, addresses: &[SocketAddr]) {
+        let url = &target.url;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known[place].unknown = None;
+        let before = &mut known[place].replicas;
         if before.len() == addresses.len()
             && before.iter().all(|replica| addresses.contains(&replica.address()))
         {
@@ -112,7 +140,7 @@ impl Replicas {
         }
         let renewed = addresses.iter().filter_map(|address| {
             let same = before.iter().find(|replica| replica.address() == *address).cloned();
-            same.or_else(|| Replica::new(url, *address).ok().map(Arc::new))
+            same.or_else(|| Replica::new(target, *address).ok().map(Arc::new))
         });
         *before = renewed.collect();
         if matches!(url.host(), Some(Host::Domain(_))) {
@@ -122,7 +150,7 @@ impl Replicas {
 
     fn all(&self) -> Vec<Arc<Replica>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().flatten().cloned().collect()
+        known.iter().flat_map(|instances| &instances.replicas).cloned().collect()
     }
 }
 
@@ -142,11 +170,22 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
+    use weir::process::reach::Wanted;
+
     use super::*;
 
+    fn target(url: &str) -> Target {
+        Target { url: url.parse().unwrap(), setting: "INGEST_URL", wanted: Wanted::Ingest, instance: None }
+    }
+
     async fn replicas(urls: &[&str]) -> Replicas {
-        let urls: Vec<Url> = urls.iter().map(|url| url.parse().unwrap()).collect();
-        Replicas::find(&urls).await
+        Replicas::find(urls.iter().map(|url| target(url)).collect()).await
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_unknown_is_told() {
+        let reason = replicas(&["http://nowhere.invalid:50051"]).await.check().await.unwrap_err();
+        assert!(reason.contains("nowhere.invalid") && reason.contains("INGEST_URL"), "{reason}");
     }
 
     #[tokio::test]
@@ -178,7 +217,7 @@ mod tests {
     async fn a_name_stands_for_every_address_behind_it_and_those_that_stay_are_kept() {
         let replicas = replicas(&["http://localhost:1"]).await;
         assert!(replicas.all().iter().all(|replica| replica.address().ip().is_loopback()));
-        let url: Url = "http://localhost:1".parse().unwrap();
+        let url = target("http://localhost:1");
         let [a, b, c] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         replicas.renew(0, &url, &[a, b]);
         let kept = Arc::clone(&replicas.all()[1]);

@@ -13,6 +13,7 @@ use weir::{
 use crate::{
     output::{grouped, say},
     publish::{self, Mix, Plan},
+    reach::Servers,
     report::{self, Client},
     up::roles::{Addresses, grpc_url},
 };
@@ -50,7 +51,7 @@ impl Show {
         say(format_args!("Every role is ready; events are published for {} s", PUBLISH_FOR.as_secs()));
         let summary = publish::publish(self.plan()?, stop.clone()).await?;
         say(&summary);
-        let mut client = Client::new(&[grpc_url(self.addresses.reporting)?])?;
+        let mut client = Client::connect(Servers::own_reporting(grpc_url(self.addresses.reporting)?)).await?;
         until_stored(&mut client, summary.accepted).await?;
         say(format_args!("Every one of the {} accepted events is stored", grouped(summary.accepted)));
         say_reports(&mut client).await?;
