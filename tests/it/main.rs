@@ -33,6 +33,7 @@ mod sender;
 
 mod arrays;
 mod audit;
+mod causes;
 mod cluster;
 mod collectors;
 mod correlation;
@@ -61,6 +62,7 @@ mod reconcile;
 mod reporting;
 mod reports;
 mod retention;
+mod runbook;
 mod schema;
 mod store;
 mod traces;

@@ -155,7 +155,7 @@ pub(crate) fn client_of(target: &Target, patience: Duration) -> anyhow::Result<C
 /// The answer to a request, at most `patience` away.
 ///
 /// # Errors
-/// No HTTP server is there, or it does not answer; the cause is named within 5 s, except that a slow server has its time.
+/// No HTTP server is there, or it does not answer. The cause is named within 5 s; a server that is slow has its time.
 pub(crate) async fn ask(
     target: &Target,
     patience: Duration,

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     harness::{Ground, Weir, eventually, load::Load, prometheus::Prometheus, soak::soak},
+    runbook::{is_query, text::codes},
     sender::Sender,
 };
 
@@ -47,6 +48,9 @@ async fn every_panel_and_every_rule_finds_data_in_a_fleet_under_load() {
         unwell => Err(format!("{unwell:#?}")),
     })
     .await;
+    for query in runbook_queries() {
+        prometheus.query(&query).await.unwrap_or_else(|error| panic!("docs/runbook.md: {query}: {error}"));
+    }
     every_name_exists(&weir).await;
     load.prove(&weir).await;
 }
@@ -131,14 +135,20 @@ async fn ask_for_everything(weir: &Weir) {
     }
 }
 
-/// Every name that a board or a rule uses is that of a recorded or a scraped series.
+/// What the runbook has an operator ask Prometheus.
+fn runbook_queries() -> impl Iterator<Item = String> {
+    let codes = codes("docs/runbook.md").into_iter().filter(|code| code.block.is_none());
+    codes.map(|code| code.text).filter(|text| is_query(text) && !text.starts_with("SELECT"))
+}
+
+/// Every name that a board, a rule or the runbook uses is that of a recorded or a scraped series.
 async fn every_name_exists(weir: &Weir) {
     let mut known: BTreeSet<String> = weir.series().await.into_iter().map(|series| series.name).collect();
     known.extend(recorded().into_iter().map(|rule| rule.name));
     known.extend(OF_PROMETHEUS.map(str::to_owned));
     let asked = boards::questions().into_iter().map(|question| question.expression);
     let computed = recorded().into_iter().chain(alerts()).map(|rule| rule.expression);
-    for expression in asked.chain(computed) {
+    for expression in asked.chain(computed).chain(runbook_queries()) {
         for selector in expression::selectors(&expression) {
             assert!(known.contains(&selector.name), "no process shows {}: {expression}", selector.name);
         }

@@ -19,12 +19,12 @@ use weir::{
         event::v1,
         ingest::v1::{
             self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
-            ingest_service_server::{IngestService, IngestServiceServer},
+            ingest_service_server::{IngestService, IngestServiceServer, SERVICE_NAME as INGEST},
             item::Content,
         },
         reporting::v1::{
             self as reporting,
-            reporting_service_server::{ReportingService, ReportingServiceServer},
+            reporting_service_server::{ReportingService, ReportingServiceServer, SERVICE_NAME as REPORTING},
         },
     },
     event::Metrics,
@@ -321,7 +321,7 @@ async fn serve(fake: Fake, stop: Stop) -> Url {
     services.add_service(IngestServiceServer::new(fake.clone()).max_decoding_message_size(16 << 20));
     services.add_service(ReportingServiceServer::new(fake));
     let readiness = RoleReadiness::new("fake");
-    tokio::spawn(server.serve(services, &["fake"], DESCRIPTORS, readiness, stop));
+    tokio::spawn(server.serve(services, &[INGEST, REPORTING], DESCRIPTORS, readiness, stop));
     url
 }
 

@@ -1,0 +1,123 @@
+//! What the runbook's commands of other programs mean, done through their protocols: the command lines of NATS and of
+//! Docker are not on every machine.
+
+use async_nats::jetstream::consumer::{PullConsumer, pull::Config};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use crate::{
+    deploy::{deploy, yaml},
+    harness::{eventually, nats::Operator},
+};
+
+/// Does what `nats WORDS` does; `own` is the deployment's server.
+///
+/// # Errors
+/// The command is unknown here, or does not do what it is for.
+pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
+    let (server, words) = match words {
+        ["--server", server, rest @ ..] => (*server, rest),
+        words => (own, words),
+    };
+    let operator = Operator::connect(server).await;
+    let context = &operator.context;
+    match words {
+        ["consumer", "info", stream, consumer] => consumer_of(&operator, stream, consumer).await.map(drop),
+        ["consumer", "rm", stream, consumer, "--force"] => {
+            let found = context.get_stream(stream).await.map_err(|error| error.to_string())?;
+            found.delete_consumer(consumer).await.map_err(|error| error.to_string())?;
+            // Ingest makes it anew.
+            eventually(async || consumer_of(&operator, stream, consumer).await.map(drop)).await;
+            Ok(())
+        }
+        ["consumer", "report", stream] => {
+            let found = context.get_stream(stream).await.map_err(|error| error.to_string())?;
+            eventually(async || {
+                let mut infos = found.consumers();
+                while let Some(info) = infos.next().await {
+                    let info = info.map_err(|error| error.to_string())?;
+                    if info.num_pending + info.num_ack_pending as u64 > 0 {
+                        return Err(format!("{} has more to do", info.name));
+                    }
+                }
+                Ok(())
+            })
+            .await;
+            Ok(())
+        }
+        ["stream", "get", stream, sequence] => {
+            let found = context.get_stream(stream).await.map_err(|error| error.to_string())?;
+            let sequence = sequence.parse().map_err(|_| format!("{sequence} is no sequence"))?;
+            let message = found.get_raw_message(sequence).await.map_err(|error| error.to_string())?;
+            message.headers.get("Nats-Msg-Id").map(drop).ok_or_else(|| "it has no Nats-Msg-Id".to_owned())
+        }
+        ["kv", "get", bucket, key] => {
+            let bucket = context.get_key_value(*bucket).await.map_err(|error| error.to_string())?;
+            let value = bucket.get(*key).await.map_err(|error| error.to_string())?;
+            value.map(drop).ok_or_else(|| format!("there is no {key}"))
+        }
+        ["event", "--js-advisory"] => Ok(()),
+        _ => Err("the test does not know this command of nats".to_owned()),
+    }
+}
+
+async fn consumer_of(operator: &Operator, stream: &str, consumer: &str) -> Result<PullConsumer, String> {
+    let found = operator.context.get_stream(stream).await.map_err(|error| error.to_string())?;
+    found.get_consumer::<Config>(consumer).await.map_err(|error| error.to_string())
+}
+
+/// What a command of Docker Compose is about.
+pub(super) enum Compose {
+    /// Looks at services, or starts and ends them.
+    Services,
+    /// Runs a command with the variables of a service.
+    Command { service: String, variables: Vec<String>, words: Vec<String> },
+}
+
+/// Reads `docker WORDS`; every service and profile that it names is deployed.
+///
+/// # Errors
+/// The command is unknown here, or names what is not there.
+pub(super) fn compose(words: &[&str]) -> Result<Compose, String> {
+    let deployed = yaml(&deploy("compose.yaml"));
+    let mut rest = match words {
+        ["compose", "-f", "deploy/compose.yaml", rest @ ..] => rest,
+        _ => return Err("write docker compose -f deploy/compose.yaml".to_owned()),
+    };
+    while let ["--profile", profile, others @ ..] = rest {
+        let known = services(&deployed).any(|(_, service)| {
+            service["profiles"].as_array().is_some_and(|profiles| profiles.contains(&(*profile).into()))
+        });
+        if !known {
+            return Err(format!("no service has the profile {profile}"));
+        }
+        rest = others;
+    }
+    let named = |words: &[&str]| {
+        let mut names = words.iter().filter(|word| !word.starts_with("--") && !word.contains('='));
+        match names.find(|name| services(&deployed).all(|(known, _)| known != *name)) {
+            None => Ok(Compose::Services),
+            Some(name) => Err(format!("there is no service {name}")),
+        }
+    };
+    match rest {
+        ["ps" | "logs" | "up" | "stop" | "start" | "restart" | "pull" | "build" | "down", rest @ ..] => {
+            // What follows --scale is a service and a number.
+            named(rest)
+        }
+        ["exec", "-T", service, words @ ..]
+        | ["exec", service, words @ ..]
+        | ["run", "--rm", service, words @ ..] => {
+            named(&[service])?;
+            let environment = deployed["services"][service]["environment"].as_object();
+            let variables = environment.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            Ok(Compose::Command { service: (*service).to_owned(), variables, words })
+        }
+        _ => Err("the test does not know this command of Docker Compose".to_owned()),
+    }
+}
+
+fn services(deployed: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    deployed["services"].as_object().into_iter().flatten()
+}
