@@ -16,7 +16,7 @@ use tools::Compose;
 
 use crate::{
     deploy::repository,
-    harness::{Ground, Weir, ports, weir::command},
+    harness::{Ground, Weir, eventually, ports, weir::command},
     sender::Sender,
 };
 
@@ -121,6 +121,12 @@ impl Desk {
         (bad["eventId"], bad["timestamp"]) = (json!("bad-clock"), json!("yesterday"));
         weir.post(&json!(events)).await.expect_accepted(events.len(), 0);
         weir.post(&json!([events[2], bad])).await;
+        let event = ["event", source.as_str().unwrap(), id.as_str().unwrap()];
+        eventually(async || match weir.run(&event, &[]).await {
+            (status, _) if status.success() => Ok(()),
+            (_, told) => Err(told),
+        })
+        .await;
         fs::write(&patch, r#"[{"op": "replace", "path": "/timestamp", "value": "2025-09-14T07:21:45Z"}]"#)
             .unwrap();
         let Ground::Servers { nats, .. } = weir.ground() else { panic!("a fleet is on servers") };
@@ -162,7 +168,7 @@ impl Desk {
                 }
             }
             ["weir", ..] => is_known(&words[1..]).await?,
-            ["nats", rest @ ..] => {
+            ["nats", rest @ ..] if !rest.is_empty() => {
                 let Ground::Servers { nats, .. } = self.weir.ground() else { unreachable!() };
                 tools::nats(rest, &nats.url()).await?;
             }
@@ -185,7 +191,8 @@ impl Desk {
                 self.spawn("nats-server", server);
             }
             [program, ..] if OF_THE_MACHINE.contains(program) => {}
-            [program, _, ..] if is_program(program) && !is_query(&code.text) => {
+            // A message of the log is no command.
+            [program, _, ..] if is_program(program) && *program != "the" && !is_query(&code.text) => {
                 return Err("the test does not know this command".to_owned());
             }
             [_, ..] if matches!(code.block.as_deref(), Some("sh" | "bash" | "console")) => {

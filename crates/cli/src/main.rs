@@ -28,10 +28,10 @@ mod signals;
 mod up;
 mod verify;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use failure::{Outcome, usage_exit_code};
+use failure::{EXIT_FAILED, Outcome, usage_exit_code};
 use weir::process::{args, flush_logs};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
@@ -118,8 +118,23 @@ impl Command {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long the end waits for a thread that a call of the system holds, such as a name server that does not answer.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("weir: no threads can be had: {error}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    let code = runtime.block_on(run());
+    runtime.shutdown_timeout(LAST_CALLS);
+    code
+}
+
+async fn run() -> ExitCode {
     let cli = match args::parse(&Cli::command()).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {

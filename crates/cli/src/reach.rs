@@ -99,11 +99,10 @@ impl Servers {
             (None, Code::Unimplemented) => anyhow!(
                 "{name} does not know this call ({setting}): {told}; it is of an older build, or not {name}"
             ),
-            (Some(Reason::StoreUnavailable), _) => anyhow!(
-                "{name} refused ({setting}): {told}; its ready probe names the cause, and REPORT_TIMEOUT_MS of \
-                 {name} bounds how long one report may take"
+            (Some(Reason::StoreUnavailable), _) if told.contains("took longer") => anyhow!(
+                "{name} refused ({setting}): {told}; ask for a shorter range, or raise REPORT_TIMEOUT_MS of {name}"
             ),
-            (Some(Reason::JournalUnavailable | Reason::JournalFull), _) => {
+            (Some(Reason::StoreUnavailable | Reason::JournalUnavailable | Reason::JournalFull), _) => {
                 anyhow!("{name} refused ({setting}): {told}; its ready probe names the cause")
             }
             _ => {
@@ -214,4 +213,42 @@ impl Answer {
 /// Awaits `answer`, saying on standard error every 5 s that `server` is waited for.
 pub(crate) async fn patiently<F: Future>(server: &str, answer: F) -> F::Output {
     crate::place::patiently(server, answer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use weir::process::refuse;
+
+    use super::*;
+
+    fn told(status: &Status) -> String {
+        let servers = Servers::ingest("http://ingest:50051", &mut Mistakes::default()).unwrap();
+        servers.explained(status).to_string()
+    }
+
+    #[test]
+    fn a_refusal_names_the_setting_that_mends_it() {
+        for (status, setting) in [
+            (Status::unauthenticated("who are you"), "Set WEIR_OPERATOR_TOKEN"),
+            (refuse(Reason::StoreUnavailable, "the report took longer than 30s", &[]), "REPORT_TIMEOUT_MS"),
+            (refuse(Reason::StoreUnavailable, "the store can't be read", &[]), "its ready probe"),
+            (refuse(Reason::JournalUnavailable, "the journal is away", &[]), "its ready probe"),
+            (Status::unavailable("gone"), "INGEST_URL"),
+            (refuse(Reason::InvalidRequest, "bad", &[("from", "is after to")]), "from: is after to"),
+        ] {
+            let told = told(&status);
+            assert!(told.contains(setting), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_problem_of_weir_s_is_told_in_its_words_and_a_page_is_not() {
+        let url = "http://edge:3001/events".parse().unwrap();
+        let target = Target { url, setting: "EVENT_ENDPOINT", wanted: Wanted::Edge, instance: None };
+        let problem = br#"{"status":503,"detail":"the journal is full","correlationId":"c"}"#;
+        let told = explained(&target, StatusCode::SERVICE_UNAVAILABLE, problem, None);
+        assert!(told.contains("the edge answers 503") && told.contains("the journal is full"), "{told}");
+        let page = explained(&target, StatusCode::UNAUTHORIZED, b"<html>", None);
+        assert!(page.contains("answers 401, not as the edge does"), "{page}");
+    }
 }

@@ -24,7 +24,7 @@ use crate::{
     failure::{EXIT_FAILED, Outcome},
     ledger::{self, Run},
     output::say,
-    place::store,
+    place::{patiently, store},
 };
 
 /// A ledger's run, and what is known of each of its events.
@@ -49,7 +49,7 @@ fn cases(runs: Vec<Run>) -> anyhow::Result<Vec<Case>> {
 async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow::Result<Findings> {
     let journal = place.journal().await?;
     let store = Stored::read(store::open(&place.store(), Access::Read).await?).await?;
-    let waiting = drain::wait(&journal, wait).await?;
+    let waiting = patiently("collectors to store what waits", drain::wait(&journal, wait)).await?;
     let mut findings = Findings::new(waiting);
     let mut rejected = RejectedItems::default();
     let progress = progress_bar(cases.iter().map(|case| case.fates.len()).sum());

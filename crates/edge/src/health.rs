@@ -28,7 +28,7 @@ pub(crate) async fn live() -> Response {
     })),
     (status = 503, description = "Not ready, naming why", content_type = "application/json", example = json!({
         "ready": false,
-        "dependencies": {"ingest": {"ready": false, "required": true, "reason": "http://127.0.0.1:50051/ is not ready"}}
+        "dependencies": {"ingest": {"ready": false, "required": true, "reason": "http://127.0.0.1:50051 is not ready (INGEST_URL)"}}
     }))
 ))]
 pub(crate) async fn ready(State(edge): State<Arc<EdgeState>>) -> Response {

@@ -20,6 +20,7 @@ async fn beyond_loopback_the_token_opens_and_a_wrong_one_does_not() {
     for wrong in [None, Some("correct-hors"), Some("correct-horse-")] {
         open_to_all.expect("authorization: Bearer", wrong).await;
         open_to_all.expect_of(&ERASE, "authorization: Bearer", wrong).await;
+        open_to_all.expect("Set WEIR_OPERATOR_TOKEN here", wrong).await;
     }
 }
 

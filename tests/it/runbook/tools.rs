@@ -4,6 +4,7 @@
 use async_nats::jetstream::consumer::{PullConsumer, pull::Config};
 use futures::StreamExt as _;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::{
     deploy::{deploy, yaml},
@@ -19,6 +20,9 @@ pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
         ["--server", server, rest @ ..] => (*server, rest),
         words => (own, words),
     };
+    // A server that a line before has started takes its time.
+    let address = server.trim_start_matches("nats://");
+    eventually(async || TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())).await;
     let operator = Operator::connect(server).await;
     let context = &operator.context;
     match words {
