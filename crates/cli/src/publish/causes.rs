@@ -20,13 +20,20 @@ use crate::reach::{QUIET, broken, explained};
 /// What was found at the endpoint holds for so long.
 const HOLDS: Duration = Duration::from_secs(5);
 
+/// What was found at the endpoint, and when.
+#[derive(Debug)]
+struct Look {
+    at: Instant,
+    found: Option<Unusable>,
+}
+
 /// Shared by every request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Causes {
     target: Arc<Target>,
     progress: ProgressBar,
-    /// The last look, and when.
-    seen: Arc<tokio::sync::Mutex<Option<(Instant, Option<Unusable>)>>>,
+    /// The last look; one at a time.
+    seen: Arc<tokio::sync::Mutex<Option<Look>>>,
     told: Arc<Mutex<BTreeSet<String>>>,
     has_answered: Arc<AtomicBool>,
 }
@@ -91,13 +98,11 @@ impl Causes {
 
     async fn look(&self) -> Option<Unusable> {
         let mut seen = self.seen.lock().await;
-        if let Some((at, found)) = &*seen
-            && at.elapsed() < HOLDS
-        {
-            return found.clone();
+        if let Some(look) = seen.as_ref().filter(|look| look.at.elapsed() < HOLDS) {
+            return look.found.clone();
         }
         let found = self.target.is_no_http().await;
-        *seen = Some((Instant::now(), found.clone()));
+        *seen = Some(Look { at: Instant::now(), found: found.clone() });
         found
     }
 }
