@@ -109,10 +109,10 @@ async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Res
     let lost = LostFrames::register(host.registry());
     let metrics = CollectorMetrics::register(host.registry(), metrics, clock, lost);
     let readiness = host.readiness(sources.process_name());
-    let [opened, _waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
+    let [opened, waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
     let journal = config.journal.open(None, &[&opened]).await?;
     opened.set(Ok(()));
-    let store = store::open_migrated(&config.store).await?;
+    let store = store::open_migrated(&config.store, &[&waiting]).await?;
     register_pools(host.registry(), &[("collectors", &store)]);
     let collector =
         Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);

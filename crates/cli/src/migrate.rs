@@ -74,7 +74,9 @@ pub(crate) async fn run(args: MigrateArgs) -> Outcome {
 
 async fn up(place: &WhereArgs) -> Outcome {
     let (url, _folder) = place.take(place.check()?)?;
-    show(&store::open_migrated(&url).await?).await
+    let store = store::open(&url, Access::Write).await?;
+    store::migrate(&store, &url).await.context("can't migrate")?;
+    show(&store).await
 }
 
 async fn down(steps: &str, place: &WhereArgs) -> Outcome {
@@ -105,6 +107,12 @@ async fn show(store: &DatabaseConnection) -> Outcome {
         0,
         steps.into_iter().map(|step| [step.name.clone(), state(&step).to_owned()]),
     ));
+    let oldest = weir_migration::oldest_writer_if_named(store).await.context("can't read the migrations")?;
+    let refused = weir_migration::check_writer(oldest.as_deref()).err();
+    if let Some(oldest) = oldest {
+        let verdict = refused.map_or("this one may".to_owned(), |refused| refused.to_string());
+        say(format_args!("builds that know {oldest} may write; {verdict}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,7 @@ use weir_collectors::{
     reconcile::{Compared, Grain, Piece, Reconciler, RepairClaim},
     store::Store,
 };
-use weir_migration::{Access, DatabaseUrl};
+use weir_migration::{Access, DatabaseUrl, Rights};
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},
@@ -36,7 +36,7 @@ struct Repairer {
 
 impl Repairer {
     async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
-        let store = Store::new(&store::open(url, Access::Write).await?);
+        let store = Store::new(&store::open_with(url, Access::Write, Rights::Write).await?);
         let claim = RepairClaim::take(&store).await.context("can't repair")?;
         Ok(Self { store, _claim: claim })
     }
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Outcome {
 async fn reconcile(task: &Task, stop: &Stop) -> anyhow::Result<Findings> {
     let url = task.store();
     // Also to repair: only this pool makes no file where there is none.
-    let reader = Store::new(&store::open(&url, Access::Read).await?);
+    let reader = Store::new(&store::open_with(&url, Access::Read, Rights::Read).await?);
     let repairer = if task.repair { Some(Repairer::open(&url).await?) } else { None };
     let reconciler = Reconciler::new(reader, task.period);
     let mut findings = Findings::new(task);

@@ -9,7 +9,7 @@ use weir::process::{
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     clock::ClockMetrics,
 };
-use weir_migration::{Access, DatabaseUrl, register_pools};
+use weir_migration::{DatabaseUrl, register_pools};
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{
@@ -54,10 +54,8 @@ pub(crate) async fn run(args: ReportingCommand) -> Outcome {
 
 async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {
     let readiness = host.readiness("reporting");
-    let _waiting = readiness.wait_for("database");
-    // Reports must not wait for a collector to come and make the tables.
-    store::open_migrated(url).await?.close().await?;
-    let store = store::open(url, Access::Report(config.timeout)).await?;
+    let waiting = readiness.wait_for("database");
+    let store = store::open_for_reports(url, config.timeout, &[&waiting]).await?;
     register_pools(host.registry(), &[("reporting", &store)]);
     let clock = ClockMetrics::register(host.registry());
     let reporting = bind(host, config, store, clock, readiness).await?;

@@ -18,7 +18,7 @@ use fates::Fates;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use stored::Stored;
-use weir_migration::Access;
+use weir_migration::{Access, Rights};
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},
@@ -48,7 +48,7 @@ fn cases(runs: Vec<Run>) -> anyhow::Result<Vec<Case>> {
 
 async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow::Result<Findings> {
     let journal = place.journal().await?;
-    let store = Stored::read(store::open(&place.store(), Access::Read).await?).await?;
+    let store = Stored::read(store::open_with(&place.store(), Access::Read, Rights::Read).await?).await?;
     let waiting = patiently("collectors to store what waits", drain::wait(&journal, wait)).await?;
     let mut findings = Findings::new(waiting);
     let mut rejected = RejectedItems::default();

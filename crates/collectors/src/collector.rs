@@ -9,7 +9,7 @@ use weir::{
     journal::{Journal, SettingsLatch},
     process::{Latch, RoleReadiness, Stop, clock::RoleClock},
 };
-use weir_migration::DatabaseUrl;
+use weir_migration::{DatabaseUrl, Rights, SchemaWatch};
 
 use crate::{
     CollectorMetrics, Failpoint, Retention,
@@ -200,9 +200,10 @@ impl Collector {
             let journal = journal.clone();
             async move { journal.fill().await.map(drop).map_err(|error| error.to_string()) }
         });
+        let watch = SchemaWatch::new(&database, Rights::Write);
         database_latch.sample(stop.clone(), move || {
-            let database = database.clone();
-            async move { database.ping().await.map_err(|error| error.to_string()) }
+            let watch = watch.clone();
+            async move { watch.check().await }
         });
         newer_latch.sample(stop.clone(), move || std::future::ready(newer.check()));
     }

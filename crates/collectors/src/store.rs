@@ -25,7 +25,7 @@ use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
 use sqlx::AssertSqlSafe;
 use weir::journal::{Frame, Position};
-use weir_migration::clock::NOW_IN_POSTGRES;
+use weir_migration::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES};
 
 pub(crate) use audit::AuditedPart;
 pub use erased::ErasedPersons;
@@ -114,6 +114,19 @@ impl Store {
         }
     }
 
+    /// Whether this build may write, for work that is no storing.
+    ///
+    /// # Errors
+    /// It may not, or the store can't be read.
+    pub(crate) async fn admits_this_build(&self) -> Result<(), sqlx::Error> {
+        let question = AssertSqlSafe(format!("SELECT {OLDEST_WRITER}"));
+        let oldest: Option<String> = match &self.pool {
+            Pool::Postgres(pool) => postgres::in_time(sqlx::query_scalar(question).fetch_one(pool)).await?,
+            Pool::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(pool).await?,
+        };
+        check_writer(oldest.as_deref()).map_err(|refused| sqlx::Error::Configuration(refused.into()))
+    }
+
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
         let pool = match database.get_database_backend() {
@@ -161,7 +174,7 @@ impl Store {
                     let middle = start.midpoint(end);
                     untried.extend([(middle, end), (start, middle)]);
                 }
-                Err(error @ StoreError::Transient(_)) => return Err(error),
+                Err(error @ (StoreError::Transient(_) | StoreError::Outdated(_))) => return Err(error),
             }
         }
         Ok(refused)

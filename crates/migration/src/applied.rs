@@ -1,9 +1,9 @@
 //! What the database says that was applied, compared with what this build knows.
 
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait as _, QueryOrder as _};
-use sea_orm_migration::{MigratorTrait, SchemaManager, seaql_migrations};
+use sea_orm_migration::{MigratorTrait, seaql_migrations};
 
-use crate::{MigrateError, migrations::Migrator};
+use crate::{MigrateError, migrations::Migrator, writer::has_table};
 
 /// Names of migrations, each in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ impl Applied {
         Ok(Self { known, missing, unknown })
     }
 
+    /// What is missing, as an operator is told it.
+    pub(crate) fn lacking(&self) -> String {
+        match self.missing.as_slice() {
+            [] => "no migration".to_owned(),
+            [one] => format!("the migration {one}"),
+            [first, .., last] => format!("{} migrations, {first} to {last}", self.missing.len()),
+        }
+    }
+
     /// Whether a build after this one migrated the database.
     ///
     /// # Errors
@@ -47,7 +56,7 @@ impl Applied {
 
 /// Of every applied migration, in order.
 async fn names(database: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
-    if !SchemaManager::new(database).has_table("seaql_migrations").await? {
+    if !has_table(database, "seaql_migrations").await? {
         return Ok(Vec::new());
     }
     let by_name = seaql_migrations::Entity::find().order_by_asc(seaql_migrations::Column::Version);

@@ -5,12 +5,17 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::DatabaseConnection;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Executor as _,
-    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
 
-use crate::{DatabaseUrl, url::Place};
+use crate::{
+    DatabaseUrl,
+    fault::{Outlook, StoreFault},
+    probe,
+    url::Place,
+};
 
 /// How long a statement waits for a connection of the pool, and SQLite for another process's write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,64 +42,43 @@ pub enum Access {
     Report(Duration),
 }
 
-/// Why the store can't be opened. Names the place, never the password.
-#[derive(Debug, thiserror::Error)]
-#[error("{place} can't be opened")]
-pub struct ConnectError {
-    place: String,
-    source: sqlx::Error,
-}
-
 /// Opens a pool. Waits for a server that is not there yet up to `patience`, for another process's hold on an SQLite
 /// file at least five seconds; a pool that is open outlives outages.
 ///
 /// # Errors
-/// The last attempt's reason, after `patience`, or at once where waiting can't help.
+/// The last attempt's reason, after `patience`, or at once where the server or the file is there and says no.
 pub async fn connect(
     url: &DatabaseUrl,
     access: Access,
     patience: Duration,
-) -> Result<DatabaseConnection, ConnectError> {
+) -> Result<DatabaseConnection, StoreFault> {
     let start = Instant::now();
+    let patience = if url.has_one_writer() { patience.max(ACQUIRE_TIMEOUT) } else { patience };
     loop {
-        let source = match attempt(&url.0, access).await {
+        let fault = match attempt(url, access).await {
             Ok(database) => return Ok(database),
-            Err(source) => source,
+            Err(fault) => fault,
         };
-        let patience = if is_busy(&source) { patience.max(ACQUIRE_TIMEOUT) } else { patience };
-        if is_hopeless(&source) || start.elapsed() + PAUSE > patience {
-            return Err(ConnectError { place: url.to_string(), source });
+        if fault.outlook != Outlook::Away || start.elapsed() + PAUSE > patience {
+            return Err(fault);
         }
-        tracing::debug!(%url, error = %source, "store not there yet");
+        tracing::debug!(%fault, "store not there yet");
         sleep(PAUSE).await;
     }
 }
 
-/// Whether the answer stays the same however long one waits: the server or the file is there, and says no.
-fn is_hopeless(error: &sqlx::Error) -> bool {
-    let Some(refusal) = error.as_database_error() else { return false };
-    let code = refusal.code().unwrap_or_default();
-    if refusal.try_downcast_ref::<PgDatabaseError>().is_some() {
-        // Invalid authorization, and no such database.
-        return code.starts_with("28") || code == "3D000";
+async fn attempt(url: &DatabaseUrl, access: Access) -> Result<DatabaseConnection, StoreFault> {
+    match &url.0 {
+        Place::Postgres(server) => {
+            probe::probe(server).await?;
+            let pool = postgres(&server.options, access).await;
+            pool.map(Into::into).map_err(|error| StoreFault::of_server(&server.options, &error))
+        }
+        Place::Sqlite(options) => {
+            let pool = sqlite(options, access).await;
+            pool.map(Into::into).map_err(|error| StoreFault::of_file(url, &error))
+        }
     }
-    // The low byte of SQLite's code: READONLY, CANTOPEN, NOTADB.
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 8 | 14 | 26))
-}
-
-/// Whether another process holds the SQLite file for a moment. Its busy timeout does not cover the change of an
-/// empty file to a write-ahead log, which processes that start at once all want to make.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let Some(refusal) = error.as_database_error() else { return false };
-    refusal.try_downcast_ref::<SqliteError>().is_some()
-        && refusal.code().unwrap_or_default().parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6))
-}
-
-async fn attempt(place: &Place, access: Access) -> Result<DatabaseConnection, sqlx::Error> {
-    Ok(match place {
-        Place::Postgres(options) => postgres(options, access).await?.into(),
-        Place::Sqlite(options) => sqlite(options, access).await?.into(),
-    })
 }
 
 async fn postgres(options: &PgConnectOptions, access: Access) -> Result<sqlx::PgPool, sqlx::Error> {
@@ -103,9 +87,8 @@ async fn postgres(options: &PgConnectOptions, access: Access) -> Result<sqlx::Pg
         Access::Write | Access::Read => pool,
         Access::Report(timeout) => for_reports(pool, timeout),
     };
-    pool.connect_with(options.clone().application_name("weir").disable_statement_logging()).await
+    pool.connect_with(options.clone().disable_statement_logging()).await
 }
-
 fn for_reports(pool: PgPoolOptions, timeout: Duration) -> PgPoolOptions {
     // The aggregate of the migration `bigint_sums` goes before PostgreSQL's own, whose sums of BIGINT are NUMERIC and
     // cost a multiple where there are many groups. A month of rollups is added up in 2 ms, and in 46 with the parallel

@@ -12,6 +12,7 @@ pub mod frame_totals;
 pub mod frames;
 pub mod horizons;
 pub mod journal_states;
+pub mod oldest_writer;
 pub mod people;
 pub mod people_aliases;
 pub mod people_columns;

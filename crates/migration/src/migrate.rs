@@ -3,7 +3,13 @@
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
 
-use crate::{applied::Applied, lock::MigrationLock, migrations::Migrator};
+use crate::{
+    DatabaseUrl,
+    applied::Applied,
+    fault::{Cause, Outlook, StoreFault, error_of},
+    lock::MigrationLock,
+    migrations::Migrator,
+};
 
 /// Why the database is not migrated.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,12 @@ pub enum MigrateError {
          (missing: {missing})"
     )]
     Diverged { unknown: String, missing: String },
+    /// Something is missing, and this user may not make it.
+    #[error(
+        "the database lacks {lacking}, and this user may not add anything ({reason}): run `weir migrate up` as the \
+         owner of the tables"
+    )]
+    NoRight { lacking: String, reason: String },
     /// The server's lock can't be taken.
     #[error("the migration lock can't be taken")]
     Lock(#[source] sqlx::Error),
@@ -42,24 +54,55 @@ pub struct Step {
     pub known: bool,
 }
 
+impl MigrateError {
+    /// The same, as it is told of the store as a whole.
+    #[must_use]
+    pub fn into_fault(self, url: &DatabaseUrl) -> StoreFault {
+        let outlook = match &self {
+            Self::NoRight { .. } => Outlook::Schema,
+            Self::Newer(_) | Self::Diverged { .. } | Self::LockFile(_) => Outlook::Never,
+            Self::Migration(error) => match error_of(error) {
+                Some(error) => return StoreFault::of(url, error),
+                None => Outlook::Refused,
+            },
+            Self::Lock(error) => return StoreFault::of(url, error),
+        };
+        StoreFault::new(url, Cause::new(outlook, self.to_string(), ""))
+    }
+}
+
 /// Applies what is missing, or the next `steps` of it. Several instances may do so at once: one migrates, the
-/// others wait for it and find nothing to do. Where a newer build has migrated, nothing is applied: its schema is
-/// one that this build runs on (docs/upgrades.md), and the migrator would refuse it.
+/// others wait for it and find nothing to do. Where nothing is missing, nothing is locked or changed, so that rights to
+/// read suffice. Where a newer build has migrated, nothing is applied: its schema is one that this build runs on
+/// (docs/upgrades.md), and the migrator would refuse it. Returns the names of what only a newer build knows.
 ///
 /// # Errors
 /// See [`MigrateError`]; the migration that failed left nothing behind.
-pub async fn up(database: &DatabaseConnection, steps: Option<u32>) -> Result<(), MigrateError> {
+pub async fn up(database: &DatabaseConnection, steps: Option<u32>) -> Result<Vec<String>, MigrateError> {
+    let applied = Applied::read(database).await?;
+    if applied.is_newer()? || applied.missing.is_empty() {
+        return Ok(applied.unknown);
+    }
     let lock = MigrationLock::acquire(database).await?;
     let applied = Applied::read(database).await?;
-    if applied.is_newer()? {
-        tracing::warn!(
-            migrations = applied.unknown.join(", "),
-            "a newer build has migrated the store, which is used as it is"
-        );
-    } else {
-        Migrator::up(database, steps).await?;
+    if !applied.is_newer()? {
+        Migrator::up(database, steps).await.map_err(|error| without_right(error, &applied))?;
     }
-    lock.release().await
+    lock.release().await?;
+    Ok(applied.unknown)
+}
+
+/// Tells the lack of a right to change the schema from every other failure.
+fn without_right(error: DbErr, applied: &Applied) -> MigrateError {
+    let refusal = error_of(&error).and_then(|error| error.as_database_error());
+    // No right, a session that only reads, and a file that can't be written.
+    let codes = ["42501", "25006", "8"];
+    match refusal.filter(|refusal| refusal.code().is_some_and(|code| codes.contains(&&*code))) {
+        Some(refusal) => {
+            MigrateError::NoRight { lacking: applied.lacking(), reason: refusal.message().to_owned() }
+        }
+        None => error.into(),
+    }
 }
 
 /// Takes the last `steps` migrations back, with everything in their tables.
@@ -130,6 +173,7 @@ mod tests {
     async fn a_store_that_can_not_be_there_is_told_at_once_by_its_place() {
         let url: DatabaseUrl = "sqlite:///nowhere/at/all.sqlite".parse().unwrap();
         let error = connect(&url, Access::Write, Duration::from_secs(3600)).await.unwrap_err();
-        assert_eq!(error.to_string(), "SQLite file /nowhere/at/all.sqlite can't be opened");
+        assert!(error.to_string().starts_with("SQLite file /nowhere/at/all.sqlite"), "{error}");
+        assert_eq!(error.outlook, Outlook::Never);
     }
 }

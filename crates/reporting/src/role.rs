@@ -16,6 +16,7 @@ use weir::{
         grpc::GrpcServer,
     },
 };
+use weir_migration::{Rights, SchemaWatch};
 
 use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
 
@@ -94,9 +95,10 @@ impl Reporting {
             let asked = asked.clone();
             async move { weir_migration::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
         });
+        let watch = SchemaWatch::new(store.database(), Rights::Read);
         let probe = move || {
-            let store = store.clone();
-            async move { store.probe().await.map_err(|error| error.to_string()) }
+            let watch = watch.clone();
+            async move { watch.check().await }
         };
         // It ends with `stop`.
         let _sampler = self.database.sample(stop.clone(), probe);

@@ -12,7 +12,6 @@ use sea_orm::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 use weir::process::trace;
-use weir_migration::entity::{horizons, people_sets};
 
 use crate::{demographics::Columns, revenue::Rankings};
 
@@ -49,20 +48,6 @@ impl Store {
 
     pub(crate) fn database(&self) -> &DatabaseConnection {
         &self.database
-    }
-
-    /// Whether reports can be answered now: the database is there, and migrated.
-    ///
-    /// # Errors
-    /// It is not.
-    pub(crate) async fn probe(&self) -> Result<(), DbErr> {
-        // What every report about people reads, and the newest of the tables: where it is, the others are.
-        let horizon = Query::select().column(horizons::Column::Source).from(horizons::Entity).limit(1).take();
-        let set =
-            Query::select().column(people_sets::Column::Source).from(people_sets::Entity).limit(1).take();
-        self.database.query_one(&horizon).await?;
-        self.database.query_one(&set).await?;
-        Ok(())
     }
 
     /// The store as it is now, to be read within about `budget`: PostgreSQL gives up a statement that takes longer,

@@ -1,18 +1,26 @@
 //! DATABASE_URL: where the store is.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Args;
 use sea_orm::DatabaseConnection;
-use tracing::info;
-use weir::process::args::Mistakes;
-use weir_migration::{Access, DatabaseUrl};
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+use weir::process::{Latch, args::Mistakes};
+use weir_migration::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
 
-use super::patience::{PATIENCE, patiently};
+use super::patience::PATIENCE;
 
 /// The store's file in the data folder.
 const FILE: &str = "store.sqlite";
+const CONTEXT: &str = "can't open the store";
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
+/// How long a tool waits for a server that is away: an operator sits in front of it.
+const TOOL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where the store is.
 #[derive(Clone, Debug, Args)]
@@ -75,22 +83,136 @@ pub(crate) fn in_folder(folder: &Path) -> DatabaseUrl {
     DatabaseUrl::file(&folder.join(FILE))
 }
 
-/// Opens the store for writing, and brings it up to date; waits for a server that is not there yet.
+/// Opens the store for writing, brings it up to date, and sees that this build and this user may write. Waits for what is
+/// not there yet, says why in `latches` and once in the log.
 ///
 /// # Errors
-/// The server does not come, or can't be used; a migration does not go through.
-pub(crate) async fn open_migrated(url: &DatabaseUrl) -> anyhow::Result<DatabaseConnection> {
-    let store = open(url, Access::Write).await?;
-    weir_migration::up(&store, None).await.with_context(|| format!("can't bring the {url} up to date"))?;
-    Ok(store)
+/// The server does not come or goes on refusing for [`PATIENCE`]; another configuration is needed.
+pub(crate) async fn open_migrated(
+    url: &DatabaseUrl,
+    latches: &[&Latch],
+) -> anyhow::Result<DatabaseConnection> {
+    wait_for(url, latches, async || {
+        let store = weir_migration::connect(url, Access::Write, Duration::ZERO).await?;
+        migrate(&store, url).await?;
+        weir_migration::check(&store, Rights::Write).await?;
+        Ok(store)
+    })
+    .await
 }
 
-/// Opens the store as it is; waits for a server that is not there yet.
+/// Opens the store for reports, and changes nothing: waits for the schema as long as it takes, and otherwise as
+/// [`open_migrated`].
+///
+/// # Errors
+/// As of [`open_migrated`].
+pub(crate) async fn open_for_reports(
+    url: &DatabaseUrl,
+    timeout: Duration,
+    latches: &[&Latch],
+) -> anyhow::Result<DatabaseConnection> {
+    wait_for(url, latches, async || {
+        let store = match weir_migration::connect(url, Access::Report(timeout), Duration::ZERO).await {
+            // Its file is made by whoever makes the tables.
+            Err(fault) if url.is_missing_file() => return Err(fault.lacking_schema()),
+            opened => opened?,
+        };
+        weir_migration::check(&store, Rights::Read).await?;
+        Ok(store)
+    })
+    .await
+}
+
+/// Opens the store for a tool, as it is; a server that is away is waited for a few seconds.
 ///
 /// # Errors
 /// The server does not come, or can't be used.
 pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<DatabaseConnection> {
+    warn_of_ignored(url);
+    let connecting = |patience| weir_migration::connect(url, access, patience);
+    let opened = match connecting(Duration::ZERO).await {
+        Err(fault) if fault.outlook == Outlook::Away => {
+            tell(&format!("{fault}; trying again for {} s", TOOL_PATIENCE.as_secs()));
+            connecting(TOOL_PATIENCE).await
+        }
+        opened => opened,
+    };
+    opened.context(CONTEXT)
+}
+
+/// [`open`], where the tool needs the schema with `rights`.
+///
+/// # Errors
+/// As of [`open`], and where a table, a migration or a right is missing.
+pub(crate) async fn open_with(
+    url: &DatabaseUrl,
+    access: Access,
+    rights: Rights,
+) -> anyhow::Result<DatabaseConnection> {
+    let store = open(url, access).await?;
+    weir_migration::check(&store, rights).await.context("can't use the store")?;
+    Ok(store)
+}
+
+/// Applies what is missing.
+///
+/// # Errors
+/// This user may not, or it does not go through.
+pub(crate) async fn migrate(store: &DatabaseConnection, url: &DatabaseUrl) -> Result<(), StoreFault> {
+    let newer = weir_migration::up(store, None).await.map_err(|error| error.into_fault(url))?;
+    if !newer.is_empty() {
+        let migrations = newer.join(", ");
+        warn!(migrations, "a newer build has migrated the store, which is used as it is");
+    }
+    Ok(())
+}
+
+/// Tries until the store can be used. What its owner has to bring is waited for without a limit; a server that is away,
+/// or refuses, at most for [`PATIENCE`] at a time.
+async fn wait_for(
+    url: &DatabaseUrl,
+    latches: &[&Latch],
+    attempt: impl AsyncFn() -> Result<DatabaseConnection, StoreFault>,
+) -> anyhow::Result<DatabaseConnection> {
+    warn_of_ignored(url);
     info!(store = %url, "connecting to the store");
-    let connecting = weir_migration::connect(url, access, PATIENCE);
-    patiently("store", connecting).await.context("can't open the store (DATABASE_URL)")
+    let mut told = String::new();
+    let mut without = Instant::now();
+    loop {
+        let fault = match attempt().await {
+            Ok(store) => {
+                info!("connected to the store");
+                return Ok(store);
+            }
+            Err(fault) => fault,
+        };
+        match fault.outlook {
+            Outlook::Schema => without = Instant::now(),
+            Outlook::Away | Outlook::Refused if without.elapsed() < PATIENCE => {}
+            Outlook::Away | Outlook::Refused | Outlook::Never => return Err(fault).context(CONTEXT),
+        }
+        let reason = fault.to_string();
+        latches.iter().for_each(|latch| latch.set(Err(reason.clone())));
+        if told != reason {
+            error!(reason, "the role waits for its database");
+            told = reason;
+        }
+        sleep(BETWEEN_ATTEMPTS).await;
+    }
+}
+
+/// The values may be secrets.
+fn warn_of_ignored(url: &DatabaseUrl) {
+    for name in url.ignored_parameters() {
+        tell(&format!("DATABASE_URL: the parameter {name} is not supported, and is ignored"));
+    }
+}
+
+/// As a log entry where logs are written.
+fn tell(text: &str) {
+    if tracing::dispatcher::has_been_set() {
+        warn!("{text}");
+    } else {
+        eprintln!("weir: {text}");
+    }
 }

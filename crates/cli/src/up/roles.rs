@@ -13,7 +13,7 @@ use weir::{
 use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
-use weir_migration::{Access, register_pools};
+use weir_migration::register_pools;
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
@@ -71,13 +71,14 @@ impl Roles {
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
         let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
-        let _waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
+        let waiting = [&collecting, &reporting].map(|role| role.wait_for("database"));
         let latches: Vec<&Latch> = opened.iter().collect();
         let journal = config.journal.open(folder.as_ref(), &latches).await?;
         opened.iter().for_each(|latch| latch.set(Ok(())));
 
-        let writing = store::open_migrated(&store_url).await?;
-        let reading = store::open(&store_url, Access::Report(config.reporting.timeout)).await?;
+        let waiting: Vec<&Latch> = waiting.iter().collect();
+        let writing = store::open_migrated(&store_url, &waiting).await?;
+        let reading = store::open_for_reports(&store_url, config.reporting.timeout, &waiting).await?;
         register_pools(host.registry(), &[("collectors", &writing), ("reporting", &reading)]);
 
         let reporting = reporting::bind(host, &config.reporting, reading, clock.clone(), reporting).await?;

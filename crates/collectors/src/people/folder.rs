@@ -57,6 +57,7 @@ impl Folder {
         let mut left = HashMap::new();
         let mut care = Instant::now();
         while !stop.is_cancelled() {
+            self.store.admits_this_build().await?;
             let mut pause = LOOK;
             for source in Source::ALL {
                 if let Some(after) =

@@ -61,6 +61,7 @@ impl Sweeper {
     }
 
     async fn sweep(&self, stop: &Stop) -> Result<(), sqlx::Error> {
+        self.store.admits_this_build().await?;
         let mut database = Database::open(&self.store).await?;
         if let Err(reason) = self.may_remove() {
             // The ready probe says so as long as it lasts.

@@ -16,8 +16,9 @@ use sea_orm::{
 };
 use weir::journal::Erasure;
 use weir_migration::{
-    clock,
+    check_writer, clock,
     entity::{erasure_keys, erasures, frames},
+    oldest_writer,
 };
 
 use super::{
@@ -216,6 +217,8 @@ impl Store {
             let alone = format!("SELECT pg_advisory_xact_lock({STORE_LOCK})");
             transaction.execute_unprepared(&alone).await?;
         }
+        let oldest = oldest_writer(&transaction).await?;
+        check_writer(oldest.as_deref()).map_err(|refused| DbErr::Custom(refused.to_string()))?;
         Ok(transaction)
     }
 }

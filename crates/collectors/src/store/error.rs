@@ -1,6 +1,7 @@
 //! Transient or permanent: the only question a worker asks of a failure.
 
 use sqlx::error::DatabaseError;
+use weir_migration::OutdatedWriter;
 
 /// Why nothing of a transaction was stored.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +10,9 @@ pub enum StoreError {
     /// Everything that is not known to be an event's own fault is this, so that an outage makes no dead letters.
     #[error("the store does not take it now")]
     Transient(#[source] sqlx::Error),
+    /// The schema admits newer builds alone: another collector stores it.
+    #[error(transparent)]
+    Outdated(OutdatedWriter),
     /// The database refuses an event for what is in it, and will refuse it again.
     #[error("the store refuses it: {reason}")]
     Permanent { reason: String },
@@ -20,6 +24,7 @@ impl StoreError {
     pub fn kind(&self) -> String {
         match self {
             Self::Permanent { .. } => "refused".to_owned(),
+            Self::Outdated(_) => "outdated".to_owned(),
             Self::Transient(error) => {
                 let code = error.as_database_error().and_then(DatabaseError::code);
                 code.map_or_else(|| "unavailable".to_owned(), |code| code.into_owned())
@@ -30,6 +35,11 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Configuration(reason) = &error
+            && let Some(refused) = reason.downcast_ref::<OutdatedWriter>()
+        {
+            return Self::Outdated(refused.clone());
+        }
         match error.as_database_error() {
             Some(refusal) if is_permanent(refusal) => Self::Permanent { reason: reason(refusal) },
             _ => Self::Transient(error),

@@ -1,8 +1,11 @@
-//! Asked once at the start of a storing transaction: the time, and the exceptions to look out for, most often none.
+//! Asked once at the start of a storing transaction: the time, whether this build may write, and the exceptions to look out
+//! for, most often none.
 
-/// Two looks at the end of an index. `EXISTS` would walk past all the keys that expired lately.
+use weir_migration::check_writer;
+
+/// Two looks at the end of an index, and one at a row. `EXISTS` would walk past all the keys that expired lately.
 pub(super) const LOOK_OUT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, \
-    (SELECT MAX(recorded_at) FROM erasures)";
+    (SELECT MAX(recorded_at) FROM erasures), (SELECT migration FROM oldest_writer WHERE number = 1)";
 
 /// What there was when the transaction began, and so until it ends: whoever removes rows or records an erasure waits
 /// for those who store.
@@ -16,8 +19,19 @@ pub(super) struct Lookout {
     pub(super) now: i64,
 }
 
-impl From<(bool, Option<i64>, i64)> for Lookout {
-    fn from((keys, newest_erasure, now): (bool, Option<i64>, i64)) -> Self {
-        Self { keys, newest_erasure, now }
+impl Lookout {
+    /// Of a database that admits this build.
+    ///
+    /// # Errors
+    /// It admits newer builds alone.
+    pub(super) fn admitted(
+        keys: bool,
+        newest_erasure: Option<i64>,
+        oldest_writer: Option<&str>,
+        now: i64,
+    ) -> Result<Self, sqlx::Error> {
+        // What ends the transaction is the driver's error; `StoreError` tells it apart again.
+        check_writer(oldest_writer).map_err(|refused| sqlx::Error::Configuration(refused.into()))?;
+        Ok(Self { keys, newest_erasure, now })
     }
 }

@@ -31,7 +31,7 @@ impl From<StoreError> for Setback {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Permanent { reason } => Self::Refused(reason),
-            transient @ StoreError::Transient(_) => Self::Wait(transient.into()),
+            waits @ (StoreError::Transient(_) | StoreError::Outdated(_)) => Self::Wait(waits.into()),
         }
     }
 }

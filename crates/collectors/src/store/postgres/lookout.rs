@@ -29,7 +29,7 @@ const REMOVED: &str = "SELECT source, key \
 pub(super) async fn look_out(connection: &mut PgConnection) -> Result<Lookout, sqlx::Error> {
     let rows = sqlx::raw_sql(LOCK_AND_LOOK_OUT.as_str()).fetch_all(connection).await?;
     let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
-    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?).into())
+    Lookout::admitted(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)
 }
 
 /// Who was erased, as of the look: read anew only where somebody was erased since this process knew.

@@ -21,11 +21,11 @@ static LOOK_OUT_AND_LAST: LazyLock<String> =
     LazyLock::new(|| format!("{LOOK_OUT}, (SELECT MAX(stored_at) FROM events)"));
 
 pub(super) async fn look_out(connection: &mut SqliteConnection) -> Result<Lookout, sqlx::Error> {
-    let (keys, newest, last): (bool, Option<i64>, Option<i64>) =
+    let (keys, newest, oldest_writer, last): (bool, Option<i64>, Option<String>, Option<i64>) =
         sqlx::query_as(LOOK_OUT_AND_LAST.as_str()).fetch_one(connection).await?;
     // A file has no clock but this process's. What is stored while that is behind must not look old when it is right again.
     let now = Utc::now().timestamp_micros().max(last.unwrap_or(i64::MIN));
-    Ok((keys, newest, now).into())
+    Lookout::admitted(keys, newest, oldest_writer.as_deref(), now)
 }
 
 /// Who was erased, as of the look: read anew only where somebody was erased since this process knew.
