@@ -44,6 +44,7 @@ mod durability;
 mod erasure;
 mod faults;
 mod fleet;
+mod foreign_databases;
 mod foreign_hands;
 mod gate;
 mod grpc;

@@ -1,6 +1,8 @@
 //! A real PostgreSQL server in a temporary folder, on a free port of 127.0.0.1.
 
+mod certificates;
 mod owner;
+mod pooler;
 
 use std::{
     fs::{self, File},
@@ -14,10 +16,10 @@ use std::{
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_migration::{Access, DatabaseUrl, Outlook, StoreFault, connect};
 
 use self::owner::Owner;
-pub(crate) use self::owner::program;
+pub(crate) use self::{certificates::Certificates, owner::program, pooler::Pooler};
 use super::eventually;
 
 /// Runs the server until its standard input ends, which it does however the test process ends.
@@ -50,6 +52,10 @@ pub(crate) struct Setup {
     pub(crate) settings: &'static [&'static str],
     /// Whether it syncs before it commits, as an installed one does.
     pub(crate) durable: bool,
+    /// What it shows whom, where it offers TLS.
+    pub(crate) certificates: Option<Certificates>,
+    /// Lines of its pg_hba.conf; by default everybody is trusted.
+    pub(crate) admits: &'static [&'static str],
 }
 
 /// One server for every story that does not hurt it: starting one is slow, a database on it is not.
@@ -77,6 +83,66 @@ impl Postgres {
         server
     }
 
+    /// A hot standby that follows this server.
+    pub(crate) async fn standby(&self) -> Self {
+        let folder = TempDir::with_prefix("weir-standby-").unwrap().keep();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let setup = self.setup.clone();
+        let mut standby = Self { supervisors: Vec::new(), folder, setup, port, databases: AtomicU32::new(0) };
+        let mut copy = Owner::of(&standby.folder).command("pg_basebackup");
+        copy.args([
+            "--host=127.0.0.1",
+            "--username=weir",
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+            "--no-sync",
+        ]);
+        let copied = copy.arg(format!("--port={}", self.port)).arg("--pgdata").arg(standby.data()).output();
+        let copied = copied.unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        standby.serve().await;
+        standby
+    }
+
+    /// Runs statements as its owner, with psql's own commands among them.
+    pub(crate) fn psql(&self, database: &str, statements: &str) -> String {
+        let mut psql = Owner::of(&self.folder).command("psql");
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "weir",
+            "-d",
+            database,
+        ]);
+        let told = psql.arg("-p").arg(self.port.to_string()).arg("-f").arg("-");
+        let mut running =
+            told.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut running.stdin.take().unwrap(), statements.as_bytes()).unwrap();
+        let output = running.wait_with_output().unwrap();
+        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends every session of a database's.
+    pub(crate) fn end_sessions(&self, database: &str) {
+        self.psql(
+            "postgres",
+            &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}';"),
+        );
+    }
+
     fn initialise(&self) {
         let mut initdb = Owner::of(&self.folder).command("initdb");
         initdb.args(["--username=weir", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
@@ -88,6 +154,18 @@ impl Postgres {
         }
         let initialised = initdb.arg("--pgdata").arg(self.data()).output().unwrap();
         assert!(initialised.status.success(), "{}", String::from_utf8_lossy(&initialised.stderr));
+        if let Some(certificates) = &self.setup.certificates {
+            certificates.install(&self.folder);
+            Owner::of(&self.folder.join("server.key"));
+        }
+        self.admit(self.setup.admits);
+    }
+
+    /// Changes whom it admits; `reload` has it notice.
+    pub(crate) fn admit(&self, lines: &[&str]) {
+        if !lines.is_empty() {
+            fs::write(self.data().join("pg_hba.conf"), lines.join("\n") + "\n").unwrap();
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -114,8 +192,16 @@ impl Postgres {
             .spawn()
             .unwrap();
         supervisors.push(supervisor);
-        if let Err(error) = connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
+        if let Err(error) = self.answers().await {
             panic!("{error}: {}", self.log());
+        }
+    }
+
+    /// Whoever it admits: also a refusal is an answer.
+    async fn answers(&self) -> Result<(), StoreFault> {
+        match connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
+            Err(fault) if fault.outlook == Outlook::Refused && !self.setup.admits.is_empty() => Ok(()),
+            answered => answered.map(drop),
         }
     }
 
@@ -198,6 +284,7 @@ impl Drop for Postgres {
 fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
     let setting = |text: String| ["-c".to_owned(), text];
     let hasty: &[&str] = if setup.durable { &[] } else { &["fsync=off", "full_page_writes=off"] };
+    let certificates: &[&str] = if setup.certificates.is_some() { &Certificates::SETTINGS } else { &[] };
     [
         format!("unix_socket_directories={}", folder.display()),
         format!("port={port}"),
@@ -205,7 +292,7 @@ fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
         "max_connections=200".into(),
     ]
     .into_iter()
-    .chain(hasty.iter().chain(setup.settings).map(|text| (*text).to_owned()))
+    .chain(hasty.iter().chain(setup.settings).chain(certificates).map(|text| (*text).to_owned()))
     .flat_map(setting)
     .collect()
 }

@@ -240,6 +240,12 @@ impl Weir {
         self.start(&[("up", &["up"])]).await;
     }
 
+    /// Starts processes anew after their end, and does not wait for them.
+    pub(crate) fn launch_again(&mut self, processes: &[(&str, &[&str])]) {
+        self.processes.clear();
+        self.launch(processes);
+    }
+
     /// Ends `weir up` and starts it anew.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;

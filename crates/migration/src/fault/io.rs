@@ -45,7 +45,10 @@ pub(super) fn tls_cause(text: &str, options: &PgConnectOptions) -> Cause {
             what.replacen("tls", "TLS", 1),
             "turn ssl on at the server, or set sslmode=prefer in DATABASE_URL".to_owned(),
         )
-    } else if text.contains("UnknownIssuer") || text.contains("no root trust anchors") {
+    } else if ["UnknownIssuer", "BadSignature", "no root trust anchors"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
         let what = format!("the server's certificate is of an unknown authority ({text})");
         (what, format!("name its CA by sslrootcert in DATABASE_URL, or by SSL_CERT_FILE{}", unread_roots()))
     } else if text.contains("not valid for") || text.contains("NotValidForName") {

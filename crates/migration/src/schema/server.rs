@@ -14,20 +14,14 @@ const LOOK: &str = "SELECT current_user::text, current_setting('transaction_read
             WHERE NOT (has_table_privilege(to_regclass(name), 'SELECT') AND (NOT changed OR ( \
                 has_table_privilege(to_regclass(name), 'INSERT') AND \
                 has_table_privilege(to_regclass(name), 'UPDATE') AND \
-                has_table_privilege(to_regclass(name), 'DELETE'))))), \
-        ARRAY(SELECT to_regclass(sequence)::text \
-            FROM (SELECT pg_get_serial_sequence(name, 'id') AS sequence \
-                FROM UNNEST($1::text[], $2::boolean[]) AS asked (name, changed) \
-                WHERE changed AND EXISTS (SELECT FROM pg_attribute \
-                    WHERE attrelid = to_regclass(name) AND attname = 'id' AND attidentity = '')) AS needed \
-            WHERE NOT has_sequence_privilege(sequence, 'USAGE'))";
+                has_table_privilege(to_regclass(name), 'DELETE')))))";
 
-type Seen = (String, bool, bool, Vec<String>, Vec<String>, Vec<String>);
+type Seen = (String, bool, bool, Vec<String>, Vec<String>);
 
 /// What is missing.
 pub(super) async fn find(database: &DatabaseConnection, rights: Rights) -> Result<Option<Cause>, DbErr> {
     let seen = look(database.get_postgres_connection_pool(), rights).await;
-    let (role, reads_only, no_schema, missing, denied, sequences) =
+    let (role, reads_only, no_schema, missing, denied) =
         seen.map_err(|error| DbErr::Query(sea_orm::RuntimeErr::SqlxError(error.into())))?;
     let schema = |what, remedy: &str| Some(Cause::new(Outlook::Schema, what, remedy));
     if rights == Rights::Write && reads_only {
@@ -43,7 +37,6 @@ pub(super) async fn find(database: &DatabaseConnection, rights: Rights) -> Resul
         let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
         return Ok(Some(lacking(&missing, rights)));
     }
-    let denied = [denied, sequences].concat();
     if denied.is_empty() {
         return Ok(None);
     }

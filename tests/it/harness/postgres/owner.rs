@@ -24,7 +24,11 @@ impl Owner {
 
     /// One of PostgreSQL's programs.
     pub(super) fn command(&self, name: &str) -> Command {
-        let program = program(name);
+        self.at(&program(name))
+    }
+
+    /// Another program, as whoever runs the server.
+    pub(super) fn at(&self, program: &Path) -> Command {
         if !self.root {
             return Command::new(program);
         }

@@ -1,0 +1,116 @@
+//! Roles with the rights that the runbook lists, and with less.
+
+use std::fs;
+
+use super::{becomes_ready, one_source, reporting, tells};
+use crate::{
+    deploy::repository,
+    harness::{Weir, events::with_id, eventually, postgres::Postgres},
+};
+use weir::event::Source;
+
+/// The statements of the runbook: before the first migration, and where the tables are there.
+fn statements() -> [String; 2] {
+    let runbook = fs::read_to_string(repository("docs/runbook.md")).unwrap();
+    let (_, section) = runbook.split_once("\n## PostgreSQL: roles and rights\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks: Vec<String> = section
+        .split("```sql\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect();
+    blocks.try_into().unwrap()
+}
+
+fn address(server: &Postgres, role: &str) -> String {
+    format!("postgres://{role}@127.0.0.1:{}/weir", server.port())
+}
+
+/// A server with the runbook's roles.
+async fn server() -> Postgres {
+    let server = Postgres::start().await;
+    server.psql("postgres", &statements()[0]);
+    server
+}
+
+async fn migrate(weir: &Weir, server: &Postgres) {
+    let owner = address(server, "weir_owner");
+    let (status, told) = weir.run(&["migrate", "up"], &[("DATABASE_URL", &owner)]).await;
+    assert!(status.success(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_runs_with_the_rights_that_the_runbook_lists_and_changes_no_schema() {
+    let server = server().await;
+    let mut weir = one_source(&address(&server, "weir_collectors")).await;
+    tells(&weir, "collect-facebook", &["weir migrate up", "permission denied", "m20261122_000001"]).await;
+    migrate(&weir, &server).await;
+    becomes_ready(&weir, "collect-facebook").await;
+    let before = server.log().lines().filter(|line| line.contains("permission denied")).count();
+    let reader = address(&server, "weir_reporting");
+    weir.join("reporting", &["reporting"], &[("DATABASE_URL", &reader)]).await;
+
+    for id in ["one", "two", "one"] {
+        assert_eq!(weir.post(&with_id(Source::Facebook, id)).await.status, 202);
+    }
+    eventually(async || match weir.reported_events().await {
+        2 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    let read_only =
+        server.psql("weir", "SET ROLE weir_reporting; SELECT has_table_privilege('events', 'INSERT');");
+    assert_eq!(read_only.trim(), "f");
+    let (status, told) = weir.run(&["reconcile"], &[("DATABASE_URL", &reader)]).await;
+    assert!(status.success(), "{told}");
+    let person = with_id(Source::Facebook, "one")["data"]["user"]["userId"].as_str().unwrap().to_owned();
+    let (status, told) = weir.run(&["erase", "facebook", &person], &[]).await;
+    assert!(status.success(), "{told}");
+    let refused = server.log().lines().filter(|line| line.contains("permission denied")).count();
+    assert_eq!(refused, before, "{}", server.log());
+    weir.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_taken_away_is_told_and_comes_back() {
+    let server = server().await;
+    let mut weir = one_source(&address(&server, "weir_collectors")).await;
+    becomes_live(&weir).await;
+    migrate(&weir, &server).await;
+    weir.ready().await;
+    for (taken, given, named) in [
+        (
+            "REVOKE INSERT ON events FROM weir_collectors;",
+            "GRANT INSERT ON events TO weir_collectors;",
+            "events",
+        ),
+        (
+            "REVOKE USAGE ON SCHEMA public FROM weir_collectors;",
+            "GRANT USAGE ON SCHEMA public TO weir_collectors;",
+            "schema",
+        ),
+    ] {
+        server.psql("weir", taken);
+        tells(&weir, "collect-facebook", &["weir_collectors", named, "docs/runbook.md"]).await;
+        server.psql("weir", given);
+        weir.ready().await;
+    }
+    weir.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reporting_waits_for_its_rights_and_tells_which() {
+    let server = server().await;
+    let weir = reporting(&address(&server, "weir_reporting")).await;
+    tells(&weir, "reporting", &["weir migrate up"]).await;
+    let reader = "ALTER DEFAULT PRIVILEGES FOR ROLE weir_owner IN SCHEMA public REVOKE SELECT ON TABLES FROM weir_reporting;";
+    server.psql("weir", reader);
+    migrate(&weir, &server).await;
+    tells(&weir, "reporting", &["SELECT", "events", "weir_reporting"]).await;
+    server.psql("weir", &statements()[1]);
+    becomes_ready(&weir, "reporting").await;
+}
+
+async fn becomes_live(weir: &Weir) {
+    tells(weir, "collect-facebook", &["weir migrate up"]).await;
+}
