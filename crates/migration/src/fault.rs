@@ -1,4 +1,4 @@
-//! What is wrong with the store, as an operator is told it: cause, place, setting and remedy, and whether waiting helps.
+//! Faults of the store as an operator is told them: cause, place, setting and remedy, and whether waiting helps.
 
 mod io;
 mod server;

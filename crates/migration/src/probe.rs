@@ -1,5 +1,5 @@
 //! The first look at a server: whether it can be reached, is PostgreSQL, has a database in UTF-8, and gives each session
-//! a connection of its own. What can never work is told here, and not by the first statement that fails.
+//! a connection of its own. A database that can never work is told here, and not by the first statement that fails.
 
 use std::{fs::File, io, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Whether the schema is there, whether this user may use it, and whether this build may write to it.
+//! The check of the schema: it is there, this user may use it, and this build may write to it.
 
 mod file;
 mod server;

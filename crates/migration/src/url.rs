@@ -135,6 +135,7 @@ mod tests {
             ("postgres://weir:secret@db:6432/events", "PostgreSQL database events at db:6432"),
             ("postgresql://weir@db/events\n", "PostgreSQL database events at db:5432"),
             ("postgres://weir@[::1]:6432/events", "PostgreSQL database events at ::1:6432"),
+            ("postgres://weir:pw@/events?host=/run/pg", "PostgreSQL database events in /run/pg"),
             ("postgres://weir@%2Frun%2Fpostgresql/events", "PostgreSQL database events in /run/postgresql"),
             ("sqlite://data/weir.sqlite", "SQLite file data/weir.sqlite"),
             ("sqlite:///var/lib/weir.sqlite?mode=rwc", "SQLite file /var/lib/weir.sqlite"),

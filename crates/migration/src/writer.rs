@@ -1,4 +1,4 @@
-//! Which builds may write: the schema names the oldest one, so that a later migration can stop those before it.
+//! The oldest build that may write: the schema names it, so that a later migration can stop those before it.
 
 use std::sync::LazyLock;
 

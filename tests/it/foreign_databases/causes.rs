@@ -1,4 +1,4 @@
-//! Why a database can't be used: at once, in the log, in the ready probe and by the tools.
+//! Causes are told at once: in the log, in the ready probe and by the tools.
 
 use tokio::net::TcpListener;
 

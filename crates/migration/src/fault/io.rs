@@ -1,4 +1,4 @@
-//! What keeps a connection from coming about: names, addresses, TLS, and servers that are no PostgreSQL.
+//! Connections that do not come about: names, addresses, TLS, and servers that are not PostgreSQL.
 
 use std::io::{Error, ErrorKind};
 

@@ -1,4 +1,4 @@
-//! What a PostgreSQL server, or a pooler in front of it, refuses with.
+//! Refusals by a PostgreSQL server, or by a pooler in front of it.
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 

@@ -52,6 +52,11 @@ impl PostgresUrl {
     /// The first part that is wrong. Never repeats what may be a part of a password.
     pub(super) fn parse(rest: &str) -> Result<Self, UrlError> {
         check_parts(rest)?;
+        // libpq takes a user without a host, which is in the query then; a parser of URLs does not.
+        let rest = match rest.split_once("@/") {
+            Some((user, behind)) if !user.contains('/') => format!("{user}@localhost/{behind}"),
+            _ => rest.to_owned(),
+        };
         let mut url = Url::parse(&format!("postgres://{rest}")).map_err(|error| match error {
             url::ParseError::InvalidPort => part("the port", "must be a number from 1 to 65535"),
             _ => part("the host", "is no name and no address"),
