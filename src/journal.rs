@@ -34,7 +34,8 @@ pub use durability::{Durability, Promise};
 use embedded::Embedded;
 pub use error::{AppendError, JournalError};
 pub use frame::{
-    Content, Erasure, Frame, FrameError, FrameLimit, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame,
+    Content, Erasure, Frame, FrameError, FrameLimit, FramedEvent, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS,
+    SealedFrame,
 };
 use jetstream::JetStream;
 pub use jetstream::{JournalSetting, SettingState};
@@ -113,7 +114,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
-    pub async fn connect(servers: &Servers, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+    pub async fn connect(
+        servers: &Servers,
+        settings: Settings,
+        patience: Duration,
+    ) -> Result<Self, JournalError> {
         JetStream::connect(servers, settings, patience).await.map(Self::JetStream)
     }
 

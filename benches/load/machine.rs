@@ -29,7 +29,11 @@ pub(crate) fn introduce() -> anyhow::Result<()> {
 fn weir() -> anyhow::Result<String> {
     let path = binary();
     let is_debug = path.components().any(|part| part.as_os_str() == "debug");
-    ensure!(!is_debug, "{} is a debug build: run `cargo bench --profile dist`, or name another in WEIR_BIN", path.display());
+    ensure!(
+        !is_debug,
+        "{} is a debug build: run `cargo bench --profile dist`, or name another in WEIR_BIN",
+        path.display()
+    );
     let built = fs::metadata(path).with_context(|| format!("no binary {}", path.display()))?.modified()?;
     let age = SystemTime::now().duration_since(built).unwrap_or_default();
     let profile = path.parent().and_then(Path::file_name).unwrap_or_default();

@@ -130,7 +130,10 @@ fn read(varz: &[u8]) -> Result<Durability, String> {
     match varz.jetstream.and_then(|jetstream| jetstream.config) {
         Some(Config { sync_always: true }) => Ok(Durability::PowerLoss),
         Some(Config { sync_always: false }) => Ok(Durability::ProcessCrash),
-        None => Err("is a nats-server that tells nothing of JetStream: it has none, or is older than 2.10".to_owned()),
+        None => {
+            Err("is a nats-server that tells nothing of JetStream: it has none, or is older than 2.10"
+                .to_owned())
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Servers, Settings, StoredDeadLetter,
-    embedded::OpenedFile, jetstream::Watched,
+    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Servers, Settings,
+    StoredDeadLetter, embedded::OpenedFile, jetstream::Watched,
 };
 use crate::event::Source;
 
@@ -20,7 +20,11 @@ impl Observer {
     ///
     /// # Errors
     /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
-    pub async fn connect(servers: &Servers, settings: Settings, patience: Duration) -> Result<Self, JournalError> {
+    pub async fn connect(
+        servers: &Servers,
+        settings: Settings,
+        patience: Duration,
+    ) -> Result<Self, JournalError> {
         Watched::connect(servers, settings, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
     }
 

@@ -133,15 +133,18 @@ impl Server {
         if text.is_empty() {
             return Err("is empty: remove the comma beside it");
         }
-        let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://")).ok_or(
-            "must start with nats:// or tls:// (a comma in a password is written %2C)",
-        )?;
+        let rest = text
+            .strip_prefix("nats://")
+            .or_else(|| text.strip_prefix("tls://"))
+            .ok_or("must start with nats:// or tls:// (a comma in a password is written %2C)")?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if rest[authority.len()..].contains('@') {
             return Err("has a /, ? or # in its user or password: write %2F, %3F or %23");
         }
         let url = Url::parse(text).map_err(|error| match error {
-            url::ParseError::InvalidPort => "has a port that is no number up to 65535 (a comma in a password is written %2C)",
+            url::ParseError::InvalidPort => {
+                "has a port that is no number up to 65535 (a comma in a password is written %2C)"
+            }
             _ => "is no address such as nats://127.0.0.1:4222",
         })?;
         let host = url.host_str().filter(|host| !host.is_empty());
@@ -179,7 +182,8 @@ impl Login {
 }
 
 fn decoded(text: &str) -> Result<String, &'static str> {
-    let escapes_two_digits = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    let escapes_two_digits =
+        |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !text.split('%').skip(1).all(escapes_two_digits) {
         return Err("has a % in its user or password that starts no escape: write %25");
     }
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_user_part_of_each_server_is_decoded() {
-        assert_eq!(logins("nats://127.0.0.1:4222"), [None]);
+        assert!(logins("nats://127.0.0.1:4222").into_iter().eq([None]));
         assert!(logins("nats://a:b@n1:4222,tls://tok%2Fen@n2, nats://n3/").into_iter().eq([
             user("a", "b"),
             Some(Login::Token("tok/en".into())),

@@ -137,7 +137,8 @@ async fn a_collector_that_stops_in_an_outage_leaves_its_frames_to_the_next(datab
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_no_frame_is_buried_and_the_frames_behind_it_are_stored() {
     let nats = Nats::start().await;
-    let journal = Journal::connect(&nats.servers(), Settings::default(), Duration::from_secs(10)).await.unwrap();
+    let journal =
+        Journal::connect(&nats.servers(), Settings::default(), Duration::from_secs(10)).await.unwrap();
     let stranger = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     stranger.publish("events.facebook", "no frame".into()).await.unwrap().await.unwrap();
     append(&journal, Source::Facebook, 0..5).await;

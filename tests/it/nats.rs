@@ -9,12 +9,7 @@ mod sizes;
 use weir::event::Source;
 
 use crate::harness::{
-    Ground, Weir,
-    database::stored_events,
-    events::with_id,
-    eventually,
-    nats::Nats,
-    postgres::Postgres,
+    Ground, Weir, database::stored_events, events::with_id, eventually, nats::Nats, postgres::Postgres,
 };
 
 /// How soon a cause must be told.
@@ -49,7 +44,11 @@ async fn stores(weir: &Weir, id: &str) {
     let store = weir.store().await;
     eventually(async || {
         let stored = stored_events(&store).await;
-        if stored.iter().any(|event| event.event_id == id) { Ok(()) } else { Err(format!("{id} is not stored")) }
+        if stored.iter().any(|event| event.event_id == id) {
+            Ok(())
+        } else {
+            Err(format!("{id} is not stored"))
+        }
     })
     .await;
 }

@@ -222,7 +222,8 @@ mod tests {
     fn sort(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
-        Batch::sort(request, call, Utc::now(), true, FrameLimit::default(), &MessagingSpans::embedded()).unwrap()
+        Batch::sort(request, call, Utc::now(), true, FrameLimit::default(), &MessagingSpans::embedded())
+            .unwrap()
     }
 
     fn item(event: v1::Event, repeats: u32) -> Item {

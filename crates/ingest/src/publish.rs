@@ -44,7 +44,14 @@ impl IngestService for Publisher {
         request::check(&request)?;
         let begun = Instant::now();
         let at_fault = self.clock.is_behind("journal");
-        let batch = Batch::sort(request, call, Utc::now(), at_fault, self.journal.frame_limit(), &self.journal.spans())?;
+        let batch = Batch::sort(
+            request,
+            call,
+            Utc::now(),
+            at_fault,
+            self.journal.frame_limit(),
+            &self.journal.spans(),
+        )?;
         let outcome = self.make_durable(&batch, deadline).await;
         self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
         match outcome {

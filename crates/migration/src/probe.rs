@@ -1,9 +1,12 @@
 //! The first look at a server: whether it can be reached, is PostgreSQL, has a database in UTF-8, and gives each session
 //! a connection of its own. A database that can never work is told here, and not by the first statement that fails.
 
-use std::{fs::File, io, time::Duration};
+use std::{fs, io, time::Duration};
 
-use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::{
+    Connection as _, PgConnection, Row as _,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -44,14 +47,25 @@ fn silent() -> sqlx::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the server does not answer").into()
 }
 
-/// sqlx reads them where it needs them alone, and names neither file nor parameter.
+/// sqlx reads them where it needs them alone, and names neither file nor parameter. A file without a certificate it takes
+/// for no certificates.
 fn check_files(url: &PostgresUrl) -> Result<(), StoreFault> {
+    if matches!(url.options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow) {
+        return Ok(());
+    }
     for (name, path) in &url.files {
-        if let Err(error) = File::open(path) {
-            let what = format!("the file {} can't be read ({error})", path.display());
-            let cause = Cause::new(Outlook::Refused, what, format!("correct {name} in DATABASE_URL"));
-            return Err(StoreFault::new(Named(&url.options), cause));
-        }
+        let (kind, mark) = match *name {
+            "sslkey" => ("private key", "PRIVATE KEY-----"),
+            _ => ("certificate", "-----BEGIN CERTIFICATE-----"),
+        };
+        let problem = match fs::read(path) {
+            Ok(content) if String::from_utf8_lossy(&content).contains(mark) => continue,
+            Ok(_) => format!("holds no {kind} in PEM"),
+            Err(error) => format!("can't be read ({error})"),
+        };
+        let what = format!("the file {} {problem}", path.display());
+        let cause = Cause::new(Outlook::Refused, what, format!("correct {name} in DATABASE_URL"));
+        return Err(StoreFault::new(Named(&url.options), cause));
     }
     Ok(())
 }

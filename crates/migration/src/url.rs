@@ -16,7 +16,7 @@ pub struct DatabaseUrl(pub(crate) Place);
 #[derive(Clone)]
 pub(crate) enum Place {
     Postgres(Box<PostgresUrl>),
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
 }
 
 /// Why a DATABASE_URL can't be one. The text never repeats the URL, which may carry a password.
@@ -40,7 +40,7 @@ impl DatabaseUrl {
     /// The SQLite file at `path`, whatever characters that path has.
     #[must_use]
     pub fn file(path: &Path) -> Self {
-        Self(Place::Sqlite(SqliteConnectOptions::new().filename(path)))
+        Self(Place::Sqlite(Box::new(SqliteConnectOptions::new().filename(path))))
     }
 
     /// Whether only one connection at a time can write: true of SQLite.
@@ -88,7 +88,7 @@ fn parse_sqlite(text: &str, rest: &str) -> Result<DatabaseUrl, UrlError> {
         return Err(UrlError::InMemory);
     }
     match text.parse() {
-        Ok(options) if !path.is_empty() => Ok(DatabaseUrl(Place::Sqlite(options))),
+        Ok(options) if !path.is_empty() => Ok(DatabaseUrl(Place::Sqlite(Box::new(options)))),
         _ => Err(UrlError::Malformed { database: "SQLite" }),
     }
 }

@@ -5,8 +5,9 @@ use std::{ops::Deref, time::Duration};
 use async_nats::{
     connection::State,
     jetstream::{
-        self, Error, ErrorCode, context,
+        self, Error, ErrorCode,
         consumer::{self, AckPolicy, DeliverPolicy, pull},
+        context,
         response::Response,
         stream::{self, ConsumerErrorKind},
     },
@@ -39,7 +40,8 @@ impl Context {
     /// That the connection is away, and why as far as that is known.
     pub(super) fn away(&self) -> String {
         let complaint = self.complaints.borrow().clone();
-        complaint.map_or("the server is away".to_owned(), |complaint| format!("the server is away: {complaint}"))
+        complaint
+            .map_or("the server is away".to_owned(), |complaint| format!("the server is away: {complaint}"))
     }
 
     /// Ends when the server refuses `question`, or every answer, for lack of a right.

@@ -65,7 +65,8 @@ fn explain(
     match listener {
         Listener::Http => {
             return final_word(
-                "answers HTTP, not NATS: name the client port in NATS_URL, which is 4222 by default".to_owned(),
+                "answers HTTP, not NATS: name the client port in NATS_URL, which is 4222 by default"
+                    .to_owned(),
             );
         }
         Listener::Other => {
@@ -74,7 +75,10 @@ fn explain(
         Listener::Nats(_) | Listener::Silent | Listener::Nothing => {}
     }
     if has("authorization violation") {
-        return final_word(format!("refuses the login: {}", expired.unwrap_or_else(|| login(servers, server))));
+        return final_word(format!(
+            "refuses the login: {}",
+            expired.unwrap_or_else(|| login(servers, server))
+        ));
     }
     if has("AuthError(") || has("failed signing nonce") {
         let reason = told.split_once("AuthError(").map_or(told, |(_, rest)| rest.trim_end_matches(')'));
@@ -84,7 +88,9 @@ fn explain(
         return final_word(what);
     }
     if has("DNS error") {
-        return may_heal("has a host name that can't be resolved: correct NATS_URL, or the name service".to_owned());
+        return may_heal(
+            "has a host name that can't be resolved: correct NATS_URL, or the name service".to_owned(),
+        );
     }
     if has("connection refused") {
         return may_heal("refuses connections: start nats-server there, or correct NATS_URL".to_owned());
@@ -105,14 +111,18 @@ fn explain(
 /// What of the login is to be mended.
 fn login(servers: &Servers, server: &Server) -> String {
     let setting = match &servers.identity {
-        Identity::Credentials(path) => format!("the user of NATS_CREDS ({}) is unknown or revoked", path.display()),
+        Identity::Credentials(path) => {
+            format!("the user of NATS_CREDS ({}) is unknown or revoked", path.display())
+        }
         Identity::Nkey(path) => format!("the key of NATS_NKEY ({}) is unknown", path.display()),
         Identity::Url => match &server.login {
             Some(Login::User { .. }) => "user or password in NATS_URL is wrong".to_owned(),
             Some(Login::Token(_)) => "the token in NATS_URL is wrong".to_owned(),
-            None => "it wants one, and NATS_URL has none: write nats://USER:PASSWORD@HOST, or set NATS_CREDS, \
+            None => {
+                "it wants one, and NATS_URL has none: write nats://USER:PASSWORD@HOST, or set NATS_CREDS, \
                      NATS_NKEY, or NATS_CERT with NATS_KEY"
-                .to_owned(),
+                    .to_owned()
+            }
         },
     };
     setting
@@ -210,11 +220,31 @@ mod tests {
             ("nats://a:secret@n1", "authorization violation: nats", PLAIN, ["user or password", "NATS_URL"]),
             ("nats://secret@n1", "authorization violation: nats", PLAIN, ["token", "NATS_URL"]),
             ("tls://n1", "IO error: received corrupt message", PLAIN, ["offers no TLS", "nats://"]),
-            ("nats://n1", "IO error: invalid peer certificate: UnknownIssuer", TLS, ["unknown CA", "NATS_CA"]),
-            ("nats://n1", "IO error: invalid peer certificate: NotValidForName", TLS, ["another name", "NATS_URL"]),
-            ("nats://n1", "IO error: received fatal alert: CertificateRequired", VERIFY, ["client", "NATS_CERT"]),
+            (
+                "nats://n1",
+                "IO error: invalid peer certificate: UnknownIssuer",
+                TLS,
+                ["unknown CA", "NATS_CA"],
+            ),
+            (
+                "nats://n1",
+                "IO error: invalid peer certificate: NotValidForName",
+                TLS,
+                ["another name", "NATS_URL"],
+            ),
+            (
+                "nats://n1",
+                "IO error: received fatal alert: CertificateRequired",
+                VERIFY,
+                ["client", "NATS_CERT"],
+            ),
             ("nats://n1", "DNS error: failed to lookup", "", ["resolved", "NATS_URL"]),
-            ("nats://n1", "IO error: Connection refused (os error 111)", "", ["start nats-server", "NATS_URL"]),
+            (
+                "nats://n1",
+                "IO error: Connection refused (os error 111)",
+                "",
+                ["start nats-server", "NATS_URL"],
+            ),
             ("nats://n1", "timed out", "HTTP/1.1 400 Bad Request\r\n", ["answers HTTP", "4222"]),
             ("nats://n1", "IO error", "SSH-2.0-OpenSSH\r\n", ["no nats-server", "NATS_URL"]),
         ] {

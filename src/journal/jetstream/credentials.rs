@@ -152,11 +152,13 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         let servers: Servers = "nats://n1".parse().unwrap();
-        let found = auth(&servers.clone().identified_by(Identity::Credentials(path.clone())), None, b"nonce").await;
+        let found =
+            auth(&servers.clone().identified_by(Identity::Credentials(path.clone())), None, b"nonce").await;
         let found = found.unwrap();
         assert_eq!(found.jwt.as_deref(), Some("a.b.c"));
         key.verify(b"nonce", &found.signature.unwrap()).unwrap();
-        let found = auth(&servers.clone().identified_by(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
+        let found =
+            auth(&servers.clone().identified_by(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
         assert_eq!(found.nkey, Some(key.public_key()));
 
         std::fs::write(&path, "nothing of the kind").unwrap();

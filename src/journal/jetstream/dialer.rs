@@ -74,7 +74,10 @@ impl Dialer {
             match self.options(closed.clone()).connect(addresses).await {
                 Ok(client) => {
                     if !reasons.is_empty() {
-                        tracing::warn!(reason = reasons.join("; "), "a server of the journal does not take this client");
+                        tracing::warn!(
+                            reason = reasons.join("; "),
+                            "a server of the journal does not take this client"
+                        );
                     }
                     return Ok(client);
                 }
@@ -161,8 +164,9 @@ impl Dialer {
     }
 
     fn configured(&self, address: &ServerAddr) -> Option<&Server> {
-        let is_same =
-            |server: &&Server| server.host.trim_matches(['[', ']']) == address.host() && server.port == address.port();
+        let is_same = |server: &&Server| {
+            server.host.trim_matches(['[', ']']) == address.host() && server.port == address.port()
+        };
         self.servers.list.iter().find(is_same)
     }
 

@@ -56,7 +56,8 @@ pub(super) fn compare_stream(
     }
     comparison.limit("max_msgs", None, &mut config.max_messages, -1, Amount::count);
     // Frames and letters are cut to what an operator chose, as long as an event fits.
-    let is_enough = usize::try_from(config.max_message_size).is_ok_and(|size| size >= limits::LEAST_MESSAGE_BYTES);
+    let is_enough =
+        usize::try_from(config.max_message_size).is_ok_and(|size| size >= limits::LEAST_MESSAGE_BYTES);
     let size = if is_enough { config.max_message_size } else { -1 };
     let largest = &mut config.max_message_size;
     comparison.limit("max_msg_size", None, largest, size, |bytes| Amount::bytes(bytes.into()));

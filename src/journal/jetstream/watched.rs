@@ -12,7 +12,8 @@ use super::{
 use crate::{
     event::Source,
     journal::{
-        Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Servers, Settings, StoredDeadLetter,
+        Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Servers, Settings,
+        StoredDeadLetter,
     },
 };
 

@@ -41,9 +41,7 @@ pub(in crate::process) fn directives(text: &str) -> Result<String, String> {
         Err(_) if !first.contains('=') => {
             Err(format!("'{first}' is none of error, warn, info, debug, trace, off"))
         }
-        Ok(_) | Err(_) => {
-            EnvFilter::try_new(text).map(|_| capped(text)).map_err(|error| error.to_string())
-        }
+        Ok(_) | Err(_) => EnvFilter::try_new(text).map(|_| capped(text)).map_err(|error| error.to_string()),
     }
 }
 
@@ -51,7 +49,11 @@ pub(in crate::process) fn directives(text: &str) -> Result<String, String> {
 fn capped(text: &str) -> String {
     let levels = text.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
     let is_verbose = levels.max().is_some_and(|level| level > LevelFilter::INFO);
-    if is_verbose && !text.contains("async_nats") { format!("{text},async_nats=info") } else { text.to_owned() }
+    if is_verbose && !text.contains("async_nats") {
+        format!("{text},async_nats=info")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use super::{becomes_ready, errors, fails_at_once, reporting, tells};
+use super::{becomes_ready, errors, fails_at_once, reporting, reporting_with, tells};
 use crate::harness::{
     nats::Nats,
     ports,
@@ -79,7 +79,10 @@ async fn each_cause_is_told_at_once_with_place_and_remedy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_mends_meanwhile_needs_no_restart() {
     let server = server().await;
-    let weir = reporting(&format!("postgres://known:{SECRET}@127.0.0.1:{}/weir", server.port())).await;
+    // Secrets are in no line, whatever is logged.
+    let verbose = vec![("LOG_LEVEL", "trace,sqlx=trace,sea_orm=trace".to_owned())];
+    let database_url = format!("postgres://known:{SECRET}@127.0.0.1:{}/weir", server.port());
+    let weir = reporting_with(&database_url, verbose).await;
     tells(&weir, "reporting", &["password authentication failed"]).await;
     server.psql("weir", &format!("ALTER ROLE known PASSWORD '{SECRET}';"));
     tells(&weir, "reporting", &["weir migrate up"]).await;
@@ -88,6 +91,7 @@ async fn what_an_operator_mends_meanwhile_needs_no_restart() {
     assert!(status.success(), "{told}");
     server.psql("weir", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO known;");
     becomes_ready(&weir, "reporting").await;
+    assert!(!weir.log().contains(SECRET), "{}", weir.log());
     server.psql("weir", "ALTER ROLE known PASSWORD 'rotated';");
     server.end_sessions("weir");
     tells(&weir, "reporting", &["password authentication failed"]).await;

@@ -56,7 +56,8 @@ async fn what_is_wrong_with_tls_is_told_with_its_remedy() {
     let stranger = strangers.path("ca.crt").display().to_string();
     let address =
         |role: &str, query: &str| format!("postgres://{role}@127.0.0.1:{}/weir?{query}", server.port());
-    let cases: [(String, &[&str]); 8] = [
+    let key = certificates.path("server.key").display().to_string();
+    let cases: [(String, &[&str]); 9] = [
         (address("weir", "sslmode=verify-ca"), &["unknown authority", "sslrootcert", "SSL_CERT_FILE"]),
         (address("weir", &format!("sslmode=verify-full&sslrootcert={stranger}")), &["unknown authority"]),
         (address("weir", &format!("sslmode=require&sslrootcert={stranger}")), &["unknown authority"]),
@@ -67,6 +68,10 @@ async fn what_is_wrong_with_tls_is_told_with_its_remedy() {
         (
             address("weir", "sslmode=verify-full&sslrootcert=/nowhere/ca.crt"),
             &["/nowhere/ca.crt", "sslrootcert"],
+        ),
+        (
+            address("weir", &format!("sslmode=verify-full&sslrootcert={key}")),
+            &["no certificate in PEM", "sslrootcert"],
         ),
         (address("weir", "sslmode=disable"), &["no encryption", "sslmode=require"]),
         (address("shown", "sslmode=require"), &["certificate", "sslcert"]),

@@ -28,7 +28,11 @@ async fn limits_of_an_account_are_told_with_what_to_lower_or_raise() {
         ("{ max_file: 64G, max_consumers: 1 }", ["consumers", "raise the account's limits"]),
     ] {
         let users = r#"users: [ { user: "weir", password: "right" } ]"#;
-        let nats = Nats::configured("max_file_store: 64G", &format!("accounts {{ W {{ jetstream: {limits}, {users} }} }}")).await;
+        let nats = Nats::configured(
+            "max_file_store: 64G",
+            &format!("accounts {{ W {{ jetstream: {limits}, {users} }} }}"),
+        )
+        .await;
         let url = nats.url_with("weir:right");
         let weir = ingest(nats, vec![("NATS_URL", url)]).await;
         tells_at_once(&weir, "ingest", &parts).await;
@@ -42,11 +46,18 @@ async fn a_user_without_a_right_is_told_which_one_it_lacks() {
         (r#"publish: { deny: "$JS.API.STREAM.CREATE.*" }"#, "$JS.API.STREAM.CREATE.EVENTS"),
         (r#"subscribe: { deny: "_INBOX.>" }"#, "_INBOX"),
     ] {
-        let user = format!(r#"authorization {{ users: [ {{ user: weir, password: right, permissions: {{ {rights} }} }} ] }}"#);
+        let user = format!(
+            r#"authorization {{ users: [ {{ user: weir, password: right, permissions: {{ {rights} }} }} ] }}"#
+        );
         let nats = Nats::configured("", &user).await;
         let url = nats.url_with("weir:right");
         let weir = ingest(nats, vec![("NATS_URL", url)]).await;
-        tells_at_once(&weir, "ingest", &["Permissions Violation", &subject.replace('"', ""), "docs/runbook.md"]).await;
+        tells_at_once(
+            &weir,
+            "ingest",
+            &["Permissions Violation", &subject.replace('"', ""), "docs/runbook.md"],
+        )
+        .await;
     }
 }
 
@@ -72,10 +83,7 @@ async fn an_address_where_no_nats_server_is_is_told_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_monitor_that_is_none_is_told_with_what_it_answered() {
-    for (path, parts) in [
-        ("/elsewhere/", ["/elsewhere/varz", "404"]),
-        ("/healthz?", ["varz", "404"]),
-    ] {
+    for (path, parts) in [("/elsewhere/", ["/elsewhere/varz", "404"]), ("/healthz?", ["varz", "404"])] {
         let nats = Nats::start().await;
         let url = format!("{}{}", nats.monitor_url(), path.trim_end_matches('?'));
         let weir = ingest(nats, vec![("NATS_MONITOR_URL", url)]).await;
@@ -85,7 +93,11 @@ async fn a_monitor_that_is_none_is_told_with_what_it_answered() {
     let url = format!("http://127.0.0.1:{}", nats.port());
     let weir = ingest(nats, vec![("NATS_MONITOR_URL", url)]).await;
     says(&weir, &["no HTTP", "NATS_MONITOR_URL"]).await;
-    let weir = ingest(Nats::start().await, vec![("NATS_MONITOR_URL", format!("http://127.0.0.1:{}", ports::free()))]).await;
+    let weir = ingest(
+        Nats::start().await,
+        vec![("NATS_MONITOR_URL", format!("http://127.0.0.1:{}", ports::free()))],
+    )
+    .await;
     says(&weir, &["refuses connections", "NATS_MONITOR_URL"]).await;
 }
 
@@ -112,6 +124,10 @@ async fn a_journal_of_a_jetstream_domain_is_found_by_its_name() {
     let nats = Nats::configured("domain: hub", "").await;
     let weir = up(nats, vec![("NATS_JETSTREAM_DOMAIN", "hub".to_owned())]).await;
     stores(&weir, "in-a-domain").await;
-    let weir = ingest(Nats::configured("domain: hub", "").await, vec![("NATS_JETSTREAM_DOMAIN", "other".to_owned())]).await;
+    let weir = ingest(
+        Nats::configured("domain: hub", "").await,
+        vec![("NATS_JETSTREAM_DOMAIN", "other".to_owned())],
+    )
+    .await;
     tells_at_once(&weir, "ingest", &["NATS_JETSTREAM_DOMAIN"]).await;
 }

@@ -16,9 +16,8 @@ fn in_a_year() -> DateTime<Utc> {
 
 /// The lines of a server's configuration that make it speak TLS; with `clients` it demands a certificate of that authority.
 fn tls(server: &Certificate, clients: Option<&Authority>) -> String {
-    let verify = clients.map_or_else(String::new, |authority| {
-        format!(", ca_file: {:?}, verify: true", authority.file())
-    });
+    let verify = clients
+        .map_or_else(String::new, |authority| format!(", ca_file: {:?}, verify: true", authority.file()));
     format!("tls {{ cert_file: {:?}, key_file: {:?}{verify} }}", server.certificate, server.key)
 }
 
@@ -85,7 +84,12 @@ async fn what_is_wrong_with_tls_is_told_at_once() {
     for (lines, scheme, settings, parts) in [
         (tls(&right, None), "nats", vec![], ["unknown CA", "NATS_CA"]),
         (tls(&right, None), "tls", vec![("NATS_CA", shown(&theirs.file()))], ["unknown CA", "NATS_CA"]),
-        (tls(&ours.certify(&["elsewhere"], in_a_year()), None), "nats", vec![ca()], ["another name", "NATS_URL"]),
+        (
+            tls(&ours.certify(&["elsewhere"], in_a_year()), None),
+            "nats",
+            vec![ca()],
+            ["another name", "NATS_URL"],
+        ),
         (
             tls(&ours.certify(&[LOOPBACK, "late"], Utc::now() - TimeDelta::days(2)), None),
             "nats",
@@ -93,7 +97,12 @@ async fn what_is_wrong_with_tls_is_told_at_once() {
             ["expired", "renew"],
         ),
         (tls(&right, Some(&ours)), "nats", vec![ca()], ["client certificate", "NATS_CERT"]),
-        (tls(&right, Some(&ours)), "nats", shows(&theirs.certify(&["weir"], in_a_year())), ["client", "NATS_CERT"]),
+        (
+            tls(&right, Some(&ours)),
+            "nats",
+            shows(&theirs.certify(&["weir"], in_a_year())),
+            ["client", "NATS_CERT"],
+        ),
         (String::new(), "tls", vec![], ["offers no TLS", "nats://"]),
         (String::new(), "nats", vec![ca()], ["offers no TLS", "NATS_CA"]),
     ] {

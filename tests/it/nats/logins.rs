@@ -138,7 +138,8 @@ async fn the_rights_of_the_runbook_are_enough_for_each_role() {
     let runbook = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runbook.md")).unwrap();
     let users = runbook.split("```").find(|block| block.trim_start().starts_with("authorization {"));
     let nats = Nats::configured("", &users.unwrap().replace("CHANGE-ME", "secret")).await;
-    let [of_ingest, of_collectors] = ["ingest", "collector"].map(|user| nats.url_with(&format!("{user}:secret")));
+    let [of_ingest, of_collectors] =
+        ["ingest", "collector"].map(|user| nats.url_with(&format!("{user}:secret")));
     let ingest_alone: &[(&str, &[&str])] = &[("edge", &["edge"]), ("ingest", &["ingest"])];
     let mut weir = Weir::launched(ground(nats).await, vec![("NATS_URL", of_ingest)], ingest_alone);
     weir.join("collect-facebook", &["collect", "facebook"], &[("NATS_URL", &of_collectors)]).await;

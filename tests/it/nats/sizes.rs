@@ -93,6 +93,7 @@ async fn a_bad_item_that_is_larger_than_the_server_takes_leaves_its_neighbours_a
     let letter = &letters[0].letter;
     assert!(letters.len() == 1 && letter.is_cut() && letter.size > 100_000, "{letter:?}");
     assert_eq!(letter.event_id.as_deref(), Some("bad"));
-    let (status, told) = weir.run(&["dead-letters", "list", "--graveyard", Graveyard::Rejected.name()], &[]).await;
+    let (status, told) =
+        weir.run(&["dead-letters", "list", "--graveyard", Graveyard::Rejected.name()], &[]).await;
     assert!(status.success() && told.contains("/timestamp"), "{told}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Once,
     time::Duration,
 };
 
@@ -19,6 +20,8 @@ use super::patience::PATIENCE;
 const FILE: &str = "store.sqlite";
 const CONTEXT: &str = "can't open the store";
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
+/// Where its owner has to bring something, which may take hours.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// How long a tool waits for a server that is away: an operator sits in front of it.
 const TOOL_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -92,9 +95,16 @@ pub(crate) async fn open_migrated(
     url: &DatabaseUrl,
     latches: &[&Latch],
 ) -> anyhow::Result<DatabaseConnection> {
+    let told = Once::new();
     wait_for(url, latches, async || {
         let store = weir_migration::connect(url, Access::Write, Duration::ZERO).await?;
-        migrate(&store, url).await?;
+        let newer = migrate(&store, url).await?;
+        if !newer.is_empty() {
+            let migrations = newer.join(", ");
+            told.call_once(|| {
+                warn!(migrations, "a newer build has migrated the store, which is used as it is")
+            });
+        }
         weir_migration::check(&store, Rights::Write).await?;
         Ok(store)
     })
@@ -154,17 +164,15 @@ pub(crate) async fn open_with(
     Ok(store)
 }
 
-/// Applies what is missing.
+/// Applies what is missing, and returns the names of migrations that only a newer build knows.
 ///
 /// # Errors
 /// This user may not, or it does not go through.
-pub(crate) async fn migrate(store: &DatabaseConnection, url: &DatabaseUrl) -> Result<(), StoreFault> {
-    let newer = weir_migration::up(store, None).await.map_err(|error| error.into_fault(url))?;
-    if !newer.is_empty() {
-        let migrations = newer.join(", ");
-        warn!(migrations, "a newer build has migrated the store, which is used as it is");
-    }
-    Ok(())
+pub(crate) async fn migrate(
+    store: &DatabaseConnection,
+    url: &DatabaseUrl,
+) -> Result<Vec<String>, StoreFault> {
+    weir_migration::up(store, None).await.map_err(|error| error.into_fault(url))
 }
 
 /// Tries until the store can be used. What its owner has to bring is waited for without a limit; a server that is away,
@@ -197,7 +205,8 @@ async fn wait_for(
             error!(reason, "the role waits for its database");
             told = reason;
         }
-        sleep(BETWEEN_ATTEMPTS).await;
+        let pause = if fault.outlook == Outlook::Schema { BETWEEN_LOOKS } else { BETWEEN_ATTEMPTS };
+        sleep(pause).await;
     }
 }
 

@@ -26,7 +26,8 @@ impl Users {
 
     /// The lines of a server's configuration that make it trust these users.
     pub(crate) fn configuration(&self) -> String {
-        let operator = token(&self.operator, &self.operator, None, &json!({ "type": "operator", "version": 2 }));
+        let operator =
+            token(&self.operator, &self.operator, None, &json!({ "type": "operator", "version": 2 }));
         // The server's own account may keep no journal.
         let accounts = [(&self.system, 0), (&self.account, -1)].map(|(key, storage)| {
             let limits = json!({
