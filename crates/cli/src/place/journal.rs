@@ -145,7 +145,8 @@ impl NatsIdentityArgs {
             ("NATS_CREDS", path(self.nats_creds.as_ref()).map(Identity::Credentials)),
             ("NATS_NKEY", path(self.nats_nkey.as_ref()).map(Identity::Nkey)),
         ];
-        let given: Vec<_> = identities.into_iter().filter_map(|(name, identity)| Some((name, identity?))).collect();
+        let given: Vec<_> =
+            identities.into_iter().filter_map(|(name, identity)| Some((name, identity?))).collect();
         if given.len() > 1 {
             let names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
             mistakes.add(format!("{}: are several ways to log in; leave one", names.join(", ")));
@@ -268,7 +269,11 @@ impl JournalPlace {
 }
 
 /// Tries until the journal can be used, at most for [`PATIENCE`]: an operator may mend what is wrong meanwhile.
-async fn connect(servers: &Servers, settings: &Settings, latches: &[&Latch]) -> Result<Journal, JournalError> {
+async fn connect(
+    servers: &Servers,
+    settings: &Settings,
+    latches: &[&Latch],
+) -> Result<Journal, JournalError> {
     let deadline = Instant::now() + PATIENCE;
     let mut told = String::new();
     loop {
@@ -303,7 +308,11 @@ fn path(path: Option<&PathBuf>) -> Option<PathBuf> {
 fn given_domain(text: Option<&String>) -> Result<Option<String>, &'static str> {
     let Some(domain) = given(text) else { return Ok(None) };
     let is_token = |letter: char| !letter.is_whitespace() && !letter.is_control() && !".*>".contains(letter);
-    if domain.chars().all(is_token) { Ok(Some(domain.to_owned())) } else { Err("is a name without spaces, ., * and >") }
+    if domain.chars().all(is_token) {
+        Ok(Some(domain.to_owned()))
+    } else {
+        Err("is a name without spaces, ., * and >")
+    }
 }
 
 fn replicas(text: &str) -> Result<usize, String> {
