@@ -110,7 +110,7 @@ fn explain(
 
 /// What of the login is to be mended.
 fn login(servers: &Servers, server: &Server) -> String {
-    let setting = match &servers.identity {
+    match &servers.identity {
         Identity::Credentials(path) => {
             format!("the user of NATS_CREDS ({}) is unknown or revoked", path.display())
         }
@@ -124,8 +124,7 @@ fn login(servers: &Servers, server: &Server) -> String {
                     .to_owned()
             }
         },
-    };
-    setting
+    }
 }
 
 /// What is wrong with TLS, where that is what is wrong.
