@@ -2,6 +2,7 @@
 //! last one did not take it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -32,6 +33,11 @@ const COMMANDS: usize = 256;
 /// What a server said last against this client; nothing while all is well.
 pub(super) type Complaint = Option<String>;
 
+/// In the order of the servers, so that the same reasons make the same text.
+fn joined<Place>(reasons: &BTreeMap<Place, String>) -> String {
+    reasons.values().map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 /// Chooses servers and answers them. async-nats asks it before each attempt.
 pub(super) struct Dialer {
     servers: Servers,
@@ -40,6 +46,8 @@ pub(super) struct Dialer {
     /// The server that is being connected to, or the last one that was.
     chosen: Mutex<Option<ServerAddr>>,
     was_lost: AtomicBool,
+    /// Why each server, by its address, did not take this client again; nothing while there is a connection.
+    reasons: Mutex<BTreeMap<String, String>>,
     complaint: watch::Sender<Complaint>,
 }
 
@@ -50,6 +58,7 @@ impl Dialer {
             first: AtomicUsize::new(0),
             chosen: Mutex::default(),
             was_lost: AtomicBool::new(false),
+            reasons: Mutex::default(),
             complaint: watch::Sender::new(None),
         }
     }
@@ -67,28 +76,26 @@ impl Dialer {
     pub(super) async fn dial(self: &Arc<Self>, closed: &CancellationToken) -> Result<Client, JournalError> {
         let count = self.servers.list.len();
         let start = rand::random_range(0..count);
-        let (mut reasons, mut may_heal) = (Vec::new(), false);
+        let (mut reasons, mut may_heal) = (BTreeMap::new(), false);
         for index in (0..count).map(|index| (start + index) % count) {
             self.first.store(index, Relaxed);
             let addresses: Vec<String> = self.servers.list.iter().map(Server::to_string).collect();
             match self.options(closed.clone()).connect(addresses).await {
                 Ok(client) => {
                     if !reasons.is_empty() {
-                        tracing::warn!(
-                            reason = reasons.join("; "),
-                            "a server of the journal does not take this client"
-                        );
+                        let reason = joined(&reasons);
+                        tracing::warn!(reason, "a server of the journal does not take this client");
                     }
                     return Ok(client);
                 }
                 Err(error) => {
                     let cause = cause::of(&self.servers, &self.servers.list[index], &error.to_string()).await;
                     may_heal |= matches!(cause, JournalError::Unreachable(_));
-                    reasons.push(cause.reason());
+                    reasons.insert(index, cause.reason());
                 }
             }
         }
-        let reason = reasons.join("; ");
+        let reason = joined(&reasons);
         Err(if may_heal { JournalError::Unreachable(reason) } else { JournalError::Unusable(reason) })
     }
 
@@ -148,10 +155,10 @@ impl Dialer {
         let Some(failed) = pool.iter().find(|server| Some(&server.addr) == chosen.as_ref()) else { return };
         let (Some(error), Some(server)) = (&failed.last_error, self.configured(&failed.addr)) else { return };
         let reason = cause::of(&self.servers, server, error).await.reason();
-        let is_new = self.complaint.borrow().as_ref() != Some(&reason);
-        if is_new {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.insert(server.to_string(), reason.clone()).as_ref() != Some(&reason) {
             tracing::error!(reason, "the journal's server can't be connected to again");
-            self.complaint.send_replace(Some(reason));
+            self.complaint.send_replace(Some(joined(&reasons)));
         }
     }
 
@@ -173,6 +180,7 @@ impl Dialer {
     fn hear(&self, event: &Event, closed: &CancellationToken) {
         match event {
             Event::Connected => {
+                self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.complaint.send_replace(None);
                 // A role that waits for streams connects again and again.
                 if self.was_lost.swap(false, Relaxed) {
