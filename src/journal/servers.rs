@@ -156,7 +156,7 @@ impl Server {
             host: host.to_owned(),
             port: url.port().unwrap_or(DEFAULT_PORT),
             tls: url.scheme() == "tls",
-            login: Login::of(&url)?,
+            login: authority.rsplit_once('@').map(|(user, _)| Login::of(user)).transpose()?.flatten(),
         })
     }
 }
@@ -171,12 +171,11 @@ impl fmt::Display for Server {
 
 impl Login {
     /// A user part without a colon is a token, as every client of NATS has it.
-    fn of(url: &Url) -> Result<Option<Self>, &'static str> {
-        let name = decoded(url.username())?;
-        Ok(match url.password().map(decoded).transpose()? {
-            Some(password) => Some(Self::User { name, password }),
-            None if name.is_empty() => None,
-            None => Some(Self::Token(name)),
+    fn of(user: &str) -> Result<Option<Self>, &'static str> {
+        Ok(match user.split_once(':') {
+            Some((name, password)) => Some(Self::User { name: decoded(name)?, password: decoded(password)? }),
+            None if user.is_empty() => None,
+            None => Some(Self::Token(decoded(user)?)),
         })
     }
 }
