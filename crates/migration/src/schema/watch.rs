@@ -6,6 +6,7 @@ use std::{
 };
 
 use sea_orm::{DatabaseConnection, DbBackend};
+use sqlx::sqlite::SqlitePoolOptions;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
@@ -31,7 +32,11 @@ pub struct SchemaWatch {
 impl SchemaWatch {
     #[must_use]
     pub fn new(database: &DatabaseConnection, rights: Rights) -> Self {
-        Self { database: database.clone(), rights, told: Arc::default() }
+        let database = match database.get_database_backend() {
+            DbBackend::Postgres => database.clone(),
+            _ => reader_beside(database),
+        };
+        Self { database, rights, told: Arc::default() }
     }
 
     /// Looks once, within 2 s.
@@ -94,4 +99,11 @@ impl SchemaWatch {
             }
         }
     }
+}
+
+/// A connection of its own: the one that writes to an SQLite file may be held for seconds by who waits for the file.
+fn reader_beside(database: &DatabaseConnection) -> DatabaseConnection {
+    let options = database.get_sqlite_connection_pool().connect_options();
+    let options = options.as_ref().clone().create_if_missing(false).pragma("query_only", "ON");
+    SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options).into()
 }
