@@ -191,7 +191,11 @@ pub async fn watched<F: Future>(target: &Target, quiet: Duration, answer: F) -> 
     tokio::select! {
         biased;
         answer = &mut answer => return Ok(answer),
-        unusable = target.is_no_http() => if let Some(unusable) = unusable { return Err(unusable) },
+        unusable = target.is_no_http() => match unusable {
+            // A proxy may reach what this machine can't, and otherwise the answer fails by itself.
+            Some(unusable) if !unusable.found.is_not_reached() => return Err(unusable),
+            Some(_) | None => {}
+        },
     }
     Ok(answer.await)
 }

@@ -43,6 +43,18 @@ pub(super) enum Found {
 }
 
 impl Found {
+    /// Whether no connection came about.
+    pub(super) fn is_not_reached(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownHost
+                | Self::SilentResolver
+                | Self::Refused
+                | Self::Unreachable(_)
+                | Self::SilentNetwork
+        )
+    }
+
     /// By the first bytes that a server sends, by itself or to an HTTP/1.1 request; `None` where there are none.
     pub(super) fn by_first_bytes(bytes: &[u8]) -> Option<Self> {
         let found = match bytes {
