@@ -32,8 +32,8 @@ const ADMIN: [(&str, &str); 5] = [
 const SPOKEN_OF: [&str; 9] =
     ["up", "edge", "ingest", "collect", "reporting", "journal", "dead-letters", "migrate", "verify"];
 /// Programs of the machine that a story neither has nor may use.
-const OF_THE_MACHINE: [&str; 7] =
-    ["timedatectl", "chronyc", "date", "systemctl", "journalctl", "ulimit", "nsc"];
+const OF_THE_MACHINE: [&str; 8] =
+    ["timedatectl", "chronyc", "date", "systemctl", "journalctl", "ulimit", "cargo", "install"];
 /// Statements that no transaction takes, or that psql alone knows.
 const OUTSIDE_TRANSACTIONS: [&str; 3] = ["CREATE DATABASE", "DROP DATABASE", "ALTER SYSTEM"];
 
@@ -105,6 +105,8 @@ struct Desk {
     background: Vec<(String, Child)>,
     /// Commands that were tried with --dry-run.
     after_dry_run: Vec<Vec<String>>,
+    /// Statements that made the roles of which later ones speak.
+    roles: Vec<String>,
 }
 
 impl Desk {
@@ -142,7 +144,7 @@ impl Desk {
             ("FOLDER", nats.store().to_str().unwrap().to_owned()),
             ("4333", ports::free().to_string()),
         ];
-        Self { weir, placeholders, background: Vec::new(), after_dry_run: Vec::new() }
+        Self { weir, placeholders, background: Vec::new(), after_dry_run: Vec::new(), roles: Vec::new() }
     }
 
     /// Runs a code if it is a command; says whether it is one.
@@ -190,7 +192,7 @@ impl Desk {
                 server.args(&words[1..]).stderr(Stdio::null());
                 self.spawn("nats-server", server);
             }
-            [program, ..] if OF_THE_MACHINE.contains(program) => {}
+            [program, rest @ ..] if OF_THE_MACHINE.contains(program) => tools::machine(rest)?,
             // A message of the log is no command.
             [program, _, ..] if is_program(program) && *program != "the" && !is_query(&code.text) => {
                 return Err("the test does not know this command".to_owned());
@@ -257,14 +259,20 @@ impl Desk {
     }
 
     /// Statements in a transaction that is taken back: they speak of roles and tables of the whole deployment.
-    async fn sql(&self, text: &str) -> Result<(), String> {
+    async fn sql(&mut self, text: &str) -> Result<(), String> {
         let store = self.weir.store().await;
         let lines = text.lines().filter(|line| !line.starts_with(['\\', '-']));
         let text = lines.collect::<Vec<_>>().join("\n");
         let database = store.query_one_raw(statement("SELECT current_database()")).await.unwrap().unwrap();
         let database: String = database.try_get_by_index(0).unwrap();
         let transaction = store.begin().await.map_err(|error| error.to_string())?;
+        for role in &self.roles {
+            transaction.execute_unprepared(role).await.map_err(|error| error.to_string())?;
+        }
         for sql in text.split(';').map(str::trim).filter(|sql| !sql.is_empty()) {
+            if sql.starts_with("CREATE ROLE") {
+                self.roles.push(sql.to_owned());
+            }
             if OUTSIDE_TRANSACTIONS.iter().any(|known| sql.starts_with(known)) {
                 continue;
             }

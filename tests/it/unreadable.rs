@@ -101,7 +101,12 @@ async fn is_parked_whole(weir: &Weir, frame: &[u8], reason: &str) {
     let letter = &letters[0].letter;
     assert!(!letter.is_cut() && letter.raw == frame);
     assert!(letter.violations[0].message.contains(reason), "{:?}", letter.violations);
-    assert!(weir.log().contains("a whole frame is parked"), "it is not told");
+    // The line is written behind the letter.
+    eventually(async || match weir.log().contains("a whole frame is parked") {
+        true => Ok(()),
+        false => Err("it is not told"),
+    })
+    .await;
 }
 
 async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: Weir) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::{
-    deploy::{deploy, yaml},
+    deploy::{deploy, repository, yaml},
     harness::{eventually, nats::Operator},
 };
 
@@ -68,6 +68,25 @@ pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
 async fn consumer_of(operator: &Operator, stream: &str, consumer: &str) -> Result<PullConsumer, String> {
     let found = operator.context.get_stream(stream).await.map_err(|error| error.to_string())?;
     found.get_consumer::<Config>(consumer).await.map_err(|error| error.to_string())
+}
+
+/// Reads the words behind a program of the machine: every file of the repository and every unit that they name is there.
+///
+/// # Errors
+/// One is not.
+pub(super) fn machine(words: &[&str]) -> Result<(), String> {
+    let units = words.iter().filter(|word| word.starts_with("weir") && words.contains(&"enable"));
+    let units = units.map(|unit| {
+        let name = unit.split_once('@').map_or_else(|| (*unit).to_owned(), |(name, _)| format!("{name}@"));
+        format!("deploy/systemd/{name}.service")
+    });
+    let files = words.iter().filter(|word| word.starts_with("deploy/"));
+    // A pattern stands for what is in its folder.
+    let files = files.map(|file| file.split_once("/*").map_or(*file, |(folder, _)| folder).to_owned());
+    match units.chain(files).find(|file| !repository(file).exists()) {
+        None => Ok(()),
+        Some(missing) => Err(format!("there is no {missing}")),
+    }
 }
 
 /// What a command of Docker Compose is about.
