@@ -232,6 +232,7 @@ impl JetStream {
             return Err(JournalError::Unusable(trouble));
         }
         let (context, events) = (self.shared.connection.context(), self.names().events_stream());
+        context.check_rights()?;
         let info = match api::stream_info(context, &events).await {
             Err(ApiError::NotFound(_)) => {
                 // Its owner makes it anew at once: readiness need not flip for that.

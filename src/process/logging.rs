@@ -11,6 +11,7 @@ use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 use prometheus_client::registry::Registry as Metrics;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
     fmt::{self, format::JsonFields},
     layer::SubscriberExt as _,
     reload,
@@ -81,6 +82,10 @@ pub(super) fn start(
     let queue = Lines::to(std::io::stderr())?;
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
     let lines = fmt::layer().with_writer(queue.clone());
+    // At each attempt the client tells that it failed, and no more; the journal tells the cause, once.
+    let filter = filter.and(filter_fn(|entry| {
+        entry.target() != "async_nats::connector" || *entry.level() != tracing::Level::ERROR
+    }));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => Box::new(
             lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),

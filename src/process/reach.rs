@@ -79,7 +79,7 @@ impl Wanted {
             Self::Ingest => "name the address where ingest serves gRPC, such as http://127.0.0.1:50051",
             Self::Reporting => "name the address where reporting serves gRPC, such as http://127.0.0.1:50052",
             Self::Edge => "name the URL where the edge takes events, such as http://127.0.0.1:3001/events",
-            Self::Admin => "name the role's ADMIN_LISTEN, such as http://127.0.0.1:9101/health/ready",
+            Self::Admin => "name what the role has as ADMIN_LISTEN, such as 127.0.0.1:9101",
         }
     }
 }
@@ -238,11 +238,19 @@ impl fmt::Display for Unusable {
                 "the name server does not answer for the host of {address} ({setting}): name an address, or mend \
                  the resolver of this machine"
             ),
-            Found::Refused => write!(
-                formatter,
-                "nothing listens at {address} ({setting}): connection refused; start {name}, or {remedy}. One that \
-                 runs listens once it has what it waits for, which its log names"
-            ),
+            Found::Refused => {
+                // What a role serves it serves when it has its servers, but for its health.
+                let waits = match wanted {
+                    Wanted::Admin => "",
+                    Wanted::Ingest | Wanted::Reporting | Wanted::Edge => {
+                        ". One that runs listens once it has what it waits for, which its log names"
+                    }
+                };
+                write!(
+                    formatter,
+                    "nothing listens at {address} ({setting}): connection refused; start {name}, or {remedy}{waits}"
+                )
+            }
             Found::Unreachable(cause) => write!(
                 formatter,
                 "{address} can't be reached ({setting}): {cause}; correct the address, or the network between"

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the server may be away: a tool is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {

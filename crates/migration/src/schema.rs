@@ -96,7 +96,13 @@ fn lacking(missing: &[&str], rights: Rights) -> Cause {
     } else {
         format!("it lacks the tables {}", missing.join(", "))
     };
-    Cause::new(Outlook::Schema, what, remedy(rights))
+    // Where migrations are recorded, nothing makes their tables anew.
+    let remedy = if missing.contains(&"seaql_migrations") {
+        remedy(rights)
+    } else {
+        "restore them from a backup: the migrations that make them are recorded as applied"
+    };
+    Cause::new(Outlook::Schema, what, remedy)
 }
 
 fn remedy(rights: Rights) -> &'static str {

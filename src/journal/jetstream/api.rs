@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 
-use super::dialer::Complaint;
+use super::dialer::{Complaint, Dialer, Violation};
 use crate::journal::JournalError;
 
 /// How long an answer of the API is waited for. Sending waits too while the connection is away, and async-nats
@@ -30,11 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Context {
     context: jetstream::Context,
     complaints: watch::Receiver<Complaint>,
+    violation: Violation,
 }
 
 impl Context {
-    pub(super) fn new(context: jetstream::Context, complaints: watch::Receiver<Complaint>) -> Self {
-        Self { context, complaints }
+    pub(super) fn new(context: jetstream::Context, dialer: &Dialer) -> Self {
+        Self { context, complaints: dialer.complaints(), violation: dialer.violation() }
+    }
+
+    /// That this client's user may do what it must, as far as the server has said lately.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(super) fn check_rights(&self) -> Result<(), JournalError> {
+        self.violation.lately().map_or(Ok(()), |told| Err(JournalError::Unusable(told)))
     }
 
     /// That the connection is away, and why as far as that is known.
@@ -88,7 +97,7 @@ pub(super) enum ApiError {
     #[error("{0}")]
     Refused(Error),
     /// The user lacks the right to ask.
-    #[error("{0}: give the user of Weir the rights of docs/runbook.md, \"NATS: users and rights\"")]
+    #[error("{0}")]
     Denied(String),
     /// No server that keeps a journal is there.
     #[error("{0}")]
@@ -159,7 +168,7 @@ fn no_responders(context: &Context) -> ApiError {
         );
     }
     ApiError::NoJetStream(format!(
-        "the server {} has no JetStream: start it with --jetstream, or with jetstream {{}} in its configuration",
+        "the server {} of NATS_URL has no JetStream: start it with --jetstream, or with jetstream {{}} in its configuration",
         info.server_name
     ))
 }

@@ -81,7 +81,8 @@ fn explain(
         ));
     }
     if has("AuthError(") || has("failed signing nonce") {
-        let reason = told.split_once("AuthError(").map_or(told, |(_, rest)| rest.trim_end_matches(')'));
+        let inner = told.split_once("AuthError(").and_then(|(_, rest)| rest.strip_suffix(')'));
+        let reason = inner.unwrap_or(told);
         return JournalError::Unusable(reason.to_owned());
     }
     if let Some(what) = tls(servers, server, told, listener) {
@@ -152,6 +153,10 @@ fn tls(servers: &Servers, server: &Server, told: &str, listener: &Listener) -> O
         "demands a client certificate: set NATS_CERT and NATS_KEY"
     } else if info.tls_verify && (has("alert") || has("broken pipe") || has("reset") || has("got nothing")) {
         "does not accept the client certificate of NATS_CERT: its CA must be the server's, and it must be valid"
+    } else if has("could not add certificate or key") {
+        "can't be shown the client certificate: NATS_KEY must be the key of NATS_CERT"
+    } else if has("could not load platform certs") {
+        "can't be checked: SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read; correct it, unset it, or set NATS_CA"
     } else if has("TLS error") {
         return Some(format!("can't be spoken to by TLS: {told}; check NATS_CA, NATS_CERT and NATS_KEY"));
     } else {

@@ -45,7 +45,7 @@ impl Connection {
             Some(domain) => builder.api_prefix(format!("$JS.{domain}.API")).build(client.clone()),
             None => builder.build(client.clone()),
         };
-        let context = Context::new(context, dialer.complaints());
+        let context = Context::new(context, &dialer);
         Ok(Self { client, context, closed })
     }
 

@@ -14,7 +14,7 @@ use async_nats::{
     Auth, AuthError, Client, ConnectOptions, Event, ReconnectToServer, ServerAddr, ServerError,
 };
 use rand::seq::IndexedRandom as _;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{cause, connection::PUBLISH_TIMEOUT, credentials};
@@ -27,11 +27,31 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_RECONNECT_DELAY: Duration = Duration::from_millis(50);
 /// Between attempts to reach a server: short enough that an event is in the reports soon after the fault.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// How long a refusal counts that is not repeated: an operator may have granted the right without ending the connection.
+const VIOLATION_AGE: Duration = Duration::from_secs(60);
+/// What mends a refusal for lack of a right.
+const GRANT: &str = "give the user of NATS_URL the rights of docs/runbook.md, \"NATS: users and rights\"";
 /// Commands that may wait for the connection: while it is away, what they hold is memory.
 const COMMANDS: usize = 256;
 
 /// What a server said last against this client; nothing while all is well.
 pub(super) type Complaint = Option<String>;
+
+/// The last right that a server refused to this client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Violation(Arc<Mutex<Option<(Instant, String)>>>);
+
+impl Violation {
+    /// What was refused lately, with the remedy. A client that lacks a right is told so each time that it needs it.
+    pub(super) fn lately(&self) -> Option<String> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.filter(|(at, _)| at.elapsed() < VIOLATION_AGE).map(|(_, told)| told)
+    }
+
+    fn note(&self, last: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last.map(|told| (Instant::now(), told));
+    }
+}
 
 /// In the order of the servers, so that the same reasons make the same text.
 fn joined<Place>(reasons: &BTreeMap<Place, String>) -> String {
@@ -49,6 +69,7 @@ pub(super) struct Dialer {
     /// Why each server, by its address, did not take this client again; nothing while there is a connection.
     reasons: Mutex<BTreeMap<String, String>>,
     complaint: watch::Sender<Complaint>,
+    violation: Violation,
 }
 
 impl Dialer {
@@ -60,12 +81,18 @@ impl Dialer {
             was_lost: AtomicBool::new(false),
             reasons: Mutex::default(),
             complaint: watch::Sender::new(None),
+            violation: Violation::default(),
         }
     }
 
     /// What servers say against this client, as it comes.
     pub(super) fn complaints(&self) -> watch::Receiver<Complaint> {
         self.complaint.subscribe()
+    }
+
+    /// The right that they refused last.
+    pub(super) fn violation(&self) -> Violation {
+        self.violation.clone()
     }
 
     /// Connects to the first of the servers that takes this client, beginning with any of them. `closed` tells when the
@@ -182,6 +209,7 @@ impl Dialer {
             Event::Connected => {
                 self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.complaint.send_replace(None);
+                self.violation.note(None);
                 // A role that waits for streams connects again and again.
                 if self.was_lost.swap(false, Relaxed) {
                     tracing::info!("connected to the journal again");
@@ -210,7 +238,11 @@ impl Dialer {
 
     /// A server that refuses one subject repeats it with every message.
     fn object(&self, error: &ServerError) {
-        let error = error.to_string();
+        let mut error = error.to_string();
+        if error.to_lowercase().contains("permissions violation") {
+            error = format!("{error}: {GRANT}");
+            self.violation.note(Some(error.clone()));
+        }
         if self.complaint.borrow().as_ref() != Some(&error) {
             tracing::error!(error, "the journal's server reports an error");
         }

@@ -131,3 +131,16 @@ async fn a_journal_of_a_jetstream_domain_is_found_by_its_name() {
     .await;
     tells_at_once(&weir, "ingest", &["NATS_JETSTREAM_DOMAIN"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingest_that_may_not_append_is_not_ready_and_says_which_right_it_lacks() {
+    let user = r#"authorization { users: [ { user: weir, password: right, permissions: { publish: { deny: "events.>" } } } ] }"#;
+    let nats = Nats::configured("", user).await;
+    let url = nats.url_with("weir:right");
+    let roles: &[(&str, &[&str])] = &[("edge", &["edge"]), ("ingest", &["ingest"])];
+    let mut weir = Weir::launched(ground(nats).await, vec![("NATS_URL", url)], roles);
+    weir.ready().await;
+    let refused = weir.post(&with_id(Source::Facebook, "refused")).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    tells_at_once(&weir, "ingest", &["Permissions Violation", "events.facebook", "docs/runbook.md"]).await;
+}

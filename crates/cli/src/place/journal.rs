@@ -105,7 +105,7 @@ pub(crate) struct MonitorArgs {
     /// The monitoring ports of the NATS servers, comma-separated, such as http://127.0.0.1:8222: asked whether they
     /// sync before they acknowledge. Without one it is unknown whether acknowledged events outlive a power cut.
     /// Metric: weir_journal_durability.
-    #[arg(long, env = "NATS_MONITOR_URL", value_name = "URLS")]
+    #[arg(long, env = "NATS_MONITOR_URL", hide_env_values = true, value_name = "URLS")]
     nats_monitor_url: Option<String>,
 }
 

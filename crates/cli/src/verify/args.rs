@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a journal's server may be away: nobody waits for a deployment to start here.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which ledger, and what it is compared with: the same settings as the deployment's. Reads only, and may run beside
 /// a `weir up` on files.
