@@ -84,7 +84,8 @@ pub(super) fn start(
     let lines = fmt::layer().with_writer(queue.clone());
     // At each attempt the client tells that it failed, and no more; the journal tells the cause, once.
     let filter = filter.and(filter_fn(|entry| {
-        entry.target() != "async_nats::connector" || *entry.level() != tracing::Level::ERROR
+        let is_connector = entry.target().strip_prefix("async_nats") == Some("::connector");
+        !is_connector || *entry.level() != tracing::Level::ERROR
     }));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => Box::new(

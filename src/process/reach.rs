@@ -79,7 +79,7 @@ impl Wanted {
             Self::Ingest => "name the address where ingest serves gRPC, such as http://127.0.0.1:50051",
             Self::Reporting => "name the address where reporting serves gRPC, such as http://127.0.0.1:50052",
             Self::Edge => "name the URL where the edge takes events, such as http://127.0.0.1:3001/events",
-            Self::Admin => "name what the role has as ADMIN_LISTEN, such as 127.0.0.1:9101",
+            Self::Admin => "name the address that the role has as ADMIN_LISTEN, such as 127.0.0.1:9101",
         }
     }
 }
