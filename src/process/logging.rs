@@ -11,7 +11,7 @@ use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 use prometheus_client::registry::Registry as Metrics;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, filter_fn},
+    filter::{FilterExt as _, LevelFilter, filter_fn},
     fmt::{self, format::JsonFields},
     layer::SubscriberExt as _,
     reload,
@@ -83,10 +83,12 @@ pub(super) fn start(
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
     let lines = fmt::layer().with_writer(queue.clone());
     // At each attempt the client tells that it failed, and no more; the journal tells the cause, once.
-    let filter = filter.and(filter_fn(|entry| {
+    let told_by_cause = filter_fn(|entry| {
         let is_connector = entry.target().strip_prefix("async_nats") == Some("::connector");
         !is_connector || *entry.level() != tracing::Level::ERROR
-    }));
+    });
+    // Without a hint every level would be asked about, and a question that no entry follows costs the next entry.
+    let filter = filter.and(told_by_cause.with_max_level_hint(LevelFilter::TRACE));
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Json => Box::new(
             lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),
