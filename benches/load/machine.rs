@@ -1,4 +1,4 @@
-//! What it was measured on.
+//! The machine and the binary of a measurement.
 
 use std::{fs, path::Path, process::Command, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! How tools reach the servers that they ask: one that can't be used is named with its setting and the remedy, within
+//! The way of tools to the servers that they ask: one that can't be used is named with its setting and the remedy, within
 //! 5 s, and nobody waits in silence.
 
 use std::time::Duration;

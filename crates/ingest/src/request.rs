@@ -1,4 +1,4 @@
-//! What makes a request malformed as a whole; what is wrong with one item is that item's own result.
+//! The rules of a request as a whole; what is wrong with one item is that item's own result.
 
 use prost::{DecodeError, Message as _};
 use tonic::Status;

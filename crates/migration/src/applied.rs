@@ -1,4 +1,4 @@
-//! What the database says that was applied, compared with what this build knows.
+//! The migrations that the database says were applied, beside those that this build knows.
 
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait as _, QueryOrder as _};
 use sea_orm_migration::{MigratorTrait, seaql_migrations};

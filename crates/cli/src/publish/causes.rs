@@ -1,4 +1,4 @@
-//! Why requests of the publisher fail: looked at once for all that fail together, and told at once, each cause once.
+//! Causes of failed requests of the publisher: looked at once for all that fail together, and told at once, each cause once.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! What a demonstration shows: events go in, reports come out, and these are the addresses.
+//! The story of a demonstration: events go in, reports come out, and these are the addresses.
 
 use std::{ops::RangeInclusive, time::Duration};
 
