@@ -1,10 +1,9 @@
 //! The check of the schema: it is there, this user may use it, and this build may write to it.
 
-mod file;
 mod server;
 mod watch;
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use crate::{
     applied::Applied,
@@ -15,6 +14,8 @@ use crate::{
 
 pub use watch::SchemaWatch;
 
+/// The tables of an SQLite file.
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
 /// What reports are answered from.
 const READ: [&str; 14] = [
     "seaql_migrations",
@@ -69,7 +70,7 @@ pub async fn check(database: &DatabaseConnection, rights: Rights) -> Result<(), 
 async fn find(database: &DatabaseConnection, rights: Rights) -> Result<Option<Cause>, DbErr> {
     let missing = match database.get_database_backend() {
         DbBackend::Postgres => server::find(database, rights).await?,
-        _ => file::find(database, rights).await?,
+        _ => find_in_file(database, rights).await?,
     };
     if missing.is_some() {
         return Ok(missing);
@@ -87,6 +88,16 @@ async fn find(database: &DatabaseConnection, rights: Rights) -> Result<Option<Ca
     }
     let refused = check_writer(oldest_writer(database).await?.as_deref()).err();
     Ok(refused.map(|refused| Cause::new(Outlook::Schema, refused.to_string(), "")))
+}
+
+/// Tables that are missing in an SQLite file, which knows no roles.
+async fn find_in_file(database: &DatabaseConnection, rights: Rights) -> Result<Option<Cause>, DbErr> {
+    let rows =
+        database.query_all_raw(Statement::from_string(database.get_database_backend(), TABLES)).await?;
+    let found: Vec<String> = rows.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
+    let needed = rights.tables().into_iter().map(|(name, _)| name);
+    let missing: Vec<&str> = needed.filter(|name| !found.iter().any(|found| found == name)).collect();
+    Ok((!missing.is_empty()).then(|| lacking(&missing, rights)))
 }
 
 /// Tables that are not there.
