@@ -5,6 +5,7 @@
 
 mod amount;
 mod candidate;
+mod claim;
 mod encoded;
 mod gate;
 mod kinds;
@@ -17,9 +18,11 @@ mod violation;
 mod wire;
 
 pub use amount::Amount;
+pub use claim::Claim;
 pub use encoded::EncodedEvent;
 pub use gate::{
-    MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_encoded, admit_json, admit_message, check_json, keep_text_rules,
+    MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_bytes, admit_encoded, admit_json, admit_message, check_bytes,
+    check_json, keep_text_rules,
 };
 pub use kinds::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,

@@ -4,14 +4,13 @@
 //! whatever its type. Scalars keep the sender's own text, so that `41.0` is told from `41` and no number is lost
 //! to a float.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+mod json;
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
-};
-use serde_json::value::RawValue;
+
+pub(super) use self::json::{Keys, Value, not_utf_8, read};
 
 /// A key's value where a string, a number or null belongs.
 #[derive(Debug, Default)]
@@ -20,6 +19,8 @@ pub(super) enum Scalar<'a> {
     Absent,
     /// JSON text, whatever is written there.
     Json(&'a str),
+    /// The key stands there more than once: the JSON text of its first string, or else of its last value.
+    Repeated(&'a str),
     Null,
     Text(Cow<'a, str>),
     Integer(u64),
@@ -36,12 +37,12 @@ pub(super) enum Object<T> {
     /// What stands there instead.
     Other(&'static str),
     Present(T),
+    /// The key stands there more than once.
+    Repeated,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(super) struct Candidate<'a> {
-    #[serde(borrow)]
     pub(super) event_id: Scalar<'a>,
     pub(super) timestamp: Scalar<'a>,
     pub(super) source: Scalar<'a>,
@@ -50,18 +51,14 @@ pub(super) struct Candidate<'a> {
     pub(super) data: Object<Data<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(super) struct Data<'a> {
-    #[serde(borrow)]
     pub(super) user: Object<User<'a>>,
     pub(super) engagement: Object<Engagement<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(super) struct User<'a> {
-    #[serde(borrow)]
     pub(super) user_id: Scalar<'a>,
     pub(super) name: Scalar<'a>,
     pub(super) age: Scalar<'a>,
@@ -71,18 +68,14 @@ pub(super) struct User<'a> {
     pub(super) followers: Scalar<'a>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(super) struct Location<'a> {
-    #[serde(borrow)]
     pub(super) country: Scalar<'a>,
     pub(super) city: Scalar<'a>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(super) struct Engagement<'a> {
-    #[serde(borrow)]
     pub(super) action_time: Scalar<'a>,
     pub(super) referrer: Scalar<'a>,
     pub(super) video_id: Scalar<'a>,
@@ -100,16 +93,12 @@ pub(super) struct Engagement<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Reads one well-formed JSON item.
+    /// Reads one JSON item.
     ///
     /// # Errors
-    /// It is no object, or it can't be read key by key: a message about the whole item.
+    /// It is no object, or not well-formed: a message about the whole item.
     pub(super) fn from_json(raw: &'a str) -> Result<Self, String> {
-        let raw = raw.trim_ascii();
-        if !raw.starts_with('{') {
-            return Err(format!("must be an object, not {}", kind(raw)));
-        }
-        serde_json::from_str(raw).map_err(|error| format!("can't be read: {error}"))
+        read(raw)
     }
 }
 
@@ -117,6 +106,15 @@ impl<'a> Scalar<'a> {
     /// Whether the key is there and says null.
     pub(super) fn is_null(&self) -> bool {
         matches!(self, Self::Null | Self::Json("null"))
+    }
+
+    /// The first string that stands there, even where there should be one alone.
+    pub(super) fn first_text(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Json(raw) | Self::Repeated(raw) if raw.starts_with('"') => unquote(raw).ok(),
+            _ => None,
+        }
     }
 
     pub(super) fn text(self) -> Result<Cow<'a, str>, String> {
@@ -166,6 +164,7 @@ impl<'a> Scalar<'a> {
     fn instead_of(&self, wanted: &str) -> String {
         let found = match self {
             Self::Absent => return "is required".into(),
+            Self::Repeated(_) => return REPEATED.into(),
             Self::Json(raw) => kind(raw),
             Self::Null => "null",
             Self::Text(_) => "a string",
@@ -177,6 +176,8 @@ impl<'a> Scalar<'a> {
 }
 
 const NUMBER: &str = "a number";
+/// What is told of a key that stands more than once in its object: readers differ in which value they take.
+pub(super) const REPEATED: &str = "must stand there once";
 
 /// What a well-formed JSON text is, by its first byte.
 fn kind(raw: &str) -> &'static str {
@@ -219,61 +220,6 @@ fn parse_rfc3339(text: &str) -> Option<DateTime<Utc>> {
         && bytes.get(17..19).is_some_and(|seconds| seconds != b"60");
     let instant = shaped.then(|| DateTime::parse_from_rfc3339(text).ok()).flatten()?;
     Some(instant.to_utc().trunc_subsecs(6))
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Self::Json(raw.get()))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("any JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object::Present)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object::Other("an array"))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Object::Other("a string"))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Object::Other("a boolean"))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Object::Other(NUMBER))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Object::Other(NUMBER))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Object::Other(NUMBER))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Object::Other("null"))
-    }
 }
 
 #[cfg(test)]

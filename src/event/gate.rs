@@ -10,7 +10,7 @@ use super::{
     Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop,
     FacebookUser, FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
     Violation,
-    candidate::{Candidate, Engagement, Location, Object, Scalar, User},
+    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8},
     kinds::ClosedSet,
     wire,
 };
@@ -31,12 +31,20 @@ const MAX_AGE: u64 = 150;
 /// 2^53 − 1: the largest integer that every JSON reader keeps exact.
 const MAX_FOLLOWERS: u64 = (1 << 53) - 1;
 
-/// Checks one webhook item, `raw` being well-formed JSON.
+/// Checks one webhook item.
 ///
 /// # Errors
 /// Every rule that the item breaks.
 pub fn admit_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
     check_json(raw, arrived_at).map(Event::into_owned)
+}
+
+/// [`admit_json`] for bytes that nobody has read yet, such as those of a dead letter.
+///
+/// # Errors
+/// Every rule that the item breaks. One that is no UTF-8 or no JSON breaks that one, at pointer `""`.
+pub fn admit_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
+    check_bytes(raw, arrived_at).map(Event::into_owned)
 }
 
 /// [`admit_json`] for an event that is only passed on: its texts stay where they are.
@@ -48,14 +56,34 @@ pub fn check_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, 
         Ok(candidate) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
         Ok(candidate) => {
             let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
-            let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
-            let event_id = candidate.event_id.text().ok().map(Cow::into_owned);
-            Err(Refusal { violations: vec![Violation::new("", message)], source, event_id })
+            Err(whole(message, Some(candidate)))
         }
-        Err(message) => {
-            Err(Refusal { violations: vec![Violation::new("", message)], source: None, event_id: None })
-        }
+        Err(message) => Err(whole(message, None)),
     }
+}
+
+/// [`admit_bytes`] for an event that is only passed on: a line of NDJSON.
+///
+/// # Errors
+/// Every rule that the item breaks.
+pub fn check_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, str>>, Refusal> {
+    let error = match std::str::from_utf8(raw) {
+        Ok(text) => return check_json(text, arrived_at),
+        Err(error) => error,
+    };
+    // One foreign letter in a name hides neither whose item it is nor how it is called.
+    let legible = String::from_utf8_lossy(raw);
+    let mut refusal = whole(not_utf_8(error), Candidate::from_json(&legible).ok());
+    refusal.event_id = refusal.event_id.filter(|id| !id.contains(char::REPLACEMENT_CHARACTER));
+    Err(refusal)
+}
+
+/// Refuses an item as a whole, which may be legible all the same.
+fn whole(message: String, candidate: Option<Candidate<'_>>) -> Refusal {
+    let candidate = candidate.unwrap_or_default();
+    let event_id = candidate.event_id.first_text().map(Cow::into_owned);
+    let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
+    Refusal { violations: vec![Violation::new("", message)], source, event_id }
 }
 
 /// Checks one event of a gRPC client by the same rules; pointers are those of the webhook's JSON.
@@ -84,6 +112,7 @@ pub fn admit_encoded(
 
 fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, str>>, Refusal> {
     let mut check = Check::default();
+    let first_id = candidate.event_id.first_text();
     let id = candidate.event_id.text();
     let id_is_good =
         check.value("/eventId", id.as_deref().map_err(Clone::clone).and_then(keep_text_rules)).is_some();
@@ -101,9 +130,7 @@ fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Co
         (Ok(id), Some(timestamp), Some(details)) if id_is_good && check.violations.is_empty() => {
             Ok(Event { id, timestamp, details })
         }
-        (id, ..) => {
-            Err(Refusal { violations: check.violations, source, event_id: id.ok().map(Cow::into_owned) })
-        }
+        _ => Err(Refusal { violations: check.violations, source, event_id: first_id.map(Cow::into_owned) }),
     }
 }
 
@@ -122,6 +149,7 @@ impl Check {
         let value = match object {
             Object::Present(value) => Ok(value),
             Object::Absent => Err("is required".into()),
+            Object::Repeated => Err(REPEATED.into()),
             Object::Other(kind) => Err(format!("must be an object, not {kind}")),
         };
         self.value(pointer, value)

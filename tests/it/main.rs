@@ -49,6 +49,7 @@ mod foreign_hands;
 mod gate;
 mod grpc;
 mod http;
+mod items;
 mod journal;
 mod layout;
 mod lifecycle;

@@ -25,7 +25,7 @@ pub struct EdgeArgs {
     #[arg(long, env = "REPORTING_URL", value_name = "URLS")]
     pub reporting_url: Option<String>,
     /// The largest body of one request in bytes, after decompression; a larger one is answered 413. So is one with
-    /// more than 1,000 items and more than one for every 256 bytes of this bound: no event is as short.
+    /// more than 1,000 items and more than one for every 128 bytes of itself: no event is as short.
     #[arg(long, env = "EDGE_MAX_BODY_BYTES", default_value = "67108864", value_name = "BYTES")]
     pub edge_max_body_bytes: String,
     /// How many bytes of bodies may be held over all requests. At the cap new bodies are not read; after 30 s of

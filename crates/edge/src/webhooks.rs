@@ -5,7 +5,6 @@ mod blocking;
 mod body;
 mod call;
 mod chunk;
-mod claim;
 mod gather;
 mod media;
 mod publish;
@@ -67,18 +66,10 @@ pub(crate) struct Accepted {
     errors_truncated: bool,
 }
 
-/// Below the size of the shortest event: a body with more items than fit in so many bytes each is mostly none. Every
-/// bad item is a dead letter of its own, so that such a body would be work for many minutes.
-const LEAST_EVENT_BYTES: usize = 256;
-/// What a body may have however small the limit on its bytes is.
-const ALWAYS_ITEMS: usize = 1000;
-
 /// Takes webhooks.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhooks {
     receiver: Receiver,
-    /// Of one body.
-    most_items: usize,
     publisher: Publisher,
     metrics: Metrics,
 }
@@ -101,7 +92,7 @@ pub(crate) struct Webhooks {
         (status = 202, description = "At least one item was accepted, or the array was empty", body = Accepted),
         (status = 400, description = "Not JSON, or every item is bad", body = ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "The body came too slowly", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body is over the limit of bytes, or has more items than events fit in it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body is over the limit of bytes, or has more items than one for every 128 bytes of itself; 1,000 always pass", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The media type or the encoding is unknown", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "The quota is used up", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was promised: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
@@ -125,7 +116,7 @@ impl Webhooks {
     ) -> Self {
         let receiver = Receiver::new(config, registry);
         let publisher = Publisher::new(ingest, config.request_timeout);
-        Self { receiver, most_items: most_items(config.max_body_bytes), publisher, metrics }
+        Self { receiver, publisher, metrics }
     }
 
     async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
@@ -140,8 +131,7 @@ impl Webhooks {
         let received = self.receiver.receive(headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
         let bytes = received.bytes.len();
-        let most_items = self.most_items;
-        let prove = move || Batch::prove(received, media_type, most_items, arrived_at);
+        let prove = move || Batch::prove(received, media_type, arrived_at);
         let batch = off_thread(bytes, prove).await.map_err(|unfit| self.refuse_whole(&unfit))?;
         self.publish(Arc::new(batch), context).await
     }
@@ -198,11 +188,6 @@ impl Webhooks {
             self.metrics.failed(Service::Edge, source, error_type, events);
         }
     }
-}
-
-/// The most items of one body: no body of events alone has more.
-fn most_items(max_body_bytes: usize) -> usize {
-    ALWAYS_ITEMS.max(max_body_bytes / LEAST_EVENT_BYTES)
 }
 
 fn written_as(headers: &HeaderMap) -> Result<(MediaType, Encoding), Problem> {

@@ -1,5 +1,7 @@
 //! The reference cases, and what they leave open.
 
+mod other_reader;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -63,10 +65,133 @@ fn an_item_over_the_limit_keeps_its_id_and_its_source() {
     assert_eq!((refusal.source, refusal.event_id.as_deref()), (Some(Source::Tiktok), Some("a")));
 }
 
+/// The first valid case of a source and a stage, as JSON text.
+fn valid(source: &str, stage: &str) -> String {
+    let found = cases(VALID).into_iter().find(|Case { event, .. }| {
+        event.get().contains(&format!("\"{source}\"")) && event.get().contains(&format!("\"{stage}\""))
+    });
+    found.unwrap().event.get().to_owned()
+}
+
+/// Writes further members into the object behind `"key": {`, or into the item where there is no key.
+fn with(event: &str, key: &str, members: &str) -> String {
+    let opening = if key.is_empty() { "{".to_owned() } else { format!("\"{key}\": {{") };
+    assert!(event.contains(&opening), "{event}");
+    event.replacen(&opening, &format!("{opening}{members},"), 1)
+}
+
 #[test]
-fn a_key_that_stands_twice_is_refused() {
-    let refusal = admit_json(r#"{"eventId":"a","eventId":"b"}"#, Utc::now()).unwrap_err();
-    assert_eq!(pointers(&refusal), [""]);
+fn keys_that_an_item_s_source_and_stage_do_not_know_are_ignored_whatever_they_hold() {
+    let foreign: [(&str, &str, &str, &[&str]); 4] = [
+        ("facebook", "top", "engagement", &[r#""watchTime":-1,"watchTime":{}"#, r#""adId":1e999"#]),
+        ("facebook", "bottom", "engagement", &[r#""country":"\ud800","country":[]"#, r#""referrer":1"#]),
+        (
+            "tiktok",
+            "top",
+            "user",
+            &[r#""gender":1,"gender":2"#, r#""location":"\ud800""#, r#""location":1e999"#],
+        ),
+        ("tiktok", "bottom", "engagement", &[r#""adId":"a","adId":"b""#, r#""watchTime":1e999"#]),
+    ];
+    let nobodys = [
+        r#""cut \ud83d":1"#,
+        r#""\udc00":{"\ud800":["\ud800"]}"#,
+        r#""x":1,"x":2"#,
+        r#""x":1e999"#,
+        r#""x":-1e-999"#,
+        r#""":[[{"":null}]]"#,
+    ];
+    for (source, stage, object, foreign) in foreign {
+        let event = valid(source, stage);
+        let expected = admit_json(&event, Utc::now()).unwrap();
+        let everywhere = ["", "data", "user", "engagement"].into_iter();
+        let changed = everywhere
+            .flat_map(|object| nobodys.map(|members| with(&event, object, members)))
+            .chain(foreign.iter().map(|members| with(&event, object, members)));
+        for changed in changed {
+            assert_eq!(admit_json(&changed, Utc::now()).as_ref(), Ok(&expected), "{changed}");
+        }
+    }
+}
+
+#[test]
+fn a_known_key_that_stands_twice_is_refused_where_it_stands() {
+    let event = valid("facebook", "top");
+    for (object, members, pointer) in [
+        ("", r#""timestamp":"2025-09-14T07:21:45Z""#, "/timestamp"),
+        ("", r#""eventType":null"#, "/eventType"),
+        ("", r#""data":{}"#, "/data"),
+        ("data", r#""user":7"#, "/data/user"),
+        ("user", r#""age":41"#, "/data/user/age"),
+        ("user", r#""location":1e999"#, "/data/user/location"),
+        ("location", r#""c\u0069ty":"a""#, "/data/user/location/city"),
+        ("engagement", r#""videoId":null,"videoId":null"#, "/data/engagement/videoId"),
+    ] {
+        let refusal = admit_json(&with(&event, object, members), Utc::now()).unwrap_err();
+        assert_eq!(pointers(&refusal), [pointer]);
+        assert_eq!(refusal.violations[0].message, REPEATED);
+        assert_eq!(refusal.source, Some(Source::Facebook));
+        assert!(refusal.event_id.is_some(), "{members}");
+    }
+}
+
+#[test]
+fn an_id_that_stands_twice_is_told_by_its_first_string() {
+    for (members, told) in [
+        (r#""eventId":"a""#, "a"),
+        (r#""eventId":17,"eventId":"b","eventId":"c""#, "b"),
+        (r#""eventId":"\u0061""#, "a"),
+    ] {
+        let refusal = admit_json(&with(&valid("tiktok", "top"), "", members), Utc::now()).unwrap_err();
+        assert_eq!((pointers(&refusal), refusal.event_id.as_deref()), (vec!["/eventId"], Some(told)));
+    }
+}
+
+#[test]
+fn what_stands_in_the_place_of_an_object_is_told_where_it_stands() {
+    let event = valid("facebook", "top");
+    for (object, pointer) in [("data", "/data"), ("user", "/data/user"), ("location", "/data/user/location")]
+    {
+        for value in ["1e999", r#""\ud800""#, "[[1e999]]", "null", "-0"] {
+            // The object goes on under a name that nobody knows.
+            let changed = event.replacen(
+                &format!("\"{object}\": {{"),
+                &format!("\"{object}\": {value}, \"was\": {{"),
+                1,
+            );
+            let refusal = admit_json(&changed, Utc::now()).unwrap_err();
+            assert_eq!(pointers(&refusal), [pointer], "{changed}");
+            assert!(refusal.event_id.is_some() && refusal.source == Some(Source::Facebook), "{changed}");
+        }
+    }
+}
+
+#[test]
+fn a_text_that_ends_too_early_breaks_the_same_rule_wherever_it_was_cut() {
+    let event = valid("tiktok", "top").replace('}', ",\"x\":-1.5e+7,\"y\":[true]}");
+    let whole = |text: &str| admit_bytes(text.as_bytes(), Utc::now()).unwrap_err().violations;
+    let rule = whole("{");
+    assert_eq!((&*rule[0].pointer, rule.len()), ("", 1));
+    for length in 1..event.len() {
+        assert_eq!(whole(&event[..length]), rule, "{}", &event[..length]);
+    }
+    let accented = "{\"a\":\"é";
+    assert_eq!(admit_bytes(&accented.as_bytes()[..7], Utc::now()).unwrap_err().violations, rule);
+    for wrong in ["{\"a\":1]", "{\"a\" 1}", "nil}", "{}{}", "{\"a\":01}", "{\"a\tb\":1}"] {
+        let violations = whole(wrong);
+        assert!(violations != rule && violations[0].message.contains("column"), "{wrong}: {violations:?}");
+    }
+}
+
+#[test]
+fn an_item_that_is_no_utf_8_tells_its_id_all_the_same() {
+    let latin_1 = valid("facebook", "top").replace("\"name\": \"", "\"name\": \"Jos\u{e9}").into_bytes();
+    let latin_1: Vec<u8> = latin_1.into_iter().filter(|byte| *byte != 0xc3).collect();
+    let refusal = admit_bytes(&latin_1, Utc::now()).unwrap_err();
+    assert_eq!((pointers(&refusal), refusal.source), (vec![""], Some(Source::Facebook)));
+    assert!(refusal.event_id.is_some() && refusal.violations[0].rule() == "is no UTF-8");
+    let refusal = admit_bytes(b"{\"eventId\":\"\xe9\"}", Utc::now()).unwrap_err();
+    assert_eq!(refusal.event_id, None);
 }
 
 #[test]

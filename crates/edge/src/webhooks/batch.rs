@@ -23,7 +23,7 @@ use super::{
 /// JSON's whitespace; Unicode's is not.
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 /// RFC 8259 lets a reader ignore it, and senders on some platforms can't help it.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why a body is refused whole; for the sender.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,15 +31,20 @@ pub(super) enum Unfit {
     #[error("the body is not well-formed: {0}")]
     Malformed(String),
     /// What follows in the body was not looked at.
-    #[error("the body is over the limit of {limit} items")]
+    #[error("the body is over the limit of {limit} items: one for every {LEAST_BYTES_PER_ITEM} bytes of it")]
     TooManyItems { limit: usize },
 }
+
+/// Half of what the shortest event has. Every bad item is a dead letter of its own, so that a body of many tiny items
+/// would be work for minutes.
+const LEAST_BYTES_PER_ITEM: usize = 128;
+/// What a body may have however short it is.
+const ALWAYS_ITEMS: usize = 1000;
 
 /// A well-formed body.
 #[derive(Debug)]
 pub(super) struct Batch {
-    text: String,
-    layout: Layout,
+    content: Content,
     /// Where the first item is looked for.
     start: usize,
     /// What the gate says of a single item, which needs no proof where that is good.
@@ -53,11 +58,12 @@ pub(super) struct Batch {
     _room: [Reservation; 2],
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    One,
-    Array,
-    Lines,
+/// A body by its layout. Each line is proven by itself, so that lines are bytes until then.
+#[derive(Debug)]
+enum Content {
+    One(String),
+    Array(String),
+    Lines(Vec<u8>),
 }
 
 /// How far a batch has been read.
@@ -74,7 +80,9 @@ pub(super) struct Item<'a> {
     pub(super) index: u64,
     /// Where it begins in the body.
     pub(super) offset: usize,
-    pub(super) text: &'a str,
+    pub(super) raw: &'a [u8],
+    /// `raw`; a line may be no UTF-8.
+    pub(super) text: Option<&'a str>,
 }
 
 impl Batch {
@@ -82,29 +90,22 @@ impl Batch {
     pub(super) fn prove(
         received: Received,
         media_type: MediaType,
-        most_items: usize,
         arrived_at: DateTime<Utc>,
     ) -> Result<Self, Unfit> {
-        let text = String::from_utf8(received.bytes).map_err(|error| {
-            Unfit::Malformed(format!("no UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
-        })?;
-        let content = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_start_matches(WHITESPACE);
-        if content.is_empty() {
-            return Err(Unfit::Malformed("it is empty".into()));
-        }
-        let (layout, start) = match (media_type, content.starts_with('[')) {
-            (MediaType::Json, false) => (Layout::One, text.len() - content.len()),
-            (MediaType::Json, true) => (Layout::Array, text.len() - content.len() + 1),
-            (MediaType::Ndjson, _) => (Layout::Lines, text.len() - content.len()),
+        let bytes = received.bytes;
+        let start = first_byte(&bytes).ok_or_else(|| Unfit::Malformed("it is empty".into()))?;
+        let content = match media_type {
+            MediaType::Ndjson => Content::Lines(bytes),
+            MediaType::Json if bytes[start] == b'[' => Content::Array(text(bytes)?),
+            MediaType::Json => Content::One(text(bytes)?),
         };
-        let (census, single) = match layout {
-            Layout::Array => (Some(prove_array(content, most_items)?), None),
-            Layout::One => (None, Some(check_one(content, arrived_at)?)),
-            Layout::Lines => (Some(count_lines(content, most_items)?), None),
+        let (census, single) = match &content {
+            Content::Array(text) => (Some(prove_array(&text[start..], most_items(text.len()))?), None),
+            Content::One(text) => (None, Some(check_one(&text[start..], arrived_at)?)),
+            Content::Lines(bytes) => (Some(count_lines(&bytes[start..], most_items(bytes.len()))?), None),
         };
         let mut batch = Self {
-            text,
-            layout,
+            content,
             start,
             single,
             named: census.as_ref().map(Census::named),
@@ -120,7 +121,7 @@ impl Batch {
 
     /// The bytes of the body.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len()
+        self.content.as_bytes().len()
     }
 
     /// How many there are.
@@ -130,48 +131,83 @@ impl Batch {
 
     /// How many items name which source.
     pub(super) fn named(&self) -> BySource {
-        self.named.unwrap_or_else(|| Census::default().with(&self.text[self.start..]).named())
+        self.named.unwrap_or_else(|| {
+            let single = self.next(&mut self.cursor());
+            single.map_or_else(Census::default, |item| Census::default().with(item.text)).named()
+        })
     }
 
     /// Before the first item.
     pub(super) fn cursor(&self) -> Cursor {
-        Cursor { offset: self.start, index: 0 }
+        // The bracket of an array is no part of its items.
+        let bracket = usize::from(matches!(self.content, Content::Array(_)));
+        Cursor { offset: self.start + bracket, index: 0 }
     }
 
     /// The next item, or `None` after the last.
     pub(super) fn next(&self, cursor: &mut Cursor) -> Option<Item<'_>> {
-        let rest = &self.text[cursor.offset..];
-        let text = match self.layout {
-            Layout::One => Some(rest.trim_end_matches(WHITESPACE)).filter(|item| !item.is_empty()),
-            Layout::Array => first_element(rest),
-            Layout::Lines => lines(rest).next(),
+        let from = cursor.offset;
+        let (raw, text) = match &self.content {
+            Content::One(text) => {
+                let text = text[from..].trim_end_matches(WHITESPACE);
+                (!text.is_empty()).then_some((text.as_bytes(), Some(text)))
+            }
+            Content::Array(text) => first_element(&text[from..]).map(|text| (text.as_bytes(), Some(text))),
+            Content::Lines(bytes) => lines(&bytes[from..]).next().map(|raw| (raw, str::from_utf8(raw).ok())),
         }?;
-        // Both point into the same text, so that their distance is the item's place in it.
-        let offset = text.as_ptr() as usize - self.text.as_ptr() as usize;
-        let item = Item { index: cursor.index, offset, text };
-        *cursor = Cursor { offset: offset + text.len(), index: cursor.index + 1 };
+        // Both point into the same bytes, so that their distance is the item's place in them.
+        let offset = raw.as_ptr() as usize - self.content.as_bytes().as_ptr() as usize;
+        let item = Item { index: cursor.index, offset, raw, text };
+        *cursor = Cursor { offset: offset + raw.len(), index: cursor.index + 1 };
         Some(item)
     }
 
-    /// Proves an item that the gate refuses where the body as a whole was not proven: a line of NDJSON.
-    pub(super) fn prove_item(&self, item: Item<'_>) -> Result<(), String> {
-        match self.layout {
-            Layout::One | Layout::Array => Ok(()),
-            Layout::Lines => serde_json::from_str::<IgnoredAny>(item.text)
-                .map(|_| ())
-                .map_err(|error| format!("is not well-formed JSON: {error}")),
-        }
-    }
-
-    /// The text of an item that was found before.
-    pub(super) fn text(&self, offset: usize, length: usize) -> &str {
-        &self.text[offset..offset + length]
+    /// The text of an item that was found before, where it is one.
+    pub(super) fn text(&self, offset: usize, length: usize) -> Option<&str> {
+        str::from_utf8(&self.content.as_bytes()[offset..offset + length]).ok()
     }
 }
 
+impl Content {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::One(text) | Self::Array(text) => text.as_bytes(),
+            Self::Lines(bytes) => bytes,
+        }
+    }
+}
+
+/// The most items of a body with so many bytes, after decompression.
+fn most_items(bytes: usize) -> usize {
+    ALWAYS_ITEMS.max(bytes / LEAST_BYTES_PER_ITEM)
+}
+
+/// Where the content begins, behind a byte order mark and blanks; `None` where there is none.
+fn first_byte(bytes: &[u8]) -> Option<usize> {
+    let content = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let blanks = content.iter().position(|byte| !is_whitespace(*byte))?;
+    Some(bytes.len() - content.len() + blanks)
+}
+
+fn is_whitespace(byte: u8) -> bool {
+    WHITESPACE.contains(&char::from(byte))
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Unfit> {
+    String::from_utf8(bytes).map_err(|error| {
+        Unfit::Malformed(format!("no UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+    })
+}
+
 /// The lines that are not blank, without the whitespace around them.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').map(|line| line.trim_matches(WHITESPACE)).filter(|line| !line.is_empty())
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n').map(trim).filter(|line| !line.is_empty())
+}
+
+fn trim(line: &[u8]) -> &[u8] {
+    let start = line.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !is_whitespace(*byte)).map_or(start, |last| last + 1);
+    &line[start..end]
 }
 
 /// The first of the elements that are left of a proven array.
@@ -209,10 +245,12 @@ fn prove_array(text: &str, most_items: usize) -> Result<Census, Unfit> {
     }
 }
 
-fn count_lines(text: &str, most_items: usize) -> Result<Census, Unfit> {
-    match lines(text).nth(most_items) {
+fn count_lines(bytes: &[u8], most_items: usize) -> Result<Census, Unfit> {
+    match lines(bytes).nth(most_items) {
         Some(_) => Err(Unfit::TooManyItems { limit: most_items }),
-        None => Ok(lines(text).fold(Census::default(), Census::with)),
+        None => {
+            Ok(lines(bytes).fold(Census::default(), |census, line| census.with(str::from_utf8(line).ok())))
+        }
     }
 }
 
@@ -238,7 +276,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
                 return Err(A::Error::custom("too many items"));
             };
             self.left = left;
-            census = census.with(element.get());
+            census = census.with(Some(element.get()));
         }
         Ok(census)
     }
@@ -250,21 +288,23 @@ mod tests {
 
     use super::*;
 
-    const MOST_ITEMS: usize = 6;
-
     fn prove(bytes: &[u8], media_type: MediaType) -> Result<Batch, Unfit> {
         let room = [Budget::new(1).reservation(), Budget::new(1).reservation()];
-        Batch::prove(Received { bytes: bytes.to_vec(), room }, media_type, MOST_ITEMS, Utc::now())
+        Batch::prove(Received { bytes: bytes.to_vec(), room }, media_type, Utc::now())
     }
 
     fn items(text: &str, media_type: MediaType) -> Vec<String> {
-        let batch = prove(text.as_bytes(), media_type).unwrap();
+        items_of(text.as_bytes(), media_type)
+    }
+
+    fn items_of(bytes: &[u8], media_type: MediaType) -> Vec<String> {
+        let batch = prove(bytes, media_type).unwrap();
         let mut cursor = batch.cursor();
         let mut items = Vec::new();
         while let Some(item) = batch.next(&mut cursor) {
             assert_eq!(item.index, items.len() as u64);
-            assert_eq!(batch.text(item.offset, item.text.len()), item.text);
-            items.push(item.text.to_owned());
+            assert_eq!(batch.text(item.offset, item.raw.len()), item.text);
+            items.push(String::from_utf8_lossy(item.raw).into_owned());
         }
         assert_eq!(batch.named().iter().map(|(_, items)| items).sum::<u64>(), items.len() as u64);
         items
@@ -301,18 +341,36 @@ mod tests {
         }
         assert!(prove(b"[\"\xff\"]", MediaType::Json).is_err());
         assert!(prove(b"\n \n", MediaType::Ndjson).is_err());
-        assert!(prove(b"{}\n\xff", MediaType::Ndjson).is_err());
     }
 
     #[test]
-    fn a_body_has_no_more_items_than_it_may() {
-        for (text, media_type) in
-            [("[1,1,1,1,1,1,1", MediaType::Json), ("1\n1\n1\n1\n1\n\n1\n1", MediaType::Ndjson)]
-        {
-            let unfit = prove(text.as_bytes(), media_type).unwrap_err();
-            assert_eq!(unfit, Unfit::TooManyItems { limit: MOST_ITEMS });
+    fn a_line_that_is_no_utf_8_is_one_item() {
+        assert_eq!(
+            items_of(b"{}\n{\"a\":\"\xe9\"}\r\n\xc3", MediaType::Ndjson),
+            ["{}", "{\"a\":\"\u{fffd}\"}", "\u{fffd}"]
+        );
+    }
+
+    /// A body with so many items of one byte, and blanks up to its size.
+    fn bodies(items: usize, bytes: usize) -> [(String, MediaType); 2] {
+        let padded = |text: String| format!("{text}{}", " ".repeat(bytes - text.len()));
+        [
+            (padded(format!("[{}]", vec!["1"; items].join(","))), MediaType::Json),
+            (padded(vec!["1"; items].join("\n\n")), MediaType::Ndjson),
+        ]
+    }
+
+    #[test]
+    fn a_body_has_at_most_one_item_for_every_128_bytes_and_may_always_have_a_thousand() {
+        for (most, bytes) in [(1000, 4000), (1000, 128_000), (2000, 256_000)] {
+            for (text, media_type) in bodies(most, bytes) {
+                assert_eq!(items(&text, media_type).len(), most);
+            }
+            for (text, media_type) in bodies(most + 1, bytes) {
+                let unfit = prove(text.as_bytes(), media_type).unwrap_err();
+                assert!(matches!(unfit, Unfit::TooManyItems { limit } if limit == most), "{unfit}");
+            }
         }
-        assert_eq!(items("1\n1\n1\n1\n1\n\n1\n", MediaType::Ndjson).len(), MOST_ITEMS);
     }
 
     #[test]

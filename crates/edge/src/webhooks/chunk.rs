@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 use weir::{
     contract::ingest::v1::{self, item::Content},
-    event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, Violation, check_json},
+    event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json},
 };
 
 use super::batch::{Batch, Cursor, Item};
@@ -80,7 +80,7 @@ impl Chunk {
         while chunk.items.len() < MAX_ITEMS && bytes < MAX_TEXT_BYTES {
             let Some(item) = batch.next(cursor) else { break };
             if !batch.repeats.is_further(item.index) {
-                bytes += item.text.len();
+                bytes += item.raw.len();
                 chunk.push(batch, item, &mut buffer);
             }
         }
@@ -95,11 +95,11 @@ impl Chunk {
                 (Content::Event(event.into_bytes()), verdict)
             }
             Err(refusal) => {
-                let (rejected, verdict) = reject(item.text, refusal);
+                let (rejected, verdict) = reject(item.raw, refusal);
                 (Content::Rejected(rejected), verdict)
             }
         };
-        let sent = Sent { index: item.index, offset: item.offset, length: item.text.len(), verdict };
+        let sent = Sent { index: item.index, offset: item.offset, length: item.raw.len(), verdict };
         self.items.push(v1::Item { content: Some(content), origin: None, repeats: sent.repeats() });
         self.sent.push(sent);
     }
@@ -109,22 +109,19 @@ fn check(batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) -> Result<Encoded
     if let Some(checked) = &batch.single {
         return checked.clone();
     }
-    let checked = check_json(item.text, batch.arrived_at);
-    checked.map(|event| event.encode(buffer)).map_err(|refusal| match batch.prove_item(item) {
-        Ok(()) => refusal,
-        Err(message) => {
-            Refusal { violations: vec![Violation::new("", message)], source: None, event_id: None }
-        }
-    })
+    let checked = match item.text {
+        Some(text) => check_json(text, batch.arrived_at),
+        None => check_bytes(item.raw, batch.arrived_at),
+    };
+    checked.map(|event| event.encode(buffer))
 }
 
-fn reject(text: &str, refusal: Refusal) -> (v1::RejectedItem, Verdict) {
+fn reject(raw: &[u8], refusal: Refusal) -> (v1::RejectedItem, Verdict) {
     let Refusal { violations, source, event_id } = refusal;
     let event_id = event_id.map(|mut id| {
         id.truncate(id.floor_char_boundary(MAX_TOLD_ID_BYTES));
         id
     });
-    let raw = text.as_bytes();
     let kept = &raw[..raw.len().min(MAX_RAW_BYTES)];
     let rejected = v1::RejectedItem {
         raw: kept.to_vec(),

@@ -5,9 +5,9 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use weir::event::{Source, admit_json};
+use weir::event::{Claim, Source, admit_bytes};
 
-use super::{batch::Batch, claim::Claim};
+use super::batch::Batch;
 
 /// No event is shorter: an item below is not worth remembering, so that a body of many tiny items stays cheap.
 const SHORTEST_EVENT: usize = 128;
@@ -37,9 +37,9 @@ pub(super) struct Repeats {
 }
 
 impl Census {
-    /// Counts one more item.
-    pub(super) fn with(mut self, item: &str) -> Self {
-        let claim = Claim::read(item);
+    /// Counts one more item; `None` is a line that is no text.
+    pub(super) fn with(mut self, item: Option<&str>) -> Self {
+        let claim = item.and_then(Claim::read);
         match claim.as_ref().and_then(Claim::source) {
             Some(Source::Facebook) => self.facebook += 1,
             Some(Source::Tiktok) => self.tiktok += 1,
@@ -58,9 +58,9 @@ impl Census {
     }
 
     /// The hash is keyed at random, so that nobody can make many identities collide.
-    fn hash(&self, item: &str, claim: Option<&Claim<'_>>) -> Option<u64> {
-        let claim = claim.filter(|_| item.len() >= SHORTEST_EVENT)?;
-        Some(self.hasher.hash_one((claim.source()?, &claim.event_id)))
+    fn hash(&self, item: Option<&str>, claim: Option<&Claim<'_>>) -> Option<u64> {
+        let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= SHORTEST_EVENT))?;
+        Some(self.hasher.hash_one((claim.source()?, claim.event_id()?)))
     }
 }
 
@@ -75,11 +75,11 @@ impl Repeats {
         let mut first: HashMap<(Source, String), u64> = HashMap::new();
         let mut cursor = batch.cursor();
         while let Some(item) = batch.next(&mut cursor) {
-            let hash = census.hash(item.text, Claim::read(item.text).as_ref());
+            let hash = census.hash(item.text, item.text.and_then(Claim::read).as_ref());
             if !hash.is_some_and(|hash| census.claimed_again.contains(&hash)) {
                 continue;
             }
-            if let Ok(event) = admit_json(item.text, batch.arrived_at) {
+            if let Ok(event) = admit_bytes(item.raw, batch.arrived_at) {
                 let identity = (event.source(), event.id().to_owned());
                 let lowest = *first.entry(identity).or_insert(item.index);
                 if lowest != item.index {

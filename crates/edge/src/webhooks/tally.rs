@@ -1,19 +1,18 @@
 //! The outcome of the items of one body, and its telling.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use serde::Serialize;
 use tonic::Status;
 use utoipa::ToSchema;
 use weir::{
     contract::ingest::v1::{ItemResult, Outcome},
-    event::{self, ErrorType, Metrics, Service, Source},
+    event::{self, Claim, ErrorType, Metrics, Service, Source},
 };
 
 use super::{
     batch::Batch,
     chunk::{Sent, Verdict},
-    claim::Claim,
 };
 
 /// The most bad items that an answer names: a sender reads all of it.
@@ -87,7 +86,8 @@ impl Tally {
         let event_id = match verdict {
             Verdict::Refused { event_id, .. } => event_id,
             Verdict::Admitted { .. } => {
-                Claim::read(batch.text(offset, length)).map(|claim| claim.event_id.into_owned())
+                let claim = batch.text(offset, length).and_then(Claim::read);
+                claim.and_then(|claim| claim.event_id().map(Cow::into_owned))
             }
         };
         // As ingest laid them down: it may know a rule that this edge does not know yet, and whether a clock is at fault.

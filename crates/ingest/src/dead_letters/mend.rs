@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use json_patch::Patch;
 use prost::Message as _;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use weir::{
     contract::event::v1,
-    event::{Event, Violation, admit_json, admit_message},
+    event::{Event, Violation, admit_bytes, admit_json, admit_message},
     journal::{DeadLetter, FrameError, MediaType, SealedFrame, StoredDeadLetter},
 };
 
@@ -36,33 +36,20 @@ pub(super) fn mend(stored: &StoredDeadLetter, patch: Option<&Patch>) -> Mended {
 }
 
 fn json(letter: &DeadLetter, arrived_at: DateTime<Utc>, patch: Option<&Patch>) -> Mended {
-    let patched;
-    // Without a patch the text itself is judged: reading it into values may change a number.
-    let text = match patch {
-        None => serde_json::from_slice::<&RawValue>(&letter.raw).map(RawValue::get).map_err(not_json),
-        Some(patch) => {
-            patched = apply(patch, &letter.raw);
-            patched.as_deref().map_err(Clone::clone)
-        }
+    // Without a patch the bytes themselves are judged: reading them into values may change a number.
+    let judged = match patch {
+        None => admit_bytes(&letter.raw, arrived_at).map_err(|refusal| refusal.violations),
+        Some(patch) => apply(patch, &letter.raw)
+            .map_err(|message| vec![Violation::new("", message)])
+            .and_then(|text| admit_json(&text, arrived_at).map_err(|refusal| refusal.violations)),
     };
-    let text = match text {
-        Ok(text) => text,
-        Err(message) => return Mended::StillBad(vec![Violation::new("", message)]),
-    };
-    match admit_json(text, arrived_at) {
-        Ok(event) => Mended::Good(Box::new(event)),
-        Err(refusal) => Mended::StillBad(refusal.violations),
-    }
+    judged.map_or_else(Mended::StillBad, |event| Mended::Good(Box::new(event)))
 }
 
 fn apply(patch: &Patch, raw: &[u8]) -> Result<String, String> {
-    let mut item: Value = serde_json::from_slice(raw).map_err(not_json)?;
+    let mut item: Value = serde_json::from_slice(raw).map_err(|error| format!("is no JSON: {error}"))?;
     json_patch::patch(&mut item, patch).map_err(|error| format!("can't be patched: {error}"))?;
     Ok(item.to_string())
-}
-
-fn not_json(error: serde_json::Error) -> String {
-    format!("is no JSON: {error}")
 }
 
 fn message(letter: &DeadLetter, arrived_at: DateTime<Utc>) -> Mended {
