@@ -31,6 +31,19 @@ impl Violation {
     }
 }
 
+impl Violation {
+    /// The message without the line and column that it may end with. Those are of one item; items that break the same
+    /// rule are told apart by them no more than by their other bytes.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let place = self.message.rsplit_once(" at line ").filter(|(_, place)| {
+            place.split_once(" column ").is_some_and(|(line, column)| digits(line) && digits(column))
+        });
+        place.map_or(&self.message, |(rule, _)| rule)
+    }
+}
+
 impl From<Violation> for v1::Violation {
     fn from(violation: Violation) -> Self {
         Self { pointer: violation.pointer.into_owned(), message: violation.message }
@@ -40,5 +53,22 @@ impl From<Violation> for v1::Violation {
 impl From<v1::Violation> for Violation {
     fn from(violation: v1::Violation) -> Self {
         Self::new(violation.pointer, violation.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_has_no_place() {
+        for (message, rule) in [
+            ("is no JSON: expected value at line 1 column 17", "is no JSON: expected value"),
+            ("is required", "is required"),
+            ("must end at line 1", "must end at line 1"),
+            ("stops at line 1 column 2b", "stops at line 1 column 2b"),
+        ] {
+            assert_eq!(Violation::new("", message).rule(), rule);
+        }
     }
 }

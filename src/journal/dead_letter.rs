@@ -121,14 +121,14 @@ impl DeadLetter {
         self.sha256.is_some() || self.size > self.raw.len() as u64
     }
 
-    /// SHA-256 of source, event id, whole item and violations: an item that is posted again is the same letter, whenever and
-    /// by whatever call it comes.
+    /// SHA-256 of source, event id, whole item and broken rules: an item that is posted again is the same letter, whenever
+    /// and by whatever call it comes.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.source.map_or(0, Source::number).to_be_bytes());
         hash.update(self.sha256.unwrap_or_else(|| Sha256::digest(&self.raw).into()));
-        let reasons = self.violations.iter().flat_map(|violation| [&*violation.pointer, &violation.message]);
+        let reasons = self.violations.iter().flat_map(|violation| [&*violation.pointer, violation.rule()]);
         for text in self.event_id.as_deref().into_iter().chain(reasons) {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);

@@ -4,6 +4,7 @@ mod access;
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use weir::event::Source;
@@ -19,6 +20,7 @@ use crate::harness::{
 on_files_and_on_servers!(
     a_rejected_item_is_patched_redriven_and_reported_once,
     a_rejected_item_that_is_posted_again_is_one_dead_letter,
+    lines_that_were_cut_at_different_places_are_one_group,
     what_was_cut_or_is_still_bad_stays_and_says_why,
     parked_events_are_redriven_when_the_database_takes_them,
     letters_are_listed_by_page_and_discarded_by_filter,
@@ -64,6 +66,21 @@ async fn a_rejected_item_that_is_posted_again_is_one_dead_letter(mut weir: Weir)
     weir.post(&json!([with_id(Source::Tiktok, "good"), broken("other")])).await;
     assert_eq!(tell(&weir, &["list"]).await["letters"], 2);
     assert_eq!(weir.rejected().await.len(), 2);
+}
+
+async fn lines_that_were_cut_at_different_places_are_one_group(weir: Weir) {
+    let whole = with_id(Source::Facebook, "cut").to_string();
+    let lines: Vec<&str> = (1..=12).map(|part| &whole[..part * whole.len() / 13]).collect();
+    weir.post_bytes("application/x-ndjson", lines.join("\n")).await.expect_problem(StatusCode::BAD_REQUEST);
+    let wrong =
+        (1..=3).map(|place| format!("{}oops", &" ".repeat(place))).map(|blanks| format!("{{{blanks}}}"));
+    weir.post_bytes("application/x-ndjson", wrong.collect::<Vec<_>>().join("\n"))
+        .await
+        .expect_problem(StatusCode::BAD_REQUEST);
+    let listed = tell(&weir, &["list"]).await;
+    let counts: Vec<&Value> =
+        listed["groups"].as_array().unwrap().iter().map(|group| &group["count"]).collect();
+    assert_eq!(counts, [&json!(12), &json!(3)], "{listed}");
 }
 
 async fn what_was_cut_or_is_still_bad_stays_and_says_why(weir: Weir) {

@@ -58,9 +58,9 @@ pub(super) fn group_fingerprint(graveyard: Graveyard, letter: &DeadLetter) -> St
     hex::encode(&Sha256::digest(group)[..SHOWN_BYTES])
 }
 
-/// Every violation in its order.
+/// Every broken rule in its order.
 pub(super) fn reason(letter: &DeadLetter) -> String {
     let violations = letter.violations.iter();
-    let told = violations.map(|violation| format!("{} {}", violation.pointer, violation.message));
+    let told = violations.map(|violation| format!("{} {}", violation.pointer, violation.rule()));
     told.map(|told| told.trim_start().to_owned()).collect::<Vec<_>>().join("; ")
 }
