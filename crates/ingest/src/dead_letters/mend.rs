@@ -47,8 +47,9 @@ fn json(letter: &DeadLetter, arrived_at: DateTime<Utc>, patch: Option<&Patch>) -
 }
 
 fn apply(patch: &Patch, raw: &[u8]) -> Result<String, String> {
-    let mut item: Value = serde_json::from_slice(raw).map_err(|error| format!("is no JSON: {error}"))?;
-    json_patch::patch(&mut item, patch).map_err(|error| format!("can't be patched: {error}"))?;
+    let unfit = |error: &dyn std::fmt::Display| format!("can't be patched: {error}");
+    let mut item: Value = serde_json::from_slice(raw).map_err(|error| unfit(&error))?;
+    json_patch::patch(&mut item, patch).map_err(|error| unfit(&error))?;
     Ok(item.to_string())
 }
 
