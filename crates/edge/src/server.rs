@@ -1,5 +1,6 @@
 //! The HTTP server: bounds on connections, on waiting for them and on ending them. `axum::serve` has no timer.
 
+mod drain;
 mod places;
 
 use std::{
@@ -30,7 +31,10 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 use weir::process::Stop;
 
-use self::places::{Occupied, Places};
+use self::{
+    drain::DrainedBody,
+    places::{Occupied, Places},
+};
 use crate::{args::EdgeConfig, metrics::Connections};
 
 /// Out of file handles or the like: a pause, so that accepting does not spin.
@@ -112,7 +116,7 @@ impl Server {
             let (router, spoke) = (self.router.clone(), Arc::clone(&spoke));
             service_fn(move |request: Request<Incoming>| {
                 spoke.store(true, Ordering::Relaxed);
-                let answer = router.clone().oneshot(request);
+                let answer = router.clone().oneshot(DrainedBody::of(request));
                 async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
             })
         };

@@ -121,13 +121,7 @@ impl Webhooks {
 
     async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
         let arrived_at = Utc::now();
-        let (media_type, encoding) = match written_as(headers) {
-            Ok(written) => written,
-            Err(problem) => {
-                self.receiver.discard(headers, body.into_data_stream()).await;
-                return Err(problem);
-            }
-        };
+        let (media_type, encoding) = written_as(headers)?;
         let received = self.receiver.receive(headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
         let bytes = received.bytes.len();

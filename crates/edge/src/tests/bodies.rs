@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -149,8 +153,109 @@ async fn a_body_that_pauses_too_long_is_given_up() {
     let edge = Running::start_with(config).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n[").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let answer = answer_of(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+/// A client that writes all of `request` before it reads the answer, on a connection of its own.
+async fn write_then_read(edge: &Running, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    answer_of(&mut stream).await
+}
+
+/// One answer, which announces its length.
+async fn answer_of(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let length = text.split_once("\r\n\r\n").and_then(|(head, body)| {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            Some((length?.parse::<usize>().ok()?, body.len()))
+        });
+        if length.is_some_and(|(announced, came)| came >= announced) {
+            return text;
+        }
+        assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "it ended after {text:?}");
+    }
+}
+
+fn chunked(head: &str, bytes: usize) -> Vec<u8> {
+    const CHUNK: usize = 1 << 20;
+    let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b' '; CHUNK], b"\r\n"].concat();
+    let head = format!("{head} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    [head.as_bytes(), &chunk.repeat(bytes / CHUNK), b"0\r\n\r\n"].concat()
+}
+
+fn announced(head: &str, bytes: usize) -> Vec<u8> {
+    let head = format!("{head} HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+    [head.as_bytes(), &vec![b' '; bytes]].concat()
+}
+
+#[tokio::test]
+async fn a_sender_that_writes_all_before_it_reads_gets_its_refusal() {
+    let edge = Running::start().await;
+    for (head, bytes, status) in [
+        ("POST /nothing", 6 << 20, "404"),
+        ("PUT /events", 6 << 20, "405"),
+        ("POST /events", 70 << 20, "413"),
+        ("POST /events", 6 << 20, "400"),
+        ("POST /health/live", 6 << 20, "405"),
+    ] {
+        let closing = announced(&format!("{head} HTTP/1.1\r\nconnection: close\r\nx-rest:"), bytes);
+        let older = announced(&format!("{head} HTTP/1.0\r\nx-rest:"), bytes);
+        for request in [announced(head, bytes), chunked(head, bytes), closing, older] {
+            let answer = write_then_read(&edge, &request).await;
+            assert!(answer[8..].starts_with(&format!(" {status}")), "{head}: {answer}");
+            assert!(answer.contains("x-correlation-id"), "{head}: {answer}");
+        }
+    }
+    assert!(edge.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_for_its_bytes_is_read_to_its_end() {
+    let edge = Running::start().await;
+    let garbage = vec![0xff; 6 << 20];
+    for encoding in ["gzip", "zstd", "br"] {
+        let head = format!(
+            "POST /events HTTP/1.1\r\nhost: x\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n",
+            garbage.len()
+        );
+        let answer = write_then_read(&edge, &[head.as_bytes(), &garbage].concat()).await;
+        let status = if encoding == "br" { "415" } else { "400" };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{encoding}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_comes_while_the_body_is_still_on_its_way_and_the_connection_lives_on() {
+    let edge = Running::start().await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let request = announced("POST /nothing", 6 << 20);
+    let (first, rest) = request.split_at(1000);
+    stream.write_all(first).await.unwrap();
+    let answer = answer_of(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    stream.write_all(rest).await.unwrap();
+    let body = event("a").to_string();
+    let next = format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(next.as_bytes()).await.unwrap();
+    let answer = answer_of(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_refusal_over_http_2_comes_whole() {
+    let edge = Running::start().await;
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    for (path, bytes, status) in [("/nothing", 6 << 20, 404), ("/events", 70 << 20, 413), ("/events", 0, 400)]
+    {
+        let request = Request::post(edge.url(path)).body(Full::from(vec![b' '; bytes])).unwrap();
+        let answer = client.request(request).await.unwrap();
+        assert_eq!(answer.status(), status);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("correlationId"));
+    }
 }

@@ -9,7 +9,7 @@ use async_compression::{
     tokio::bufread::{GzipDecoder, ZstdDecoder},
     zstd::DParameter,
 };
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
@@ -27,9 +27,6 @@ const FIRST_STEP: usize = 64 * 1024;
 const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// How long a refused body is still read, at most as much of it as a good one may have.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
-
 /// How long a body waits for room before it is refused.
 const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -119,43 +116,11 @@ impl Receiver {
         encoding: Encoding,
         body: Body,
     ) -> Result<Received, BodyError> {
-        let mut data = body.into_data_stream();
-        let received = self.read(headers, encoding, &mut data).await;
-        if let Err(BodyError::TooLarge { .. } | BodyError::Overloaded) = &received {
-            self.discard(headers, data).await;
-        }
-        received
-    }
-
-    /// Reads on what nobody wants: a sender who is still writing when the connection is closed would see that
-    /// instead of the answer. One that waits to be told to go on needs no such care.
-    pub(super) async fn discard(&self, headers: &HeaderMap, mut data: BodyDataStream) {
-        if headers.contains_key(header::EXPECT) {
-            return;
-        }
-        let mut room = self.max_bytes;
-        let discarding = async {
-            while let Some(Ok(bytes)) = data.next().await {
-                match room.checked_sub(bytes.len()) {
-                    Some(left) => room = left,
-                    None => break,
-                }
-            }
-        };
-        // Whoever takes longer has had time enough.
-        let _ = tokio::time::timeout(DISCARD_TIME, discarding).await;
-    }
-
-    async fn read(
-        &self,
-        headers: &HeaderMap,
-        encoding: Encoding,
-        data: &mut BodyDataStream,
-    ) -> Result<Received, BodyError> {
         let announced = content_length(headers).filter(|_| encoding == Encoding::Identity);
         if announced.is_some_and(|bytes| bytes > self.max_bytes) {
             return Err(BodyError::TooLarge { limit: self.max_bytes });
         }
+        let mut data = body.into_data_stream();
         let first = data.next().now_or_never().flatten();
         if let (Some(Ok(whole)), Some(bytes)) = (&first, announced)
             && whole.len() == bytes
