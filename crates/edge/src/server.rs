@@ -75,7 +75,12 @@ pub(crate) async fn serve(
 
 fn protocol(config: &EdgeConfig) -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+    protocol
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        // Senders that close their writing half still read their answer.
+        .half_close(true);
     protocol
         .http2()
         .timer(TokioTimer::new())

@@ -71,3 +71,80 @@ async fn a_request_in_flight_is_answered_at_the_end() {
     assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
     (&mut edge.ended).await.unwrap().unwrap();
 }
+
+/// Sends all of `said`, closes the writing half, and returns what the edge answers until it closes too.
+async fn half_closed(edge: &Running, said: &[u8]) -> String {
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(said).await.unwrap();
+    stream.shutdown().await.unwrap();
+    String::from_utf8(until_closed(stream).await).unwrap()
+}
+
+fn post(body: &str) -> String {
+    format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn chunked(body: &str) -> String {
+    format!(
+        "POST /events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn a_sender_that_has_closed_its_writing_half_gets_its_answer() {
+    let edge = Running::start().await;
+    for request in [post, chunked] {
+        let answer = half_closed(&edge, request(&event("a").to_string()).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+    let refused = half_closed(&edge, post("nothing").as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("correlationId"), "{refused}");
+}
+
+#[tokio::test]
+async fn every_pipelined_request_is_answered_after_the_writing_half_is_closed() {
+    let edge = Running::start().await;
+    let requests = ["a", "b", "c"].map(|id| post(&event(id).to_string())).concat();
+    let answers =
+        half_closed(&edge, (requests + "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+    assert_eq!(answers.matches("HTTP/1.1 202").count(), 3, "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
+    assert_eq!(edge.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_sender_that_ends_in_the_middle_of_a_request_stores_nothing() {
+    let edge = Running::start().await;
+    let body = event("a").to_string();
+    let (whole, pieces) = (post(&body), chunked(&body));
+    for cut in [
+        &whole[..10],
+        &whole[..60],
+        &whole[..whole.len() - 1],
+        &pieces[..pieces.len() - 8],
+        &pieces[..pieces.len() - 2],
+    ] {
+        let answer = half_closed(&edge, cut.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{cut}: {answer}");
+    }
+    assert!(edge.sent().is_empty());
+}
+
+#[tokio::test]
+async fn a_sender_that_is_gone_leaves_no_connection_behind() {
+    let edge =
+        Running::start_with(EdgeConfig { request_timeout: Duration::from_millis(200), ..config() }).await;
+    edge.script(|script| script.silent = true);
+    for request in [
+        post(&event("a").to_string()),
+        "POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[".into(),
+    ] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        drop(stream);
+    }
+    while !edge.get("/metrics").await.text.contains("weir_edge_connections 1\n") {
+        tokio::task::yield_now().await;
+    }
+}
