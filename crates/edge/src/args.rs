@@ -36,9 +36,14 @@ pub struct EdgeArgs {
     /// weir_edge_connections, weir_edge_connections_limit.
     #[arg(long, env = "EDGE_MAX_CONNECTIONS", default_value = "16384", value_name = "NUMBER")]
     pub edge_max_connections: String,
-    /// How long a connection may take to send the head of its next request, idle time included, in milliseconds.
+    /// How long a connection may take to send the head of a request, in milliseconds: from its start for the first
+    /// one, from the first byte for each further one. Then it is closed.
     #[arg(long, env = "EDGE_HEADER_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
     pub edge_header_timeout_ms: String,
+    /// How long a connection may be idle after an answer, in milliseconds, before it is closed. Load balancers that
+    /// keep connections for 60 s need more than that here, or they send requests into a closed one.
+    #[arg(long, env = "EDGE_IDLE_TIMEOUT_MS", default_value = "75000", value_name = "MILLISECONDS")]
+    pub edge_idle_timeout_ms: String,
     /// How long a body may pause, in milliseconds, before its request is answered 408.
     #[arg(long, env = "EDGE_BODY_STALL_TIMEOUT_MS", default_value = "10000", value_name = "MILLISECONDS")]
     pub edge_body_stall_timeout_ms: String,
@@ -83,7 +88,10 @@ pub struct EdgeConfig {
     /// Of bodies, over all requests; at least `max_body_bytes`.
     pub max_in_flight_bytes: usize,
     pub max_connections: usize,
+    /// Of one head.
     pub header_timeout: Duration,
+    /// Between an answer and the next head.
+    pub idle_timeout: Duration,
     pub body_stall_timeout: Duration,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
@@ -111,6 +119,7 @@ impl EdgeArgs {
         }
         let max_connections = number("EDGE_MAX_CONNECTIONS", &self.edge_max_connections, mistakes);
         let header_timeout = duration("EDGE_HEADER_TIMEOUT_MS", &self.edge_header_timeout_ms, mistakes);
+        let idle_timeout = duration("EDGE_IDLE_TIMEOUT_MS", &self.edge_idle_timeout_ms, mistakes);
         let body_stall_timeout =
             duration("EDGE_BODY_STALL_TIMEOUT_MS", &self.edge_body_stall_timeout_ms, mistakes);
         let body_timeout = duration("EDGE_BODY_TIMEOUT_MS", &self.edge_body_timeout_ms, mistakes);
@@ -122,6 +131,7 @@ impl EdgeArgs {
             max_in_flight_bytes: max_in_flight_bytes?,
             max_connections: max_connections?,
             header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
             body_stall_timeout: body_stall_timeout?,
             body_timeout: body_timeout?,
             request_timeout: request_timeout?,
@@ -182,6 +192,8 @@ mod tests {
         let (config, upstreams) = (config.unwrap(), upstreams.unwrap());
         assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
         assert_eq!((config.max_body_bytes, config.max_in_flight_bytes), (64 << 20, 256 << 20));
+        assert_eq!(config.header_timeout, Duration::from_secs(30));
+        assert_eq!(config.idle_timeout, Duration::from_secs(75));
         assert_eq!((upstreams.ingest.len(), upstreams.reporting.len()), (2, 1));
     }
 
@@ -190,11 +202,13 @@ mod tests {
         let (.., told) = check(&[
             "--edge-max-body-bytes=many",
             "--edge-header-timeout-ms=0",
+            "--edge-idle-timeout-ms=0",
             "--edge-trace-trust=perhaps",
         ]);
         for variable in [
             "EDGE_MAX_BODY_BYTES",
             "EDGE_HEADER_TIMEOUT_MS",
+            "EDGE_IDLE_TIMEOUT_MS",
             "EDGE_TRACE_TRUST",
             "INGEST_URL",
             "REPORTING_URL",

@@ -1,37 +1,29 @@
 //! The HTTP server: bounds on connections, on waiting for them and on ending them. `axum::serve` has no timer.
 
+mod activity;
 mod drain;
 mod places;
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use futures::future::{Either, select};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time,
+    sync::watch,
+    time::{self, Instant},
 };
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 use weir::process::Stop;
 
 use self::{
+    activity::{Activity, Answer, Due, Patience, Socket},
     drain::DrainedBody,
     places::{Occupied, Places},
 };
@@ -41,6 +33,8 @@ use crate::{args::EdgeConfig, metrics::Connections};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests in flight have at the end. All roles together have 25 s, and this one goes first.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long an idle peer has to take note that its connection ends.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// A peer that is gone without a word is noticed within both.
 const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,28 +51,31 @@ pub(crate) async fn serve(
     connections: Connections,
     stop: Stop,
 ) {
-    let server = Arc::new(Server { protocol: protocol(config), router, head_timeout: config.header_timeout });
+    let patience = Patience { head: config.header_timeout, idle: config.idle_timeout };
+    let server = Arc::new(Server { protocol: protocol(), router, patience });
     let places = Places::new(config.max_connections, connections);
-    let graceful = GracefulShutdown::new();
+    // Every connection has a receiver until it ends.
+    let (ending, _) = watch::channel(());
     while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        let (server, watcher) = (Arc::clone(&server), graceful.watcher());
+        let (server, ending) = (Arc::clone(&server), ending.subscribe());
         tokio::spawn(async move {
-            server.connection(stream, watcher).await;
+            server.connection(stream, ending).await;
             drop(place);
         });
     }
     drop(listener);
-    if time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    ending.send_replace(());
+    if time::timeout(DRAIN, ending.closed()).await.is_err() {
         warn!("requests were still in flight at the end and were cut off");
     }
 }
 
-fn protocol(config: &EdgeConfig) -> auto::Builder<TokioExecutor> {
+fn protocol() -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
+        // It would run while the connection is idle.
+        .header_read_timeout(None)
         // Senders that close their writing half still read their answer.
         .half_close(true);
     protocol
@@ -109,40 +106,54 @@ async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, Occupied
 struct Server {
     protocol: auto::Builder<TokioExecutor>,
     router: Router,
-    head_timeout: Duration,
+    patience: Patience,
 }
 
 impl Server {
-    async fn connection(&self, stream: TcpStream, watcher: Watcher) {
+    /// Serves one connection until its peer ends it, it is idle for too long, or the edge ends.
+    async fn connection(&self, stream: TcpStream, mut ending: watch::Receiver<()>) {
         // Only latency depends on it.
         let _ = stream.set_nodelay(true);
-        let spoke = Arc::new(AtomicBool::new(false));
+        let activity = Activity::begin();
         let service = {
-            let (router, spoke) = (self.router.clone(), Arc::clone(&spoke));
+            let (router, activity) = (self.router.clone(), activity.clone());
             service_fn(move |request: Request<Incoming>| {
-                spoke.store(true, Ordering::Relaxed);
-                let answer = router.clone().oneshot(DrainedBody::of(request));
-                async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+                let in_flight = activity.request(&request);
+                let answer = router.clone().oneshot(DrainedBody::of(request, in_flight.clone()));
+                async move {
+                    let answer = answer.await.unwrap_or_else(|never| match never {});
+                    Ok::<_, Infallible>(Answer::of(answer, in_flight))
+                }
             })
         };
-        let connection = self.protocol.serve_connection(TokioIo::new(stream), service);
-        let connection = Box::pin(watcher.watch(connection));
-        let silence = Box::pin(self.silence(&spoke));
-        let ended = match select(connection, silence).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(_) => return debug!("a connection never sent a request and was closed"),
-        };
-        if let Err(error) = ended {
-            debug!(%error, "a connection ended early");
-        }
-    }
-
-    /// Returns when the connection has not sent a request in time, and never once it has: hyper's own timer begins
-    /// only when it knows which protocol the peer speaks.
-    async fn silence(&self, spoke: &AtomicBool) {
-        time::sleep(self.head_timeout).await;
-        if spoke.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
+        let socket = TokioIo::new(Socket { stream, activity: activity.clone() });
+        let mut connection = Box::pin(self.protocol.serve_connection(socket, service));
+        let mut timer = pin!(time::sleep(self.patience.head.min(self.patience.idle)));
+        let (mut ends, mut idle) = (false, false);
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                _ = ending.changed(), if !ends => {
+                    ends = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = &mut timer => match activity.due(self.patience) {
+                    Due::Later(then) => timer.as_mut().reset(then),
+                    Due::SlowHead => return debug!("a connection took too long to send a head and was closed"),
+                    Due::Idle if idle => return debug!("an idle connection did not end and was closed"),
+                    Due::Idle => {
+                        idle = true;
+                        connection.as_mut().graceful_shutdown();
+                        timer.as_mut().reset(Instant::now() + FAREWELL);
+                    }
+                },
+            }
         }
     }
 }

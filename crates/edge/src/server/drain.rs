@@ -15,6 +15,8 @@ use http::{Request, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{runtime::Handle, time};
 
+use super::activity::InFlight;
+
 /// Twice the largest body by default, so that a refusal of one that is far too large is read too.
 const MOST_BYTES: u64 = 128 << 20;
 /// A sender that takes longer has had time to read the answer.
@@ -27,13 +29,14 @@ pub(super) struct DrainedBody {
     body: Option<Incoming>,
     /// The sender waits for 100 Continue, which reading would send.
     waits: bool,
+    in_flight: InFlight,
 }
 
 impl DrainedBody {
     /// Replaces the body of a request.
-    pub(super) fn of(request: Request<Incoming>) -> Request<Self> {
+    pub(super) fn of(request: Request<Incoming>, in_flight: InFlight) -> Request<Self> {
         let waits = waits(&request);
-        request.map(|body| Self { body: Some(body), waits })
+        request.map(|body| Self { body: Some(body), waits, in_flight })
     }
 }
 
@@ -78,7 +81,11 @@ impl Drop for DrainedBody {
         }
         // Outside a runtime the process is at its end.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(time::timeout(MOST_TIME, drain(body)));
+            let in_flight = self.in_flight.clone();
+            runtime.spawn(async move {
+                let _ = time::timeout(MOST_TIME, drain(body)).await;
+                drop(in_flight);
+            });
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Connections: slow ones, silent ones, and the end of all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Semaphore,
 };
 
 use super::fake::{Running, config, event};
 use crate::EdgeConfig;
 
 fn impatient() -> EdgeConfig {
-    EdgeConfig { header_timeout: Duration::from_millis(100), ..config() }
+    let soon = Duration::from_millis(100);
+    EdgeConfig { header_timeout: soon, idle_timeout: soon, ..config() }
 }
 
 /// Returns when the edge closes the connection, with what it said.
@@ -38,6 +40,98 @@ async fn an_idle_connection_is_closed_after_its_answer() {
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 200"));
+}
+
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// The head and the body of an answer to [`LIVE`].
+async fn is_live(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_of_a_head() {
+    let edge =
+        Running::start_with(EdgeConfig { header_timeout: Duration::from_millis(100), ..config() }).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    for _ in 0..3 {
+        stream.write_all(LIVE).await.unwrap();
+        is_live(&mut stream).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_later_head_that_comes_a_byte_at_a_time_is_given_up() {
+    let edge =
+        Running::start_with(EdgeConfig { header_timeout: Duration::from_millis(300), ..config() }).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(LIVE).await.unwrap();
+    is_live(&mut stream).await;
+    let (read, mut write) = stream.split();
+    let slowly = async {
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut read = read;
+    tokio::select! {
+        () = slowly => {}
+        _ = read.read_u8() => {}
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_never_idle() {
+    let edge = Running::start_with(impatient()).await;
+    let turns = Arc::new(Semaphore::new(0));
+    edge.script(|script| script.turns = Some(Arc::clone(&turns)));
+    let request = post(&event("a").to_string());
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let (head, body) = request.split_at(request.len() - 6);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for byte in body.as_bytes() {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    turns.add_permits(1);
+    assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 202"));
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[tokio::test]
+async fn pings_don_t_keep_an_idle_http_2_connection_open() {
+    const HEADERS: &[u8] = b"\x82\x86\x44\x0c/health/live\x41\x01x";
+    let edge = Running::start_with(impatient()).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let opening = [preface, frame(4, 0, 0, &[]), frame(1, 5, 1, HEADERS)].concat();
+    stream.write_all(&opening).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let pings = async {
+        while write.write_all(&frame(6, 0, 0, &[0; 8])).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut said = Vec::new();
+    tokio::select! {
+        () = pings => {}
+        _ = read.read_to_end(&mut said) => {}
+    }
+    let goes_away = frame(7, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    assert!(said.windows(goes_away.len()).any(|part| part == goes_away), "{said:x?}");
+    assert!(String::from_utf8_lossy(&said).contains("live"), "{said:x?}");
 }
 
 #[tokio::test]

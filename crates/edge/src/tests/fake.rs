@@ -206,6 +206,7 @@ pub(crate) fn config() -> EdgeConfig {
         max_in_flight_bytes: 256 << 20,
         max_connections: 64,
         header_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(75),
         body_stall_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(120),
         request_timeout: Duration::from_secs(30),
