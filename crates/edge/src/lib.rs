@@ -7,6 +7,7 @@
 mod args;
 mod correlate;
 mod edge;
+mod head;
 mod health;
 mod metrics;
 mod openapi;

@@ -5,7 +5,7 @@ pub(crate) mod event;
 use axum::Router;
 use utoipa::{
     OpenApi,
-    openapi::{self, PathItem},
+    openapi::{self, Content, PathItem, Ref, ResponseBuilder},
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -39,6 +39,21 @@ pub(crate) fn alias(document: &mut openapi::OpenApi, path: &str, alias: &str) {
 fn name_operation(item: &mut PathItem, alias: &str) {
     if let Some(operation) = &mut item.post {
         operation.operation_id = Some(format!("post{}", alias.replace('/', "-")));
+    }
+}
+
+/// Adds what every operation answers to a head that it does not take.
+pub(crate) fn refuse_heads(document: &mut openapi::OpenApi) {
+    const REFUSALS: [(&str, &str); 2] =
+        [("400", "The head is ambiguous"), ("431", "The head has too many or too large header fields")];
+    let items = document.paths.paths.values_mut();
+    for operation in items.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
+        for (status, description) in REFUSALS {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            let response = ResponseBuilder::new().description(description);
+            let response = response.content("application/problem+json", problem);
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+        }
     }
 }
 

@@ -132,7 +132,8 @@ mod tests {
         for (method, path) in
             [("GET", "/events/a"), ("GET", "/events/b"), ("BREW", "/coffee"), ("STIR", "/tea")]
         {
-            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let request =
+                Request::builder().method(method).uri(path).header("host", "a").body(Body::empty()).unwrap();
             router.clone().oneshot(request).await.unwrap();
         }
         let mut text = String::new();

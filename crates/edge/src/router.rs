@@ -48,6 +48,7 @@ pub(crate) fn router(state: EdgeState) -> Router {
         openapi::alias(&mut document, "/events", alias);
         router.route(alias, post(webhooks::post_events))
     });
+    openapi::refuse_heads(&mut document);
     let surround = Surround { trust: state.trace_trust, durations: state.durations.clone() };
     router.merge(openapi::routes(document)).with_state(Arc::new(state)).layer(surround)
 }

@@ -1,4 +1,5 @@
-//! What surrounds every handler: its span and correlation id, its duration, and an answer for one that panics.
+//! What surrounds every handler: its span and correlation id, its duration, a check of the request's head, and an
+//! answer for a handler that panics.
 //!
 //! One layer: each of axum's own costs a request several allocations, which posts of single events feel.
 
@@ -20,6 +21,7 @@ use tracing::Instrument as _;
 use crate::{
     args::TraceTrust,
     correlate::Correlated,
+    head,
     problem::Problem,
     requests::{Measured, RequestDurations},
 };
@@ -64,16 +66,23 @@ where
         let measured = Measured::begin(&request);
         let durations = self.surround.durations.clone();
         let (exported, logged) = correlated.surroundings();
-        let answering = exported.in_scope(|| logged.clone().within_sync(|| self.handler.call(request)));
+        let answering = head::check(&request)
+            .map(|()| exported.in_scope(|| logged.clone().within_sync(|| self.handler.call(request))));
         let answered = async move {
-            let answer = AssertUnwindSafe(answering).catch_unwind().await;
-            let response =
-                answer.map_or_else(panicked, |answer| answer.unwrap_or_else(|never| match never {}));
+            let response = match answering {
+                Ok(answering) => answer(answering).await,
+                Err(problem) => problem.into_response(),
+            };
             measured.end(&durations, response.status());
             Ok(correlated.end(response))
         };
         Box::pin(logged.within(answered).instrument(exported))
     }
+}
+
+async fn answer(answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let answer = AssertUnwindSafe(answering).catch_unwind().await;
+    answer.map_or_else(panicked, |answer| answer.unwrap_or_else(|never| match never {}))
 }
 
 /// What the panic says is in the log already.
@@ -98,7 +107,8 @@ mod tests {
         let durations = requests::register(&mut Registry::default());
         let router: Router =
             Router::new().route("/", get(broken)).layer(Surround { trust: TraceTrust::Trust, durations });
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let request = Request::builder().header("host", "a").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert!(response.headers().contains_key("x-correlation-id"));

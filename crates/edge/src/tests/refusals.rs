@@ -2,7 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use weir::process::Reason;
 
 use super::fake::{Running, config, event};
@@ -75,5 +83,119 @@ async fn every_answer_names_its_correlation_id() {
             let id = answer.headers()["x-correlation-id"].to_str().unwrap();
             assert_eq!(id == sent, kept, "{path}: {id}");
         }
+    }
+}
+
+/// What the edge answers to a head, or to a head and a body, on a connection that the sender then half-closes.
+async fn raw(edge: &Running, request: &str) -> String {
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[track_caller]
+fn assert_refused(answer: &str, status: u16, request: &str) {
+    assert!(answer.split(' ').nth(1) == Some(&status.to_string()), "{request:.300}: {answer}");
+    assert!(answer.contains("application/problem+json") && answer.contains("x-correlation-id"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once_and_well_formed() {
+    let edge = Running::start().await;
+    for hosts in [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a\r\nHOST: a\r\n",
+        "host: a:b\r\n",
+        "host: u@a\r\n",
+        "host: a b\r\n",
+    ] {
+        for line in ["GET /health/live", "GET /nothing", "GET http://a/health/live"] {
+            let request = format!("{line} HTTP/1.1\r\n{hosts}\r\n");
+            assert_refused(&raw(&edge, &request).await, 400, &request);
+        }
+    }
+    let body = event("a");
+    let post = format!("POST /events HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.to_string().len());
+    assert_refused(&raw(&edge, &post).await, 400, &post);
+    assert!(edge.sent().is_empty());
+    for (version, hosts, status) in [
+        ("1.0", "", 200),
+        ("1.0", "host: a\r\n", 200),
+        ("1.0", "host: a\r\nhost: a\r\n", 400),
+        ("1.1", "host:\r\n", 200),
+        ("1.1", "host: a.example:3001\r\n", 200),
+        ("1.1", "host: [::1]:3001\r\n", 200),
+    ] {
+        let answer = raw(&edge, &format!("GET /health/live HTTP/{version}\r\n{hosts}\r\n")).await;
+        assert!(answer.split(' ').nth(1) == Some(&status.to_string()), "{version} {hosts}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_encoding_is_chunked_and_nothing_else() {
+    let edge = Running::start().await;
+    for encodings in [
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: chunked, chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: , chunked\r\n",
+    ] {
+        let request = format!("POST /events HTTP/1.1\r\nhost: a\r\n{encodings}\r\n2\r\n[]\r\n0\r\n\r\n");
+        assert_refused(&raw(&edge, &request).await, 400, &request);
+    }
+    let request =
+        "POST /events HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n";
+    assert!(raw(&edge, request).await.starts_with("HTTP/1.1 202"));
+}
+
+#[tokio::test]
+async fn a_head_may_reach_its_limits_and_no_more() {
+    let edge = Running::start().await;
+    let of = |fields: usize| {
+        format!("GET /health/live HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(fields - 1))
+    };
+    let long = |bytes: usize| {
+        format!("GET /health/live HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(bytes - 6))
+    };
+    assert!(raw(&edge, &of(100)).await.starts_with("HTTP/1.1 200"));
+    assert!(raw(&edge, &long(32 << 10)).await.starts_with("HTTP/1.1 200"));
+    for (request, limit) in [
+        (of(101), "100"),
+        (of(1000), "100"),
+        (long((32 << 10) + 1), "32768"),
+        (long(100 << 10), "32768"),
+        (long(300 << 10), "32768"),
+    ] {
+        let answer = raw(&edge, &request).await;
+        assert_refused(&answer, 431, &request);
+        assert!(answer.contains(limit), "{answer}");
+    }
+    let long_path = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(60_000));
+    assert_refused(&raw(&edge, &long_path).await, 404, &long_path);
+    assert!(edge.get("/metrics").await.text.contains(r#"http_response_status_code="431""#));
+}
+
+#[tokio::test]
+async fn heads_over_http_2_have_the_same_limits() {
+    let edge = Running::start().await;
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    for (name, values, bytes, status) in [
+        ("x", 10, 10, 200),
+        ("x", 101, 1, 431),
+        ("x", 1, 40 << 10, 431),
+        ("host", 1, 1, 200),
+        ("host", 2, 1, 400),
+    ] {
+        let request = (0..values).fold(Request::get(edge.url("/health/live")), |request, _| {
+            request.header(name, "y".repeat(bytes))
+        });
+        let answer = client.request(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{values} of {bytes} bytes");
+        assert!(answer.headers().contains_key("x-correlation-id"));
     }
 }
