@@ -20,7 +20,7 @@ const DOCUMENT: &str = "/api/openapi.json";
         description = "Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it."
     ),
     tags(
-        (name = "webhooks", description = "Events come in"),
+        (name = "webhooks", description = "Events come in; a slash after the path changes nothing"),
         (name = "events", description = "Questions about one event"),
         (name = "reports", description = "Questions about stored events, by event time"),
         (name = "health", description = "The process itself"),

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use tracing::{Span, field::Empty, info_span};
 use weir::process::{CallContext, TraceContext, trace};
 
-use crate::args::TraceTrust;
+use crate::{args::TraceTrust, requests::pattern};
 
 /// What is asked many times a minute by machines, or by people who look at the description.
 const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];
@@ -13,7 +13,7 @@ const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];
 /// Begins the span of a request to one of our routes. What `context` names as its trace is then the span, and the
 /// caller's only above it.
 pub(crate) fn begin(request: &Request, context: &mut CallContext, trust: TraceTrust) -> Span {
-    let Some(route) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else {
+    let Some(route) = request.extensions().get::<MatchedPath>().map(pattern) else {
         return Span::none();
     };
     if UNTRACED.iter().any(|prefix| route.starts_with(prefix)) {

@@ -31,7 +31,7 @@ struct Route(Option<MatchedPath>);
 
 impl Route {
     fn name(&self) -> &str {
-        self.0.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
+        self.0.as_ref().map_or(NO_ROUTE, pattern)
     }
 }
 
@@ -53,6 +53,12 @@ impl EncodeLabelValue for Route {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
         self.name().encode(encoder)
     }
+}
+
+/// The route that a path matches; one with a slash at its end is the one without.
+pub(crate) fn pattern(matched: &MatchedPath) -> &str {
+    let path = matched.as_str();
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
 /// The histogram of requests.

@@ -19,6 +19,8 @@ use crate::{
 
 /// Paths that senders know besides `/events`.
 const ALIASES: [&str; 2] = ["/webhook", "/webhooks"];
+/// Some senders end every path with a slash. The description of the API tells this in a sentence.
+const SLASHED: [&str; 3] = ["/events/", "/webhook/", "/webhooks/"];
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(crate) fn router(state: EdgeState) -> Router {
         openapi::alias(&mut document, "/events", alias);
         router.route(alias, post(webhooks::post_events))
     });
+    let router =
+        SLASHED.into_iter().fold(router, |router, path| router.route(path, post(webhooks::post_events)));
     openapi::refuse_heads(&mut document);
     let surround = Surround { trust: state.trace_trust, durations: state.durations.clone() };
     router.merge(openapi::routes(document)).with_state(Arc::new(state)).layer(surround)

@@ -64,6 +64,98 @@ async fn a_body_that_can_t_be_decompressed_is_refused() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_whole_and_nothing_follows_it() {
+    let edge = Running::start().await;
+    let body = json!([event("a"), event("b")]).to_string();
+    for (encoding, whole) in [("gzip", gzip(body.as_bytes()).await), ("zstd", zstd(body.as_bytes()).await)] {
+        let twice = [&whole[..], &whole].concat();
+        let cuts =
+            [1, 4, 8, 9, whole.len() / 2, whole.len() - 1].map(|left| whole[..whole.len() - left].to_vec());
+        let cut_twice =
+            [1, whole.len() / 2, whole.len() - 1].map(|left| twice[..twice.len() - left].to_vec());
+        let garbage = [&b"x"[..], b"garbage after the end", b"\x1f\x8b\x08"];
+        let followed = garbage.map(|garbage| [&whole[..], garbage].concat());
+        for bytes in [&cuts[..], &cut_twice, &followed].concat() {
+            edge.post(&[("content-encoding", encoding)], bytes).await.assert_problem(400);
+        }
+    }
+    assert!(edge.sent().is_empty());
+}
+
+#[tokio::test]
+async fn gzip_with_reserved_flags_is_refused_in_every_member() {
+    let edge = Running::start().await;
+    let body = json!([event("a"), event("b")]).to_string();
+    let (first, second) = body.as_bytes().split_at(100);
+    let members = [gzip(first).await, gzip(second).await, gzip(b" ").await];
+    let bytewise = |bytes: Vec<u8>| {
+        let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
+            bytes.into_iter().map(|byte| Ok(vec![byte])).collect();
+        reqwest::Body::wrap_stream(futures::stream::iter(pieces))
+    };
+    for flag in [0x20, 0x40, 0x80, 0xe0] {
+        for member in 0..members.len() {
+            let mut marked = members.clone();
+            marked[member][3] |= flag;
+            for body in [marked.concat().into(), bytewise(marked.concat())] {
+                let answer = edge.post(&[("content-encoding", "gzip")], body).await;
+                let problem = answer.assert_problem(400);
+                assert!(
+                    problem["detail"].as_str().unwrap().starts_with("the body can't be read: "),
+                    "{problem}"
+                );
+            }
+        }
+    }
+    assert!(edge.sent().is_empty());
+    // A name and a comment, as gzip(1) writes the first.
+    let mut named = gzip(first).await;
+    named[3] |= 0x18;
+    named.splice(10..10, *b"name\0comment\0");
+    let answer =
+        edge.post(&[("content-encoding", "gzip")], bytewise([named, members[1].clone()].concat())).await;
+    assert_eq!((answer.status, &answer.json()["accepted"]), (202, &json!(2)));
+}
+
+#[tokio::test]
+async fn an_empty_type_or_encoding_is_as_good_as_none() {
+    let edge = Running::start().await;
+    for headers in [
+        [("content-type", ""), ("content-encoding", "")],
+        [("content-type", " \t"), ("content-encoding", "  ")],
+        [("content-type", "application/json; charset=utf8"), ("content-encoding", "")],
+        [("content-type", "application/json; charset=\"UTF8\""), ("content-encoding", "identity")],
+    ] {
+        assert_eq!(edge.post(&headers, event("a").to_string()).await.status, 202, "{headers:?}");
+    }
+    for (types, status) in [
+        (["application/json", "application/json"], 202),
+        (["application/json", ""], 202),
+        (["application/json", "application/json; charset=utf-8"], 202),
+        (["application/json", "application/x-ndjson"], 415),
+        (["application/json", "text/plain"], 415),
+    ] {
+        let answer =
+            edge.post(&types.map(|media_type| ("content-type", media_type)), event("a").to_string()).await;
+        assert_eq!(answer.status, status, "{types:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slash_after_the_path_changes_nothing() {
+    let edge = Running::start().await;
+    for path in ["/events/", "/webhook/", "/webhooks/", "/webhook", "/webhooks"] {
+        let request = edge.client.post(edge.url(path)).body(event("a").to_string());
+        assert_eq!(request.send().await.unwrap().status(), 202, "{path}");
+    }
+    let answer = edge.get("/events/").await;
+    assert_eq!(answer.header("allow"), Some("POST"));
+    answer.assert_problem(405);
+    let metrics = edge.get("/metrics").await.text;
+    assert!(!metrics.contains(r#"http_route="/events/""#), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_body_may_reach_the_limit_and_no_more() {
     let body = json!([event("a")]).to_string();
     let edge = Running::start_with(small(body.len())).await;

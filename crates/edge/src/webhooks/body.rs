@@ -1,14 +1,13 @@
 //! Reads one body whole, decompressed, within its bounds of size, room and time.
 
+mod gzip;
+
 use std::{
     pin::pin,
     time::{Duration, Instant},
 };
 
-use async_compression::{
-    tokio::bufread::{GzipDecoder, ZstdDecoder},
-    zstd::DParameter,
-};
+use async_compression::{tokio::bufread::ZstdDecoder, zstd::DParameter};
 use axum::body::Body;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
@@ -17,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 use weir::process::{Budget, Overloaded, Reason, Reservation};
 
+use self::gzip::Members;
 use super::media::Encoding;
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
@@ -131,15 +131,11 @@ impl Receiver {
         let raw = StreamReader::new(data.map_err(std::io::Error::other));
         match encoding {
             Encoding::Identity => self.collect(raw, announced).await,
-            Encoding::Gzip => {
-                let mut decoder = GzipDecoder::new(raw);
-                // What follows the first member belongs to the body.
-                decoder.multiple_members(true);
-                self.collect(decoder, None).await
-            }
+            Encoding::Gzip => self.collect(Members::of(raw), None).await,
             Encoding::Zstd => {
                 let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
                 let mut decoder = ZstdDecoder::with_params(raw, &[window]);
+                // What follows the first frame belongs to the body.
                 decoder.multiple_members(true);
                 self.collect(decoder, None).await
             }

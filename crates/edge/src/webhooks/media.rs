@@ -1,6 +1,6 @@
 //! How a body is written: its media type and its encoding.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::problem::Problem;
 
@@ -26,15 +26,17 @@ pub(super) enum Encoding {
 }
 
 impl MediaType {
-    /// None at all is taken as JSON.
+    /// None at all is taken as JSON. Several must say the same.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let unknown = || {
             let detail = format!("the media type must be one of {TYPES}, in UTF-8");
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).header(ACCEPT_POST, TYPES)
         };
-        match headers.get(header::CONTENT_TYPE) {
+        let mut types = said(headers, &header::CONTENT_TYPE).map(|value| Self::parse(value.to_str().ok()?));
+        match types.next() {
             None => Ok(Self::Json),
-            Some(value) => value.to_str().ok().and_then(Self::parse).ok_or_else(unknown),
+            Some(media_type) if types.all(|another| another == media_type) => media_type.ok_or_else(unknown),
+            Some(_) => Err(unknown()),
         }
     }
 
@@ -50,7 +52,8 @@ impl MediaType {
         };
         let utf_8 = |parameter: &str| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+                let charset = value.trim().trim_matches('"');
+                ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name))
             }
             _ => true,
         };
@@ -66,7 +69,7 @@ impl Encoding {
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
                 .header(header::ACCEPT_ENCODING, ENCODINGS)
         };
-        let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let mut values = said(headers, &header::CONTENT_ENCODING);
         match (values.next(), values.next()) {
             (None, _) => Ok(Self::Identity),
             (Some(value), None) => value.to_str().ok().and_then(Self::parse).ok_or_else(unknown),
@@ -84,6 +87,11 @@ impl Encoding {
     }
 }
 
+/// The values of a header that are not blank: some senders name a header and leave it empty.
+fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    headers.get_all(name).iter().filter(|value| !value.as_bytes().trim_ascii().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +102,8 @@ mod tests {
             "application/json",
             "Application/JSON; Charset=UTF-8",
             "application/json;charset=\"utf-8\"",
+            "application/json;charset=utf8",
+            "application/json; charset=\"UTF8\"",
             "application/cloudevents+json; charset=utf-8",
             "application/json; profile=x",
         ] {
@@ -114,6 +124,8 @@ mod tests {
             "application/jsonx",
             "application/json; charset=utf-16",
             "application/json; charset=latin1",
+            "application/json; charset=utf",
+            "application/json; charset=utf-88",
             "application/x-www-form-urlencoded",
             "multipart/form-data",
         ] {
