@@ -9,6 +9,7 @@ use std::{
 
 use async_compression::{tokio::bufread::ZstdDecoder, zstd::DParameter};
 use axum::body::Body;
+use bytes::BufMut as _;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
@@ -23,6 +24,8 @@ use crate::{args::EdgeConfig, metrics, problem::Problem};
 /// Where every body begins. One of unknown length doubles from there; one that announced its length is believed when it
 /// has come so far, or connections that announce much and send nothing would hold all the room.
 const FIRST_STEP: usize = 64 * 1024;
+/// The most that one read writes: the decoder of gzip clears all the room that it is offered, at every call.
+const PIECE: usize = 64 * 1024;
 /// One part in so many of all room is kept for the beginnings of bodies.
 const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
@@ -172,7 +175,8 @@ impl Receiver {
                 self.make_room(&mut received, next.min(most)).await?;
             }
             // Without spare capacity the vector would grow by itself.
-            if clock.time(reader.read_buf(&mut received.bytes)).await? == 0 {
+            let mut piece = (&mut received.bytes).limit(PIECE);
+            if clock.time(reader.read_buf(&mut piece)).await? == 0 {
                 return Ok(received);
             }
         }
