@@ -4,6 +4,7 @@ mod environment;
 mod operator;
 mod span;
 mod telemetry;
+mod value;
 
 use std::{
     fmt,
@@ -15,6 +16,7 @@ pub use environment::parse;
 pub use operator::{OperatorArgs, OperatorToken};
 pub use span::duration;
 pub use telemetry::{ExportConfig, Headers, Protocol, Sampling, TelemetryArgs, TelemetryConfig};
+pub use value::{instant, whole_number};
 
 use super::logging::LogFormat;
 

@@ -67,6 +67,7 @@ mod retention;
 mod runbook;
 mod schema;
 mod store;
+mod tools;
 mod traces;
 mod unreadable;
 mod upgrades;

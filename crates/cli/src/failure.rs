@@ -23,6 +23,11 @@ pub(crate) enum Failure {
     Failed(#[from] anyhow::Error),
 }
 
+/// A server refused the question itself: to ask it again, or another server, is no use.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct AskedWrongly(pub(crate) String);
+
 impl Failure {
     /// Says what went wrong: as a log entry where logs are written, so that nothing else is among them.
     pub(crate) fn tell(&self) {
@@ -36,6 +41,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Misconfigured(_) => ExitCode::from(EXIT_MISCONFIGURED),
+            Self::Failed(error) if error.is::<AskedWrongly>() => ExitCode::from(EXIT_MISCONFIGURED),
             Self::Failed(_) => ExitCode::from(EXIT_FAILED),
         }
     }

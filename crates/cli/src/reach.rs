@@ -17,7 +17,7 @@ use weir::process::{
     reach::{Target, Wanted, watched},
 };
 
-use crate::address::ADMIN_LISTEN;
+use crate::{address::ADMIN_LISTEN, failure::AskedWrongly};
 
 /// An HTTP server that is silent for so long is looked at, while it may still answer.
 pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
@@ -105,14 +105,15 @@ impl Servers {
             (Some(Reason::StoreUnavailable | Reason::JournalUnavailable | Reason::JournalFull), _) => {
                 anyhow!("{name} refused ({setting}): {told}; its ready probe names the cause")
             }
-            _ => {
+            (reason, _) => {
                 let details = status.get_details_bad_request();
                 let fields = details.map_or_else(Vec::new, |details| details.field_violations);
                 let fields: String = fields
                     .iter()
                     .map(|field| format!("\n  - {}: {}", field.field, field.description))
                     .collect();
-                anyhow!("{name} refused: {told}{fields}")
+                let told = format!("{name} refused: {told}{fields}");
+                if reason == Some(Reason::InvalidRequest) { AskedWrongly(told).into() } else { anyhow!(told) }
             }
         }
     }

@@ -6,7 +6,7 @@ use weir::{
     process::args::Mistakes,
 };
 
-use crate::report::filter;
+use crate::report::filter::{self, Range};
 
 /// Which dead letters; what is left out matches every letter.
 #[derive(Debug, Args)]
@@ -62,14 +62,14 @@ impl FilterArgs {
     pub(super) fn check(&self, mistakes: &mut Mistakes) -> Option<DeadLetterFilter> {
         let graveyard = mistakes.check("--graveyard", graveyard(self.graveyard.as_deref()));
         let (source, unknown_source) = mistakes.check("--source", source(self.source.as_deref())).unzip();
-        let from = mistakes.check("--from", self.from.as_deref().map(filter::time).transpose());
-        let to = mistakes.check("--to", self.to.as_deref().map(filter::time).transpose());
+        let range = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes);
+        let Range { from, to } = range?;
         Some(DeadLetterFilter {
             graveyard: graveyard?,
             source: source?,
             reason: self.reason.clone().unwrap_or_default(),
-            from: from?,
-            to: to?,
+            from,
+            to,
             fingerprint: self.fingerprint.clone().unwrap_or_default(),
             unknown_source: unknown_source?,
         })

@@ -15,7 +15,7 @@ use crate::{
     failure::configured,
     place::{FolderArgs, StoreArgs, StorePlace},
     quantity,
-    report::filter,
+    report::filter::{self, Range},
 };
 
 /// More would not be read, and has to be kept until the end.
@@ -96,8 +96,9 @@ impl ReconcileArgs {
     }
 
     fn period(&self, mistakes: &mut Mistakes) -> Option<Period> {
-        let from = mistakes.check("--from", self.from.as_deref().map(filter::time).transpose())?.map(micros);
-        let to = mistakes.check("--to", self.to.as_deref().map(filter::time).transpose())?.map(micros);
+        let Range { from, to } = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes)?;
+        let (from, to) = (from.map(micros), to.map(micros));
+        // Nothing lies between equal ends: a comparison of nothing proves nothing.
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
             mistakes.add("--to: must be after --from");
         }

@@ -1,13 +1,12 @@
 //! The arguments of `weir report`: the same filters as over HTTP.
 
 use clap::Args;
-use prost_types::Timestamp;
 use weir::{
     contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
     process::args::{Misconfigured, Mistakes},
 };
 
-use super::filter;
+use super::filter::{self, Range};
 use crate::{failure::configured, reach::Servers};
 
 /// What every report may be asked for, and how it is shown.
@@ -79,8 +78,7 @@ pub(super) struct Channel {
 /// What every report may be asked for, checked.
 struct Common {
     channel: Channel,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    range: Range,
     /// The contract's number; 0 is any.
     source: i32,
 }
@@ -88,11 +86,10 @@ struct Common {
 impl CommonArgs {
     fn check(&self, mistakes: &mut Mistakes) -> Option<Common> {
         let servers = Servers::reporting(&self.reporting_url, mistakes);
-        let from = mistakes.check("--from", self.from.as_deref().map(filter::time).transpose());
-        let to = mistakes.check("--to", self.to.as_deref().map(filter::time).transpose());
+        let range = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes);
         let source = mistakes.check("--source", filter::source(self.source.as_deref()));
         let channel = Channel { servers: servers?, json: self.json };
-        Some(Common { channel, from: from?, to: to?, source: source? })
+        Some(Common { channel, range: range?, source: source? })
     }
 }
 
@@ -104,7 +101,7 @@ impl EventsArgs {
         let event_type = mistakes.check("--event-type", filter::event_type(self.event_type.as_deref()));
         let group_by = mistakes.check("--group-by", filter::group_by(self.group_by.as_deref()));
         let request = || {
-            let Common { channel, from, to, source } = common?;
+            let Common { channel, range: Range { from, to }, source } = common?;
             let (funnel_stage, event_type, group_by) = (stage?, event_type?, group_by?);
             Some((
                 channel,
@@ -123,7 +120,7 @@ impl RevenueArgs {
         let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
         let campaign_id = self.campaign_id.clone();
         let request = || {
-            let Common { channel, from, to, source } = common?;
+            let Common { channel, range: Range { from, to }, source } = common?;
             let (group_by, limit) = (group_by?, limit?);
             Some((channel, GetRevenueRequest { from, to, source, campaign_id, group_by, limit }))
         };
@@ -137,7 +134,7 @@ impl DemographicsArgs {
         let common = self.common.check(&mut mistakes);
         let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
         let request = || {
-            let Common { channel, from, to, source } = common?;
+            let Common { channel, range: Range { from, to }, source } = common?;
             Some((channel, GetDemographicsRequest { from, to, source, limit: limit? }))
         };
         configured(request(), mistakes)

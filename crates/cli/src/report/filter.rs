@@ -1,19 +1,37 @@
 //! Filters as people write them, as the contract's values. The reporting service judges what they mean together.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use prost_types::Timestamp;
 use weir::{
     contract::reporting::v1::GroupBy,
     event::{EventType, FunnelStage, Source},
+    process::args::{Mistakes, instant, whole_number},
 };
 
-/// Reads RFC 3339, or a date, which is its midnight in UTC.
-pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
-    let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
-    let time = DateTime::parse_from_rfc3339(text)
-        .map(|time| time.with_timezone(&Utc))
-        .or_else(|_| text.parse::<NaiveDate>().map(midnight))
-        .map_err(|_| format!("'{text}' is no time such as 2025-09-14T07:00:00Z or 2025-09-14"))?;
+/// As many rows as a question over HTTP may ask for.
+const MAX_LIMIT: u32 = 1000;
+
+/// `[from, to)`; an absent end is unbounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) to: Option<Timestamp>,
+}
+
+/// Reads `--from` and `--to`, which HTTP refuses in the same words.
+pub(crate) fn range(from: Option<&str>, to: Option<&str>, mistakes: &mut Mistakes) -> Option<Range> {
+    let from = mistakes.check("--from", from.map(time).transpose());
+    let to = mistakes.check("--to", to.map(time).transpose());
+    let range = Range { from: from?, to: to? };
+    let order = |time: Timestamp| (time.seconds, time.nanos);
+    if range.from.zip(range.to).is_some_and(|(from, to)| order(from) > order(to)) {
+        mistakes.add("--from: must not be after to");
+        return None;
+    }
+    Some(range)
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let time = instant(text)?;
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
     Ok(Timestamp { seconds: time.timestamp(), nanos })
 }
@@ -58,20 +76,36 @@ pub(super) fn group_by(name: Option<&str>) -> Result<i32, String> {
 }
 
 pub(super) fn limit(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("'{text}' is no whole number"))
+    whole_number(text, 1..=MAX_LIMIT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(from: Option<&str>, to: Option<&str>) -> Result<Range, String> {
+        let mut mistakes = Mistakes::default();
+        let range = range(from, to, &mut mistakes);
+        mistakes.into_result().map_err(|told| told.to_string())?;
+        Ok(range.unwrap())
+    }
+
     #[test]
-    fn times_and_dates_are_read_as_instants() {
-        let midnight = Timestamp { seconds: 1_757_808_000, nanos: 0 };
-        assert_eq!(time("2025-09-14"), Ok(midnight));
-        assert_eq!(time("2025-09-14T05:30:00+05:30"), Ok(midnight));
-        assert_eq!(time("2025-09-14T00:00:00.5Z").map(|time| time.nanos), Ok(500_000_000));
-        assert!(time("yesterday").is_err());
+    fn a_range_is_read_as_instants() {
+        let midnight = Some(Timestamp { seconds: 1_757_808_000, nanos: 0 });
+        let read = told(Some("2025-09-14"), Some("2025-09-14T05:30:00+05:30"));
+        assert_eq!(read, Ok(Range { from: midnight, to: midnight }));
+        assert_eq!(told(None, None), Ok(Range::default()));
+    }
+
+    #[test]
+    fn every_mistake_of_a_range_is_told() {
+        let both = told(Some("2025-9-1"), Some("2025-09-14 00:00:00Z")).unwrap_err();
+        for end in ["--from: must be RFC 3339", "--to: must be RFC 3339"] {
+            assert!(both.contains(end), "{both}");
+        }
+        let reversed = told(Some("2025-09-15"), Some("2025-09-14T23:59:59.999999999Z")).unwrap_err();
+        assert!(reversed.contains("--from: must not be after to"), "{reversed}");
     }
 
     #[test]

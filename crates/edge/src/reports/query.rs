@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Timelike as _, Utc};
+use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 use weir::{
     contract::reporting::v1::GroupBy,
     event::{EventType, FunnelStage, Source},
+    process::args::{instant, whole_number},
 };
 
 use crate::problem::{ParameterViolation, Problem};
@@ -77,12 +78,7 @@ impl<'a> Query<'a> {
     }
 
     pub(super) fn limit(&mut self) -> Option<u32> {
-        let limit = |text: &str| {
-            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-            let number = text.parse().ok().filter(|number| digits && (1..=MAX_LIMIT).contains(number));
-            number.ok_or_else(|| format!("must be a whole number from 1 to {MAX_LIMIT}"))
-        };
-        self.value("limit", limit)
+        self.value("limit", |text| whole_number(text, 1..=MAX_LIMIT))
     }
 
     pub(super) fn campaign_id(&mut self) -> Option<String> {
@@ -124,30 +120,6 @@ impl<'a> Query<'a> {
 fn one_of<T: ToString>(members: &[T]) -> String {
     let names: Vec<String> = members.iter().map(T::to_string).collect();
     format!("must be one of {}", names.join(", "))
-}
-
-fn instant(text: &str) -> Result<DateTime<Utc>, String> {
-    let instant = date(text).or_else(|| date_time(text));
-    instant
-        .filter(|instant| (1..=9999).contains(&instant.year()))
-        .ok_or_else(|| "must be RFC 3339, such as 2025-09-14T07:00:00Z, or a date, such as 2025-09-14".into())
-}
-
-/// The beginning of a day in UTC.
-fn date(text: &str) -> Option<DateTime<Utc>> {
-    let shaped = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let day = shaped.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
-    Some(day.and_time(NaiveTime::MIN).and_utc())
-}
-
-/// A `+` that nobody escaped arrives as a space. chrono besides takes a space for the `T`, and leap seconds.
-fn date_time(text: &str) -> Option<DateTime<Utc>> {
-    let bytes = text.as_bytes();
-    if !text.is_ascii() || !matches!(bytes.get(10), Some(b'T' | b't')) {
-        return None;
-    }
-    let instant = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?;
-    (instant.nanosecond() < 1_000_000_000).then(|| instant.to_utc())
 }
 
 #[cfg(test)]
@@ -196,35 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_read_with_any_offset_even_an_unescaped_one() {
+    fn an_offset_survives_a_plus_that_is_not_escaped() {
         let expected = "2025-09-14T05:00:00Z".parse::<DateTime<Utc>>().unwrap();
-        for text in [
-            "2025-09-14T05:00:00Z",
-            "2025-09-14t05:00:00z",
-            "2025-09-14T07:00:00+02:00",
-            "2025-09-14T07:00:00%2B02:00",
-            "2025-09-14T07:00:00%2002:00",
-            "2025-09-14T03:00:00.000-02:00",
-        ] {
-            let query = format!("from={text}");
-            assert_eq!(Query::parse(Some(&query), &ALL).range().from, Some(expected), "{text}");
+        for offset in ["+02:00", "%2B02:00", "%2002:00"] {
+            let query = format!("from=2025-09-14T07:00:00{offset}");
+            assert_eq!(Query::parse(Some(&query), &ALL).range().from, Some(expected), "{offset}");
         }
-    }
-
-    #[test]
-    fn what_is_no_time_is_refused() {
-        for text in [
-            "2025-09-14%2007:00:00Z",
-            "2025-09-14T07:00:00",
-            "2025-9-14",
-            "2025-02-30",
-            "20250914",
-            "2025-12-31T23:59:60Z",
-            "0000-01-01",
-            "9999-12-31T23:59:59-01:00",
-            "1757834505",
-            "now",
-        ] {
+        for text in ["2025-09-14%2007:00:00Z", "2025-09-14T07:00:00%E2%88%9202:00", "2025-09-14%0D"] {
             assert_eq!(faults(&format!("from={text}")), ["from"], "{text}");
         }
     }
