@@ -107,11 +107,26 @@ async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
         ("revenue?groupBy=year", "groupBy"),
         ("demographics?limit=1001", "limit"),
         ("demographics?funnelStage=top", "funnelStage"),
+        ("revenue?campaignId=%FF", "campaignId"),
+        ("revenue?campaignId=a%C3&limit=3", "campaignId"),
+        ("events?source=tiktok%FF", "source"),
+        ("events?from%FF=2025-09-14", "from\u{FFFD}"),
     ] {
         let answer = weir.get(&format!("/reports/{question}")).await;
         answer.expect_problem(StatusCode::BAD_REQUEST);
         assert!(answer.body["violations"].to_string().contains(at_fault), "{question}: {answer:?}");
     }
+    let replaced = weir.get("/reports/revenue?campaignId=%EF%BF%BD").await;
+    assert_eq!(replaced.status, StatusCode::OK, "a replacement character is text: {replaced:?}");
+    for pair in ["a&", "a=%FF&", "\u{e9}=1&"] {
+        let answer = weir.get(&format!("/reports/events?{}", pair.repeat(60_000 / 7))).await;
+        answer.expect_problem(StatusCode::BAD_REQUEST);
+        let (violations, text) = (&answer.body["violations"], answer.body.to_string());
+        assert!(violations.as_array().is_some_and(|told| told.len() == 20) && text.len() < 5_000, "{text}");
+    }
+    let long = weir.get(&format!("/reports/events?{}=1", "a".repeat(30_000))).await;
+    long.expect_problem(StatusCode::BAD_REQUEST);
+    assert!(long.body.to_string().len() < 1_000, "{long:?}");
     let empty = weir.get("/reports/events?from=2025-09-14&to=2025-09-14").await;
     assert_eq!((empty.status, &empty.body["totalEvents"]), (StatusCode::OK, &json!(0)));
     // A plus in a query is a space to most clients: an offset must survive that.

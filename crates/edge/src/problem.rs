@@ -12,6 +12,8 @@ use weir::process::CorrelationId;
 
 use crate::webhooks::ItemError;
 
+/// So many faults are told of a question at most, whatever its length.
+pub(crate) const MAX_VIOLATIONS: usize = 20;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The body of a problem. Members that say nothing are left out.
@@ -45,7 +47,7 @@ pub(crate) struct ProblemBody {
     /// There are more bad items than `errors` names.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     errors_truncated: bool,
-    /// The bad parameters of a question.
+    /// The bad parameters of a question, at most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     violations: Vec<ParameterViolation>,
 }
@@ -123,7 +125,9 @@ impl Problem {
         self
     }
 
-    pub(crate) fn violations(mut self, violations: Vec<ParameterViolation>) -> Self {
+    /// Keeps the first [`MAX_VIOLATIONS`].
+    pub(crate) fn violations(mut self, mut violations: Vec<ParameterViolation>) -> Self {
+        violations.truncate(MAX_VIOLATIONS);
         self.body.violations = violations;
         self
     }

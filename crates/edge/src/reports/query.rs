@@ -3,23 +3,27 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use url::form_urlencoded;
+use percent_encoding::{PercentDecode, percent_decode_str};
 use weir::{
     contract::reporting::v1::GroupBy,
     event::{EventType, FunnelStage, Source},
     process::args::{instant, whole_number},
 };
 
-use crate::problem::{ParameterViolation, Problem};
+use crate::problem::{MAX_VIOLATIONS, ParameterViolation, Problem};
 
 const MAX_LIMIT: u32 = 1000;
 /// As long as the text of an event may be.
 const MAX_CHARACTERS: usize = 256;
+/// Longer than every name that is known; a longer one is told by its beginning.
+const MAX_NAME: usize = 64;
+const NO_TEXT: &str = "must be percent-encoded UTF-8";
 
 /// The parameters of one question and what is wrong with them.
 #[derive(Debug)]
-pub(super) struct Query<'a> {
-    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+pub(super) struct Query {
+    /// Without a value where its bytes are no text.
+    pairs: Vec<(String, Option<String>)>,
     violations: Vec<ParameterViolation>,
 }
 
@@ -30,21 +34,35 @@ pub(super) struct Range {
     pub(super) to: Option<DateTime<Utc>>,
 }
 
-impl<'a> Query<'a> {
-    /// A parameter that is not `known`, or that stands there twice, is a fault.
-    pub(super) fn parse(query: Option<&'a str>, known: &[&str]) -> Self {
-        let pairs: Vec<_> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
-        let mut query = Self { pairs: Vec::new(), violations: Vec::new() };
-        for (name, value) in pairs {
-            if !known.contains(&&*name) {
-                query.violate(&name, format!("is not known; known are {}", known.join(", ")));
-            } else if query.pairs.iter().any(|(other, _)| *other == name) {
-                query.violate(&name, "must stand there once");
-            } else {
-                query.pairs.push((name, value));
-            }
+impl Query {
+    /// A parameter that is not `known`, that stands there twice, or that is no UTF-8, is a fault.
+    pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Self {
+        let mut read = Self { pairs: Vec::new(), violations: Vec::new() };
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            read.read(pair, known);
         }
-        query
+        read
+    }
+
+    fn read(&mut self, pair: &str, known: &[&str]) {
+        // In a form, which a query is, a plus stands for a space.
+        let pair = pair.replace('+', " ");
+        let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
+        let name = percent_decode_str(name);
+        let Some(text) = text(name.clone()) else {
+            return self.violate(&name.decode_utf8_lossy(), NO_TEXT);
+        };
+        if !known.contains(&text.as_str()) {
+            self.violate(&text, format!("is not known; known are {}", known.join(", ")));
+        } else if self.pairs.iter().any(|(other, _)| *other == text) {
+            self.violate(&text, "must stand there once");
+        } else {
+            let value = self::text(percent_decode_str(value));
+            if value.is_none() {
+                self.violate(&text, NO_TEXT);
+            }
+            self.pairs.push((text, value));
+        }
     }
 
     pub(super) fn range(&mut self) -> Range {
@@ -102,7 +120,7 @@ impl<'a> Query<'a> {
 
     fn value<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (_, text) = self.pairs.iter().find(|(known, _)| known == name)?;
-        match read(text) {
+        match read(text.as_deref()?) {
             Ok(value) => Some(value),
             Err(message) => {
                 self.violate(name, message);
@@ -112,9 +130,20 @@ impl<'a> Query<'a> {
     }
 
     fn violate(&mut self, parameter: &str, message: impl Into<String>) {
-        let violation = ParameterViolation { parameter: parameter.to_owned(), message: message.into() };
-        self.violations.push(violation);
+        if self.violations.len() == MAX_VIOLATIONS {
+            return;
+        }
+        let parameter = match parameter.char_indices().nth(MAX_NAME) {
+            Some((end, _)) => format!("{}…", &parameter[..end]),
+            None => parameter.to_owned(),
+        };
+        self.violations.push(ParameterViolation { parameter, message: message.into() });
     }
+}
+
+/// The text, where the bytes are UTF-8.
+fn text(bytes: PercentDecode<'_>) -> Option<String> {
+    bytes.decode_utf8().ok().map(Cow::into_owned)
 }
 
 fn one_of<T: ToString>(members: &[T]) -> String {
@@ -165,6 +194,29 @@ mod tests {
         );
         let mut query = Query::parse(Some("campaignId=a%2Bb%20c"), &ALL);
         assert_eq!(query.campaign_id().as_deref(), Some("a+b c"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_a_fault_of_their_parameter() {
+        for bytes in ["%FF", "a%C3", "%ED%A0%80", "%C0%AF", "%F4%90%80%80"] {
+            for name in ALL {
+                assert_eq!(faults(&format!("{name}={bytes}")), [name], "{bytes}");
+            }
+        }
+        assert_eq!(faults("campaignId=%FF&campaignId=a"), ["campaignId", "campaignId"]);
+        assert_eq!(faults("%FF=a"), ["\u{FFFD}"]);
+        assert_eq!(faults("from%FF"), ["from\u{FFFD}"]);
+        let mut query = Query::parse(Some("campaignId=%EF%BF%BD%C3%A9"), &ALL);
+        assert_eq!(query.campaign_id().as_deref(), Some("\u{FFFD}é"));
+    }
+
+    #[test]
+    fn an_answer_stays_small_whatever_is_asked() {
+        assert_eq!(faults(&"a&".repeat(30_000)).len(), MAX_VIOLATIONS);
+        assert_eq!(
+            faults(&format!("&&{}&=", "é".repeat(65))),
+            [format!("{}…", "é".repeat(64)), String::new()]
+        );
     }
 
     #[test]
