@@ -5,6 +5,10 @@
     reason = "generated code carries attributes without a reason"
 )]
 
+mod mean;
+
+pub use mean::Mean;
+
 /// Every file of `proto/` and what it imports, encoded as a `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weir.descriptors.bin"));
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt as _, stream};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,6 +16,7 @@ on_files_and_on_servers!(
     revenue_is_exact_whatever_is_asked,
     demographics_are_exact_whatever_is_asked,
     a_bad_question_is_answered_with_what_is_wrong_in_it,
+    means_keep_every_digit,
 );
 
 const EVENTS: usize = 3_000;
@@ -132,6 +133,26 @@ async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
     // A plus in a query is a space to most clients: an offset must survive that.
     let spaced = weir.get("/reports/events?from=2025-09-14T00:00:00+02:00").await;
     assert_eq!(normalised(spaced.body)["dateRange"]["from"], "2025-09-13T22:00:00Z");
+}
+
+async fn means_keep_every_digit(weir: Weir) {
+    let most = (1_u64 << 53) - 1;
+    let mut events = Sender::new("means", 18).events(40);
+    events.retain(|event| event["source"] == "tiktok");
+    events.truncate(2);
+    for (event, followers) in events.iter_mut().zip([most, most - 1]) {
+        event["data"]["user"]["followers"] = followers.into();
+    }
+    weir.post(&json!(events)).await.expect_accepted(2, 0);
+    weir.drained(2).await;
+    let request = weir.request_by(Method::GET, "/reports/demographics?source=tiktok");
+    let over_http = request.send().await.unwrap().text().await.unwrap();
+    assert!(over_http.contains(r#""averageFollowers":9007199254740990.5,"#), "{over_http}");
+    let report = ["report", "demographics", "--source", "tiktok"];
+    let (_, json) = weir.run(&[&report[..], &["--json"]].concat(), &[]).await;
+    assert!(json.contains(r#""averageFollowers": 9007199254740990.5,"#), "{json}");
+    let (_, tables) = weir.run(&report, &[]).await;
+    assert!(tables.contains(" 9007199254740990.50 "), "{tables}");
 }
 
 /// Compares the three reports' answers to one question.

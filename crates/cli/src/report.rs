@@ -9,10 +9,11 @@ mod tables;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use args::{DemographicsArgs, EventsArgs, RevenueArgs};
 use clap::Subcommand;
 pub(crate) use client::Client;
-use serde_json::Value;
+use serde::Serialize;
 pub(crate) use tables::{Shown, demographics, events, revenue};
 
 use crate::{failure::Outcome, output::say};
@@ -32,26 +33,30 @@ pub(crate) async fn run(report: Report) -> Outcome {
         Report::Events(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.events(request).await?;
-            show(channel.json, || json::events(&answer), || events(&answer));
+            show(channel.json, || json::events(&answer), || events(&answer))
         }
         Report::Revenue(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.revenue(request).await?;
-            show(channel.json, || json::revenue(&answer), || revenue(&answer));
+            show(channel.json, || json::revenue(&answer), || revenue(&answer))
         }
         Report::Demographics(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.demographics(request).await?;
-            show(channel.json, || json::demographics(&answer), || demographics(&answer));
+            show(channel.json, || json::demographics(&answer), || demographics(&answer))
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-fn show(as_json: bool, json: impl FnOnce() -> Value, tables: impl FnOnce() -> Shown) {
+fn show<Json: Serialize>(
+    as_json: bool,
+    json: impl FnOnce() -> Json,
+    tables: impl FnOnce() -> Shown,
+) -> Outcome {
     if as_json {
-        say(format_args!("{:#}", json()));
+        say(serde_json::to_string_pretty(&json()).context("the answer can't be written as JSON")?);
     } else {
         say(tables());
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -12,14 +12,31 @@ fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
     }
 }
 
+/// A number of zero or more with two decimals, in hundredths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hundredths(i128);
+
 /// The mean of `count` numbers, rounded half-even to two decimals; 0 of none.
-pub(crate) fn mean(sum: i128, count: u64) -> f64 {
+pub(crate) fn mean(sum: i128, count: u64) -> Hundredths {
     if count == 0 {
-        return 0.0;
+        return Hundredths::default();
     }
-    let hundredths = divide_half_even(sum * 100, count.into());
-    // By way of text, because dividing a large float by 100 would round a second time.
-    format!("{}.{:02}", hundredths / 100, hundredths % 100).parse().expect("a decimal number is a float")
+    Hundredths(divide_half_even(sum * 100, count.into()))
+}
+
+impl Hundredths {
+    /// The nearest float.
+    pub(crate) fn to_f64(self) -> f64 {
+        // By way of text, because dividing a large float by 100 would round a second time.
+        self.to_string().parse().expect("a decimal number is a float")
+    }
+}
+
+/// Both decimals.
+impl fmt::Display for Hundredths {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
 }
 
 /// A sum of money of zero or more, in ten-thousandths of the deployment's currency.
@@ -83,12 +100,22 @@ mod tests {
 
     #[test]
     fn a_mean_has_two_decimals_and_is_zero_of_none() {
-        assert_eq!(mean(0, 0), 0.0);
-        assert_eq!(mean(100, 3), 33.33);
-        // 0.125 and 0.375 lie halfway.
-        assert_eq!((mean(1, 8), mean(3, 8)), (0.12, 0.38));
-        assert_eq!(mean((1 << 53) - 1, 1), 9_007_199_254_740_991.0);
-        assert_eq!(mean(((1_i128 << 53) - 1) * 1_000_000_000, 1_000_000_000), 9_007_199_254_740_991.0);
+        const MOST: i128 = (1 << 53) - 1;
+        for (sum, count, exact, float) in [
+            (0, 0, "0.00", 0.0),
+            (100, 3, "33.33", 33.33),
+            // Halfway.
+            (1, 8, "0.12", 0.12),
+            (3, 8, "0.38", 0.38),
+            (49, 2, "24.50", 24.5),
+            (MOST, 1, "9007199254740991.00", 9_007_199_254_740_991.0),
+            (MOST + MOST - 1, 2, "9007199254740990.50", 9_007_199_254_740_990.0),
+            (MOST * 3 - 1, 3, "9007199254740990.67", 9_007_199_254_740_991.0),
+            (MOST * 1_000_000_000, 1_000_000_000, "9007199254740991.00", 9_007_199_254_740_991.0),
+        ] {
+            let mean = mean(sum, count);
+            assert_eq!((mean.to_string().as_str(), mean.to_f64()), (exact, float), "{sum} / {count}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use weir::contract::{
 
 use crate::{
     bounds::{self, Bounds, Span},
-    decimal,
+    decimal::{self, Hundredths},
     error::ReportError,
     horizons::Horizons,
     metrics::ReportType,
@@ -131,7 +131,8 @@ impl DemographicsQuestion {
         genders.sort_by_key(|row| (Reverse(row.users), names_of::gender(row.gender)));
         Ok(FacebookDemographics {
             users: people.users,
-            average_age: mean.rounded(),
+            average_age: mean.rounded().to_f64(),
+            average_age_decimal: mean.rounded().to_string(),
             age_groups: complete(&groups::AGE, people.groups),
             genders,
             countries: people.countries,
@@ -155,7 +156,8 @@ impl DemographicsQuestion {
         devices.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
         Ok(TiktokDemographics {
             users: people.users,
-            average_followers: mean.rounded(),
+            average_followers: mean.rounded().to_f64(),
+            average_followers_decimal: mean.rounded().to_string(),
             follower_groups: complete(&groups::FOLLOWERS, people.groups),
             countries: people.countries,
             devices,
@@ -167,7 +169,7 @@ impl DemographicsQuestion {
 }
 
 impl Mean {
-    fn rounded(self) -> f64 {
+    fn rounded(self) -> Hundredths {
         decimal::mean(self.sum, self.events)
     }
 }

@@ -124,7 +124,8 @@ fn facebook(rows: &[&Model], limit: usize) -> FacebookDemographics {
     let cities = |row: &Model| Some((row.country.clone()?, row.city.clone()?));
     FacebookDemographics {
         users: users(rows),
-        average_age: mean(rows, age),
+        average_age: float(&mean(rows, age)),
+        average_age_decimal: mean(rows, age),
         age_groups: in_groups(
             rows,
             age,
@@ -150,7 +151,8 @@ fn tiktok(rows: &[&Model], limit: usize) -> TiktokDemographics {
     let device = |row: &Model| Some(TiktokDevice::from_number(row.device?.into()).unwrap().name());
     TiktokDemographics {
         users: users(rows),
-        average_followers: mean(rows, followers),
+        average_followers: float(&mean(rows, followers)),
+        average_followers_decimal: mean(rows, followers),
         follower_groups: in_groups(
             rows,
             followers,
@@ -195,9 +197,13 @@ fn users(rows: &[&Model]) -> u64 {
     rows.iter().map(|row| &row.user_id).collect::<BTreeSet<_>>().len() as u64
 }
 
-fn mean(rows: &[&Model], number: impl Fn(&Model) -> i64) -> f64 {
+fn mean(rows: &[&Model], number: impl Fn(&Model) -> i64) -> String {
     let sum: Decimal = rows.iter().map(|row| Decimal::from(number(row))).sum();
-    rounded(sum, rows.len()).to_string().parse().unwrap()
+    format!("{:.2}", rounded(sum, rows.len()))
+}
+
+fn float(decimal: &str) -> f64 {
+    decimal.parse().unwrap()
 }
 
 fn is_transaction(row: &Model) -> bool {

@@ -1,13 +1,31 @@
 //! The answers as JSON, in the form that they have over HTTP.
 
+use std::collections::BTreeMap;
+
 use prost_types::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
-use weir::contract::reporting::v1::{
-    DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
-    GroupUsers, TiktokDemographics,
+use weir::contract::{
+    Mean,
+    reporting::v1::{
+        DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse,
+        GetRevenueResponse, GroupUsers, TiktokDemographics,
+    },
 };
 
 use super::names;
+
+/// A JSON object with means, whose digits a `Value` would lose.
+type Object = BTreeMap<String, Member>;
+
+/// A member of an [`Object`].
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Member {
+    Value(Value),
+    Mean(Mean),
+    Object(Object),
+}
 
 fn date_range(range: Option<DateRange>) -> Value {
     let range = range.unwrap_or_default();
@@ -82,21 +100,27 @@ pub(super) fn revenue(answer: &GetRevenueResponse) -> Value {
     )
 }
 
-pub(super) fn demographics(answer: &GetDemographicsResponse) -> Value {
-    let mut report = json!({ "dateRange": date_range(answer.date_range) });
-    if let Some(section) = &answer.facebook {
-        report["facebook"] = facebook(section);
-    }
-    if let Some(section) = &answer.tiktok {
-        report["tiktok"] = tiktok(section);
-    }
-    report
+pub(super) fn demographics(answer: &GetDemographicsResponse) -> Object {
+    let date_range = Member::Value(date_range(answer.date_range));
+    let sections = [
+        ("facebook", answer.facebook.as_ref().map(facebook)),
+        ("tiktok", answer.tiktok.as_ref().map(tiktok)),
+    ];
+    let sections =
+        sections.into_iter().filter_map(|(name, section)| Some((name.to_owned(), Member::Object(section?))));
+    sections.chain([("dateRange".to_owned(), date_range)]).collect()
 }
 
-fn facebook(section: &FacebookDemographics) -> Value {
+/// The members of a section and its mean.
+fn with_mean(section: Value, name: &str, mean: Mean) -> Object {
+    let Value::Object(members) = section else { unreachable!("a section is an object") };
+    let members = members.into_iter().map(|(name, value)| (name, Member::Value(value)));
+    members.chain([(name.to_owned(), Member::Mean(mean))]).collect()
+}
+
+fn facebook(section: &FacebookDemographics) -> Object {
     let report = json!({
         "users": section.users,
-        "averageAge": section.average_age,
         "ageGroups": groups(&section.age_groups),
         "genders": array(&section.genders, |row| json!({
             "gender": names::gender(row.gender),
@@ -110,13 +134,12 @@ fn facebook(section: &FacebookDemographics) -> Value {
         })),
     });
     let report = with_estimate(report, section.estimate, section.relative_error);
-    with_start(report, section.complete_from)
+    with_mean(with_start(report, section.complete_from), "averageAge", section.mean_age())
 }
 
-fn tiktok(section: &TiktokDemographics) -> Value {
+fn tiktok(section: &TiktokDemographics) -> Object {
     let report = json!({
         "users": section.users,
-        "averageFollowers": section.average_followers,
         "followerGroups": groups(&section.follower_groups),
         "countries": array(&section.countries, |row| json!({ "country": row.country, "users": row.users })),
         "devices": array(&section.devices, |row| json!({
@@ -125,7 +148,7 @@ fn tiktok(section: &TiktokDemographics) -> Value {
         })),
     });
     let report = with_estimate(report, section.estimate, section.relative_error);
-    with_start(report, section.complete_from)
+    with_mean(with_start(report, section.complete_from), "averageFollowers", section.mean_followers())
 }
 
 fn groups(groups: &[GroupUsers]) -> Value {
@@ -167,7 +190,20 @@ mod tests {
         let facebook = Some(FacebookDemographics { complete_from: HOUR, ..Default::default() });
         let tiktok = Some(TiktokDemographics::default());
         let report = demographics(&GetDemographicsResponse { facebook, tiktok, ..Default::default() });
+        let report = json!(report);
         assert_eq!(report["facebook"]["completeFrom"], "2025-09-14T07:00:00Z");
         assert!(report["tiktok"].get("completeFrom").is_none());
+    }
+
+    #[test]
+    fn a_mean_that_no_float_holds_keeps_its_digits() {
+        let tiktok = Some(TiktokDemographics {
+            average_followers: 9_007_199_254_740_990.0,
+            average_followers_decimal: "9007199254740990.50".into(),
+            ..Default::default()
+        });
+        let report = demographics(&GetDemographicsResponse { tiktok, ..Default::default() });
+        let written = serde_json::to_string_pretty(&report).unwrap();
+        assert!(written.contains(r#""averageFollowers": 9007199254740990.5,"#), "{written}");
     }
 }

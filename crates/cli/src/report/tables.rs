@@ -108,7 +108,7 @@ fn facebook(section: &FacebookDemographics) -> [Table; 6] {
     let cities = section.cities.iter().map(|row| [row.country.clone(), row.city.clone(), grouped(row.users)]);
     let users = users(section.users, section.relative_error);
     [
-        table(["facebook users", "average age"], 2, [[users, format!("{:.2}", section.average_age)]]),
+        table(["facebook users", "average age"], 2, [[users, section.mean_age().to_string()]]),
         complete_from("facebook", section.complete_from),
         groups("age", &section.age_groups),
         table(["gender", "users"], 1, genders),
@@ -123,11 +123,7 @@ fn tiktok(section: &TiktokDemographics) -> [Table; 5] {
         section.devices.iter().map(|row| [names::device(row.device).to_owned(), grouped(row.users)]);
     let users = users(section.users, section.relative_error);
     [
-        table(
-            ["tiktok users", "average followers"],
-            2,
-            [[users, format!("{:.2}", section.average_followers)]],
-        ),
+        table(["tiktok users", "average followers"], 2, [[users, section.mean_followers().to_string()]]),
         complete_from("tiktok", section.complete_from),
         groups("followers", &section.follower_groups),
         table(["country", "users"], 1, countries),

@@ -8,7 +8,11 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::{contract::reporting::v1, event::Source, process::CallContext};
+use weir::{
+    contract::{Mean, reporting::v1},
+    event::Source,
+    process::CallContext,
+};
 
 use super::{Client, DateRange, device_name, gender_name, query::Query, rfc3339, timestamp};
 use crate::{
@@ -32,8 +36,9 @@ pub(crate) struct DemographicsReport {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FacebookDemographics {
     users: u64,
-    /// Mean over the events; 0 without events.
-    average_age: f64,
+    /// Mean over the events, rounded half-even to two decimals; 0 without events.
+    #[schema(value_type = f64, example = 41.5)]
+    average_age: Mean,
     /// All of them, in their order.
     age_groups: Vec<GroupUsers>,
     genders: Vec<GenderUsers>,
@@ -52,8 +57,10 @@ pub(crate) struct FacebookDemographics {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TiktokDemographics {
     users: u64,
-    /// Mean over the events; 0 without events.
-    average_followers: f64,
+    /// Mean over the events, rounded half-even to two decimals; 0 without events. It is exact as written: above 2^46 read
+    /// it as a decimal, because a float drops decimals there.
+    #[schema(value_type = f64, example = 1208.25)]
+    average_followers: Mean,
     /// All of them, in their order.
     follower_groups: Vec<GroupUsers>,
     /// Of top events.
@@ -170,7 +177,7 @@ impl From<v1::FacebookDemographics> for FacebookDemographics {
         let city = |row: v1::CityUsers| CityUsers { country: row.country, city: row.city, users: row.users };
         Self {
             users: section.users,
-            average_age: section.average_age,
+            average_age: section.mean_age(),
             age_groups: section.age_groups.into_iter().map(Into::into).collect(),
             genders: section.genders.into_iter().map(gender).collect(),
             countries: section.countries.into_iter().map(Into::into).collect(),
@@ -186,7 +193,7 @@ impl From<v1::TiktokDemographics> for TiktokDemographics {
         let device = |row: v1::DeviceUsers| DeviceUsers { device: device_name(row.device), users: row.users };
         Self {
             users: section.users,
-            average_followers: section.average_followers,
+            average_followers: section.mean_followers(),
             follower_groups: section.follower_groups.into_iter().map(Into::into).collect(),
             countries: section.countries.into_iter().map(Into::into).collect(),
             devices: section.devices.into_iter().map(device).collect(),
@@ -224,6 +231,7 @@ mod tests {
         let facebook = v1::FacebookDemographics {
             users: 2,
             average_age: 24.5,
+            average_age_decimal: "24.50".into(),
             age_groups: vec![v1::GroupUsers { group: "<18".into(), users: 0 }],
             genders: vec![v1::GenderUsers { gender: 3, users: 2 }],
             countries: vec![v1::CountryUsers { country: "Chad".into(), users: 2 }],
@@ -247,6 +255,18 @@ mod tests {
                 "cities": [{"country": "Chad", "city": "Abéché", "users": 2}],
             }})
         );
+    }
+
+    #[test]
+    fn a_mean_that_no_float_holds_keeps_its_digits() {
+        let tiktok = v1::TiktokDemographics {
+            average_followers: 9_007_199_254_740_990.0,
+            average_followers_decimal: "9007199254740990.50".into(),
+            ..Default::default()
+        };
+        let answer = v1::GetDemographicsResponse { tiktok: Some(tiktok), ..Default::default() };
+        let written = serde_json::to_string(&DemographicsReport::from(answer)).unwrap();
+        assert!(written.contains(r#""averageFollowers":9007199254740990.5,"#), "{written}");
     }
 
     #[test]
