@@ -1,5 +1,6 @@
 //! Health, metrics and the log level over HTTP, on every process's ADMIN_LISTEN.
 
+mod exposition;
 mod log_level;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -7,18 +8,15 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text, registry::Registry};
+pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
-
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// The answer of the ready probe.
 #[derive(Serialize)]
@@ -43,16 +41,6 @@ pub async fn live() -> Response {
 #[must_use]
 pub fn ready(role: &RoleReadiness) -> Response {
     Ready { ready: role.is_ready(), dependencies: role.dependencies() }.into_response()
-}
-
-/// Every metric of the process, as OpenMetrics text.
-#[must_use]
-pub fn metrics(registry: &Registry) -> Response {
-    let mut body = String::new();
-    match text::encode(&mut body, registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
 }
 
 #[derive(Clone)]
@@ -103,9 +91,9 @@ async fn ready_process(State(admin): State<Admin>) -> Response {
     Ready { ready: readiness.is_ready(), dependencies: readiness.dependencies() }.into_response()
 }
 
-async fn metrics_process(State(admin): State<Admin>) -> Response {
+async fn metrics_process(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     match admin.registry.get() {
-        Some(registry) => metrics(registry),
+        Some(registry) => metrics(registry, &headers),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
     }
 }

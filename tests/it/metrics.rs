@@ -1,13 +1,24 @@
 //! A real Prometheus scrapes what the processes serve.
 
+use std::{net::SocketAddr, process::Stdio};
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, VARY};
 use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use crate::{
     harness::{Weir, eventually, prometheus::Prometheus},
     sender::Sender,
 };
 
-on_files_and_on_servers!(prometheus_scrapes_the_seed_metrics);
+on_files_and_on_servers!(prometheus_scrapes_the_seed_metrics, a_scraper_gets_the_format_that_it_accepts);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// As Prometheus 3 asks.
+const OF_PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+    application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+    text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
 async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
     let mut events = Sender::new("scraped", 13).events(200);
@@ -40,6 +51,50 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
         .await;
     }
     every_label_is_one_of_the_wire(&weir).await;
+}
+
+async fn a_scraper_gets_the_format_that_it_accepts(weir: Weir) {
+    let events = Sender::new("formats", 14).events(20);
+    weir.post(&json!(events)).await.expect_accepted(20, 0);
+    weir.drained(20).await;
+    let mut addresses: Vec<_> = weir.addresses.admin().collect();
+    addresses.push(weir.addresses.edge);
+    for address in addresses {
+        for (accept, expected) in [
+            ("*/*", TEXT),
+            ("text/plain;version=0.0.4", TEXT),
+            ("application/openmetrics-text;q=0, text/plain", TEXT),
+            ("application/openmetrics-text", OPEN_METRICS),
+            (OF_PROMETHEUS, OPEN_METRICS),
+        ] {
+            let (format, text) = scraped(address, accept).await;
+            assert_eq!(format, expected, "{accept:?}");
+            assert_eq!(text.ends_with("# EOF\n"), expected == OPEN_METRICS, "{accept:?}: {text}");
+            let name = if expected == TEXT { "weir_build_info gauge" } else { "weir_build info" };
+            assert!(text.contains(&format!("# TYPE {name}\n")), "{accept:?}: {text}");
+        }
+        is_clean(scraped(address, "text/plain").await.1).await;
+    }
+}
+
+/// The media type of the metrics behind an address, and themselves.
+async fn scraped(address: SocketAddr, accept: &str) -> (String, String) {
+    let request = reqwest::Client::new().get(format!("http://{address}/metrics")).header(ACCEPT, accept);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()[VARY], "accept");
+    let format = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+    (format, answer.text().await.unwrap())
+}
+
+/// Fails where Prometheus' own tool can't parse the text, or finds it named against the rules.
+async fn is_clean(text: String) {
+    let mut promtool = Command::new("promtool");
+    let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    let mut promtool = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
+    let output = promtool.wait_with_output().await.unwrap();
+    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{told}\n{text}");
 }
 
 /// The labels of each family as dashboards name them, and the values that each may have.

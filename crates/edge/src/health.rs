@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use weir::process::admin;
 
 use crate::{problem::Problem, router::EdgeState};
@@ -35,13 +35,18 @@ pub(crate) async fn ready(State(edge): State<Arc<EdgeState>>) -> Response {
     admin::ready(&edge.readiness)
 }
 
-/// Every metric of the process, as OpenMetrics text.
+/// Every metric of the process
+///
+/// As OpenMetrics, which carries exemplars, where Accept names it and does not prefer text; else in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
-    (status = 200, description = "OpenMetrics", content_type = "application/openmetrics-text")
+    (status = 200, description = "In the format that Accept chooses", content(
+        (String = "text/plain"),
+        (String = "application/openmetrics-text"),
+    ))
 ))]
-pub(crate) async fn metrics(State(edge): State<Arc<EdgeState>>) -> Response {
+pub(crate) async fn metrics(State(edge): State<Arc<EdgeState>>, headers: HeaderMap) -> Response {
     match edge.registry.get() {
-        Some(registry) => admin::metrics(registry),
+        Some(registry) => admin::metrics(registry, &headers),
         None => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response()
         }
