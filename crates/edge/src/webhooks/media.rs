@@ -53,7 +53,7 @@ impl MediaType {
         let utf_8 = |parameter: &str| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
                 let charset = value.trim().trim_matches('"');
-                ["utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+                ["", "utf-8", "utf8"].iter().any(|name| charset.eq_ignore_ascii_case(name))
             }
             _ => true,
         };
@@ -104,6 +104,7 @@ mod tests {
             "application/json;charset=\"utf-8\"",
             "application/json;charset=utf8",
             "application/json; charset=\"UTF8\"",
+            "application/json; charset=",
             "application/cloudevents+json; charset=utf-8",
             "application/json; profile=x",
         ] {
