@@ -2,11 +2,12 @@
 
 mod access;
 
-use std::time::Duration;
+use std::{fs, process::Stdio, time::Duration};
 
 use reqwest::StatusCode;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use weir::event::Source;
 use weir_migration::{Access, DatabaseUrl, connect};
 
@@ -25,6 +26,7 @@ on_files_and_on_servers!(
     parked_events_are_redriven_when_the_database_takes_them,
     letters_are_listed_by_page_and_discarded_by_filter,
     items_that_name_no_source_are_chosen_as_unknown,
+    a_patch_comes_from_a_pipe_and_in_the_encodings_of_editors,
 );
 
 /// Mends what [`broken`] breaks.
@@ -160,6 +162,43 @@ async fn items_that_name_no_source_are_chosen_as_unknown(weir: Weir) {
     let (status, told) = weir.run(&["dead-letters", "list", "--source", "myspace"], &[]).await;
     assert_eq!(status.code(), Some(64), "{told}");
     assert!(told.contains("facebook, tiktok, unknown"), "{told}");
+}
+
+async fn a_patch_comes_from_a_pipe_and_in_the_encodings_of_editors(weir: Weir) {
+    weir.post(&json!([broken("mended")])).await;
+    let marked = format!("\u{feff}{PATCH}");
+    let file = weir.folder().join("fix.json").display().to_string();
+    fs::write(&file, &marked).unwrap();
+    let mended = tell(&weir, &["redrive", "--all", "--dry-run", "--patch", &file]).await;
+    assert_eq!(mended["appended"], 1, "{mended}");
+    for text in [PATCH, &marked] {
+        let (status, told) = piped(&weir, text.as_bytes()).await;
+        assert!(status == Some(0) && told.contains("Would be appended: 1"), "{told}");
+    }
+    let wide =
+        |order: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(order).collect::<Vec<_>>();
+    for (bytes, fault) in [
+        (wide(u16::to_le_bytes, &marked), "standard input is UTF-16 (little-endian): save it as UTF-8"),
+        (wide(u16::to_be_bytes, PATCH), "standard input is UTF-16 (big-endian): save it as UTF-8"),
+        (b"[\"\xE9\"]".to_vec(), "standard input is no UTF-8"),
+        (Vec::new(), "standard input is empty"),
+        (b"\xEF\xBB\xBF{}".to_vec(), ""),
+    ] {
+        let (status, told) = piped(&weir, &bytes).await;
+        assert_eq!(status, Some(64), "{told}");
+        assert!(told.contains(fault), "{told} is not {fault}");
+    }
+}
+
+/// The exit code of a redrive whose patch comes from a pipe, and everything that it says.
+async fn piped(weir: &Weir, patch: &[u8]) -> (Option<i32>, String) {
+    let mut redrive = weir.tool(&["dead-letters", "redrive", "--all", "--dry-run", "--patch", "-"]);
+    redrive.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut redrive = redrive.spawn().unwrap();
+    // One that does not read it says why.
+    let _unread = redrive.stdin.take().unwrap().write_all(patch).await;
+    let output = redrive.wait_with_output().await.unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 /// An item that [`PATCH`] mends.

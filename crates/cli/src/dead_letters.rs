@@ -5,6 +5,7 @@ mod client;
 mod discard;
 mod json;
 mod list;
+mod patch;
 mod redrive;
 
 use clap::Subcommand;

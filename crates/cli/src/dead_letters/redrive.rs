@@ -14,7 +14,7 @@ use weir::{
     process::args::Mistakes,
 };
 
-use super::{args::SelectionArgs, client::Client, json};
+use super::{args::SelectionArgs, client::Client, json, patch};
 use crate::{
     failure::{Outcome, configured},
     operator::{Service, ServiceArgs},
@@ -36,7 +36,7 @@ pub(crate) struct RedriveArgs {
     service: ServiceArgs,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// An RFC 6902 patch for each letter's raw JSON: a file's name, or the JSON itself.
+    /// An RFC 6902 patch for each letter's raw JSON: a file's name (in UTF-8), - for standard input, or the JSON itself.
     #[arg(long, value_name = "FILE-OR-JSON")]
     patch: Option<String>,
     /// At most so many letters a second, up to 10000.
@@ -116,7 +116,7 @@ fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
     let mut mistakes = Mistakes::default();
     let service = args.service.check(&mut mistakes);
     let selection = args.selection.check(&mut mistakes);
-    let patch = mistakes.check("--patch", args.patch.as_deref().map(patch).transpose());
+    let patch = mistakes.check("--patch", args.patch.as_deref().map(patch::read).transpose());
     let rate = mistakes.check("--max-per-second", quantity::at_least(1, &args.max_per_second));
     let reporting = Servers::reporting(&args.reporting_url, &mut mistakes);
     let wait = mistakes.check("--wait", quantity::duration(&args.wait));
@@ -134,14 +134,6 @@ fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
     };
     let (service, request, reporting, wait) = configured(checked(), mistakes)?;
     Ok(Checked { service, request, reporting, wait })
-}
-
-/// A patch is a JSON array; what does not begin like one is a file's name.
-fn patch(text: &str) -> Result<String, String> {
-    if text.trim_start().starts_with('[') {
-        return Ok(text.to_owned());
-    }
-    std::fs::read_to_string(text).map_err(|error| format!("'{text}' can't be read: {error}"))
 }
 
 /// Asks until every frame is settled, at most for `wait`.
