@@ -1,11 +1,15 @@
 //! How a command ends: the exit code, and what is said when it did not do what it was asked.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use weir::process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
 
+use crate::output::complain;
+
 /// The exit code of a command that was asked rightly and failed.
 pub(crate) const EXIT_FAILED: u8 = 1;
+/// The exit code of a command whose answer could not be written: EX_IOERR of sysexits.h.
+const EXIT_UNWRITTEN: u8 = 74;
 /// The exit code of a command whose work is durable and not done yet: EX_TEMPFAIL of sysexits.h.
 pub(crate) const EXIT_UNFINISHED: u8 = 75;
 
@@ -21,6 +25,11 @@ pub(crate) enum Failure {
     /// It was asked rightly.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// It did what it was asked, and could not say so.
+    #[error(
+        "standard output can't be written, so part of the answer is missing: {0}; make room, or write elsewhere"
+    )]
+    Unwritten(&'static io::Error),
 }
 
 /// A server refused the question itself: to ask it again, or another server, is no use.
@@ -34,7 +43,7 @@ impl Failure {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(error = %self, "this process failed");
         } else {
-            eprintln!("weir: {self}");
+            complain(format_args!("weir: {self}"));
         }
     }
 
@@ -43,6 +52,7 @@ impl Failure {
             Self::Misconfigured(_) => ExitCode::from(EXIT_MISCONFIGURED),
             Self::Failed(error) if error.is::<AskedWrongly>() => ExitCode::from(EXIT_MISCONFIGURED),
             Self::Failed(_) => ExitCode::from(EXIT_FAILED),
+            Self::Unwritten(_) => ExitCode::from(EXIT_UNWRITTEN),
         }
     }
 }

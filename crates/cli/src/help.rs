@@ -20,7 +20,8 @@ Examples:
   weir up --help                                    what else can be chosen
 
 Every option can also be given as the environment variable that its help names.
-Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told. 75 is of `weir erase`: it will be done.";
+Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told. 74 its \
+answer can't be written to standard output. 75 is of `weir erase`: it will be done.";
 
 pub(crate) const MORE: &str = "--help says more and gives examples.";
 
@@ -53,7 +54,8 @@ disk or a backup gave reason to doubt, after rows were changed by hand, and now 
 Rows that were removed after EVENT_RETENTION can't be added up again: before that moment, which is said, hours and \
 days are compared with their minutes alone.
 
-Exit codes: 0 nothing differs (with --repair: any more), 1 something does or it failed, 64 it was asked wrongly.
+Exit codes: 0 nothing differs (with --repair: any more), 1 something does or it failed, 64 it was asked wrongly, \
+74 the findings can't be written.
 
 Examples:
   weir reconcile
@@ -79,7 +81,7 @@ Rows of the person stay and keep counting, without who it was; the person's dead
 the order on a loopback address, or elsewhere from whoever presents its WEIR_OPERATOR_TOKEN.
 
 Exit codes: 0 it is complete, 75 it is durable and will be done but was not complete within --wait, 1 it failed, \
-64 it was asked wrongly.
+64 it was asked wrongly, 74 the receipt can't be written.
 
 Examples:
   weir erase facebook u-1
@@ -104,4 +106,5 @@ Examples:
   weir dead-letters list --source facebook --reason /timestamp
   weir dead-letters show rejected-17
   weir dead-letters redrive --reason /timestamp --patch fix.json --dry-run
+  sed s/OLD/NEW/ fix.json | weir dead-letters redrive --reason /timestamp --patch -
   weir dead-letters discard --to 2025-02-01 --dry-run";

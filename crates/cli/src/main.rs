@@ -125,7 +125,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("weir: no threads can be had: {error}");
+            output::complain(format_args!("weir: no threads can be had: {error}"));
             return ExitCode::from(EXIT_FAILED);
         }
     };
@@ -138,14 +138,18 @@ async fn run() -> ExitCode {
     let cli = match args::parse(&Cli::command()).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let _nobody_listens = error.print();
-            return usage_exit_code(&error);
+            let printed = error.print();
+            if !error.use_stderr() {
+                output::note(printed);
+            }
+            return output::ended(usage_exit_code(&error));
         }
     };
     let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
         failure.tell();
         failure.exit_code()
     });
+    let code = output::ended(code);
     flush_logs();
     code
 }

@@ -1,15 +1,45 @@
-//! Everything that is said on standard output, and how tables and numbers look there.
+//! Everything that a command says, on standard output and standard error, and how tables and numbers look there.
 
 use std::{
     fmt::Display,
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
+    process::ExitCode,
+    sync::OnceLock,
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-/// Writes a line. Who closed the other end of the pipe wants no more of it, which is no failure.
+use crate::failure::Failure;
+
+/// Why the first output that is missing could not be written.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes a line to standard output; [`ended`] tells where that is not possible.
 pub(crate) fn say(line: impl Display) {
-    let _nobody_listens = writeln!(io::stdout().lock(), "{line}");
+    note(writeln!(io::stdout().lock(), "{line}"));
+}
+
+/// Writes a line to standard error. Nothing is left to tell that this is not possible, and the exit code still counts.
+pub(crate) fn complain(line: impl Display) {
+    let _untold = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Keeps the failure of a write to standard output. A reader that closed its pipe wants no more, which is no failure.
+pub(crate) fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _first_counts = UNWRITTEN.set(error);
+    }
+}
+
+/// The exit code of a command that would end with `code`: an answer that is not written whole is no success.
+pub(crate) fn ended(code: ExitCode) -> ExitCode {
+    note(io::stdout().flush());
+    let Some(error) = UNWRITTEN.get() else { return code };
+    let failure = Failure::Unwritten(error);
+    failure.tell();
+    if code == ExitCode::SUCCESS { failure.exit_code() } else { code }
 }
 
 /// A table, text to the left and numbers to the right: `numbers` columns from the right.

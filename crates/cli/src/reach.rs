@@ -17,7 +17,7 @@ use weir::process::{
     reach::{Target, Wanted, watched},
 };
 
-use crate::{address::ADMIN_LISTEN, failure::AskedWrongly};
+use crate::{address::ADMIN_LISTEN, failure::AskedWrongly, output::complain};
 
 /// An HTTP server that is silent for so long is looked at, while it may still answer.
 pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
@@ -80,7 +80,7 @@ impl Servers {
         if usable.is_empty() {
             return Err(anyhow!(causes.join("\nweir: ")));
         }
-        causes.iter().for_each(|cause| eprintln!("weir: {cause}; the others are asked"));
+        causes.iter().for_each(|cause| complain(format_args!("weir: {cause}; the others are asked")));
         grpc::channel(&usable)
     }
 

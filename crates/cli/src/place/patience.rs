@@ -5,6 +5,8 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, interval_at};
 use tracing::warn;
 
+use crate::output::complain;
+
 /// How long a server may be away at the start. Containers start in any order, and a database takes its time.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -22,7 +24,7 @@ pub(crate) async fn patiently<F: Future>(dependency: &str, ready: F) -> F::Outpu
                 if tracing::dispatcher::has_been_set() {
                     warn!(dependency, waited_s, "still waiting for a dependency");
                 } else {
-                    eprintln!("weir: still waiting for {dependency} ({waited_s} s)");
+                    complain(format_args!("weir: still waiting for {dependency} ({waited_s} s)"));
                 }
             }
         }

@@ -15,6 +15,7 @@ use weir::process::{Latch, args::Mistakes};
 use weir_migration::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
 
 use super::patience::PATIENCE;
+use crate::output::complain;
 
 /// The store's file in the data folder.
 const FILE: &str = "store.sqlite";
@@ -222,6 +223,6 @@ fn tell(text: &str) {
     if tracing::dispatcher::has_been_set() {
         warn!("{text}");
     } else {
-        eprintln!("weir: {text}");
+        complain(format_args!("weir: {text}"));
     }
 }

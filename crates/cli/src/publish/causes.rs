@@ -15,7 +15,10 @@ use tokio::time::{Instant, timeout};
 use weir::process::reach::{Target, Unusable};
 
 use super::summary::Failure;
-use crate::reach::{QUIET, broken, explained};
+use crate::{
+    output::complain,
+    reach::{QUIET, broken, explained},
+};
 
 /// What was found at the endpoint holds for so long.
 const HOLDS: Duration = Duration::from_secs(5);
@@ -92,7 +95,7 @@ impl Causes {
     pub(super) fn tell(&self, cause: &str) {
         let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(cause.to_owned());
         if is_new {
-            self.progress.suspend(|| eprintln!("weir: {cause}"));
+            self.progress.suspend(|| complain(format_args!("weir: {cause}")));
         }
     }
 
