@@ -43,8 +43,8 @@ const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 const HTTP2_STREAMS: u32 = 128;
 /// Over the edge's own bounds on a head, so that its refusal is an answer with a correlation id and not an empty one.
-/// Room for so many fields costs a request about a microsecond.
-const HTTP1_FIELDS: usize = 1024;
+/// hyper sets room for so many fields aside at every request: 1,024 would cost a microsecond, these cost half of it.
+const HTTP1_FIELDS: usize = 512;
 const HTTP2_HEAD_BYTES: u32 = 128 << 10;
 
 /// Serves until `stop`, then finishes what is in flight.

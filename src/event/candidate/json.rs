@@ -1,9 +1,10 @@
 //! A webhook's JSON → candidate, key by key: no name, shape, value or number of keys keeps an item from being read.
 //!
-//! Nested objects are read in the same pass as the item. serde_json then refuses a scalar in the place of an object
-//! that it can't hold (`1e999`, a lone surrogate); such an item is read once more, each nested value as text first.
+//! Nearly every item is read in one quick pass. It fails on names with escapes, and on a scalar in the place of an object
+//! where serde_json can't hold it (`1e999`, a lone surrogate). Such an item is read once more, names and nested values
+//! as text first.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserializer,
@@ -13,13 +14,13 @@ use serde_json::value::RawValue;
 
 use super::{Candidate, Data, Engagement, Location, NUMBER, Object, Scalar, User, kind, unquote};
 
-/// How a value is read where an object belongs.
+/// How names are read, and values where an object belongs.
 #[derive(Clone, Copy, Debug)]
-enum Nested {
-    /// In the pass that reads the item.
-    Streamed,
+enum Pass {
+    /// At once.
+    Quick,
     /// As text first, which takes whatever is well-formed.
-    AsText,
+    Thorough,
 }
 
 /// The keys that an object may have.
@@ -31,7 +32,7 @@ pub(in crate::event) trait Keys<'a>: Default {
 /// The value that comes next.
 pub(in crate::event) struct Value<'m, M> {
     map: &'m mut M,
-    nested: Nested,
+    pass: Pass,
 }
 
 impl<'a, M: MapAccess<'a>> Value<'_, M> {
@@ -49,19 +50,23 @@ impl<'a, M: MapAccess<'a>> Value<'_, M> {
     }
 
     fn object<T: Keys<'a>>(self, object: &mut Object<T>) -> Result<(), M::Error> {
-        let read = match self.nested {
-            Nested::Streamed => self.map.next_value_seed(Reading::new(Nested::Streamed))?,
-            Nested::AsText => {
+        if !matches!(object, Object::Absent) {
+            *object = Object::Repeated;
+            return self.ignore();
+        }
+        *object = Object::Present(T::default());
+        let Object::Present(into) = object else { return Ok(()) };
+        let filled = match self.pass {
+            Pass::Quick => self.map.next_value_seed(Filling { into, pass: Pass::Quick })?,
+            Pass::Thorough => {
                 let raw = self.map.next_value::<&'a RawValue>()?.get();
                 // It is well-formed, and so can always be read.
-                parse(raw, Nested::AsText).unwrap_or(Err(kind(raw)))
+                fill(into, raw, Pass::Thorough).unwrap_or(Err(kind(raw)))
             }
         };
-        *object = match (&object, read) {
-            (Object::Absent, Ok(read)) => Object::Present(read),
-            (Object::Absent, Err(kind)) => Object::Other(kind),
-            _ => Object::Repeated,
-        };
+        if let Err(kind) = filled {
+            *object = Object::Other(kind);
+        }
         Ok(())
     }
 
@@ -146,18 +151,24 @@ impl<'a> Keys<'a> for Engagement<'a> {
 /// # Errors
 /// It is no object, or not well-formed: a message about the whole item.
 pub(in crate::event) fn read<'a, T: Keys<'a>>(raw: &'a str) -> Result<T, String> {
-    let object = parse(raw, Nested::Streamed).or_else(|_| parse(raw, Nested::AsText));
-    let object = object.map_err(|error| not_well_formed(raw, &error))?;
-    object.map_err(|kind| format!("must be an object, not {kind}"))
+    let mut item = T::default();
+    let filled = fill(&mut item, raw, Pass::Quick).or_else(|_| {
+        item = T::default();
+        fill(&mut item, raw, Pass::Thorough)
+    });
+    filled
+        .map_err(|error| not_well_formed(raw, &error))?
+        .map_err(|kind| format!("must be an object, not {kind}"))?;
+    Ok(item)
 }
 
-fn parse<'a, T: Keys<'a>>(raw: &'a str, nested: Nested) -> serde_json::Result<Read<T>> {
+fn fill<'a, T: Keys<'a>>(into: &mut T, raw: &'a str, pass: Pass) -> serde_json::Result<Filled> {
     if !raw.trim_ascii_start().starts_with('{') {
         return serde_json::from_str::<&RawValue>(raw).map(|value| Err(kind(value.get())));
     }
     let mut deserializer = serde_json::Deserializer::from_str(raw);
-    let object = Reading::new(nested).deserialize(&mut deserializer)?;
-    deserializer.end().map(|()| object)
+    let filled = Filling { into, pass }.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| filled)
 }
 
 /// What is told of a text that is no JSON. Where it ends too early no place is told: that is only where it was cut.
@@ -180,72 +191,75 @@ pub(in crate::event) fn not_utf_8(error: std::str::Utf8Error) -> String {
     }
 }
 
-/// An object, or what stands in its place.
-type Read<T> = Result<T, &'static str>;
+/// What stands in the place of an object, if it is none.
+type Filled = Result<(), &'static str>;
 
-/// An object that is being read.
-struct Reading<T> {
-    nested: Nested,
-    read: PhantomData<T>,
+/// Fills what one object holds into its place, which spares the moves of a large value.
+struct Filling<'t, T> {
+    into: &'t mut T,
+    pass: Pass,
 }
 
-impl<T> Reading<T> {
-    fn new(nested: Nested) -> Self {
-        Self { nested, read: PhantomData }
+impl<T> Filling<'_, T> {
+    fn next_name<'a, M: MapAccess<'a>>(&self, map: &mut M) -> Result<Option<Cow<'a, str>>, M::Error> {
+        match self.pass {
+            Pass::Quick => Ok(map.next_key::<&'a str>()?.map(Cow::Borrowed)),
+            // No known key has a lone surrogate in its name.
+            Pass::Thorough => {
+                Ok(map.next_key::<&'a RawValue>()?.map(|name| unquote(name.get()).unwrap_or_default()))
+            }
+        }
     }
 }
 
-impl<'a, T: Keys<'a>> DeserializeSeed<'a> for Reading<T> {
-    type Value = Read<T>;
+impl<'a, T: Keys<'a>> DeserializeSeed<'a> for Filling<'_, T> {
+    type Value = Filled;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Read<T>, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Filled, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'a, T: Keys<'a>> Visitor<'a> for Reading<T> {
-    type Value = Read<T>;
+impl<'a, T: Keys<'a>> Visitor<'a> for Filling<'_, T> {
+    type Value = Filled;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("any JSON value")
     }
 
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Read<T>, M::Error> {
-        let mut read = T::default();
-        while let Some(name) = map.next_key::<&'a RawValue>()? {
-            // No known key has a lone surrogate in its name.
-            let name = unquote(name.get()).unwrap_or(Cow::Borrowed(""));
-            read.take(&name, Value { map: &mut map, nested: self.nested })?;
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Filled, M::Error> {
+        while let Some(name) = self.next_name(&mut map)? {
+            self.into.take(&name, Value { map: &mut map, pass: self.pass })?;
         }
-        Ok(Ok(read))
+        Ok(Ok(()))
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Read<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Filled, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Err("an array"))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Read<T>, E> {
+    fn visit_str<E>(self, _: &str) -> Result<Filled, E> {
         Ok(Err("a string"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Read<T>, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Filled, E> {
         Ok(Err("a boolean"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Read<T>, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Filled, E> {
         Ok(Err(NUMBER))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Read<T>, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Filled, E> {
         Ok(Err(NUMBER))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Read<T>, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Filled, E> {
         Ok(Err(NUMBER))
     }
 
-    fn visit_unit<E>(self) -> Result<Read<T>, E> {
+    fn visit_unit<E>(self) -> Result<Filled, E> {
         Ok(Err("null"))
     }
 }

@@ -164,7 +164,8 @@ impl Batch {
 
     /// The text of an item that was found before, where it is one.
     pub(super) fn text(&self, offset: usize, length: usize) -> Option<&str> {
-        str::from_utf8(&self.content.as_bytes()[offset..offset + length]).ok()
+        let raw = &self.content.as_bytes()[offset..offset + length];
+        str::from_utf8(raw).ok()
     }
 }
 
