@@ -149,8 +149,10 @@ impl Server {
                     ends = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = activity.half_closed() => timer.as_mut().reset(Instant::now()),
                 () = &mut timer => match activity.due(self.patience) {
                     Due::Later(then) => timer.as_mut().reset(then),
+                    Due::Answered => return,
                     Due::SlowHead => return debug!("a connection took too long to send a head and was closed"),
                     Due::Idle if idle => return debug!("an idle connection did not end and was closed"),
                     Due::Idle => {

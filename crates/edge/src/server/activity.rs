@@ -13,8 +13,14 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
     time::Instant,
 };
+
+/// How every HTTP/2 connection begins.
+const HTTP2_PREFACE: &[u8] = b"PRI ";
+/// What the last answer to a half-closed HTTP/2 connection has to get into the socket.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// How long a connection without a request may stay.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +38,19 @@ pub(super) enum Due {
     Later(Instant),
     Idle,
     SlowHead,
+    /// The peer has closed its writing half, and has every answer.
+    Answered,
 }
 
 /// What one connection does. The lock is the connection's own, and held for a few instructions.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Mutex<State>>);
+pub(super) struct Activity(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    half_closed: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -47,14 +61,22 @@ struct State {
     idle_since: Instant,
     /// When the head began that is on its way.
     head_since: Option<Instant>,
+    /// When the peer of an HTTP/2 connection closed its writing half.
+    half_closed_since: Option<Instant>,
 }
 
 impl Activity {
     /// The first head counts from here.
     pub(super) fn begin() -> Self {
         let now = Instant::now();
-        let state = State { in_flight: 0, http2: false, idle_since: now, head_since: Some(now) };
-        Self(Arc::new(Mutex::new(state)))
+        let state = State {
+            in_flight: 0,
+            http2: false,
+            idle_since: now,
+            head_since: Some(now),
+            half_closed_since: None,
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), half_closed: Notify::new() }))
     }
 
     /// Counts a request whose head has come.
@@ -67,11 +89,28 @@ impl Activity {
         InFlight(self.clone())
     }
 
-    fn received(&self) {
+    fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
+        state.http2 |= state.head_since.is_some() && bytes.starts_with(HTTP2_PREFACE);
         if state.in_flight == 0 && !state.http2 && state.head_since.is_none() {
             state.head_since = Some(Instant::now());
         }
+    }
+
+    /// Notes that nothing more will come. Returns whether hyper may know: over HTTP/2 it would give up what is in
+    /// flight, and the peer may still read.
+    fn ended(&self) -> bool {
+        let mut state = self.state();
+        if state.http2 && state.half_closed_since.is_none() {
+            state.half_closed_since = Some(Instant::now());
+            self.0.half_closed.notify_one();
+        }
+        !state.http2
+    }
+
+    /// Returns when the peer of an HTTP/2 connection has closed its writing half.
+    pub(super) async fn half_closed(&self) {
+        self.0.half_closed.notified().await;
     }
 
     pub(super) fn due(&self, patience: Patience) -> Due {
@@ -80,17 +119,18 @@ impl Activity {
         let least = now + patience.head.min(patience.idle);
         let state = self.state();
         if state.in_flight > 0 {
-            return Due::Later(least);
+            return Due::Later(if state.half_closed_since.is_some() { now + PARTING } else { least });
         }
-        let (ends, due) = match state.head_since {
-            Some(since) => (since + patience.head, Due::SlowHead),
-            None => (state.idle_since + patience.idle, Due::Idle),
+        let (ends, due) = match (state.half_closed_since, state.head_since) {
+            (Some(since), _) => (since.max(state.idle_since) + PARTING, Due::Answered),
+            (None, Some(since)) => (since + patience.head, Due::SlowHead),
+            (None, None) => (state.idle_since + patience.idle, Due::Idle),
         };
         if ends <= now { due } else { Due::Later(ends.min(least)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,8 +203,11 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let held = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > held {
-            self.activity.received();
+        let came = &buffer.filled()[held..];
+        if !came.is_empty() {
+            self.activity.received(came);
+        } else if read.is_ok() && buffer.remaining() > 0 && !self.activity.ended() {
+            return Poll::Pending;
         }
         Poll::Ready(read)
     }
@@ -221,9 +264,9 @@ mod tests {
         assert_eq!(activity.due(OVER), Due::SlowHead);
         drop(activity.request(&request(Version::HTTP_11)));
         assert_eq!(activity.due(OVER), Due::Idle);
-        activity.received();
+        activity.received(b"GET");
         let began = activity.state().head_since;
-        activity.received();
+        activity.received(b"GET");
         assert_eq!(activity.state().head_since, began);
         assert_eq!(activity.due(OVER), Due::SlowHead);
         assert!(ends_within(activity.due(PATIENCE), PATIENCE.head));
@@ -234,7 +277,7 @@ mod tests {
         let activity = Activity::begin();
         let in_flight = activity.request(&request(Version::HTTP_11));
         let body = in_flight.clone();
-        activity.received();
+        activity.received(b"GET");
         drop(in_flight);
         assert!(matches!(activity.due(OVER), Due::Later(_)));
         drop(body);
@@ -244,10 +287,10 @@ mod tests {
     #[test]
     fn what_comes_over_http_2_between_requests_is_no_head() {
         let activity = Activity::begin();
-        activity.received();
+        activity.received(b"GET");
         assert_eq!(activity.due(OVER), Due::SlowHead);
         drop(activity.request(&request(Version::HTTP_2)));
-        activity.received();
+        activity.received(b"GET");
         assert_eq!(activity.due(OVER), Due::Idle);
     }
 }

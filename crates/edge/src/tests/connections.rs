@@ -197,6 +197,25 @@ async fn a_sender_that_has_closed_its_writing_half_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_sender_over_http_2_that_has_closed_its_writing_half_gets_its_answers() {
+    const HEADERS: &[u8] = b"\x83\x86\x44\x07/events\x41\x01x";
+    let edge = Running::start().await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let mut opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat();
+    for (number, id) in [(1, "a"), (3, "b")] {
+        let body = event(id).to_string();
+        let (first, rest) = body.as_bytes().split_at(200);
+        let frames = [frame(1, 4, number, HEADERS), frame(0, 0, number, first), frame(0, 1, number, rest)];
+        opening.extend(frames.concat());
+    }
+    stream.write_all(&opening).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let said = until_closed(stream).await;
+    assert_eq!(String::from_utf8_lossy(&said).matches("\"accepted\":1").count(), 2, "{said:x?}");
+    assert_eq!(edge.sent().len(), 2);
+}
+
+#[tokio::test]
 async fn every_pipelined_request_is_answered_after_the_writing_half_is_closed() {
     let edge = Running::start().await;
     let requests = ["a", "b", "c"].map(|id| post(&event(id).to_string())).concat();
