@@ -30,7 +30,8 @@ impl<'a> Claim<'a> {
     /// `None` where the item is no JSON object.
     #[must_use]
     pub fn read(item: &'a str) -> Option<Self> {
-        read(item).ok()
+        let mut claim = Self::default();
+        read(&mut claim, item).ok().map(|()| claim)
     }
 
     /// `None` where the item has no `eventId` that is a string.

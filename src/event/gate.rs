@@ -10,7 +10,7 @@ use super::{
     Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop,
     FacebookUser, FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
     Violation,
-    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8},
+    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8, read},
     kinds::ClosedSet,
     wire,
 };
@@ -18,6 +18,8 @@ use crate::contract::event::v1;
 
 /// The most bytes of JSON that one item may have.
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
+/// Of an `eventId` that is told: a character has up to four, and one more character than an id may have is told.
+const MAX_TOLD_ID_BYTES: usize = 4 * (MAX_CHARACTERS + 1);
 /// The most Unicode scalar values of a string.
 const MAX_CHARACTERS: usize = 256;
 /// 2000-01-01T00:00:00Z: nothing that these platforms tell is older.
@@ -52,13 +54,15 @@ pub fn admit_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event, Refus
 /// # Errors
 /// Every rule that the item breaks.
 pub fn check_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, str>>, Refusal> {
-    match Candidate::from_json(raw) {
-        Ok(candidate) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
-        Ok(candidate) => {
+    let mut candidate = Candidate::default();
+    match read(&mut candidate, raw) {
+        Ok(()) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
+        Ok(()) => {
             let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
-            Err(whole(message, Some(candidate)))
+            Err(whole(message, candidate))
         }
-        Err(message) => Err(whole(message, None)),
+        // The source is not told: whether a torn item still has it depends on where it was torn.
+        Err(message) => Err(Refusal { source: None, ..whole(message, candidate) }),
     }
 }
 
@@ -73,17 +77,26 @@ pub fn check_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_
     };
     // One foreign letter in a name hides neither whose item it is nor how it is called.
     let legible = String::from_utf8_lossy(raw);
-    let mut refusal = whole(not_utf_8(error), Candidate::from_json(&legible).ok());
+    let mut candidate = Candidate::default();
+    let is_json = read(&mut candidate, &legible).is_ok();
+    let mut refusal = whole(not_utf_8(error), candidate);
+    refusal.source = refusal.source.filter(|_| is_json);
     refusal.event_id = refusal.event_id.filter(|id| !id.contains(char::REPLACEMENT_CHARACTER));
     Err(refusal)
 }
 
 /// Refuses an item as a whole, which may be legible all the same.
-fn whole(message: String, candidate: Option<Candidate<'_>>) -> Refusal {
-    let candidate = candidate.unwrap_or_default();
-    let event_id = candidate.event_id.first_text().map(Cow::into_owned);
+fn whole(message: String, candidate: Candidate<'_>) -> Refusal {
+    let event_id = candidate.event_id.first_text().map(|id| tellable(&id).to_owned());
     let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
     Refusal { violations: vec![Violation::new("", message)], source, event_id }
+}
+
+/// What is told and looked up of an `eventId`: all of one that keeps the rules, and of any other 1,028 bytes at most.
+/// Those are over 256 characters, so that no id that was cut is another's.
+#[must_use]
+pub fn tellable(event_id: &str) -> &str {
+    &event_id[..event_id.floor_char_boundary(MAX_TOLD_ID_BYTES)]
 }
 
 /// Checks one event of a gRPC client by the same rules; pointers are those of the webhook's JSON.
@@ -130,7 +143,11 @@ fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Co
         (Ok(id), Some(timestamp), Some(details)) if id_is_good && check.violations.is_empty() => {
             Ok(Event { id, timestamp, details })
         }
-        _ => Err(Refusal { violations: check.violations, source, event_id: first_id.map(Cow::into_owned) }),
+        _ => Err(Refusal {
+            violations: check.violations,
+            source,
+            event_id: first_id.map(|id| tellable(&id).to_owned()),
+        }),
     }
 }
 

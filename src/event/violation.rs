@@ -32,15 +32,18 @@ impl Violation {
 }
 
 impl Violation {
-    /// The message without the line and column that it may end with. Those are of one item; items that break the same
-    /// rule are told apart by them no more than by their other bytes.
+    /// The message without the place, `at column 17` or `at line 1 column 17`, that it may end with. That is of one item;
+    /// items that break the same rule are told apart by it no more than by their other bytes.
     #[must_use]
     pub fn rule(&self) -> &str {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let place = self.message.rsplit_once(" at line ").filter(|(_, place)| {
-            place.split_once(" column ").is_some_and(|(line, column)| digits(line) && digits(column))
-        });
-        place.map_or(&self.message, |(rule, _)| rule)
+        let number = |text: &'_ str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let Some((rule, place)) = self.message.rsplit_once(" at ") else { return &self.message };
+        let column = match place.strip_prefix("line ").and_then(|place| place.split_once(' ')) {
+            Some((line, column)) if number(line) => column,
+            Some(_) => return &self.message,
+            None => place,
+        };
+        if column.strip_prefix("column ").is_some_and(number) { rule } else { &self.message }
     }
 }
 
@@ -64,6 +67,7 @@ mod tests {
     fn a_rule_has_no_place() {
         for (message, rule) in [
             ("is no JSON: expected value at line 1 column 17", "is no JSON: expected value"),
+            ("is no UTF-8 at column 3", "is no UTF-8"),
             ("is required", "is required"),
             ("must end at line 1", "must end at line 1"),
             ("stops at line 1 column 2b", "stops at line 1 column 2b"),

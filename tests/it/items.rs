@@ -111,6 +111,12 @@ async fn a_line_in_another_encoding_is_one_bad_item(mut weir: Weir) {
     expect_fault(&answer, "accented", "");
     let found: Value = weir.get("/events/facebook/accented").await.body;
     assert_eq!(found["status"], json!("deadLetter"), "{found}");
+    // The end of a file is torn off: the id is there already.
+    let torn = with_id(Source::Tiktok, "torn").to_string();
+    let torn = [&good[0][..], torn[..torn.len() - 9].as_bytes()].join(&b'\n');
+    expect_fault(&weir.post_bytes("application/x-ndjson", torn).await, "torn", "");
+    let found: Value = weir.get("/events/tiktok/torn").await.body;
+    assert_eq!(found["status"], json!("deadLetter"), "{found}");
     let letters = weir.rejected().await;
     assert!(
         letters.iter().any(|stored| *stored.letter.raw == latin_1[..]),

@@ -7,7 +7,7 @@ use weir::{
         FindEventResponse,
         find_event_response::{Kind, Letter},
     },
-    event::Source,
+    event::{Source, tellable},
     journal::{Backlog, Graveyard, Journal, JournalError, StoredDeadLetter},
 };
 
@@ -17,6 +17,7 @@ pub(crate) async fn event(
     source: Source,
     event_id: &str,
 ) -> Result<FindEventResponse, JournalError> {
+    let event_id = tellable(event_id);
     let Backlog { waiting, in_flight } = journal.backlog(source).await?;
     let (rejected, sourceless, parked) = tokio::try_join!(
         journal.last_dead_letter(Graveyard::Rejected, Some(source), event_id),

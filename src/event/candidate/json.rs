@@ -146,20 +146,18 @@ impl<'a> Keys<'a> for Engagement<'a> {
     }
 }
 
-/// Reads one JSON item.
+/// Reads one JSON item; of one that is not well-formed, what stands before the fault.
 ///
 /// # Errors
 /// It is no object, or not well-formed: a message about the whole item.
-pub(in crate::event) fn read<'a, T: Keys<'a>>(raw: &'a str) -> Result<T, String> {
-    let mut item = T::default();
-    let filled = fill(&mut item, raw, Pass::Quick).or_else(|_| {
-        item = T::default();
-        fill(&mut item, raw, Pass::Thorough)
+pub(in crate::event) fn read<'a, T: Keys<'a>>(into: &mut T, raw: &'a str) -> Result<(), String> {
+    let filled = fill(into, raw, Pass::Quick).or_else(|_| {
+        *into = T::default();
+        fill(into, raw, Pass::Thorough)
     });
     filled
         .map_err(|error| not_well_formed(raw, &error))?
-        .map_err(|kind| format!("must be an object, not {kind}"))?;
-    Ok(item)
+        .map_err(|kind| format!("must be an object, not {kind}"))
 }
 
 fn fill<'a, T: Keys<'a>>(into: &mut T, raw: &'a str, pass: Pass) -> serde_json::Result<Filled> {
@@ -178,7 +176,10 @@ fn not_well_formed(raw: &str, error: &serde_json::Error) -> String {
     if error.is_eof() || ends_in_a_number {
         return CUT_OFF.into();
     }
-    format!("is not well-formed JSON: {error}")
+    let told = error.to_string();
+    // An item is a line, or stands somewhere in a body: its column says more than its line.
+    let rule = told.rsplit_once(" at line ").map_or(&*told, |(rule, _)| rule);
+    format!("is not well-formed JSON: {rule} at column {}", error.column())
 }
 
 const CUT_OFF: &str = "is not well-formed JSON: it ends too early";
@@ -186,7 +187,7 @@ const CUT_OFF: &str = "is not well-formed JSON: it ends too early";
 /// What is told of bytes that are no UTF-8, and so no JSON.
 pub(in crate::event) fn not_utf_8(error: std::str::Utf8Error) -> String {
     match error.error_len() {
-        Some(_) => format!("is no UTF-8 at line 1 column {}", error.valid_up_to() + 1),
+        Some(_) => format!("is no UTF-8 at column {}", error.valid_up_to() + 1),
         None => CUT_OFF.into(),
     }
 }

@@ -184,6 +184,38 @@ fn a_text_that_ends_too_early_breaks_the_same_rule_wherever_it_was_cut() {
 }
 
 #[test]
+fn a_torn_item_tells_its_id_and_no_source() {
+    let event = valid("facebook", "top");
+    let id = admit_json(&event, Utc::now()).unwrap().id().to_owned();
+    let torn_in_the_id = &event[..event.find(&id).unwrap() + 3];
+    for (torn, told) in [
+        (&event[..event.len() - 10], Some(id.clone())),
+        (&event.replace("\"age\":", "\"age\"\u{1}:"), Some(id.clone())),
+        (&format!("{event},"), Some(id.clone())),
+        (torn_in_the_id, None),
+        ("{\"eventId\":17,", None),
+    ] {
+        let refusal = admit_bytes(torn.as_bytes(), Utc::now()).unwrap_err();
+        assert_eq!((refusal.source, refusal.event_id), (None, told), "{torn}");
+    }
+}
+
+#[test]
+fn an_id_that_was_cut_is_no_other_s() {
+    let long = |character: &str, count: usize| {
+        let item = format!("{{\"eventId\":\"{}\"}}", character.repeat(count));
+        admit_json(&item, Utc::now()).unwrap_err().event_id.unwrap()
+    };
+    for (character, legal) in [("\u{1f600}", 256), ("c", 256), ("é", 256)] {
+        let whole = character.repeat(legal);
+        assert_eq!(tellable(&whole), whole);
+        let told = long(character, 5_000);
+        assert!(told.chars().count() > legal && told.len() <= MAX_TOLD_ID_BYTES);
+        assert_eq!(tellable(&character.repeat(5_000)), told);
+    }
+}
+
+#[test]
 fn an_item_that_is_no_utf_8_tells_its_id_all_the_same() {
     let latin_1 = valid("facebook", "top").replace("\"name\": \"", "\"name\": \"Jos\u{e9}").into_bytes();
     let latin_1: Vec<u8> = latin_1.into_iter().filter(|byte| *byte != 0xc3).collect();

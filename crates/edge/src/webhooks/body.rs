@@ -209,6 +209,11 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Told by the first cause: what is around it only says that a body was being read.
+fn broken(error: std::io::Error) -> BodyError {
+    BodyError::Broken(anyhow::Error::new(error).root_cause().to_string())
+}
+
 /// The time that a body may still take.
 struct Clock {
     stall: Duration,
@@ -220,6 +225,6 @@ impl Clock {
         let began = Instant::now();
         let read = tokio::time::timeout(self.stall.min(self.left), read).await;
         self.left = self.left.saturating_sub(began.elapsed());
-        read.map_err(|_| BodyError::Slow)?.map_err(|error| BodyError::Broken(error.to_string()))
+        read.map_err(|_| BodyError::Slow)?.map_err(broken)
     }
 }

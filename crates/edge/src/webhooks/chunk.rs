@@ -15,8 +15,6 @@ const MAX_ITEMS: usize = 1000;
 const MAX_TEXT_BYTES: usize = 1 << 20;
 /// What a dead letter keeps of an item.
 const MAX_RAW_BYTES: usize = 64 * 1024;
-/// Four times as long as an id may be: what is longer is told as far as this.
-const MAX_TOLD_ID_BYTES: usize = 1024;
 
 /// What goes to ingest in one call, and what is remembered of it.
 #[derive(Debug)]
@@ -118,10 +116,6 @@ fn check(batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) -> Result<Encoded
 
 fn reject(raw: &[u8], refusal: Refusal) -> (v1::RejectedItem, Verdict) {
     let Refusal { violations, source, event_id } = refusal;
-    let event_id = event_id.map(|mut id| {
-        id.truncate(id.floor_char_boundary(MAX_TOLD_ID_BYTES));
-        id
-    });
     let kept = &raw[..raw.len().min(MAX_RAW_BYTES)];
     let rejected = v1::RejectedItem {
         raw: kept.to_vec(),

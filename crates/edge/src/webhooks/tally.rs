@@ -24,7 +24,7 @@ pub(super) const MAX_ERRORS: usize = 100;
 pub(crate) struct ItemError {
     /// Its place in the body, from 0.
     index: u64,
-    /// Where it has one that is a string; cut at 1 KiB.
+    /// Where it has one that is a string; of one with over 1,028 bytes the beginning.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     violations: Vec<Violation>,
