@@ -22,7 +22,7 @@ pub use claim::Claim;
 pub use encoded::EncodedEvent;
 pub use gate::{
     MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_bytes, admit_encoded, admit_json, admit_message, check_bytes,
-    check_json, keep_text_rules, tellable,
+    check_json, keep_text_rules,
 };
 pub use kinds::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
@@ -35,4 +35,4 @@ pub use model::{
     TiktokEngagement, TiktokTop, TiktokUser,
 };
 pub use origin::Origin;
-pub use violation::{Refusal, Violation};
+pub use violation::{Refusal, Violation, tellable};

@@ -12,16 +12,14 @@ use super::{
     Violation,
     candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8, read},
     kinds::ClosedSet,
-    wire,
+    tellable, wire,
 };
 use crate::contract::event::v1;
 
 /// The most bytes of JSON that one item may have.
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
-/// Of an `eventId` that is told: a character has up to four, and one more character than an id may have is told.
-const MAX_TOLD_ID_BYTES: usize = 4 * (MAX_CHARACTERS + 1);
 /// The most Unicode scalar values of a string.
-const MAX_CHARACTERS: usize = 256;
+pub(super) const MAX_CHARACTERS: usize = 256;
 /// 2000-01-01T00:00:00Z: nothing that these platforms tell is older.
 const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(946_684_800, 0).expect("2000 is in chrono's range");
 /// How far a sender's clock may be ahead of ours.
@@ -59,10 +57,10 @@ pub fn check_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, 
         Ok(()) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
         Ok(()) => {
             let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
-            Err(whole(message, candidate))
+            Err(Refusal::of_all(message, candidate))
         }
         // The source is not told: whether a torn item still has it depends on where it was torn.
-        Err(message) => Err(Refusal { source: None, ..whole(message, candidate) }),
+        Err(message) => Err(Refusal { source: None, ..Refusal::of_all(message, candidate) }),
     }
 }
 
@@ -79,24 +77,10 @@ pub fn check_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_
     let legible = String::from_utf8_lossy(raw);
     let mut candidate = Candidate::default();
     let is_json = read(&mut candidate, &legible).is_ok();
-    let mut refusal = whole(not_utf_8(error), candidate);
+    let mut refusal = Refusal::of_all(not_utf_8(error), candidate);
     refusal.source = refusal.source.filter(|_| is_json);
     refusal.event_id = refusal.event_id.filter(|id| !id.contains(char::REPLACEMENT_CHARACTER));
     Err(refusal)
-}
-
-/// Refuses an item as a whole, which may be legible all the same.
-fn whole(message: String, candidate: Candidate<'_>) -> Refusal {
-    let event_id = candidate.event_id.first_text().map(|id| tellable(&id).to_owned());
-    let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
-    Refusal { violations: vec![Violation::new("", message)], source, event_id }
-}
-
-/// What is told and looked up of an `eventId`: all of one that keeps the rules, and of any other 1,028 bytes at most.
-/// Those are over 256 characters, so that no id that was cut is another's.
-#[must_use]
-pub fn tellable(event_id: &str) -> &str {
-    &event_id[..event_id.floor_char_boundary(MAX_TOLD_ID_BYTES)]
 }
 
 /// Checks one event of a gRPC client by the same rules; pointers are those of the webhook's JSON.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Source;
+use super::{Source, candidate::Candidate, gate::MAX_CHARACTERS};
 use crate::contract::event::v1;
 
 /// One rule that one item breaks.
@@ -22,6 +22,25 @@ pub struct Refusal {
     pub source: Option<Source>,
     /// The item's `eventId`, where that is a string (even one that breaks rules).
     pub event_id: Option<String>,
+}
+
+/// Of an `eventId` that is told: one character more than an id may have, of four bytes each.
+const MAX_TOLD_ID_BYTES: usize = 4 * (MAX_CHARACTERS + 1);
+
+impl Refusal {
+    /// Refuses an item as a whole, which may be legible all the same.
+    pub(super) fn of_all(message: String, candidate: Candidate<'_>) -> Self {
+        let event_id = candidate.event_id.first_text().map(|id| tellable(&id).to_owned());
+        let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
+        Self { violations: vec![Violation::new("", message)], source, event_id }
+    }
+}
+
+/// What is told and looked up of an `eventId`: all of one that keeps the rules, and of any other 1,028 bytes at most.
+/// Those are over 256 characters, so that no id that was cut is another's.
+#[must_use]
+pub fn tellable(event_id: &str) -> &str {
+    &event_id[..event_id.floor_char_boundary(MAX_TOLD_ID_BYTES)]
 }
 
 impl Violation {
@@ -73,6 +92,17 @@ mod tests {
             ("stops at line 1 column 2b", "stops at line 1 column 2b"),
         ] {
             assert_eq!(Violation::new("", message).rule(), rule);
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_cut_is_no_other_s() {
+        for character in ["\u{1f600}", "é", "c"] {
+            let legal = character.repeat(MAX_CHARACTERS);
+            assert_eq!(tellable(&legal), legal);
+            let long = character.repeat(5_000);
+            let told = tellable(&long);
+            assert!(told.chars().count() > MAX_CHARACTERS && told.len() <= MAX_TOLD_ID_BYTES);
         }
     }
 }
