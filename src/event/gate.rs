@@ -109,7 +109,10 @@ pub fn admit_encoded(
 
 fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, str>>, Refusal> {
     let mut check = Check::default();
-    let first_id = candidate.event_id.first_text();
+    let repeated_id = match &candidate.event_id {
+        repeated @ Scalar::Repeated(_) => repeated.first_text(),
+        _ => None,
+    };
     let id = candidate.event_id.text();
     let id_is_good =
         check.value("/eventId", id.as_deref().map_err(Clone::clone).and_then(keep_text_rules)).is_some();
@@ -127,10 +130,10 @@ fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Co
         (Ok(id), Some(timestamp), Some(details)) if id_is_good && check.violations.is_empty() => {
             Ok(Event { id, timestamp, details })
         }
-        _ => Err(Refusal {
+        (id, ..) => Err(Refusal {
             violations: check.violations,
             source,
-            event_id: first_id.map(|id| tellable(&id).to_owned()),
+            event_id: id.ok().or(repeated_id).map(|id| tellable(&id).to_owned()),
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! What is told to a sender whose item breaks rules.
+//! The broken rules of an item, as its sender is told them.
 
 use std::borrow::Cow;
 
@@ -48,9 +48,7 @@ impl Violation {
     pub fn new(pointer: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into() }
     }
-}
 
-impl Violation {
     /// The message without the place, `at column 17` or `at line 1 column 17`, that it may end with. That is of one item;
     /// items that break the same rule are told apart by it no more than by their other bytes.
     #[must_use]

@@ -1,4 +1,4 @@
-//! How a command ends: the exit code, and what is said when it did not do what it was asked.
+//! The end of a command: its exit code, and its message where it did not do what it was asked.
 
 use std::{io, process::ExitCode};
 

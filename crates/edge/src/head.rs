@@ -1,4 +1,4 @@
-//! What the head of every request must be, whatever its path.
+//! The rules for the head of every request, whatever its path.
 //!
 //! A proxy in front of the edge may read an ambiguous head otherwise than the edge does. So it is refused.
 

@@ -1,4 +1,4 @@
-//! How long requests take, under the name and the labels of OpenTelemetry's semantic conventions for HTTP.
+//! The durations of requests, under the name and the labels of OpenTelemetry's semantic conventions for HTTP.
 
 use std::{
     hash::{Hash, Hasher},

@@ -1,8 +1,11 @@
-//! Which path leads to which handler.
+//! The paths of the edge and their handlers.
 
 use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{MethodRouter, post},
+};
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir::process::{RoleReadiness, SharedRegistry};
@@ -19,8 +22,6 @@ use crate::{
 
 /// Paths that senders know besides `/events`.
 const ALIASES: [&str; 2] = ["/webhook", "/webhooks"];
-/// Some senders end every path with a slash. The description of the API tells this in a sentence.
-const SLASHED: [&str; 3] = ["/events/", "/webhook/", "/webhooks/"];
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -46,13 +47,16 @@ pub(crate) fn router(state: EdgeState) -> Router {
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .split_for_parts();
-    let router = ALIASES.into_iter().fold(router, |router, alias| {
+    // Some senders end every path with a slash. The description of the API tells this in a sentence.
+    let router = ALIASES.into_iter().fold(router.route("/events/", take()), |router, alias| {
         openapi::alias(&mut document, "/events", alias);
-        router.route(alias, post(webhooks::post_events))
+        router.route(alias, take()).route(&format!("{alias}/"), take())
     });
-    let router =
-        SLASHED.into_iter().fold(router, |router, path| router.route(path, post(webhooks::post_events)));
     openapi::refuse_heads(&mut document);
     let surround = Surround { trust: state.trace_trust, durations: state.durations.clone() };
     router.merge(openapi::routes(document)).with_state(Arc::new(state)).layer(surround)
+}
+
+fn take() -> MethodRouter<Arc<EdgeState>> {
+    post(webhooks::post_events)
 }

@@ -1,4 +1,4 @@
-//! What surrounds every handler: its span and correlation id, its duration, a check of the request's head, and an
+//! The layer around every handler: its span and correlation id, its duration, a check of the request's head, and an
 //! answer for a handler that panics.
 //!
 //! One layer: each of axum's own costs a request several allocations, which posts of single events feel.

@@ -1,4 +1,4 @@
-//! What the journal knows of one event: its dead letters, and whether it may still wait.
+//! One event in the journal: its dead letters, and whether it may still wait.
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;

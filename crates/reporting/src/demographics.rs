@@ -1,4 +1,4 @@
-//! Who: distinct users by group. A user counts once in every group that one of the user's events names.
+//! Distinct users by group. A user counts once in every group that one of the user's events names.
 //!
 //! They are counted from sets of numbers that collectors keep by minute, hour and day (`people`), together with what
 //! was stored since and with rows at ragged ends; so an answer is about everything that is committed. Where the sets

@@ -1,4 +1,4 @@
-//! Why a server is not connected to, in one sentence: cause, setting and remedy.
+//! The reason that a server is not connected to, in one sentence: cause, setting and remedy.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the reports must say: computed over the rows in the plainest way, with other means than reporting has
+//! The right answers of the reports, computed over the rows in the plainest way, with other means than reporting has
 //! (decimals, calendar dates, sets).
 
 use std::{

@@ -1,4 +1,4 @@
-//! Who.
+//! `GET /reports/demographics`: distinct users by group, and the means over their events.
 
 use std::sync::Arc;
 

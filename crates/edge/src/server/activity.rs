@@ -1,4 +1,4 @@
-//! What a connection does, and until when it may do so: wait for a head, take in a head, or nothing at all.
+//! A connection between and during requests, and the bounds on its time: for a head, and for being idle.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-/// How every HTTP/2 connection begins.
+/// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 /// What the last answer to a half-closed HTTP/2 connection has to get into the socket.
 const PARTING: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// Requests, each as long as its answer is not written or its body is still read.
+    /// Requests, each until hyper has taken the last of its answer and its body is read.
     in_flight: usize,
     /// Where bytes come without a request: PING, WINDOW_UPDATE and the like.
     http2: bool,
@@ -155,7 +155,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, which is in flight until it is written.
+/// The body of an answer, which is in flight until hyper has taken the last of it.
 #[derive(Debug)]
 pub(super) struct Answer<B> {
     body: B,

@@ -1,4 +1,4 @@
-//! When the edge can't say yes.
+//! Requests that the edge refuses.
 
 use std::time::Duration;
 

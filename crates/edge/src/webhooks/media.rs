@@ -1,4 +1,4 @@
-//! How a body is written: its media type and its encoding.
+//! The media type and the encoding of a body.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
