@@ -47,10 +47,13 @@ fn json(letter: &DeadLetter, arrived_at: DateTime<Utc>, patch: Option<&Patch>) -
 }
 
 fn apply(patch: &Patch, raw: &[u8]) -> Result<String, String> {
-    let unfit = |error: &dyn std::fmt::Display| format!("can't be patched: {error}");
-    let mut item: Value = serde_json::from_slice(raw).map_err(|error| unfit(&error))?;
-    json_patch::patch(&mut item, patch).map_err(|error| unfit(&error))?;
+    let mut item: Value = serde_json::from_slice(raw).map_err(unfit)?;
+    json_patch::patch(&mut item, patch).map_err(unfit)?;
     Ok(item.to_string())
+}
+
+fn unfit(error: impl std::fmt::Display) -> String {
+    format!("can't be patched: {error}")
 }
 
 fn message(letter: &DeadLetter, arrived_at: DateTime<Utc>) -> Mended {
