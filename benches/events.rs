@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use weir::event::{EventType, FunnelStage, Source};
+use weir_event::{EventType, FunnelStage, Source};
 
 const NAMES: [&str; 8] = [
     "Orla O'Dell",

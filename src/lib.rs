@@ -1,8 +1,3 @@
-//! What every role of Weir shares: the contract, the event, the journal and the process.
-//!
-//! The arrows are `contract ← event ← journal`; `process` stands alone and knows no event.
+//! The contracts that every role shares: messages, clients and servers generated from `proto/`.
 
 pub mod contract;
-pub mod event;
-pub mod journal;
-pub mod process;

@@ -5,11 +5,9 @@ use std::ops::Range;
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use weir::{
-    event::{Origin, Source, admit_json},
-    journal::{Frame, FramedEvent, MAX_FRAME_EVENTS},
-    process::{CallContext, CorrelationId, TraceContext},
-};
+use weir_event::{Origin, Source, admit_json};
+use weir_journal::{Frame, FramedEvent, MAX_FRAME_EVENTS};
+use weir_process::{CallContext, CorrelationId, TraceContext};
 
 use crate::events::Writer;
 

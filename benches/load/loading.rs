@@ -10,9 +10,9 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-use weir::journal::Frame;
 use weir_collectors::store::{Store, Submission};
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
+use weir_journal::Frame;
 
 use crate::{
     events::Writer,
@@ -47,7 +47,7 @@ impl Load {
 /// It can't be opened or migrated.
 pub(crate) async fn migrated(url: &DatabaseUrl) -> anyhow::Result<DatabaseConnection> {
     let database = connect(url, Access::Write, Duration::ZERO).await?;
-    weir_migration::up(&database, None).await?;
+    weir_database::up(&database, None).await?;
     Ok(database)
 }
 

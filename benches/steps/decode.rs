@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use criterion::{Criterion, Throughput};
-use weir::event::{Source, admit_json};
+use weir_event::{Source, admit_json};
 
 use crate::{EVENTS, written};
 

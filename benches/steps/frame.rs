@@ -2,11 +2,9 @@
 
 use chrono::Utc;
 use criterion::{BatchSize, Criterion, Throughput};
-use weir::{
-    event::{Event, Origin, Source},
-    journal::{Framer, SealedFrame},
-    process::{CallContext, CorrelationId, TraceContext},
-};
+use weir_event::{Event, Origin, Source};
+use weir_journal::{Framer, SealedFrame};
+use weir_process::{CallContext, CorrelationId, TraceContext};
 
 use crate::{EVENTS, admitted};
 

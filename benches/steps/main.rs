@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
-use weir::event::{Event, Source, admit_json};
+use weir_event::{Event, Source, admit_json};
 
 use self::events::{Crowd, Writer, Written};
 

@@ -9,12 +9,10 @@ use chrono::Utc;
 use criterion::{BatchSize, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-use weir::{
-    event::{Source, admit_json},
-    journal::{Frame, FramedEvent},
-};
 use weir_collectors::store::{Store, Submission};
-use weir_migration::{Access, DatabaseUrl, connect, up};
+use weir_database::{Access, DatabaseUrl, connect, up};
+use weir_event::{Source, admit_json};
+use weir_journal::{Frame, FramedEvent};
 
 use super::frame::origin;
 use crate::{

@@ -8,10 +8,8 @@ use std::time::Duration;
 use chrono::Utc;
 use criterion::{Criterion, Throughput};
 use tokio::runtime::Runtime;
-use weir::{
-    event::Source,
-    journal::{Journal, Settings},
-};
+use weir_event::Source;
+use weir_journal::{Journal, Settings};
 
 use super::frame::{origin, seal};
 use crate::{EVENTS, admitted};

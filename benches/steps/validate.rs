@@ -2,10 +2,8 @@
 
 use chrono::Utc;
 use criterion::{Criterion, Throughput};
-use weir::{
-    contract::event::v1,
-    event::{Source, admit_message},
-};
+use weir::contract::event::v1;
+use weir_event::{Source, admit_message};
 
 use crate::{EVENTS, admitted};
 

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use weir::{
-    event::Source,
-    journal::{Framer, Journal, Settings},
-};
+use weir_event::Source;
+use weir_journal::{Framer, Journal, Settings};
 
 use crate::harness::{
     Ground, Weir,

@@ -6,10 +6,8 @@ mod collecting;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
-use weir::{
-    event::Source,
-    journal::{Graveyard, Journal, Settings},
-};
+use weir_event::Source;
+use weir_journal::{Graveyard, Journal, Settings};
 
 use crate::harness::{
     database::{Database, accounts_of_all, on_both_databases, refuse, stored_events},

@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use weir::event::Source;
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
+use weir_event::Source;
 
 use crate::harness::{
     Ground, Weir,

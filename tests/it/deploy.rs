@@ -12,7 +12,7 @@ use std::{
 
 use compose::Compose;
 use serde_json::Value;
-use weir::process::{END_DEADLINE, args::Environment};
+use weir_process::{END_DEADLINE, args::Environment};
 
 use crate::harness::weir::{binary, command};
 

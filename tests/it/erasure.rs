@@ -5,7 +5,7 @@ mod proof;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{
     Weir,

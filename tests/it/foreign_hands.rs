@@ -19,7 +19,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait as _,
 };
 use serde_json::Value;
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Ground, Weir, database::stored_events, events::with_id, eventually};
 

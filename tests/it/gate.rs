@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir::journal::StoredDeadLetter;
+use weir_journal::StoredDeadLetter;
 
 use crate::{
     harness::Weir,

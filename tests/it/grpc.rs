@@ -6,20 +6,18 @@ use prost::Message as _;
 use prost_types::Timestamp;
 use reflection::Reflection;
 use tonic::{Code, Request, transport::Channel};
-use weir::{
-    contract::{
-        event::v1::{self as event, event::Source as Platform, facebook_event::Engagement},
-        ingest::v1::{
-            self as ingest, Item, Outcome, PublishEventsRequest, RejectedItem,
-            ingest_service_client::IngestServiceClient, item::Content,
-        },
-        reporting::v1::{
-            self as reporting, GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
-            reporting_service_client::ReportingServiceClient,
-        },
+use weir::contract::{
+    event::v1::{self as event, event::Source as Platform, facebook_event::Engagement},
+    ingest::v1::{
+        self as ingest, Item, Outcome, PublishEventsRequest, RejectedItem,
+        ingest_service_client::IngestServiceClient, item::Content,
     },
-    journal::MediaType,
+    reporting::v1::{
+        self as reporting, GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
+        reporting_service_client::ReportingServiceClient,
+    },
 };
+use weir_journal::MediaType;
 
 use crate::harness::Weir;
 

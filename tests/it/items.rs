@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Answer, Weir, events::with_id};
 

@@ -28,12 +28,10 @@ use positions::{
     frames_that_are_held_are_told_by_their_sequences,
     what_is_acknowledged_ends_before_the_first_frame_that_waits,
 };
-use weir::{
-    event::{Source, Violation},
-    journal::{
-        AppendError, Backlog, Content, DeadLetter, Erasure, Framer, Graveyard, Journal, MediaType,
-        SealedFrame, Settings,
-    },
+use weir_event::{Source, Violation};
+use weir_journal::{
+    AppendError, Backlog, Content, DeadLetter, Erasure, Framer, Graveyard, Journal, MediaType, SealedFrame,
+    Settings,
 };
 
 /// Long enough that nothing is offered again while a promise is tried.

@@ -38,50 +38,18 @@ fn no_module_is_named_for_nothing() {
 }
 
 #[test]
-fn the_contract_knows_nothing_of_ours() {
-    forbid(&["src/contract.rs"], &["crate::event", "crate::journal", "crate::process"]);
-}
-
-#[test]
-fn the_event_does_not_know_the_journal() {
-    forbid(&["src/event.rs", "src/event"], &["crate::journal", "super::journal"]);
-}
-
-#[test]
-fn the_event_takes_only_the_correlation_id_from_the_process() {
-    let allowed = Path::new("src/event/origin.rs");
-    let offending = paths(sources(&["src/event.rs", "src/event"]), |file| {
-        file.path != allowed && file.text.contains("crate::process")
-    });
-    assert!(offending.is_empty(), "src/event reaches for the process in {offending:?}");
-}
-
-#[test]
-fn the_process_stands_alone() {
-    forbid(&["src/process.rs", "src/process"], &["crate::event", "crate::journal", "crate::contract"]);
-}
-
-#[test]
 fn only_the_journal_speaks_to_nats() {
     let offending = paths(sources(&["src", "crates"]), |file| {
-        let inside = file.path.starts_with("src/journal");
+        let inside = file.path.starts_with("crates/journal");
         !inside && file.text.contains("async_nats::")
     });
-    assert!(offending.is_empty(), "async_nats outside src/journal: {offending:?}");
-}
-
-#[test]
-fn a_migration_never_reads_an_entity() {
-    forbid(
-        &["crates/migration/src/migrations.rs", "crates/migration/src/migrations"],
-        &["crate::entity", "super::entity"],
-    );
+    assert!(offending.is_empty(), "async_nats outside crates/journal: {offending:?}");
 }
 
 #[test]
 fn the_environment_is_read_by_args_alone() {
     // clippy.toml bans reading it; this finds who lifts the ban.
-    let of_args = Path::new("src/process/args/environment.rs");
+    let of_args = Path::new("crates/process/src/args/environment.rs");
     let offending =
         paths(sources(&["src", "crates"]), |file| file.path != of_args && file.text.contains("env::var"));
     assert!(offending.is_empty(), "the environment is read outside clap's arguments: {offending:?}");
@@ -89,13 +57,13 @@ fn the_environment_is_read_by_args_alone() {
 
 #[test]
 fn every_http_client_knows_whom_it_asks_without_a_proxy() {
-    let builder = Path::new("src/process/http_client.rs");
+    let builder = Path::new("crates/process/src/http_client.rs");
     let offending = paths(sources(&["src", "crates"]), |file| {
         let is_test = file.path.components().any(|part| part.as_os_str() == "tests");
         let makes = ["reqwest::get(", "reqwest::Client::", "blocking::Client::", " Client::builder()"];
         file.path != builder && !is_test && makes.iter().any(|call| file.text.contains(call))
     });
-    assert!(offending.is_empty(), "clients beside src/process/http_client.rs: {offending:?}");
+    assert!(offending.is_empty(), "clients beside crates/process/src/http_client.rs: {offending:?}");
 }
 
 /// One Rust file.
@@ -103,12 +71,6 @@ struct Source {
     /// From the root of the workspace.
     path: PathBuf,
     text: String,
-}
-
-/// Fails when a file below `roots` has one of `words`.
-fn forbid(roots: &[&str], words: &[&str]) {
-    let offending = paths(sources(roots), |file| words.iter().any(|word| file.text.contains(word)));
-    assert!(offending.is_empty(), "{words:?} found in {offending:?}");
 }
 
 fn paths(files: Vec<Source>, wanted: impl Fn(&Source) -> bool) -> Vec<PathBuf> {

@@ -4,7 +4,7 @@ mod failures;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Ground, TraceCollector, Weir, events::with_id, eventually};
 

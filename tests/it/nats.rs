@@ -6,7 +6,7 @@ mod certificates;
 mod logins;
 mod sizes;
 
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{
     Ground, Weir, database::stored_events, events::with_id, eventually, nats::Nats, postgres::Postgres,

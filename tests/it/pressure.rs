@@ -10,17 +10,14 @@ use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::json;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
-use weir::{
-    contract::{
-        event::v1::Violation,
-        ingest::v1::{
-            Item, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient,
-            item::Content,
-        },
+use weir::contract::{
+    event::v1::Violation,
+    ingest::v1::{
+        Item, PublishEventsRequest, RejectedItem, ingest_service_client::IngestServiceClient, item::Content,
     },
-    process::Reason,
 };
-use weir_migration::{Access, connect};
+use weir_database::{Access, connect};
+use weir_process::Reason;
 
 use crate::{
     harness::{Ground, Weir, eventually},

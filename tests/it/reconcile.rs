@@ -7,14 +7,12 @@ mod removed;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
-use weir::{
-    event::Source,
-    journal::{Erasure, Frame},
-};
 use weir_collectors::{
     reconcile::{Difference, Evidence, Figure, Grain, Period, Piece, Reconciler, RepairClaim},
     store::Store,
 };
+use weir_event::Source;
+use weir_journal::{Erasure, Frame};
 
 use crate::{
     harness::{

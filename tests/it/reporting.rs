@@ -14,7 +14,7 @@ use weir::contract::{
     event::v1::Source,
     reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest, GroupBy},
 };
-use weir_migration::entity::events::Model;
+use weir_database::entity::events::Model;
 
 use crate::harness::database::{Database, on_both_databases};
 use running::Running;

@@ -7,7 +7,7 @@ mod reports;
 use left::Left;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::{
     harness::{

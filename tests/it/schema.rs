@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
-use weir_migration::{
+use weir_database::{
     MigrateError, Step, down,
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,

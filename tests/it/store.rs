@@ -9,15 +9,13 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use weir::{
-    event::{
-        Amount, Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source,
-        TiktokDevice,
-    },
-    journal::Frame,
-};
 use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
-use weir_migration::entity::events;
+use weir_database::entity::events;
+use weir_event::{
+    Amount, Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source,
+    TiktokDevice,
+};
+use weir_journal::Frame;
 
 use crate::{
     harness::{
@@ -250,11 +248,11 @@ async fn a_schema_that_is_made_anew_is_stored_into_again(database: Database) {
     let store = Store::new(&database.connect().await);
     let (first, second) = (numbered(Source::Facebook, 0..3), numbered(Source::Facebook, 3..5));
     assert_eq!(store_one(&store, &first).await, outcome(3, 0));
-    let applied = weir_migration::status(&operator).await.unwrap().len();
-    weir_migration::down(&operator, applied as u32).await.unwrap();
+    let applied = weir_database::status(&operator).await.unwrap().len();
+    weir_database::down(&operator, applied as u32).await.unwrap();
     let refused = store.store(&[Submission::whole(&second)]).await;
     assert!(matches!(refused, Err(StoreError::Transient(_))), "{refused:?}");
-    weir_migration::up(&operator, None).await.unwrap();
+    weir_database::up(&operator, None).await.unwrap();
     // The last connection to notice has noticed after as many attempts as there are.
     for _ in 0..8 {
         match store.store(&[Submission::whole(&second)]).await {

@@ -8,7 +8,7 @@ use std::{
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::process::Command;
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Weir, events::with_id, weir::command};
 

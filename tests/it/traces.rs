@@ -6,7 +6,7 @@ mod outages;
 mod trail;
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
 use trail::{CALLER_SPAN, CALLER_TRACE, Trail, caller, post_in_trace};

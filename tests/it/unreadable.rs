@@ -8,11 +8,9 @@ use chrono::TimeDelta;
 use futures::StreamExt as _;
 use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
-use weir::{
-    event::Source,
-    journal::{Graveyard, Observer, Settings},
-};
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
+use weir_event::Source;
+use weir_journal::{Graveyard, Observer, Settings};
 
 use crate::harness::{Ground, Weir, eventually};
 

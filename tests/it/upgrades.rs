@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
 
 use crate::harness::{Ground, Weir, eventually};
 

@@ -7,11 +7,11 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait as _, IntoActiveM
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
-use weir::event::Source;
-use weir_migration::{
+use weir_database::{
     Access, DatabaseUrl, connect,
     entity::{event_keys, events},
 };
+use weir_event::Source;
 
 use crate::harness::{Answer, Ground, Weir, database::refuse, events::with_id, eventually};
 

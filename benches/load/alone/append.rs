@@ -15,10 +15,8 @@ use chrono::Utc;
 use futures::{StreamExt as _, TryStreamExt as _, stream as futures_stream};
 use prost::Message as _;
 use uuid::Uuid;
-use weir::{
-    contract::event::v1,
-    journal::{Frame, FramedEvent, Framer, Journal, MAX_FRAME_EVENTS, SealedFrame, Settings},
-};
+use weir::contract::event::v1;
+use weir_journal::{Frame, FramedEvent, Framer, Journal, MAX_FRAME_EVENTS, SealedFrame, Settings};
 
 use crate::{
     events::{Crowd, Writer},

@@ -18,18 +18,16 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_prost::{ProstCodec, ProstDecoder};
-use weir::{
-    contract::{
-        event::v1::Event,
-        ingest::v1::{
-            FindEventRequest, FindEventResponse, Item, ItemResult, Outcome, PublishEventsRequest,
-            PublishEventsResponse,
-            ingest_service_server::{IngestService, IngestServiceServer},
-            item::Content,
-        },
+use weir::contract::{
+    event::v1::Event,
+    ingest::v1::{
+        FindEventRequest, FindEventResponse, Item, ItemResult, Outcome, PublishEventsRequest,
+        PublishEventsResponse,
+        ingest_service_server::{IngestService, IngestServiceServer},
+        item::Content,
     },
-    event::admit_json,
 };
+use weir_event::admit_json;
 
 use crate::{
     events::{Crowd, Writer},

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use sqlx::PgPool;
-use weir_migration::entity::events::Model;
+use weir_database::entity::events::Model;
 
 /// Every column, with the type of an array of it.
 macro_rules! columns {

@@ -7,9 +7,9 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFil
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
-use weir::journal::{Frame, Position};
 use weir_collectors::store::{Store, Submission};
-use weir_migration::{DatabaseUrl, entity::events};
+use weir_database::{DatabaseUrl, entity::events};
+use weir_journal::{Frame, Position};
 
 use crate::{
     alone::{copy::Rows, insert::insert},

@@ -2,17 +2,15 @@
 //! its frames.
 
 use clap::{Args, ValueEnum};
-use weir::{
-    event::{Metrics, Service, Source},
-    journal::LostFrames,
-    process::{
-        Host,
-        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
-        clock::ClockMetrics,
-    },
-};
 use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
-use weir_migration::{DatabaseUrl, register_pools};
+use weir_database::{DatabaseUrl, register_pools};
+use weir_event::{Metrics, Service, Source};
+use weir_journal::LostFrames;
+use weir_process::{
+    Host,
+    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    clock::ClockMetrics,
+};
 
 use crate::{
     failure::{Outcome, configured},

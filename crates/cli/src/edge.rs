@@ -2,14 +2,12 @@
 
 use clap::Args;
 use tracing::info;
-use weir::{
-    event::Metrics,
-    process::{
-        Host,
-        args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
-    },
-};
 use weir_edge::{Edge, EdgeArgs, EdgeConfig, Upstreams};
+use weir_event::Metrics;
+use weir_process::{
+    Host,
+    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+};
 
 use crate::{
     failure::{Outcome, configured},

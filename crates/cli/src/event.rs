@@ -9,12 +9,10 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 use url::Url;
-use weir::{
-    event::Source,
-    process::{
-        args::{Misconfigured, Mistakes},
-        reach::{Target, Wanted},
-    },
+use weir_event::Source;
+use weir_process::{
+    args::{Misconfigured, Mistakes},
+    reach::{Target, Wanted},
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use weir::process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
+use weir_process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
 
 use crate::output::complain;
 

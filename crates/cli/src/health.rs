@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Args;
 use serde_json::Value;
 use url::Url;
-use weir::process::{
+use weir_process::{
     args::{Environment, Mistakes},
     reach::{Target, Wanted},
 };

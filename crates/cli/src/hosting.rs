@@ -3,10 +3,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use weir::{
-    journal::{Journal, JournalMetrics},
-    process::{Host, Signals, args::ProcessConfig},
-};
+use weir_journal::{Journal, JournalMetrics};
+use weir_process::{Host, Signals, args::ProcessConfig};
 
 use crate::{failure::Outcome, place::DataFolder};
 

@@ -3,16 +3,14 @@
 use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
-use weir::{
-    event::Metrics,
-    journal::{Journal, LostFrames},
-    process::{
-        Host, RoleReadiness,
-        args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
-        clock::ClockMetrics,
-    },
-};
+use weir_event::Metrics;
 use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
+use weir_journal::{Journal, LostFrames};
+use weir_process::{
+    Host, RoleReadiness,
+    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
+    clock::ClockMetrics,
+};
 
 use crate::{
     failure::{Outcome, configured},

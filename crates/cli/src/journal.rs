@@ -5,13 +5,11 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use weir::{
-    event::Source,
-    journal::{JournalSetting, JournalState, Observer, SettingState},
-    process::args::Mistakes,
-};
 use weir_collectors::store::Store;
-use weir_migration::Access;
+use weir_database::Access;
+use weir_event::Source;
+use weir_journal::{JournalSetting, JournalState, Observer, SettingState};
+use weir_process::args::Mistakes;
 
 use crate::{
     failure::{EXIT_FAILED, Outcome, configured},

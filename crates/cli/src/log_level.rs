@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::{Client, StatusCode};
-use weir::process::{
+use weir_process::{
     args::{EXIT_MISCONFIGURED, Environment, Mistakes},
     reach::{Target, Wanted},
 };

@@ -32,7 +32,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use failure::{EXIT_FAILED, Outcome, usage_exit_code};
-use weir::process::{args, flush_logs};
+use weir_process::{args, flush_logs};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sea_orm::DatabaseConnection;
-use weir::process::args::{Misconfigured, Mistakes};
-use weir_migration::{Access, DatabaseUrl, Step};
+use weir_database::{Access, DatabaseUrl, Step};
+use weir_process::args::{Misconfigured, Mistakes};
 
 use crate::{
     failure::{Outcome, configured},
@@ -87,7 +87,7 @@ async fn down(steps: &str, place: &WhereArgs) -> Outcome {
     let (number, chosen) = configured(number.zip(chosen), mistakes)?;
     let (url, _folder) = place.take(chosen)?;
     let store = store::open(&url, Access::Write).await?;
-    weir_migration::down(&store, number).await.context("can't take migrations back")?;
+    weir_database::down(&store, number).await.context("can't take migrations back")?;
     show(&store).await
 }
 
@@ -101,14 +101,14 @@ async fn status(place: &WhereArgs) -> Outcome {
 }
 
 async fn show(store: &DatabaseConnection) -> Outcome {
-    let steps = weir_migration::status(store).await.context("can't read the migrations")?;
+    let steps = weir_database::status(store).await.context("can't read the migrations")?;
     say(table(
         ["migration", "state"],
         0,
         steps.into_iter().map(|step| [step.name.clone(), state(&step).to_owned()]),
     ));
-    let oldest = weir_migration::oldest_writer_if_named(store).await.context("can't read the migrations")?;
-    let refused = weir_migration::check_writer(oldest.as_deref()).err();
+    let oldest = weir_database::oldest_writer_if_named(store).await.context("can't read the migrations")?;
+    let refused = weir_database::check_writer(oldest.as_deref()).err();
     if let Some(oldest) = oldest {
         let verdict = refused.map_or("this one may".to_owned(), |refused| refused.to_string());
         say(format_args!("builds that know {oldest} may write; {verdict}"));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tonic::{Request, Response, Status};
-use weir::process::args::{Mistakes, OperatorArgs, OperatorToken};
+use weir_process::args::{Mistakes, OperatorArgs, OperatorToken};
 
 use crate::reach::{Servers, patiently};
 

@@ -2,7 +2,7 @@
 
 use std::num::ParseIntError;
 
-pub(crate) use weir::process::args::duration;
+pub(crate) use weir_process::args::duration;
 
 /// Reads a number of bytes: a whole number, bare or with `KiB`, `MiB`, `GiB` or `TiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {

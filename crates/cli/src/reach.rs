@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Response, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use url::Url;
-use weir::process::{
+use weir_process::{
     Reason,
     args::Mistakes,
     grpc, http_client,
@@ -218,7 +218,7 @@ pub(crate) async fn patiently<F: Future>(server: &str, answer: F) -> F::Output {
 
 #[cfg(test)]
 mod tests {
-    use weir::process::refuse;
+    use weir_process::refuse;
 
     use super::*;
 

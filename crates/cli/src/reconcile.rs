@@ -14,12 +14,12 @@ use args::{Format, Task};
 use chrono::DateTime;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
-use weir::process::Stop;
 use weir_collectors::{
     reconcile::{Compared, Grain, Piece, Reconciler, RepairClaim},
     store::Store,
 };
-use weir_migration::{Access, DatabaseUrl, Rights};
+use weir_database::{Access, DatabaseUrl, Rights};
+use weir_process::Stop;
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},

@@ -4,12 +4,12 @@ use anyhow::Context as _;
 use clap::Args;
 use sea_orm::DatabaseConnection;
 use tracing::info;
-use weir::process::{
+use weir_database::{DatabaseUrl, register_pools};
+use weir_process::{
     Host, RoleReadiness,
     args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
     clock::ClockMetrics,
 };
-use weir_migration::{DatabaseUrl, register_pools};
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Signals to commands that host no role: the first asks to finish, the second leaves at once.
 
 use anyhow::Context as _;
-use weir::process::{Signals, Stop};
+use weir_process::{Signals, Stop};
 
 /// 128 + SIGINT: what a shell reports for a process that left at once.
 const EXIT_INTERRUPTED: i32 = 130;

@@ -6,13 +6,13 @@ mod roles;
 
 use clap::Args;
 use roles::{Config, Roles};
-use weir::process::{
-    Host,
-    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
-};
 use weir_collectors::CollectorArgs;
 use weir_edge::EdgeArgs;
 use weir_ingest::IngestArgs;
+use weir_process::{
+    Host,
+    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
+};
 use weir_reporting::ReportingArgs;
 
 use crate::{

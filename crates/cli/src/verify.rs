@@ -18,7 +18,7 @@ use fates::Fates;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use stored::Stored;
-use weir_migration::{Access, Rights};
+use weir_database::{Access, Rights};
 
 use crate::{
     failure::{EXIT_FAILED, Outcome},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir::process::args::{Mistakes, duration};
+use weir_process::args::{Mistakes, duration};
 
 use crate::Retention;
 

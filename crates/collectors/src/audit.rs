@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{debug, error};
-use weir::{
-    journal::{Acknowledged, Journal},
-    process::Stop,
-};
+use weir_journal::{Acknowledged, Journal};
+use weir_process::Stop;
 
 use crate::{
     metrics::AuditMetrics,

@@ -4,12 +4,10 @@ use anyhow::Context as _;
 use sea_orm::DatabaseConnection;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span};
-use weir::{
-    event::Source,
-    journal::{Journal, SettingsLatch},
-    process::{Latch, RoleReadiness, Stop, clock::RoleClock},
-};
-use weir_migration::{DatabaseUrl, Rights, SchemaWatch};
+use weir_database::{DatabaseUrl, Rights, SchemaWatch};
+use weir_event::Source;
+use weir_journal::{Journal, SettingsLatch};
+use weir_process::{Latch, RoleReadiness, Stop, clock::RoleClock};
 
 use crate::{
     CollectorMetrics, Failpoint, Retention,
@@ -192,7 +190,7 @@ impl Collector {
         let asked = self.database.clone();
         self.clock.watch_microseconds("database", stop.clone(), move || {
             let asked = asked.clone();
-            async move { weir_migration::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+            async move { weir_database::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
         });
         let Self { journal, database, newer, journal_latch, database_latch, newer_latch, .. } = self;
         self.settings_latch.watch(journal.clone(), stop.clone());

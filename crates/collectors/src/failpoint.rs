@@ -1,7 +1,7 @@
 //! Where a test may let a collector die, at a moment that no signal from outside can hit.
 
 use clap::Args;
-use weir::process::args::Mistakes;
+use weir_process::args::Mistakes;
 
 /// A moment of a collector's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

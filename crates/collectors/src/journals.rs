@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::debug;
-use weir::{
-    journal::{Journal, LostFrames},
-    process::{Latch, Stop},
-};
+use weir_journal::{Journal, LostFrames};
+use weir_process::{Latch, Stop};
 
 use crate::store::Store;
 
@@ -46,7 +44,7 @@ impl JournalNotes {
         let states = self.journal.states(known).await?;
         self.store.note_journals(&before, &states).await?;
         // Also of journals that others use.
-        let all = weir::journal::merge(before.states, states);
+        let all = weir_journal::merge(before.states, states);
         self.lost.show(&all, &self.latch);
         Ok(())
     }

@@ -2,11 +2,9 @@
 
 use prost::Message as _;
 use serde_json::Value;
-use weir::{
-    contract::event::v1::{self, event::Source as Of},
-    event::Source,
-    journal::{DeadLetter, MediaType},
-};
+use weir::contract::event::v1::{self, event::Source as Of};
+use weir_event::Source;
+use weir_journal::{DeadLetter, MediaType};
 
 /// A person of one source, as letters may name them.
 #[derive(Debug)]
@@ -75,7 +73,9 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
-    use weir::{event::Origin, journal::MAX_RAW_BYTES, process::CorrelationId};
+    use weir_event::Origin;
+    use weir_journal::MAX_RAW_BYTES;
+    use weir_process::CorrelationId;
 
     use super::*;
 

@@ -6,7 +6,9 @@ mod removal;
 mod storing;
 
 use prometheus_client::registry::Registry;
-use weir::{event::Metrics, journal::LostFrames, process::clock::ClockMetrics};
+use weir_event::Metrics;
+use weir_journal::LostFrames;
+use weir_process::clock::ClockMetrics;
 
 pub(crate) use audit::AuditMetrics;
 pub(crate) use people::PeopleMetrics;

@@ -1,7 +1,7 @@
 //! Distinct users: what storing noted is folded into sets of numbers, beside the collectors' own work.
 //!
 //! Every step is one transaction that leaves the tables true, under a lock that one of the fleet has at a time, so
-//! whoever is killed leaves nothing half done and nobody does anything twice. `weir_migration::people` says what the
+//! whoever is killed leaves nothing half done and nobody does anything twice. `weir_database::people` says what the
 //! tables hold, docs/people.md what that costs.
 
 mod backlog;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{debug, warn};
-use weir::process::Stop;
+use weir_process::Stop;
 
 use crate::store::Store;
 

@@ -24,8 +24,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
 use sqlx::AssertSqlSafe;
-use weir::journal::{Frame, Position};
-use weir_migration::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES};
+use weir_database::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES};
+use weir_journal::{Frame, Position};
 
 pub(crate) use audit::AuditedPart;
 pub use erased::ErasedPersons;

@@ -15,11 +15,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tracing::{Instrument as _, debug, info, warn};
-use weir::{
-    event::{Metrics, Source},
-    journal::{Consumer, Delivery, Journal, JournalError},
-    process::Stop,
-};
+use weir_event::{Metrics, Source};
+use weir_journal::{Consumer, Delivery, Journal, JournalError};
+use weir_process::Stop;
 
 use crate::{Failpoint, metrics::StoringMetrics, people::Backlog, store::Store};
 pub(crate) use backoff::Backoff;

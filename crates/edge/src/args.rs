@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use url::Url;
-use weir::process::{
+use weir_process::{
     args::{Environment, Mistakes},
     grpc,
 };

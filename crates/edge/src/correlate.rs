@@ -3,7 +3,7 @@
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tracing::{Span, debug, error, warn};
-use weir::process::{CallContext, CorrelationId, LoggedCall, TraceContext};
+use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext};
 
 use crate::{args::TraceTrust, problem::Problem, request_span};
 

@@ -6,10 +6,8 @@ use anyhow::Context as _;
 use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use weir::{
-    event::Metrics,
-    process::{Latch, RoleReadiness, SharedRegistry, Stop},
-};
+use weir_event::Metrics;
+use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop};
 
 use crate::{
     args::{EdgeConfig, Upstreams},

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, StatusCode};
-use weir::process::admin;
+use weir_process::admin;
 
 use crate::{problem::Problem, router::EdgeState};
 

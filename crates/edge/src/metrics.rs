@@ -5,7 +5,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use weir::process::Budget;
+use weir_process::Budget;
 
 /// A service behind the edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::process::CorrelationId;
+use weir_process::CorrelationId;
 
 use crate::webhooks::ItemError;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use weir::process::Reason;
+use weir_process::Reason;
 
 use crate::problem::{ParameterViolation, Problem};
 
@@ -88,7 +88,7 @@ fn camel_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use weir::process::refuse;
+    use weir_process::refuse;
 
     use super::*;
 

@@ -13,11 +13,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use utoipa::ToSchema;
-use weir::{
-    contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient},
-    event::{EventType, FunnelStage, Gender, Source, TiktokDevice},
-    process::{CallContext, Reason, grpc::TracedChannel},
-};
+use weir::contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient};
+use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
+use weir_process::{CallContext, Reason, grpc::TracedChannel};
 
 use crate::{problem::Problem, refusal, upstream::Upstream};
 

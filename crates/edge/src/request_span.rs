@@ -3,7 +3,7 @@
 use axum::extract::{MatchedPath, Request};
 use http::{Method, StatusCode};
 use tracing::{Span, field::Empty, info_span};
-use weir::process::{CallContext, TraceContext, trace};
+use weir_process::{CallContext, TraceContext, trace};
 
 use crate::{args::TraceTrust, requests::pattern};
 

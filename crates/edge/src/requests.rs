@@ -11,7 +11,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     registry::Registry,
 };
-use weir::process::{CallContext, Durations, TraceContext};
+use weir_process::{CallContext, Durations, TraceContext};
 
 /// For a path that no route has: senders choose paths, and must not make series.
 const NO_ROUTE: &str = "none";

@@ -8,7 +8,7 @@ use axum::{
 };
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir::process::{RoleReadiness, SharedRegistry};
+use weir_process::{RoleReadiness, SharedRegistry};
 
 use crate::{
     args::TraceTrust,

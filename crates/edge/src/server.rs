@@ -20,7 +20,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
-use weir::process::Stop;
+use weir_process::Stop;
 
 use self::{
     activity::{Activity, Answer, Due, Patience, Socket},

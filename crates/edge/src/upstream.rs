@@ -10,7 +10,7 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use url::Url;
-use weir::process::{
+use weir_process::{
     CallContext, Latch, Stop,
     grpc::TracedChannel,
     reach::{Target, Wanted},

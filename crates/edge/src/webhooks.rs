@@ -24,10 +24,8 @@ use http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::{
-    event::{ErrorType, Metrics, Service},
-    process::{CallContext, Reason},
-};
+use weir_event::{ErrorType, Metrics, Service};
+use weir_process::{CallContext, Reason};
 
 pub(crate) use self::tally::{ItemError, Violation};
 use self::{

@@ -13,14 +13,12 @@ use axum::{
 use http::StatusCode;
 use tokio::time::Instant;
 use tonic::Status;
-use weir::{
-    contract::{
-        ingest::v1::{self as ingest, ingest_service_client::IngestServiceClient},
-        reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient},
-    },
-    event::Source,
-    process::CallContext,
+use weir::contract::{
+    ingest::v1::{self as ingest, ingest_service_client::IngestServiceClient},
+    reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient},
 };
+use weir_event::Source;
+use weir_process::CallContext;
 
 use crate::{
     problem::{ParameterViolation, Problem, ProblemBody},

@@ -14,10 +14,8 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
-use weir::{
-    event::{self, ErrorType, Metrics},
-    process::{Budget, Reason, Reservation, deadline, refuse},
-};
+use weir_event::{ErrorType, Metrics};
+use weir_process::{Budget, Reason, Reservation, deadline, refuse};
 
 use crate::request::MAX_DECODED_BYTES;
 
@@ -99,7 +97,7 @@ where
                 }
                 Err(status) => {
                     // A call that was not read counts as one event of nobody knows whom.
-                    metrics.failed(event::Service::Ingest, None, ErrorType::Overloaded, 1);
+                    metrics.failed(weir_event::Service::Ingest, None, ErrorType::Overloaded, 1);
                     Ok(status.into_http())
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use weir::process::args::{Environment, Mistakes, OperatorArgs, OperatorToken};
+use weir_process::args::{Environment, Mistakes, OperatorArgs, OperatorToken};
 
 use crate::request::MAX_DECODED_BYTES;
 

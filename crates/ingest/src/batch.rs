@@ -5,15 +5,15 @@ use std::collections::{HashMap, hash_map::Entry};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tonic::Status;
-use weir::{
-    contract::{
-        event::v1,
-        ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
-    },
-    event::{EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, TOO_FAR_AHEAD, Violation, admit_encoded},
-    journal::{DeadLetter, FrameLimit, Framer, MediaType, MessagingSpans, SealedFrame},
-    process::CallContext,
+use weir::contract::{
+    event::v1,
+    ingest::v1::{Item, ItemResult, Outcome, PublishEventsRequest, RejectedItem, item::Content},
 };
+use weir_event::{
+    EncodedEvent, MAX_ITEM_BYTES, Origin, Refusal, Source, TOO_FAR_AHEAD, Violation, admit_encoded,
+};
+use weir_journal::{DeadLetter, FrameLimit, Framer, MediaType, MessagingSpans, SealedFrame};
+use weir_process::CallContext;
 
 use crate::{request, sends::Sends};
 
@@ -197,15 +197,14 @@ pub(crate) fn is_too_large(letter: &DeadLetter) -> bool {
 mod tests {
     use prost::Message as _;
     use sha2::{Digest as _, Sha256};
-    use weir::{
-        journal::MAX_RAW_BYTES,
-        process::{CorrelationId, TraceContext},
-    };
+    use weir_journal::MAX_RAW_BYTES;
+    use weir_process::{CorrelationId, TraceContext};
 
     use super::*;
 
     fn event(id: &str) -> v1::Event {
-        use weir::{contract::event::v1::tiktok_event::Engagement, event::admit_json};
+        use weir::contract::event::v1::tiktok_event::Engagement;
+        use weir_event::admit_json;
         let json = format!(
             r#"{{"eventId":"{id}","timestamp":"2025-09-14T07:21:45Z","source":"tiktok","funnelStage":"bottom",
             "eventType":"follow","data":{{"user":{{"userId":"u","username":"n","followers":1}},"engagement":
@@ -253,7 +252,7 @@ mod tests {
     #[test]
     fn an_identity_that_stands_twice_is_carried_once_and_counted_twice() {
         let admitted = |id: &str, repeats| {
-            let event = weir::event::admit_message(&event(id), Utc::now()).unwrap();
+            let event = weir_event::admit_message(&event(id), Utc::now()).unwrap();
             Admitted { event: event.into(), origin: 0, repeats }
         };
         let shares = repeats(&[admitted("a", 2), admitted("b", 0), admitted("a", 1)]);

@@ -14,15 +14,13 @@ mod walk;
 
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
-use weir::{
-    contract::ingest::v1::{
-        DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetDeadLetterRequest, GetDeadLetterResponse,
-        GroupDeadLettersRequest, GroupDeadLettersResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-        RedriveDeadLettersRequest, RedriveDeadLettersResponse, dead_letter_service_server::DeadLetterService,
-    },
-    journal::Journal,
-    process::{OperatorAccess, Stop},
+use weir::contract::ingest::v1::{
+    DiscardDeadLettersRequest, DiscardDeadLettersResponse, GetDeadLetterRequest, GetDeadLetterResponse,
+    GroupDeadLettersRequest, GroupDeadLettersResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    RedriveDeadLettersRequest, RedriveDeadLettersResponse, dead_letter_service_server::DeadLetterService,
 };
+use weir_journal::Journal;
+use weir_process::{OperatorAccess, Stop};
 
 use self::{
     discard::Discard,

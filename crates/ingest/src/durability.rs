@@ -4,10 +4,8 @@ use std::{cell::RefCell, time::Duration};
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{info, warn};
-use weir::{
-    journal::{Durability, Journal, Promise},
-    process::{Latch, Stop},
-};
+use weir_journal::{Durability, Journal, Promise};
+use weir_process::{Latch, Stop};
 
 use crate::metrics::PromiseGauge;
 

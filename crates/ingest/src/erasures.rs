@@ -5,12 +5,12 @@ use chrono::Utc;
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 use tracing::{info, warn};
-use weir::{
-    contract::ingest::v1::{ErasePersonRequest, ErasePersonResponse, erasure_service_server::ErasureService},
-    event::{Origin, keep_text_rules},
-    journal::{Erasure, Journal},
-    process::{CallContext, OperatorAccess},
+use weir::contract::ingest::v1::{
+    ErasePersonRequest, ErasePersonResponse, erasure_service_server::ErasureService,
 };
+use weir_event::{Origin, keep_text_rules};
+use weir_journal::{Erasure, Journal};
+use weir_process::{CallContext, OperatorAccess};
 
 use crate::{publish::refusal, request};
 

@@ -2,14 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
-use weir::{
-    contract::ingest::v1::{
-        FindEventResponse,
-        find_event_response::{Kind, Letter},
-    },
-    event::{Source, tellable},
-    journal::{Backlog, Graveyard, Journal, JournalError, StoredDeadLetter},
+use weir::contract::ingest::v1::{
+    FindEventResponse,
+    find_event_response::{Kind, Letter},
 };
+use weir_event::{Source, tellable};
+use weir_journal::{Backlog, Graveyard, Journal, JournalError, StoredDeadLetter};
 
 /// The backlog comes first: an event that is parked meanwhile is found among the letters.
 pub(crate) async fn event(

@@ -5,7 +5,8 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
-use weir::{journal::Durability, process::Budget};
+use weir_journal::Durability;
+use weir_process::Budget;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PromiseLabels {

@@ -5,15 +5,13 @@ use std::time::Instant;
 use chrono::Utc;
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
-use weir::{
-    contract::ingest::v1::{
-        FindEventRequest, FindEventResponse, PublishEventsRequest, PublishEventsResponse,
-        ingest_service_server::IngestService,
-    },
-    event::{ErrorType, Metrics, Service},
-    journal::{AppendError, Graveyard, Journal},
-    process::{CallContext, Reason, clock::RoleClock, refuse},
+use weir::contract::ingest::v1::{
+    FindEventRequest, FindEventResponse, PublishEventsRequest, PublishEventsResponse,
+    ingest_service_server::IngestService,
 };
+use weir_event::{ErrorType, Metrics, Service};
+use weir_journal::{AppendError, Graveyard, Journal};
+use weir_process::{CallContext, Reason, clock::RoleClock, refuse};
 
 use crate::{
     admission::Deadline,

@@ -7,10 +7,8 @@ use prometheus_client::{
     metrics::histogram::{Histogram, exponential_buckets},
     registry::Registry,
 };
-use weir::{
-    journal::{AppendError, SealedFrame},
-    process::{Durations, TraceContext},
-};
+use weir_journal::{AppendError, SealedFrame};
+use weir_process::{Durations, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {

@@ -2,11 +2,9 @@
 
 use prost::{DecodeError, Message as _};
 use tonic::Status;
-use weir::{
-    contract::ingest::v1::{Item, PublishEventsRequest, item::Content},
-    event::Source,
-    process::{Reason, refuse},
-};
+use weir::contract::ingest::v1::{Item, PublishEventsRequest, item::Content};
+use weir_event::Source;
+use weir_process::{Reason, refuse};
 
 /// The most items of a call.
 const MAX_ITEMS: usize = 10_000;

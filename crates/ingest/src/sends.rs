@@ -4,11 +4,9 @@
 use std::collections::BTreeSet;
 
 use tracing::Span;
-use weir::{
-    event::{Origin, Source},
-    journal::{AppendError, MessagingSpans, SealedFrame},
-    process::trace,
-};
+use weir_event::{Origin, Source};
+use weir_journal::{AppendError, MessagingSpans, SealedFrame};
+use weir_process::trace;
 
 /// One sending for each source that a call has events of; none where no spans are exported.
 #[derive(Debug, Default)]

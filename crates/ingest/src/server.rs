@@ -5,22 +5,20 @@ use std::{net::SocketAddr, time::Duration};
 use prometheus_client::registry::Registry;
 use tonic::service::RoutesBuilder;
 use tracing::Instrument as _;
-use weir::{
-    contract::{
-        DESCRIPTORS,
-        ingest::v1::{
-            dead_letter_service_server::{self, DeadLetterServiceServer},
-            erasure_service_server::{self, ErasureServiceServer},
-            ingest_service_server::{self, IngestServiceServer},
-        },
+use weir::contract::{
+    DESCRIPTORS,
+    ingest::v1::{
+        dead_letter_service_server::{self, DeadLetterServiceServer},
+        erasure_service_server::{self, ErasureServiceServer},
+        ingest_service_server::{self, IngestServiceServer},
     },
-    event::Metrics,
-    journal::{Journal, LostFrames, SettingsLatch},
-    process::{
-        Budget, Latch, OperatorAccess, RoleReadiness, Stop,
-        clock::{ClockMetrics, RoleClock},
-        grpc::GrpcServer,
-    },
+};
+use weir_event::Metrics;
+use weir_journal::{Journal, LostFrames, SettingsLatch};
+use weir_process::{
+    Budget, Latch, OperatorAccess, RoleReadiness, Stop,
+    clock::{ClockMetrics, RoleClock},
+    grpc::GrpcServer,
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use weir::process::args::{Environment, Mistakes};
+use weir_process::args::{Environment, Mistakes};
 
 /// Where reporting listens unless it is told otherwise.
 const DEFAULT_PORT: u16 = 50052;

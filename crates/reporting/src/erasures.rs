@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, Query},
 };
 use weir::contract::reporting::v1::{ErasureReceipt, GetErasuresRequest, GetErasuresResponse};
-use weir_migration::entity::erasures::{Column, Entity};
+use weir_database::entity::erasures::{Column, Entity};
 
 use crate::{
     bounds::timestamp,

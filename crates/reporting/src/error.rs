@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 use tonic::Status;
-use weir::process::{Reason, refuse};
+use weir_process::{Reason, refuse};
 
 /// What is wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, Query},
 };
 use weir::contract::reporting::v1::{FrameAccounts, GetFramesRequest, GetFramesResponse};
-use weir_migration::entity::frames::{Column, Entity};
+use weir_database::entity::frames::{Column, Entity};
 
 use crate::{
     error::{Fault, ReportError},

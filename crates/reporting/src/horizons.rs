@@ -3,7 +3,7 @@
 
 use sea_orm::{DbErr, FromQueryResult, sea_query::Query};
 use weir::contract::event::v1::Source;
-use weir_migration::entity::horizons::{Column, Entity};
+use weir_database::entity::horizons::{Column, Entity};
 
 use crate::{bounds::Bounds, store::Snapshot};
 

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
-use weir::process::{Durations, TraceContext};
+use weir_process::{Durations, TraceContext};
 
 use crate::demographics::Columns;
 

@@ -5,18 +5,16 @@ use std::{net::SocketAddr, time::Duration};
 use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use tonic::service::RoutesBuilder;
-use weir::{
-    contract::{
-        self,
-        reporting::v1::reporting_service_server::{ReportingServiceServer, SERVICE_NAME},
-    },
-    process::{
-        Latch, RoleReadiness, Stop,
-        clock::{ClockMetrics, RoleClock},
-        grpc::GrpcServer,
-    },
+use weir::contract::{
+    self,
+    reporting::v1::reporting_service_server::{ReportingServiceServer, SERVICE_NAME},
 };
-use weir_migration::{Rights, SchemaWatch};
+use weir_database::{Rights, SchemaWatch};
+use weir_process::{
+    Latch, RoleReadiness, Stop,
+    clock::{ClockMetrics, RoleClock},
+    grpc::GrpcServer,
+};
 
 use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
 
@@ -93,7 +91,7 @@ impl Reporting {
         let asked = store.database().clone();
         self.clock.watch_microseconds("database", stop.clone(), move || {
             let asked = asked.clone();
-            async move { weir_migration::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+            async move { weir_database::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
         });
         let watch = SchemaWatch::new(store.database(), Rights::Read);
         let probe = move || {

@@ -2,7 +2,7 @@
 //! rows: one statement, the same on both databases.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement, UnionType};
-use weir_migration::entity::{campaign_rollups, events, rollups};
+use weir_database::entity::{campaign_rollups, events, rollups};
 
 use crate::{
     bounds::Span,

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement},
 };
 use weir::contract::event::v1::Source;
-use weir_migration::entity::events::{Column, Entity};
+use weir_database::entity::events::{Column, Entity};
 
 use crate::bounds::Span;
 

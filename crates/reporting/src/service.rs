@@ -4,15 +4,12 @@ use std::time::{Duration, Instant};
 
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, error_span, warn};
-use weir::{
-    contract::reporting::v1::{
-        FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse,
-        GetErasuresRequest, GetErasuresResponse, GetEventStatisticsRequest, GetEventStatisticsResponse,
-        GetFramesRequest, GetFramesResponse, GetRevenueRequest, GetRevenueResponse,
-        reporting_service_server::ReportingService,
-    },
-    process::{CallContext, deadline},
+use weir::contract::reporting::v1::{
+    FindEventRequest, FindEventResponse, GetDemographicsRequest, GetDemographicsResponse, GetErasuresRequest,
+    GetErasuresResponse, GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest,
+    GetFramesResponse, GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
 };
+use weir_process::{CallContext, deadline};
 
 use crate::{
     demographics::DemographicsQuestion,

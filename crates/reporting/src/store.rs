@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
-use weir::process::trace;
+use weir_process::trace;
 
 use crate::{demographics::Columns, revenue::Rankings};
 

@@ -9,7 +9,7 @@ use weir::contract::{
     event::v1::Source,
     reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
 };
-use weir_migration::entity::{duplicates, event_keys, events};
+use weir_database::entity::{duplicates, event_keys, events};
 
 use crate::{
     bounds,

@@ -1,12 +1,10 @@
 //! What the journal holds as acknowledged is settled in the store, or counted as unaccounted.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _};
-use weir::{
-    event::Source,
-    journal::{Content, Delivery, Journal},
-};
 use weir_collectors::store::{Store, Submission};
-use weir_migration::entity::{audits, settled_frames, unaccounted_frames};
+use weir_database::entity::{audits, settled_frames, unaccounted_frames};
+use weir_event::Source;
+use weir_journal::{Content, Delivery, Journal};
 
 use super::collecting::{Collecting, append, journal, settled};
 use crate::harness::{

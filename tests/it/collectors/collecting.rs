@@ -6,12 +6,10 @@ use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use weir::{
-    event::{Metrics, Source},
-    journal::{Framer, Journal, LostFrames, Settings},
-    process::{RoleReadiness, Stop, clock::ClockMetrics},
-};
 use weir_collectors::{Collector, CollectorMetrics, Retention};
+use weir_event::{Metrics, Source};
+use weir_journal::{Framer, Journal, LostFrames, Settings};
+use weir_process::{RoleReadiness, Stop, clock::ClockMetrics};
 
 use crate::harness::{
     events::{admit, origin, with_id},

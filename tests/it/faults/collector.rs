@@ -1,7 +1,7 @@
 //! A collector that dies at the worst moments.
 
 use sea_orm::ConnectionTrait as _;
-use weir_migration::{Access, connect};
+use weir_database::{Access, connect};
 
 use crate::harness::{Ground, Weir, eventually, load::Load, postgres::Postgres};
 

@@ -12,8 +12,8 @@ use std::{
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::task::JoinHandle;
-use weir::process::Stop;
-use weir_migration::{Access, connect};
+use weir_database::{Access, connect};
+use weir_process::Stop;
 
 use crate::{
     harness::{Ground, Weir, database::stored_events, eventually, load::Load, soak::soak},

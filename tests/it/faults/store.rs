@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
-use weir_migration::{Access, connect};
+use weir_database::{Access, connect};
 
 use crate::harness::{Ground, Weir, eventually, load::Load, nats::Nats, postgres::Postgres, soak::soak};
 

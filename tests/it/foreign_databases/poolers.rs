@@ -1,6 +1,6 @@
 //! PgBouncer in front of the database.
 
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{fails_at_once, one_source};
 use crate::harness::{

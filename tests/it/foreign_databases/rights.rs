@@ -2,12 +2,13 @@
 
 use std::fs;
 
+use weir_event::Source;
+
 use super::{becomes_ready, one_source, reporting, tells};
 use crate::{
     deploy::repository,
     harness::{Weir, events::with_id, eventually, postgres::Postgres},
 };
-use weir::event::Source;
 
 /// The statements of the runbook: before the first migration, and where the tables are there.
 fn statements() -> [String; 2] {

@@ -1,6 +1,6 @@
 //! A hot standby answers reports, and takes no events.
 
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{fails_at_once, one_source, tells};
 use crate::harness::{events::with_id, eventually, postgres::Postgres};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DbBackend};
-use weir::event::Source;
-use weir_migration::{Access, connect, up};
+use weir_database::{Access, connect, up};
+use weir_event::Source;
 
 use super::{becomes_ready, one_source, reporting, tells};
 use crate::harness::{Ground, Weir, events::with_id, eventually, postgres::Postgres};

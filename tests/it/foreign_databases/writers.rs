@@ -2,7 +2,7 @@
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::lives;
 use crate::harness::{Weir, database::stored_events, events::with_id, eventually};

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::message::StreamMessage;
 use serde_json::Value;
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{Weir, database::stored_events, events::with_id, eventually};
 

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use sea_orm::{ConnectionTrait as _, Statement};
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
 
 use super::{held, ids, lost_is, named, post_each, stored_are};
 use crate::harness::Weir;

@@ -3,7 +3,7 @@
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tokio::time::sleep;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{SWEPT, named};
 use crate::{

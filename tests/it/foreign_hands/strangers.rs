@@ -4,7 +4,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
     stream::Config,
 };
-use weir::event::Source;
+use weir_event::Source;
 
 use reqwest::StatusCode;
 

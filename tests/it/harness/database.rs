@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryOrder};
 use tempfile::TempDir;
-use weir_migration::{
+use weir_database::{
     Access, DatabaseUrl, connect,
     entity::{duplicates, events, frames},
     up,

@@ -3,11 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
-use weir::{
-    event::{Event, Origin, Source, admit_json},
-    journal::{Frame, FramedEvent},
-    process::CorrelationId,
-};
+use weir_event::{Event, Origin, Source, admit_json};
+use weir_journal::{Frame, FramedEvent};
+use weir_process::CorrelationId;
 
 use crate::reference::valid_events;
 

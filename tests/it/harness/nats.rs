@@ -18,8 +18,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-
-use weir::journal::Servers;
+use weir_journal::Servers;
 
 pub(crate) use certificates::{Authority, Certificate};
 pub(crate) use cluster::Cluster;

@@ -16,7 +16,7 @@ use std::{
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use weir_migration::{Access, DatabaseUrl, Outlook, StoreFault, connect};
+use weir_database::{Access, DatabaseUrl, Outlook, StoreFault, connect};
 
 use self::owner::Owner;
 pub(crate) use self::{certificates::Certificates, owner::program, pooler::Pooler};

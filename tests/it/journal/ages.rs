@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use weir::{event::Source, journal::Settings};
+use weir_event::Source;
+use weir_journal::Settings;
 
 use super::{
     LONG,

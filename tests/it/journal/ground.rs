@@ -5,11 +5,9 @@ use std::time::Duration;
 use chrono::{SubsecRound as _, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
-use weir::{
-    event::{Event, Origin, Source, admit_json},
-    journal::{Consumer, Content, Delivery, Fill, Frame, Framer, Journal, SealedFrame, Settings},
-    process::CorrelationId,
-};
+use weir_event::{Event, Origin, Source, admit_json};
+use weir_journal::{Consumer, Content, Delivery, Fill, Frame, Framer, Journal, SealedFrame, Settings};
+use weir_process::CorrelationId;
 
 use crate::harness::{eventually, nats::Nats};
 

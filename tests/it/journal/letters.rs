@@ -1,9 +1,7 @@
 //! What graveyards promise: each letter once, in order, until it is removed.
 
-use weir::{
-    event::{Source, Violation},
-    journal::{DeadLetter, Graveyard, Journal, MediaType, StoredDeadLetter},
-};
+use weir_event::{Source, Violation};
+use weir_journal::{DeadLetter, Graveyard, Journal, MediaType, StoredDeadLetter};
 
 use super::{
     LONG,

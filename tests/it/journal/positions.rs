@@ -1,9 +1,7 @@
 //! Where frames lie in a journal, and how far all of it is acknowledged.
 
-use weir::{
-    event::Source,
-    journal::{Acknowledged, Delivery, HeldFrame},
-};
+use weir_event::Source;
+use weir_journal::{Acknowledged, Delivery, HeldFrame};
 
 use super::{
     LONG,

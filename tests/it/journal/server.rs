@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, Context, stream};
-use weir::{
-    event::Source,
-    journal::{AppendError, Content, Erasure, FrameError, Journal, JournalError, Names, Ownership, Settings},
+use weir_event::Source;
+use weir_journal::{
+    AppendError, Content, Erasure, FrameError, Journal, JournalError, Names, Ownership, Settings,
 };
 
 use super::ground::{SOON, frame, ids, origin, settings, take, take_one};

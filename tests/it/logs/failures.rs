@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use weir::event::Source;
+use weir_event::Source;
 
 use crate::harness::{
     Ground, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir::journal::Graveyard;
+use weir_journal::Graveyard;
 
 use super::*;
 use crate::harness::nats::Operator;

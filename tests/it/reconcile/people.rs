@@ -5,16 +5,16 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
 };
-use weir::event::Source;
 use weir_collectors::{
     people::{People, Step},
     reconcile::{Difference, Evidence, Figure, Figures, Grain, Period, Subject},
     store::Store,
 };
-use weir_migration::{
+use weir_database::{
     entity::people_sets::{Column, Entity, Model},
     people::{SLOTS, Sets, USERS},
 };
+use weir_event::Source;
 
 use super::{damage, erase_somebody, found, frames, repaired};
 use crate::{

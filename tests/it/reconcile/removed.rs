@@ -6,7 +6,7 @@ use sea_orm::{
     QueryOrder as _,
 };
 use weir_collectors::reconcile::{Evidence, Grain, Period};
-use weir_migration::entity::rollups::{Column, Entity, Model};
+use weir_database::entity::rollups::{Column, Entity, Model};
 
 use super::{damage, found, loaded, repaired};
 use crate::harness::database::{Database, on_both_databases};

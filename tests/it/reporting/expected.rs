@@ -9,16 +9,14 @@ use std::{
 use chrono::{DateTime, DurationRound as _, TimeDelta};
 use prost_types::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
-use weir::{
-    contract::reporting::v1::{
-        CampaignRevenue, CityUsers, CountryUsers, DateRange, DeviceUsers, EventBucket, EventCount,
-        FacebookDemographics, GenderUsers, GetDemographicsRequest, GetDemographicsResponse,
-        GetEventStatisticsRequest, GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse,
-        GroupBy, GroupUsers, RevenueBucket, SourceRevenue, TiktokDemographics,
-    },
-    event::{EventType, FunnelStage, Gender, Source, TiktokDevice},
+use weir::contract::reporting::v1::{
+    CampaignRevenue, CityUsers, CountryUsers, DateRange, DeviceUsers, EventBucket, EventCount,
+    FacebookDemographics, GenderUsers, GetDemographicsRequest, GetDemographicsResponse,
+    GetEventStatisticsRequest, GetEventStatisticsResponse, GetRevenueRequest, GetRevenueResponse, GroupBy,
+    GroupUsers, RevenueBucket, SourceRevenue, TiktokDemographics,
 };
-use weir_migration::entity::events::Model;
+use weir_database::entity::events::Model;
+use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 
 pub(super) fn event_statistics(
     rows: &[Model],

@@ -12,7 +12,7 @@ use weir_collectors::{
     people::{People, Step},
     store::Store,
 };
-use weir_migration::entity::{events::Model, people_deltas, people_sets};
+use weir_database::entity::{events::Model, people_deltas, people_sets};
 
 use self::given::*;
 use super::{expected, moments, rows, running::Running};
@@ -141,7 +141,7 @@ async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database
     let erasure = erasure("user-6", true);
     store.record_erasure(&erasure).await.unwrap();
     store.make_anonymous(&erasure).await.unwrap();
-    let key = weir_migration::people::PersonKey::of("user-6").0.to_vec();
+    let key = weir_database::people::PersonKey::of("user-6").0.to_vec();
     assert!(keys(&migrated, 1).await.iter().all(|known| *known != key), "the key is gone");
     assert!(keys(&migrated, 2).await.contains(&key), "it is another person of TikTok");
 }

@@ -7,13 +7,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tonic_types::StatusExt as _;
-use weir::{
-    contract::reporting::v1::{
-        GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
-    },
-    process::Reason,
+use weir::contract::reporting::v1::{
+    GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest, GroupBy,
 };
-use weir_migration::entity::events::Model;
+use weir_database::entity::events::Model;
+use weir_process::Reason;
 
 use super::{given, rows, running::Running};
 use crate::harness::database::{Database, on_both_databases};

@@ -5,14 +5,12 @@ use prost_types::Timestamp;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
 use sha2::{Digest as _, Sha256};
-use weir::{
-    contract::reporting::v1::{
-        DateRange, FindEventRequest, FindEventResponse, GetDemographicsRequest, GetEventStatisticsRequest,
-        GetRevenueRequest, GroupBy, RemovedEvent,
-    },
-    event::Source,
+use weir::contract::reporting::v1::{
+    DateRange, FindEventRequest, FindEventResponse, GetDemographicsRequest, GetEventStatisticsRequest,
+    GetRevenueRequest, GroupBy, RemovedEvent,
 };
-use weir_migration::entity::{event_keys, events::Model, horizons};
+use weir_database::entity::{event_keys, events::Model, horizons};
+use weir_event::Source;
 
 use super::{expected, moments, rows, running::Running};
 use crate::harness::database::{Database, on_both_databases};

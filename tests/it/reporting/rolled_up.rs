@@ -5,13 +5,11 @@ use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::Value;
 use tonic::{Code, Response, Status};
-use weir::{
-    contract::reporting::v1::{GetEventStatisticsRequest, GetRevenueRequest, GroupBy},
-    event::Source,
-    journal::Frame,
-};
+use weir::contract::reporting::v1::{GetEventStatisticsRequest, GetRevenueRequest, GroupBy};
 use weir_collectors::store::{Store, Submission};
-use weir_migration::entity::events::Model;
+use weir_database::entity::events::Model;
+use weir_event::Source;
+use weir_journal::Frame;
 
 use super::{expected, moments, rows, running::Running};
 use crate::{

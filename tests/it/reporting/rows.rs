@@ -3,11 +3,11 @@
 use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use sea_orm::{DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
-use weir::event::{EventType, FunnelStage, Source};
-use weir_migration::{
+use weir_database::{
     entity::events::{Entity, Model},
     up,
 };
+use weir_event::{EventType, FunnelStage, Source};
 
 use crate::harness::database::Database;
 

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tonic::transport::{Channel, Endpoint};
-use weir::{
-    contract::reporting::v1::reporting_service_client::ReportingServiceClient,
-    process::{
-        RoleReadiness, Stop,
-        args::{Environment, Mistakes},
-        clock::ClockMetrics,
-    },
+use weir::contract::reporting::v1::reporting_service_client::ReportingServiceClient;
+use weir_database::{Access, connect};
+use weir_process::{
+    RoleReadiness, Stop,
+    args::{Environment, Mistakes},
+    clock::ClockMetrics,
 };
-use weir_migration::{Access, connect};
 use weir_reporting::{Reporting, ReportingArgs};
 
 use crate::harness::database::Database;

@@ -1,7 +1,7 @@
 //! What the store has left of what it was given.
 
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait as _, QuerySelect as _};
-use weir_migration::entity::{event_keys, events, frame_totals, horizons, rollups};
+use weir_database::entity::{event_keys, events, frame_totals, horizons, rollups};
 
 use crate::harness::{Weir, database::accounts_of_all};
 

@@ -3,11 +3,9 @@
 
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
-use weir::{
-    event::{Origin, Source},
-    journal::{Erasure, Frame},
-};
 use weir_collectors::store::{ErasureCounts, ErasureStage, Store};
+use weir_event::{Origin, Source};
+use weir_journal::{Erasure, Frame};
 
 use super::{store_all, store_one};
 use crate::harness::{

@@ -1,9 +1,9 @@
 //! Rows that were removed: their keys keep their events duplicates, and nobody stores while rows are being removed.
 
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, IntoActiveModel as _};
-use weir::event::Source;
 use weir_collectors::store::{EventKey, STORE_LOCK, Store};
-use weir_migration::entity::event_keys;
+use weir_database::entity::event_keys;
+use weir_event::Source;
 
 use super::{numbered, outcome, store_all, store_one};
 use crate::harness::{

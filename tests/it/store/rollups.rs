@@ -6,8 +6,9 @@ use futures::future::join_all;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::Value;
-use weir::{event::Source, journal::Frame};
 use weir_collectors::store::{Store, StoreError, Submission};
+use weir_event::Source;
+use weir_journal::Frame;
 
 use super::{numbered, removed::remember, store_all};
 use crate::{

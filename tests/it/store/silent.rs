@@ -1,8 +1,8 @@
 //! Who falls silent in the middle of a copy keeps its frames from nobody.
 
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgCopyIn};
-use weir::event::Source;
 use weir_collectors::store::{Store, StoreError, Submission};
+use weir_event::Source;
 
 use super::{numbered, outcome, store_one};
 use crate::harness::{database::Database, eventually};

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::trail::CALLER_SPAN;
 use crate::harness::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};

@@ -2,13 +2,11 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
-use weir::{
-    contract::{
-        event::v1::{self as event, Origin},
-        ingest::v1::{Item, PublishEventsRequest, ingest_service_client::IngestServiceClient, item::Content},
-    },
-    event::Source,
+use weir::contract::{
+    event::v1::{self as event, Origin},
+    ingest::v1::{Item, PublishEventsRequest, ingest_service_client::IngestServiceClient, item::Content},
 };
+use weir_event::Source;
 
 use super::trail::{CALLER_SPAN, CALLER_TRACE, Trail, post_in_trace};
 use crate::{

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use weir_event::Source;
 
 use super::trail::{CALLER_TRACE, post_in_trace};
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
     },
     sender::Sender,
 };
-use weir::event::Source;
 
 /// Far below the 10 s that an export may take, far above what a request needs beside other stories.
 const PROMPT: Duration = Duration::from_secs(3);

@@ -1,10 +1,8 @@
 //! The arguments of `weir dead-letters`.
 
 use clap::Args;
-use weir::{
-    contract::ingest::v1::{DeadLetterFilter, Graveyard},
-    process::args::Mistakes,
-};
+use weir::contract::ingest::v1::{DeadLetterFilter, Graveyard};
+use weir_process::args::Mistakes;
 
 use crate::report::filter::{self, Range};
 

@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use weir::{
-    contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse},
-    process::args::Mistakes,
-};
+use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse};
+use weir_process::args::Mistakes;
 
 use super::{args::SelectionArgs, client::Client};
 use crate::{

@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use weir::{
-    contract::ingest::v1::{
-        DeadLetter, GetDeadLetterRequest, GroupDeadLettersRequest, GroupDeadLettersResponse,
-        ListDeadLettersRequest,
-    },
-    process::args::Mistakes,
+use weir::contract::ingest::v1::{
+    DeadLetter, GetDeadLetterRequest, GroupDeadLettersRequest, GroupDeadLettersResponse,
+    ListDeadLettersRequest,
 };
+use weir_process::args::Mistakes;
 
 use super::{args::FilterArgs, client::Client, json};
 use crate::{

@@ -6,13 +6,11 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use weir::{
-    contract::{
-        ingest::v1::{RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveResult, RedriveTotals},
-        reporting::v1::{FrameAccounts, GetFramesRequest, reporting_service_client::ReportingServiceClient},
-    },
-    process::args::Mistakes,
+use weir::contract::{
+    ingest::v1::{RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveResult, RedriveTotals},
+    reporting::v1::{FrameAccounts, GetFramesRequest, reporting_service_client::ReportingServiceClient},
 };
+use weir_process::args::Mistakes;
 
 use super::{args::SelectionArgs, client::Client, json, patch};
 use crate::{

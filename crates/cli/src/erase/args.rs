@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use weir::{
-    contract::ingest::v1::ErasePersonRequest,
-    event::{Source, keep_text_rules},
-    process::args::{Misconfigured, Mistakes},
-};
+use weir::contract::ingest::v1::ErasePersonRequest;
+use weir_event::{Source, keep_text_rules};
+use weir_process::args::{Misconfigured, Mistakes};
 
 use crate::{
     failure::configured,

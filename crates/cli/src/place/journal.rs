@@ -7,10 +7,8 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use url::Url;
-use weir::{
-    journal::{Identity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings},
-    process::{Latch, args::Mistakes, grpc},
-};
+use weir_journal::{Identity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings};
+use weir_process::{Latch, args::Mistakes, grpc};
 
 use super::{
     DataFolder,

@@ -11,8 +11,8 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
-use weir::process::{Latch, args::Mistakes};
-use weir_migration::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
+use weir_database::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
+use weir_process::{Latch, args::Mistakes};
 
 use super::patience::PATIENCE;
 use crate::output::complain;
@@ -98,7 +98,7 @@ pub(crate) async fn open_migrated(
 ) -> anyhow::Result<DatabaseConnection> {
     let told = Once::new();
     wait_for(url, latches, async || {
-        let store = weir_migration::connect(url, Access::Write, Duration::ZERO).await?;
+        let store = weir_database::connect(url, Access::Write, Duration::ZERO).await?;
         let newer = migrate(&store, url).await?;
         if !newer.is_empty() {
             let migrations = newer.join(", ");
@@ -106,7 +106,7 @@ pub(crate) async fn open_migrated(
                 warn!(migrations, "a newer build has migrated the store, which is used as it is")
             });
         }
-        weir_migration::check(&store, Rights::Write).await?;
+        weir_database::check(&store, Rights::Write).await?;
         Ok(store)
     })
     .await
@@ -123,12 +123,12 @@ pub(crate) async fn open_for_reports(
     latches: &[&Latch],
 ) -> anyhow::Result<DatabaseConnection> {
     wait_for(url, latches, async || {
-        let store = match weir_migration::connect(url, Access::Report(timeout), Duration::ZERO).await {
+        let store = match weir_database::connect(url, Access::Report(timeout), Duration::ZERO).await {
             // Its file is made by whoever makes the tables.
             Err(fault) if url.is_missing_file() => return Err(fault.lacking_schema()),
             opened => opened?,
         };
-        weir_migration::check(&store, Rights::Read).await?;
+        weir_database::check(&store, Rights::Read).await?;
         Ok(store)
     })
     .await
@@ -140,7 +140,7 @@ pub(crate) async fn open_for_reports(
 /// The server does not come, or can't be used.
 pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
-    let connecting = |patience| weir_migration::connect(url, access, patience);
+    let connecting = |patience| weir_database::connect(url, access, patience);
     let opened = match connecting(Duration::ZERO).await {
         Err(fault) if fault.outlook == Outlook::Away => {
             tell(&format!("{fault}; trying again for {} s", TOOL_PATIENCE.as_secs()));
@@ -161,7 +161,7 @@ pub(crate) async fn open_with(
     rights: Rights,
 ) -> anyhow::Result<DatabaseConnection> {
     let store = open(url, access).await?;
-    weir_migration::check(&store, rights).await.context("can't use the store")?;
+    weir_database::check(&store, rights).await.context("can't use the store")?;
     Ok(store)
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn migrate(
     store: &DatabaseConnection,
     url: &DatabaseUrl,
 ) -> Result<Vec<String>, StoreFault> {
-    weir_migration::up(store, None).await.map_err(|error| error.into_fault(url))
+    weir_database::up(store, None).await.map_err(|error| error.into_fault(url))
 }
 
 /// Tries until the store can be used. What its owner has to bring is waited for without a limit; a server that is away,

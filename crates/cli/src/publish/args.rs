@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use url::Url;
-use weir::process::args::{Misconfigured, Mistakes};
+use weir_process::args::{Misconfigured, Mistakes};
 
 use super::{publisher::Plan, stream::Mix};
 use crate::{failure::configured, quantity, reach::http_url};

@@ -12,7 +12,7 @@ use std::{
 use indicatif::ProgressBar;
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout};
-use weir::process::reach::{Target, Unusable};
+use weir_process::reach::{Target, Unusable};
 
 use super::summary::Failure;
 use crate::{

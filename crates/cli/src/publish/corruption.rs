@@ -5,7 +5,7 @@
 
 use rand::RngExt as _;
 use serde_json::{Value, json};
-use weir::event::{FunnelStage, Source};
+use weir_event::{FunnelStage, Source};
 
 use super::{
     event::{Dice, Event},
@@ -86,7 +86,7 @@ mod tests {
     use chrono::Utc;
     use rand::SeedableRng as _;
     use uuid::Uuid;
-    use weir::event::admit_json;
+    use weir_event::admit_json;
 
     use super::*;
 

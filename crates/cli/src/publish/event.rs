@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rand::{Rng as _, RngExt as _, distr::Alphanumeric, rngs::Xoshiro256PlusPlus};
 use serde::Serialize;
 use uuid::Uuid;
-use weir::event::{
+use weir_event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
 
@@ -200,7 +200,7 @@ fn purchased_item(dice: &mut Dice) -> String {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng as _;
-    use weir::event::admit_json;
+    use weir_event::admit_json;
 
     use super::*;
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use rand::SeedableRng as _;
 use uuid::Uuid;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{
     corruption::corrupt,

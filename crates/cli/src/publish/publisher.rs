@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use url::Url;
-use weir::process::{
+use weir_process::{
     Stop,
     reach::{Target, Wanted},
 };

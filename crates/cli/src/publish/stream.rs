@@ -127,7 +127,7 @@ mod tests {
     use std::collections::HashSet;
 
     use serde_json::Value;
-    use weir::event::admit_json;
+    use weir_event::admit_json;
 
     use super::*;
 

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use prost_types::Timestamp;
-use weir::{
-    event::Source,
-    process::args::{Misconfigured, Mistakes},
-};
 use weir_collectors::reconcile::Period;
-use weir_migration::DatabaseUrl;
+use weir_database::DatabaseUrl;
+use weir_event::Source;
+use weir_process::args::{Misconfigured, Mistakes};
 
 use crate::{
     failure::configured,

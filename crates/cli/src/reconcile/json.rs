@@ -1,8 +1,8 @@
 //! The findings for programs.
 
 use serde_json::{Map, Value, json};
-use weir::event::Source;
 use weir_collectors::reconcile::{Difference, Figure, Figures, Subject};
+use weir_event::Source;
 
 use super::{findings::Findings, names};
 

@@ -1,8 +1,8 @@
 //! What buckets are of and what they say, as people and programs read it.
 
 use chrono::{DateTime, SecondsFormat};
-use weir::event::{EventType, FunnelStage};
 use weir_collectors::reconcile::{Evidence, Figure};
+use weir_event::{EventType, FunnelStage};
 
 /// RFC 3339 in UTC; the number of microseconds where no calendar has the time.
 pub(super) fn time(micros: i64) -> String {

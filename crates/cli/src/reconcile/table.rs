@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use weir::event::Source;
 use weir_collectors::reconcile::{Difference, Figures, Subject};
+use weir_event::Source;
 
 use super::{findings::Findings, names};
 use crate::output::{grouped, table};

@@ -1,10 +1,8 @@
 //! The arguments of `weir report`: the same filters as over HTTP.
 
 use clap::Args;
-use weir::{
-    contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
-    process::args::{Misconfigured, Mistakes},
-};
+use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest};
+use weir_process::args::{Misconfigured, Mistakes};
 
 use super::filter::{self, Range};
 use crate::{failure::configured, reach::Servers};

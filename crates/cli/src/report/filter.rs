@@ -1,11 +1,9 @@
 //! Filters as people write them, as the contract's values. The reporting service judges what they mean together.
 
 use prost_types::Timestamp;
-use weir::{
-    contract::reporting::v1::GroupBy,
-    event::{EventType, FunnelStage, Source},
-    process::args::{Mistakes, instant, whole_number},
-};
+use weir::contract::reporting::v1::GroupBy;
+use weir_event::{EventType, FunnelStage, Source};
+use weir_process::args::{Mistakes, instant, whole_number};
 
 /// As many rows as a question over HTTP may ask for.
 const MAX_LIMIT: u32 = 1000;

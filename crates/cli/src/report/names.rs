@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat};
 use prost_types::Timestamp;
-use weir::event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
+use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 
 /// What a member is called that a newer contract added.
 const UNKNOWN: &str = "unknown";

@@ -5,15 +5,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use tracing::info;
 use url::Url;
-use weir::{
-    event::{Metrics, Source},
-    journal::{Journal, LostFrames},
-    process::{Host, Latch, clock::ClockMetrics},
-};
 use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
+use weir_database::register_pools;
 use weir_edge::{Edge, EdgeConfig, Upstreams};
+use weir_event::{Metrics, Source};
 use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
-use weir_migration::register_pools;
+use weir_journal::{Journal, LostFrames};
+use weir_process::{Host, Latch, clock::ClockMetrics};
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{

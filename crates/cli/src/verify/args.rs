@@ -7,11 +7,9 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use weir::{
-    journal::Observer,
-    process::args::{Misconfigured, Mistakes},
-};
-use weir_migration::DatabaseUrl;
+use weir_database::DatabaseUrl;
+use weir_journal::Observer;
+use weir_process::args::{Misconfigured, Mistakes};
 
 use crate::{
     failure::configured,

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use weir::{
-    event::Source,
-    journal::{Graveyard, Observer, StoredDeadLetter},
-};
+use weir_event::Source;
+use weir_journal::{Graveyard, Observer, StoredDeadLetter};
 
 use super::{Case, fates::Promise, findings::Findings};
 use crate::publish::number_of;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
-use weir::event::{
+use weir_database::entity::events::Model;
+use weir_event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
-use weir_migration::entity::events::Model;
 
 /// Ten-thousandths have as many digits after the point.
 const DECIMALS: usize = 4;

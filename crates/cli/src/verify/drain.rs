@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use weir::{event::Source, journal::Observer};
+use weir_event::Source;
+use weir_journal::Observer;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::ensure;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::findings::Findings;
 use crate::{

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
-use weir::event::Source;
 use weir_collectors::store::EventKey;
-use weir_migration::entity::event_keys::{Column, Entity};
+use weir_database::entity::event_keys::{Column, Entity};
+use weir_event::Source;
 
 /// The numbers of the events of a source that have a key, given by their ids.
 pub(super) async fn find(

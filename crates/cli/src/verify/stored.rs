@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use weir::event::Source;
 use weir_collectors::store::{ErasedPersons, Store};
-use weir_migration::entity::events::{Column, Entity, Model};
+use weir_database::entity::events::{Column, Entity, Model};
+use weir_event::Source;
 
 use super::{
     Case,

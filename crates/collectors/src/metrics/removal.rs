@@ -1,11 +1,11 @@
-//! What the collectors show of removing; what they show of storing is every role's (`weir::event::Metrics`).
+//! What the collectors show of removing; what they show of storing is every role's (`weir_event::Metrics`).
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use weir::event::Source;
+use weir_event::Source;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {

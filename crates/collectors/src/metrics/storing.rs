@@ -10,10 +10,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use weir::{
-    event::Source,
-    process::{Durations, TraceContext},
-};
+use weir_event::Source;
+use weir_process::{Durations, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {

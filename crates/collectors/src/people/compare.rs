@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use weir_migration::people::{Dimension, MINUTE, PersonKey, SLOTS, Sets, Sighting, Sightings, USERS};
+use weir_database::people::{Dimension, MINUTE, PersonKey, SLOTS, Sets, Sighting, Sightings, USERS};
 
 use super::{
     People, PeopleError,

@@ -1,6 +1,6 @@
 //! Why the tables of people were not changed.
 
-use weir_migration::people::Malformed;
+use weir_database::people::Malformed;
 
 /// What was begun is rolled back.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Folding: what storing noted goes into numbers and sets, and is gone in the same transaction.
 
-use weir_migration::people::{MINUTE, Sighting, Sightings};
+use weir_database::people::{MINUTE, Sighting, Sightings};
 
 use super::{
     People, PeopleError, Step,

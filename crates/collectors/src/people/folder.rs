@@ -7,7 +7,8 @@ use std::{
 
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
-use weir::{event::Source, process::Stop};
+use weir_event::Source;
+use weir_process::Stop;
 
 use super::{
     Backlog, People, PeopleError, Step,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
-use weir_migration::people::{BLOCK, Block, MINUTE, PersonKey, Sighting, TakenOut, Traits};
+use weir_database::people::{BLOCK, Block, MINUTE, PersonKey, Sighting, TakenOut, Traits};
 
 use super::{
     People, PeopleError, fold,

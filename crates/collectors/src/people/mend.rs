@@ -8,7 +8,7 @@ use std::{
     sync::PoisonError,
 };
 
-use weir_migration::people::{MINUTE, PersonKey, Sets, Sighting, Sightings, Traits};
+use weir_database::people::{MINUTE, PersonKey, Sets, Sighting, Sightings, Traits};
 
 use super::{
     People, PeopleError, Step,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_migration::people::{GRAINS, MINUTE, SLOTS, Sets};
+use weir_database::people::{GRAINS, MINUTE, SLOTS, Sets};
 
 use super::{
     numbering::Numbers,

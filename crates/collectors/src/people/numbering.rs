@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
-use weir_migration::people::{
+use weir_database::people::{
     BLOCK, Block, Dimension, Marks, PARTITION_NUMBERS, PARTITIONS, PersonKey, SLOTS, Sighting, Traits, USERS,
 };
 

@@ -1,7 +1,7 @@
 //! Pruning: sets that end before the horizon go, and with the last set that names somebody goes the somebody.
 
 use roaring::RoaringBitmap;
-use weir_migration::people::{BLOCK, Marks, PersonKey, SLOTS, Sets};
+use weir_database::people::{BLOCK, Marks, PersonKey, SLOTS, Sets};
 
 use super::{
     People, PeopleError,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::time::{Instant, sleep};
-use weir_migration::people::{Block, Marks, PersonKey, Sets};
+use weir_database::people::{Block, Marks, PersonKey, Sets};
 
 use super::{People, PeopleError};
 use crate::store::{Pool, sqlite::BEGIN};

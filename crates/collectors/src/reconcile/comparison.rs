@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use futures::StreamExt as _;
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{
     difference::{Difference, Evidence, Subject},

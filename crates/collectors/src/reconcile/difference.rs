@@ -1,6 +1,6 @@
 //! What a comparison finds.
 
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{figures::Figures, grain::Grain};
 

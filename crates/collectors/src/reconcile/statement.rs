@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use weir::event::Source;
+use weir_event::Source;
 
 use super::{
     figures::Figure,

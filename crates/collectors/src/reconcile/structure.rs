@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use weir::event::{EventType, Source};
+use weir_event::{EventType, Source};
 
 use super::{difference::Subject, figures::Figure};
 use crate::store::rollups::{LOW_BITS, LOW_MASK};

@@ -6,8 +6,7 @@
 use std::{ops::Range, time::Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-
-use weir_migration::clock::NOW_IN_POSTGRES;
+use weir_database::clock::NOW_IN_POSTGRES;
 
 use super::{
     SWEEP_LOCK,

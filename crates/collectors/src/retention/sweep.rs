@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio::time::sleep;
 use tracing::debug;
-use weir::process::Stop;
+use weir_process::Stop;
 
 use super::{
     cutoffs::Cutoffs,

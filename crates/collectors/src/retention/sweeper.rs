@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tracing::{debug, info, warn};
-use weir::{
-    event::Source,
-    journal::{Journal, JournalError},
-    process::{Stop, clock::RoleClock},
-};
+use weir_event::Source;
+use weir_journal::{Journal, JournalError};
+use weir_process::{Stop, clock::RoleClock};
 
 use super::{Retention, database::Database, sweep::Sweep};
 use crate::{

@@ -13,8 +13,8 @@ use sea_orm::{
     PaginatorTrait as _, QueryFilter as _, QuerySelect as _, Statement, TransactionTrait as _,
     sea_query::{Expr, OnConflict},
 };
-use weir::journal::{Acknowledged, HeldFrame};
-use weir_migration::entity::{audits, frames, settled_frames, unaccounted_frames};
+use weir_database::entity::{audits, frames, settled_frames, unaccounted_frames};
+use weir_journal::{Acknowledged, HeldFrame};
 
 use super::Store;
 

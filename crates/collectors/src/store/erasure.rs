@@ -14,12 +14,12 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
-use weir::journal::Erasure;
-use weir_migration::{
+use weir_database::{
     check_writer, clock,
     entity::{erasure_keys, erasures, frames},
     oldest_writer,
 };
+use weir_journal::Erasure;
 
 use super::{
     ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people::Delta, rollups::Rollups, row::small,

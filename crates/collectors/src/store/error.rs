@@ -1,7 +1,7 @@
 //! Transient or permanent: the only question a worker asks of a failure.
 
 use sqlx::error::DatabaseError;
-use weir_migration::OutdatedWriter;
+use weir_database::OutdatedWriter;
 
 /// Why nothing of a transaction was stored.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! Notes of journals, copied where they outlive them: `weir::journal::JournalState`.
+//! Notes of journals, copied where they outlive them: `weir_journal::JournalState`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,14 +8,12 @@ use sea_orm::{
     ColumnTrait as _, DbErr, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
-use weir::{
-    event::Source,
-    journal::{JournalState, SourceState},
-};
-use weir_migration::{
+use weir_database::{
     clock,
     entity::{audits, journal_states, settled_frames},
 };
+use weir_event::Source;
+use weir_journal::{JournalState, SourceState};
 
 use super::{Store, row::small};
 
@@ -169,7 +167,7 @@ impl Store {
     pub async fn forget_losses(&self) -> anyhow::Result<u64> {
         let noted = self.noted_journals().await?;
         let mut states = noted.states.clone();
-        let lost = weir::journal::forget_losses(&mut states);
+        let lost = weir_journal::forget_losses(&mut states);
         self.note_journals(&noted, &states).await?;
         Ok(lost)
     }

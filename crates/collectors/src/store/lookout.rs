@@ -1,7 +1,7 @@
 //! Asked once at the start of a storing transaction: the time, whether this build may write, and the exceptions to look out
 //! for, most often none.
 
-use weir_migration::check_writer;
+use weir_database::check_writer;
 
 /// Two looks at the end of an index, and one at a row. `EXISTS` would walk past all the keys that expired lately.
 pub(super) const LOOK_OUT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, \

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_migration::people::{MINUTE, PersonKey, Sighting, Sightings, TakenOut, Traits};
+use weir_database::people::{MINUTE, PersonKey, Sighting, Sightings, TakenOut, Traits};
 
 use super::row::Row;
 

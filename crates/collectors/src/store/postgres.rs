@@ -20,7 +20,7 @@ pub(super) use copy::{Copied, Tuple};
 use recent::Recent;
 pub(super) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
-use weir::journal::Position;
+use weir_journal::Position;
 
 use super::{
     Ending, FrameOutcome, Known, Outcomes, Submission,

@@ -1,17 +1,15 @@
 //! One event as one row of `events`.
 
-use weir::{
-    event::{
-        Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
-        TiktokEngagement, TiktokTop, TiktokUser,
-    },
-    journal::{Frame, FramedEvent},
+use weir_event::{
+    Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
+    TiktokEngagement, TiktokTop, TiktokUser,
 };
+use weir_journal::{Frame, FramedEvent};
 
 use super::{columns::columns, keys::Identity};
 
 columns!(
-    /// One row of `events`; `weir_migration::entity::events` says what each column means.
+    /// One row of `events`; `weir_database::entity::events` says what each column means.
     Row<'a> {
         source: i16,
         event_id: &'a str,
@@ -176,7 +174,7 @@ pub(crate) fn small(number: i32) -> i16 {
 #[cfg(test)]
 mod tests {
     use sea_orm::{IdenStatic, Iterable};
-    use weir_migration::entity::events;
+    use weir_database::entity::events;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 //! holds as acknowledged can be compared with it.
 
 use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection};
-use weir::journal::Position;
+use weir_journal::Position;
 
 use super::{Ending, Store, StoreError};
 

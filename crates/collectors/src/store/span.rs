@@ -1,7 +1,7 @@
 //! The span of a storing transaction, as OpenTelemetry's conventions for databases name it. No value is in it.
 
 use tracing::{Span, field::Empty, info_span};
-use weir::process::trace;
+use weir_process::trace;
 
 use super::{Pool, Store};
 

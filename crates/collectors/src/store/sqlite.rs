@@ -5,7 +5,7 @@ pub(crate) mod rollups;
 mod rows;
 
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
-use weir::journal::Position;
+use weir_journal::Position;
 
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,

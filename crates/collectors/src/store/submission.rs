@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use weir::journal::{Frame, Position};
+use weir_journal::{Frame, Position};
 
 use super::{FrameOutcome, keys::Identity, row::Row, sighting::Sighting};
 

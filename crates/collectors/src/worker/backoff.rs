@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use weir::process::Stop;
+use weir_process::Stop;
 
 const FIRST: Duration = Duration::from_millis(100);
 /// A store that is back is noticed within this, which is half of the 10 s in which a fresh event is to be reported after

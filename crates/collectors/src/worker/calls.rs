@@ -3,11 +3,9 @@
 use std::{collections::BTreeSet, fmt};
 
 use tracing::{Span, error_span};
-use weir::{
-    event::Origin,
-    journal::{Content, Delivery, Frame},
-    process::TraceContext,
-};
+use weir_event::Origin;
+use weir_journal::{Content, Delivery, Frame};
+use weir_process::TraceContext;
 
 /// The most that an entry names: as many as a batch has frames, which come of a call each under a light load.
 const MAX_NAMED: usize = super::MAX_FRAMES;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use weir::journal::{Erasure, Graveyard, Position};
+use weir_journal::{Erasure, Graveyard, Position};
 
 use super::{Verdict, Worker};
 use crate::{Failpoint, letters::LettersOf, store::ErasureStage};

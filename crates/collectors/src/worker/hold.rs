@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use futures::future::join_all;
 use tokio::time::{Instant, interval_at};
 use tracing::debug;
-use weir::journal::Delivery;
+use weir_journal::Delivery;
 
 /// Runs `work` and meanwhile tells the journal `every` so often that the deliveries are still in hand.
 pub(super) async fn while_held<T>(

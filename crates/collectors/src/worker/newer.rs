@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
-use weir::event::Service;
+use weir_event::Service;
 
 use super::{Verdict, Worker};
 

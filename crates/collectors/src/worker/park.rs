@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use tracing::error;
-use weir::{
-    event::{ErrorType, Service},
-    journal::{DeadLetter, Frame, Graveyard},
-    process::Stop,
-};
+use weir_event::{ErrorType, Service};
+use weir_journal::{DeadLetter, Frame, Graveyard};
+use weir_process::Stop;
 
 use super::{Backoff, Worker, patience::Halt, settle::Held, spans::BatchSpans};
 use crate::store::{RefusedEvent, Submission};

@@ -1,11 +1,9 @@
 //! Repeating what an outage interrupts, for as long as it takes.
 
 use tracing::{debug, info, warn};
-use weir::{
-    event::{ErrorType, Service},
-    journal::AppendError,
-    process::Stop,
-};
+use weir_event::{ErrorType, Service};
+use weir_journal::AppendError;
+use weir_process::Stop;
 
 use super::{Backoff, Worker};
 use crate::store::StoreError;

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tracing::Instrument as _;
-use weir::{
-    event::Service,
-    journal::{Content, Delivery, Erasure, Frame, Position},
-    process::{Stop, trace},
-};
+use weir_event::Service;
+use weir_journal::{Content, Delivery, Erasure, Frame, Position};
+use weir_process::{Stop, trace};
 
 use super::{Verdict, Worker, calls, patience::Halt, spans::BatchSpans, unreadable::Unreadable};
 use crate::store::{FrameOutcome, StoreError, Submission};

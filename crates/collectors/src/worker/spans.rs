@@ -2,11 +2,9 @@
 //! for each storing transaction.
 
 use tracing::Span;
-use weir::{
-    event::{Origin, Source},
-    journal::{Content, Delivery, Journal, MessagingSpans},
-    process::{TraceContext, trace},
-};
+use weir_event::{Origin, Source};
+use weir_journal::{Content, Delivery, Journal, MessagingSpans};
+use weir_process::{TraceContext, trace};
 
 use super::{Verdict, calls};
 use crate::store::{Store, StoreError};

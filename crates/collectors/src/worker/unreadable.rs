@@ -2,11 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error};
-use weir::{
-    event::{ErrorType, Origin, Service, Violation},
-    journal::{Clock, DeadLetter, Delivery, FrameError, Graveyard},
-    process::{CorrelationId, Stop, clock},
-};
+use weir_event::{ErrorType, Origin, Service, Violation};
+use weir_journal::{Clock, DeadLetter, Delivery, FrameError, Graveyard};
+use weir_process::{CorrelationId, Stop, clock};
 
 use super::{Verdict, Worker, patience::Halt};
 

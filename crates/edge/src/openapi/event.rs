@@ -7,7 +7,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{Ref, RefOr, Schema},
 };
-use weir::event::{
+use weir_event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
 
@@ -179,7 +179,7 @@ fn example() -> Value {
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
-    use weir::event::admit_json;
+    use weir_event::admit_json;
 
     use super::*;
 

@@ -8,11 +8,9 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::{
-    contract::{Mean, reporting::v1},
-    event::Source,
-    process::CallContext,
-};
+use weir::contract::{Mean, reporting::v1};
+use weir_event::Source;
+use weir_process::CallContext;
 
 use super::{Client, DateRange, device_name, gender_name, query::Query, rfc3339, timestamp};
 use crate::{

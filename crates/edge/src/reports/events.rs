@@ -8,11 +8,9 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::{
-    contract::reporting::v1,
-    event::{EventType, FunnelStage, Source},
-    process::CallContext,
-};
+use weir::contract::reporting::v1;
+use weir_event::{EventType, FunnelStage, Source};
+use weir_process::CallContext;
 
 use super::{Client, DateRange, query::Query, rfc3339, source_name, stage_name, timestamp, type_name};
 use crate::{

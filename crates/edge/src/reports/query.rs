@@ -4,11 +4,9 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{PercentDecode, percent_decode_str};
-use weir::{
-    contract::reporting::v1::GroupBy,
-    event::{EventType, FunnelStage, Source},
-    process::args::{instant, whole_number},
-};
+use weir::contract::reporting::v1::GroupBy;
+use weir_event::{EventType, FunnelStage, Source};
+use weir_process::args::{instant, whole_number};
 
 use crate::problem::{MAX_VIOLATIONS, ParameterViolation, Problem};
 

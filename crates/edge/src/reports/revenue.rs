@@ -8,7 +8,9 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::{contract::reporting::v1, event::Source, process::CallContext};
+use weir::contract::reporting::v1;
+use weir_event::Source;
+use weir_process::CallContext;
 
 use super::{Client, DateRange, query::Query, rfc3339, source_name, timestamp};
 use crate::{

@@ -13,23 +13,21 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, service::RoutesBuilder};
 use url::Url;
-use weir::{
-    contract::{
-        DESCRIPTORS,
-        event::v1,
-        ingest::v1::{
-            self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
-            ingest_service_server::{IngestService, IngestServiceServer, SERVICE_NAME as INGEST},
-            item::Content,
-        },
-        reporting::v1::{
-            self as reporting,
-            reporting_service_server::{ReportingService, ReportingServiceServer, SERVICE_NAME as REPORTING},
-        },
+use weir::contract::{
+    DESCRIPTORS,
+    event::v1,
+    ingest::v1::{
+        self as ingest, ItemResult, Outcome, PublishEventsRequest, PublishEventsResponse,
+        ingest_service_server::{IngestService, IngestServiceServer, SERVICE_NAME as INGEST},
+        item::Content,
     },
-    event::Metrics,
-    process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse},
+    reporting::v1::{
+        self as reporting,
+        reporting_service_server::{ReportingService, ReportingServiceServer, SERVICE_NAME as REPORTING},
+    },
 };
+use weir_event::Metrics;
+use weir_process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse};
 
 use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
 
@@ -109,7 +107,7 @@ pub(crate) fn id(event: &Bytes) -> String {
 fn results(request: &PublishEventsRequest, newer_rule: Option<&str>) -> Vec<ItemResult> {
     let result = |content: &Content| match content {
         Content::Event(event) if Some(id(event).as_str()) == newer_rule => {
-            let violation = weir::event::Violation::new("/data", "is out of fashion").into();
+            let violation = weir_event::Violation::new("/data", "is out of fashion").into();
             ItemResult { outcome: Outcome::Rejected.into(), violations: vec![violation] }
         }
         Content::Event(_) => ItemResult { outcome: Outcome::Accepted.into(), violations: Vec::new() },

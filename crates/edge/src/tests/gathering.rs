@@ -5,10 +5,8 @@ use std::{collections::HashSet, sync::Arc};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use weir::{
-    contract::ingest::v1::{Item, PublishEventsRequest},
-    process::{CallContext, Reason},
-};
+use weir::contract::ingest::v1::{Item, PublishEventsRequest};
+use weir_process::{CallContext, Reason};
 
 use super::fake::{Answer, Running, bad_event, event};
 

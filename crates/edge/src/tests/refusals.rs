@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use weir::process::Reason;
+use weir_process::Reason;
 
 use super::fake::{Running, config, event};
 use crate::EdgeConfig;

@@ -1,7 +1,8 @@
 //! Questions, as they reach the reporting service.
 
 use serde_json::json;
-use weir::{contract::reporting::v1, process::Reason};
+use weir::contract::reporting::v1;
+use weir_process::Reason;
 
 use super::fake::{Running, config};
 

@@ -1,7 +1,7 @@
 //! Calls that are made again, and those that are not.
 
 use serde_json::json;
-use weir::process::Reason;
+use weir_process::Reason;
 
 use super::fake::{Running, event};
 

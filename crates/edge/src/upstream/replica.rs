@@ -16,7 +16,7 @@ use tonic_health::pb::{
 };
 use tracing::{Instrument as _, error, info};
 use url::Url;
-use weir::process::{
+use weir_process::{
     grpc::{self, TracedChannel},
     reach::Target,
 };

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{Instrument as _, error, info};
 use url::{Host, Url};
-use weir::process::{
+use weir_process::{
     Latch, Stop,
     reach::{Target, Unusable},
 };
@@ -170,7 +170,7 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use weir::process::reach::Wanted;
+    use weir_process::reach::Wanted;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tonic::{Code, Status, TimeoutExpired};
-use weir::process::Reason;
+use weir_process::Reason;
 
 /// How many calls pay for one retry: at most 20 % more calls than were asked for, however long an outage is.
 const CALLS_PER_RETRY: u32 = 5;
@@ -93,7 +93,7 @@ pub(super) fn pause(made: usize) -> Duration {
 mod tests {
     use std::sync::Arc;
 
-    use weir::process::refuse;
+    use weir_process::refuse;
 
     use super::*;
 

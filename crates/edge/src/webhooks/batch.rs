@@ -9,10 +9,8 @@ use serde::{
     de::{Error as _, IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use weir::{
-    event::{EncodedEvent, Refusal, check_json},
-    process::Reservation,
-};
+use weir_event::{EncodedEvent, Refusal, check_json};
+use weir_process::Reservation;
 
 use super::{
     body::Received,
@@ -285,7 +283,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
 
 #[cfg(test)]
 mod tests {
-    use weir::process::Budget;
+    use weir_process::Budget;
 
     use super::*;
 

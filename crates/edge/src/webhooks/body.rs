@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
-use weir::process::{Budget, Overloaded, Reason, Reservation};
+use weir_process::{Budget, Overloaded, Reason, Reservation};
 
 use self::gzip::Members;
 use super::media::Encoding;

@@ -3,15 +3,13 @@
 use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
-use weir::{
-    contract::{
-        event::v1::Origin,
-        ingest::v1::{Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient},
-    },
-    process::{
-        CallContext,
-        grpc::{CallOrigins, TracedChannel},
-    },
+use weir::contract::{
+    event::v1::Origin,
+    ingest::v1::{Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient},
+};
+use weir_process::{
+    CallContext,
+    grpc::{CallOrigins, TracedChannel},
 };
 
 use crate::upstream::Upstream;

@@ -2,10 +2,8 @@
 
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
-use weir::{
-    contract::ingest::v1::{self, item::Content},
-    event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json},
-};
+use weir::contract::ingest::v1::{self, item::Content};
+use weir_event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json};
 
 use super::batch::{Batch, Cursor, Item};
 

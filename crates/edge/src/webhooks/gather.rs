@@ -14,11 +14,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use tonic::Status;
-use weir::{
-    contract::ingest::v1::{Item, ItemResult},
-    event::Origin,
-    process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins},
-};
+use weir::contract::ingest::v1::{Item, ItemResult};
+use weir_event::Origin;
+use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins};
 
 use super::call::Call;
 use crate::upstream::Upstream;

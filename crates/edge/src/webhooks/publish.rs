@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 use tonic::Status;
-use weir::{contract::ingest::v1::ItemResult, event::Origin, process::CallContext};
+use weir::contract::ingest::v1::ItemResult;
+use weir_event::Origin;
+use weir_process::CallContext;
 
 use super::{
     batch::Batch,

@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use weir::event::{Claim, Source, admit_bytes};
+use weir_event::{Claim, Source, admit_bytes};
 
 use super::batch::Batch;
 

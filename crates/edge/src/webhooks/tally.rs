@@ -5,10 +5,8 @@ use std::{borrow::Cow, collections::HashMap};
 use serde::Serialize;
 use tonic::Status;
 use utoipa::ToSchema;
-use weir::{
-    contract::ingest::v1::{ItemResult, Outcome},
-    event::{self, Claim, ErrorType, Metrics, Service, Source},
-};
+use weir::contract::ingest::v1::{ItemResult, Outcome};
+use weir_event::{Claim, ErrorType, Metrics, Service, Source};
 
 use super::{
     batch::Batch,
@@ -92,7 +90,7 @@ impl Tally {
         };
         // As ingest laid them down: it may know a rule that this edge does not know yet, and whether a clock is at fault.
         let violations =
-            result.violations.into_iter().map(event::Violation::from).map(Violation::from).collect();
+            result.violations.into_iter().map(weir_event::Violation::from).map(Violation::from).collect();
         self.errors.push(ItemError { index, event_id, violations });
     }
 
@@ -115,8 +113,8 @@ impl Tally {
     }
 }
 
-impl From<event::Violation> for Violation {
-    fn from(violation: event::Violation) -> Self {
+impl From<weir_event::Violation> for Violation {
+    fn from(violation: weir_event::Violation) -> Self {
         Self { pointer: violation.pointer.into_owned(), message: violation.message }
     }
 }

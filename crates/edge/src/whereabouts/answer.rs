@@ -4,14 +4,12 @@ use http::StatusCode;
 use serde::Serialize;
 use tonic::Status;
 use utoipa::ToSchema;
-use weir::{
-    contract::{
-        ingest::v1::{self as ingest, find_event_response::Kind},
-        reporting::v1 as reporting,
-    },
-    event,
-    process::Reason,
+use weir::contract::{
+    ingest::v1::{self as ingest, find_event_response::Kind},
+    reporting::v1 as reporting,
 };
+use weir_event as event;
+use weir_process::Reason;
 
 use super::Identity;
 use crate::{problem::Problem, refusal, reports::rfc3339, webhooks::Violation};

@@ -2,10 +2,8 @@
 
 use tonic::Status;
 use tracing::info;
-use weir::{
-    contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse},
-    journal::{Graveyard, Journal},
-};
+use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse};
+use weir_journal::{Graveyard, Journal};
 
 use super::{
     fault::{Faults, unreadable},

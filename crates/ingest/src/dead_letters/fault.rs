@@ -2,10 +2,8 @@
 
 use tonic::Status;
 use tracing::warn;
-use weir::{
-    journal::JournalError,
-    process::{Reason, refuse},
-};
+use weir_journal::JournalError;
+use weir_process::{Reason, refuse};
 
 /// Fields and what is wrong with them.
 #[derive(Debug, Default)]

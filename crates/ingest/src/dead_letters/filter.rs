@@ -2,11 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
-use weir::{
-    contract::ingest::v1::{self, DeadLetterFilter},
-    event::Source,
-    journal::{Graveyard, StoredDeadLetter},
-};
+use weir::contract::ingest::v1::{self, DeadLetterFilter};
+use weir_event::Source;
+use weir_journal::{Graveyard, StoredDeadLetter};
 
 use super::{fault::Faults, message};
 

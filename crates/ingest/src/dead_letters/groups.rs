@@ -5,11 +5,9 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
-use weir::{
-    contract::ingest::v1::{DeadLetterGroup, GroupDeadLettersResponse},
-    event::Source,
-    journal::{JournalError, StoredDeadLetter},
-};
+use weir::contract::ingest::v1::{DeadLetterGroup, GroupDeadLettersResponse};
+use weir_event::Source;
+use weir_journal::{JournalError, StoredDeadLetter};
 
 use super::{id::LetterId, message, walk::Walk};
 

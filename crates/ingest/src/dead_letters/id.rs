@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use weir::journal::Graveyard;
+use weir_journal::Graveyard;
 
 /// Where a letter lies. Ordered as letters are browsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

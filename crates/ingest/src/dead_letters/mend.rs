@@ -4,11 +4,9 @@ use chrono::{DateTime, Utc};
 use json_patch::Patch;
 use prost::Message as _;
 use serde_json::Value;
-use weir::{
-    contract::event::v1,
-    event::{Event, Violation, admit_bytes, admit_json, admit_message},
-    journal::{DeadLetter, FrameError, MediaType, SealedFrame, StoredDeadLetter},
-};
+use weir::contract::event::v1;
+use weir_event::{Event, Violation, admit_bytes, admit_json, admit_message};
+use weir_journal::{DeadLetter, FrameError, MediaType, SealedFrame, StoredDeadLetter};
 
 /// What a letter turns out to be.
 #[derive(Debug)]
@@ -77,11 +75,9 @@ fn frame(letter: &DeadLetter) -> Mended {
 
 #[cfg(test)]
 mod tests {
-    use weir::{
-        event::{Origin, Source},
-        journal::{Framer, MAX_RAW_BYTES},
-        process::CorrelationId,
-    };
+    use weir_event::{Origin, Source};
+    use weir_journal::{Framer, MAX_RAW_BYTES};
+    use weir_process::CorrelationId;
 
     use super::*;
 

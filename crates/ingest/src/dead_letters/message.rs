@@ -3,11 +3,9 @@
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
-use weir::{
-    contract::{event::v1::Violation, ingest::v1},
-    event::Source,
-    journal::{DeadLetter, Graveyard, StoredDeadLetter},
-};
+use weir::contract::{event::v1::Violation, ingest::v1};
+use weir_event::Source;
+use weir_journal::{DeadLetter, Graveyard, StoredDeadLetter};
 
 use super::id::LetterId;
 

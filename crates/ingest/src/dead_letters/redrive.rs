@@ -6,17 +6,14 @@ use json_patch::Patch;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 use tracing::{info, warn};
-use weir::{
-    contract::{
-        event::v1::Violation,
-        ingest::v1::{
-            RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveOutcome, RedriveResult,
-            RedriveTotals,
-        },
+use weir::contract::{
+    event::v1::Violation,
+    ingest::v1::{
+        RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveOutcome, RedriveResult, RedriveTotals,
     },
-    event::Service,
-    journal::{FrameLimit, Framer, Graveyard, SealedFrame},
 };
+use weir_event::Service;
+use weir_journal::{FrameLimit, Framer, Graveyard, SealedFrame};
 
 use super::{
     fault::{Faults, unreadable},

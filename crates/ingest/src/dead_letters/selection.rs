@@ -1,10 +1,8 @@
 //! The letters of a redrive or a discard: named one by one, or all that match a filter.
 
 use tonic::Status;
-use weir::{
-    contract::ingest::v1::DeadLetterFilter,
-    journal::{Journal, JournalError},
-};
+use weir::contract::ingest::v1::DeadLetterFilter;
+use weir_journal::{Journal, JournalError};
 
 use super::{
     fault::{Faults, unreadable},

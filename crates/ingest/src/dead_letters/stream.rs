@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use weir::process::{Reason, Stop, refuse};
+use weir_process::{Reason, Stop, refuse};
 
 /// Answers that may wait for a slow reader before the work does.
 const WAITING: usize = 4;

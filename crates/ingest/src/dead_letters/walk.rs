@@ -1,6 +1,6 @@
 //! A walk over the letters that match a filter, page by page, in the order in which they are browsed.
 
-use weir::journal::{Graveyard, Journal, JournalError, StoredDeadLetter};
+use weir_journal::{Graveyard, Journal, JournalError, StoredDeadLetter};
 
 use super::{filter::Filter, id::LetterId};
 

@@ -17,7 +17,7 @@ use sea_orm::{
     sea_query::{Condition, Expr, ExprTrait as _, Query},
 };
 use weir::contract::event::v1::Source;
-use weir_migration::{
+use weir_database::{
     entity::people_columns::{Column, Entity},
     people::{BLOCK, Block},
 };
@@ -311,7 +311,7 @@ async fn read_blocks(
 
 #[cfg(test)]
 mod tests {
-    use weir_migration::people::Traits;
+    use weir_database::people::Traits;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, ops::AddAssign, sync::Arc};
 
 use weir::contract::reporting::v1::{CityUsers, CountryUsers};
-use weir_migration::people::{Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets, Traits};
+use weir_database::people::{Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets, Traits};
 
 use super::{
     columns::{CHUNK, Chunk, Kept},

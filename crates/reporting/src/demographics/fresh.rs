@@ -7,7 +7,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, Query},
 };
 use weir::contract::event::v1::Source;
-use weir_migration::{
+use weir_database::{
     entity::people_aliases,
     people::{Dimension, Marks, PersonKey, SLOTS, Sets, Traits, USERS},
 };

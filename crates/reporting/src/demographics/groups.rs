@@ -1,6 +1,6 @@
 //! The groups that a number of a person falls into.
 
-use weir_migration::people::{AGE_ENDS, FOLLOWER_ENDS};
+use weir_database::people::{AGE_ENDS, FOLLOWER_ENDS};
 
 /// Groups of ascending numbers without gaps.
 pub(super) struct Groups {

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{CaseStatement, Condition, Expr, ExprTrait as _},
 };
 use weir::contract::event::v1::Source;
-use weir_migration::entity::events::Column;
+use weir_database::entity::events::Column;
 
 use super::Mean;
 use crate::{

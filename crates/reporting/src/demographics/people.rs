@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::DbErr;
 use weir::contract::event::v1::Source;
-use weir_migration::people::{Dimension, PARTITIONS, Sets, USERS};
+use weir_database::people::{Dimension, PARTITIONS, Sets, USERS};
 
 use super::{
     Mean, columns::Generation, counted::Counted, counts::Counts, fresh::Fresh, measured, parts::at_once,

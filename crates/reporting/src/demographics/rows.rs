@@ -8,7 +8,7 @@ use weir::contract::{
     event::v1::{FunnelStage, Source},
     reporting::v1::{CityUsers, CountryUsers},
 };
-use weir_migration::entity::events::Column;
+use weir_database::entity::events::Column;
 
 use super::{
     Mean,

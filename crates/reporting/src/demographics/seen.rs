@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Condition, Expr, ExprTrait as _, Query},
 };
 use weir::contract::event::v1::Source;
-use weir_migration::{
+use weir_database::{
     entity::{events, people_deltas, people_sets},
     people::{MINUTE, Malformed, PersonKey, Sets, Sightings, Traits},
 };

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Condition, Expr, Order},
 };
 use weir::contract::reporting::v1::EventCount;
-use weir_migration::entity::{events, rollups};
+use weir_database::entity::{events, rollups};
 
 use super::EventsQuestion;
 use crate::{

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Condition, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement},
 };
 use weir::contract::event::v1::{EventType, Source};
-use weir_migration::entity::{campaign_rollups, events::Column};
+use weir_database::entity::{campaign_rollups, events::Column};
 
 use super::{Revenue, RevenueQuestion, settled::Settled};
 use crate::{

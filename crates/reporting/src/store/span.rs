@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, sea_query::SelectStatement};
 use tracing::{Span, field::Empty, info_span};
-use weir::process::trace;
+use weir_process::trace;
 
 /// One query of a report.
 pub(super) fn of(connection: &impl ConnectionTrait, query: &SelectStatement) -> Span {

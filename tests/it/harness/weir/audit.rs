@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use async_nats::jetstream;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, Statement};
-use weir_migration::{
+use weir_database::{
     Access, DatabaseUrl, connect,
     entity::{audits, journal_states, unaccounted_frames},
 };

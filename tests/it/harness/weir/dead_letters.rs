@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir::journal::{Graveyard, Journal, Settings, StoredDeadLetter};
+use weir_journal::{Graveyard, Journal, Settings, StoredDeadLetter};
 
 use super::{Ground, Weir};
 

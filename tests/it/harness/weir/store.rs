@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
-use weir_migration::{Access, DatabaseUrl, connect};
+use weir_database::{Access, DatabaseUrl, connect};
 
 use super::{Ground, Weir};
 

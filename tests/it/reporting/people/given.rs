@@ -3,12 +3,10 @@
 use chrono::{DateTime, SecondsFormat};
 use rand::seq::IndexedRandom as _;
 use sea_orm::{DatabaseConnection, DbBackend, Statement};
-use weir::{
-    contract::reporting::v1::GetDemographicsResponse,
-    event::Source,
-    journal::{Erasure, Frame},
-};
+use weir::contract::reporting::v1::GetDemographicsResponse;
 use weir_collectors::store::Submission;
+use weir_event::Source;
+use weir_journal::{Erasure, Frame};
 
 use super::*;
 use crate::harness::events::origin;
@@ -111,7 +109,7 @@ pub(super) fn assert_counted_from(reporting: &Running, sets: bool, rows: bool) {
 
 pub(super) async fn sets(database: &Database) -> Vec<people_sets::Model> {
     use sea_orm::{EntityTrait as _, QueryOrder as _};
-    use weir_migration::entity::people_sets::{Column, Entity};
+    use weir_database::entity::people_sets::{Column, Entity};
     let ordered =
         Entity::find().order_by_asc(Column::Source).order_by_asc(Column::Grain).order_by_asc(Column::Bucket);
     ordered.all(&store_of(database).await).await.unwrap()

@@ -5,10 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
-use weir::{
-    contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest},
-    process::{Stop, http_client},
-};
+use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest};
+use weir_process::{Stop, http_client};
 
 use crate::{
     output::{grouped, say},

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use weir_migration::people::PersonKey;
+use weir_database::people::PersonKey;
 
 use super::{Alias, Bucket, Bucketed, Known};
 use crate::people::PEOPLE_LOCK;

@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
-use weir_migration::clock::NOW_IN_POSTGRES;
+use weir_database::clock::NOW_IN_POSTGRES;
 
 use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, noted, taken_off};
 use crate::store::{

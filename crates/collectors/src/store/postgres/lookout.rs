@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{PgConnection, Row as _};
-use weir_migration::clock::NOW_IN_POSTGRES;
+use weir_database::clock::NOW_IN_POSTGRES;
 
 use crate::store::{
     STORE_LOCK, Submission,

@@ -4,7 +4,7 @@ use super::Table;
 use crate::store::columns::columns;
 
 columns!(
-    /// What is added to one row, whichever shard's; `weir_migration::entity::campaign_rollups` says what each column
+    /// What is added to one row, whichever shard's; `weir_database::entity::campaign_rollups` says what each column
     /// means.
     CampaignRollup<'a> {
         grain: i16 => "smallint[]",

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use weir::event::{EventType, Source};
+use weir_event::{EventType, Source};
 
 use crate::store::row::Row;
 

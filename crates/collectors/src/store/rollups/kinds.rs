@@ -4,7 +4,7 @@ use super::Table;
 use crate::store::columns::columns;
 
 columns!(
-    /// What is added to one row, whichever shard's; `weir_migration::entity::rollups` says what each column means.
+    /// What is added to one row, whichever shard's; `weir_database::entity::rollups` says what each column means.
     KindRollup {
         grain: i16 => "smallint[]",
         bucket: i64 => "bigint[]",

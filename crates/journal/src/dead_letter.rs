@@ -1,0 +1,272 @@
+//! Dead letters: items that the gate refused and accepted events that storage refused, with what a person needs
+//! to mend them.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use weir::contract::event::v1;
+use weir_event::{Origin, Source, Violation};
+
+use super::{Content, Graveyard, Names};
+
+/// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256.
+pub const MAX_RAW_BYTES: usize = 64 * 1024;
+
+/// What this build writes, and the newest that it reads.
+const VERSION: u32 = 1;
+
+/// What the raw bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    /// A webhook's item, as it was sent.
+    Json,
+    /// A `weir.event.v1.Event`, or a frame that could not be read.
+    Protobuf,
+}
+
+/// One item that is not among the stored events, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// At most [`MAX_RAW_BYTES`], unless it is a whole frame.
+    pub raw: Bytes,
+    pub media_type: MediaType,
+    /// Bytes of the whole item.
+    pub size: u64,
+    /// Of the whole item, where `raw` was cut.
+    pub sha256: Option<[u8; 32]>,
+    /// Every rule that it breaks, or storage's reason at pointer `""`.
+    pub violations: Vec<Violation>,
+    pub source: Option<Source>,
+    pub event_id: Option<String>,
+    pub origin: Origin,
+}
+
+/// A dead letter as it lies in its stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredDeadLetter {
+    /// Its place in the stream; ascends, never reused.
+    pub sequence: u64,
+    pub subject: String,
+    pub stored_at: DateTime<Utc>,
+    pub letter: DeadLetter,
+}
+
+impl DeadLetter {
+    /// The letter of an item whose bytes are `whole`: where they are over [`MAX_RAW_BYTES`] they are cut, and size
+    /// and SHA-256 tell of the whole.
+    #[must_use]
+    pub fn new(
+        whole: Bytes,
+        media_type: MediaType,
+        violations: Vec<Violation>,
+        source: Option<Source>,
+        event_id: Option<String>,
+        origin: Origin,
+    ) -> Self {
+        let size = whole.len() as u64;
+        let cut = whole.len() > MAX_RAW_BYTES;
+        let sha256 = cut.then(|| Sha256::digest(&whole).into());
+        // A copy, so that the cut letter does not keep the whole in memory.
+        let raw = if cut { Bytes::copy_from_slice(&whole[..MAX_RAW_BYTES]) } else { whole };
+        Self { raw, media_type, size, sha256, violations, source, event_id, origin }
+    }
+
+    /// The letter of a whole frame that can't be read: nothing of it is cut, so that a build that can read it puts it back.
+    #[must_use]
+    pub fn of_frame(frame: Bytes, violations: Vec<Violation>, source: Source, origin: Origin) -> Self {
+        let size = frame.len() as u64;
+        Self {
+            raw: frame,
+            media_type: MediaType::Protobuf,
+            size,
+            sha256: None,
+            violations,
+            source: Some(source),
+            event_id: None,
+            origin,
+        }
+    }
+
+    /// The letter with at most so many bytes when it is encoded: raw bytes are cut first, with size and SHA-256 of the whole,
+    /// then the last violations. A whole frame is never cut, because a cut one can't be put back.
+    #[must_use]
+    pub(super) fn fitted(mut self, max_bytes: usize) -> Self {
+        let excess = |letter: &Self| letter.encode().len().saturating_sub(max_bytes);
+        if excess(&self) == 0 || self.is_frame() {
+            return self;
+        }
+        self.sha256 = self.sha256.or_else(|| Some(Sha256::digest(&self.raw).into()));
+        let kept = self.raw.len().saturating_sub(excess(&self));
+        self.raw = Bytes::copy_from_slice(&self.raw[..kept]);
+        while excess(&self) > 0 && self.violations.len() > 1 {
+            self.violations.truncate(self.violations.len() / 2);
+        }
+        self
+    }
+
+    /// Whether it is a whole frame of accepted events, and not one item.
+    #[must_use]
+    pub fn is_frame(&self) -> bool {
+        self.media_type == MediaType::Protobuf
+            && self.event_id.is_none()
+            && Content::names_a_version(&self.raw)
+    }
+
+    /// Whether only a part of the item's bytes is here.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.sha256.is_some() || self.size > self.raw.len() as u64
+    }
+
+    /// SHA-256 of source, event id, whole item and broken rules: an item that is posted again is the same letter, whenever
+    /// and by whatever call it comes.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.source.map_or(0, Source::number).to_be_bytes());
+        hash.update(self.sha256.unwrap_or_else(|| Sha256::digest(&self.raw).into()));
+        let reasons = self.violations.iter().flat_map(|violation| [&*violation.pointer, violation.rule()]);
+        for text in self.event_id.as_deref().into_iter().chain(reasons) {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        hash.finalize().into()
+    }
+
+    /// The same identity has the same subject: the event's id, or the bytes where there is none.
+    pub(super) fn subject(&self, names: &Names, graveyard: Graveyard) -> String {
+        let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
+        names.letter(graveyard, self.source, identity)
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        let message = v1::DeadLetter {
+            version: VERSION,
+            raw: self.raw.to_vec(),
+            media_type: self.media_type.name().to_owned(),
+            size: self.size,
+            sha256: self.sha256.map(Vec::from).unwrap_or_default(),
+            violations: self.violations.iter().cloned().map(v1::Violation::from).collect(),
+            source: self.source.map_or(0, Source::number),
+            event_id: self.event_id.clone().unwrap_or_default(),
+            origin: Some(self.origin.clone().into()),
+        };
+        message.encode_to_vec().into()
+    }
+
+    /// `None` for bytes that no build of this version wrote.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let message = v1::DeadLetter::decode(bytes).ok().filter(|message| message.version == VERSION)?;
+        Some(Self {
+            raw: message.raw.into(),
+            media_type: MediaType::from_name(&message.media_type)?,
+            size: message.size,
+            sha256: if message.sha256.is_empty() { None } else { Some(message.sha256.try_into().ok()?) },
+            violations: message.violations.into_iter().map(Violation::from).collect(),
+            source: Source::from_number(message.source),
+            event_id: Some(message.event_id).filter(|id| !id.is_empty()),
+            origin: Origin::restore(message.origin?)?,
+        })
+    }
+}
+
+impl MediaType {
+    /// As in a `Content-Type` header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/protobuf",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Json, Self::Protobuf].into_iter().find(|media_type| media_type.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::SubsecRound as _;
+
+    use super::*;
+    use weir_process::CorrelationId;
+
+    #[test]
+    fn a_letter_is_cut_to_what_a_server_takes_and_still_tells_of_the_whole() {
+        const MOST: usize = 4096;
+        let whole = vec![7; 10_000];
+        let long = letter(whole.clone());
+        let cut = long.clone().fitted(MOST);
+        assert!((MOST - 100..=MOST).contains(&cut.encode().len()), "{}", cut.encode().len());
+        assert!(cut.is_cut());
+        assert_eq!((cut.size, cut.sha256), (10_000, Some(Sha256::digest(&whole).into())));
+        assert_eq!(cut.fingerprint(), long.fingerprint());
+        let short = letter(vec![7; 10]);
+        assert_eq!(short.clone().fitted(MOST), short);
+
+        let verbose = DeadLetter { violations: vec![Violation::new("/a", "b".repeat(100)); 1000], ..long };
+        assert!(verbose.fitted(MOST).encode().len() <= MOST);
+    }
+
+    fn letter(whole: Vec<u8>) -> DeadLetter {
+        let origin = Origin {
+            correlation_id: CorrelationId::generate(),
+            traceparent: String::new(),
+            tracestate: String::new(),
+            arrived_at: Utc::now().trunc_subsecs(6),
+        };
+        DeadLetter::new(whole.into(), MediaType::Json, vec![Violation::new("/a", "b")], None, None, origin)
+    }
+
+    #[test]
+    fn a_letter_reads_back_as_it_was_written() {
+        for whole in [vec![], b"{\"\xff\0".to_vec(), vec![7; MAX_RAW_BYTES], vec![7; MAX_RAW_BYTES + 1]] {
+            let letter = letter(whole);
+            assert_eq!(DeadLetter::decode(&letter.encode()), Some(letter));
+        }
+    }
+
+    #[test]
+    fn only_what_is_too_long_is_cut_and_hashed() {
+        let kept = letter(vec![7; MAX_RAW_BYTES]);
+        assert_eq!((kept.raw.len(), kept.size, kept.sha256), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64, None));
+        let cut = letter(vec![7; MAX_RAW_BYTES + 1]);
+        assert_eq!((cut.raw.len(), cut.size), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64 + 1));
+        assert_eq!(cut.sha256, Some(Sha256::digest(vec![7; MAX_RAW_BYTES + 1]).into()));
+    }
+
+    #[test]
+    fn a_frame_s_letter_keeps_all_of_it() {
+        let whole = Bytes::from(vec![7; 4 * MAX_RAW_BYTES]);
+        let origin = letter(Vec::new()).origin;
+        let letter = DeadLetter::of_frame(whole.clone(), Vec::new(), Source::Tiktok, origin);
+        assert_eq!(DeadLetter::decode(&letter.encode()).map(|letter| letter.raw), Some(whole));
+        assert!(!letter.is_cut());
+    }
+
+    #[test]
+    fn the_same_item_has_the_same_fingerprint_whatever_call_it_came_with() {
+        let item = letter(b"{}".to_vec());
+        assert_eq!(item.fingerprint(), letter(b"{}".to_vec()).fingerprint());
+        let others = [
+            letter(b"{ }".to_vec()),
+            DeadLetter { source: Some(Source::Tiktok), ..item.clone() },
+            DeadLetter { violations: vec![Violation::new("/a", "c")], ..item.clone() },
+            DeadLetter { violations: vec![Violation::new("/", "ab")], ..item.clone() },
+        ];
+        assert!(others.iter().all(|other| other.fingerprint() != item.fingerprint()));
+    }
+
+    #[test]
+    fn letters_of_one_identity_share_a_subject() {
+        let named = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"one".to_vec()) };
+        let again = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"two".to_vec()) };
+        let subject = |letter: DeadLetter| letter.subject(&Names::default(), Graveyard::Rejected);
+        assert_eq!(subject(named), subject(again));
+        let nameless = subject(letter(b"one".to_vec()));
+        assert_ne!(nameless, subject(letter(b"two".to_vec())));
+        assert!(nameless.starts_with("rejected.unknown."));
+    }
+}

@@ -1,0 +1,43 @@
+//! The journal's file, read beside the process that writes it, which SQLite's log allows.
+
+use std::path::Path;
+
+use sqlx::SqlitePool;
+use weir_event::Source;
+
+use super::{file, held::unsigned, letters};
+use crate::{Backlog, Buried, Graveyard, JournalError, StoredDeadLetter};
+
+/// A file that is read and never written.
+#[derive(Debug)]
+pub struct OpenedFile {
+    readers: SqlitePool,
+}
+
+impl OpenedFile {
+    pub(crate) async fn open(folder: &Path) -> Result<Self, JournalError> {
+        Ok(Self { readers: file::open_to_read(folder).await? })
+    }
+
+    pub(crate) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
+        let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM waiting WHERE source = ?")
+            .bind(source.number())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(|error| JournalError::Unreachable(error.to_string()))?;
+        Ok(Backlog { waiting: unsigned(waiting), in_flight: 0 })
+    }
+
+    pub(crate) async fn dead_letters(
+        &self,
+        graveyard: Graveyard,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredDeadLetter>, JournalError> {
+        letters::read(&self.readers, graveyard, after, limit).await
+    }
+
+    pub(crate) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+        letters::buried(&self.readers, graveyard).await
+    }
+}

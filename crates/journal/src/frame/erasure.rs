@@ -1,0 +1,90 @@
+//! The erasure: a person is to be taken out of what is stored, asked for through the journal, so that it is durable
+//! and in its place among the person's events.
+
+use std::fmt;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use prost::Message as _;
+use uuid::Uuid;
+use weir::contract::event::v1;
+use weir_event::{Origin, Source, instant, timestamp};
+
+use super::{ERASURE_VERSION, FrameError, SealedFrame};
+
+/// A person of one source who is to be taken out of what is stored.
+#[derive(Clone, PartialEq)]
+pub struct Erasure {
+    /// Also the frame's: a UUID.
+    pub id: String,
+    pub source: Source,
+    pub user_id: String,
+    /// Whether events that arrive later are stored without the person, too.
+    pub suppress: bool,
+    /// Events that had arrived by then are stored without the person. Microseconds.
+    pub requested_at: DateTime<Utc>,
+    /// The call that asked for it.
+    pub origin: Origin,
+}
+
+impl Erasure {
+    /// An erasure that is asked for when `origin` arrives.
+    #[must_use]
+    pub fn new(source: Source, user_id: String, suppress: bool, origin: Origin) -> Self {
+        let requested_at = origin.arrived_at.trunc_subsecs(6);
+        Self { id: Uuid::now_v7().to_string(), source, user_id, suppress, requested_at, origin }
+    }
+
+    /// As it goes into the journal.
+    #[must_use]
+    pub fn seal(&self) -> SealedFrame {
+        let erasure = v1::Erasure {
+            user_id: self.user_id.clone(),
+            suppress: self.suppress,
+            requested_at: Some(timestamp(self.requested_at)),
+        };
+        let message = v1::Frame {
+            version: ERASURE_VERSION,
+            frame_id: self.id.clone(),
+            source: self.source.number(),
+            origins: vec![self.origin.clone().into()],
+            events: Vec::new(),
+            erasure: Some(erasure),
+        };
+        SealedFrame {
+            version: ERASURE_VERSION,
+            payload: message.encode_to_vec().into(),
+            id: message.frame_id,
+            source: self.source,
+            accepted: 0,
+            origins: vec![self.origin.clone()],
+        }
+    }
+
+    pub(super) fn restore(message: v1::Frame) -> Result<Self, FrameError> {
+        let malformed = |what: &str| FrameError::Malformed(what.to_owned());
+        let source =
+            Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
+        let origin = message.origins.into_iter().next().and_then(Origin::restore);
+        let erasure = message.erasure.filter(|erasure| !erasure.user_id.is_empty());
+        let erasure = erasure.ok_or_else(|| malformed("it erases nobody"))?;
+        if message.frame_id.is_empty() || !message.events.is_empty() {
+            return Err(malformed("an erasure has an id and no events"));
+        }
+        Ok(Self {
+            id: message.frame_id,
+            source,
+            user_id: erasure.user_id,
+            suppress: erasure.suppress,
+            requested_at: instant(erasure.requested_at).ok_or_else(|| malformed("it has no time"))?,
+            origin: origin.ok_or_else(|| malformed("its origin is malformed"))?,
+        })
+    }
+}
+
+/// Without the person, so that no log and no error tells.
+impl fmt::Debug for Erasure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, source, suppress, .. } = self;
+        write!(formatter, "Erasure({id}, {source}, suppress: {suppress})")
+    }
+}

@@ -1,0 +1,170 @@
+//! Proof of identity for one server, read anew at each connection, so that files may be replaced while a process runs.
+
+use std::path::Path;
+
+use async_nats::Auth;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use nkeys::KeyPair;
+use serde::Deserialize;
+
+use crate::{
+    Servers,
+    servers::{Identity, Login, Server},
+};
+
+/// The fields of a user's JWT that Weir reads.
+#[derive(Deserialize)]
+struct Claims {
+    /// Seconds since 1970; absent or 0 means never.
+    #[serde(default)]
+    exp: i64,
+}
+
+/// A user's JWT and the key that signs for it.
+struct Credentials {
+    jwt: String,
+    key: KeyPair,
+}
+
+/// Answers a server's `nonce` as the user.
+///
+/// # Errors
+/// A file can't be read or is of another kind; names the setting and the path.
+pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8]) -> Result<Auth, String> {
+    let mut auth = Auth::new();
+    match &servers.identity {
+        Identity::Url => match server.and_then(|server| server.login.as_ref()) {
+            Some(Login::User { name, password }) => {
+                auth.username = Some(name.clone());
+                auth.password = Some(password.clone());
+            }
+            Some(Login::Token(token)) => auth.token = Some(token.clone()),
+            None => {}
+        },
+        Identity::Credentials(path) => {
+            let Credentials { jwt, key } = credentials(path).await?;
+            auth.signature = Some(signed(&key, nonce)?);
+            auth.jwt = Some(jwt);
+        }
+        Identity::Nkey(path) => {
+            let key = nkey(path).await?;
+            auth.signature = Some(signed(&key, nonce)?);
+            auth.nkey = Some(key.public_key());
+        }
+    }
+    Ok(auth)
+}
+
+/// Reads every file that a connection needs.
+///
+/// # Errors
+/// One can't be read or is of another kind; names the setting and the path.
+pub(super) async fn check_files(servers: &Servers) -> Result<(), String> {
+    match &servers.identity {
+        Identity::Url => {}
+        Identity::Credentials(path) => credentials(path).await.map(drop)?,
+        Identity::Nkey(path) => nkey(path).await.map(drop)?,
+    }
+    let certificate = servers.certificate.as_ref();
+    for (variable, path, label) in [
+        ("NATS_CA", servers.ca.as_ref(), "CERTIFICATE-----"),
+        ("NATS_CERT", certificate.map(|(certificate, _)| certificate), "CERTIFICATE-----"),
+        ("NATS_KEY", certificate.map(|(_, key)| key), "PRIVATE KEY-----"),
+    ] {
+        let Some(path) = path else { continue };
+        if !read(variable, path).await?.contains(label) {
+            let kind = if label.starts_with('C') { "certificate" } else { "private key" };
+            return Err(format!("{variable}: the file {} holds no {kind} in PEM format", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// When the JWT of NATS_CREDS expired, where it did.
+pub(super) async fn expired_at(servers: &Servers) -> Option<DateTime<Utc>> {
+    let Identity::Credentials(path) = &servers.identity else { return None };
+    let jwt = credentials(path).await.ok()?.jwt;
+    expiry(&jwt).filter(|at| *at <= Utc::now())
+}
+
+fn expiry(jwt: &str) -> Option<DateTime<Utc>> {
+    let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    if claims.exp == 0 { None } else { DateTime::from_timestamp(claims.exp, 0) }
+}
+
+async fn credentials(path: &Path) -> Result<Credentials, String> {
+    let text = read("NATS_CREDS", path).await?;
+    let jwt = block(&text, "NATS USER JWT");
+    let key = block(&text, "USER NKEY SEED").and_then(|seed| KeyPair::from_seed(seed).ok());
+    match jwt.zip(key) {
+        Some((jwt, key)) => Ok(Credentials { jwt: jwt.to_owned(), key }),
+        None => Err(format!("NATS_CREDS: the file {} holds no user JWT with its seed", path.display())),
+    }
+}
+
+async fn nkey(path: &Path) -> Result<KeyPair, String> {
+    let text = read("NATS_NKEY", path).await?;
+    // A seed stands alone, or between the lines of a credentials file.
+    let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
+    seed.and_then(|seed| KeyPair::from_seed(seed).ok())
+        .ok_or_else(|| format!("NATS_NKEY: the file {} holds no seed of a user (SU...)", path.display()))
+}
+
+async fn read(variable: &str, path: &Path) -> Result<String, String> {
+    tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| format!("{variable}: the file {} can't be read: {error}", path.display()))
+}
+
+/// The line between `-----BEGIN label-----` and `------END label------`.
+fn block<'a>(text: &'a str, label: &str) -> Option<&'a str> {
+    let begin = format!("BEGIN {label}");
+    text.lines().skip_while(|line| !line.contains(&begin)).nth(1).map(str::trim)
+}
+
+fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
+    key.sign(nonce).map_err(|error| format!("the seed can't sign: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jwt_tells_when_it_expires() {
+        let jwt = |claims: &str| format!("head.{}.signature", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(expiry(&jwt(r#"{"exp":1700000000}"#)), DateTime::from_timestamp(1_700_000_000, 0));
+        assert_eq!(expiry(&jwt(r#"{"sub":"U"}"#)), None);
+        assert_eq!(expiry("no jwt"), None);
+    }
+
+    #[tokio::test]
+    async fn a_credentials_file_has_a_jwt_and_its_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("user.creds");
+        let key = KeyPair::new_user();
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\na.b.c\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            key.seed().unwrap()
+        );
+        std::fs::write(&path, text).unwrap();
+        let servers: Servers = "nats://n1".parse().unwrap();
+        let found =
+            auth(&servers.clone().identified_by(Identity::Credentials(path.clone())), None, b"nonce").await;
+        let found = found.unwrap();
+        assert_eq!(found.jwt.as_deref(), Some("a.b.c"));
+        key.verify(b"nonce", &found.signature.unwrap()).unwrap();
+        let found =
+            auth(&servers.clone().identified_by(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
+        assert_eq!(found.nkey, Some(key.public_key()));
+
+        std::fs::write(&path, "nothing of the kind").unwrap();
+        for identity in [Identity::Credentials(path.clone()), Identity::Nkey(path)] {
+            let refusal = auth(&servers.clone().identified_by(identity), None, b"nonce").await.err().unwrap();
+            assert!(refusal.contains("user.creds"), "{refusal}");
+        }
+    }
+}

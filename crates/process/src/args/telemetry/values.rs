@@ -1,0 +1,183 @@
+//! How values of OTEL_* are read: what can't be taken is warned of and ignored.
+
+use std::{path::PathBuf, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::{Headers, Protocol, Sampling};
+use crate::args::Mistakes;
+
+pub(super) const PARENT_BASED_ALWAYS_ON: Sampling = Sampling { parent_based: true, share: 1.0 };
+
+/// A variable and what is given as its value.
+type Given<'a> = (&'static str, Option<&'a str>);
+
+/// Reads values, and notes what is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    pub(super) warnings: Vec<String>,
+}
+
+impl Values {
+    /// `text` of `variable` is `wrong`, so that `instead`.
+    pub(super) fn warn(&mut self, variable: &str, text: &str, wrong: &str, instead: &str) {
+        self.warnings.push(format!("{variable}: '{text}' is {wrong}; it is ignored, and {instead}"));
+    }
+
+    /// The first that is given and right; of those that are wrong before it, it is warned.
+    fn first<'a, T>(
+        &mut self,
+        given: impl IntoIterator<Item = Given<'a>>,
+        wrong: &str,
+        instead: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        for (variable, text) in given {
+            let Some(text) = self::given(text) else { continue };
+            match read(text) {
+                Some(value) => return Some(value),
+                None => self.warn(variable, text, wrong, instead),
+            }
+        }
+        None
+    }
+
+    pub(super) fn boolean(&mut self, variable: &'static str, text: Option<&str>) {
+        let read = |text: &str| ["true", "false"].iter().find(|name| text.eq_ignore_ascii_case(name));
+        self.first([(variable, text)], "neither true nor false", "false is used", read);
+    }
+
+    pub(super) fn protocol<'a>(&mut self, given: impl IntoIterator<Item = Given<'a>>) -> Protocol {
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "grpc" => Some(Protocol::Grpc),
+            "http/protobuf" => Some(Protocol::HttpProtobuf),
+            _ => None,
+        };
+        let protocol =
+            self.first(given, "none of grpc, http/protobuf", "http/protobuf is used by default", read);
+        protocol.unwrap_or(Protocol::HttpProtobuf)
+    }
+
+    pub(super) fn gzip<'a>(&mut self, given: impl IntoIterator<Item = Given<'a>>) -> bool {
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "gzip" => Some(true),
+            "none" => Some(false),
+            _ => None,
+        };
+        self.first(given, "none of gzip, none", "none is used by default", read).unwrap_or(false)
+    }
+
+    pub(super) fn number<'a>(&mut self, given: impl IntoIterator<Item = Given<'a>>, default: usize) -> usize {
+        let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let instead = format!("{default} is used by default");
+        self.first(given, "no whole number from 1 on", &instead, read).unwrap_or(default)
+    }
+
+    pub(super) fn milliseconds<'a>(
+        &mut self,
+        given: impl IntoIterator<Item = Given<'a>>,
+        default: u64,
+    ) -> Duration {
+        let read = |text: &str| text.parse().ok().filter(|number| *number > 0);
+        let instead = format!("{default} is used by default");
+        let milliseconds = self.first(given, "no number of milliseconds from 1 on", &instead, read);
+        Duration::from_millis(milliseconds.unwrap_or(default))
+    }
+
+    /// A wrong share samples everything, as the SDK does.
+    pub(super) fn sampling(&mut self, sampler: Option<&str>, share: Option<&str>) -> Sampling {
+        let read = |text: &str| {
+            let name = text.to_ascii_lowercase();
+            let of_parent = name.strip_prefix("parentbased_");
+            let share = match of_parent.unwrap_or(&name) {
+                "always_on" => Some(1.0),
+                "always_off" => Some(0.0),
+                "traceidratio" => None,
+                _ => return None,
+            };
+            Some((of_parent.is_some(), share))
+        };
+        let wrong = "none of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, \
+                     parentbased_traceidratio";
+        let instead = "parentbased_always_on is used";
+        match self.first([("OTEL_TRACES_SAMPLER", sampler)], wrong, instead, read) {
+            None => PARENT_BASED_ALWAYS_ON,
+            Some((parent_based, Some(share))) => Sampling { parent_based, share },
+            Some((parent_based, None)) => Sampling { parent_based, share: self.share(share) },
+        }
+    }
+
+    fn share(&mut self, text: Option<&str>) -> f64 {
+        let read = |text: &str| text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        let share =
+            self.first([("OTEL_TRACES_SAMPLER_ARG", text)], "no share from 0 to 1", "1 is used", read);
+        share.unwrap_or(1.0)
+    }
+
+    /// A URL may carry a password: what is no URL is not repeated where it has an `@`.
+    pub(super) fn endpoint(&mut self, variable: &'static str, text: Option<&str>) -> Option<Url> {
+        let text = given(text)?;
+        let shown = if text.contains('@') { "…" } else { text };
+        let wrong = match Url::parse(text) {
+            Ok(url) if url.scheme() == "http" && url.has_host() => return Some(url),
+            Ok(url) if url.scheme() == "https" => {
+                "https, which is not supported: name an http address of a collector beside this process"
+            }
+            Ok(_) | Err(_) => "no address such as http://127.0.0.1:4317",
+        };
+        self.warn(variable, shown, wrong, "by it nothing is exported");
+        None
+    }
+
+    /// What `variable`, or the file that its twin names, says; nothing of it is shown.
+    pub(super) fn headers(
+        &mut self,
+        variable: &'static str,
+        text: Option<&str>,
+        file: Option<&PathBuf>,
+    ) -> Option<Headers> {
+        let mut mistakes = Mistakes::default();
+        let text = mistakes.secret(variable, text, file);
+        if let Err(mistaken) = mistakes.into_result() {
+            let told = mistaken
+                .each()
+                .map(|mistake| format!("{mistake}; it is ignored, and no header is sent by it"));
+            self.warnings.extend(told);
+        }
+        let text = text??;
+        let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+        let read: Vec<_> = items.iter().filter_map(|item| header(item)).collect();
+        if read.len() < items.len() {
+            let wrong = items.len() - read.len();
+            self.warnings.push(format!(
+                "{variable}: {wrong} of {} items are no NAME=VALUE with percent-encoded values; they are left out",
+                items.len()
+            ));
+        }
+        Some(Headers(read))
+    }
+}
+
+fn header(item: &str) -> Option<(String, String)> {
+    let (name, value) = item.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let (name, _) = (HeaderName::try_from(name.trim()).ok()?, HeaderValue::from_str(&value).ok()?);
+    Some((name.as_str().to_owned(), value.into_owned()))
+}
+
+/// Names of a comma-separated list, in lower case.
+pub(super) fn names(text: Option<&str>) -> Vec<String> {
+    let names = text.unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+pub(super) fn is_true(text: Option<&str>) -> bool {
+    given(text).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
+/// A value that is empty or blank is as good as none, says OpenTelemetry.
+pub(super) fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}

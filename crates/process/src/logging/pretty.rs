@@ -1,0 +1,52 @@
+//! Lines for people: who wrote it and in which trace, then the entry as tracing-subscriber writes it.
+
+use std::fmt;
+
+use chrono::{SecondsFormat, Utc};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{self, Format, Full},
+    },
+    registry::LookupSpan,
+};
+
+use super::{LoggedCall, Writer};
+use crate::trace;
+
+pub(super) struct PrettyLine {
+    writer: Writer,
+    rest: Format<Full, ()>,
+}
+
+impl PrettyLine {
+    pub(super) fn new(writer: Writer) -> Self {
+        Self { writer, rest: format::format().without_time().with_target(false) }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for PrettyLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+        write!(writer, "{now} {}@{} ", self.writer.role, self.writer.instance)?;
+        if let Some((trace_id, span_id)) = trace::current() {
+            write!(writer, "trace_id={trace_id} span_id={span_id} ")?;
+        }
+        if let Some(call) = LoggedCall::current() {
+            for (name, value) in call.fields() {
+                write!(writer, "{name}={value} ")?;
+            }
+        }
+        self.rest.format_event(context, writer, event)
+    }
+}
