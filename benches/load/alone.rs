@@ -15,8 +15,7 @@ use tokio::{
     process::Command,
     time::{sleep, timeout},
 };
-
-use crate::harness::{ports, process::Process};
+use weir_testkit::{ports, process::Process};
 
 /// A step that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

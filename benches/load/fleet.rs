@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     nats::Nats,
     postgres::{Postgres, Setup},

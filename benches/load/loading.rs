@@ -13,9 +13,9 @@ use tokio::{
 use weir_collectors::store::{Store, Submission};
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_journal::Frame;
+use weir_testkit::generator::Writer;
 
 use crate::{
-    events::Writer,
     frames::{self, BATCH_EVENTS, BATCH_FRAMES},
     processors::Processors,
     report::{grouped, progress},

@@ -4,11 +4,9 @@ use std::{fs, path::Path, process::Command, time::SystemTime};
 
 use anyhow::{Context as _, ensure};
 use procfs::{CpuInfo, Current as _, Meminfo};
+use weir_testkit::{postgres, weir::binary};
 
-use crate::{
-    harness::{postgres, weir::binary},
-    report::say,
-};
+use crate::report::say;
 
 /// Says which machine, which servers and which binary. Builds the binary, where it was not given.
 ///

@@ -26,34 +26,6 @@ mod samples;
 mod sections;
 mod template;
 
-#[path = "../events.rs"]
-mod events;
-
-/// What the stories of `tests/it` stand on too.
-#[path = "../../tests/it/harness"]
-#[expect(
-    dead_code,
-    unused_imports,
-    clippy::unwrap_used,
-    reason = "stories need more of it, and fail where it fails"
-)]
-mod harness {
-    pub(crate) mod answer;
-    pub(crate) mod clock;
-    pub(crate) mod eventually;
-    pub(crate) mod nats;
-    pub(crate) mod ports;
-    pub(crate) mod postgres;
-    pub(crate) mod process;
-    pub(crate) mod weir;
-
-    pub(crate) use self::{
-        answer::Answer,
-        eventually::eventually,
-        weir::{Ground, Weir},
-    };
-}
-
 use clap::Parser as _;
 
 use self::arguments::Arguments;

@@ -10,8 +10,7 @@ use procfs::{
     CurrentSI as _, KernelStats,
     process::{Process, Stat, all_processes},
 };
-
-use crate::harness::weir::binary;
+use weir_testkit::weir::binary;
 
 /// What every process has used so far.
 #[derive(Clone, Debug)]

@@ -8,17 +8,12 @@ mod project;
 mod restore;
 mod validate;
 
-#[path = "../events.rs"]
-#[expect(dead_code, reason = "the load needs more of it")]
-mod events;
-
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir_event::{Event, Source, admit_json};
-
-use self::events::{Crowd, Writer, Written};
+use weir_testkit::generator::{Crowd, Writer, Written};
 
 /// A full frame.
 const EVENTS: u64 = 512;

@@ -13,12 +13,10 @@ use weir_collectors::store::{Store, Submission};
 use weir_database::{Access, DatabaseUrl, connect, up};
 use weir_event::{Source, admit_json};
 use weir_journal::{Frame, FramedEvent};
+use weir_testkit::generator::{Crowd, Writer};
 
 use super::frame::origin;
-use crate::{
-    EVENTS,
-    events::{Crowd, Writer},
-};
+use crate::EVENTS;
 
 pub(super) fn measure(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime can be made");

@@ -2,9 +2,9 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use weir_testkit::Weir;
 
 use crate::{
-    harness::Weir,
     model::{Model, Query},
     reports::expect_reports,
     sender::Sender,

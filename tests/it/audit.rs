@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use weir_event::Source;
 use weir_journal::{Framer, Journal, Settings};
-
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     events::{admit, origin, with_id},
     eventually,

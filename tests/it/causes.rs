@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use strangers::Stranger;
-
-use crate::harness::{Ground, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
+use weir_testkit::{Ground, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
 
 /// A tool says its cause within 5 s; the rest is for a machine that runs other tests besides.
 const AT_ONCE: Duration = Duration::from_secs(15);

@@ -7,9 +7,9 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use weir_testkit::{Ground, Weir, eventually, nats::Cluster};
 
 use crate::{
-    harness::{Ground, Weir, eventually, nats::Cluster},
     model::{Model, Query},
     reports::expect_reports,
     sender::Sender,

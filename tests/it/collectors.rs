@@ -9,13 +9,13 @@ use sea_orm::ConnectionTrait;
 use weir_event::Source;
 use weir_journal::{Graveyard, Journal, Settings};
 
-use crate::harness::{
+use collecting::{Collecting, append, journal, settled};
+use weir_testkit::{
     database::{Database, accounts_of_all, on_both_databases, refuse, stored_events},
     events::origin,
     eventually::eventually,
     nats::Nats,
 };
-use collecting::{Collecting, append, journal, settled};
 
 on_both_databases!(
     what_waits_in_the_journal_and_what_comes_later_is_stored,

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_event::Source;
-
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     database::{accept_again, refuse},
     events::with_id,
@@ -121,7 +120,7 @@ async fn parked_events_are_redriven_when_the_database_takes_them(weir: Weir) {
     let redriven = tell(&weir, &["redrive", "--graveyard", "parked"]).await;
     assert_eq!(redriven["fate"]["stored"], 1, "{redriven}");
     assert_eq!(weir.reported_events().await, 2);
-    let row = crate::harness::database::stored_events(&database).await;
+    let row = weir_testkit::database::stored_events(&database).await;
     let row = row.into_iter().find(|row| row.event_id == "parked").unwrap();
     assert_eq!(row.correlation_id, "the-first");
     assert_eq!(micros(&letter["arrivedAt"]), row.arrived_at, "the original arrival is kept");

@@ -1,6 +1,6 @@
 //! `weir up --demo`: what a newcomer types first.
 
-use crate::harness::{eventually, process::Process, weir::command};
+use weir_testkit::{eventually, process::Process, weir::command};
 
 #[tokio::test]
 async fn the_demonstration_shows_the_reports_stays_up_and_leaves_nothing_behind() {

@@ -3,18 +3,15 @@
 
 mod compose;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command as Blocking,
-};
+use std::{collections::BTreeSet, fs, process::Command as Blocking};
 
 use compose::Compose;
 use serde_json::Value;
 use weir_process::{END_DEADLINE, args::Environment};
-
-use crate::harness::weir::{binary, command};
+use weir_testkit::{
+    repository::{deploy, repository, yaml},
+    weir::{binary, command},
+};
 
 /// The commands of the runbook that the service `operator` is for.
 const OPERATED: [&str; 13] = [
@@ -281,20 +278,4 @@ fn data_sources() -> Vec<(String, String, u16)> {
     sources
         .map(|source| compose::address("datasources.yaml", source["url"].as_str().expect("a URL")))
         .collect()
-}
-
-/// A file of `deploy/`.
-pub(crate) fn deploy(file: &str) -> PathBuf {
-    repository("deploy").join(file)
-}
-
-/// A file of the repository.
-pub(crate) fn repository(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
-}
-
-/// A file of YAML, read.
-pub(crate) fn yaml(file: &Path) -> Value {
-    let text = fs::read_to_string(file).unwrap();
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }

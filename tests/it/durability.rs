@@ -1,8 +1,7 @@
 //! What an acknowledgement is worth, told truthfully: at the start, as a gauge, and in the ready probe.
 
 use serde_json::Value;
-
-use crate::harness::{Ground, Weir, eventually, nats::Nats};
+use weir_testkit::{Ground, Weir, eventually, nats::Nats};
 
 const PROMISES: [&str; 3] = ["power_loss", "process_crash", "unknown"];
 

@@ -6,8 +6,7 @@ mod proof;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use weir_event::Source;
-
-use crate::harness::{
+use weir_testkit::{
     Weir,
     database::{refuse, stored_events},
     events::with_id,

@@ -1,9 +1,9 @@
 //! One process for each role, as in production: the same answers, and collectors that share a source's frames.
 
 use serde_json::json;
+use weir_testkit::{Weir, eventually};
 
 use crate::{
-    harness::{Weir, eventually},
     model::{Model, Query},
     reports::expect_reports,
     sender::Sender,

@@ -11,7 +11,7 @@ mod writers;
 
 use std::time::Duration;
 
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     eventually::{eventually, within},
     nats::Nats,

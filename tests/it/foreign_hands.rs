@@ -20,8 +20,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 use weir_event::Source;
-
-use crate::harness::{Ground, Weir, database::stored_events, events::with_id, eventually};
+use weir_testkit::{Ground, Weir, database::stored_events, events::with_id, eventually};
 
 /// Ingest notes what waits within a second of each change.
 const NOTED: Duration = Duration::from_millis(1_500);

@@ -3,11 +3,13 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_journal::StoredDeadLetter;
+use weir_testkit::{
+    Weir,
+    reference::{Invalid, invalid_items, valid_events},
+};
 
 use crate::{
-    harness::Weir,
     model::{Model, Query},
-    reference::{Invalid, invalid_items, valid_events},
     reports::expect_reports,
 };
 

@@ -18,8 +18,7 @@ use weir::contract::{
     },
 };
 use weir_journal::MediaType;
-
-use crate::harness::Weir;
+use weir_testkit::Weir;
 
 on_files_and_on_servers!(
     a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers,

@@ -3,8 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_event::Source;
-
-use crate::harness::{Answer, Weir, events::with_id};
+use weir_testkit::{Answer, Weir, events::with_id};
 
 on_files_and_on_servers!(
     keys_that_nobody_knows_are_ignored_whatever_they_hold,

@@ -3,9 +3,9 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::tempdir;
+use weir_testkit::{Weir, eventually, weir::command};
 
 use crate::{
-    harness::{Weir, eventually, weir::command},
     model::{Model, Query},
     reports::expect_reports,
     sender::Sender,

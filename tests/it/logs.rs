@@ -5,8 +5,7 @@ mod failures;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_event::Source;
-
-use crate::harness::{Ground, TraceCollector, Weir, events::with_id, eventually};
+use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, eventually};
 
 /// What events carry of people; none of it is like anything else that is written.
 const SECRETS: [&str; 6] =

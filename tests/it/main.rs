@@ -13,22 +13,20 @@ macro_rules! on_files_and_on_servers {
         mod on_files {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
-                super::$story(crate::harness::Weir::on_files().await).await;
+                super::$story(weir_testkit::Weir::on_files().await).await;
             })+
         }
 
         mod on_servers {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
-                super::$story(crate::harness::Weir::on_servers().await).await;
+                super::$story(weir_testkit::Weir::on_servers().await).await;
             })+
         }
     };
 }
 
-mod harness;
 mod model;
-mod reference;
 mod sender;
 
 mod arrays;

@@ -7,8 +7,7 @@ mod logins;
 mod sizes;
 
 use weir_event::Source;
-
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir, database::stored_events, events::with_id, eventually, nats::Nats, postgres::Postgres,
 };
 

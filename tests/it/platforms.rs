@@ -7,7 +7,7 @@ mod secrets;
 mod supervisor;
 mod telemetry;
 
-use crate::harness::weir::command;
+use weir_testkit::weir::command;
 
 /// The variables that the help of a command names, but for those that are `_FILE`s of secrets.
 async fn variables(words: &[&str]) -> Vec<String> {

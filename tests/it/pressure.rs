@@ -18,11 +18,9 @@ use weir::contract::{
 };
 use weir_database::{Access, connect};
 use weir_process::Reason;
+use weir_testkit::{Ground, Weir, eventually};
 
-use crate::{
-    harness::{Ground, Weir, eventually},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 const MIB: usize = 1 << 20;
 /// The least that ingest can be told.

@@ -13,17 +13,15 @@ use weir_collectors::{
 };
 use weir_event::Source;
 use weir_journal::{Erasure, Frame};
-
-use crate::{
-    harness::{
-        database::{Database, on_both_databases},
-        events::origin,
-    },
+use weir_testkit::{
+    database::{Database, on_both_databases},
+    events::origin,
     reference::valid_events,
-    store::{
-        rollups::{assert_rollups_equal_a_scan, drawn},
-        store_all,
-    },
+};
+
+use crate::store::{
+    rollups::{assert_rollups_equal_a_scan, drawn},
+    store_all,
 };
 
 on_both_databases!(
@@ -180,7 +178,7 @@ async fn two_do_not_repair_at_once(database: Database) {
     let refused = RepairClaim::take(&other).await.unwrap_err();
     assert!(matches!(refused, weir_collectors::reconcile::ReconcileError::Claimed), "{refused}");
     drop(first);
-    crate::harness::eventually(async || RepairClaim::take(&other).await.map(|_| ())).await;
+    weir_testkit::eventually(async || RepairClaim::take(&other).await.map(|_| ())).await;
 }
 
 /// A store with frames at random, and a pool of its own for the comparison.

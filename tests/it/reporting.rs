@@ -16,8 +16,8 @@ use weir::contract::{
 };
 use weir_database::entity::events::Model;
 
-use crate::harness::database::{Database, on_both_databases};
 use running::Running;
+use weir_testkit::database::{Database, on_both_databases};
 
 on_both_databases!(
     an_empty_store_is_answered_with_zeros,

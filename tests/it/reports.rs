@@ -4,9 +4,9 @@ use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt as _, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use weir_testkit::{Weir, eventually};
 
 use crate::{
-    harness::{Weir, eventually},
     model::{Model, Query, Width, normalised},
     sender::{Sender, first_day},
 };

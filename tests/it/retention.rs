@@ -8,17 +8,15 @@ use left::Left;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use weir_event::Source;
-
-use crate::{
-    harness::{
-        Weir,
-        database::{accept_again, refuse},
-        events::with_id,
-        eventually,
-        load::Load,
-    },
-    sender::Sender,
+use weir_testkit::{
+    Weir,
+    database::{accept_again, refuse},
+    events::with_id,
+    eventually,
+    load::Load,
 };
+
+use crate::sender::Sender;
 
 on_files_and_on_servers!(
     rows_are_removed_beside_a_publisher_that_does_not_notice,

@@ -13,12 +13,10 @@ use serde_json::json;
 use text::{Code, codes, words};
 use tokio::process::{Child, Command};
 use tools::Compose;
+use weir_testkit::repository::repository;
+use weir_testkit::{Ground, Weir, eventually, ports, weir::command};
 
-use crate::{
-    deploy::repository,
-    harness::{Ground, Weir, eventually, ports, weir::command},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// Where the runbook reads them, with the fleet's process behind each.
 const ADMIN: [(&str, &str); 5] = [

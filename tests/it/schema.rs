@@ -18,8 +18,7 @@ use weir_database::{
     },
     status, up,
 };
-
-use crate::harness::database::{Database, on_both_databases};
+use weir_testkit::database::{Database, on_both_databases};
 
 on_both_databases!(
     four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated,

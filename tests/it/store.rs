@@ -16,14 +16,9 @@ use weir_event::{
     TiktokDevice,
 };
 use weir_journal::Frame;
-
-use crate::{
-    harness::{
-        database::{
-            Database, accounts, accounts_of_all, duplicates, on_both_databases, refuse, stored_events,
-        },
-        events::{frame, with_id},
-    },
+use weir_testkit::{
+    database::{Database, accounts, accounts_of_all, duplicates, on_both_databases, refuse, stored_events},
+    events::{frame, with_id},
     reference::valid_events,
 };
 

@@ -9,8 +9,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tokio::process::Command;
 use weir_event::Source;
-
-use crate::harness::{Weir, events::with_id, weir::command};
+use weir_testkit::{Weir, events::with_id, weir::command};
 
 /// Each reads like a time and is none.
 const NO_TIMES: [&str; 9] = [

@@ -8,8 +8,8 @@ mod trail;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use weir_event::Source;
 
-use crate::harness::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
 use trail::{CALLER_SPAN, CALLER_TRACE, Trail, caller, post_in_trace};
+use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_webhook_is_one_trace_in_one_process_on_files() {

@@ -11,8 +11,7 @@ use uuid::Uuid;
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_event::Source;
 use weir_journal::{Graveyard, Observer, Settings};
-
-use crate::harness::{Ground, Weir, eventually};
+use weir_testkit::{Ground, Weir, eventually};
 
 on_files_and_on_servers!(
     a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it,

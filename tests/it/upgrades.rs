@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use weir_database::{Access, DatabaseUrl, connect};
-
-use crate::harness::{Ground, Weir, eventually};
+use weir_testkit::{Ground, Weir, eventually};
 
 on_files_and_on_servers!(a_build_runs_on_the_schema_of_the_next_one);
 

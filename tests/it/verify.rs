@@ -1,8 +1,7 @@
 //! A ledger against the system: what is as it was promised is said to be, and whatever is not is found.
 
 use sea_orm::ConnectionTrait as _;
-
-use crate::harness::Weir;
+use weir_testkit::Weir;
 
 on_files_and_on_servers!(
     what_was_answered_yes_is_stored_as_it_was_sent,

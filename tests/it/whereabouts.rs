@@ -12,8 +12,7 @@ use weir_database::{
     entity::{event_keys, events},
 };
 use weir_event::Source;
-
-use crate::harness::{Answer, Ground, Weir, database::refuse, events::with_id, eventually};
+use weir_testkit::{Answer, Ground, Weir, database::refuse, events::with_id, eventually};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

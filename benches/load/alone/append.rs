@@ -17,12 +17,9 @@ use prost::Message as _;
 use uuid::Uuid;
 use weir::contract::event::v1;
 use weir_journal::{Frame, FramedEvent, Framer, Journal, MAX_FRAME_EVENTS, SealedFrame, Settings};
+use weir_testkit::generator::{Crowd, Writer};
 
-use crate::{
-    events::{Crowd, Writer},
-    frames,
-    loops::Reached,
-};
+use crate::{frames, loops::Reached};
 
 /// More gain nothing: the server takes one message after the other.
 const IN_FLIGHT: usize = 16;

@@ -28,11 +28,9 @@ use weir::contract::{
     },
 };
 use weir_event::admit_json;
+use weir_testkit::generator::{Crowd, Writer};
 
-use crate::{
-    events::{Crowd, Writer},
-    loops::Reached,
-};
+use crate::loops::Reached;
 
 /// As the edge packs them.
 const EVENTS_IN_A_CALL: u64 = 1_000;

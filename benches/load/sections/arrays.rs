@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use weir_testkit::{Ground, Weir, nats::Nats};
+
 use crate::{
     alone::{self, Server, Step},
     arguments::Effort,
     fleet::{FRONT, Fleet},
-    harness::{Ground, Weir, nats::Nats},
     loops::{self, Until},
     processors::Processors,
     report::{Report, Row, grouped, milliseconds, percent, rate},

@@ -10,9 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     arguments::Effort,
-    events::{Crowd, Writer},
     fleet::{self, FLEET, Fleet},
-    harness::process::Process,
     loading::{self, Load},
     memory::Memory,
     processors::Processors,
@@ -20,6 +18,10 @@ use crate::{
     samples::{Latencies, median},
 };
 use asking::Asked;
+use weir_testkit::{
+    generator::{Crowd, Writer},
+    process::Process,
+};
 
 /// Between two posts of 1,000 to 50,000 events, so that 27,500 a second are sent: the mean of the publisher's own
 /// 25 to 30 thousand.

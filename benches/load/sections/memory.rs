@@ -7,16 +7,16 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use weir_testkit::{
+    Ground, Weir, ports,
+    process::Process,
+    weir::{binary, command},
+};
 
 use crate::{
     arguments::Effort,
     client::Connection,
     fleet::{FLEET, FRONT, Fleet},
-    harness::{
-        Ground, Weir, ports,
-        process::Process,
-        weir::{binary, command},
-    },
     memory::Memory,
     report::{Report, Row, mebibytes, milliseconds},
     samples::median,

@@ -4,11 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
+use weir_testkit::{Ground, Weir};
 
 use crate::{
     arguments::Effort,
     fleet::{Fleet, LINE, processed},
-    harness::{Ground, Weir},
     loops::{self, Until},
     processors::{Processors, Share},
     report::{Report, Row, rate},

@@ -9,7 +9,6 @@ use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use crate::{
     arguments::Effort,
-    events::{Crowd, Writer},
     fleet::{self, FLEET, Fleet},
     loading::{self, Load},
     report::{Report, Row, grouped, milliseconds, progress},
@@ -17,6 +16,7 @@ use crate::{
 };
 use asking::Answered;
 use questions::{Kind, Question};
+use weir_testkit::generator::{Crowd, Writer};
 
 /// Time that the events are spread over; it ended at the last midnight.
 const DAYS: u64 = 30;

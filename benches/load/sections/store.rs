@@ -10,14 +10,16 @@ use uuid::Uuid;
 use weir_collectors::store::{Store, Submission};
 use weir_database::{DatabaseUrl, entity::events};
 use weir_journal::{Frame, Position};
+use weir_testkit::{
+    generator::{Crowd, Writer},
+    postgres::Postgres,
+};
 
 use crate::{
     alone::{copy::Rows, insert::insert},
     arguments::Effort,
-    events::{Crowd, Writer},
     fleet,
     frames::{self, BATCH_FRAMES},
-    harness::postgres::Postgres,
     loading,
     report::{Report, Row, percent, rate},
     samples::median,

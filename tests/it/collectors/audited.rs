@@ -5,12 +5,12 @@ use weir_collectors::store::{Store, Submission};
 use weir_database::entity::{audits, settled_frames, unaccounted_frames};
 use weir_event::Source;
 use weir_journal::{Content, Delivery, Journal};
-
-use super::collecting::{Collecting, append, journal, settled};
-use crate::harness::{
+use weir_testkit::{
     database::{Database, on_both_databases, refuse},
     eventually::eventually,
 };
+
+use super::collecting::{Collecting, append, journal, settled};
 
 on_both_databases!(
     what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded,

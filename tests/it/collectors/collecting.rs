@@ -10,8 +10,7 @@ use weir_collectors::{Collector, CollectorMetrics, Retention};
 use weir_event::{Metrics, Source};
 use weir_journal::{Framer, Journal, LostFrames, Settings};
 use weir_process::{RoleReadiness, Stop, clock::ClockMetrics};
-
-use crate::harness::{
+use weir_testkit::{
     events::{admit, origin, with_id},
     eventually::eventually,
 };

@@ -1,8 +1,7 @@
 //! Dead letters and erasures carry people's data: beyond this machine they are for whoever presents the operator's token.
 
 use tempfile::TempDir;
-
-use crate::harness::{eventually, ports, process::Process, weir::command};
+use weir_testkit::{eventually, ports, process::Process, weir::command};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_loopback_nothing_is_told_without_a_token() {

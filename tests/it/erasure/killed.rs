@@ -1,9 +1,9 @@
 //! A collector dies in the middle of an erasure, after each of its steps: the next one carries it on.
 
 use serde_json::{Value, json};
+use weir_testkit::{Ground, Weir, database::stored_events, eventually};
 
 use super::{ADA, NAME, erase, letters, of};
-use crate::harness::{Ground, Weir, database::stored_events, eventually};
 
 /// Behind each step there is nothing but the next.
 const MOMENTS: [&str; 4] = ["erasure-recorded", "erasure-rows", "erasure-letters", "collector-before-ack"];

@@ -1,9 +1,9 @@
 //! The proof that nothing is lost holds beside erasures: what is stored without its person is stored.
 
 use serde_json::Value;
+use weir_testkit::{Weir, database::stored_events};
 
 use super::erase;
-use crate::harness::{Weir, database::stored_events};
 
 on_files_and_on_servers!(a_ledger_with_erased_persons_verifies_clean,);
 

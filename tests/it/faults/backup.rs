@@ -3,8 +3,7 @@
 use std::{path::Path, process::Stdio};
 
 use tokio::process::Command;
-
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir, eventually,
     load::Load,
     nats::Nats,

@@ -10,9 +10,9 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
+use weir_testkit::{Ground, Weir, soak::soak};
 
 use super::good_client::GoodClient;
-use crate::harness::{Ground, Weir, soak::soak};
 
 const MIB: usize = 1 << 20;
 const MOST_BODY: usize = 4 * MIB;

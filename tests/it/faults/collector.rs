@@ -2,8 +2,7 @@
 
 use sea_orm::ConnectionTrait as _;
 use weir_database::{Access, connect};
-
-use crate::harness::{Ground, Weir, eventually, load::Load, postgres::Postgres};
+use weir_testkit::{Ground, Weir, eventually, load::Load, postgres::Postgres};
 
 /// Short, so that what a dead collector held is offered again within the story.
 const ACK_WAIT: (&str, &str) = ("JOURNAL_ACK_WAIT_MS", "2000");

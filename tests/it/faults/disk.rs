@@ -2,20 +2,18 @@
 
 use reqwest::StatusCode;
 use serde_json::json;
+use weir_testkit::{
+    Ground, Weir,
+    disk::Disk,
+    eventually,
+    load::Load,
+    nats::Nats,
+    postgres::{Postgres, Setup},
+    soak::soak,
+};
 
 use super::store::outage_is_felt;
-use crate::{
-    harness::{
-        Ground, Weir,
-        disk::Disk,
-        eventually,
-        load::Load,
-        nats::Nats,
-        postgres::{Postgres, Setup},
-        soak::soak,
-    },
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// Mebibytes: more than a story writes before its disk is filled.
 const SIZE: u32 = 512;

@@ -7,8 +7,7 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
-
-use crate::harness::{Ground, Weir, eventually};
+use weir_testkit::{Ground, Weir, eventually};
 
 /// 128 + SIGINT.
 const INTERRUPTED: Option<i32> = Some(130);

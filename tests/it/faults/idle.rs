@@ -9,9 +9,9 @@ use tokio::{
     process::Command,
     time::Instant,
 };
+use weir_testkit::{Ground, Weir, eventually, eventually::within, soak::soak};
 
 use super::good_client::GoodClient;
-use crate::harness::{Ground, Weir, eventually, eventually::within, soak::soak};
 
 /// How many, and both of the edge's timeouts: long enough for all of them to be there at the same time.
 fn scale() -> (usize, Duration) {

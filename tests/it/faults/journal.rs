@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::json;
+use weir_testkit::{Ground, Weir, eventually, eventually::within, load::Load, soak::soak};
 
-use crate::{
-    harness::{Ground, Weir, eventually, eventually::within, load::Load, soak::soak},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// How soon readiness tells of an outage, and some for a busy machine.
 const TOLD: Duration = Duration::from_secs(8);

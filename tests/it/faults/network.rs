@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir, eventually,
     fault_proxy::{FaultProxy, Weather},
     load::Load,

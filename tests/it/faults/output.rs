@@ -9,9 +9,9 @@ use std::{
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use weir_testkit::{Ground, Weir, eventually, load::Load, soak::soak};
 
 use super::good_client::GoodClient;
-use crate::harness::{Ground, Weir, eventually, load::Load, soak::soak};
 
 const POSTS: usize = 50;
 /// A hundred times a second.

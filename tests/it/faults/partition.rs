@@ -8,18 +8,16 @@ use std::{
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
-
-use crate::{
-    harness::{
-        Answer, Ground, Weir,
-        eventually::within,
-        fault_proxy::{FaultProxy, Weather},
-        load::Load,
-        ports,
-        soak::soak,
-    },
-    sender::Sender,
+use weir_testkit::{
+    Answer, Ground, Weir,
+    eventually::within,
+    fault_proxy::{FaultProxy, Weather},
+    load::Load,
+    ports,
+    soak::soak,
 };
+
+use crate::sender::Sender;
 
 /// What the edge may take for one request here.
 const DEADLINE_MS: u64 = 3000;

@@ -8,17 +8,15 @@ use std::{
 use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
-
-use crate::{
-    harness::{
-        Ground, Weir, eventually,
-        fault_proxy::{FaultProxy, Weather},
-        load::Load,
-        ports,
-        soak::soak,
-    },
-    sender::Sender,
+use weir_testkit::{
+    Ground, Weir, eventually,
+    fault_proxy::{FaultProxy, Weather},
+    load::Load,
+    ports,
+    soak::soak,
 };
+
+use crate::sender::Sender;
 
 /// A silent peer is given up by keepalive after 15 s; then the call is made again elsewhere.
 const SWITCHED: Duration = Duration::from_secs(20);

@@ -14,11 +14,9 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use weir_database::{Access, connect};
 use weir_process::Stop;
+use weir_testkit::{Ground, Weir, database::stored_events, eventually, load::Load, soak::soak};
 
-use crate::{
-    harness::{Ground, Weir, database::stored_events, eventually, load::Load, soak::soak},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 const FAST: &[&str] = &["edge", "edge-too", "ingest", "collect-facebook", "reporting"];
 const ALL: &[&str] = &[

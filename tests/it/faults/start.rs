@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-
-use super::network::{address, through};
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     eventually::within,
     fault_proxy::{FaultProxy, Weather},
     nats::Nats,
     postgres::Postgres,
 };
+
+use super::network::{address, through};
 
 /// How soon it shows that a process lives and what it waits for.
 const SHOWN: Duration = Duration::from_secs(5);

@@ -1,13 +1,13 @@
 //! Causes are told at once: in the log, in the ready probe and by the tools.
 
 use tokio::net::TcpListener;
-
-use super::{becomes_ready, errors, fails_at_once, reporting, reporting_with, tells};
-use crate::harness::{
+use weir_testkit::{
     nats::Nats,
     ports,
     postgres::{Postgres, Setup},
 };
+
+use super::{becomes_ready, errors, fails_at_once, reporting, reporting_with, tells};
 
 /// Passwords are asked for, except of the owner; the role `foreign` is not admitted.
 const ADMITS: &[&str] = &[

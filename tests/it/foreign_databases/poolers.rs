@@ -1,15 +1,15 @@
 //! PgBouncer in front of the database.
 
 use weir_event::Source;
-
-use super::{fails_at_once, one_source};
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     events::with_id,
     eventually,
     nats::Nats,
     postgres::{Pooler, Postgres},
 };
+
+use super::{fails_at_once, one_source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_in_session_mode_is_as_good_as_the_server() {

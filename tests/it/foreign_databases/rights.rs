@@ -3,12 +3,10 @@
 use std::fs;
 
 use weir_event::Source;
+use weir_testkit::repository::repository;
+use weir_testkit::{Weir, events::with_id, eventually, postgres::Postgres};
 
 use super::{becomes_ready, one_source, reporting, tells};
-use crate::{
-    deploy::repository,
-    harness::{Weir, events::with_id, eventually, postgres::Postgres},
-};
 
 /// The statements of the runbook: before the first migration, and where the tables are there.
 fn statements() -> [String; 2] {

@@ -1,9 +1,9 @@
 //! A hot standby answers reports, and takes no events.
 
 use weir_event::Source;
+use weir_testkit::{events::with_id, eventually, postgres::Postgres};
 
 use super::{fails_at_once, one_source, tells};
-use crate::harness::{events::with_id, eventually, postgres::Postgres};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reporting_answers_from_a_hot_standby_and_a_collector_asks_for_the_primary() {

@@ -1,10 +1,11 @@
 //! PostgreSQL with TLS, certificates of an authority of one's own, and clients that must show one.
 
-use super::{becomes_ready, fails_at_once, reporting_with, tells};
-use crate::harness::{
+use weir_testkit::{
     Weir,
     postgres::{Certificates, Postgres, Setup},
 };
+
+use super::{becomes_ready, fails_at_once, reporting_with, tells};
 
 /// Everybody by TLS alone; the role `shown` with a certificate.
 const ADMITS: &[&str] = &[

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait as _, DbBackend};
 use weir_database::{Access, connect, up};
 use weir_event::Source;
+use weir_testkit::{Ground, Weir, events::with_id, eventually, postgres::Postgres};
 
 use super::{becomes_ready, one_source, reporting, tells};
-use crate::harness::{Ground, Weir, events::with_id, eventually, postgres::Postgres};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reporting_migrates_nothing_and_is_ready_when_the_tables_are_there() {

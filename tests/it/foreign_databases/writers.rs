@@ -3,9 +3,9 @@
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use weir_event::Source;
+use weir_testkit::{Weir, database::stored_events, events::with_id, eventually};
 
 use super::lives;
-use crate::harness::{Weir, database::stored_events, events::with_id, eventually};
 
 on_files_and_on_servers!(a_schema_for_newer_builds_stops_a_collector_that_runs_and_one_that_starts);
 

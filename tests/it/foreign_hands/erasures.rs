@@ -3,8 +3,7 @@
 use async_nats::jetstream::message::StreamMessage;
 use serde_json::Value;
 use weir_event::Source;
-
-use crate::harness::{Weir, database::stored_events, events::with_id, eventually};
+use weir_testkit::{Weir, database::stored_events, events::with_id, eventually};
 
 const ADA: &str = "u-ada-lovelace";
 

@@ -4,9 +4,9 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use sea_orm::{ConnectionTrait as _, Statement};
 use weir_database::{Access, DatabaseUrl, connect};
+use weir_testkit::Weir;
 
 use super::{held, ids, lost_is, named, post_each, stored_are};
-use crate::harness::Weir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_waited_in_a_journal_file_that_was_removed_are_counted_as_lost() {

@@ -2,11 +2,9 @@
 
 use futures::StreamExt as _;
 use serde_json::json;
+use weir_testkit::{Ground, Weir, eventually, nats::Operator};
 
-use crate::{
-    harness::{Ground, Weir, eventually, nats::Operator},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_with_different_prefixes_share_a_server_and_no_event() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use tokio::time::sleep;
+use weir_testkit::{eventually, eventually::within, nats::Nats, process::Process};
 
 use super::{NOTED, held, ids, lost, lost_is, named, one_source, post_each, stored_are};
-use crate::harness::{eventually, eventually::within, nats::Nats, process::Process};
 
 /// What collectors copied into the database is compared with the journal now and then.
 const COMPARED: Duration = Duration::from_secs(90);

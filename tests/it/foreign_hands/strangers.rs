@@ -7,15 +7,15 @@ use async_nats::jetstream::{
 use weir_event::Source;
 
 use reqwest::StatusCode;
-
-use super::{ids, post_each, stored_are};
-use crate::harness::{
+use weir_testkit::{
     Ground, Weir,
     events::with_id,
     eventually,
     nats::{Nats, Operator},
     postgres::Postgres,
 };
+
+use super::{ids, post_each, stored_are};
 
 const ORDERS: u64 = 3;
 const PROCESSES: [&str; 2] = ["ingest", "collect-facebook"];

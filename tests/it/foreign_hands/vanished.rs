@@ -8,9 +8,9 @@ use async_nats::jetstream::{
     stream::Config,
 };
 use tokio::time::sleep;
+use weir_testkit::{Weir, eventually, eventually::within, load::Load, nats::Operator};
 
 use super::{NOTED, ids, lost_is, named, one_source, post_each, stored_are};
-use crate::harness::{Weir, eventually, eventually::within, load::Load, nats::Operator};
 
 /// How soon the stream is there again, and some for a busy machine.
 const REMADE: Duration = Duration::from_secs(10);

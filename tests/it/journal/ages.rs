@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use weir_event::Source;
 use weir_journal::Settings;
+use weir_testkit::eventually;
 
 use super::{
     LONG,
     ground::{Ground, SOON, frames, settings, take, take_one},
 };
-use crate::harness::eventually;
 
 pub(super) async fn age_removes_acknowledged_frames_and_never_those_that_wait(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;

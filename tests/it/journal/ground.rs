@@ -8,8 +8,7 @@ use tempfile::TempDir;
 use weir_event::{Event, Origin, Source, admit_json};
 use weir_journal::{Consumer, Content, Delivery, Fill, Frame, Framer, Journal, SealedFrame, Settings};
 use weir_process::CorrelationId;
-
-use crate::harness::{eventually, nats::Nats};
+use weir_testkit::{eventually, nats::Nats};
 
 /// How long something may take that is sure to come.
 pub(super) const SOON: Duration = Duration::from_secs(20);

@@ -7,9 +7,9 @@ use weir_event::Source;
 use weir_journal::{
     AppendError, Content, Erasure, FrameError, Journal, JournalError, Names, Ownership, Settings,
 };
+use weir_testkit::nats::Nats;
 
 use super::ground::{SOON, frame, ids, origin, settings, take, take_one};
-use crate::harness::nats::Nats;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(500);

@@ -3,8 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use weir_event::Source;
-
-use crate::harness::{
+use weir_testkit::{
     Ground, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,
 };
 

@@ -7,8 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-
-use crate::deploy::{deploy, yaml};
+use weir_testkit::repository::{deploy, yaml};
 
 /// What a panel asks Prometheus.
 #[derive(Clone, Debug)]

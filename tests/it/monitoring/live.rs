@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::json;
+use weir_testkit::{Ground, Weir, eventually, load::Load, prometheus::Prometheus, soak::soak};
 
 use super::{
     boards, expression,
     rules::{alerts, recorded},
 };
 use crate::{
-    harness::{Ground, Weir, eventually, load::Load, prometheus::Prometheus, soak::soak},
     runbook::{is_query, text::codes},
     sender::Sender,
 };

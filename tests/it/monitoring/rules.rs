@@ -8,8 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-
-use crate::deploy::{deploy, repository, yaml};
+use weir_testkit::repository::{deploy, repository, yaml};
 
 /// One rule, recording or alerting.
 pub(super) struct Rule {

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use weir_testkit::{Weir, weir::Series};
 
-use crate::{
-    harness::{Weir, weir::Series},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// What the hostile sender invents; nothing of it may be seen in a scrape.
 const INVENTED: &str = "invented";

@@ -1,9 +1,9 @@
 //! Servers that can't keep a journal, accounts that may not, and addresses where no nats-server is.
 
 use tokio::net::TcpListener;
+use weir_testkit::ports;
 
 use super::*;
-use crate::harness::ports;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_or_an_account_without_jetstream_is_told_at_once() {

@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
+use weir_testkit::nats::{Authority, Certificate};
 
 use super::*;
-use crate::harness::nats::{Authority, Certificate};
 
 const LOOPBACK: &str = "127.0.0.1";
 

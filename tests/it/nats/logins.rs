@@ -4,9 +4,9 @@ use std::fs;
 
 use chrono::{TimeDelta, Utc};
 use nkeys::KeyPair;
+use weir_testkit::nats::Users;
 
 use super::*;
-use crate::harness::nats::Users;
 
 /// A password with every character that a URL gives a meaning.
 const PASSWORD: &str = "p/a:s@s%w?o#r,d";
@@ -37,7 +37,7 @@ async fn a_token_in_the_url_is_a_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_server_of_a_list_has_its_own_login() {
     let nats = Nats::configured("", &user_and_password("weir", "right")).await;
-    let gone = format!("nats://other:secret@127.0.0.1:{}", crate::harness::ports::free());
+    let gone = format!("nats://other:secret@127.0.0.1:{}", weir_testkit::ports::free());
     let url = format!("{gone},{}", nats.url_with("weir:right"));
     let mut weir = up(nats, vec![("NATS_URL", url)]).await;
     stores(&weir, "from-a-list").await;

@@ -3,9 +3,9 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_journal::Graveyard;
+use weir_testkit::nats::Operator;
 
 use super::*;
-use crate::harness::nats::Operator;
 
 const KIB: usize = 1024;
 

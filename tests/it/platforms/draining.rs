@@ -6,11 +6,9 @@ use futures::StreamExt as _;
 use reqwest::{Body, Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use weir_testkit::{Ground, Weir, eventually::within};
 
-use crate::{
-    harness::{Ground, Weir, eventually::within},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// Long enough that a slow machine sees what happens meanwhile.
 const DELAY: Duration = Duration::from_secs(8);

@@ -1,7 +1,8 @@
 //! Variables that are there and empty: orchestrators pass on what nobody has set.
 
+use weir_testkit::{Ground, Weir, weir::command};
+
 use super::variables;
-use crate::harness::{Ground, Weir, weir::command};
 
 /// sysexits.h's EX_USAGE.
 const MISCONFIGURED: Option<i32> = Some(64);

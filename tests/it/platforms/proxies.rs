@@ -9,8 +9,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
-
-use crate::harness::{Ground, TraceCollector, Weir, eventually, weir::command};
+use weir_testkit::{Ground, TraceCollector, Weir, eventually, weir::command};
 
 /// A proxy that answers everything with 418, and counts.
 struct Proxy {

@@ -5,11 +5,9 @@ use std::fs;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::tempdir;
+use weir_testkit::{Ground, Weir, weir::command};
 
-use crate::{
-    harness::{Ground, Weir, weir::command},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// Every variable that carries a secret, with a value of its own.
 const SECRETS: [(&str, &str); 3] = [

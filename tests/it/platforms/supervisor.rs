@@ -9,12 +9,10 @@ use std::{
 };
 
 use tokio::{net::UnixDatagram, time::timeout};
+use weir_testkit::repository::{deploy, repository};
+use weir_testkit::{Ground, Weir, nats::Nats};
 
 use super::variables;
-use crate::{
-    deploy::{deploy, repository},
-    harness::{Ground, Weir, nats::Nats},
-};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

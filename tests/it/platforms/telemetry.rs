@@ -1,11 +1,9 @@
 //! Telemetry that is misconfigured warns, and events are taken all the same.
 
 use serde_json::json;
+use weir_testkit::{Ground, TraceCollector, Weir};
 
-use crate::{
-    harness::{Ground, TraceCollector, Weir},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 type Settings = Vec<(&'static str, String)>;
 

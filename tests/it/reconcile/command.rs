@@ -4,11 +4,9 @@ use std::process::ExitStatus;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use weir_testkit::{Weir, eventually, load::Load};
 
-use crate::{
-    harness::{Weir, eventually, load::Load},
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 on_files_and_on_servers!(
     nothing_differs_beside_a_publisher_whose_rows_are_removed,

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
 use weir_collectors::reconcile::Period;
-
-use super::{damage, found, repaired};
-use crate::harness::{
+use weir_testkit::{
     database::{Database, on_both_databases},
     soak::soak,
 };
+
+use super::{damage, found, repaired};
 
 on_both_databases!(every_campaign_of_a_large_day_may_be_another_one);
 

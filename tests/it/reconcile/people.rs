@@ -15,12 +15,10 @@ use weir_database::{
     people::{SLOTS, Sets, USERS},
 };
 use weir_event::Source;
+use weir_testkit::database::{Database, on_both_databases};
 
 use super::{damage, erase_somebody, found, frames, repaired};
-use crate::{
-    harness::database::{Database, on_both_databases},
-    store::store_all,
-};
+use crate::store::store_all;
 
 on_both_databases!(
     sets_are_as_the_rows_say_however_much_is_folded,

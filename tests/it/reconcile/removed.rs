@@ -7,9 +7,9 @@ use sea_orm::{
 };
 use weir_collectors::reconcile::{Evidence, Grain, Period};
 use weir_database::entity::rollups::{Column, Entity, Model};
+use weir_testkit::database::{Database, on_both_databases};
 
 use super::{damage, found, loaded, repaired};
-use crate::harness::database::{Database, on_both_databases};
 
 on_both_databases!(
     what_lies_before_the_horizon_is_compared_with_its_minutes,

@@ -13,16 +13,14 @@ use weir_collectors::{
     store::Store,
 };
 use weir_database::entity::{events::Model, people_deltas, people_sets};
+use weir_testkit::{
+    database::{Database, on_both_databases, stored_events},
+    events::frame,
+};
 
 use self::given::*;
 use super::{expected, moments, rows, running::Running};
-use crate::{
-    harness::{
-        database::{Database, on_both_databases, stored_events},
-        events::frame,
-    },
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 on_both_databases!(
     sets_answer_as_the_rows_do_however_much_is_folded,

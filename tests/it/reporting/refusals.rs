@@ -12,9 +12,9 @@ use weir::contract::reporting::v1::{
 };
 use weir_database::entity::events::Model;
 use weir_process::Reason;
+use weir_testkit::database::{Database, on_both_databases};
 
 use super::{given, rows, running::Running};
-use crate::harness::database::{Database, on_both_databases};
 
 on_both_databases!(
     every_field_at_fault_is_named,

@@ -11,9 +11,9 @@ use weir::contract::reporting::v1::{
 };
 use weir_database::entity::{event_keys, events::Model, horizons};
 use weir_event::Source;
+use weir_testkit::database::{Database, on_both_databases};
 
 use super::{expected, moments, rows, running::Running};
-use crate::harness::database::{Database, on_both_databases};
 
 on_both_databases!(
     totals_outlive_rows_and_ends_between_minutes_are_rounded,

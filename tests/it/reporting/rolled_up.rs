@@ -10,15 +10,13 @@ use weir_collectors::store::{Store, Submission};
 use weir_database::entity::events::Model;
 use weir_event::Source;
 use weir_journal::Frame;
+use weir_testkit::{
+    database::{Database, on_both_databases, stored_events},
+    events::frame,
+};
 
 use super::{expected, moments, rows, running::Running};
-use crate::{
-    harness::{
-        database::{Database, on_both_databases, stored_events},
-        events::frame,
-    },
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 on_both_databases!(
     rollups_that_the_migration_fills_answer_as_the_rows_do,

@@ -8,8 +8,7 @@ use weir_database::{
     up,
 };
 use weir_event::{EventType, FunnelStage, Source};
-
-use crate::harness::database::Database;
+use weir_testkit::database::Database;
 
 /// 2025-09-14T00:00:00Z in seconds since the Unix epoch.
 const MIDNIGHT: i64 = 1_757_808_000;

@@ -12,8 +12,7 @@ use weir_process::{
     clock::ClockMetrics,
 };
 use weir_reporting::{Reporting, ReportingArgs};
-
-use crate::harness::database::Database;
+use weir_testkit::database::Database;
 
 /// Reporting on a database; stopped when dropped.
 pub(super) struct Running {

@@ -2,8 +2,7 @@
 
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait as _, QuerySelect as _};
 use weir_database::entity::{event_keys, events, frame_totals, horizons, rollups};
-
-use crate::harness::{Weir, database::accounts_of_all};
+use weir_testkit::{Weir, database::accounts_of_all};
 
 /// What the store has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,10 @@
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 use serde_json::{Value, json};
+use weir_testkit::Weir;
 
 use super::{keeping, removed, stored};
-use crate::{
-    harness::Weir,
-    sender::{Sender, first_day},
-};
+use crate::sender::{Sender, first_day};
 
 on_files_and_on_servers!(reports_of_whole_minutes_do_not_change_when_rows_are_removed);
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::deploy::repository;
+use weir_testkit::repository::repository;
 
 /// One piece of code of a page.
 #[derive(Clone, Debug)]

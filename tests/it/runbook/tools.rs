@@ -5,11 +5,8 @@ use async_nats::jetstream::consumer::{PullConsumer, pull::Config};
 use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::net::TcpStream;
-
-use crate::{
-    deploy::{deploy, repository, yaml},
-    harness::{eventually, nats::Operator},
-};
+use weir_testkit::repository::{deploy, repository, yaml};
+use weir_testkit::{eventually, nats::Operator};
 
 /// Does what `nats WORDS` does; `own` is the deployment's server.
 ///

@@ -6,12 +6,12 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use weir_collectors::store::{ErasureCounts, ErasureStage, Store};
 use weir_event::{Origin, Source};
 use weir_journal::{Erasure, Frame};
-
-use super::{store_all, store_one};
-use crate::harness::{
+use weir_testkit::{
     database::{Database, accounts, on_both_databases, stored_events},
     events::{frame, origin, with_id},
 };
+
+use super::{store_all, store_one};
 
 on_both_databases!(
     an_erased_person_s_rows_keep_what_happened_and_the_rollups_lose_the_measures,

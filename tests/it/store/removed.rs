@@ -4,12 +4,12 @@ use sea_orm::{ActiveModelTrait as _, DatabaseConnection, IntoActiveModel as _};
 use weir_collectors::store::{EventKey, STORE_LOCK, Store};
 use weir_database::entity::event_keys;
 use weir_event::Source;
-
-use super::{numbered, outcome, store_all, store_one};
-use crate::harness::{
+use weir_testkit::{
     database::{Database, accounts, duplicates, on_both_databases, stored_events},
     eventually,
 };
+
+use super::{numbered, outcome, store_all, store_one};
 
 on_both_databases!(
     an_event_that_is_known_by_its_key_is_a_duplicate_and_not_stored,

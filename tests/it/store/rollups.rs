@@ -9,15 +9,13 @@ use serde_json::Value;
 use weir_collectors::store::{Store, StoreError, Submission};
 use weir_event::Source;
 use weir_journal::Frame;
-
-use super::{numbered, removed::remember, store_all};
-use crate::{
-    harness::{
-        database::{Database, duplicates, on_both_databases, refuse, stored_events},
-        events::frame,
-    },
+use weir_testkit::{
+    database::{Database, duplicates, on_both_databases, refuse, stored_events},
+    events::frame,
     reference::valid_events,
 };
+
+use super::{numbered, removed::remember, store_all};
 
 on_both_databases!(
     rollups_equal_a_scan_after_frames_at_random,

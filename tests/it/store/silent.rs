@@ -3,9 +3,9 @@
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgCopyIn};
 use weir_collectors::store::{Store, StoreError, Submission};
 use weir_event::Source;
+use weir_testkit::{database::Database, eventually};
 
 use super::{numbered, outcome, store_one};
-use crate::harness::{database::Database, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_falls_silent_in_a_copy_loses_its_session_and_its_frames_are_stored() {

@@ -3,9 +3,9 @@
 use futures::future::join_all;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use weir_event::Source;
+use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
 
 use super::trail::CALLER_SPAN;
-use crate::harness::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
 
 /// Of posts that are made at once, and how often: among so many some meet.
 const CROWD: usize = 32;

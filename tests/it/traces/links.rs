@@ -7,17 +7,15 @@ use weir::contract::{
     ingest::v1::{Item, PublishEventsRequest, ingest_service_client::IngestServiceClient, item::Content},
 };
 use weir_event::Source;
+use weir_testkit::{
+    Ground, TraceCollector, Weir,
+    events::{admit, with_id},
+    eventually,
+    trace_collector::Span,
+};
 
 use super::trail::{CALLER_SPAN, CALLER_TRACE, Trail, post_in_trace};
-use crate::{
-    harness::{
-        Ground, TraceCollector, Weir,
-        events::{admit, with_id},
-        eventually,
-        trace_collector::Span,
-    },
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_frame_of_a_large_webhook_is_part_of_its_trace() {

@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_event::Source;
+use weir_testkit::{
+    Ground, TraceCollector, Weir,
+    events::with_id,
+    eventually,
+    fault_proxy::{FaultProxy, Weather},
+    ports,
+    trace_collector::settings,
+};
 
 use super::trail::{CALLER_TRACE, post_in_trace};
-use crate::{
-    harness::{
-        Ground, TraceCollector, Weir,
-        events::with_id,
-        eventually,
-        fault_proxy::{FaultProxy, Weather},
-        ports,
-        trace_collector::settings,
-    },
-    sender::Sender,
-};
+use crate::sender::Sender;
 
 /// Far below the 10 s that an export may take, far above what a request needs beside other stories.
 const PROMPT: Duration = Duration::from_secs(3);

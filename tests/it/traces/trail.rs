@@ -2,8 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-
-use crate::harness::{TraceCollector, Weir, trace_collector::Span};
+use weir_testkit::{TraceCollector, Weir, trace_collector::Span};
 
 /// The trace and the span of whoever posts.
 pub(super) const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

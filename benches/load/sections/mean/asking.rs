@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use weir_testkit::Weir;
 
-use crate::{harness::Weir, samples::Latencies};
+use crate::samples::Latencies;
 
 /// How many they ask about: whole ones that are over.
 pub(super) const DAYS: i64 = 7;

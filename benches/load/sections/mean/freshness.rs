@@ -6,8 +6,9 @@ use anyhow::ensure;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use weir_testkit::Weir;
 
-use crate::{harness::Weir, samples::Latencies};
+use crate::samples::Latencies;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -3,13 +3,10 @@
 use std::{fs, time::Duration};
 
 use tokio::time::Instant;
+use weir_testkit::{Weir, eventually};
 
 use super::questions::{Kind, Question};
-use crate::{
-    fleet::Fleet,
-    harness::{Weir, eventually},
-    samples::Latencies,
-};
+use crate::{fleet::Fleet, samples::Latencies};
 
 /// How long the answers of one report took.
 #[derive(Clone, Debug)]

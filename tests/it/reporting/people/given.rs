@@ -7,9 +7,9 @@ use weir::contract::reporting::v1::GetDemographicsResponse;
 use weir_collectors::store::Submission;
 use weir_event::Source;
 use weir_journal::{Erasure, Frame};
+use weir_testkit::events::origin;
 
 use super::*;
-use crate::harness::events::origin;
 
 /// Events of both sources at moments that crowd around edges; many of the same two hundred people of either.
 pub(super) fn scattered(name: &'static str, random: &mut StdRng) -> Vec<Value> {

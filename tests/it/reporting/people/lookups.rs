@@ -1,7 +1,8 @@
 //! PostgreSQL looks people up by their keys, whatever its statistics say of how many there are.
 
+use weir_testkit::eventually::eventually;
+
 use super::*;
-use crate::harness::eventually::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_looked_up_by_key_while_statistics_know_nobody_of_their_source() {

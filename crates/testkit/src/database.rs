@@ -1,0 +1,118 @@
+//! An empty, migrated store of either kind, so that one story is told of both.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryOrder};
+use tempfile::TempDir;
+use weir_database::{
+    Access, DatabaseUrl, connect,
+    entity::{duplicates, events, frames},
+    up,
+};
+
+use super::postgres::Postgres;
+
+/// Tells each story twice: on SQLite and on a real PostgreSQL.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story($crate::database::Database::sqlite()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story($crate::database::Database::postgres().await).await;
+            })+
+        }
+    };
+}
+pub use on_both_databases;
+
+/// A database that one story has for itself.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pub url: DatabaseUrl,
+    _folder: Option<Arc<TempDir>>,
+}
+
+impl Database {
+    /// A file that does not exist yet.
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::file(&folder.path().join("store.sqlite"));
+        Self { url, _folder: Some(Arc::new(folder)) }
+    }
+
+    /// An empty database on the shared server.
+    pub async fn postgres() -> Self {
+        Self { url: Postgres::shared().await.fresh_database().await, _folder: None }
+    }
+
+    /// A pool as a process of its own would open it.
+    pub async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url, Access::Write, Duration::ZERO).await.unwrap()
+    }
+
+    /// The same, migrated.
+    pub async fn migrated(&self) -> DatabaseConnection {
+        let database = self.connect().await;
+        up(&database, None).await.unwrap();
+        database
+    }
+}
+
+/// Every stored event, by identity.
+pub async fn stored_events(database: &DatabaseConnection) -> Vec<events::Model> {
+    let by_identity =
+        events::Entity::find().order_by_asc(events::Column::Source).order_by_asc(events::Column::EventId);
+    by_identity.all(database).await.unwrap()
+}
+
+/// Source, id and how often it came again, by identity.
+pub async fn duplicates(database: &DatabaseConnection) -> Vec<(i16, String, i64)> {
+    use duplicates::{Column, Entity};
+    let by_identity = Entity::find().order_by_asc(Column::Source).order_by_asc(Column::EventId);
+    let rows = by_identity.all(database).await.unwrap();
+    rows.into_iter().map(|row| (row.source, row.event_id, row.times)).collect()
+}
+
+/// The accounts of one frame.
+pub async fn accounts(database: &DatabaseConnection, frame_id: &str) -> Option<frames::Model> {
+    frames::Entity::find_by_id(frame_id).one(database).await.unwrap()
+}
+
+/// Stored, duplicate and parked over all frames.
+pub async fn accounts_of_all(database: &DatabaseConnection) -> (i64, i64, i64) {
+    let frames = frames::Entity::find().all(database).await.unwrap();
+    frames.iter().fold((0, 0, 0), |(stored, duplicate, parked), frame| {
+        (stored + frame.stored, duplicate + frame.duplicate, parked + frame.parked)
+    })
+}
+
+/// Makes the database refuse events by their id.
+pub async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
+    let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+    let rule = match database.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (event_id NOT IN ({ids}))")
+        }
+        _ => format!(
+            "CREATE TRIGGER not_this_one BEFORE INSERT ON events WHEN NEW.event_id IN ({ids}) \
+             BEGIN SELECT RAISE(ABORT, 'not_this_one'); END"
+        ),
+    };
+    database.execute_unprepared(&rule).await.unwrap();
+}
+
+/// Takes back what [`refuse`] ordered.
+pub async fn accept_again(database: &DatabaseConnection) {
+    let rule = match database.get_database_backend() {
+        DbBackend::Postgres => "ALTER TABLE events DROP CONSTRAINT not_this_one",
+        _ => "DROP TRIGGER not_this_one",
+    };
+    database.execute_unprepared(rule).await.unwrap();
+}

@@ -1,0 +1,56 @@
+//! Who runs PostgreSQL's programs, and where they are.
+
+use std::{
+    fs,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Who runs the server: us, or the user `postgres` where we are root, as whom it refuses to run.
+pub(super) struct Owner {
+    root: bool,
+}
+
+impl Owner {
+    /// Makes the folder the owner's.
+    pub(super) fn of(folder: &Path) -> Self {
+        let root = id(&["-u"]) == 0;
+        if root {
+            chown(folder, Some(id(&["-u", "postgres"])), Some(id(&["-g", "postgres"]))).unwrap();
+        }
+        Self { root }
+    }
+
+    /// One of PostgreSQL's programs.
+    pub(super) fn command(&self, name: &str) -> Command {
+        self.at(&program(name))
+    }
+
+    /// Another program, as whoever runs the server.
+    pub(super) fn at(&self, program: &Path) -> Command {
+        if !self.root {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+        command
+    }
+}
+
+fn id(arguments: &[&str]) -> u32 {
+    let output = Command::new("id").args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().expect("a user `postgres` is installed")
+}
+
+/// The newest of the installed ones: Debian keeps the server's programs off the path, by major version.
+pub fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .map(|version| version.path().join("bin"))
+        .filter(|folder| folder.join("postgres").exists())
+        .max_by_key(|folder| {
+            folder.parent().and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok())
+        });
+    newest.unwrap_or_default().join(name)
+}

@@ -1,0 +1,32 @@
+//! The reference cases beside this folder: `events/valid.jsonl` and `events/invalid.jsonl`.
+
+use serde_json::Value;
+
+/// Every event that must be accepted.
+pub fn valid_events() -> Vec<Value> {
+    lines(include_str!("../../../tests/events/valid.jsonl")).map(|mut line| line["event"].take()).collect()
+}
+
+/// An item that must be rejected.
+pub struct Invalid {
+    /// What is wrong, for people.
+    pub case: String,
+    /// Exactly these are reported, ascending.
+    pub pointers: Vec<String>,
+    pub item: Value,
+}
+
+/// Every item that must be rejected.
+pub fn invalid_items() -> Vec<Invalid> {
+    lines(include_str!("../../../tests/events/invalid.jsonl"))
+        .map(|mut line| Invalid {
+            case: line["case"].to_string(),
+            pointers: serde_json::from_value(line["pointers"].take()).expect("pointers are strings"),
+            item: line["event"].take(),
+        })
+        .collect()
+}
+
+fn lines(text: &'static str) -> impl Iterator<Item = Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a reference case is JSON"))
+}
