@@ -14,7 +14,7 @@ const CAMPAIGN_ID: &str = "\"campaignId\":\"camp-";
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
-    marks: Vec<Marks>,
+    marks: Vec<AttributeHashes>,
     writer: Writer,
     /// Numbers of events that nobody else takes.
     next: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Template {
 
 /// Where an event's ids stand.
 #[derive(Clone, Debug)]
-struct Marks {
+struct AttributeHashes {
     event: usize,
     user: usize,
     campaign: Option<usize>,
@@ -92,17 +92,17 @@ fn post(server: SocketAddr, body: &str) -> String {
     )
 }
 
-fn marks(request: &str) -> Vec<Marks> {
+fn marks(request: &str) -> Vec<AttributeHashes> {
     let starts: Vec<usize> = request.match_indices(EVENT_ID).map(|(at, _)| at).collect();
     let ends = starts.iter().skip(1).copied().chain([request.len()]);
     starts.iter().zip(ends).map(|(start, end)| of_event(request, *start..end)).collect()
 }
 
-fn of_event(request: &str, event: Range<usize>) -> Marks {
+fn of_event(request: &str, event: Range<usize>) -> AttributeHashes {
     let behind = |key: &str| request[event.clone()].find(key).map(|at| event.start + at + key.len());
     let id = behind(EVENT_ID).expect("an event has an id");
     let dash = request[id..].find('-').expect("an id has a prefix");
-    Marks {
+    AttributeHashes {
         event: id + dash + 1,
         user: behind(USER_ID).expect("an event has a user"),
         campaign: behind(CAMPAIGN_ID),

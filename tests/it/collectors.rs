@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 use weir_event::Source;
-use weir_journal::{Graveyard, Journal, Settings};
+use weir_journal::{DeadLetterStream, Journal, Settings};
 
 use collecting::{Collecting, append, journal, settled};
 use weir_testkit::{
@@ -85,7 +85,7 @@ async fn an_outage_of_the_store_is_waited_out_and_makes_no_dead_letter(database:
     settled(&journal).await;
     assert_eq!(stored_events(&store).await.len(), 300);
     assert_eq!(accounts_of_all(&store).await, (300, 0, 0));
-    assert!(journal.dead_letters(Graveyard::Parked, 0, 10).await.unwrap().is_empty());
+    assert!(journal.dead_letters(DeadLetterStream::Parked, 0, 10).await.unwrap().is_empty());
     collecting.stop().await;
 }
 
@@ -99,7 +99,7 @@ async fn the_one_event_that_the_store_refuses_is_parked(database: Database) {
     settled(&journal).await;
     assert_eq!(stored_events(&store).await.len(), 999);
     assert_eq!(accounts_of_all(&store).await, (999, 0, 1));
-    let parked = journal.dead_letters(Graveyard::Parked, 0, 10).await.unwrap();
+    let parked = journal.dead_letters(DeadLetterStream::Parked, 0, 10).await.unwrap();
     assert_eq!(parked.len(), 1);
     let letter = &parked[0].letter;
     assert_eq!((letter.source, letter.event_id.as_deref()), (Some(Source::Facebook), Some("00321")));
@@ -145,10 +145,10 @@ async fn a_message_that_is_no_frame_is_buried_and_the_frames_behind_it_are_store
     let collecting = Collecting::start(&journal, &store, &[Source::Facebook]);
     settled(&journal).await;
     assert_eq!(stored_events(&store).await.len(), 5);
-    let buried = journal.dead_letters(Graveyard::Parked, 0, 10).await.unwrap();
-    assert_eq!(buried.len(), 1);
+    let parked = journal.dead_letters(DeadLetterStream::Parked, 0, 10).await.unwrap();
+    assert_eq!(parked.len(), 1);
     assert_eq!(
-        (&buried[0].letter.raw[..], buried[0].letter.source),
+        (&parked[0].letter.raw[..], parked[0].letter.source),
         (&b"no frame"[..], Some(Source::Facebook))
     );
     collecting.stop().await;

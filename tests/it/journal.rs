@@ -30,8 +30,8 @@ use positions::{
 };
 use weir_event::{Source, Violation};
 use weir_journal::{
-    AppendError, Backlog, Content, DeadLetter, Erasure, Framer, Graveyard, Journal, MediaType, SealedFrame,
-    Settings,
+    AppendError, Backlog, Content, DeadLetter, DeadLetterStream, Erasure, Framer, Journal, MediaType,
+    SealedFrame, Settings,
 };
 
 /// Long enough that nothing is offered again while a promise is tried.
@@ -167,7 +167,7 @@ async fn the_same_frame_appended_twice_is_delivered_once(ground: Ground) {
     journal.append(&[twice.clone(), twice.clone(), once.clone()]).await.unwrap();
     let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
     assert_eq!(ids(&deliveries), [twice.id(), once.id()]);
-    assert_eq!(journal.fill().await.unwrap().frames, 2);
+    assert_eq!(journal.usage().await.unwrap().frames, 2);
 }
 
 async fn two_consumers_share_the_frames(ground: Ground) {
@@ -273,7 +273,7 @@ async fn unacknowledged_frames_are_never_purged(ground: Ground) {
         delivery.ack().await.unwrap();
     }
     let room = async {
-        while journal.fill().await.unwrap().frames == (unacknowledged.len() + tiktok.len()) as u64 {
+        while journal.usage().await.unwrap().frames == (unacknowledged.len() + tiktok.len()) as u64 {
             journal.append(&[frame(Source::Tiktok)]).await.ok();
         }
     };
@@ -303,9 +303,9 @@ async fn dead_letters_are_read_back_exactly(ground: Ground) {
             DeadLetter::new(raw, MediaType::Json, violations.clone(), source, id, origin())
         })
         .collect();
-    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
         assert!(journal.dead_letters(graveyard, 0, 10).await.unwrap().is_empty());
-        journal.bury(graveyard, &letters).await.unwrap();
+        journal.append_dead_letters(graveyard, &letters).await.unwrap();
         let first = journal.dead_letters(graveyard, 0, 3).await.unwrap();
         let rest = journal.dead_letters(graveyard, first[2].sequence, 10).await.unwrap();
         let stored = [first, rest].concat();
@@ -314,10 +314,10 @@ async fn dead_letters_are_read_back_exactly(ground: Ground) {
             letters.iter().collect::<Vec<_>>()
         );
         assert!(stored.is_sorted_by(|one, next| one.sequence < next.sequence));
-        let buried = journal.buried(graveyard).await.unwrap();
-        assert_eq!((buried.letters, buried.gone), (4, 0));
-        assert!(buried.bytes > letters.iter().map(|letter| letter.raw.len() as u64).sum());
-        let prefix = if graveyard == Graveyard::Rejected { "rejected." } else { "dead." };
+        let stats = journal.dead_letter_stats(graveyard).await.unwrap();
+        assert_eq!((stats.letters, stats.gone), (4, 0));
+        assert!(stats.bytes > letters.iter().map(|letter| letter.raw.len() as u64).sum());
+        let prefix = if graveyard == DeadLetterStream::Rejected { "rejected." } else { "dead." };
         assert!(stored.iter().all(|stored| stored.subject.starts_with(prefix)));
     }
 }
@@ -333,13 +333,13 @@ async fn the_newest_dead_letter_of_an_identity_is_found(ground: Ground) {
     let [first, newest] = ["first", "newest"].map(|raw| letter(raw, facebook, Some(id)));
     let sourceless = letter("sourceless", None, Some(id));
     let letters = [first, newest.clone(), sourceless.clone(), letter("nameless", None, None)];
-    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
         let found = async |source, id| {
             let found = journal.last_dead_letter(graveyard, source, id).await.unwrap();
             found.map(|stored| stored.letter)
         };
         assert_eq!(found(facebook, id).await, None);
-        journal.bury(graveyard, &letters).await.unwrap();
+        journal.append_dead_letters(graveyard, &letters).await.unwrap();
         assert_eq!(found(facebook, id).await, Some(newest.clone()));
         assert_eq!(found(None, id).await, Some(sourceless.clone()));
         assert_eq!(found(Some(Source::Tiktok), id).await, None);
@@ -354,7 +354,7 @@ async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
     journal.append(&sent).await.unwrap();
     let letter =
         DeadLetter::new("{}".into(), MediaType::Json, vec![Violation::new("", "no")], None, None, origin());
-    journal.bury(Graveyard::Rejected, std::slice::from_ref(&letter)).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, std::slice::from_ref(&letter)).await.unwrap();
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     take_one(&mut consumer).await.ack().await.unwrap();
     drop(consumer);
@@ -365,17 +365,17 @@ async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
     while sent[1..].iter().any(|frame| !kept.iter().any(|id| id == frame.id())) {
         kept.extend(ids(&take(&mut consumer, 1).await));
     }
-    assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap()[0].letter, letter);
+    assert_eq!(journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap()[0].letter, letter);
 }
 
 async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
     let journal = ground.journal(small()).await;
-    assert_eq!(journal.fill().await.unwrap().bytes, 0);
+    assert_eq!(journal.usage().await.unwrap().bytes, 0);
     let before = Utc::now();
     journal.append(&frames(Source::Facebook, 5)).await.unwrap();
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let held = take(&mut consumer, 2).await;
-    let fill = journal.fill().await.unwrap();
+    let fill = journal.usage().await.unwrap();
     assert_eq!((fill.frames, fill.max_bytes), (5, SMALL));
     assert!(fill.bytes > 5 * 1000, "{fill:?}");
     let backlog = Backlog { waiting: 3, in_flight: held.len() as u64 };
@@ -394,5 +394,5 @@ async fn a_closed_journal_says_so(ground: Ground) {
     let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
     assert!(matches!(refusal, AppendError::Unreachable(_)), "{refusal:?}");
     consumer.next(1, SHORT).await.unwrap_err();
-    journal.fill().await.unwrap_err();
+    journal.usage().await.unwrap_err();
 }

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait as _;
 use uuid::Uuid;
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_event::Source;
-use weir_journal::{Graveyard, Observer, Settings};
+use weir_journal::{DeadLetterStream, Observer, Settings};
 use weir_testkit::{Ground, Weir, eventually};
 
 on_files_and_on_servers!(
@@ -94,7 +94,7 @@ async fn is_parked_whole(weir: &Weir, frame: &[u8], reason: &str) {
         letters => Err(letters),
     })
     .await;
-    let letters = journal(weir).await.dead_letters(Graveyard::Parked, 0, 10).await.unwrap();
+    let letters = journal(weir).await.dead_letters(DeadLetterStream::Parked, 0, 10).await.unwrap();
     let letter = &letters[0].letter;
     assert!(!letter.is_cut() && letter.raw == frame);
     assert!(letter.violations[0].message.contains(reason), "{:?}", letter.violations);
@@ -213,7 +213,7 @@ async fn waiting(weir: &Weir) -> u64 {
 }
 
 async fn parked(weir: &Weir) -> u64 {
-    journal(weir).await.buried(Graveyard::Parked).await.unwrap().letters
+    journal(weir).await.dead_letter_stats(DeadLetterStream::Parked).await.unwrap().letters
 }
 
 async fn journal(weir: &Weir) -> Observer {

@@ -8,7 +8,7 @@ use weir_event::{Metrics, Service, Source};
 use weir_journal::LostFrames;
 use weir_process::{
     Host,
-    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
     clock::ClockMetrics,
 };
 
@@ -77,7 +77,7 @@ struct Config {
 
 impl CollectCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let (_, process) = self.process.check(self.sources.admin_port(), &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
         let store = self.store.require(&mut mistakes);

@@ -6,7 +6,7 @@ use weir_edge::{Edge, EdgeArgs, EdgeConfig, Upstreams};
 use weir_event::Metrics;
 use weir_process::{
     Host,
-    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ struct Config {
 
 impl EdgeCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let edge = self.edge.check(environment, &mut mistakes);
         let upstreams = self.edge.check_upstreams(&mut mistakes);

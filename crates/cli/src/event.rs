@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 use weir_event::Source;
 use weir_process::{
-    args::{Misconfigured, Mistakes},
+    args::{ConfigErrors, Misconfigured},
     reach::{Target, Wanted},
 };
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: EventArgs) -> Outcome {
 
 impl EventArgs {
     fn url(&self) -> Result<Url, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
         let source = Source::from_name(&self.source);
         let source = source.ok_or_else(|| format!("'{}' is none of facebook, tiktok", self.source));

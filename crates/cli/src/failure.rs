@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use weir_process::args::{EXIT_MISCONFIGURED, Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, EXIT_MISCONFIGURED, Misconfigured};
 
 use crate::output::complain;
 
@@ -66,7 +66,7 @@ pub(crate) fn usage_exit_code(error: &clap::Error) -> ExitCode {
 ///
 /// # Errors
 /// Every mistake at once.
-pub(crate) fn configured<T>(config: Option<T>, mistakes: Mistakes) -> Result<T, Misconfigured> {
+pub(crate) fn configured<T>(config: Option<T>, mistakes: ConfigErrors) -> Result<T, Misconfigured> {
     mistakes.into_result()?;
     Ok(config.expect("a configuration without mistakes is complete"))
 }

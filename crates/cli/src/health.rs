@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use url::Url;
 use weir_process::{
-    args::{Environment, Mistakes},
+    args::{ConfigErrors, Environment},
     reach::{Target, Wanted},
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct HealthArgs {
 }
 
 impl HealthArgs {
-    fn url(&self, mistakes: &mut Mistakes) -> Option<Url> {
+    fn url(&self, mistakes: &mut ConfigErrors) -> Option<Url> {
         match &self.url {
             Some(url) => mistakes.check("--url", http_url(url, "http://ingest:9102/health/ready")),
             None => {
@@ -47,7 +47,7 @@ impl HealthArgs {
 
 /// Says what the role answers; fails unless that is a 2xx.
 pub(crate) async fn run(args: HealthArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let url = configured(args.url(&mut mistakes), mistakes)?;
     let setting = if args.url.is_some() { "--url" } else { ADMIN_LISTEN };
     let target = Target { url, setting, wanted: Wanted::Admin, instance: None };
@@ -66,7 +66,7 @@ mod tests {
 
     fn url(admin_listen: &str, url: Option<&str>) -> Result<String, String> {
         let args = HealthArgs { admin_listen: admin_listen.into(), url: url.map(Into::into) };
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let url = args.url(&mut mistakes);
         configured(url, mistakes).map(|url| url.to_string()).map_err(|mistakes| mistakes.to_string())
     }

@@ -8,7 +8,7 @@ use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
 use weir_journal::{Journal, LostFrames};
 use weir_process::{
     Host, RoleReadiness,
-    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
+    args::{ConfigErrors, Misconfigured, OperatorArgs, ProcessArgs, ProcessConfig},
     clock::ClockMetrics,
 };
 
@@ -42,7 +42,7 @@ struct Config {
 
 impl IngestCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.require(&mut mistakes);
         let monitors = self.monitor.check(&mut mistakes);

@@ -9,7 +9,7 @@ use weir_collectors::store::Store;
 use weir_database::Access;
 use weir_event::Source;
 use weir_journal::{JournalSetting, JournalState, Observer, SettingState};
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 use crate::{
     failure::{EXIT_FAILED, Outcome, configured},
@@ -69,7 +69,7 @@ pub(crate) async fn run(command: JournalCommand) -> Outcome {
 impl SettingsArgs {
     /// Looks at the journal as an ingest with these settings would.
     async fn observer(&self) -> Result<Observer, crate::failure::Failure> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let place = self.journal.require(&mut mistakes);
         let place = configured(place, mistakes)?;
         Ok(place.observe(PATIENCE).await.context("can't look at the journal (NATS_URL)")?)
@@ -186,7 +186,7 @@ fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value 
 
 /// On a server collectors copy it into the store; on files the store alone has it.
 async fn forget_lost(args: &ForgetArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let (journal, store) = (args.journal.check(&mut mistakes), args.store.check(&mut mistakes));
     let (journal, store): (JournalAddress, StorePlace) = configured(journal.zip(store), mistakes)?;
     let mut lost = 0;

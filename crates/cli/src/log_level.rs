@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use reqwest::{Client, StatusCode};
 use weir_process::{
-    args::{EXIT_MISCONFIGURED, Environment, Mistakes},
+    args::{ConfigErrors, EXIT_MISCONFIGURED, Environment},
     reach::{Target, Wanted},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct LogLevelArgs {
 
 /// Says what is in force then.
 pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let text = Some(args.admin_listen.as_str());
     let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, &mut mistakes);
     let url = format!("http://{}/log-level", reachable(configured(listens, mistakes)?));

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sea_orm::DatabaseConnection;
 use weir_database::{Access, DatabaseUrl, Step};
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
     failure::{Outcome, configured},
@@ -48,7 +48,7 @@ struct WhereArgs {
 
 impl WhereArgs {
     fn check(&self) -> Result<StorePlace, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         configured(self.store.check(&mut mistakes), mistakes)
     }
 
@@ -80,7 +80,7 @@ async fn up(place: &WhereArgs) -> Outcome {
 }
 
 async fn down(steps: &str, place: &WhereArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let number = steps.parse().ok().filter(|steps| *steps > 0);
     let number = mistakes.check("--steps", number.ok_or_else(|| format!("'{steps}' is no number over 0")));
     let chosen = place.store.check(&mut mistakes);

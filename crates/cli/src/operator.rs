@@ -2,7 +2,7 @@
 
 use clap::Args;
 use tonic::{Request, Response, Status};
-use weir_process::args::{Mistakes, OperatorArgs, OperatorToken};
+use weir_process::args::{ConfigErrors, OperatorArgs, OperatorToken};
 
 use crate::reach::{Servers, patiently};
 
@@ -27,7 +27,7 @@ pub(crate) struct Service {
 }
 
 impl ServiceArgs {
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Service> {
+    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<Service> {
         let servers = Servers::ingest(&self.ingest_url, mistakes);
         let token = self.operator.check(mistakes);
         Some(Service { servers: servers?, token: token? })

@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 use url::Url;
 use weir_process::{
     Reason,
-    args::Mistakes,
+    args::ConfigErrors,
     grpc, http_client,
     reach::{Target, Wanted, watched},
 };
@@ -42,13 +42,13 @@ pub(crate) struct Answer {
 
 impl Servers {
     /// The instances of ingest.
-    pub(crate) fn ingest(text: &str, mistakes: &mut Mistakes) -> Option<Self> {
+    pub(crate) fn ingest(text: &str, mistakes: &mut ConfigErrors) -> Option<Self> {
         let urls = mistakes.check("--ingest-url (INGEST_URL)", grpc::addresses(text))?;
         Some(Self { urls, setting: "INGEST_URL or --ingest-url", wanted: Wanted::Ingest })
     }
 
     /// The instances of reporting.
-    pub(crate) fn reporting(text: &str, mistakes: &mut Mistakes) -> Option<Self> {
+    pub(crate) fn reporting(text: &str, mistakes: &mut ConfigErrors) -> Option<Self> {
         let urls = mistakes.check("--reporting-url (REPORTING_URL)", grpc::addresses(text))?;
         Some(Self { urls, setting: "REPORTING_URL or --reporting-url", wanted: Wanted::Reporting })
     }
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn told(status: &Status) -> String {
-        let servers = Servers::ingest("http://ingest:50051", &mut Mistakes::default()).unwrap();
+        let servers = Servers::ingest("http://ingest:50051", &mut ConfigErrors::default()).unwrap();
         servers.explained(status).to_string()
     }
 

@@ -7,7 +7,7 @@ use tracing::info;
 use weir_database::{DatabaseUrl, register_pools};
 use weir_process::{
     Host, RoleReadiness,
-    args::{Misconfigured, Mistakes, ProcessArgs, ProcessConfig},
+    args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
     clock::ClockMetrics,
 };
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
@@ -38,7 +38,7 @@ struct Config {
 
 impl ReportingCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let store = self.store.require(&mut mistakes);
         let reporting = self.reporting.check(environment, &mut mistakes);

@@ -11,7 +11,7 @@ use weir_edge::EdgeArgs;
 use weir_ingest::IngestArgs;
 use weir_process::{
     Host,
-    args::{Misconfigured, Mistakes, OperatorArgs, ProcessArgs, ProcessConfig},
+    args::{ConfigErrors, Misconfigured, OperatorArgs, ProcessArgs, ProcessConfig},
 };
 use weir_reporting::ReportingArgs;
 
@@ -56,7 +56,7 @@ pub(crate) struct UpCommand {
 
 impl UpCommand {
     fn check(&self) -> Result<(ProcessConfig, Config), Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
         let journal = self.journal.check(&mut mistakes);
         let monitors = self.monitor.check(&mut mistakes);

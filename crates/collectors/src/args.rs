@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_process::args::{Mistakes, duration};
+use weir_process::args::{ConfigErrors, duration};
 
 use crate::Retention;
 
@@ -33,7 +33,7 @@ pub struct CollectorArgs {
 
 impl CollectorArgs {
     /// The number, where one is given; mistakes go to `mistakes`.
-    pub fn workers(&self, mistakes: &mut Mistakes) -> Option<usize> {
+    pub fn workers(&self, mistakes: &mut ConfigErrors) -> Option<usize> {
         let text = self.collector_workers.as_deref()?;
         let number = text.parse().ok().filter(|number| (1..=MAX_WORKERS).contains(number));
         mistakes.check(
@@ -43,7 +43,7 @@ impl CollectorArgs {
     }
 
     /// How long things are kept; mistakes go to `mistakes`.
-    pub fn retention(&self, mistakes: &mut Mistakes) -> Option<Retention> {
+    pub fn retention(&self, mistakes: &mut ConfigErrors) -> Option<Retention> {
         let rows = mistakes.check("EVENT_RETENTION", kept(&self.event_retention));
         let keys = mistakes.check("EVENT_KEY_RETENTION", kept(&self.event_key_retention));
         let (rows, keys) = (rows?, keys?);
@@ -89,7 +89,7 @@ mod tests {
             (Some("0"), None, true),
             (Some("many"), None, true),
         ] {
-            let mut mistakes = Mistakes::default();
+            let mut mistakes = ConfigErrors::default();
             assert_eq!(args(text, "90d", "400d").workers(&mut mistakes), number);
             assert_eq!(mistakes.into_result().is_err(), mistaken, "{text:?}");
         }
@@ -105,7 +105,7 @@ mod tests {
             ("off", "15m", (None, seconds(15 * 60))),
             ("off", "off", (None, None)),
         ] {
-            let mut mistakes = Mistakes::default();
+            let mut mistakes = ConfigErrors::default();
             let retention = args(None, rows, keys).retention(&mut mistakes);
             let (rows, keys) = expected;
             assert_eq!(retention, Some(Retention { rows, keys }));
@@ -121,7 +121,7 @@ mod tests {
             ("90d", "1w", "EVENT_KEY_RETENTION: '1w' is no time"),
             ("90d", "30d", "EVENT_KEY_RETENTION: 30d is shorter than EVENT_RETENTION, 90d"),
         ] {
-            let mut mistakes = Mistakes::default();
+            let mut mistakes = ConfigErrors::default();
             assert_eq!(args(None, rows, keys).retention(&mut mistakes), None);
             let mistakes = mistakes.into_result().unwrap_err().to_string();
             assert!(mistakes.contains(told), "{told} is missing in {mistakes}");

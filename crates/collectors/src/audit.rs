@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{debug, error};
-use weir_journal::{Acknowledged, Journal};
+use weir_journal::{AckFloor, Journal};
 use weir_process::Stop;
 
 use crate::{
@@ -46,8 +46,8 @@ impl Auditor {
     }
 
     /// Goes through what two looks in a row have seen acknowledged: one may have seen too much.
-    async fn look(&self, before: Option<Acknowledged>) -> anyhow::Result<Acknowledged> {
-        let seen = self.journal.acknowledged().await?;
+    async fn look(&self, before: Option<AckFloor>) -> anyhow::Result<AckFloor> {
+        let seen = self.journal.ack_floor().await?;
         let mut from = self.store.audited_through(seen).await?;
         let before = before.filter(|before| before.journal == seen.journal);
         let sure = before.map_or(from, |before| before.through.min(seen.through)).max(from);
@@ -72,7 +72,7 @@ impl Auditor {
         let settled = self.store.settled(journal, from + 1..=through).await?;
         let unsettled: Vec<u64> =
             (from + 1..=through).filter(|sequence| !settled.contains(sequence)).collect();
-        let as_before = Acknowledged { journal, through: from };
+        let as_before = AckFloor { journal, through: from };
         if !unsettled.is_empty() && self.store.audited_through(as_before).await? != from {
             return Ok(None);
         }
@@ -86,7 +86,7 @@ impl Auditor {
         if unsettled.is_empty() {
             return Ok(Vec::new());
         }
-        let held = self.journal.held(unsettled).await?;
+        let held = self.journal.present_frames(unsettled).await?;
         let known = self.store.with_accounts(&held).await?;
         let missing = held.iter().filter(|frame| !known.contains(&frame.id));
         Ok(missing.map(|frame| frame.sequence).collect())

@@ -196,7 +196,7 @@ impl Collector {
         self.settings_latch.watch(journal.clone(), stop.clone());
         journal_latch.sample(stop.clone(), move || {
             let journal = journal.clone();
-            async move { journal.fill().await.map(drop).map_err(|error| error.to_string()) }
+            async move { journal.usage().await.map(drop).map_err(|error| error.to_string()) }
         });
         let watch = SchemaWatch::new(&database, Rights::Write);
         database_latch.sample(stop.clone(), move || {

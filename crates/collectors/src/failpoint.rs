@@ -1,7 +1,7 @@
 //! Where a test may let a collector die, at a moment that no signal from outside can hit.
 
 use clap::Args;
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 /// A moment of a collector's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct FailpointArgs {
 
 impl FailpointArgs {
     /// The moment, where one is given; mistakes go to `mistakes`.
-    pub fn check(&self, mistakes: &mut Mistakes) -> Option<Failpoint> {
+    pub fn check(&self, mistakes: &mut ConfigErrors) -> Option<Failpoint> {
         let name = self.failpoint.as_deref()?;
         let failpoint = match name {
             "collector-before-ack" => Ok(Failpoint::BeforeAck),

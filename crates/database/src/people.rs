@@ -24,10 +24,10 @@ pub use bytes::Malformed;
 pub use columns::{Block, Record};
 pub use groups::{AGE_ENDS, FOLLOWER_ENDS};
 pub use key::PersonKey;
-pub use marks::{Dimension, Marks, Traits};
+pub use marks::{AttributeHashes, Attributes, Dimension};
 pub use sets::{SLOTS, Sets, USERS};
-pub use sightings::{Sighting, Sightings};
-pub use taken_out::TakenOut;
+pub use sightings::{Observations, Sighting};
+pub use taken_out::Removals;
 
 /// Microseconds.
 pub const MINUTE: i64 = 60_000_000;

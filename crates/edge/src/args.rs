@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use url::Url;
 use weir_process::{
-    args::{Environment, Mistakes},
+    args::{ConfigErrors, Environment},
     grpc,
 };
 
@@ -109,7 +109,7 @@ pub struct Upstreams {
 
 impl EdgeArgs {
     /// Checks everything but the addresses of the services behind it, which `up` knows without being told.
-    pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<EdgeConfig> {
+    pub fn check(&self, environment: Environment, mistakes: &mut ConfigErrors) -> Option<EdgeConfig> {
         let listen = environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, mistakes);
         let max_body_bytes = number("EDGE_MAX_BODY_BYTES", &self.edge_max_body_bytes, mistakes);
         let max_in_flight_bytes =
@@ -140,26 +140,26 @@ impl EdgeArgs {
     }
 
     /// Checks the addresses of the services behind an edge that runs alone.
-    pub fn check_upstreams(&self, mistakes: &mut Mistakes) -> Option<Upstreams> {
+    pub fn check_upstreams(&self, mistakes: &mut ConfigErrors) -> Option<Upstreams> {
         let ingest = addresses("INGEST_URL", self.ingest_url.as_deref(), 50_051, mistakes);
         let reporting = addresses("REPORTING_URL", self.reporting_url.as_deref(), 50_052, mistakes);
         Some(Upstreams { ingest: ingest?, reporting: reporting? })
     }
 }
 
-fn addresses(variable: &str, text: Option<&str>, port: u16, mistakes: &mut Mistakes) -> Option<Vec<Url>> {
+fn addresses(variable: &str, text: Option<&str>, port: u16, mistakes: &mut ConfigErrors) -> Option<Vec<Url>> {
     let text = text.ok_or_else(|| format!("is required, such as http://127.0.0.1:{port}"));
     mistakes.check(variable, text.and_then(grpc::addresses))
 }
 
-fn number(variable: &str, text: &str, mistakes: &mut Mistakes) -> Option<usize> {
+fn number(variable: &str, text: &str, mistakes: &mut ConfigErrors) -> Option<usize> {
     /// Sizes are counted in 32 bits of 4 KiB further on.
     const MOST: usize = 1 << 40;
     let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
     mistakes.check(variable, number.ok_or_else(|| format!("'{text}' is no whole number from 1 to {MOST}")))
 }
 
-fn duration(variable: &str, text: &str, mistakes: &mut Mistakes) -> Option<Duration> {
+fn duration(variable: &str, text: &str, mistakes: &mut ConfigErrors) -> Option<Duration> {
     number(variable, text, mistakes).and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis)
 }
 
@@ -177,7 +177,7 @@ mod tests {
 
     fn check(arguments: &[&str]) -> (Option<EdgeConfig>, Option<Upstreams>, String) {
         let edge = Command::parse_from(["edge"].iter().chain(arguments)).edge;
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let config = edge.check(Environment::Development, &mut mistakes);
         let upstreams = edge.check_upstreams(&mut mistakes);
         let told = mistakes.into_result().err().map(|told| told.to_string()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use weir_process::args::{Environment, Mistakes, OperatorArgs, OperatorToken};
+use weir_process::args::{ConfigErrors, Environment, OperatorArgs, OperatorToken};
 
 use crate::request::MAX_DECODED_BYTES;
 
@@ -38,7 +38,7 @@ impl IngestArgs {
         &self,
         environment: Environment,
         operator: &OperatorArgs,
-        mistakes: &mut Mistakes,
+        mistakes: &mut ConfigErrors,
     ) -> Option<IngestConfig> {
         let listen = environment.listen("INGEST_LISTEN", self.ingest_listen.as_deref(), PORT, mistakes);
         let max_in_flight_bytes = in_flight(&self.ingest_max_in_flight_bytes);

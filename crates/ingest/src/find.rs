@@ -7,7 +7,7 @@ use weir::contract::ingest::v1::{
     find_event_response::{Kind, Letter},
 };
 use weir_event::{Source, tellable};
-use weir_journal::{Backlog, Graveyard, Journal, JournalError, StoredDeadLetter};
+use weir_journal::{Backlog, DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
 /// The backlog comes first: an event that is parked meanwhile is found among the letters.
 pub(crate) async fn event(
@@ -18,9 +18,9 @@ pub(crate) async fn event(
     let event_id = tellable(event_id);
     let Backlog { waiting, in_flight } = journal.backlog(source).await?;
     let (rejected, sourceless, parked) = tokio::try_join!(
-        journal.last_dead_letter(Graveyard::Rejected, Some(source), event_id),
-        journal.last_dead_letter(Graveyard::Rejected, None, event_id),
-        journal.last_dead_letter(Graveyard::Parked, Some(source), event_id),
+        journal.last_dead_letter(DeadLetterStream::Rejected, Some(source), event_id),
+        journal.last_dead_letter(DeadLetterStream::Rejected, None, event_id),
+        journal.last_dead_letter(DeadLetterStream::Parked, Some(source), event_id),
     )?;
     let rejected = rejected.into_iter().chain(sourceless).map(|stored| letter(Kind::Rejected, stored));
     let parked = parked.into_iter().map(|stored| letter(Kind::Parked, stored));

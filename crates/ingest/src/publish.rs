@@ -10,7 +10,7 @@ use weir::contract::ingest::v1::{
     ingest_service_server::IngestService,
 };
 use weir_event::{ErrorType, Metrics, Service};
-use weir_journal::{AppendError, Graveyard, Journal};
+use weir_journal::{AppendError, DeadLetterStream, Journal};
 use weir_process::{CallContext, Reason, clock::RoleClock, refuse};
 
 use crate::{
@@ -86,7 +86,7 @@ impl Publisher {
     /// what is durable after the deadline, so that it is not waited for.
     async fn make_durable(&self, batch: &Batch, deadline: Deadline) -> Result<(), AppendError> {
         let frames = self.journal.append(&batch.frames);
-        let letters = self.journal.bury(Graveyard::Rejected, &batch.letters);
+        let letters = self.journal.append_dead_letters(DeadLetterStream::Rejected, &batch.letters);
         let both = async { tokio::try_join!(frames, letters).map(|((), ())| ()) };
         tokio::time::timeout(deadline.work(), Box::pin(both)).await.unwrap_or_else(|_| {
             Err(AppendError::Unreachable("no answer before the call's deadline".to_owned()))

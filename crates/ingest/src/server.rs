@@ -105,7 +105,7 @@ impl Ingest {
         let journal = self.publisher.journal.clone();
         let _sampler = self.journal.sample(stop.clone(), move || {
             let journal = journal.clone();
-            async move { journal.fill().await.map(|_| ()).map_err(|error| error.to_string()) }
+            async move { journal.usage().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
         let (journal, clock) = (self.publisher.journal.clone(), self.publisher.clock.clone());
         journal.watch_clock(&clock, &stop);

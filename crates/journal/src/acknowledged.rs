@@ -13,7 +13,7 @@ pub struct Position {
 
 /// How far a journal's collectors have got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
+pub struct AckFloor {
     /// [`Journal::identity`].
     pub journal: i64,
     /// Every frame up to this sequence, of either source, is acknowledged or gone. A server may tell too much of it
@@ -23,7 +23,7 @@ pub struct Acknowledged {
 
 /// A frame that is still in the journal, acknowledged or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldFrame {
+pub struct PresentFrame {
     pub sequence: u64,
     /// Empty where somebody else wrote it.
     pub id: String,
@@ -31,7 +31,7 @@ pub struct HeldFrame {
 
 impl Journal {
     /// Tells this journal from any other one, and from the one that it replaces. One that is replaced while it is in
-    /// use is known to be when [`Self::acknowledged`] was asked.
+    /// use is known to be when [`Self::ack_floor`] was asked.
     #[must_use]
     pub fn identity(&self) -> i64 {
         match self {
@@ -44,10 +44,10 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is away.
-    pub async fn acknowledged(&self) -> Result<Acknowledged, JournalError> {
+    pub async fn ack_floor(&self) -> Result<AckFloor, JournalError> {
         match self {
-            Self::JetStream(journal) => journal.acknowledged().await,
-            Self::Embedded(journal) => journal.acknowledged().await,
+            Self::JetStream(journal) => journal.ack_floor().await,
+            Self::Embedded(journal) => journal.ack_floor().await,
         }
     }
 
@@ -55,10 +55,10 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is away.
-    pub async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
+    pub async fn present_frames(&self, sequences: &[u64]) -> Result<Vec<PresentFrame>, JournalError> {
         match self {
-            Self::JetStream(journal) => journal.held(sequences).await,
-            Self::Embedded(journal) => journal.held(sequences).await,
+            Self::JetStream(journal) => journal.present_frames(sequences).await,
+            Self::Embedded(journal) => journal.present_frames(sequences).await,
         }
     }
 }

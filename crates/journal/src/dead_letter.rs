@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use weir::contract::event::v1;
 use weir_event::{Origin, Source, Violation};
 
-use super::{Content, Graveyard, Names};
+use super::{Content, DeadLetterStream, Names};
 
 /// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256.
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
@@ -135,7 +135,7 @@ impl DeadLetter {
     }
 
     /// The same identity has the same subject: the event's id, or the bytes where there is none.
-    pub(super) fn subject(&self, names: &Names, graveyard: Graveyard) -> String {
+    pub(super) fn subject(&self, names: &Names, graveyard: DeadLetterStream) -> String {
         let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
         names.letter(graveyard, self.source, identity)
     }
@@ -263,7 +263,7 @@ mod tests {
     fn letters_of_one_identity_share_a_subject() {
         let named = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"one".to_vec()) };
         let again = DeadLetter { event_id: Some("fb-1".to_owned()), ..letter(b"two".to_vec()) };
-        let subject = |letter: DeadLetter| letter.subject(&Names::default(), Graveyard::Rejected);
+        let subject = |letter: DeadLetter| letter.subject(&Names::default(), DeadLetterStream::Rejected);
         assert_eq!(subject(named), subject(again));
         let nameless = subject(letter(b"one".to_vec()));
         assert_ne!(nameless, subject(letter(b"two".to_vec())));

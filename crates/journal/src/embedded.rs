@@ -32,8 +32,8 @@ use weir_event::Source;
 use writer::Writer;
 
 use super::{
-    AppendError, Buried, Clock, DeadLetter, Fill, Graveyard, JournalError, SealedFrame, Settings,
-    StoredDeadLetter,
+    AppendError, Clock, DeadLetter, DeadLetterStats, DeadLetterStream, JournalError, SealedFrame, Settings,
+    StoredDeadLetter, Usage,
 };
 
 /// The embedded journal. Cheap to clone; every clone is the same journal.
@@ -47,7 +47,7 @@ struct Shared {
     writing: Writing,
     readers: SqlitePool,
     lanes: Lanes,
-    fill: watch::Receiver<Fill>,
+    fill: watch::Receiver<Usage>,
     clock: FileClock,
     notebook: Notebook,
     ack_wait: Duration,
@@ -83,7 +83,7 @@ impl Embedded {
     async fn bounded(folder: &Path, bounds: Bounds, ack_wait: Duration) -> Result<Self, JournalError> {
         let mut file = file::open(folder).await?;
         let lanes = Lanes::new();
-        let (fill, shown) = watch::channel(Fill::default());
+        let (fill, shown) = watch::channel(Usage::default());
         let clock = FileClock::open(&mut file.writer).await;
         let clock = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
         let writing =
@@ -99,14 +99,18 @@ impl Embedded {
         self.shared.writing.ask(Work::Append(frames.iter().map(Record::from).collect())).await
     }
 
-    pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
+    pub(super) async fn append_dead_letters(
+        &self,
+        graveyard: DeadLetterStream,
+        letters: &[DeadLetter],
+    ) -> Result<(), AppendError> {
         let letters = letters.iter().map(|letter| Letter::new(graveyard, letter)).collect();
         self.shared.writing.ask(Work::Bury(graveyard, letters)).await
     }
 
     pub(super) async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -115,7 +119,7 @@ impl Embedded {
 
     pub(super) async fn dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
         letters::at(&self.shared.readers, graveyard, sequence).await
@@ -123,7 +127,7 @@ impl Embedded {
 
     pub(super) async fn remove_dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
         self.shared.writing.remove(graveyard, sequences).await
@@ -131,14 +135,17 @@ impl Embedded {
 
     pub(super) async fn last_dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
         letters::last(&self.shared.readers, graveyard, subject).await
     }
 
-    pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        letters::buried(&self.shared.readers, graveyard).await
+    pub(super) async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
+        letters::stats(&self.shared.readers, graveyard).await
     }
 
     pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
@@ -158,7 +165,7 @@ impl Embedded {
         Clock::Alone { held: self.shared.clock.held_reason() }
     }
 
-    pub(super) fn fill(&self) -> Result<Fill, JournalError> {
+    pub(super) fn usage(&self) -> Result<Usage, JournalError> {
         if self.shared.writing.is_closed() {
             return Err(JournalError::Unreachable("the journal is closed".to_owned()));
         }

@@ -39,8 +39,9 @@ pub(super) use watched::Watched;
 use weir_event::Source;
 
 use super::{
-    AppendError, Backlog, Buried, Clock, DeadLetter, Fill, FrameLimit, Graveyard, JournalError, JournalState,
-    Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, durability, state::Appended,
+    AppendError, Backlog, Clock, DeadLetter, DeadLetterStats, DeadLetterStream, FrameLimit, JournalError,
+    JournalState, Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, Usage,
+    durability, state::Appended,
 };
 
 /// A connection to JetStream whose streams and consumers are Weir's. Cheap to clone; every
@@ -156,14 +157,19 @@ impl JetStream {
         known.collect()
     }
 
-    pub(super) async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
+    pub(super) async fn append_dead_letters(
+        &self,
+        graveyard: DeadLetterStream,
+        letters: &[DeadLetter],
+    ) -> Result<(), AppendError> {
         let most_bytes = self.shared.sizes.letter_bytes(self.shared.connection.client(), graveyard);
         let fitted: Vec<_> = letters.iter().map(|letter| letter.clone().fitted(most_bytes)).collect();
-        let buried = bury::bury(&self.shared.connection, self.names(), graveyard, &fitted).await;
-        if let Err(error) = &buried {
+        let appended =
+            bury::append_dead_letters(&self.shared.connection, self.names(), graveyard, &fitted).await;
+        if let Err(error) = &appended {
             self.mend_after(error).await;
         }
-        buried
+        appended
     }
 
     /// Whatever it was, a look at the streams now may mend it: room is made, a lost stream is made anew, a lower limit is
@@ -180,7 +186,7 @@ impl JetStream {
 
     pub(super) async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -189,7 +195,7 @@ impl JetStream {
 
     pub(super) async fn dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
         graveyard::at(self.shared.connection.context(), &self.stream(graveyard), sequence).await
@@ -197,7 +203,7 @@ impl JetStream {
 
     pub(super) async fn remove_dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
         graveyard::remove(self.shared.connection.context(), &self.stream(graveyard), sequences).await
@@ -205,14 +211,17 @@ impl JetStream {
 
     pub(super) async fn last_dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
         graveyard::last(self.shared.connection.context(), &self.stream(graveyard), subject).await
     }
 
-    pub(super) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        graveyard::buried(self.shared.connection.context(), &self.stream(graveyard)).await
+    pub(super) async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
+        graveyard::stats(self.shared.connection.context(), &self.stream(graveyard)).await
     }
 
     pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
@@ -227,7 +236,7 @@ impl JetStream {
         Pull::open(Arc::clone(&self.shared), source).await
     }
 
-    pub(super) async fn fill(&self) -> Result<Fill, JournalError> {
+    pub(super) async fn usage(&self) -> Result<Usage, JournalError> {
         if let Some(trouble) = self.shared.keeper.as_ref().and_then(Keeper::trouble) {
             return Err(JournalError::Unusable(trouble));
         }
@@ -243,7 +252,7 @@ impl JetStream {
             other => other?,
         };
         let info = info.info;
-        Ok(Fill {
+        Ok(Usage {
             bytes: info.state.bytes,
             max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
             frames: info.state.messages,
@@ -287,7 +296,7 @@ impl JetStream {
         self.shared.connection.close(deadline).await;
     }
 
-    fn stream(&self, graveyard: Graveyard) -> String {
+    fn stream(&self, graveyard: DeadLetterStream) -> String {
         self.names().graveyard_stream(graveyard)
     }
 }

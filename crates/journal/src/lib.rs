@@ -26,7 +26,7 @@ use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-pub use acknowledged::{Acknowledged, HeldFrame, Position};
+pub use acknowledged::{AckFloor, Position, PresentFrame};
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
@@ -51,14 +51,14 @@ use weir_event::Source;
 
 /// The two dead-letter streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Graveyard {
+pub enum DeadLetterStream {
     /// `REJECTED`: items that the gate refused. Full: the oldest go, counted.
     Rejected,
     /// `DEAD_LETTERS`: accepted events that storage refused. Full: the collector waits.
     Parked,
 }
 
-impl Graveyard {
+impl DeadLetterStream {
     /// In the order in which they are browsed.
     pub const ALL: [Self; 2] = [Self::Rejected, Self::Parked];
 
@@ -73,7 +73,7 @@ impl Graveyard {
 
 /// What lies in a graveyard, and how much of it has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Buried {
+pub struct DeadLetterStats {
     pub letters: u64,
     pub bytes: u64,
     /// The sequence of the letter that was laid down last, whether it is there or gone; 0 before the first.
@@ -84,7 +84,7 @@ pub struct Buried {
 
 /// How full `EVENTS` is, and how much of it waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fill {
+pub struct Usage {
     pub bytes: u64,
     pub max_bytes: u64,
     pub frames: u64,
@@ -156,10 +156,14 @@ impl Journal {
     ///
     /// # Errors
     /// Not all of them were acknowledged; `REJECTED` is never full, `DEAD_LETTERS` may be.
-    pub async fn bury(&self, graveyard: Graveyard, letters: &[DeadLetter]) -> Result<(), AppendError> {
+    pub async fn append_dead_letters(
+        &self,
+        graveyard: DeadLetterStream,
+        letters: &[DeadLetter],
+    ) -> Result<(), AppendError> {
         match self {
-            Self::JetStream(journal) => journal.bury(graveyard, letters).await,
-            Self::Embedded(journal) => journal.bury(graveyard, letters).await,
+            Self::JetStream(journal) => journal.append_dead_letters(graveyard, letters).await,
+            Self::Embedded(journal) => journal.append_dead_letters(graveyard, letters).await,
         }
     }
 
@@ -170,7 +174,7 @@ impl Journal {
     /// The journal is away, or a letter can't be read.
     pub async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -186,7 +190,7 @@ impl Journal {
     /// The journal is away, or the letter can't be read.
     pub async fn dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
         match self {
@@ -201,7 +205,7 @@ impl Journal {
     /// The journal is away; some of them may be removed.
     pub async fn remove_dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
         match self {
@@ -216,7 +220,7 @@ impl Journal {
     /// The journal is away.
     pub async fn last_dead_letter(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         source: Option<Source>,
         event_id: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
@@ -238,10 +242,13 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is away.
-    pub async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+    pub async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
         match self {
-            Self::JetStream(journal) => journal.buried(graveyard).await,
-            Self::Embedded(journal) => journal.buried(graveyard).await,
+            Self::JetStream(journal) => journal.dead_letter_stats(graveyard).await,
+            Self::Embedded(journal) => journal.dead_letter_stats(graveyard).await,
         }
     }
 
@@ -284,10 +291,10 @@ impl Journal {
     ///
     /// # Errors
     /// The journal is away.
-    pub async fn fill(&self) -> Result<Fill, JournalError> {
+    pub async fn usage(&self) -> Result<Usage, JournalError> {
         match self {
-            Self::JetStream(journal) => journal.fill().await,
-            Self::Embedded(journal) => journal.fill(),
+            Self::JetStream(journal) => journal.usage().await,
+            Self::Embedded(journal) => journal.usage(),
         }
     }
 

@@ -14,7 +14,7 @@ use tracing::debug;
 use weir_event::Source;
 use weir_process::Stop;
 
-use super::{Graveyard, Journal, JournalError, subject};
+use super::{DeadLetterStream, Journal, JournalError, subject};
 
 /// How often the journal is asked. A rate over a minute has some samples, and a broker does not notice.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
@@ -99,13 +99,13 @@ impl JournalMetrics {
     }
 
     async fn sample(&self, journal: &Journal) -> Result<(), JournalError> {
-        let fill = journal.fill().await?;
+        let fill = journal.usage().await?;
         self.show_stream(subject::stream_label(None), fill.bytes, fill.max_bytes, fill.frames);
-        for graveyard in Graveyard::ALL {
-            let buried = journal.buried(graveyard).await?;
+        for graveyard in DeadLetterStream::ALL {
+            let stats = journal.dead_letter_stats(graveyard).await?;
             let stream = subject::stream_label(Some(graveyard));
-            self.show_stream(stream, buried.bytes, super::limits::GRAVEYARD_BYTES, buried.letters);
-            self.gone.get_or_create(&StreamLabels { stream }).set(gauged(buried.gone));
+            self.show_stream(stream, stats.bytes, super::limits::GRAVEYARD_BYTES, stats.letters);
+            self.gone.get_or_create(&StreamLabels { stream }).set(gauged(stats.gone));
         }
         let now = journal.clock().await?.now();
         for source in Source::ALL {

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use weir_event::Source;
 
 use super::{
-    Backlog, Buried, Graveyard, JournalError, JournalSetting, JournalState, Servers, Settings,
-    StoredDeadLetter, embedded::OpenedFile, jetstream::Watched,
+    Backlog, DeadLetterStats, DeadLetterStream, JournalError, JournalSetting, JournalState, Servers,
+    Settings, StoredDeadLetter, embedded::OpenedFile, jetstream::Watched,
 };
 
 /// A journal, read beside the processes that use it.
@@ -55,7 +55,7 @@ impl Observer {
     /// The journal is away.
     pub async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -69,10 +69,13 @@ impl Observer {
     ///
     /// # Errors
     /// The journal is away.
-    pub async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
+    pub async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.buried(graveyard).await,
-            Self::Embedded(file) => file.buried(graveyard).await,
+            Self::JetStream(watched) => watched.dead_letter_stats(graveyard).await,
+            Self::Embedded(file) => file.dead_letter_stats(graveyard).await,
         }
     }
 

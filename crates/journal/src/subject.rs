@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use weir_event::Source;
 
-use super::Graveyard;
+use super::DeadLetterStream;
 
 const EVENTS: &str = "EVENTS";
 const DEAD_LETTERS: &str = "DEAD_LETTERS";
@@ -41,7 +41,7 @@ impl Names {
     }
 
     /// The stream of a graveyard.
-    pub(super) fn graveyard_stream(&self, graveyard: Graveyard) -> String {
+    pub(super) fn graveyard_stream(&self, graveyard: DeadLetterStream) -> String {
         self.stream(graveyard_stream(graveyard))
     }
 
@@ -66,12 +66,17 @@ impl Names {
     }
 
     /// Every subject of a graveyard.
-    pub(super) fn all_letters(&self, graveyard: Graveyard) -> String {
+    pub(super) fn all_letters(&self, graveyard: DeadLetterStream) -> String {
         self.subject(&format!("{}.>", letters(graveyard)))
     }
 
     /// `dead.<source>.<hash of eventId>` or `rejected.<source or unknown>.<hash of eventId, or of the bytes>`
-    pub(super) fn letter(&self, graveyard: Graveyard, source: Option<Source>, identity: &[u8]) -> String {
+    pub(super) fn letter(
+        &self,
+        graveyard: DeadLetterStream,
+        source: Option<Source>,
+        identity: &[u8],
+    ) -> String {
         let source = source.map_or("unknown", Source::name);
         self.subject(&format!("{}.{source}.{}", letters(graveyard), hash(identity)))
     }
@@ -93,22 +98,22 @@ impl Names {
 }
 
 /// The streams without a prefix, as metrics name them.
-pub(super) fn stream_label(graveyard: Option<Graveyard>) -> &'static str {
+pub(super) fn stream_label(graveyard: Option<DeadLetterStream>) -> &'static str {
     graveyard.map_or(EVENTS, graveyard_stream)
 }
 
-fn graveyard_stream(graveyard: Graveyard) -> &'static str {
+fn graveyard_stream(graveyard: DeadLetterStream) -> &'static str {
     match graveyard {
-        Graveyard::Rejected => REJECTED,
-        Graveyard::Parked => DEAD_LETTERS,
+        DeadLetterStream::Rejected => REJECTED,
+        DeadLetterStream::Parked => DEAD_LETTERS,
     }
 }
 
 /// The first part of a graveyard's subjects.
-fn letters(graveyard: Graveyard) -> &'static str {
+fn letters(graveyard: DeadLetterStream) -> &'static str {
     match graveyard {
-        Graveyard::Rejected => "rejected",
-        Graveyard::Parked => "dead",
+        DeadLetterStream::Rejected => "rejected",
+        DeadLetterStream::Parked => "dead",
     }
 }
 
@@ -128,9 +133,9 @@ mod tests {
         assert_eq!(names.erasures(Source::Facebook), "erasures.facebook");
         assert_eq!(names.consumer(Source::Facebook), "collector-facebook");
         assert_eq!(names.events_stream(), "EVENTS");
-        let parked = names.letter(Graveyard::Parked, Some(Source::Facebook), b"a");
+        let parked = names.letter(DeadLetterStream::Parked, Some(Source::Facebook), b"a");
         assert_eq!(parked, "dead.facebook.ca978112ca1bbdcafac231b39a23dc4d");
-        let rejected = names.letter(Graveyard::Rejected, None, b"a");
+        let rejected = names.letter(DeadLetterStream::Rejected, None, b"a");
         assert_eq!(rejected, "rejected.unknown.ca978112ca1bbdcafac231b39a23dc4d");
     }
 
@@ -138,11 +143,11 @@ mod tests {
     fn a_prefix_is_before_every_name() {
         let names = Names::behind("acme").unwrap();
         assert_eq!(names.events_stream(), "acme_EVENTS");
-        assert_eq!(names.graveyard_stream(Graveyard::Parked), "acme_DEAD_LETTERS");
+        assert_eq!(names.graveyard_stream(DeadLetterStream::Parked), "acme_DEAD_LETTERS");
         assert_eq!(names.state_bucket(), "acme_WEIR_STATE");
         assert_eq!(names.events(Source::Facebook), "acme.events.facebook");
         assert_eq!(names.erasures(Source::Tiktok), "acme.erasures.tiktok");
-        assert_eq!(names.all_letters(Graveyard::Rejected), "acme.rejected.>");
+        assert_eq!(names.all_letters(DeadLetterStream::Rejected), "acme.rejected.>");
         assert_eq!(names.consumer(Source::Facebook), "acme-collector-facebook");
         for refused in ["", "a.b", "a b", "*", "é", &"x".repeat(33)] {
             assert!(Names::behind(refused).is_err(), "{refused:?}");

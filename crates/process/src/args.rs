@@ -25,13 +25,13 @@ pub const EXIT_MISCONFIGURED: u8 = 64;
 
 /// Everything that is wrong with a configuration, so that it can be mended in one go.
 #[derive(Debug, Default)]
-pub struct Mistakes(Vec<String>);
+pub struct ConfigErrors(Vec<String>);
 
 /// Every mistake of a configuration, one a line.
 #[derive(Debug, thiserror::Error)]
 pub struct Misconfigured(Vec<String>);
 
-impl Mistakes {
+impl ConfigErrors {
     pub fn add(&mut self, mistake: impl Into<String>) {
         self.0.push(mistake.into());
     }
@@ -111,7 +111,7 @@ impl Environment {
         variable: &str,
         text: Option<&str>,
         default_port: u16,
-        mistakes: &mut Mistakes,
+        mistakes: &mut ConfigErrors,
     ) -> Option<SocketAddr> {
         let host = self.default_host();
         let address = match text {
@@ -174,7 +174,11 @@ impl ProcessArgs {
     ///
     /// Returns the environment besides, because other arguments take their defaults from it even where these
     /// have mistakes.
-    pub fn check(&self, admin_port: u16, mistakes: &mut Mistakes) -> (Environment, Option<ProcessConfig>) {
+    pub fn check(
+        &self,
+        admin_port: u16,
+        mistakes: &mut ConfigErrors,
+    ) -> (Environment, Option<ProcessConfig>) {
         let environment = mistakes.check("APP_ENV", Environment::parse(&self.app_env));
         let known = environment.unwrap_or(Environment::Development);
         let level = self.log_level.as_deref().unwrap_or(known.default_log_level());
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_at_once() {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         args("home", "loud", "xml", "nowhere:x").check(9101, &mut mistakes);
         let told = mistakes.into_result().unwrap_err().to_string();
         for variable in ["APP_ENV", "LOG_LEVEL", "LOG_FORMAT", "ADMIN_LISTEN", "DRAIN_DELAY_MS"] {
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_environment_chooses_the_host() {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let listen = |environment: Environment, text, mistakes: &mut _| {
             environment.listen("EDGE_LISTEN", text, 3001, mistakes).unwrap().to_string()
         };

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use weir_process::args::{Environment, Mistakes};
+use weir_process::args::{ConfigErrors, Environment};
 
 /// Where reporting listens unless it is told otherwise.
 const DEFAULT_PORT: u16 = 50052;
@@ -34,7 +34,7 @@ pub struct ReportingConfig {
 
 impl ReportingArgs {
     /// The configuration, or `None` with every mistake told.
-    pub fn check(&self, environment: Environment, mistakes: &mut Mistakes) -> Option<ReportingConfig> {
+    pub fn check(&self, environment: Environment, mistakes: &mut ConfigErrors) -> Option<ReportingConfig> {
         let listen =
             environment.listen("REPORTING_LISTEN", self.reporting_listen.as_deref(), DEFAULT_PORT, mistakes);
         let currency = mistakes.check("DEFAULT_CURRENCY", currency(&self.default_currency));
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         for currency in ["", "usd", "US", "USDT", "U$D", "ÜS"] {
-            let mut mistakes = Mistakes::default();
+            let mut mistakes = ConfigErrors::default();
             let config = args("nowhere:x", currency, "0").check(Environment::Development, &mut mistakes);
             assert!(config.is_none());
             let told = mistakes.into_result().unwrap_err().to_string();
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_right_is_taken() {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let config = args("0", "EUR", "1500").check(Environment::Development, &mut mistakes).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:0");
         assert_eq!((config.currency.as_str(), config.timeout), ("EUR", Duration::from_millis(1500)));

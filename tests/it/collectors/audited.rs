@@ -107,7 +107,7 @@ async fn begun(journal: &Journal, store: &DatabaseConnection) -> Collecting {
 
 /// Returns when everything that is acknowledged was gone through.
 async fn audited(journal: &Journal, store: &DatabaseConnection) {
-    let acknowledged = journal.acknowledged().await.unwrap();
+    let acknowledged = journal.ack_floor().await.unwrap();
     eventually(async || {
         let audit = audits::Entity::find_by_id(acknowledged.journal).one(store).await.unwrap();
         let through = audit.map(|audit| audit.through.cast_unsigned());

@@ -24,13 +24,13 @@ pub(super) async fn age_removes_acknowledged_frames_and_never_those_that_wait(gr
     let aged = Settings { acknowledged_frame_age: Duration::from_millis(1), ..settings(LONG) };
     journal.close(SOON).await;
     let journal = ground.journal(aged).await;
-    eventually(async || match journal.fill().await.unwrap().frames {
+    eventually(async || match journal.usage().await.unwrap().frames {
         // The third is behind the second, which waits.
         2 => Ok(()),
         frames => Err(frames),
     })
     .await;
-    let held = journal.held(&[1, 2, 3]).await.unwrap();
+    let held = journal.present_frames(&[1, 2, 3]).await.unwrap();
     assert_eq!(held.iter().map(|frame| frame.sequence).collect::<Vec<_>>(), [2, 3]);
 }
 

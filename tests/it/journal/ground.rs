@@ -6,7 +6,7 @@ use chrono::{SubsecRound as _, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
 use weir_event::{Event, Origin, Source, admit_json};
-use weir_journal::{Consumer, Content, Delivery, Fill, Frame, Framer, Journal, SealedFrame, Settings};
+use weir_journal::{Consumer, Content, Delivery, Frame, Framer, Journal, SealedFrame, Settings, Usage};
 use weir_process::CorrelationId;
 use weir_testkit::{eventually, nats::Nats};
 
@@ -122,9 +122,9 @@ pub(super) fn frame_of(delivery: &Delivery) -> &Frame {
 }
 
 /// Waits until the journal has made room; a frame may fit before all of it is made.
-pub(super) async fn roomy(journal: &Journal) -> Fill {
+pub(super) async fn roomy(journal: &Journal) -> Usage {
     eventually(async || {
-        let fill = journal.fill().await.unwrap();
+        let fill = journal.usage().await.unwrap();
         if fill.bytes <= fill.max_bytes / 10 * 8 { Ok(fill) } else { Err(fill) }
     })
     .await

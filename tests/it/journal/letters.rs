@@ -1,7 +1,7 @@
 //! What graveyards promise: each letter once, in order, until it is removed.
 
 use weir_event::{Source, Violation};
-use weir_journal::{DeadLetter, Graveyard, Journal, MediaType, StoredDeadLetter};
+use weir_journal::{DeadLetter, DeadLetterStream, Journal, MediaType, StoredDeadLetter};
 
 use super::{
     LONG,
@@ -11,42 +11,45 @@ use super::{
 pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let (first, other) = (letter("one", "{}"), letter("one", "{\"other\":1}"));
-    journal.bury(Graveyard::Rejected, &[first.clone(), first.clone(), other.clone()]).await.unwrap();
+    journal
+        .append_dead_letters(DeadLetterStream::Rejected, &[first.clone(), first.clone(), other.clone()])
+        .await
+        .unwrap();
     // The same item comes by another call.
     for again in [letter("one", "{}"), letter("one", "{\"other\":1}")] {
         assert_ne!(again.origin, first.origin);
-        journal.bury(Graveyard::Rejected, &[again]).await.unwrap();
+        journal.append_dead_letters(DeadLetterStream::Rejected, &[again]).await.unwrap();
     }
-    let stored = all(&journal, Graveyard::Rejected).await;
+    let stored = all(&journal, DeadLetterStream::Rejected).await;
     assert_eq!(stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(), [&first, &other]);
-    assert_eq!(journal.buried(Graveyard::Rejected).await.unwrap().gone, 0);
+    assert_eq!(journal.dead_letter_stats(DeadLetterStream::Rejected).await.unwrap().gone, 0);
 }
 
 pub(super) async fn a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let letters = [letter("one", "{}")];
-    journal.bury(Graveyard::Parked, &letters).await.unwrap();
-    let redriven = all(&journal, Graveyard::Parked).await[0].sequence;
-    journal.bury(Graveyard::Parked, &letters).await.unwrap();
-    journal.remove_dead_letters(Graveyard::Parked, &[redriven]).await.unwrap();
-    assert_eq!(all(&journal, Graveyard::Parked).await.len(), 1);
+    journal.append_dead_letters(DeadLetterStream::Parked, &letters).await.unwrap();
+    let redriven = all(&journal, DeadLetterStream::Parked).await[0].sequence;
+    journal.append_dead_letters(DeadLetterStream::Parked, &letters).await.unwrap();
+    journal.remove_dead_letters(DeadLetterStream::Parked, &[redriven]).await.unwrap();
+    assert_eq!(all(&journal, DeadLetterStream::Parked).await.len(), 1);
 }
 
 pub(super) async fn burials_of_one_letter_that_race_make_one_letter(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let burials = (0..20).map(|_| {
         let journal = journal.clone();
-        async move { journal.bury(Graveyard::Rejected, &[letter("one", "{}")]).await }
+        async move { journal.append_dead_letters(DeadLetterStream::Rejected, &[letter("one", "{}")]).await }
     });
     assert!(futures::future::join_all(burials).await.iter().all(Result::is_ok));
-    assert_eq!(all(&journal, Graveyard::Rejected).await.len(), 1);
+    assert_eq!(all(&journal, DeadLetterStream::Rejected).await.len(), 1);
 }
 
 pub(super) async fn a_removed_letter_is_gone_and_its_neighbours_stay(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let letters: Vec<_> = ["a", "b", "c"].map(|id| letter(id, "{}")).into();
-    for graveyard in Graveyard::ALL {
-        journal.bury(graveyard, &letters).await.unwrap();
+    for graveyard in DeadLetterStream::ALL {
+        journal.append_dead_letters(graveyard, &letters).await.unwrap();
         let middle = all(&journal, graveyard).await[1].sequence;
         assert_eq!(journal.dead_letter(graveyard, middle).await.unwrap().unwrap().letter, letters[1]);
         for _ in 0..2 {
@@ -56,35 +59,35 @@ pub(super) async fn a_removed_letter_is_gone_and_its_neighbours_stay(ground: Gro
         let left = all(&journal, graveyard).await;
         let left: Vec<_> = left.iter().map(|stored| stored.letter.event_id.as_deref()).collect();
         assert_eq!(left, [Some("a"), Some("c")]);
-        let buried = journal.buried(graveyard).await.unwrap();
-        assert_eq!((buried.letters, buried.last, buried.gone), (2, 3, 1));
+        let stats = journal.dead_letter_stats(graveyard).await.unwrap();
+        assert_eq!((stats.letters, stats.last, stats.gone), (2, 3, 1));
     }
-    assert_eq!(journal.dead_letter(Graveyard::Parked, 0).await.unwrap(), None);
-    assert_eq!(journal.dead_letter(Graveyard::Parked, 99).await.unwrap(), None);
-    journal.remove_dead_letters(Graveyard::Parked, &[0, 99]).await.unwrap();
+    assert_eq!(journal.dead_letter(DeadLetterStream::Parked, 0).await.unwrap(), None);
+    assert_eq!(journal.dead_letter(DeadLetterStream::Parked, 99).await.unwrap(), None);
+    journal.remove_dead_letters(DeadLetterStream::Parked, &[0, 99]).await.unwrap();
 }
 
 pub(super) async fn a_letter_that_comes_again_after_its_removal_is_laid_down_again(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let letters = [letter("one", "{}")];
-    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
-    let first = all(&journal, Graveyard::Rejected).await[0].sequence;
-    journal.remove_dead_letters(Graveyard::Rejected, &[first]).await.unwrap();
-    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
-    let again = all(&journal, Graveyard::Rejected).await;
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
+    let first = all(&journal, DeadLetterStream::Rejected).await[0].sequence;
+    journal.remove_dead_letters(DeadLetterStream::Rejected, &[first]).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
+    let again = all(&journal, DeadLetterStream::Rejected).await;
     assert_eq!((again.len(), again[0].sequence > first), (1, true));
 }
 
 pub(super) async fn many_letters_are_read_page_by_page_past_the_gaps(ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
     let letters: Vec<_> = (0..700).map(|number| letter(&format!("{number:03}"), "{}")).collect();
-    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
     let removed: Vec<u64> = (100..400).collect();
-    journal.remove_dead_letters(Graveyard::Rejected, &removed).await.unwrap();
+    journal.remove_dead_letters(DeadLetterStream::Rejected, &removed).await.unwrap();
     let mut read: Vec<StoredDeadLetter> = Vec::new();
     loop {
         let after = read.last().map_or(0, |last| last.sequence);
-        let page = journal.dead_letters(Graveyard::Rejected, after, 150).await.unwrap();
+        let page = journal.dead_letters(DeadLetterStream::Rejected, after, 150).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -95,7 +98,7 @@ pub(super) async fn many_letters_are_read_page_by_page_past_the_gaps(ground: Gro
     assert!(read.iter().map(|stored| &stored.letter).eq(kept.map(|(_, letter)| letter)));
 }
 
-async fn all(journal: &Journal, graveyard: Graveyard) -> Vec<StoredDeadLetter> {
+async fn all(journal: &Journal, graveyard: DeadLetterStream) -> Vec<StoredDeadLetter> {
     journal.dead_letters(graveyard, 0, 1000).await.unwrap()
 }
 

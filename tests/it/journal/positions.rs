@@ -1,7 +1,7 @@
 //! Where frames lie in a journal, and how far all of it is acknowledged.
 
 use weir_event::Source;
-use weir_journal::{Acknowledged, Delivery, HeldFrame};
+use weir_journal::{AckFloor, Delivery, PresentFrame};
 
 use super::{
     LONG,
@@ -10,8 +10,8 @@ use super::{
 
 pub(super) async fn what_is_acknowledged_ends_before_the_first_frame_that_waits(mut ground: Ground) {
     let journal = ground.journal(settings(LONG)).await;
-    let seen = |through| Acknowledged { journal: journal.identity(), through };
-    assert_eq!(journal.acknowledged().await.unwrap(), seen(0));
+    let seen = |through| AckFloor { journal: journal.identity(), through };
+    assert_eq!(journal.ack_floor().await.unwrap(), seen(0));
     for source in [Source::Facebook, Source::Tiktok, Source::Facebook, Source::Tiktok, Source::Facebook] {
         journal.append(&[frame(source)]).await.unwrap();
     }
@@ -27,7 +27,7 @@ pub(super) async fn what_is_acknowledged_ends_before_the_first_frame_that_waits(
         (tiktok.remove(0), 5),
     ] {
         delivery.ack().await.unwrap();
-        assert_eq!(journal.acknowledged().await.unwrap(), seen(through));
+        assert_eq!(journal.ack_floor().await.unwrap(), seen(through));
     }
     let identity = journal.identity();
     let journal = ground.restart(journal, settings(LONG)).await;
@@ -40,8 +40,8 @@ pub(super) async fn frames_that_are_held_are_told_by_their_sequences(ground: Gro
     let appended = [frames(Source::Facebook, 2), frames(Source::Tiktok, 1)].concat();
     journal.append(&appended).await.unwrap();
     take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await.ack().await.unwrap();
-    let held = journal.held(&[1, 3, 17]).await.unwrap();
-    let expected = [1, 3].map(|sequence: u64| HeldFrame {
+    let held = journal.present_frames(&[1, 3, 17]).await.unwrap();
+    let expected = [1, 3].map(|sequence: u64| PresentFrame {
         sequence,
         id: appended[usize::try_from(sequence).unwrap() - 1].id().to_owned(),
     });

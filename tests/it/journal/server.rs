@@ -217,7 +217,7 @@ async fn an_append_outlives_a_short_absence_of_the_server() {
     let (appended, ()) = tokio::join!(journal.append(std::slice::from_ref(&frame)), nats.start_again());
     appended.unwrap();
     assert_eq!(ids(&take(&mut consumer, 1).await), [frame.id()]);
-    assert_eq!(journal.fill().await.unwrap().frames, 1);
+    assert_eq!(journal.usage().await.unwrap().frames, 1);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn nothing_hangs_while_the_server_is_away() {
     held.ack().await.unwrap_err();
     consumer.next(1, SHORT).await.unwrap_err();
     consumer.backlog().await.unwrap_err();
-    journal.fill().await.unwrap_err();
+    journal.usage().await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     nats.start_again().await;
     take_one(&mut consumer).await.ack().await.unwrap();

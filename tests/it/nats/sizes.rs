@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir_journal::Graveyard;
+use weir_journal::DeadLetterStream;
 use weir_testkit::nats::Operator;
 
 use super::*;
@@ -94,6 +94,6 @@ async fn a_bad_item_that_is_larger_than_the_server_takes_leaves_its_neighbours_a
     assert!(letters.len() == 1 && letter.is_cut() && letter.size > 100_000, "{letter:?}");
     assert_eq!(letter.event_id.as_deref(), Some("bad"));
     let (status, told) =
-        weir.run(&["dead-letters", "list", "--graveyard", Graveyard::Rejected.name()], &[]).await;
+        weir.run(&["dead-letters", "list", "--graveyard", DeadLetterStream::Rejected.name()], &[]).await;
     assert!(status.success() && told.contains("/timestamp"), "{told}");
 }

@@ -110,8 +110,8 @@ async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
         let set = largest(&migrated, grain).await;
         Entity::delete_by_id((set.source, set.grain, set.bucket)).exec(&migrated).await.unwrap();
         let difference = the_narrowest(&reader, grain).await;
-        assert_eq!(of_figure(&difference.written, Figure::Sightings), 0, "{difference:?}");
-        assert_eq!(of_figure(&difference.expected, Figure::Sightings), i128::from(set.sightings));
+        assert_eq!(of_figure(&difference.written, Figure::Observations), 0, "{difference:?}");
+        assert_eq!(of_figure(&difference.expected, Figure::Observations), i128::from(set.sightings));
         mended(&database, &migrated, &reader, &set).await;
     }
 }

@@ -8,7 +8,7 @@ use weir::contract::reporting::v1::reporting_service_client::ReportingServiceCli
 use weir_database::{Access, connect};
 use weir_process::{
     RoleReadiness, Stop,
-    args::{Environment, Mistakes},
+    args::{ConfigErrors, Environment},
     clock::ClockMetrics,
 };
 use weir_reporting::{Reporting, ReportingArgs};
@@ -34,7 +34,7 @@ impl Running {
             default_currency: "USD".into(),
             report_timeout_ms: report_timeout_ms.into(),
         };
-        let config = args.check(Environment::Development, &mut Mistakes::default()).unwrap();
+        let config = args.check(Environment::Development, &mut ConfigErrors::default()).unwrap();
         let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
         let clock = ClockMetrics::register(&mut registry);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use weir::contract::ingest::v1::{DeadLetterFilter, Graveyard};
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 use crate::report::filter::{self, Range};
 
@@ -57,7 +57,7 @@ pub(super) struct Selection {
 }
 
 impl FilterArgs {
-    pub(super) fn check(&self, mistakes: &mut Mistakes) -> Option<DeadLetterFilter> {
+    pub(super) fn check(&self, mistakes: &mut ConfigErrors) -> Option<DeadLetterFilter> {
         let graveyard = mistakes.check("--graveyard", graveyard(self.graveyard.as_deref()));
         let (source, unknown_source) = mistakes.check("--source", source(self.source.as_deref())).unzip();
         let range = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes);
@@ -75,7 +75,7 @@ impl FilterArgs {
 }
 
 impl SelectionArgs {
-    pub(super) fn check(&self, mistakes: &mut Mistakes) -> Option<Selection> {
+    pub(super) fn check(&self, mistakes: &mut ConfigErrors) -> Option<Selection> {
         let filter = self.filter.check(mistakes)?;
         let is_filtered = filter != DeadLetterFilter::default();
         match (self.ids.is_empty(), is_filtered || self.all) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse};
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 use super::{args::SelectionArgs, client::Client};
 use crate::{
@@ -24,7 +24,7 @@ pub(crate) struct DiscardArgs {
 }
 
 pub(super) async fn discard(args: DiscardArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let selection = args.selection.check(&mut mistakes);
     let (service, selection) = configured(service.zip(selection), mistakes)?;

@@ -8,7 +8,7 @@ use weir::contract::ingest::v1::{
     DeadLetter, GetDeadLetterRequest, GroupDeadLettersRequest, GroupDeadLettersResponse,
     ListDeadLettersRequest,
 };
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 use super::{args::FilterArgs, client::Client, json};
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) struct ShowArgs {
 }
 
 pub(super) async fn list(args: ListArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let filter = args.filter.check(&mut mistakes);
     let limit = mistakes.check("--limit", quantity::at_least(1, &args.limit));
@@ -81,7 +81,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
 }
 
 pub(super) async fn show(args: ShowArgs) -> Outcome {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let mut client = Client::connect(configured(service, mistakes)?).await?;
     let request = client.request(GetDeadLetterRequest { id: args.id });

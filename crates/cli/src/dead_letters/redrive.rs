@@ -10,7 +10,7 @@ use weir::contract::{
     ingest::v1::{RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveResult, RedriveTotals},
     reporting::v1::{FrameAccounts, GetFramesRequest, reporting_service_client::ReportingServiceClient},
 };
-use weir_process::args::Mistakes;
+use weir_process::args::ConfigErrors;
 
 use super::{args::SelectionArgs, client::Client, json, patch};
 use crate::{
@@ -111,7 +111,7 @@ pub(super) async fn redrive(args: RedriveArgs) -> Outcome {
 }
 
 fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let selection = args.selection.check(&mut mistakes);
     let patch = mistakes.check("--patch", args.patch.as_deref().map(patch::read).transpose());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use weir::contract::ingest::v1::ErasePersonRequest;
 use weir_event::{Source, keep_text_rules};
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
     failure::configured,
@@ -57,7 +57,7 @@ pub(super) enum Subject {
 
 impl EraseArgs {
     pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let subject = match &self.receipt {
             Some(erasure_id) => Some(Subject::Receipt(erasure_id.clone())),
             None => self.person(&mut mistakes).map(Subject::Person),
@@ -73,7 +73,7 @@ impl EraseArgs {
         self.service.json
     }
 
-    fn person(&self, mistakes: &mut Mistakes) -> Option<ErasePersonRequest> {
+    fn person(&self, mistakes: &mut ConfigErrors) -> Option<ErasePersonRequest> {
         let source = self.source.as_deref().and_then(Source::from_name);
         let source = mistakes.check("SOURCE", source.ok_or("must be facebook or tiktok"));
         let user_id = self.user_id.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use url::Url;
 use weir_journal::{Identity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings};
-use weir_process::{Latch, args::Mistakes, grpc};
+use weir_process::{Latch, args::ConfigErrors, grpc};
 
 use super::{
     DataFolder,
@@ -123,7 +123,7 @@ impl JournalAddress {
 }
 
 impl JournalUrlArgs {
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalAddress> {
+    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<JournalAddress> {
         let url = mistakes.secret("NATS_URL", self.nats_url.as_deref(), self.nats_url_file.as_ref());
         let servers = url.and_then(|url| {
             mistakes.check("NATS_URL", url.as_deref().map(str::parse::<Servers>).transpose())
@@ -137,7 +137,7 @@ impl JournalUrlArgs {
 
 impl NatsIdentityArgs {
     /// The servers with what these arguments say of them.
-    fn apply(&self, mut servers: Servers, mistakes: &mut Mistakes) -> Servers {
+    fn apply(&self, mut servers: Servers, mistakes: &mut ConfigErrors) -> Servers {
         let identities = [
             ("a login in NATS_URL", servers.have_logins().then_some(Identity::Url)),
             ("NATS_CREDS", path(self.nats_creds.as_ref()).map(Identity::Credentials)),
@@ -173,7 +173,7 @@ impl NatsIdentityArgs {
 }
 
 impl JournalArgs {
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
+    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<JournalPlace> {
         let address = self.url.check(mistakes);
         let max_bytes = given(self.journal_max_bytes.as_ref()).map(quantity::bytes).transpose();
         let max_bytes = mistakes.check("JOURNAL_MAX_BYTES", max_bytes);
@@ -195,7 +195,7 @@ impl JournalArgs {
     }
 
     /// The journal, which a single role must be told: the other roles have to find it.
-    pub(crate) fn require(&self, mistakes: &mut Mistakes) -> Option<JournalPlace> {
+    pub(crate) fn require(&self, mistakes: &mut ConfigErrors) -> Option<JournalPlace> {
         let text = self.url.nats_url.as_deref().unwrap_or_default();
         if text.trim().is_empty() && self.url.nats_url_file.is_none() {
             mistakes.add("NATS_URL: is required, such as nats://127.0.0.1:4222");
@@ -205,7 +205,7 @@ impl JournalArgs {
 }
 
 impl MonitorArgs {
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<Vec<Url>> {
+    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<Vec<Url>> {
         let urls = self.nats_monitor_url.as_deref().filter(|urls| !urls.is_empty());
         mistakes.check("NATS_MONITOR_URL", urls.map(grpc::urls).transpose()).map(Option::unwrap_or_default)
     }

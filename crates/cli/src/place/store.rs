@@ -12,7 +12,7 @@ use sea_orm::DatabaseConnection;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use weir_database::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
-use weir_process::{Latch, args::Mistakes};
+use weir_process::{Latch, args::ConfigErrors};
 
 use super::patience::PATIENCE;
 use crate::output::complain;
@@ -48,7 +48,7 @@ pub(crate) enum StorePlace {
 }
 
 impl StoreArgs {
-    pub(crate) fn check(&self, mistakes: &mut Mistakes) -> Option<StorePlace> {
+    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<StorePlace> {
         let (text, file) = (self.database_url.as_deref(), self.database_url_file.as_ref());
         match mistakes.secret("DATABASE_URL", text, file)? {
             None => Some(StorePlace::Folder),
@@ -57,7 +57,7 @@ impl StoreArgs {
     }
 
     /// The database, which a single role must be told: another one has to find it.
-    pub(crate) fn require(&self, mistakes: &mut Mistakes) -> Option<DatabaseUrl> {
+    pub(crate) fn require(&self, mistakes: &mut ConfigErrors) -> Option<DatabaseUrl> {
         match self.check(mistakes)? {
             StorePlace::Database(url) => Some(*url),
             StorePlace::Folder => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use url::Url;
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use super::{publisher::Plan, stream::Mix};
 use crate::{failure::configured, quantity, reach::http_url};
@@ -48,7 +48,7 @@ pub(crate) struct PublishArgs {
 
 impl PublishArgs {
     pub(super) fn plan(&self) -> Result<Plan, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
         let mix = self.mix(&mut mistakes);
         let interval = mistakes.check("--interval-ms", quantity::at_least(1, &self.interval_ms));
@@ -69,7 +69,7 @@ impl PublishArgs {
         configured(plan(), mistakes)
     }
 
-    fn mix(&self, mistakes: &mut Mistakes) -> Option<Mix> {
+    fn mix(&self, mistakes: &mut ConfigErrors) -> Option<Mix> {
         let min = mistakes.check("--min", quantity::at_least(0, &self.min));
         let max = mistakes.check("--max", quantity::at_least(0, &self.max));
         if let (Some(min), Some(max)) = (min, max)

@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 use weir_collectors::reconcile::Period;
 use weir_database::DatabaseUrl;
 use weir_event::Source;
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
     failure::configured,
@@ -71,7 +71,7 @@ pub(super) struct Task {
 
 impl ReconcileArgs {
     pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let period = self.period(&mut mistakes);
         let source = mistakes.check("--source", filter::source(self.source.as_deref()));
         let named = mistakes.check("--limit", limit(&self.limit));
@@ -93,7 +93,7 @@ impl ReconcileArgs {
         configured(task(), mistakes)
     }
 
-    fn period(&self, mistakes: &mut Mistakes) -> Option<Period> {
+    fn period(&self, mistakes: &mut ConfigErrors) -> Option<Period> {
         let Range { from, to } = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes)?;
         let (from, to) = (from.map(micros), to.map(micros));
         // Nothing lies between equal ends: a comparison of nothing proves nothing.

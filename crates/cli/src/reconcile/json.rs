@@ -53,7 +53,7 @@ fn figures(figures: &Figures) -> Value {
             | Figure::Measured
             | Figure::Transactions
             | Figure::Users
-            | Figure::Sightings
+            | Figure::Observations
             | Figure::Misplaced => {
                 i64::try_from(value).map_or_else(|_| json!(value.to_string()), Value::from)
             }

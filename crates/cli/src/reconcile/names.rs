@@ -39,7 +39,7 @@ pub(super) fn figure(figure: Figure, value: i128) -> String {
         | Figure::Measure
         | Figure::Transactions
         | Figure::Users
-        | Figure::Sightings
+        | Figure::Observations
         | Figure::Misplaced => value.to_string(),
     }
 }

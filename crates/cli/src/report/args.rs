@@ -2,7 +2,7 @@
 
 use clap::Args;
 use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest};
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use super::filter::{self, Range};
 use crate::{failure::configured, reach::Servers};
@@ -82,7 +82,7 @@ struct Common {
 }
 
 impl CommonArgs {
-    fn check(&self, mistakes: &mut Mistakes) -> Option<Common> {
+    fn check(&self, mistakes: &mut ConfigErrors) -> Option<Common> {
         let servers = Servers::reporting(&self.reporting_url, mistakes);
         let range = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes);
         let source = mistakes.check("--source", filter::source(self.source.as_deref()));
@@ -93,7 +93,7 @@ impl CommonArgs {
 
 impl EventsArgs {
     pub(super) fn request(&self) -> Result<(Channel, GetEventStatisticsRequest), Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let common = self.common.check(&mut mistakes);
         let stage = mistakes.check("--funnel-stage", filter::funnel_stage(self.funnel_stage.as_deref()));
         let event_type = mistakes.check("--event-type", filter::event_type(self.event_type.as_deref()));
@@ -112,7 +112,7 @@ impl EventsArgs {
 
 impl RevenueArgs {
     pub(super) fn request(&self) -> Result<(Channel, GetRevenueRequest), Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let common = self.common.check(&mut mistakes);
         let group_by = mistakes.check("--group-by", filter::group_by(self.group_by.as_deref()));
         let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
@@ -128,7 +128,7 @@ impl RevenueArgs {
 
 impl DemographicsArgs {
     pub(super) fn request(&self) -> Result<(Channel, GetDemographicsRequest), Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let common = self.common.check(&mut mistakes);
         let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
         let request = || {

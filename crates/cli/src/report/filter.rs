@@ -3,7 +3,7 @@
 use prost_types::Timestamp;
 use weir::contract::reporting::v1::GroupBy;
 use weir_event::{EventType, FunnelStage, Source};
-use weir_process::args::{Mistakes, instant, whole_number};
+use weir_process::args::{ConfigErrors, instant, whole_number};
 
 /// As many rows as a question over HTTP may ask for.
 const MAX_LIMIT: u32 = 1000;
@@ -16,7 +16,7 @@ pub(crate) struct Range {
 }
 
 /// Reads `--from` and `--to`, which HTTP refuses in the same words.
-pub(crate) fn range(from: Option<&str>, to: Option<&str>, mistakes: &mut Mistakes) -> Option<Range> {
+pub(crate) fn range(from: Option<&str>, to: Option<&str>, mistakes: &mut ConfigErrors) -> Option<Range> {
     let from = mistakes.check("--from", from.map(time).transpose());
     let to = mistakes.check("--to", to.map(time).transpose());
     let range = Range { from: from?, to: to? };
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn told(from: Option<&str>, to: Option<&str>) -> Result<Range, String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let range = range(from, to, &mut mistakes);
         mistakes.into_result().map_err(|told| told.to_string())?;
         Ok(range.unwrap())

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use weir_database::DatabaseUrl;
 use weir_journal::Observer;
-use weir_process::args::{Misconfigured, Mistakes};
+use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
     failure::configured,
@@ -55,7 +55,7 @@ pub(super) struct Place {
 
 impl VerifyArgs {
     pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let wait = mistakes.check("--wait", quantity::duration(&self.wait));
         let journal = self.journal.check(&mut mistakes);
         let store = self.store.check(&mut mistakes);

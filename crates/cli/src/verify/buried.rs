@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use weir_event::Source;
-use weir_journal::{Graveyard, Observer, StoredDeadLetter};
+use weir_journal::{DeadLetterStream, Observer, StoredDeadLetter};
 
 use super::{Case, fates::Promise, findings::Findings};
 use crate::publish::number_of;
@@ -27,7 +27,7 @@ pub(super) async fn note_parked(
     cases: &mut [Case],
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let mut letters = Letters::of(Graveyard::Parked);
+    let mut letters = Letters::of(DeadLetterStream::Parked);
     while let Some(page) = letters.next(journal).await? {
         for letter in page {
             note(&letter, cases, findings);
@@ -61,7 +61,7 @@ pub(super) async fn find_rejected(
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     findings.rejected = items.0.len() as u64;
-    let mut letters = Letters::of(Graveyard::Rejected);
+    let mut letters = Letters::of(DeadLetterStream::Rejected);
     while !items.0.is_empty()
         && let Some(page) = letters.next(journal).await?
     {
@@ -77,12 +77,12 @@ pub(super) async fn find_rejected(
 
 /// Dead letters, page by page.
 struct Letters {
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     after: u64,
 }
 
 impl Letters {
-    fn of(graveyard: Graveyard) -> Self {
+    fn of(graveyard: DeadLetterStream) -> Self {
         Self { graveyard, after: 0 }
     }
 

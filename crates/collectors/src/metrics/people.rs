@@ -31,7 +31,7 @@ impl PeopleMetrics {
         let metrics = Self::default();
         registry.register(
             "weir_people_waiting",
-            "Sightings of people that are stored and not folded yet: reports look them up one by one",
+            "Observations of people that are stored and not folded yet: reports look them up one by one",
             metrics.waiting.clone(),
         );
         registry.register(
@@ -41,7 +41,7 @@ impl PeopleMetrics {
         );
         registry.register(
             "weir_people_folded",
-            "Sightings of people that this process folded into the sets that distinct users are counted by",
+            "Observations of people that this process folded into the sets that distinct users are counted by",
             metrics.folded.clone(),
         );
         registry.register(

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use weir_database::people::{Dimension, MINUTE, PersonKey, SLOTS, Sets, Sighting, Sightings, USERS};
+use weir_database::people::{Dimension, MINUTE, Observations, PersonKey, SLOTS, Sets, Sighting, USERS};
 
 use super::{
     People, PeopleError,
@@ -157,7 +157,7 @@ impl People {
 fn unfolded(deltas: &[Vec<u8>], span: &Range<i64>) -> Result<BTreeMap<i64, Unfolded>, PeopleError> {
     let mut unfolded: BTreeMap<i64, Unfolded> = BTreeMap::new();
     for delta in deltas {
-        for sighting in Sightings::read(delta)? {
+        for sighting in Observations::read(delta)? {
             let minute = sighting.minute * MINUTE;
             if span.contains(&minute) {
                 *unfolded.entry(minute).or_default().entry(seen(&sighting)).or_default() += 1;

@@ -1,6 +1,6 @@
 //! Folding: what storing noted goes into numbers and sets, and is gone in the same transaction.
 
-use weir_database::people::{MINUTE, Sighting, Sightings};
+use weir_database::people::{MINUTE, Observations, Sighting};
 
 use super::{
     People, PeopleError, Step,
@@ -75,7 +75,7 @@ async fn fold(session: &mut Session, source: i16, most: u64, last: i64) -> Resul
     }
     let mut sightings: Vec<Sighting<'_>> = Vec::with_capacity(usize::try_from(folded).unwrap_or_default());
     for (_, data) in &deltas {
-        sightings.extend(Sightings::read(data)?);
+        sightings.extend(Observations::read(data)?);
     }
     see(session, source, &sightings, 1).await?;
     for (id, _) in &deltas {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
-use weir_database::people::{BLOCK, Block, MINUTE, PersonKey, Sighting, TakenOut, Traits};
+use weir_database::people::{Attributes, BLOCK, Block, MINUTE, PersonKey, Removals, Sighting};
 
 use super::{
     People, PeopleError, fold,
@@ -68,7 +68,7 @@ async fn taken_out(
     });
     let mut rows = BTreeMap::new();
     for (_, data) in noted {
-        for (minute, number) in TakenOut::read(&data)?.0 {
+        for (minute, number) in Removals::read(&data)?.0 {
             *rows.entry(minute).or_default() += number;
         }
     }
@@ -78,7 +78,7 @@ async fn taken_out(
 fn sighting(source: i16, key: PersonKey, row: &LeftRow) -> Sighting<'_> {
     let (occurred_at, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
-    let traits = Traits::of_row(source, *age, *gender, *followers, *device, country, city);
+    let traits = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
     Sighting { minute: occurred_at.div_euclid(MINUTE), key, traits }
 }
 
@@ -101,7 +101,7 @@ async fn drop_person(
         let mut told = Block::read(&stored.data)?;
         for (number, traits) in (block * BLOCK..).zip(&mut told.0) {
             if numbers.contains(number) {
-                *traits = Traits::default();
+                *traits = Attributes::default();
             }
         }
         session.write_block(source, block.into(), &told).await?;

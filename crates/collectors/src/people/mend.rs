@@ -8,7 +8,7 @@ use std::{
     sync::PoisonError,
 };
 
-use weir_database::people::{MINUTE, PersonKey, Sets, Sighting, Sightings, Traits};
+use weir_database::people::{Attributes, MINUTE, Observations, PersonKey, Sets, Sighting};
 
 use super::{
     People, PeopleError, Step,
@@ -166,7 +166,7 @@ pub(super) async fn deltas(session: &mut Session, source: i16) -> Result<Vec<Vec
 pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleError> {
     let mut waiting = BTreeMap::new();
     for delta in deltas {
-        for sighting in Sightings::read(delta)? {
+        for sighting in Observations::read(delta)? {
             *waiting.entry(sighting.minute * MINUTE).or_default() += 1;
         }
     }
@@ -243,7 +243,7 @@ pub(super) async fn rows(
 pub(super) fn sighting(source: i16, minute: i64, row: &Row) -> Sighting<'_> {
     let (user_id, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
-    let traits = Traits::of_row(source, *age, *gender, *followers, *device, country, city);
+    let traits = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
     Sighting { minute, key: PersonKey::of(user_id), traits }
 }
 

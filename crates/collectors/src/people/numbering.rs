@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use weir_database::people::{
-    BLOCK, Block, Dimension, Marks, PARTITION_NUMBERS, PARTITIONS, PersonKey, SLOTS, Sighting, Traits, USERS,
+    AttributeHashes, Attributes, BLOCK, Block, Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, SLOTS,
+    Sighting, USERS,
 };
 
 use super::{
@@ -30,8 +31,8 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 struct Person {
     number: u32,
-    marks: Marks,
-    aliases: Vec<(u32, Marks)>,
+    marks: AttributeHashes,
+    aliases: Vec<(u32, AttributeHashes)>,
 }
 
 /// Where the next number of a partition comes from.
@@ -39,7 +40,7 @@ struct Person {
 struct Tail<'a> {
     next: u32,
     /// What is told at the numbers that are new.
-    new: Vec<Traits<'a>>,
+    new: Vec<Attributes<'a>>,
 }
 
 /// The numbers of everybody who is seen in some sightings of one source.
@@ -58,7 +59,7 @@ pub(super) async fn number(
     source: i16,
     sightings: &[Sighting<'_>],
 ) -> Result<Vec<Numbers>, PeopleError> {
-    let marks: Vec<Marks> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
+    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
     let mut numbering = Numbering {
         source,
         people: known(session, source, sightings, &marks).await?,
@@ -86,9 +87,9 @@ pub(super) async fn find(
     source: i16,
     sightings: &[Sighting<'_>],
 ) -> Result<Vec<Found>, PeopleError> {
-    let marks: Vec<Marks> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
+    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
     let people = known(session, source, sightings, &marks).await?;
-    let find = |(sighting, marks): (&Sighting<'_>, &Marks)| {
+    let find = |(sighting, marks): (&Sighting<'_>, &AttributeHashes)| {
         let numbers = people.get(&sighting.key).map_or([None; SLOTS], |person| person.numbers(*marks));
         let told = 1 + marks.0.iter().filter(|mark| **mark != 0).count();
         Found { numbers, lacking: told - numbers.iter().flatten().count() }
@@ -101,7 +102,7 @@ async fn known(
     session: &mut Session,
     source: i16,
     sightings: &[Sighting<'_>],
-    marks: &[Marks],
+    marks: &[AttributeHashes],
 ) -> Result<HashMap<PersonKey, Person>, PeopleError> {
     let mut keys: Vec<PersonKey> = sightings.iter().map(|sighting| sighting.key).collect();
     keys.sort_unstable();
@@ -139,7 +140,7 @@ impl Person {
     }
 
     /// The values that no number stands for yet; all zero where there are none.
-    fn lacks(&self, marks: Marks) -> Marks {
+    fn lacks(&self, marks: AttributeHashes) -> AttributeHashes {
         let mut lacking = marks;
         for dimension in 0..Dimension::ALL.len() {
             if self.with(dimension, marks.0[dimension]).is_some() {
@@ -149,7 +150,7 @@ impl Person {
         lacking
     }
 
-    fn numbers(&self, marks: Marks) -> Numbers {
+    fn numbers(&self, marks: AttributeHashes) -> Numbers {
         let mut numbers = [None; SLOTS];
         numbers[USERS] = Some(self.number);
         for (dimension, mark) in marks.0.into_iter().enumerate().filter(|(_, mark)| *mark != 0) {
@@ -161,16 +162,18 @@ impl Person {
 
 impl<'a> Numbering<'a> {
     /// The partitions that need new numbers.
-    fn growing(&self, sightings: &[Sighting<'_>], marks: &[Marks]) -> BTreeSet<u32> {
-        let grows = |(sighting, marks): &(&Sighting<'_>, &Marks)| {
-            self.people.get(&sighting.key).is_none_or(|person| person.lacks(**marks) != Marks::default())
+    fn growing(&self, sightings: &[Sighting<'_>], marks: &[AttributeHashes]) -> BTreeSet<u32> {
+        let grows = |(sighting, marks): &(&Sighting<'_>, &AttributeHashes)| {
+            self.people
+                .get(&sighting.key)
+                .is_none_or(|person| person.lacks(**marks) != AttributeHashes::default())
         };
         // Of somebody new, a second sighting may need an alias: in the same partition.
         let growing = sightings.iter().zip(marks).filter(grows);
         growing.map(|(sighting, _)| sighting.key.partition()).collect()
     }
 
-    fn see(&mut self, sighting: &Sighting<'a>, marks: Marks) -> Result<Numbers, PeopleError> {
+    fn see(&mut self, sighting: &Sighting<'a>, marks: AttributeHashes) -> Result<Numbers, PeopleError> {
         let Sighting { key, traits, .. } = sighting;
         let source = self.source;
         let mut next = || {
@@ -182,7 +185,7 @@ impl<'a> Numbering<'a> {
                 let person = person.into_mut();
                 if person.marks != marks {
                     let lacking = person.lacks(marks);
-                    if lacking != Marks::default() {
+                    if lacking != AttributeHashes::default() {
                         let alias = next()?;
                         person.aliases.push((alias, lacking));
                         self.new_aliases.push(Alias { number: person.number, alias, marks: lacking });
@@ -231,7 +234,7 @@ impl<'a> Tail<'a> {
     }
 
     /// The next number, which stands for `traits`; none where the partition is full. Its last block never is.
-    fn give(&mut self, traits: Traits<'a>) -> Option<u32> {
+    fn give(&mut self, traits: Attributes<'a>) -> Option<u32> {
         let number = self.next;
         if number % PARTITION_NUMBERS >= PARTITION_NUMBERS - BLOCK || number / PARTITION_NUMBERS >= PARTITIONS
         {
@@ -273,7 +276,7 @@ mod tests {
 
     fn tail<'a>(partition: u32, stored: Option<&StoredBlock>, new: usize) -> Tail<'a> {
         let mut tail = Tail::behind(partition, stored);
-        (0..new).for_each(|_| assert!(tail.give(Traits::default()).is_some()));
+        (0..new).for_each(|_| assert!(tail.give(Attributes::default()).is_some()));
         tail
     }
 
@@ -286,18 +289,21 @@ mod tests {
         let first = i64::from(3 * (PARTITION_NUMBERS / BLOCK));
         let blocks = tail(3, None, 515).blocks(None).unwrap();
         assert_eq!(sizes(&blocks), [(first, 512), (first + 1, 3)]);
-        let stored =
-            StoredBlock { block: first + 1, filled: 3, data: Block(vec![Traits::default(); 3]).to_blob() };
+        let stored = StoredBlock {
+            block: first + 1,
+            filled: 3,
+            data: Block(vec![Attributes::default(); 3]).to_blob(),
+        };
         assert!(tail(3, Some(&stored), 0).blocks(Some(&stored)).unwrap().is_empty());
         let blocks = tail(3, Some(&stored), 509).blocks(Some(&stored)).unwrap();
         assert_eq!(sizes(&blocks), [(first + 1, 512)]);
         let full = StoredBlock {
             block: first + 1,
             filled: 512,
-            data: Block(vec![Traits::default(); 512]).to_blob(),
+            data: Block(vec![Attributes::default(); 512]).to_blob(),
         };
         let mut next = tail(3, Some(&full), 0);
-        assert_eq!(next.give(Traits::default()), Some(3 * PARTITION_NUMBERS + 1024));
+        assert_eq!(next.give(Attributes::default()), Some(3 * PARTITION_NUMBERS + 1024));
         assert_eq!(sizes(&next.blocks(Some(&full)).unwrap()), [(first + 2, 1)]);
     }
 
@@ -305,18 +311,22 @@ mod tests {
     fn a_full_partition_gives_no_numbers() {
         let last = i64::from(PARTITION_NUMBERS / BLOCK) - 2;
         let full = StoredBlock { block: last, filled: BLOCK.into(), data: Vec::new() };
-        assert_eq!(Tail::behind(0, Some(&full)).give(Traits::default()), None);
+        assert_eq!(Tail::behind(0, Some(&full)).give(Attributes::default()), None);
     }
 
     #[test]
     fn a_value_has_one_number_of_a_person() {
-        let mut person = Person { number: 7, marks: Marks([1, 2, 3, 4]), aliases: Vec::new() };
-        let moved = Marks([1, 2, 5, 6]);
-        assert_eq!(person.lacks(moved), Marks([0, 0, 5, 6]));
-        person.aliases.push((9, Marks([0, 0, 5, 6])));
-        assert_eq!(person.lacks(moved), Marks::default());
+        let mut person = Person { number: 7, marks: AttributeHashes([1, 2, 3, 4]), aliases: Vec::new() };
+        let moved = AttributeHashes([1, 2, 5, 6]);
+        assert_eq!(person.lacks(moved), AttributeHashes([0, 0, 5, 6]));
+        person.aliases.push((9, AttributeHashes([0, 0, 5, 6])));
+        assert_eq!(person.lacks(moved), AttributeHashes::default());
         assert_eq!(person.numbers(moved), [Some(7), Some(7), Some(7), Some(9), Some(9)]);
-        assert_eq!(person.numbers(Marks([1, 0, 5, 0])), [Some(7), Some(7), None, Some(9), None]);
-        assert_eq!(person.lacks(Marks([1, 0, 0, 0])), Marks::default(), "what is not told is not lacking");
+        assert_eq!(person.numbers(AttributeHashes([1, 0, 5, 0])), [Some(7), Some(7), None, Some(9), None]);
+        assert_eq!(
+            person.lacks(AttributeHashes([1, 0, 0, 0])),
+            AttributeHashes::default(),
+            "what is not told is not lacking"
+        );
     }
 }

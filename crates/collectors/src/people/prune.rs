@@ -1,7 +1,7 @@
 //! Pruning: sets that end before the horizon go, and with the last set that names somebody goes the somebody.
 
 use roaring::RoaringBitmap;
-use weir_database::people::{BLOCK, Marks, PersonKey, SLOTS, Sets};
+use weir_database::people::{AttributeHashes, BLOCK, PersonKey, SLOTS, Sets};
 
 use super::{
     People, PeopleError,
@@ -82,7 +82,7 @@ async fn prune_page(
     for (key, number) in page {
         let (key, number): (PersonKey, u32) = (key_of(key)?, number_of(number)?);
         if !alive.contains(number) {
-            dead.push(Known { key, number, marks: Marks::default() });
+            dead.push(Known { key, number, marks: AttributeHashes::default() });
         }
     }
     session.drop_people(source, &dead).await?;

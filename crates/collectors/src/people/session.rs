@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::time::{Instant, sleep};
-use weir_database::people::{Block, Marks, PersonKey, Sets};
+use weir_database::people::{AttributeHashes, Block, PersonKey, Sets};
 
 use super::{People, PeopleError};
 use crate::store::{Pool, sqlite::BEGIN};
@@ -46,7 +46,7 @@ pub(super) use on_either;
 pub(super) struct Known {
     pub(super) key: PersonKey,
     pub(super) number: u32,
-    pub(super) marks: Marks,
+    pub(super) marks: AttributeHashes,
 }
 
 /// A further number of a person.
@@ -54,7 +54,7 @@ pub(super) struct Known {
 pub(super) struct Alias {
     pub(super) number: u32,
     pub(super) alias: u32,
-    pub(super) marks: Marks,
+    pub(super) marks: AttributeHashes,
 }
 
 /// A row of `people_columns`.
@@ -124,7 +124,7 @@ impl Session {
             Self::Sqlite(transaction) => sqlite::people(transaction, source, keys).await?,
         };
         let known = |(key, number, marks): (Vec<u8>, i64, Vec<u8>)| {
-            let marks = Marks::from_blob(&marks)?;
+            let marks = AttributeHashes::from_blob(&marks)?;
             Ok(Known { key: key_of(key)?, number: number_of(number)?, marks })
         };
         found.into_iter().map(known).collect()
@@ -140,7 +140,7 @@ impl Session {
             Self::Sqlite(transaction) => sqlite::aliases(transaction, source, numbers).await?,
         };
         let alias = |(number, alias, marks): (i64, i64, Vec<u8>)| {
-            let marks = Marks::from_blob(&marks)?;
+            let marks = AttributeHashes::from_blob(&marks)?;
             Ok(Alias { number: number_of(number)?, alias: number_of(alias)?, marks })
         };
         found.into_iter().map(alias).collect()

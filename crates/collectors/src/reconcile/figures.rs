@@ -17,7 +17,7 @@ pub enum Figure {
     /// Users that sets name.
     Users,
     /// Events of theirs.
-    Sightings,
+    Observations,
     /// Users and members of groups that are in sets and should not be, or should be and are not.
     Misplaced,
 }
@@ -37,7 +37,7 @@ impl Figure {
             Self::Transactions => "transactions",
             Self::Amount => "amount",
             Self::Users => "users",
-            Self::Sightings => "sightings",
+            Self::Observations => "sightings",
             Self::Misplaced => "misplaced",
         }
     }
@@ -51,7 +51,7 @@ impl Figure {
             Self::Transactions => &["transactions"],
             Self::Amount => &["amount_high", "amount_low"],
             // Of no rollup.
-            Self::Users | Self::Sightings | Self::Misplaced => &[],
+            Self::Users | Self::Observations | Self::Misplaced => &[],
         }
     }
 }
@@ -75,7 +75,7 @@ impl Figures {
     pub(super) fn of_people(Told { users, sightings }: Told, misplaced: u64) -> Self {
         Self(vec![
             (Figure::Users, users.into()),
-            (Figure::Sightings, sightings.into()),
+            (Figure::Observations, sightings.into()),
             (Figure::Misplaced, misplaced.into()),
         ])
     }

@@ -100,6 +100,6 @@ pub(super) fn of_rows(figure: Figure) -> Vec<String> {
                 amount(&format!("(purchase_amount & {LOW_MASK})")),
             ]
         }
-        Figure::Users | Figure::Sightings | Figure::Misplaced => Vec::new(),
+        Figure::Users | Figure::Observations | Figure::Misplaced => Vec::new(),
     }
 }

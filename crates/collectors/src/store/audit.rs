@@ -14,7 +14,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 use weir_database::entity::{audits, frames, settled_frames, unaccounted_frames};
-use weir_journal::{Acknowledged, HeldFrame};
+use weir_journal::{AckFloor, PresentFrame};
 
 use super::Store;
 
@@ -39,7 +39,7 @@ pub(crate) struct AuditedPart {
 impl Store {
     /// How far the audit of a journal has got. The first one begins behind what is acknowledged then: of what came
     /// before, nothing was recorded.
-    pub(crate) async fn audited_through(&self, seen: Acknowledged) -> anyhow::Result<u64> {
+    pub(crate) async fn audited_through(&self, seen: AckFloor) -> anyhow::Result<u64> {
         in_time(async {
             if let Some(audit) = audits::Entity::find_by_id(seen.journal).one(&self.database).await? {
                 return Ok(audit.through.cast_unsigned());
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Which of these frames left their accounts, whoever stored them.
-    pub(crate) async fn with_accounts(&self, held: &[HeldFrame]) -> anyhow::Result<HashSet<String>> {
+    pub(crate) async fn with_accounts(&self, held: &[PresentFrame]) -> anyhow::Result<HashSet<String>> {
         use frames::{Column, Entity};
         let known = Entity::find()
             .select_only()

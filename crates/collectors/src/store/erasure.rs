@@ -56,10 +56,10 @@ pub struct ErasureCounts {
 }
 
 /// Of a person's row, what the rollups know of it: when it occurred, its stage, its type, the age or the followers.
-type TakenOut = (i64, i16, i16, Option<i64>);
+type Removals = (i64, i16, i16, Option<i64>);
 
 /// What rows that were made anonymous take off the rollups.
-fn taken_off(source: i16, taken: &[TakenOut]) -> Rollups<'static> {
+fn taken_off(source: i16, taken: &[Removals]) -> Rollups<'static> {
     let mut rollups = Rollups::default();
     for (occurred_at, funnel_stage, event_type, measure) in taken {
         let kind = (source, *funnel_stage, *event_type);
@@ -69,7 +69,7 @@ fn taken_off(source: i16, taken: &[TakenOut]) -> Rollups<'static> {
 }
 
 /// What rows that were made anonymous leave to be taken out of the sets of people.
-fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[TakenOut]) -> Option<Delta<'a>> {
+fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[Removals]) -> Option<Delta<'a>> {
     let measured = taken.iter().filter(|(.., measure)| measure.is_some());
     let times = measured.map(|(occurred_at, ..)| *occurred_at);
     Delta::taken_out(source, erasure_id, times)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_database::people::{MINUTE, PersonKey, Sighting, Sightings, TakenOut, Traits};
+use weir_database::people::{Attributes, MINUTE, Observations, PersonKey, Removals, Sighting};
 
 use super::row::Row;
 
@@ -14,7 +14,7 @@ const MOST: u64 = 4_096;
 
 /// The people in the new rows of one transaction.
 #[derive(Debug, Default)]
-pub(super) struct Seen(BTreeMap<i16, Vec<Sightings>>);
+pub(super) struct Seen(BTreeMap<i16, Vec<Observations>>);
 
 /// What is bound to [`NOTE`].
 #[derive(Debug)]
@@ -40,13 +40,13 @@ impl Seen {
         }
         let deltas = self.0.entry(row.source).or_default();
         if deltas.last().is_none_or(|last| last.number() >= MOST) {
-            deltas.push(Sightings::default());
+            deltas.push(Observations::default());
         }
         let Some(last) = deltas.last_mut() else { return };
         last.push(&Sighting {
             minute: row.occurred_at.div_euclid(MINUTE),
             key: PersonKey::of(row.user_id),
-            traits: Traits::of_row(
+            traits: Attributes::of_row(
                 row.source,
                 row.age,
                 row.gender,
@@ -80,7 +80,7 @@ impl<'a> Delta<'a> {
         erasure_id: &'a str,
         times: impl Iterator<Item = i64>,
     ) -> Option<Self> {
-        let mut taken_out = TakenOut::default();
+        let mut taken_out = Removals::default();
         times.for_each(|time| *taken_out.0.entry(time.div_euclid(MINUTE)).or_default() += 1);
         let (first, last) = (*taken_out.0.keys().next()?, *taken_out.0.keys().next_back()?);
         Some(Self {
@@ -128,7 +128,7 @@ mod tests {
         let told: Vec<_> =
             deltas.iter().map(|delta| (delta.source, delta.sightings, delta.minutes)).collect();
         assert_eq!(told, [(1, 2, (-1, 2)), (2, 1, (1, 1))]);
-        let people = Sightings::read(&deltas[0].data).unwrap();
+        let people = Observations::read(&deltas[0].data).unwrap();
         assert_eq!(people.iter().map(|seen| seen.minute).collect::<Vec<_>>(), [-1, 2]);
         assert_eq!(people[1].key, PersonKey::of("bob"));
     }
@@ -144,7 +144,7 @@ mod tests {
     fn rows_that_lost_their_person_are_counted_by_minute() {
         let delta = Delta::taken_out(1, "e", [MINUTE, 3, MINUTE + 1].into_iter()).unwrap();
         assert_eq!((delta.minutes, delta.sightings, delta.erasure_id), ((0, 1), 3, Some("e")));
-        assert_eq!(TakenOut::read(&delta.data).unwrap().0, BTreeMap::from([(0, 1), (1, 2)]));
+        assert_eq!(Removals::read(&delta.data).unwrap().0, BTreeMap::from([(0, 1), (1, 2)]));
         assert!(Delta::taken_out(1, "e", [].into_iter()).is_none());
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tracing::{info, warn};
-use weir_journal::{Erasure, Graveyard, Position};
+use weir_journal::{DeadLetterStream, Erasure, Position};
 
 use super::{Verdict, Worker};
 use crate::{Failpoint, letters::LettersOf, store::ErasureStage};
@@ -40,7 +40,7 @@ impl Worker {
         Failpoint::ErasureRecorded.pass(self.failpoint);
         self.store.make_anonymous(erasure).await?;
         Failpoint::ErasureRows.pass(self.failpoint);
-        for graveyard in Graveyard::ALL {
+        for graveyard in DeadLetterStream::ALL {
             self.remove_letters(graveyard, erasure).await?;
         }
         Failpoint::ErasureLetters.pass(self.failpoint);
@@ -56,9 +56,9 @@ impl Worker {
     }
 
     /// Goes over the letters that are there when it starts.
-    async fn remove_letters(&self, graveyard: Graveyard, erasure: &Erasure) -> anyhow::Result<()> {
+    async fn remove_letters(&self, graveyard: DeadLetterStream, erasure: &Erasure) -> anyhow::Result<()> {
         let persons = LettersOf::new(erasure.source, &erasure.user_id);
-        let (mut after, last) = (0, self.journal.buried(graveyard).await?.last);
+        let (mut after, last) = (0, self.journal.dead_letter_stats(graveyard).await?.last);
         while after < last {
             let page = self.journal.dead_letters(graveyard, after, PAGE).await?;
             let Some(furthest) = page.last() else { break };

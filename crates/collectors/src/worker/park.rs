@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::error;
 use weir_event::{ErrorType, Service};
-use weir_journal::{DeadLetter, Frame, Graveyard};
+use weir_journal::{DeadLetter, DeadLetterStream, Frame};
 use weir_process::Stop;
 
 use super::{Backoff, Worker, patience::Halt, settle::Held, spans::BatchSpans};
@@ -52,7 +52,7 @@ impl Worker {
         }
         let letters: Vec<DeadLetter> =
             refused.iter().map(|event| frame.dead_letter(event.index, &event.reason)).collect();
-        let bury = || self.journal.bury(Graveyard::Parked, &letters);
+        let bury = || self.journal.append_dead_letters(DeadLetterStream::Parked, &letters);
         self.patiently("burying what is refused", letters.len() as u64, stop, bury).await?;
         for event in &refused {
             self.tell_parked(frame, event);

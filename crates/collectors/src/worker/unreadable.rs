@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error};
 use weir_event::{ErrorType, Origin, Service, Violation};
-use weir_journal::{Clock, DeadLetter, Delivery, FrameError, Graveyard};
+use weir_journal::{Clock, DeadLetter, DeadLetterStream, Delivery, FrameError};
 use weir_process::{CorrelationId, Stop, clock};
 
 use super::{Verdict, Worker, patience::Halt};
@@ -73,7 +73,7 @@ impl Worker {
             FrameError::TooNew(_) | FrameError::Malformed(_) => error.to_string(),
         };
         let letters = [self.letter_of_frame(delivery, &reason)];
-        let bury = || self.journal.bury(Graveyard::Parked, &letters);
+        let bury = || self.journal.append_dead_letters(DeadLetterStream::Parked, &letters);
         self.patiently("parking a frame that can't be read", 0, stop, bury).await?;
         let positions = [self.position(delivery)];
         let settle = || self.store.settle(&positions);

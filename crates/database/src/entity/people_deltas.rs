@@ -23,7 +23,7 @@ pub struct Model {
     pub sightings: i64,
     /// When it was noted, µs since the Unix epoch, UTC.
     pub stored_at: i64,
-    /// [`crate::people::Sightings`], or [`crate::people::TakenOut`].
+    /// [`crate::people::Observations`], or [`crate::people::Removals`].
     pub data: Vec<u8>,
 }
 

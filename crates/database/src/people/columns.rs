@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     BLOCK,
     bytes::{Malformed, Reader, push_text, push_varint},
-    marks::Traits,
+    marks::Attributes,
 };
 
 const VERSION: u8 = 1;
@@ -17,7 +17,7 @@ const RECORD_LENGTH: usize = 6;
 ///
 /// A blank one is of nobody any more: numbers are never given away twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Block<'a>(pub Vec<Traits<'a>>);
+pub struct Block<'a>(pub Vec<Attributes<'a>>);
 
 /// A number's traits as a block has them, with its names by place, counted from 1; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl<'a> Block<'a> {
     pub fn read(blob: &'a [u8]) -> Result<Self, Malformed> {
         let (records, names) = Self::records(blob)?;
         let name = |place: u16| usize::from(place).checked_sub(1).and_then(|place| names.get(place).copied());
-        let traits = |record: Record| Traits {
+        let traits = |record: Record| Attributes {
             group: record.group,
             kind: record.kind,
             country: name(record.country),
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn a_block_is_read_as_written() {
-        let traits = |group, country, city| Traits { group, kind: 2, country, city };
+        let traits = |group, country, city| Attributes { group, kind: 2, country, city };
         let block = Block(vec![
             traits(1, Some("Peru"), Some("Ica")),
-            Traits::default(),
+            Attributes::default(),
             traits(6, Some("Ica"), None),
             traits(2, Some("Peru"), Some("Peru")),
         ]);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_damaged_block_is_told() {
-        let traits = Traits { group: 1, kind: 1, country: Some("Peru"), city: Some("Ica") };
+        let traits = Attributes { group: 1, kind: 1, country: Some("Peru"), city: Some("Ica") };
         let blob = Block(vec![traits; 3]).to_blob();
         for length in 0..blob.len() {
             assert!(Block::read(&blob[..length]).is_err(), "{length}");
@@ -129,7 +129,7 @@ mod tests {
         let (pairs, _) = names.as_chunks::<2>();
         let of = |[country, city]: &'_ [String; 2]| (country.clone(), city.clone());
         let pairs: Vec<(String, String)> = pairs.iter().map(of).collect();
-        let traits = pairs.iter().map(|(country, city)| Traits {
+        let traits = pairs.iter().map(|(country, city)| Attributes {
             group: 1,
             kind: 1,
             country: Some(country),

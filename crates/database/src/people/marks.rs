@@ -29,7 +29,7 @@ impl Dimension {
 
 /// What an event tells of its person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traits<'a> {
+pub struct Attributes<'a> {
     /// The place of the group, counted from 1; 0 where none is told.
     pub group: u8,
     /// The number of the closed set; 0 where none is told.
@@ -40,9 +40,9 @@ pub struct Traits<'a> {
 
 /// A value of each dimension as a number, 0 where there is none: equal ones are the same value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks(pub [u64; Dimension::ALL.len()]);
+pub struct AttributeHashes(pub [u64; Dimension::ALL.len()]);
 
-impl<'a> Traits<'a> {
+impl<'a> Attributes<'a> {
     /// Of a row of `events`.
     ///
     /// A device is the person's on TikTok alone; on Facebook rows have one too, which nobody counts.
@@ -67,14 +67,19 @@ impl<'a> Traits<'a> {
     }
 
     #[must_use]
-    pub fn marks(&self) -> Marks {
+    pub fn marks(&self) -> AttributeHashes {
         let country = self.country.unwrap_or_default();
         let city = self.city.map_or(0, |city| mark(&[country, city]));
-        Marks([self.group.into(), self.kind.into(), self.country.map_or(0, |name| mark(&[name])), city])
+        AttributeHashes([
+            self.group.into(),
+            self.kind.into(),
+            self.country.map_or(0, |name| mark(&[name])),
+            city,
+        ])
     }
 }
 
-impl Marks {
+impl AttributeHashes {
     /// Group and kind are a byte each, country and city are eight; zeros at the end are left out.
     #[must_use]
     pub fn to_blob(&self) -> Vec<u8> {
@@ -125,16 +130,19 @@ mod tests {
     #[test]
     fn marks_are_read_as_written() {
         for marks in [[1, 2, 3, u64::MAX], [6, 0, 9, 0], [5, 3, 0, 0], [1, 1, 0, 7]] {
-            assert_eq!(Marks::from_blob(&Marks(marks).to_blob()), Ok(Marks(marks)));
+            assert_eq!(
+                AttributeHashes::from_blob(&AttributeHashes(marks).to_blob()),
+                Ok(AttributeHashes(marks))
+            );
         }
         for blob in [&[][..], &[1], &[1, 2, 3], &[0; 26]] {
-            assert!(Marks::from_blob(blob).is_err());
+            assert!(AttributeHashes::from_blob(blob).is_err());
         }
     }
 
     #[test]
     fn a_city_is_one_of_its_country() {
-        let of = |country, city| Traits { country, city, ..Traits::default() }.marks().0;
+        let of = |country, city| Attributes { country, city, ..Attributes::default() }.marks().0;
         let (peru, aruba) = (of(Some("Peru"), Some("Man")), of(Some("Aruba"), Some("Man")));
         assert!(peru[2] != aruba[2] && peru[3] != aruba[3]);
         assert_ne!(of(Some("a"), Some("bc"))[3], of(Some("ab"), Some("c"))[3]);
@@ -144,10 +152,10 @@ mod tests {
     #[test]
     fn each_source_tells_its_own() {
         let row = |source| {
-            Traits::of_row(source, Some(24), Some(2), Some(1_000), Some(3), Some("Peru"), Some("Ica"))
+            Attributes::of_row(source, Some(24), Some(2), Some(1_000), Some(3), Some("Peru"), Some("Ica"))
         };
-        let facebook = Traits { group: 2, kind: 2, country: Some("Peru"), city: Some("Ica") };
+        let facebook = Attributes { group: 2, kind: 2, country: Some("Peru"), city: Some("Ica") };
         assert_eq!(row(1), facebook);
-        assert_eq!(row(2), Traits { group: 3, kind: 3, country: Some("Peru"), city: None });
+        assert_eq!(row(2), Attributes { group: 3, kind: 3, country: Some("Peru"), city: None });
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     bytes::{Malformed, Reader, push_signed, push_text},
     key::PersonKey,
-    marks::Traits,
+    marks::Attributes,
 };
 
 const VERSION: u8 = 1;
@@ -17,25 +17,25 @@ pub struct Sighting<'a> {
     /// Of event time, since the Unix epoch.
     pub minute: i64,
     pub key: PersonKey,
-    pub traits: Traits<'a>,
+    pub traits: Attributes<'a>,
 }
 
-/// Sightings of one source as they are written, some 45 bytes each.
+/// Observations of one source as they are written, some 45 bytes each.
 #[derive(Clone, Debug)]
-pub struct Sightings {
+pub struct Observations {
     data: Vec<u8>,
     last: i64,
     number: u64,
     minutes: Option<(i64, i64)>,
 }
 
-impl Default for Sightings {
+impl Default for Observations {
     fn default() -> Self {
         Self { data: vec![VERSION], last: 0, number: 0, minutes: None }
     }
 }
 
-impl Sightings {
+impl Observations {
     pub fn push(&mut self, sighting: &Sighting<'_>) {
         let Sighting { minute, key, traits } = sighting;
         push_signed(&mut self.data, minute - self.last);
@@ -81,7 +81,7 @@ impl Sightings {
             let [group, kind, flags] = reader.array()?;
             let country = if flags & HAS_COUNTRY == 0 { None } else { Some(reader.text()?) };
             let city = if flags & HAS_CITY == 0 { None } else { Some(reader.text()?) };
-            sightings.push(Sighting { minute, key, traits: Traits { group, kind, country, city } });
+            sightings.push(Sighting { minute, key, traits: Attributes { group, kind, country, city } });
         }
         Ok(sightings)
     }
@@ -96,19 +96,19 @@ mod tests {
         let sighting = |minute, user, country, city| Sighting {
             minute,
             key: PersonKey::of(user),
-            traits: Traits { group: 6, kind: 3, country, city },
+            traits: Attributes { group: 6, kind: 3, country, city },
         };
         let noted = [
             sighting(29_296_809, "ada", Some("Côte d'Ivoire"), Some("Man")),
             sighting(29_296_807, "bob", Some("Peru"), None),
             sighting(-5, "ada", None, None),
         ];
-        let mut sightings = Sightings::default();
+        let mut sightings = Observations::default();
         assert_eq!((sightings.number(), sightings.minutes()), (0, None));
         noted.iter().for_each(|sighting| sightings.push(sighting));
         assert_eq!((sightings.number(), sightings.minutes()), (3, Some((-5, 29_296_809))));
-        assert_eq!(Sightings::read(sightings.to_blob()).unwrap(), noted);
+        assert_eq!(Observations::read(sightings.to_blob()).unwrap(), noted);
         let cut = &sightings.to_blob()[..sightings.to_blob().len() - 1];
-        assert!(Sightings::read(cut).is_err() && Sightings::read(&[9]).is_err());
+        assert!(Observations::read(cut).is_err() && Observations::read(&[9]).is_err());
     }
 }

@@ -9,9 +9,9 @@ const VERSION: u8 = 1;
 
 /// Rows by minute of event time since the Unix epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TakenOut(pub BTreeMap<i64, u64>);
+pub struct Removals(pub BTreeMap<i64, u64>);
 
-impl TakenOut {
+impl Removals {
     #[must_use]
     pub fn to_blob(&self) -> Vec<u8> {
         let (mut blob, mut last) = (vec![VERSION], 0);
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn rows_by_minute_are_read_as_written() {
-        let taken_out = TakenOut(BTreeMap::from([(-3, 1), (29_296_809, 700), (29_296_810, 2)]));
-        assert_eq!(TakenOut::read(&taken_out.to_blob()), Ok(taken_out));
-        assert!(TakenOut::read(&[]).is_err());
+        let taken_out = Removals(BTreeMap::from([(-3, 1), (29_296_809, 700), (29_296_810, 2)]));
+        assert_eq!(Removals::read(&taken_out.to_blob()), Ok(taken_out));
+        assert!(Removals::read(&[]).is_err());
     }
 }

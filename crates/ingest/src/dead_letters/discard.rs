@@ -3,7 +3,7 @@
 use tonic::Status;
 use tracing::info;
 use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersResponse};
-use weir_journal::{Graveyard, Journal};
+use weir_journal::{DeadLetterStream, Journal};
 
 use super::{
     fault::{Faults, unreadable},
@@ -55,7 +55,7 @@ impl Discard {
 }
 
 async fn remove(journal: &Journal, ids: &[LetterId]) -> Result<(), Status> {
-    for graveyard in Graveyard::ALL {
+    for graveyard in DeadLetterStream::ALL {
         let of_graveyard = ids.iter().filter(|id| id.graveyard == graveyard);
         let sequences: Vec<u64> = of_graveyard.map(|id| id.sequence).collect();
         journal.remove_dead_letters(graveyard, &sequences).await.map_err(unreadable)?;

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use weir::contract::ingest::v1::{self, DeadLetterFilter};
 use weir_event::Source;
-use weir_journal::{Graveyard, StoredDeadLetter};
+use weir_journal::{DeadLetterStream, StoredDeadLetter};
 
 use super::{fault::Faults, message};
 
 /// A checked filter; what is `None` or empty matches every letter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filter {
-    graveyard: Option<Graveyard>,
+    graveyard: Option<DeadLetterStream>,
     source: Option<Source>,
     /// Only letters of items that named no source that exists.
     unknown_source: bool,
@@ -26,8 +26,8 @@ impl Filter {
         let filter = filter.unwrap_or_default();
         let graveyard = match v1::Graveyard::try_from(filter.graveyard) {
             Ok(v1::Graveyard::Unspecified) => None,
-            Ok(v1::Graveyard::Rejected) => Some(Graveyard::Rejected),
-            Ok(v1::Graveyard::Parked) => Some(Graveyard::Parked),
+            Ok(v1::Graveyard::Rejected) => Some(DeadLetterStream::Rejected),
+            Ok(v1::Graveyard::Parked) => Some(DeadLetterStream::Parked),
             Err(_) => faults.add("filter.graveyard", "is no graveyard"),
         };
         let source = match (filter.source, Source::from_number(filter.source)) {
@@ -49,12 +49,12 @@ impl Filter {
     }
 
     /// The graveyards that can hold a match, in the order in which they are browsed.
-    pub(super) fn graveyards(&self) -> impl Iterator<Item = Graveyard> + use<> {
+    pub(super) fn graveyards(&self) -> impl Iterator<Item = DeadLetterStream> + use<> {
         let only = self.graveyard;
-        Graveyard::ALL.into_iter().filter(move |graveyard| only.is_none_or(|only| only == *graveyard))
+        DeadLetterStream::ALL.into_iter().filter(move |graveyard| only.is_none_or(|only| only == *graveyard))
     }
 
-    pub(super) fn matches(&self, graveyard: Graveyard, stored: &StoredDeadLetter) -> bool {
+    pub(super) fn matches(&self, graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> bool {
         self.source.is_none_or(|source| stored.letter.source == Some(source))
             && !(self.unknown_source && stored.letter.source.is_some())
             && self.from.is_none_or(|from| stored.stored_at >= from)
@@ -63,7 +63,7 @@ impl Filter {
             && (self.fingerprint.is_empty() || self.names(graveyard, stored))
     }
 
-    fn names(&self, graveyard: Graveyard, stored: &StoredDeadLetter) -> bool {
+    fn names(&self, graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> bool {
         let letter = &stored.letter;
         [message::fingerprint(letter), message::group_fingerprint(graveyard, letter)]
             .contains(&self.fingerprint)

@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 use weir::contract::{event::v1::Violation, ingest::v1};
 use weir_event::Source;
-use weir_journal::{DeadLetter, Graveyard, StoredDeadLetter};
+use weir_journal::{DeadLetter, DeadLetterStream, StoredDeadLetter};
 
 use super::id::LetterId;
 
@@ -13,7 +13,7 @@ use super::id::LetterId;
 const SHOWN_BYTES: usize = 16;
 
 /// A letter without its bytes.
-pub(super) fn letter(graveyard: Graveyard, stored: &StoredDeadLetter) -> v1::DeadLetter {
+pub(super) fn letter(graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> v1::DeadLetter {
     let letter = &stored.letter;
     v1::DeadLetter {
         id: LetterId { graveyard, sequence: stored.sequence }.to_string(),
@@ -33,10 +33,10 @@ pub(super) fn letter(graveyard: Graveyard, stored: &StoredDeadLetter) -> v1::Dea
     }
 }
 
-pub(super) fn number(graveyard: Graveyard) -> i32 {
+pub(super) fn number(graveyard: DeadLetterStream) -> i32 {
     match graveyard {
-        Graveyard::Rejected => v1::Graveyard::Rejected.into(),
-        Graveyard::Parked => v1::Graveyard::Parked.into(),
+        DeadLetterStream::Rejected => v1::Graveyard::Rejected.into(),
+        DeadLetterStream::Parked => v1::Graveyard::Parked.into(),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn fingerprint(letter: &DeadLetter) -> String {
 }
 
 /// Letters of one graveyard and source that have the same reason share it.
-pub(super) fn group_fingerprint(graveyard: Graveyard, letter: &DeadLetter) -> String {
+pub(super) fn group_fingerprint(graveyard: DeadLetterStream, letter: &DeadLetter) -> String {
     let source = letter.source.map_or("unknown", Source::name);
     let group = format!("{}\n{source}\n{}", graveyard.name(), reason(letter));
     hex::encode(&Sha256::digest(group)[..SHOWN_BYTES])

@@ -13,7 +13,7 @@ use weir::contract::{
     },
 };
 use weir_event::Service;
-use weir_journal::{FrameLimit, Framer, Graveyard, SealedFrame};
+use weir_journal::{DeadLetterStream, FrameLimit, Framer, SealedFrame};
 
 use super::{
     fault::{Faults, unreadable},
@@ -152,7 +152,7 @@ impl Judged {
         for frame in &self.frames {
             publisher.metrics.accepted(Service::Ingest, frame.source(), frame.accepted());
         }
-        for graveyard in Graveyard::ALL {
+        for graveyard in DeadLetterStream::ALL {
             let of_graveyard = self.good.iter().filter(|id| id.graveyard == graveyard);
             let sequences: Vec<u64> = of_graveyard.map(|id| id.sequence).collect();
             let removed = publisher.journal.remove_dead_letters(graveyard, &sequences).await;

@@ -1,6 +1,6 @@
 //! A walk over the letters that match a filter, page by page, in the order in which they are browsed.
 
-use weir_journal::{Graveyard, Journal, JournalError, StoredDeadLetter};
+use weir_journal::{DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
 use super::{filter::Filter, id::LetterId};
 
@@ -14,7 +14,7 @@ pub(super) struct Walk {
     journal: Journal,
     filter: Filter,
     /// What is still to be walked, last first, each with the sequence where it ends.
-    ahead: Vec<(Graveyard, u64)>,
+    ahead: Vec<(DeadLetterStream, u64)>,
     /// The last letter that was looked at, whether it matched or not.
     at: Option<LetterId>,
 }
@@ -31,7 +31,7 @@ impl Walk {
     ) -> Result<Self, JournalError> {
         let mut ahead = Vec::new();
         for graveyard in filter.graveyards() {
-            ahead.push((graveyard, journal.buried(graveyard).await?.last));
+            ahead.push((graveyard, journal.dead_letter_stats(graveyard).await?.last));
         }
         if let Some(cursor) = cursor
             && let Some(position) = ahead.iter().position(|(graveyard, _)| *graveyard == cursor.graveyard)

@@ -8,23 +8,23 @@ use super::{
     held::{signed, unsigned},
     transaction::list,
 };
-use crate::{Acknowledged, HeldFrame, JournalError, JournalState};
+use crate::{AckFloor, JournalError, JournalState, PresentFrame};
 
 impl Embedded {
     pub(crate) fn identity(&self) -> i64 {
         self.shared.identity
     }
 
-    pub(crate) async fn acknowledged(&self) -> Result<Acknowledged, JournalError> {
+    pub(crate) async fn ack_floor(&self) -> Result<AckFloor, JournalError> {
         let through = through(&self.shared.readers).await.map_err(away)?;
-        Ok(Acknowledged { journal: self.identity(), through })
+        Ok(AckFloor { journal: self.identity(), through })
     }
 
     pub(crate) async fn states(&self, noted: Vec<JournalState>) -> Result<Vec<JournalState>, JournalError> {
         self.shared.notebook.note(noted).await.map_err(away)
     }
 
-    pub(crate) async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
+    pub(crate) async fn present_frames(&self, sequences: &[u64]) -> Result<Vec<PresentFrame>, JournalError> {
         let Some(sequences) = list(sequences.iter().copied().map(signed)) else { return Ok(Vec::new()) };
         let rows: Vec<(i64, String)> = sqlx::query_as(
             "SELECT sequence, frame_id FROM frame
@@ -34,7 +34,7 @@ impl Embedded {
         .fetch_all(&self.shared.readers)
         .await
         .map_err(away)?;
-        Ok(rows.into_iter().map(|(sequence, id)| HeldFrame { sequence: unsigned(sequence), id }).collect())
+        Ok(rows.into_iter().map(|(sequence, id)| PresentFrame { sequence: unsigned(sequence), id }).collect())
     }
 }
 

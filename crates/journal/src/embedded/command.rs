@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use weir_event::Source;
 
 use super::held::signed;
-use crate::{AppendError, DeadLetter, Graveyard, JournalError, Names, SealedFrame};
+use crate::{AppendError, DeadLetter, DeadLetterStream, JournalError, Names, SealedFrame};
 
 /// A frame to store.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(super) struct Letter {
 #[derive(Debug)]
 pub(super) enum Work {
     Append(Vec<Record>),
-    Bury(Graveyard, Vec<Letter>),
+    Bury(DeadLetterStream, Vec<Letter>),
     /// Letters, by sequence.
-    Remove(Graveyard, Vec<i64>),
+    Remove(DeadLetterStream, Vec<i64>),
     Acknowledge(i64),
     /// These were offered once more. Nobody waits for it.
     Offered(Vec<i64>),
@@ -56,10 +56,10 @@ impl From<&SealedFrame> for Record {
 }
 
 impl Letter {
-    pub(super) fn new(graveyard: Graveyard, letter: &DeadLetter) -> Self {
+    pub(super) fn new(graveyard: DeadLetterStream, letter: &DeadLetter) -> Self {
         Self {
             subject: letter.subject(&Names::default(), graveyard),
-            fingerprint: (graveyard == Graveyard::Rejected).then(|| letter.fingerprint()),
+            fingerprint: (graveyard == DeadLetterStream::Rejected).then(|| letter.fingerprint()),
             payload: letter.encode(),
         }
     }
@@ -94,7 +94,11 @@ impl Writing {
     }
 
     /// Returns when the letters are durably gone.
-    pub(super) async fn remove(&self, graveyard: Graveyard, sequences: &[u64]) -> Result<(), JournalError> {
+    pub(super) async fn remove(
+        &self,
+        graveyard: DeadLetterStream,
+        sequences: &[u64],
+    ) -> Result<(), JournalError> {
         let sequences = sequences.iter().copied().map(signed).collect();
         let removed = self.ask(Work::Remove(graveyard, sequences)).await;
         removed.map_err(|error| JournalError::Unreachable(error.to_string()))

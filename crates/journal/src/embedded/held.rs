@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::letters;
-use crate::Graveyard;
+use crate::DeadLetterStream;
 
 /// Room that a frame or letter takes beside its bytes: rows, keys, index entries.
 pub(super) const ROW_BYTES: u64 = 200;
@@ -25,7 +25,7 @@ impl Held {
                 .await?;
         let mut held =
             Self { frames: unsigned(frames), frame_bytes: unsigned(frame_bytes), ..Self::default() };
-        for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+        for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
             let table = letters::table(graveyard);
             let count = format!("SELECT coalesce(sum(bytes), 0) FROM {table} INDEXED BY {table}_bytes");
             let bytes: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
@@ -34,10 +34,10 @@ impl Held {
         Ok(held)
     }
 
-    pub(super) fn letter_bytes(&mut self, graveyard: Graveyard) -> &mut u64 {
+    pub(super) fn letter_bytes(&mut self, graveyard: DeadLetterStream) -> &mut u64 {
         match graveyard {
-            Graveyard::Rejected => &mut self.rejected_bytes,
-            Graveyard::Parked => &mut self.parked_bytes,
+            DeadLetterStream::Rejected => &mut self.rejected_bytes,
+            DeadLetterStream::Parked => &mut self.parked_bytes,
         }
     }
 

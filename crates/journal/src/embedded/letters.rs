@@ -4,17 +4,20 @@ use chrono::DateTime;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::held::{signed, unsigned};
-use crate::{Buried, DeadLetter, Graveyard, JournalError, StoredDeadLetter};
+use crate::{DeadLetter, DeadLetterStats, DeadLetterStream, JournalError, StoredDeadLetter};
 
 /// Sequence, subject, when it was stored in microseconds since 1970, payload.
 type Row = (i64, String, i64, Vec<u8>);
 
 /// The table of a graveyard.
-pub(super) fn table(graveyard: Graveyard) -> &'static str {
+pub(super) fn table(graveyard: DeadLetterStream) -> &'static str {
     graveyard.name()
 }
 
-pub(super) async fn buried(readers: &SqlitePool, graveyard: Graveyard) -> Result<Buried, JournalError> {
+pub(super) async fn stats(
+    readers: &SqlitePool,
+    graveyard: DeadLetterStream,
+) -> Result<DeadLetterStats, JournalError> {
     let table = table(graveyard);
     let select = format!(
         "SELECT count(*), coalesce(sum(bytes), 0),
@@ -24,12 +27,12 @@ pub(super) async fn buried(readers: &SqlitePool, graveyard: Graveyard) -> Result
     let (letters, bytes, last): (i64, i64, i64) =
         sqlx::query_as(AssertSqlSafe(select)).fetch_one(readers).await.map_err(away)?;
     let [letters, bytes, last] = [letters, bytes, last].map(unsigned);
-    Ok(Buried { letters, bytes, last, gone: last.saturating_sub(letters) })
+    Ok(DeadLetterStats { letters, bytes, last, gone: last.saturating_sub(letters) })
 }
 
 pub(super) async fn read(
     readers: &SqlitePool,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     after: u64,
     limit: usize,
 ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -48,7 +51,7 @@ pub(super) async fn read(
 
 pub(super) async fn at(
     readers: &SqlitePool,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     sequence: u64,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
     let table = table(graveyard);
@@ -64,7 +67,7 @@ pub(super) async fn at(
 /// The newest letter under a subject.
 pub(super) async fn last(
     readers: &SqlitePool,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     subject: &str,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
     let table = table(graveyard);

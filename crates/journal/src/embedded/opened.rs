@@ -6,7 +6,7 @@ use sqlx::SqlitePool;
 use weir_event::Source;
 
 use super::{file, held::unsigned, letters};
-use crate::{Backlog, Buried, Graveyard, JournalError, StoredDeadLetter};
+use crate::{Backlog, DeadLetterStats, DeadLetterStream, JournalError, StoredDeadLetter};
 
 /// A file that is read and never written.
 #[derive(Debug)]
@@ -30,14 +30,17 @@ impl OpenedFile {
 
     pub(crate) async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
         letters::read(&self.readers, graveyard, after, limit).await
     }
 
-    pub(crate) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        letters::buried(&self.readers, graveyard).await
+    pub(crate) async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
+        letters::stats(&self.readers, graveyard).await
     }
 }

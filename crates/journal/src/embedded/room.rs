@@ -12,7 +12,7 @@ use super::{
     letters,
     transaction::{self, list},
 };
-use crate::Graveyard;
+use crate::DeadLetterStream;
 
 /// Rows that one step removes: freeing a frame reads its pages, and appends wait meanwhile.
 const STEP: i64 = 64;
@@ -29,7 +29,7 @@ pub(super) async fn purge(
         let Some(excess) = held.frame_bytes.checked_sub(target).filter(|excess| *excess > 0) else {
             return Ok(());
         };
-        let oldest = acknowledged(connection).await?;
+        let oldest = acknowledged_frames(connection).await?;
         if oldest.is_empty() {
             return Ok(());
         }
@@ -41,7 +41,7 @@ pub(super) async fn purge(
 }
 
 /// The oldest frames below their source's first unacknowledged frame, with their bytes.
-async fn acknowledged(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+async fn acknowledged_frames(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, sqlx::Error> {
     let mut oldest = Vec::new();
     for source in Source::ALL {
         let of_source: Vec<(i64, i64)> = sqlx::query_as(
@@ -88,7 +88,7 @@ async fn remove(
 /// Drops the oldest letters of a graveyard until `excess` bytes are free.
 pub(super) async fn drop_letters(
     connection: &mut SqliteConnection,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     excess: u64,
     held: &mut Held,
 ) -> Result<(), sqlx::Error> {
@@ -144,7 +144,7 @@ async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Resu
         .await?
         .rows_affected();
     }
-    for graveyard in [Graveyard::Rejected, Graveyard::Parked] {
+    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
         let table = letters::table(graveyard);
         let kept = first_kept(connection, table, bounds.letter_age).await?;
         removed += remove_before(connection, table, kept).await?;

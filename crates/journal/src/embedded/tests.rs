@@ -100,7 +100,7 @@ async fn appends_that_come_together_are_all_kept() {
     });
     assert!(futures::future::join_all(appends).await.iter().all(Result::is_ok));
     assert_eq!(take(&journal, 200).await.len(), 200);
-    assert_eq!(journal.fill().unwrap().frames, 200);
+    assert_eq!(journal.usage().unwrap().frames, 200);
 }
 
 #[tokio::test]
@@ -131,14 +131,14 @@ async fn a_file_of_the_first_format_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let journal = open(&folder, Bounds::new(1 << 20)).await;
     let letters = letters(2);
-    journal.bury(Graveyard::Rejected, &letters[..1]).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters[..1]).await.unwrap();
     journal.close(SOON).await;
     let mut file = file::open(folder.path()).await.unwrap();
     sqlx::raw_sql(FIRST_FORMAT).execute(&mut file.writer).await.unwrap();
     drop(file);
     let journal = open(&folder, Bounds::new(1 << 20)).await;
-    journal.bury(Graveyard::Rejected, &letters[1..]).await.unwrap();
-    let kept = journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters[1..]).await.unwrap();
+    let kept = journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap();
     assert!(kept.iter().map(|stored| &stored.letter).eq(&letters));
 }
 
@@ -148,18 +148,18 @@ async fn full_rejected_drops_its_oldest_and_full_dead_letters_refuses() {
     let journal = open(&folder, Bounds { letter_bytes: 10_000, ..Bounds::new(1 << 20) }).await;
     let letters = letters(100);
     for letter in &letters {
-        journal.bury(Graveyard::Rejected, std::slice::from_ref(letter)).await.unwrap();
+        journal.append_dead_letters(DeadLetterStream::Rejected, std::slice::from_ref(letter)).await.unwrap();
     }
-    let kept = journal.dead_letters(Graveyard::Rejected, 0, 1000).await.unwrap();
+    let kept = journal.dead_letters(DeadLetterStream::Rejected, 0, 1000).await.unwrap();
     assert!((10..100).contains(&kept.len()), "{}", kept.len());
     let newest = &letters[100 - kept.len()..];
     assert!(kept.iter().map(|stored| &stored.letter).eq(newest));
     assert_eq!(kept.last().unwrap().sequence, 100);
-    let buried = journal.buried(Graveyard::Rejected).await.unwrap();
-    assert_eq!((buried.letters, buried.gone), (kept.len() as u64, 100 - kept.len() as u64));
-    assert_eq!(journal.bury(Graveyard::Parked, &letters).await, Err(AppendError::Full));
-    journal.bury(Graveyard::Parked, &letters[..10]).await.unwrap();
-    assert_eq!(journal.dead_letters(Graveyard::Parked, 0, 1000).await.unwrap().len(), 10);
+    let stats = journal.dead_letter_stats(DeadLetterStream::Rejected).await.unwrap();
+    assert_eq!((stats.letters, stats.gone), (kept.len() as u64, 100 - kept.len() as u64));
+    assert_eq!(journal.append_dead_letters(DeadLetterStream::Parked, &letters).await, Err(AppendError::Full));
+    journal.append_dead_letters(DeadLetterStream::Parked, &letters[..10]).await.unwrap();
+    assert_eq!(journal.dead_letters(DeadLetterStream::Parked, 0, 1000).await.unwrap().len(), 10);
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut file = file::open(folder.path()).await.unwrap();
     sqlx::query(SMALL_DISK).execute(&mut file.writer).await.unwrap();
-    let (fill, _shown) = watch::channel(Fill::default());
+    let (fill, _shown) = watch::channel(Usage::default());
     let clock = FileClock::open(&mut file.writer).await.unwrap();
     let writing =
         Writer::start(file.writer, file.lock, Bounds::new(1 << 30), Lanes::new(), fill, clock).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     writing.acknowledge(1).await.unwrap();
     writing.close().await;
     let journal = open(&folder, Bounds::new(1 << 30)).await;
-    assert_eq!(journal.fill().unwrap().frames, taken);
+    assert_eq!(journal.usage().unwrap().frames, taken);
     journal.append(&frames(1000)).await.unwrap();
     assert_eq!(take(&journal, taken as usize + 999).await.len(), taken as usize + 999);
 }
@@ -199,18 +199,18 @@ async fn age_removes_what_is_acknowledged_and_never_what_waits() {
     let journal = open(&folder, Bounds::new(1 << 20)).await;
     let sent = frames(4);
     journal.append(&sent).await.unwrap();
-    journal.bury(Graveyard::Rejected, &letters(3)).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters(3)).await.unwrap();
     let mut held = take(&journal, 4).await;
     // The first and the third: behind the second, the third is kept too.
     held.remove(2).ack().await.unwrap();
     held.remove(0).ack().await.unwrap();
     journal.close(SOON).await;
     let journal = open(&folder, aged()).await;
-    assert_eq!(journal.fill().unwrap().frames, 3);
+    assert_eq!(journal.usage().unwrap().frames, 3);
     let waiting = take(&journal, 2).await;
     let payloads: Vec<&bytes::Bytes> = waiting.iter().map(Delivery::raw).collect();
     assert_eq!(payloads, [sent[1].payload(), sent[3].payload()]);
-    assert!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().is_empty());
+    assert!(journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn a_leap_of_the_clock_holds_all_removal_and_says_so() {
     assert_eq!(journal.clock(), Clock::Alone { held: None });
     journal.append(&frames(1)).await.unwrap();
     take(&journal, 1).await.remove(0).ack().await.unwrap();
-    journal.bury(Graveyard::Rejected, &letters(1)).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters(1)).await.unwrap();
     journal.close(SOON).await;
     let mut file = file::open(folder.path()).await.unwrap();
     sqlx::raw_sql(WEEKS_AGO).execute(&mut file.writer).await.unwrap();
@@ -231,8 +231,8 @@ async fn a_leap_of_the_clock_holds_all_removal_and_says_so() {
         let journal = open(&folder, aged()).await;
         let Clock::Alone { held: Some(reason) } = journal.clock() else { panic!("nothing is held") };
         assert!(reason.contains("21d ahead") && reason.contains("removal by age is held"), "{reason}");
-        assert_eq!(journal.fill().unwrap().frames, 1);
-        assert_eq!(journal.dead_letters(Graveyard::Rejected, 0, 10).await.unwrap().len(), 1);
+        assert_eq!(journal.usage().unwrap().frames, 1);
+        assert_eq!(journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap().len(), 1);
         journal.close(SOON).await;
     }
 }
@@ -283,8 +283,8 @@ async fn a_letter_that_is_removed_leaves_nothing_in_the_file() {
         let raw = raw.repeat(1_000).into();
         DeadLetter::new(raw, MediaType::Json, vec![Violation::new("", "no")], None, None, origin())
     });
-    journal.bury(Graveyard::Rejected, &letters).await.unwrap();
-    journal.remove_dead_letters(Graveyard::Rejected, &[1]).await.unwrap();
+    journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
+    journal.remove_dead_letters(DeadLetterStream::Rejected, &[1]).await.unwrap();
     let path = folder.path().join("journal.db");
     let url = format!("sqlite://{}", path.display());
     let mut beside = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();

@@ -9,7 +9,7 @@ use super::{
     held::{Held, signed, unsigned, weight},
     letters, room,
 };
-use crate::{AppendError, Graveyard};
+use crate::{AppendError, DeadLetterStream};
 
 /// Does the work in one transaction. Says for each command whether it is done; an error means that none is.
 pub(super) async fn run(
@@ -59,7 +59,7 @@ async fn work(
         answers.push(match &command.work {
             Work::Append(records) => append(connection, records, now, held, bounds).await?,
             Work::Bury(graveyard, letters) => {
-                bury(connection, *graveyard, letters, now, held, bounds).await?
+                append_dead_letters(connection, *graveyard, letters, now, held, bounds).await?
             }
             Work::Remove(graveyard, sequences) => {
                 remove(connection, *graveyard, sequences, held).await?;
@@ -143,9 +143,9 @@ async fn insert(connection: &mut SqliteConnection, record: &Record, now: i64) ->
     Ok(true)
 }
 
-async fn bury(
+async fn append_dead_letters(
     connection: &mut SqliteConnection,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     letters: &[Letter],
     now: i64,
     held: &mut Held,
@@ -155,8 +155,8 @@ async fn bury(
     let excess = (*held.letter_bytes(graveyard) + bytes).saturating_sub(bounds.letter_bytes);
     if excess > 0 {
         match graveyard {
-            Graveyard::Parked => return Ok(Err(AppendError::Full)),
-            Graveyard::Rejected => room::drop_letters(connection, graveyard, excess, held).await?,
+            DeadLetterStream::Parked => return Ok(Err(AppendError::Full)),
+            DeadLetterStream::Rejected => room::drop_letters(connection, graveyard, excess, held).await?,
         }
     }
     let table = letters::table(graveyard);
@@ -182,7 +182,7 @@ async fn bury(
 
 async fn remove(
     connection: &mut SqliteConnection,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     sequences: &[i64],
     held: &mut Held,
 ) -> Result<(), sqlx::Error> {

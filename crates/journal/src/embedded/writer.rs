@@ -16,7 +16,7 @@ use super::{
     held::{Held, weight},
     room, transaction,
 };
-use crate::{AppendError, Fill, JournalError, limits};
+use crate::{AppendError, JournalError, Usage, limits};
 
 /// Commands that wait for the writer, and the most that it commits together.
 const QUEUE: usize = 256;
@@ -36,7 +36,7 @@ pub(super) struct Writer {
     bounds: Bounds,
     held: Held,
     lanes: Lanes,
-    fill: watch::Sender<Fill>,
+    fill: watch::Sender<Usage>,
     expired_at: Instant,
     clock: FileClock,
 }
@@ -47,7 +47,7 @@ impl Writer {
         lock: File,
         bounds: Bounds,
         lanes: Lanes,
-        fill: watch::Sender<Fill>,
+        fill: watch::Sender<Usage>,
         clock: FileClock,
     ) -> Result<Writing, JournalError> {
         let unusable = |error: sqlx::Error| JournalError::Unusable(error.to_string());
@@ -176,7 +176,7 @@ impl Writer {
     }
 
     fn show_fill(&self) {
-        self.fill.send_replace(Fill {
+        self.fill.send_replace(Usage {
             bytes: self.held.frame_bytes,
             max_bytes: self.bounds.frame_bytes,
             frames: self.held.frames,

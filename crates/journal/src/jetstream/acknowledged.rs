@@ -12,7 +12,7 @@ use super::{
     api::{self, ApiError, Context},
     connection::PUBLISH_TIMEOUT,
 };
-use crate::{Acknowledged, HeldFrame, JournalError, Names};
+use crate::{AckFloor, JournalError, Names, PresentFrame};
 
 /// Frames that are looked at together: each brings its payload along.
 const WINDOW: usize = 8;
@@ -27,7 +27,7 @@ impl JetStream {
         self.shared.identity.load(Ordering::Relaxed)
     }
 
-    pub(crate) async fn acknowledged(&self) -> Result<Acknowledged, JournalError> {
+    pub(crate) async fn ack_floor(&self) -> Result<AckFloor, JournalError> {
         let context = self.shared.connection.context();
         // Before the consumers: what comes in between is not taken for acknowledged.
         let info = api::stream_info(context, &self.names().events_stream()).await?.info;
@@ -37,17 +37,18 @@ impl JetStream {
         for source in Source::ALL {
             through = through.min(floor(context, self.names(), *source).await?.unwrap_or(u64::MAX));
         }
-        Ok(Acknowledged { journal, through })
+        Ok(AckFloor { journal, through })
     }
 
-    pub(crate) async fn held(&self, sequences: &[u64]) -> Result<Vec<HeldFrame>, JournalError> {
+    pub(crate) async fn present_frames(&self, sequences: &[u64]) -> Result<Vec<PresentFrame>, JournalError> {
         let context = self.shared.connection.context();
         let events = self.names().events_stream();
         let first = api::stream_info(context, &events).await?.info.state.first_sequence;
         let stream = context.get_stream_no_info(&events).await.map_err(away)?;
         let there = sequences.iter().copied().filter(|sequence| *sequence >= first);
         let looks = there.map(|sequence| at(&stream, sequence));
-        let held: Vec<Option<HeldFrame>> = futures_stream::iter(looks).buffered(WINDOW).try_collect().await?;
+        let held: Vec<Option<PresentFrame>> =
+            futures_stream::iter(looks).buffered(WINDOW).try_collect().await?;
         Ok(held.into_iter().flatten().collect())
     }
 }
@@ -59,12 +60,12 @@ async fn floor(context: &Context, names: &Names, source: Source) -> Result<Optio
     Ok(waits.then_some(info.ack_floor.stream_sequence))
 }
 
-async fn at(stream: &Stream<()>, sequence: u64) -> Result<Option<HeldFrame>, JournalError> {
+async fn at(stream: &Stream<()>, sequence: u64) -> Result<Option<PresentFrame>, JournalError> {
     let question = stream.raw_message_builder().sequence(sequence).send();
     match timeout(PUBLISH_TIMEOUT, question).await.map_err(away)? {
         Ok(message) => {
             let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
-            Ok(Some(HeldFrame { sequence, id: id.map(ToString::to_string).unwrap_or_default() }))
+            Ok(Some(PresentFrame { sequence, id: id.map(ToString::to_string).unwrap_or_default() }))
         }
         Err(error) => match error.kind() {
             RawMessageErrorKind::NoMessageFound => Ok(None),

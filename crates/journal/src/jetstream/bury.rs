@@ -12,7 +12,7 @@ use super::{
     graveyard,
     publish::{self, Outgoing, Repeated},
 };
-use crate::{AppendError, DeadLetter, Graveyard, Names};
+use crate::{AppendError, DeadLetter, DeadLetterStream, Names};
 
 /// Looks on their way together.
 const WINDOW: usize = 64;
@@ -22,13 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// what it repeats later than the duplicate window lies there twice.
 const MOST_COMPARED: usize = 8;
 
-pub(super) async fn bury(
+pub(super) async fn append_dead_letters(
     connection: &Connection,
     names: &Names,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     letters: &[DeadLetter],
 ) -> Result<(), AppendError> {
-    if graveyard == Graveyard::Parked {
+    if graveyard == DeadLetterStream::Parked {
         let letters = letters.iter().map(|letter| Outgoing::letter(names, graveyard, letter).renewed());
         return publish::all(connection, letters.collect()).await.map(drop);
     }
@@ -39,11 +39,11 @@ pub(super) async fn bury(
     let deadline = Instant::now() + PATIENCE;
     let mut new = Vec::new();
     for window in different.chunks(WINDOW) {
-        let looks = join_all(window.iter().map(|letter| is_buried(context, names, graveyard, letter)));
+        let looks = join_all(window.iter().map(|letter| is_present(context, names, graveyard, letter)));
         // What could not be seen in time is laid down.
-        let buried = timeout_at(deadline, looks).await.unwrap_or_else(|_| vec![false; window.len()]);
-        let unburied = window.iter().zip(buried).filter(|(_, buried)| !buried);
-        new.extend(unburied.map(|(letter, _)| Outgoing::letter(names, graveyard, letter)));
+        let present = timeout_at(deadline, looks).await.unwrap_or_else(|_| vec![false; window.len()]);
+        let absent = window.iter().zip(present).filter(|(_, is_present)| !is_present);
+        new.extend(absent.map(|(letter, _)| Outgoing::letter(names, graveyard, letter)));
     }
     let repeated = publish::all(connection, new).await?.repeated;
     let removed = removed(context, names, graveyard, repeated).await;
@@ -51,7 +51,12 @@ pub(super) async fn bury(
 }
 
 /// Whether the letter lies in its graveyard, as far as can be seen now.
-async fn is_buried(context: &Context, names: &Names, graveyard: Graveyard, letter: &DeadLetter) -> bool {
+async fn is_present(
+    context: &Context,
+    names: &Names,
+    graveyard: DeadLetterStream,
+    letter: &DeadLetter,
+) -> bool {
     let Ok(stream) = context.get_stream_no_info(names.graveyard_stream(graveyard)).await else {
         return false;
     };
@@ -86,7 +91,7 @@ async fn following<I>(stream: &Stream<I>, subject: &str, after: u64) -> Option<(
 async fn removed(
     context: &Context,
     names: &Names,
-    graveyard: Graveyard,
+    graveyard: DeadLetterStream,
     repeated: Vec<Repeated>,
 ) -> Vec<Outgoing> {
     let mut removed = Vec::new();

@@ -17,7 +17,7 @@ use super::{
     api::{self, ApiError, Context},
     connection::PUBLISH_TIMEOUT,
 };
-use crate::{Buried, DeadLetter, JournalError, StoredDeadLetter};
+use crate::{DeadLetter, DeadLetterStats, JournalError, StoredDeadLetter};
 
 /// Letters that one pull brings: 8 MiB, were all of them items of the largest size; a whole frame is four times as large.
 const PULL: usize = 128;
@@ -114,9 +114,9 @@ pub(super) async fn remove(context: &Context, stream: &str, sequences: &[u64]) -
     Ok(())
 }
 
-pub(super) async fn buried(context: &Context, stream: &str) -> Result<Buried, JournalError> {
+pub(super) async fn stats(context: &Context, stream: &str) -> Result<DeadLetterStats, JournalError> {
     let state = api::stream_info(context, stream).await?.info.state;
-    Ok(Buried {
+    Ok(DeadLetterStats {
         letters: state.messages,
         bytes: state.bytes,
         last: state.last_sequence,

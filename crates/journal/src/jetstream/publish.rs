@@ -18,7 +18,7 @@ use weir_event::Origin;
 use weir_process::{CorrelationId, TraceContext, trace};
 
 use super::connection::{Connection, PUBLISH_TIMEOUT};
-use crate::{AppendError, DeadLetter, Graveyard, Names, SealedFrame};
+use crate::{AppendError, DeadLetter, DeadLetterStream, Names, SealedFrame};
 
 /// Three waits for an acknowledgement: who asked must hear of it before its own deadline.
 const BOUND: Duration = PUBLISH_TIMEOUT.saturating_mul(3);
@@ -49,7 +49,7 @@ impl Outgoing {
     }
 
     /// A letter under its fingerprint, so that within the duplicate window it is stored once whoever buries it.
-    pub(super) fn letter(names: &Names, graveyard: Graveyard, letter: &DeadLetter) -> Self {
+    pub(super) fn letter(names: &Names, graveyard: DeadLetterStream, letter: &DeadLetter) -> Self {
         let headers = headers(&hex::encode(letter.fingerprint()), &letter.origin);
         let stream = names.graveyard_stream(graveyard);
         Self { subject: letter.subject(names, graveyard).into(), stream, headers, payload: letter.encode() }

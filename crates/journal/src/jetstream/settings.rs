@@ -197,7 +197,7 @@ mod tests {
         super::wanted::{MAX_ACK_PENDING, consumer, events, graveyard},
         *,
     };
-    use crate::{Graveyard, Settings, limits};
+    use crate::{DeadLetterStream, Settings, limits};
 
     fn settings() -> Settings {
         Settings::default()
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(differences, [("max_bytes", true), ("num_replicas", true)]);
         let (shrunk, _) = compared(&raised, &events(&settings()), Shrinking::Allowed);
         assert_eq!((shrunk.max_bytes, shrunk.num_replicas), (8 << 30, 1));
-        let letters = graveyard(Graveyard::Parked, &settings());
+        let letters = graveyard(DeadLetterStream::Parked, &settings());
         let forever = Config { max_age: Duration::ZERO, ..letters.clone() };
         assert_eq!(compared(&forever, &letters, Shrinking::Refused).0.max_age, Duration::ZERO);
     }

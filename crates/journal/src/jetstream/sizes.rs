@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use async_nats::{Client, jetstream::stream};
 
 use super::api::{self, ApiError, Context};
-use crate::{FrameLimit, Graveyard, Names, limits};
+use crate::{DeadLetterStream, FrameLimit, Names, limits};
 
 /// Message id, correlation id, trace context and the expected stream, which count too. Trace context is at most 1 kB.
 const HEADER_BYTES: usize = 4 * 1024;
@@ -34,7 +34,7 @@ impl Sizes {
     /// The server is away, or a stream is.
     pub(super) async fn ask(&self, context: &Context, names: &Names) -> Result<(), ApiError> {
         self.note_events(&api::stream_info(context, &names.events_stream()).await?.info);
-        for graveyard in Graveyard::ALL {
+        for graveyard in DeadLetterStream::ALL {
             let info = api::stream_info(context, &names.graveyard_stream(graveyard)).await?.info;
             self.of_letters(graveyard).store(most_bytes(&info), Relaxed);
         }
@@ -50,20 +50,20 @@ impl Sizes {
     /// below the least that a server must take is answered by a server that refuses; no event is rejected for that.
     pub(super) fn frame_limit(&self, client: &Client) -> FrameLimit {
         let in_events = self.events.load(Relaxed).min(client.max_payload());
-        let as_letter = self.of_letters(Graveyard::Parked).load(Relaxed).min(client.max_payload());
+        let as_letter = self.of_letters(DeadLetterStream::Parked).load(Relaxed).min(client.max_payload());
         let bytes = in_events.min(as_letter).max(limits::LEAST_MESSAGE_BYTES) - HEADER_BYTES - LETTER_BYTES;
         FrameLimit { bytes }
     }
 
     /// Bytes of an encoded letter.
-    pub(super) fn letter_bytes(&self, client: &Client, graveyard: Graveyard) -> usize {
+    pub(super) fn letter_bytes(&self, client: &Client, graveyard: DeadLetterStream) -> usize {
         self.of_letters(graveyard).load(Relaxed).min(client.max_payload()).saturating_sub(HEADER_BYTES)
     }
 
-    fn of_letters(&self, graveyard: Graveyard) -> &AtomicUsize {
+    fn of_letters(&self, graveyard: DeadLetterStream) -> &AtomicUsize {
         match graveyard {
-            Graveyard::Parked => &self.parked,
-            Graveyard::Rejected => &self.rejected,
+            DeadLetterStream::Parked => &self.parked,
+            DeadLetterStream::Rejected => &self.rejected,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     settings::{self, JournalSetting, SettingState, Shrinking},
     wanted,
 };
-use crate::{Graveyard, JournalError, Ownership, Settings};
+use crate::{DeadLetterStream, JournalError, Ownership, Settings};
 
 /// Makes what is missing, adopts what an earlier build left, changes what differs as far as `shrinking` allows; tells
 /// every setting as it was.
@@ -202,8 +202,8 @@ fn missing(place: String) -> JournalSetting {
 fn streams(settings: &Settings) -> [Config; 3] {
     [
         wanted::events(settings),
-        wanted::graveyard(Graveyard::Parked, settings),
-        wanted::graveyard(Graveyard::Rejected, settings),
+        wanted::graveyard(DeadLetterStream::Parked, settings),
+        wanted::graveyard(DeadLetterStream::Rejected, settings),
     ]
 }
 

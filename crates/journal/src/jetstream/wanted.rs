@@ -8,7 +8,7 @@ use async_nats::jetstream::{
 };
 use weir_event::Source;
 
-use crate::{Graveyard, Names, Settings, limits};
+use crate::{DeadLetterStream, Names, Settings, limits};
 
 /// The key in the metadata of a stream or consumer that says that it is Weir's; its value is the format of the mark.
 pub(super) const MARK: &str = "weir.journal";
@@ -37,10 +37,10 @@ pub(super) fn events(settings: &Settings) -> Config {
 }
 
 /// A graveyard's stream as it is made anew.
-pub(super) fn graveyard(graveyard: Graveyard, settings: &Settings) -> Config {
+pub(super) fn graveyard(graveyard: DeadLetterStream, settings: &Settings) -> Config {
     let discard = match graveyard {
-        Graveyard::Rejected => DiscardPolicy::Old,
-        Graveyard::Parked => DiscardPolicy::New,
+        DeadLetterStream::Rejected => DiscardPolicy::Old,
+        DeadLetterStream::Parked => DiscardPolicy::New,
     };
     Config {
         name: settings.names.graveyard_stream(graveyard),

@@ -12,8 +12,8 @@ use super::{
     streams,
 };
 use crate::{
-    Backlog, Buried, Graveyard, JournalError, JournalState, Names, Ownership, Servers, Settings,
-    StoredDeadLetter,
+    Backlog, DeadLetterStats, DeadLetterStream, JournalError, JournalState, Names, Ownership, Servers,
+    Settings, StoredDeadLetter,
 };
 
 /// A connection that asks and never changes anything.
@@ -39,7 +39,7 @@ impl Watched {
 
     pub(crate) async fn dead_letters(
         &self,
-        graveyard: Graveyard,
+        graveyard: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
@@ -47,8 +47,11 @@ impl Watched {
             .await
     }
 
-    pub(crate) async fn buried(&self, graveyard: Graveyard) -> Result<Buried, JournalError> {
-        graveyard::buried(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
+    pub(crate) async fn dead_letter_stats(
+        &self,
+        graveyard: DeadLetterStream,
+    ) -> Result<DeadLetterStats, JournalError> {
+        graveyard::stats(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
     }
 
     /// Every setting, found on the servers and wanted by this process.

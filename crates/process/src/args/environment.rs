@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command, builder::Resettable, error::ErrorKind};
 
-use super::Mistakes;
+use super::ConfigErrors;
 
 /// Parses this process's arguments; a variable whose value is empty or blank is as if it were not set.
 ///
@@ -41,7 +41,7 @@ fn is_blank(variable: &OsStr) -> bool {
     std::env::var(variable).is_ok_and(|value| value.trim().is_empty())
 }
 
-impl Mistakes {
+impl ConfigErrors {
     /// A secret that is given as `text`, or as the content of `file`, which the variable with the suffix `_FILE`
     /// names. The inner `None` means that neither is given. The line break at the end of a file is no part of it.
     pub fn secret(
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn secret(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>, String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let secret = mistakes.secret("NATS_URL", text, file.map(Path::to_owned).as_ref());
         mistakes.into_result().map_err(|mistakes| mistakes.to_string())?;
         Ok(secret.expect("a secret without mistakes is complete"))

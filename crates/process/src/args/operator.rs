@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::Mistakes;
+use super::ConfigErrors;
 
 /// The arguments of a process that serves, or calls, what carries people's data.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct OperatorToken(String);
 
 impl OperatorArgs {
     /// The token; the inner `None` is none.
-    pub fn check(&self, mistakes: &mut Mistakes) -> Option<Option<OperatorToken>> {
+    pub fn check(&self, mistakes: &mut ConfigErrors) -> Option<Option<OperatorToken>> {
         let (text, file) = (self.operator_token.as_deref(), self.operator_token_file.as_ref());
         let text = mistakes.secret("WEIR_OPERATOR_TOKEN", text, file)?;
         mistakes.check("WEIR_OPERATOR_TOKEN", text.as_deref().map(OperatorToken::parse).transpose())

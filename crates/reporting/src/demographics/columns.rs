@@ -311,7 +311,7 @@ async fn read_blocks(
 
 #[cfg(test)]
 mod tests {
-    use weir_database::people::Traits;
+    use weir_database::people::Attributes;
 
     use super::*;
 
@@ -328,8 +328,8 @@ mod tests {
     #[test]
     fn a_block_is_read_again_only_where_it_has_grown() {
         let generation = Generation::new();
-        let traits = |group| Traits { group, kind: 1, country: Some("Peru"), city: Some("Ica") };
-        let row = |block, traits: Vec<Traits<'_>>| BlockRow { block, data: Block(traits).to_blob() };
+        let traits = |group| Attributes { group, kind: 1, country: Some("Peru"), city: Some("Ica") };
+        let row = |block, traits: Vec<Attributes<'_>>| BlockRow { block, data: Block(traits).to_blob() };
         let numbers: RoaringBitmap = [0, 1, BLOCK].into_iter().collect();
         let mut kept = generation.kept();
         assert_eq!(kept.missing(Source::Facebook, &[0], &numbers), [0, 1]);

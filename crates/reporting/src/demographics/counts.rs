@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, ops::AddAssign, sync::Arc};
 
 use weir::contract::reporting::v1::{CityUsers, CountryUsers};
-use weir_database::people::{Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets, Traits};
+use weir_database::people::{Attributes, Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets};
 
 use super::{
     columns::{CHUNK, Chunk, Kept},
@@ -112,7 +112,7 @@ impl Counts {
         kept: &mut Kept,
         key: &PersonKey,
         dimension: Dimension,
-        traits: &Traits<'_>,
+        traits: &Attributes<'_>,
     ) {
         if key.partition() >= self.partitions {
             return;

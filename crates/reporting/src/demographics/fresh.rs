@@ -9,7 +9,7 @@ use sea_orm::{
 use weir::contract::event::v1::Source;
 use weir_database::{
     entity::people_aliases,
-    people::{Dimension, Marks, PersonKey, SLOTS, Sets, Traits, USERS},
+    people::{AttributeHashes, Attributes, Dimension, PersonKey, SLOTS, Sets, USERS},
 };
 
 use super::seen::{Sighting, malformed};
@@ -38,7 +38,7 @@ pub(super) struct Fresh<'a> {
     /// Users who have no number.
     pub(super) users: u64,
     /// Each a user with a value of a dimension that no number stands for.
-    pub(super) members: Vec<(PersonKey, Dimension, Traits<'a>)>,
+    pub(super) members: Vec<(PersonKey, Dimension, Attributes<'a>)>,
 }
 
 #[derive(FromQueryResult)]
@@ -56,7 +56,7 @@ struct AliasRow {
 }
 
 /// Own number first, then aliases.
-type Numbers = Vec<(u32, Marks)>;
+type Numbers = Vec<(u32, AttributeHashes)>;
 
 impl<'a> Fresh<'a> {
     pub(super) async fn find(
@@ -68,14 +68,17 @@ impl<'a> Fresh<'a> {
             (*key, traits.group, traits.kind, traits.country, traits.city)
         });
         sightings.dedup();
-        let sightings: Vec<(PersonKey, Traits<'a>, Marks)> =
+        let sightings: Vec<(PersonKey, Attributes<'a>, AttributeHashes)> =
             sightings.into_iter().map(|(key, traits)| (key, traits, traits.marks())).collect();
         let mut known = people(snapshot, source, &sightings).await?;
         add_aliases(snapshot, source, &sightings, &mut known).await?;
         Ok(Self::of(&sightings, &known))
     }
 
-    fn of(sightings: &[(PersonKey, Traits<'a>, Marks)], known: &HashMap<PersonKey, Numbers>) -> Self {
+    fn of(
+        sightings: &[(PersonKey, Attributes<'a>, AttributeHashes)],
+        known: &HashMap<PersonKey, Numbers>,
+    ) -> Self {
         let (mut slots, mut strangers, mut new) =
             (std::array::from_fn::<_, SLOTS, _>(|_| Vec::new()), HashSet::new(), HashSet::new());
         let mut members = Vec::new();
@@ -105,7 +108,7 @@ impl<'a> Fresh<'a> {
 async fn people(
     snapshot: &Snapshot,
     source: Source,
-    sightings: &[(PersonKey, Traits<'_>, Marks)],
+    sightings: &[(PersonKey, Attributes<'_>, AttributeHashes)],
 ) -> Result<HashMap<PersonKey, Numbers>, DbErr> {
     let mut keys: Vec<PersonKey> = sightings.iter().map(|(key, ..)| *key).collect();
     keys.dedup();
@@ -120,7 +123,7 @@ async fn people(
             snapshot.all_raw(Statement::from_sql_and_values(backend, lookup, values), "people").await?;
         for PersonRow { key, number, marks } in found {
             let key = key.try_into().map(PersonKey).map_err(|_| DbErr::Custom("a key of people".into()))?;
-            let own = (number_of(number)?, Marks::from_blob(&marks).map_err(malformed)?);
+            let own = (number_of(number)?, AttributeHashes::from_blob(&marks).map_err(malformed)?);
             known.insert(key, vec![own]);
         }
     }
@@ -131,7 +134,7 @@ async fn people(
 async fn add_aliases(
     snapshot: &Snapshot,
     source: Source,
-    sightings: &[(PersonKey, Traits<'_>, Marks)],
+    sightings: &[(PersonKey, Attributes<'_>, AttributeHashes)],
     known: &mut HashMap<PersonKey, Numbers>,
 ) -> Result<(), DbErr> {
     use people_aliases::Column;
@@ -152,7 +155,7 @@ async fn add_aliases(
             .take();
         let aliases: Vec<AliasRow> = snapshot.all(&query).await?;
         for AliasRow { number, alias, marks } in aliases {
-            let alias = (number_of(alias)?, Marks::from_blob(&marks).map_err(malformed)?);
+            let alias = (number_of(alias)?, AttributeHashes::from_blob(&marks).map_err(malformed)?);
             let person = key_of.get(&number).and_then(|key| known.get_mut(key));
             person.into_iter().for_each(|person| person.push(alias));
         }
@@ -168,14 +171,14 @@ fn number_of(number: i64) -> Result<u32, DbErr> {
 mod tests {
     use super::*;
 
-    fn seen(user: &str, traits: Traits<'static>) -> (PersonKey, Traits<'static>, Marks) {
+    fn seen(user: &str, traits: Attributes<'static>) -> (PersonKey, Attributes<'static>, AttributeHashes) {
         (PersonKey::of(user), traits, traits.marks())
     }
 
     #[test]
     fn known_people_get_into_the_sets_and_strangers_count_once() {
-        let first = Traits { group: 1, kind: 1, country: Some("Peru"), city: None };
-        let moved = Traits { country: Some("Chile"), ..first };
+        let first = Attributes { group: 1, kind: 1, country: Some("Peru"), city: None };
+        let moved = Attributes { country: Some("Chile"), ..first };
         let known = HashMap::from([(PersonKey::of("ada"), vec![(7, first.marks())])]);
         let sightings = [
             seen("ada", first),
@@ -204,9 +207,9 @@ mod tests {
 
     #[test]
     fn an_alias_stands_for_its_value() {
-        let first = Traits { group: 1, kind: 0, country: None, city: None };
-        let top = Traits { group: 1, kind: 2, country: Some("Peru"), city: None };
-        let alias = Marks([0, 2, top.marks().0[2], 0]);
+        let first = Attributes { group: 1, kind: 0, country: None, city: None };
+        let top = Attributes { group: 1, kind: 2, country: Some("Peru"), city: None };
+        let alias = AttributeHashes([0, 2, top.marks().0[2], 0]);
         let known = HashMap::from([(PersonKey::of("ada"), vec![(7, first.marks()), (9, alias)])]);
         let fresh = Fresh::of(&[seen("ada", top)], &known);
         assert!(fresh.users == 0 && fresh.members.is_empty());

@@ -7,7 +7,7 @@ use sea_orm::{
 use weir::contract::event::v1::Source;
 use weir_database::{
     entity::{events, people_deltas, people_sets},
-    people::{MINUTE, Malformed, PersonKey, Sets, Sightings, Traits},
+    people::{Attributes, MINUTE, Malformed, Observations, PersonKey, Sets},
 };
 
 use super::parts::at_once;
@@ -22,7 +22,7 @@ use crate::{
 const SETS_WORTH_TWO: usize = 8;
 
 /// A person at an event, with what the event tells.
-pub(super) type Sighting<'a> = (PersonKey, Traits<'a>);
+pub(super) type Sighting<'a> = (PersonKey, Attributes<'a>);
 
 /// Everybody of a source within a span.
 #[derive(Debug, Default)]
@@ -94,7 +94,7 @@ impl Seen {
     pub(super) fn sightings(&self) -> Result<Vec<Sighting<'_>>, DbErr> {
         let mut sightings: Vec<Sighting<'_>> = self.ragged.iter().map(RaggedRow::sighting).collect();
         for delta in &self.deltas {
-            let within = Sightings::read(delta).map_err(malformed)?.into_iter();
+            let within = Observations::read(delta).map_err(malformed)?.into_iter();
             let within = within.filter(|seen| (self.minutes.0..self.minutes.1).contains(&seen.minute));
             sightings.extend(within.map(|seen| (seen.key, seen.traits)));
         }
@@ -115,7 +115,7 @@ impl Seen {
         let deltas: Vec<DeltaRow> = snapshot.all(&query).await?;
         self.deltas = deltas.into_iter().map(|row| row.data).collect();
         for delta in &self.deltas {
-            let minutes = Sightings::read(delta).map_err(malformed)?.into_iter().map(|seen| seen.minute);
+            let minutes = Observations::read(delta).map_err(malformed)?.into_iter().map(|seen| seen.minute);
             self.counted += minutes.filter(|minute| (first..end).contains(minute)).count() as i64;
         }
         Ok(())
@@ -176,7 +176,7 @@ impl RaggedRow {
     fn sighting(&self) -> Sighting<'_> {
         let Self { source, age, gender, followers, device, .. } = self;
         let (country, city) = (self.country.as_deref(), self.city.as_deref());
-        let traits = Traits::of_row(*source, *age, *gender, *followers, *device, country, city);
+        let traits = Attributes::of_row(*source, *age, *gender, *followers, *device, country, city);
         (PersonKey::of(&self.user_id), traits)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_journal::{Graveyard, Journal, Settings, StoredDeadLetter};
+use weir_journal::{DeadLetterStream, Journal, Settings, StoredDeadLetter};
 
 use super::{Ground, Weir};
 
@@ -22,8 +22,10 @@ impl Weir {
             }
         };
         let journal = journal.expect("the journal can be opened");
-        let letters =
-            journal.dead_letters(Graveyard::Rejected, 0, MOST).await.expect("dead letters can be read");
+        let letters = journal
+            .dead_letters(DeadLetterStream::Rejected, 0, MOST)
+            .await
+            .expect("dead letters can be read");
         journal.close(Duration::from_secs(5)).await;
         letters
     }

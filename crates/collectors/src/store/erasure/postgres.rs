@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::timeout;
 use weir_database::clock::NOW_IN_POSTGRES;
 
-use super::{FORGET, LIMIT, NOTE_ROWS, Person, STORE_LOCK, TakenOut, noted, taken_off};
+use super::{FORGET, LIMIT, NOTE_ROWS, Person, Removals, STORE_LOCK, noted, taken_off};
 use crate::store::{
     people,
     postgres::{BEGIN, rollups},
@@ -76,7 +76,7 @@ async fn forget(
     // As whoever stores: rows are not removed meanwhile.
     let share = format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK})");
     sqlx::query(AssertSqlSafe(share)).execute(&mut *transaction).await?;
-    let taken: Vec<TakenOut> = sqlx::query_as(AssertSqlSafe(forget))
+    let taken: Vec<Removals> = sqlx::query_as(AssertSqlSafe(forget))
         .bind(person.source)
         .bind(person.user_id)
         .bind(person.until)

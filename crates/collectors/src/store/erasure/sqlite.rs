@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use chrono::Utc;
 use sqlx::SqlitePool;
 
-use super::{FORGET, NOTE_ROWS, Person, TakenOut, noted, taken_off};
+use super::{FORGET, NOTE_ROWS, Person, Removals, noted, taken_off};
 use crate::store::{
     people,
     sqlite::{BEGIN, rollups},
@@ -46,7 +46,7 @@ async fn window(
     start: i64,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
-    let taken: Vec<TakenOut> = sqlx::query_as(FIND.as_str())
+    let taken: Vec<Removals> = sqlx::query_as(FIND.as_str())
         .bind(start)
         .bind(start + WINDOW)
         .bind(person.source)

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::{Headers, Protocol, Sampling};
-use crate::args::Mistakes;
+use crate::args::ConfigErrors;
 
 pub(super) const PARENT_BASED_ALWAYS_ON: Sampling = Sampling { parent_based: true, share: 1.0 };
 
@@ -138,7 +138,7 @@ impl Values {
         text: Option<&str>,
         file: Option<&PathBuf>,
     ) -> Option<Headers> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = ConfigErrors::default();
         let text = mistakes.secret(variable, text, file);
         if let Err(mistaken) = mistakes.into_result() {
             let told = mistaken
