@@ -40,6 +40,7 @@ mod demonstration;
 mod deploy;
 mod durability;
 mod erasure;
+mod examples;
 mod faults;
 mod fleet;
 mod foreign_databases;

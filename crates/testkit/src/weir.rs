@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use addresses::Addresses;
-pub use binary::{binary, command};
+pub use binary::{binary, command, example};
 pub use metrics::Series;
 use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::Value;

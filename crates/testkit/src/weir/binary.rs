@@ -1,4 +1,4 @@
-//! The binary that the stories drive.
+//! The programs that the stories run: the binary `weir` and the examples.
 
 use std::{
     path::PathBuf,
@@ -17,7 +17,8 @@ use crate::repository::root;
 )]
 pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(build, PathBuf::from))
+    let built = || build(&["--bin", "weir"]).join("weir");
+    BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(built, PathBuf::from))
 }
 
 /// `weir` with arguments and an empty environment, whatever the machine's says.
@@ -27,8 +28,18 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
-/// In the profile of this process.
-fn build() -> PathBuf {
+/// Runs a program of `examples/`, built here once, and returns its standard output.
+pub async fn example(name: &str, args: &[&str]) -> String {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| build(&["--examples"]).join("examples"));
+    let output = Command::new(folder.join(name)).env_clear().args(args).output().await;
+    let output = output.expect("an example starts");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("an example prints text")
+}
+
+/// Builds in the profile of this process, and returns the folder of that profile.
+fn build(what: &[&str]) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its file");
     // target/debug/deps/it-… stands beside target/debug/weir.
     let folder = test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps");
@@ -37,12 +48,13 @@ fn build() -> PathBuf {
         Some(profile) => profile,
     };
     let built = Blocking::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--bin", "weir", "--profile", profile])
+        .args(["build", "--quiet", "--locked", "--profile", profile])
+        .args(what)
         .current_dir(root())
         // cargo sets it for a test. The build of a dependency depends on it, and so would everything above that one.
         .env_remove("CARGO_MANIFEST_DIR")
         .stdin(Stdio::null())
         .status();
-    assert!(built.is_ok_and(|status| status.success()), "the binary can't be built");
-    folder.join("weir")
+    assert!(built.is_ok_and(|status| status.success()), "{what:?} can't be built");
+    folder.to_owned()
 }
