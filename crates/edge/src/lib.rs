@@ -5,26 +5,22 @@
 //! ingest too, and writes as JSON.
 
 mod args;
-mod correlate;
-mod edge;
-mod head;
+mod connections;
+mod event_lookup;
 mod health;
 mod metrics;
+mod middleware;
 mod openapi;
 mod problem;
-mod refusal;
 mod reports;
-mod request_span;
-mod requests;
 mod router;
 mod server;
-mod surround;
+mod status_to_problem;
 mod upstream;
 mod webhooks;
-mod whereabouts;
 
 #[cfg(test)]
 mod tests;
 
 pub use args::{EdgeArgs, EdgeConfig, TraceTrust, Upstreams};
-pub use edge::Edge;
+pub use server::Edge;

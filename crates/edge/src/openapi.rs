@@ -1,6 +1,6 @@
 //! `GET /api` and `GET /api/openapi.json`: the HTTP face, described by the code that serves it.
 
-pub(crate) mod event;
+pub(crate) mod event_schema;
 
 use axum::Router;
 use utoipa::{

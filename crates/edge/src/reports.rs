@@ -17,7 +17,7 @@ use weir::contract::reporting::v1::{self, reporting_service_client::ReportingSer
 use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 use weir_process::{CallContext, Reason, grpc::TracedChannel};
 
-use crate::{problem::Problem, refusal, upstream::Upstream};
+use crate::{problem::Problem, status_to_problem, upstream::Upstream};
 
 type Client = ReportingServiceClient<TracedChannel>;
 
@@ -56,7 +56,7 @@ impl Reports {
         let rpc =
             |channel, request| rpc(Client::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES), request);
         let answered = self.reporting.ask(question, context, deadline, rpc).await;
-        answered.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
+        answered.map_err(|status| status_to_problem::problem(&status, Reason::StoreUnavailable))
     }
 }
 

@@ -12,12 +12,13 @@ use weir_process::{RoleReadiness, SharedRegistry};
 
 use crate::{
     args::TraceTrust,
-    health, openapi,
+    event_lookup::{self, Search},
+    health,
+    middleware::Surround,
+    middleware::request_metrics::RequestDurations,
+    openapi,
     reports::{Reports, demographics, events, revenue},
-    requests::RequestDurations,
-    surround::Surround,
     webhooks::{self, Webhooks},
-    whereabouts::{self, Search},
 };
 
 /// Paths that senders know besides `/events`.
@@ -39,7 +40,7 @@ pub(crate) struct EdgeState {
 pub(crate) fn router(state: EdgeState) -> Router {
     let (router, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(webhooks::post_events))
-        .routes(routes!(whereabouts::get_event))
+        .routes(routes!(event_lookup::get_event))
         .routes(routes!(events::get_event_report))
         .routes(routes!(revenue::get_revenue_report))
         .routes(routes!(demographics::get_demographics_report))

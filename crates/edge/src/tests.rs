@@ -2,11 +2,11 @@
 
 mod api;
 mod bodies;
+mod coalescing;
 mod connections;
+mod event_lookup;
 mod fake;
-mod gathering;
 mod items;
 mod refusals;
 mod reports;
 mod retries;
-mod whereabouts;

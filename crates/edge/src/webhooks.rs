@@ -5,11 +5,11 @@ mod blocking;
 mod body;
 mod call;
 mod chunk;
-mod gather;
-mod media;
+mod coalesce;
+mod dedup;
+mod media_type;
+mod outcome;
 mod publish;
-mod repeats;
-mod tally;
 
 use std::sync::Arc;
 
@@ -27,21 +27,21 @@ use utoipa::ToSchema;
 use weir_event::{ErrorType, Metrics, Service};
 use weir_process::{CallContext, Reason};
 
-pub(crate) use self::tally::{ItemError, Violation};
+pub(crate) use self::outcome::{ItemError, Violation};
 use self::{
     batch::{Batch, Unfit},
     blocking::off_thread,
     body::{BodyError, Receiver},
-    media::{Encoding, MediaType},
+    media_type::{Encoding, MediaType},
+    outcome::Tally,
     publish::Publisher,
-    tally::Tally,
 };
 use crate::{
     args::EdgeConfig,
     openapi,
     problem::{Problem, ProblemBody},
-    refusal,
     router::EdgeState,
+    status_to_problem,
     upstream::Upstream,
 };
 
@@ -79,8 +79,8 @@ pub(crate) struct Webhooks {
 /// is not answered 2xx or 400 may be posted again: an event is counted once.
 #[utoipa::path(post, path = "/events", tag = "webhooks", operation_id = "postEvents",
     request_body(description = "gzip or zstd where Content-Encoding says so; 64 MiB after decompression by default", content(
-        (openapi::event::Events = "application/json"),
-        (openapi::event::Event = "application/x-ndjson"),
+        (openapi::event_schema::Events = "application/json"),
+        (openapi::event_schema::Event = "application/x-ndjson"),
     )),
     params(
         ("x-correlation-id" = Option<String>, Header, description = "Follows the events to their rows: 1 to 128 of [A-Za-z0-9._:-]; x-request-id else, or a new one"),
@@ -136,12 +136,12 @@ impl Webhooks {
                 answer(tally, correlation_id)
             }
             Err(status) => {
-                let reason = refusal::reason(&status, Reason::JournalUnavailable);
+                let reason = status_to_problem::reason(&status, Reason::JournalUnavailable);
                 self.count_unanswered(&batch, reason);
                 Err(match reason {
                     // The chunk was made here, so that it is no fault of the sender.
                     Some(Reason::InvalidRequest) => Problem::internal(),
-                    _ => refusal::problem(&status, Reason::JournalUnavailable),
+                    _ => status_to_problem::problem(&status, Reason::JournalUnavailable),
                 })
             }
         }

@@ -14,8 +14,8 @@ use weir_process::Reservation;
 
 use super::{
     body::Received,
-    media::MediaType,
-    repeats::{BySource, Census, Repeats},
+    dedup::{BySource, Census, Repeats},
+    media_type::MediaType,
 };
 
 /// JSON's whitespace; Unicode's is not.

@@ -18,7 +18,7 @@ use tokio_util::io::StreamReader;
 use weir_process::{Budget, Overloaded, Reason, Reservation};
 
 use self::gzip::Members;
-use super::media::Encoding;
+use super::media_type::Encoding;
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
 /// Where every body begins. One of unknown length doubles from there; one that announced its length is believed when it

@@ -14,8 +14,8 @@ use super::{
     blocking::off_thread,
     call::Call,
     chunk::{Chunk, Sent},
-    gather::Gatherer,
-    tally::Tally,
+    coalesce::Gatherer,
+    outcome::Tally,
 };
 use crate::upstream::Upstream;
 

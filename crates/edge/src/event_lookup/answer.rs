@@ -12,7 +12,7 @@ use weir_event as event;
 use weir_process::Reason;
 
 use super::Identity;
-use crate::{problem::Problem, refusal, reports::rfc3339, webhooks::Violation};
+use crate::{problem::Problem, reports::rfc3339, status_to_problem, webhooks::Violation};
 
 /// Where one event is, as far as it could be asked.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,8 +100,9 @@ impl Whereabouts {
         journal: Result<ingest::FindEventResponse, Status>,
         store: Result<reporting::FindEventResponse, Status>,
     ) -> Result<Self, Problem> {
-        let journal = journal.map_err(|status| refusal::problem(&status, Reason::JournalUnavailable));
-        let store = store.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable));
+        let journal =
+            journal.map_err(|status| status_to_problem::problem(&status, Reason::JournalUnavailable));
+        let store = store.map_err(|status| status_to_problem::problem(&status, Reason::StoreUnavailable));
         let missing = [("ingest", journal.as_ref().err()), ("reporting", store.as_ref().err())];
         let missing = missing.into_iter().filter_map(|(service, problem)| Some((service, problem?)));
         let reporting::FindEventResponse { stored, removed } = store.as_ref().cloned().unwrap_or_default();

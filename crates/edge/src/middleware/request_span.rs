@@ -5,7 +5,8 @@ use http::{Method, StatusCode};
 use tracing::{Span, field::Empty, info_span};
 use weir_process::{CallContext, TraceContext, trace};
 
-use crate::{args::TraceTrust, requests::pattern};
+use super::request_metrics::pattern;
+use crate::args::TraceTrust;
 
 /// What is asked many times a minute by machines, or by people who look at the description.
 const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];

@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE}
 use tracing::{Span, debug, error, warn};
 use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext};
 
-use crate::{args::TraceTrust, problem::Problem, request_span};
+use super::request_span;
+use crate::{args::TraceTrust, problem::Problem};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";

@@ -3,6 +3,12 @@
 //!
 //! One layer: each of axum's own costs a request several allocations, which posts of single events feel.
 
+pub(crate) mod request_metrics;
+
+mod correlation;
+mod head;
+mod request_span;
+
 use std::{
     any::Any,
     convert::Infallible,
@@ -18,13 +24,11 @@ use futures::{FutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use crate::{
-    args::TraceTrust,
-    correlate::Correlated,
-    head,
-    problem::Problem,
-    requests::{Measured, RequestDurations},
+use self::{
+    correlation::Correlated,
+    request_metrics::{Measured, RequestDurations},
 };
+use crate::{args::TraceTrust, problem::Problem};
 
 /// The layer.
 #[derive(Clone, Debug)]
@@ -97,14 +101,13 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::requests;
 
     #[tokio::test]
     async fn a_panic_is_a_problem_with_a_correlation_id() {
         async fn broken() {
             panic!("broken");
         }
-        let durations = requests::register(&mut Registry::default());
+        let durations = request_metrics::register(&mut Registry::default());
         let router: Router =
             Router::new().route("/", get(broken)).layer(Surround { trust: TraceTrust::Trust, durations });
         let request = Request::builder().header("host", "a").body(Body::empty()).unwrap();

@@ -126,7 +126,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{args::TraceTrust, surround::Surround};
+    use crate::{args::TraceTrust, middleware::Surround};
 
     #[tokio::test]
     async fn what_a_sender_makes_up_makes_no_series() {
