@@ -1,4 +1,4 @@
-//! The edge as its callers see it, before an ingest and a reporting service that are made up.
+//! Tests of a whole edge, from outside, in front of a fake ingest and a fake reporting service.
 
 mod api;
 mod bodies;
@@ -7,6 +7,6 @@ mod connections;
 mod event_lookup;
 mod fake;
 mod items;
-mod refusals;
+mod rejections;
 mod reports;
 mod retries;

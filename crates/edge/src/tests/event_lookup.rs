@@ -1,4 +1,4 @@
-//! Where is my event? As it is put together from two services, of which either may be away.
+//! Event lookup: the answer from two services, of which one may be unavailable.
 
 use serde_json::json;
 use weir::contract::{
@@ -21,7 +21,7 @@ fn letter(kind: Kind) -> Letter {
     }
 }
 
-async fn knowing(journal: Option<Journal>, store: Option<Store>) -> Running {
+async fn edge_with(journal: Option<Journal>, store: Option<Store>) -> Running {
     let edge = Running::start().await;
     edge.script(|script| (script.journal, script.store) = (journal, store));
     edge
@@ -47,8 +47,8 @@ fn stored() -> Store {
 }
 
 #[tokio::test]
-async fn a_stored_event_is_told_with_its_dead_letters() {
-    let edge = knowing(Some(buried(&[Kind::Rejected, Kind::Parked])), Some(stored())).await;
+async fn a_stored_event_is_reported_with_its_dead_letters() {
+    let edge = edge_with(Some(buried(&[Kind::Rejected, Kind::Parked])), Some(stored())).await;
     let answer = edge.get("/events/facebook/fb-1").await;
     let letter = |kind: &str| {
         json!({"kind": kind, "at": "2025-09-14T07:21:45Z", "correlationId": "c",
@@ -64,10 +64,10 @@ async fn a_stored_event_is_told_with_its_dead_letters() {
 }
 
 #[tokio::test]
-async fn an_event_whose_row_was_removed_is_told_with_its_arrival_and_its_dead_letters() {
+async fn an_event_whose_row_was_removed_is_reported_with_its_arrival_and_its_dead_letters() {
     let arrived_at = Some(prost_types::Timestamp { seconds: 1_757_834_505, nanos: 0 });
     let removed = Store { stored: None, removed: Some(RemovedEvent { arrived_at }) };
-    let edge = knowing(Some(buried(&[Kind::Rejected])), Some(removed)).await;
+    let edge = edge_with(Some(buried(&[Kind::Rejected])), Some(removed)).await;
     let answer = edge.get("/events/facebook/fb-1").await;
     let letter = json!({"kind": "rejected", "at": "2025-09-14T07:21:45Z", "correlationId": "c",
                         "violations": [{"pointer": "/timestamp", "message": "is no date-time"}]});
@@ -80,16 +80,16 @@ async fn an_event_whose_row_was_removed_is_told_with_its_arrival_and_its_dead_le
 
 #[tokio::test]
 async fn an_id_reaches_both_services_decoded_and_ingest_first() {
-    let edge = knowing(Some(Journal::default()), Some(Store::default())).await;
+    let edge = edge_with(Some(Journal::default()), Some(Store::default())).await;
     edge.get("/events/tiktok/a%2Fb%20c%3F%25%C3%A9%F0%9F%92%A9+").await;
     let id = "a/b c?%é💩+".to_owned();
     let expected = [("ingest", 2, id.clone()), ("reporting", 2, id)];
-    assert_eq!(edge.script(|script| script.sought.clone()), expected);
+    assert_eq!(edge.script(|script| script.lookups.clone()), expected);
 }
 
 #[tokio::test]
-async fn an_event_that_is_nowhere_is_404_with_what_still_waits() {
-    let edge = knowing(Some(buried(&[])), Some(Store::default())).await;
+async fn an_unknown_event_is_a_404_with_the_number_of_waiting_frames() {
+    let edge = edge_with(Some(buried(&[])), Some(Store::default())).await;
     let answer = edge.get("/events/tiktok/a").await;
     let expected = json!({"source": "tiktok", "eventId": "a", "status": "unknown", "deadLetters": [],
                           "waitingFrames": 3});
@@ -99,25 +99,25 @@ async fn an_event_that_is_nowhere_is_404_with_what_still_waits() {
 }
 
 #[tokio::test]
-async fn what_one_service_knows_is_told_while_the_other_is_away() {
-    let edge = knowing(None, Some(stored())).await;
+async fn an_event_in_one_service_is_reported_while_the_other_is_unavailable() {
+    let edge = edge_with(None, Some(stored())).await;
     let answer = edge.get("/events/facebook/a").await;
-    let told = answer.json();
-    assert_eq!((answer.status, &told["status"]), (200, &json!("stored")));
-    assert_eq!(told["unavailable"], json!(["ingest"]));
-    assert!(told.get("deadLetters").is_none() && told.get("waitingFrames").is_none(), "{told}");
+    let reply = answer.json();
+    assert_eq!((answer.status, &reply["status"]), (200, &json!("stored")));
+    assert_eq!(reply["unavailable"], json!(["ingest"]));
+    assert!(reply.get("deadLetters").is_none() && reply.get("waitingFrames").is_none(), "{reply}");
 
     edge.script(|script| (script.journal, script.store) = (Some(buried(&[Kind::Parked])), None));
     let answer = edge.get("/events/facebook/a").await;
-    let told = answer.json();
-    assert_eq!((answer.status, &told["status"]), (200, &json!("deadLetter")));
-    assert_eq!(told["unavailable"], json!(["reporting"]));
-    assert!(told.get("stored").is_none(), "{told}");
+    let reply = answer.json();
+    assert_eq!((answer.status, &reply["status"]), (200, &json!("deadLetter")));
+    assert_eq!(reply["unavailable"], json!(["reporting"]));
+    assert!(reply.get("stored").is_none(), "{reply}");
 }
 
 #[tokio::test]
-async fn an_event_is_not_called_unknown_while_a_service_is_away() {
-    let edge = knowing(None, Some(Store::default())).await;
+async fn an_event_is_not_called_unknown_while_a_service_is_unavailable() {
+    let edge = edge_with(None, Some(Store::default())).await;
     let problem = edge.get("/events/facebook/a").await.assert_problem(503);
     assert_eq!(problem["reason"], json!("JOURNAL_UNAVAILABLE"));
 
@@ -132,7 +132,7 @@ async fn an_event_is_not_called_unknown_while_a_service_is_away() {
 }
 
 #[tokio::test]
-async fn a_path_with_a_fault_names_the_parameter() {
+async fn an_invalid_path_names_the_parameter() {
     let edge = Running::start().await;
     for (path, parameter) in [("/events/meta/a", "source"), ("/events/facebook/%FF", "eventId")] {
         let problem = edge.get(path).await.assert_problem(400);
@@ -140,5 +140,5 @@ async fn a_path_with_a_fault_names_the_parameter() {
     }
     edge.get("/events/facebook/").await.assert_problem(404);
     edge.get("/events/facebook").await.assert_problem(404);
-    assert!(edge.script(|script| script.sought.is_empty()));
+    assert!(edge.script(|script| script.lookups.is_empty()));
 }

@@ -1,4 +1,4 @@
-//! Requests that the edge refuses.
+//! Requests that the edge rejects.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::fake::{Running, config, event};
 use crate::EdgeConfig;
 
 #[tokio::test]
-async fn a_journal_that_does_not_take_it_is_a_503_with_a_time_to_try_again() {
+async fn an_unusable_journal_is_a_503_with_a_retry_after() {
     let edge = Running::start().await;
     for (reason, error_type) in [
         (Reason::JournalFull, "journal_full"),
@@ -39,7 +39,7 @@ async fn a_journal_that_does_not_take_it_is_a_503_with_a_time_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_quota_is_a_429_and_a_call_that_we_made_wrong_is_a_500() {
+async fn an_exceeded_quota_is_a_429_and_an_invalid_call_of_the_edge_is_a_500() {
     let edge = Running::start().await;
     for (reason, status) in [(Reason::QuotaExceeded, 429), (Reason::InvalidRequest, 500)] {
         edge.script(|script| script.refusal = Some(reason));
@@ -48,7 +48,7 @@ async fn a_quota_is_a_429_and_a_call_that_we_made_wrong_is_a_500() {
 }
 
 #[tokio::test]
-async fn without_any_ingest_it_is_a_503() {
+async fn a_post_without_any_ingest_is_a_503() {
     let edge = Running::start_alone(config()).await;
     let answer = edge.post(&[], event("a").to_string()).await;
     assert_eq!(answer.assert_problem(503)["reason"], json!("JOURNAL_UNAVAILABLE"));
@@ -56,7 +56,7 @@ async fn without_any_ingest_it_is_a_503() {
 }
 
 #[tokio::test]
-async fn an_ingest_that_never_answers_is_a_503_in_time() {
+async fn a_silent_ingest_is_a_503_at_the_deadline() {
     let config = EdgeConfig { request_timeout: Duration::from_millis(100), ..config() };
     let edge = Running::start_with(config).await;
     edge.script(|script| script.silent = true);
@@ -64,7 +64,7 @@ async fn an_ingest_that_never_answers_is_a_503_in_time() {
 }
 
 #[tokio::test]
-async fn wrong_paths_and_methods_are_problems_too() {
+async fn an_unknown_path_or_method_is_a_problem() {
     let edge = Running::start().await;
     edge.get("/nothing").await.assert_problem(404);
     edge.get("/api/nothing").await.assert_problem(404);
@@ -74,7 +74,7 @@ async fn wrong_paths_and_methods_are_problems_too() {
 }
 
 #[tokio::test]
-async fn every_answer_names_its_correlation_id() {
+async fn every_response_names_its_correlation_id() {
     let edge = Running::start().await;
     for (sent, kept) in [("a.B_9:-", true), ("with space", false), (&*"x".repeat(129), false)] {
         for path in ["/events", "/nothing", "/health/live"] {
@@ -86,7 +86,7 @@ async fn every_answer_names_its_correlation_id() {
     }
 }
 
-/// What the edge answers to a head, or to a head and a body, on a connection that the sender then half-closes.
+/// Sends a raw request on a connection of its own, closes the writing half, and returns the response.
 async fn raw(edge: &Running, request: &str) -> String {
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -103,7 +103,7 @@ fn assert_refused(answer: &str, status: u16, request: &str) {
 }
 
 #[tokio::test]
-async fn a_request_names_its_host_once_and_well_formed() {
+async fn a_request_with_a_missing_repeated_or_invalid_host_is_rejected() {
     let edge = Running::start().await;
     for hosts in [
         "",
@@ -136,7 +136,7 @@ async fn a_request_names_its_host_once_and_well_formed() {
 }
 
 #[tokio::test]
-async fn a_transfer_encoding_is_chunked_and_nothing_else() {
+async fn a_transfer_encoding_other_than_chunked_is_rejected() {
     let edge = Running::start().await;
     for encodings in [
         "transfer-encoding: gzip, chunked\r\n",
@@ -154,7 +154,7 @@ async fn a_transfer_encoding_is_chunked_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_head_may_reach_its_limits_and_no_more() {
+async fn a_head_may_reach_its_limits_and_not_exceed_them() {
     let edge = Running::start().await;
     let of = |fields: usize| {
         format!("GET /health/live HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(fields - 1))
@@ -181,7 +181,7 @@ async fn a_head_may_reach_its_limits_and_no_more() {
 }
 
 #[tokio::test]
-async fn heads_over_http_2_have_the_same_limits() {
+async fn a_head_over_http_2_has_the_same_limits() {
     let edge = Running::start().await;
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
     for (name, values, bytes, status) in [
