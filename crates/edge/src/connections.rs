@@ -1,4 +1,6 @@
-//! The HTTP server: bounds on connections, on waiting for them and on ending them. `axum::serve` has no timer.
+//! The HTTP connections of the edge: accepts them up to a limit, serves them, and closes slow and idle ones.
+//!
+//! `axum::serve` has no timeouts, so the edge runs hyper's connections itself.
 
 mod activity;
 mod connection_limit;
@@ -23,31 +25,31 @@ use tracing::{debug, warn};
 use weir_process::Stop;
 
 use self::{
-    activity::{Activity, Answer, Due, Patience, Socket},
-    connection_limit::{Occupied, Places},
+    activity::{Activity, ConnectionTimeouts, ResponseBody, TimeoutState, TrackedSocket},
+    connection_limit::{ConnectionLimit, OpenConnection},
     drained_body::DrainedBody,
 };
 use crate::{args::EdgeConfig, metrics::Connections};
 
-/// Out of file handles or the like: a pause, so that accepting does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long requests in flight have at the end. All roles together have 25 s, and this one goes first.
-const DRAIN: Duration = Duration::from_secs(15);
-/// How long an idle peer has to take note that its connection ends.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// A peer that is gone without a word is noticed within both.
+/// The pause after a failed accept. Without file handles every accept fails, and the loop would spin.
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Time for the requests in flight at shutdown. All roles together have 25 s, and the edge stops first.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for an idle peer to close its connection after the edge has announced the end.
+const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A peer that vanished without closing is noticed within the sum of both.
 const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What HTTP/2 takes in before anybody asks for a body: it counts against no bound on bodies.
+/// Bytes that HTTP/2 buffers before a handler reads the body. They don't count against `EDGE_MAX_IN_FLIGHT_BYTES`.
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 const HTTP2_STREAMS: u32 = 128;
-/// Over the edge's own bounds on a head, so that its refusal is an answer with a correlation id and not an empty one.
-/// hyper sets room for so many fields aside at every request: 1,024 would cost a microsecond, these cost half of it.
+/// Above the edge's own limits of a head: the edge's rejection has a correlation id, hyper's is empty. hyper reserves room
+/// for so many fields per request: 1,024 would cost a microsecond, these cost half of it.
 const HTTP1_FIELDS: usize = 512;
 const HTTP2_HEAD_BYTES: u32 = 128 << 10;
 
-/// Serves until `stop`, then finishes what is in flight.
+/// Serves until `stop`, then waits up to 15 s for the requests in flight.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -55,22 +57,22 @@ pub(crate) async fn serve(
     connections: Connections,
     stop: Stop,
 ) {
-    let patience = Patience { head: config.header_timeout, idle: config.idle_timeout };
-    let server = Arc::new(Server { protocol: protocol(), router, patience });
-    let places = Places::new(config.max_connections, connections);
-    // Every connection has a receiver until it ends.
-    let (ending, _) = watch::channel(());
-    while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        let (server, ending) = (Arc::clone(&server), ending.subscribe());
+    let timeouts = ConnectionTimeouts { head: config.header_timeout, idle: config.idle_timeout };
+    let server = Arc::new(HttpServer { protocol: protocol(), router, timeouts });
+    let limit = ConnectionLimit::new(config.max_connections, connections);
+    // Every connection holds a receiver until it ends.
+    let (shutdown, _) = watch::channel(());
+    while let Some((stream, open)) = stop.run_until_cancelled(accept(&listener, &limit)).await {
+        let (server, shutdown) = (Arc::clone(&server), shutdown.subscribe());
         tokio::spawn(async move {
-            server.connection(stream, ending).await;
-            drop(place);
+            server.serve_connection(stream, shutdown).await;
+            drop(open);
         });
     }
     drop(listener);
-    ending.send_replace(());
-    if time::timeout(DRAIN, ending.closed()).await.is_err() {
-        warn!("requests were still in flight at the end and were cut off");
+    shutdown.send_replace(());
+    if time::timeout(DRAIN_TIMEOUT, shutdown.closed()).await.is_err() {
+        warn!("requests were still in flight after 15 s of shutdown and were cut off");
     }
 }
 
@@ -78,9 +80,9 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol
         .http1()
-        // It would run while the connection is idle.
+        // hyper's timeout would also run while the connection is idle.
         .header_read_timeout(None)
-        // Senders that close their writing half still read their answer.
+        // A sender that closes its writing half still reads the response.
         .half_close(true)
         .max_headers(HTTP1_FIELDS);
     protocol
@@ -95,47 +97,47 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     protocol
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, Occupied) {
-    let place = places.free().await;
+/// The next connection, once the limit allows it.
+async fn accept(listener: &TcpListener, limit: &ConnectionLimit) -> (TcpStream, OpenConnection) {
+    let permit = limit.acquire().await;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, places.occupy(place)),
+            Ok((stream, _)) => return (stream, limit.open(permit)),
             Err(error) => {
                 warn!(%error, "a connection was not accepted");
-                time::sleep(ACCEPT_PAUSE).await;
+                time::sleep(ACCEPT_RETRY_PAUSE).await;
             }
         }
     }
 }
 
-struct Server {
+struct HttpServer {
     protocol: auto::Builder<TokioExecutor>,
     router: Router,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
 }
 
-impl Server {
-    /// Serves one connection until its peer ends it, it is idle for too long, or the edge ends.
-    async fn connection(&self, stream: TcpStream, mut ending: watch::Receiver<()>) {
-        // Only latency depends on it.
+impl HttpServer {
+    /// Serves one connection until its peer closes it, a timeout expires, or the edge shuts down.
+    async fn serve_connection(&self, stream: TcpStream, mut shutdown: watch::Receiver<()>) {
+        // A failure costs latency only.
         let _ = stream.set_nodelay(true);
-        let activity = Activity::begin();
+        let activity = Activity::start();
         let service = {
             let (router, activity) = (self.router.clone(), activity.clone());
             service_fn(move |request: Request<Incoming>| {
-                let in_flight = activity.request(&request);
-                let answer = router.clone().oneshot(DrainedBody::of(request, in_flight.clone()));
+                let in_flight = activity.begin_request(&request);
+                let responding = router.clone().oneshot(DrainedBody::wrap(request, in_flight.clone()));
                 async move {
-                    let answer = answer.await.unwrap_or_else(|never| match never {});
-                    Ok::<_, Infallible>(Answer::of(answer, in_flight))
+                    let response = responding.await.unwrap_or_else(|never| match never {});
+                    Ok::<_, Infallible>(ResponseBody::wrap(response, in_flight))
                 }
             })
         };
-        let socket = TokioIo::new(Socket { stream, activity: activity.clone() });
+        let socket = TokioIo::new(TrackedSocket { stream, activity: activity.clone() });
         let mut connection = Box::pin(self.protocol.serve_connection(socket, service));
-        let mut timer = pin!(time::sleep(self.patience.head.min(self.patience.idle)));
-        let (mut ends, mut idle) = (false, false);
+        let mut timer = pin!(time::sleep(self.timeouts.head.min(self.timeouts.idle)));
+        let (mut is_shutting_down, mut is_closing) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -145,20 +147,22 @@ impl Server {
                     }
                     return;
                 }
-                _ = ending.changed(), if !ends => {
-                    ends = true;
+                _ = shutdown.changed(), if !is_shutting_down => {
+                    is_shutting_down = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 () = activity.half_closed() => timer.as_mut().reset(Instant::now()),
-                () = &mut timer => match activity.due(self.patience) {
-                    Due::Later(then) => timer.as_mut().reset(then),
-                    Due::Answered => return,
-                    Due::SlowHead => return debug!("a connection took too long to send a head and was closed"),
-                    Due::Idle if idle => return debug!("an idle connection did not end and was closed"),
-                    Due::Idle => {
-                        idle = true;
+                () = &mut timer => match activity.check(self.timeouts) {
+                    TimeoutState::CheckAt(instant) => timer.as_mut().reset(instant),
+                    TimeoutState::Answered => return,
+                    TimeoutState::SlowHead => return debug!("a connection was closed: its head came too slowly"),
+                    TimeoutState::Idle if is_closing => {
+                        return debug!("an idle connection was closed: its peer did not close it");
+                    }
+                    TimeoutState::Idle => {
+                        is_closing = true;
                         connection.as_mut().graceful_shutdown();
-                        timer.as_mut().reset(Instant::now() + FAREWELL);
+                        timer.as_mut().reset(Instant::now() + IDLE_CLOSE_TIMEOUT);
                     }
                 },
             }

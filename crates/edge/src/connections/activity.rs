@@ -1,4 +1,4 @@
-//! A connection between and during requests, and the bounds on its time: for a head, and for being idle.
+//! The activity of one connection, and its two timeouts: for the head of a request, and for being idle.
 
 use std::{
     io,
@@ -19,30 +19,30 @@ use tokio::{
 
 /// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
-/// What the last answer to a half-closed HTTP/2 connection has to get into the socket.
-const PARTING: Duration = Duration::from_secs(1);
+/// Time for the last response of a half-closed HTTP/2 connection to reach the socket.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a connection without a request may stay.
+/// The longest time that a connection without a request stays open.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ConnectionTimeouts {
     /// From the connection's start, or from the first byte of a later head.
     pub(super) head: Duration,
-    /// From the end of the last answer.
+    /// From the end of the last response.
     pub(super) idle: Duration,
 }
 
-/// What a connection's timer finds.
+/// The state of a connection's timeouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// Nothing; there may be something then, and not before.
-    Later(Instant),
+pub(super) enum TimeoutState {
+    /// No timeout can have expired before this instant.
+    CheckAt(Instant),
     Idle,
     SlowHead,
-    /// The peer has closed its writing half, and has every answer.
+    /// The peer has closed its writing half, and every response has been written.
     Answered,
 }
 
-/// What one connection does. The lock is the connection's own, and held for a few instructions.
+/// The activity of one connection. Its lock is held for a few instructions at a time, and no other connection takes it.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(Arc<Shared>);
 
@@ -54,20 +54,20 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// Requests, each until hyper has taken the last of its answer and its body is read.
+    /// Requests whose response hyper has not taken whole, or whose body is not read to its end.
     in_flight: usize,
-    /// Where bytes come without a request: PING, WINDOW_UPDATE and the like.
+    /// Over HTTP/2 bytes arrive without a request: PING, WINDOW_UPDATE and the like.
     http2: bool,
     idle_since: Instant,
-    /// When the head began that is on its way.
+    /// The instant at which the current head began.
     head_since: Option<Instant>,
-    /// When the peer of an HTTP/2 connection closed its writing half.
+    /// The instant at which the peer of an HTTP/2 connection closed its writing half.
     half_closed_since: Option<Instant>,
 }
 
 impl Activity {
-    /// The first head counts from here.
-    pub(super) fn begin() -> Self {
+    /// Starts the timeout of the first head.
+    pub(super) fn start() -> Self {
         let now = Instant::now();
         let state = State {
             in_flight: 0,
@@ -79,14 +79,14 @@ impl Activity {
         Self(Arc::new(Shared { state: Mutex::new(state), half_closed: Notify::new() }))
     }
 
-    /// Counts a request whose head has come.
-    pub(super) fn request<B>(&self, request: &Request<B>) -> InFlight {
+    /// Counts a request whose head has arrived.
+    pub(super) fn begin_request<B>(&self, request: &Request<B>) -> InFlightGuard {
         let mut state = self.state();
         state.in_flight += 1;
         state.head_since = None;
         state.http2 = request.version() == Version::HTTP_2;
         drop(state);
-        InFlight(self.clone())
+        InFlightGuard(self.clone())
     }
 
     fn received(&self, bytes: &[u8]) {
@@ -97,9 +97,9 @@ impl Activity {
         }
     }
 
-    /// Notes that nothing more will come. Returns whether hyper may know: over HTTP/2 it would give up what is in
-    /// flight, and the peer may still read.
-    fn ended(&self) -> bool {
+    /// Records the end of the peer's writing half. Returns whether hyper may see the end: over HTTP/2 hyper would drop the
+    /// requests in flight, although the peer may still read.
+    fn end_of_input(&self) -> bool {
         let mut state = self.state();
         if state.http2 && state.half_closed_since.is_none() {
             state.half_closed_since = Some(Instant::now());
@@ -108,25 +108,30 @@ impl Activity {
         !state.http2
     }
 
-    /// Returns when the peer of an HTTP/2 connection has closed its writing half.
+    /// Waits until the peer of an HTTP/2 connection has closed its writing half.
     pub(super) async fn half_closed(&self) {
         self.0.half_closed.notified().await;
     }
 
-    pub(super) fn due(&self, patience: Patience) -> Due {
+    /// Checks the timeouts.
+    pub(super) fn check(&self, timeouts: ConnectionTimeouts) -> TimeoutState {
         let now = Instant::now();
-        // Whatever begins from now on lasts at least as long.
-        let least = now + patience.head.min(patience.idle);
+        // A timeout that starts later also expires later than this.
+        let earliest = now + timeouts.head.min(timeouts.idle);
         let state = self.state();
         if state.in_flight > 0 {
-            return Due::Later(if state.half_closed_since.is_some() { now + PARTING } else { least });
+            return TimeoutState::CheckAt(if state.half_closed_since.is_some() {
+                now + FLUSH_TIMEOUT
+            } else {
+                earliest
+            });
         }
-        let (ends, due) = match (state.half_closed_since, state.head_since) {
-            (Some(since), _) => (since.max(state.idle_since) + PARTING, Due::Answered),
-            (None, Some(since)) => (since + patience.head, Due::SlowHead),
-            (None, None) => (state.idle_since + patience.idle, Due::Idle),
+        let (expires, expired) = match (state.half_closed_since, state.head_since) {
+            (Some(since), _) => (since.max(state.idle_since) + FLUSH_TIMEOUT, TimeoutState::Answered),
+            (None, Some(since)) => (since + timeouts.head, TimeoutState::SlowHead),
+            (None, None) => (state.idle_since + timeouts.idle, TimeoutState::Idle),
         };
-        if ends <= now { due } else { Due::Later(ends.min(least)) }
+        if expires <= now { expired } else { TimeoutState::CheckAt(expires.min(earliest)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,18 +139,18 @@ impl Activity {
     }
 }
 
-/// A part of a request that is under way; the connection is not idle before the last one is dropped.
+/// Keeps a request in flight. The connection is not idle before the last clone is dropped.
 #[derive(Debug)]
-pub(super) struct InFlight(Activity);
+pub(super) struct InFlightGuard(Activity);
 
-impl Clone for InFlight {
+impl Clone for InFlightGuard {
     fn clone(&self) -> Self {
         self.0.state().in_flight += 1;
         Self(self.0.clone())
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.in_flight -= 1;
@@ -155,20 +160,20 @@ impl Drop for InFlight {
     }
 }
 
-/// The body of an answer, which is in flight until hyper has taken the last of it.
+/// The body of a response. The request is in flight until hyper has taken all of it.
 #[derive(Debug)]
-pub(super) struct Answer<B> {
+pub(super) struct ResponseBody<B> {
     body: B,
-    _in_flight: InFlight,
+    _in_flight: InFlightGuard,
 }
 
-impl<B> Answer<B> {
-    pub(super) fn of(response: Response<B>, in_flight: InFlight) -> Response<Self> {
+impl<B> ResponseBody<B> {
+    pub(super) fn wrap(response: Response<B>, in_flight: InFlightGuard) -> Response<Self> {
         response.map(|body| Self { body, _in_flight: in_flight })
     }
 }
 
-impl<B: Body + Unpin> Body for Answer<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -188,32 +193,32 @@ impl<B: Body + Unpin> Body for Answer<B> {
     }
 }
 
-/// A connection's socket, which notes when a head begins.
+/// The socket of a connection. It records the beginning of a head and the end of the input.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct TrackedSocket {
     pub(super) stream: TcpStream,
     pub(super) activity: Activity,
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for TrackedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let held = buffer.filled().len();
+        let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        let came = &buffer.filled()[held..];
-        if !came.is_empty() {
-            self.activity.received(came);
-        } else if read.is_ok() && buffer.remaining() > 0 && !self.activity.ended() {
+        let arrived = &buffer.filled()[before..];
+        if !arrived.is_empty() {
+            self.activity.received(arrived);
+        } else if read.is_ok() && buffer.remaining() > 0 && !self.activity.end_of_input() {
             return Poll::Pending;
         }
         Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for TrackedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -247,50 +252,51 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { head: Duration::from_secs(30), idle: Duration::from_secs(75) };
-    const OVER: Patience = Patience { head: Duration::ZERO, idle: Duration::ZERO };
+    const TIMEOUTS: ConnectionTimeouts =
+        ConnectionTimeouts { head: Duration::from_secs(30), idle: Duration::from_secs(75) };
+    const EXPIRED: ConnectionTimeouts = ConnectionTimeouts { head: Duration::ZERO, idle: Duration::ZERO };
 
     fn request(version: Version) -> Request<()> {
         Request::builder().version(version).body(()).unwrap()
     }
 
-    fn ends_within(due: Due, duration: Duration) -> bool {
-        matches!(due, Due::Later(at) if at <= Instant::now() + duration)
+    fn is_checked_within(state: TimeoutState, duration: Duration) -> bool {
+        matches!(state, TimeoutState::CheckAt(at) if at <= Instant::now() + duration)
     }
 
     #[test]
-    fn the_first_head_and_every_begun_one_is_bounded() {
-        let activity = Activity::begin();
-        assert_eq!(activity.due(OVER), Due::SlowHead);
-        drop(activity.request(&request(Version::HTTP_11)));
-        assert_eq!(activity.due(OVER), Due::Idle);
+    fn the_first_head_and_every_later_one_has_a_timeout() {
+        let activity = Activity::start();
+        assert_eq!(activity.check(EXPIRED), TimeoutState::SlowHead);
+        drop(activity.begin_request(&request(Version::HTTP_11)));
+        assert_eq!(activity.check(EXPIRED), TimeoutState::Idle);
         activity.received(b"GET");
-        let began = activity.state().head_since;
+        let first_byte_at = activity.state().head_since;
         activity.received(b"GET");
-        assert_eq!(activity.state().head_since, began);
-        assert_eq!(activity.due(OVER), Due::SlowHead);
-        assert!(ends_within(activity.due(PATIENCE), PATIENCE.head));
+        assert_eq!(activity.state().head_since, first_byte_at);
+        assert_eq!(activity.check(EXPIRED), TimeoutState::SlowHead);
+        assert!(is_checked_within(activity.check(TIMEOUTS), TIMEOUTS.head));
     }
 
     #[test]
-    fn nothing_is_due_while_a_request_is_in_flight() {
-        let activity = Activity::begin();
-        let in_flight = activity.request(&request(Version::HTTP_11));
+    fn no_timeout_expires_while_a_request_is_in_flight() {
+        let activity = Activity::start();
+        let in_flight = activity.begin_request(&request(Version::HTTP_11));
         let body = in_flight.clone();
         activity.received(b"GET");
         drop(in_flight);
-        assert!(matches!(activity.due(OVER), Due::Later(_)));
+        assert!(matches!(activity.check(EXPIRED), TimeoutState::CheckAt(_)));
         drop(body);
-        assert_eq!(activity.due(OVER), Due::Idle);
+        assert_eq!(activity.check(EXPIRED), TimeoutState::Idle);
     }
 
     #[test]
-    fn what_comes_over_http_2_between_requests_is_no_head() {
-        let activity = Activity::begin();
+    fn bytes_between_requests_are_no_head_over_http_2() {
+        let activity = Activity::start();
         activity.received(b"GET");
-        assert_eq!(activity.due(OVER), Due::SlowHead);
-        drop(activity.request(&request(Version::HTTP_2)));
+        assert_eq!(activity.check(EXPIRED), TimeoutState::SlowHead);
+        drop(activity.begin_request(&request(Version::HTTP_2)));
         activity.received(b"GET");
-        assert_eq!(activity.due(OVER), Due::Idle);
+        assert_eq!(activity.check(EXPIRED), TimeoutState::Idle);
     }
 }

@@ -1,4 +1,4 @@
-//! The bound on connections.
+//! The limit on open connections.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,61 +13,64 @@ use tracing::warn;
 
 use crate::metrics::Connections;
 
-/// While places are scarce it is said as often.
-const SAY_EVERY: Duration = Duration::from_secs(10);
+/// The pause between two warnings while the limit is reached.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Room for so many connections.
+/// Permits for a bounded number of connections.
 #[derive(Debug)]
-pub(super) struct Places {
-    most: usize,
-    free: Arc<Semaphore>,
+pub(super) struct ConnectionLimit {
+    max: usize,
+    permits: Arc<Semaphore>,
     connections: Connections,
-    /// When it was said last that none is left.
-    said: Mutex<Option<Instant>>,
+    warned_at: Mutex<Option<Instant>>,
 }
 
-/// Room for one connection, given back when it is dropped.
+/// A permit for one connection, given back on drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection in its place.
+/// Counts one open connection until it is dropped, and holds its permit.
 #[derive(Debug)]
-pub(super) struct Occupied {
+pub(super) struct OpenConnection {
     connections: Connections,
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
-impl Places {
-    pub(super) fn new(most: usize, connections: Connections) -> Self {
-        Self { most, free: Arc::new(Semaphore::new(most)), connections, said: Mutex::default() }
+impl ConnectionLimit {
+    pub(super) fn new(max: usize, connections: Connections) -> Self {
+        Self { max, permits: Arc::new(Semaphore::new(max)), connections, warned_at: Mutex::default() }
     }
 
-    /// Waits until there is one, and says that it waits.
-    pub(super) async fn free(&self) -> Place {
-        if self.free.available_permits() == 0 {
-            self.say();
+    /// Waits for a permit, and logs a warning if it has to wait.
+    pub(super) async fn acquire(&self) -> ConnectionPermit {
+        if self.permits.available_permits() == 0 {
+            self.warn();
         }
-        // Nobody closes the semaphore.
-        Place { _permit: Arc::clone(&self.free).acquire_owned().await.ok() }
+        // The semaphore is never closed, so this never fails.
+        ConnectionPermit { _permit: Arc::clone(&self.permits).acquire_owned().await.ok() }
     }
 
-    pub(super) fn occupy(&self, place: Place) -> Occupied {
+    /// Counts a connection as open.
+    pub(super) fn open(&self, permit: ConnectionPermit) -> OpenConnection {
         self.connections.open.inc();
-        Occupied { connections: self.connections.clone(), _place: place }
+        OpenConnection { connections: self.connections.clone(), _permit: permit }
     }
 
-    fn say(&self) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-            *said = Some(Instant::now());
-            warn!(limit = self.most, "every place for a connection is taken and further ones wait");
+    fn warn(&self) {
+        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+            *warned_at = Some(Instant::now());
+            warn!(
+                limit = self.max,
+                "the limit of connections is reached; new ones wait (EDGE_MAX_CONNECTIONS)"
+            );
         }
     }
 }
 
-impl Drop for Occupied {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.open.dec();
     }

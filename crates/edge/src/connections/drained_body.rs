@@ -1,7 +1,7 @@
-//! Reads what is left of a body that no handler wants.
+//! Request bodies that are read to their end, although the handler has dropped them.
 //!
-//! A sender that writes all of its body before it reads would otherwise find the connection closed, and not the
-//! refusal. Reading costs a task and holds nothing: every piece is dropped as it comes.
+//! A sender may write all of its body before it reads the response. If the edge did not read on, that sender would find a
+//! closed connection instead of the rejection. Reading costs a task and no memory: every piece is dropped on arrival.
 
 use std::{
     future::poll_fn,
@@ -15,32 +15,32 @@ use http::{Request, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{runtime::Handle, time};
 
-use super::activity::InFlight;
+use super::activity::InFlightGuard;
 
-/// Twice the largest body by default, so that a refusal of one that is far too large is read too.
-const MOST_BYTES: u64 = 128 << 20;
-/// A sender that takes longer has had time to read the answer.
-const MOST_TIME: Duration = Duration::from_secs(10);
+/// Twice the largest body by default, so that the sender of a far larger body can read the rejection too.
+const MAX_BYTES: u64 = 128 << 20;
+/// A slower sender has had time to read the response.
+const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// The body of a request. Dropped before its end, it is read on in the background, up to 128 MiB or 10 s.
+/// The body of a request. If it is dropped before its end, a task reads on, up to 128 MiB or 10 s.
 #[derive(Debug)]
 pub(super) struct DrainedBody {
     /// `None` once it has ended.
     body: Option<Incoming>,
-    /// The sender waits for 100 Continue, which reading would send.
-    waits: bool,
-    in_flight: InFlight,
+    /// The sender waits for 100 Continue. The first read sends that, so this body must not be read without need.
+    expects_continue: bool,
+    in_flight: InFlightGuard,
 }
 
 impl DrainedBody {
-    /// Replaces the body of a request.
-    pub(super) fn of(request: Request<Incoming>, in_flight: InFlight) -> Request<Self> {
-        let waits = waits(&request);
-        request.map(|body| Self { body: Some(body), waits, in_flight })
+    /// Replaces the body of `request`.
+    pub(super) fn wrap(request: Request<Incoming>, in_flight: InFlightGuard) -> Request<Self> {
+        let expects_continue = expects_continue(&request);
+        request.map(|body| Self { body: Some(body), expects_continue, in_flight })
     }
 }
 
-fn waits<B>(request: &Request<B>) -> bool {
+fn expects_continue<B>(request: &Request<B>) -> bool {
     let expects = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     request.version() > Version::HTTP_10 && request.headers().get(header::EXPECT).is_some_and(expects)
 }
@@ -53,7 +53,7 @@ impl Body for DrainedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.waits = false;
+        self.expects_continue = false;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
@@ -74,16 +74,16 @@ impl Body for DrainedBody {
 impl Drop for DrainedBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take() else { return };
-        // Over HTTP/2 the end may be a frame of its own, behind all bytes that were announced.
+        // Over HTTP/2 the end may be a frame of its own, after all announced bytes.
         let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        if ended || self.waits {
+        if ended || self.expects_continue {
             return;
         }
-        // Outside a runtime the process is at its end.
+        // Without a runtime the process is ending.
         if let Ok(runtime) = Handle::try_current() {
             let in_flight = self.in_flight.clone();
             runtime.spawn(async move {
-                let _ = time::timeout(MOST_TIME, drain(body)).await;
+                let _ = time::timeout(MAX_TIME, drain(body)).await;
                 drop(in_flight);
             });
         }
@@ -91,7 +91,7 @@ impl Drop for DrainedBody {
 }
 
 async fn drain(mut body: Incoming) {
-    let mut left = MOST_BYTES;
+    let mut left = MAX_BYTES;
     while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         match left.checked_sub(bytes) {
