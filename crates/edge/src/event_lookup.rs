@@ -1,11 +1,7 @@
-//! `GET /events/{source}/{eventId}`: where is my event? Put together from what ingest knows of the journal and what
-//! reporting knows of the store.
-
-mod answer;
+//! `GET /events/{source}/{eventId}`: looks one event up in the journal, through ingest, and in the store, through reporting.
 
 use std::{sync::Arc, time::Duration};
 
-use answer::Whereabouts;
 use axum::{
     Extension, Json,
     extract::{Path, State, rejection::PathRejection},
@@ -18,119 +14,168 @@ use weir::contract::{
     reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient},
 };
 use weir_event::Source;
-use weir_process::CallContext;
+use weir_process::{CallContext, Reason};
 
 use crate::{
+    answers::{DeadLetter, EventLookupAnswer, EventStatus},
     problem::{ParameterViolation, Problem, ProblemBody},
-    router::EdgeState,
+    status_to_problem::status_to_problem,
     upstream::Upstream,
 };
 
-/// A letter that a client laid down may name as many violations as fit into one call.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// The size limit of a response, in bytes. A client may have rejected an item with as many violations as fit into one call.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
-/// Asks both services.
+/// Looks events up in both services. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Search {
-    pub(crate) ingest: Upstream,
-    pub(crate) reporting: Upstream,
-    /// How long both questions together may take.
-    pub(crate) timeout: Duration,
+pub(crate) struct EventLookup {
+    ingest: Upstream,
+    reporting: Upstream,
+    /// The longest time that both calls together may take.
+    timeout: Duration,
 }
 
-/// What makes an event the same event.
+/// The identity of an event.
 #[derive(Clone, Debug)]
 struct Identity {
     source: Source,
     event_id: String,
 }
 
-/// Where is my event?
+/// The responses of both services.
+struct Responses {
+    journal: Result<ingest::FindEventResponse, Status>,
+    store: Result<reporting::FindEventResponse, Status>,
+}
+
+/// The status of one event
 ///
-/// Stored, removed after its time, a dead letter, or unknown; status facts and nobody's data. An event that was accepted may still wait to
-/// be stored: while waitingFrames is not 0, ask again. An event that is nowhere is only called unknown (404) where
-/// both ingest and reporting could be asked; what could not be asked otherwise is named in unavailable.
+/// Stored, removed after its time, a dead letter, or unknown. The answer has status facts and no personal data. An accepted
+/// event may still wait to be stored: while waitingFrames is not 0, ask again. The answer is unknown (404) only where both
+/// ingest and reporting could be asked. In every other answer, unavailable names the service that could not be asked.
 #[utoipa::path(get, path = "/events/{source}/{eventId}", tag = "events", operation_id = "getEvent",
     params(
         ("source" = String, Path, description = "facebook or tiktok", example = "facebook"),
         ("eventId" = String, Path, description = "The sender's id, percent-encoded; a slash in it is %2F", example = "fb-1"),
     ),
     responses(
-        (status = 200, description = "It is stored, was stored, or is a dead letter", body = Whereabouts),
+        (status = 200, description = "The event is stored, was stored, or is a dead letter", body = EventLookupAnswer),
         (status = 400, description = "No such source", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "It is neither of these", body = Whereabouts),
-        (status = 503, description = "It was not found, and not everything could be asked: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The event is neither of these", body = EventLookupAnswer),
+        (status = 503, description = "The event was not found, and a service could not be asked: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn get_event(
-    State(edge): State<Arc<EdgeState>>,
+    State(lookup): State<Arc<EventLookup>>,
     Extension(context): Extension<CallContext>,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<(StatusCode, Json<Whereabouts>), Problem> {
-    let identity = Identity::read(path)?;
-    let (journal, store) = edge.search.ask(&identity, &context).await;
-    let whereabouts = Whereabouts::new(identity, journal, store)?;
-    whereabouts.log();
-    Ok((whereabouts.status_code(), Json(whereabouts)))
+) -> Result<(StatusCode, Json<EventLookupAnswer>), Problem> {
+    let identity = Identity::parse(path)?;
+    let responses = lookup.find(&identity, &context).await;
+    let answer = answer(identity, responses)?;
+    if !answer.unavailable.is_empty() {
+        let unavailable = answer.unavailable.join(", ");
+        tracing::warn!(unavailable, "an event was looked up without one of the services");
+    }
+    let status_code = match answer.status {
+        EventStatus::Stored | EventStatus::Removed | EventStatus::DeadLetter => StatusCode::OK,
+        EventStatus::Unknown => StatusCode::NOT_FOUND,
+    };
+    Ok((status_code, Json(answer)))
 }
 
 impl Identity {
-    fn read(path: Result<Path<(String, String)>, PathRejection>) -> Result<Self, Problem> {
+    fn parse(path: Result<Path<(String, String)>, PathRejection>) -> Result<Self, Problem> {
         let Path((source, event_id)) =
-            path.map_err(|_| fault("eventId", "must be percent-encoded UTF-8".into()))?;
+            path.map_err(|_| invalid("eventId", "must be percent-encoded UTF-8".into()))?;
         let source = Source::from_name(&source).ok_or_else(|| {
             let names: Vec<&str> = Source::ALL.iter().map(|source| source.name()).collect();
-            fault("source", format!("must be one of {}", names.join(", ")))
+            invalid("source", format!("must be one of {}", names.join(", ")))
         })?;
         Ok(Self { source, event_id })
     }
 }
 
-fn fault(parameter: &str, message: String) -> Problem {
+fn invalid(parameter: &str, message: String) -> Problem {
     let violation = ParameterViolation { parameter: parameter.to_owned(), message };
-    Problem::bad_request("the path has a fault").violations(vec![violation])
+    Problem::bad_request("the path is invalid").violations(vec![violation])
 }
 
-impl Search {
-    /// One after the other: an event that is stored between the two questions is found by the second, where the
-    /// other order would find it nowhere.
-    async fn ask(
-        &self,
-        identity: &Identity,
-        context: &CallContext,
-    ) -> (Result<ingest::FindEventResponse, Status>, Result<reporting::FindEventResponse, Status>) {
-        let journal = self.ask_ingest(identity, context).await;
-        let store = self.ask_reporting(identity, context).await;
-        (journal, store)
+impl EventLookup {
+    pub(crate) fn new(ingest: Upstream, reporting: Upstream, timeout: Duration) -> Self {
+        Self { ingest, reporting, timeout }
     }
 
-    async fn ask_ingest(
+    /// Asks ingest first. An event that is stored between the two calls is then found by the second one; in the other order
+    /// neither would find it.
+    async fn find(&self, identity: &Identity, context: &CallContext) -> Responses {
+        let journal = self.find_in_journal(identity, context).await;
+        let store = self.find_in_store(identity, context).await;
+        Responses { journal, store }
+    }
+
+    async fn find_in_journal(
         &self,
         identity: &Identity,
         context: &CallContext,
     ) -> Result<ingest::FindEventResponse, Status> {
         let Identity { source, event_id } = identity.clone();
-        let question = ingest::FindEventRequest { source: source.number(), event_id };
+        let request = ingest::FindEventRequest { source: source.number(), event_id };
         let rpc = async |channel, request| {
             let client = IngestServiceClient::new(channel);
-            client.max_decoding_message_size(MAX_ANSWER_BYTES).find_event(request).await
+            client.max_decoding_message_size(MAX_RESPONSE_BYTES).find_event(request).await
         };
-        self.ingest.ask(question, context, self.half_from_now(), rpc).await
+        self.ingest.query(request, context, self.deadline(), rpc).await
     }
 
-    async fn ask_reporting(
+    async fn find_in_store(
         &self,
         identity: &Identity,
         context: &CallContext,
     ) -> Result<reporting::FindEventResponse, Status> {
         let Identity { source, event_id } = identity.clone();
-        let question = reporting::FindEventRequest { source: source.number(), event_id };
+        let request = reporting::FindEventRequest { source: source.number(), event_id };
         let rpc = async |channel, request| ReportingServiceClient::new(channel).find_event(request).await;
-        self.reporting.ask(question, context, self.half_from_now(), rpc).await
+        self.reporting.query(request, context, self.deadline(), rpc).await
     }
 
-    /// Whichever does not answer leaves the other its time.
-    fn half_from_now(&self) -> Instant {
+    /// Each call has half of the time, so that a silent service leaves the other one its half.
+    fn deadline(&self) -> Instant {
         Instant::now() + self.timeout / 2
     }
+}
+
+/// Combines the responses.
+///
+/// # Errors
+/// The event was not found, and a service could not be asked. The event may be there, so it must not be called unknown.
+fn answer(identity: Identity, responses: Responses) -> Result<EventLookupAnswer, Problem> {
+    let Responses { journal, store } = responses;
+    let journal = journal.map_err(|status| status_to_problem(&status, Reason::JournalUnavailable));
+    let store = store.map_err(|status| status_to_problem(&status, Reason::StoreUnavailable));
+    let failures = [("ingest", journal.as_ref().err()), ("reporting", store.as_ref().err())];
+    let failures = failures.into_iter().filter_map(|(service, problem)| Some((service, problem?)));
+    let reporting::FindEventResponse { stored, removed } = store.as_ref().cloned().unwrap_or_default();
+    let is_dead_letter = journal.as_ref().is_ok_and(|response| !response.letters.is_empty());
+    let status = match (&stored, &removed, is_dead_letter) {
+        (Some(_), _, _) => EventStatus::Stored,
+        (None, Some(_), _) => EventStatus::Removed,
+        (None, None, true) => EventStatus::DeadLetter,
+        (None, None, false) => EventStatus::Unknown,
+    };
+    if let (EventStatus::Unknown, Some((_, problem))) = (status, failures.clone().next()) {
+        return Err(problem.clone());
+    }
+    let unavailable = failures.map(|(service, _)| service.to_owned()).collect();
+    let journal = journal.ok();
+    Ok(EventLookupAnswer {
+        source: identity.source.name().to_owned(),
+        event_id: identity.event_id,
+        status,
+        stored: stored.map(Into::into),
+        removed: removed.map(Into::into),
+        waiting_frames: journal.as_ref().map(|response| response.waiting_frames),
+        dead_letters: journal.map(|response| response.letters.into_iter().map(DeadLetter::from).collect()),
+        unavailable,
+    })
 }

@@ -1,8 +1,4 @@
-//! The edge role: webhooks and reports over HTTP, thinly over the gRPC services that do the work.
-//!
-//! It decodes what senders post with the gate of [`weir::event`], hands it to ingest in bounded chunks, and answers
-//! when every item is durable. What people ask for it asks the reporting service and, after a single event,
-//! ingest too, and writes as JSON.
+//! The edge role: webhooks and reports over HTTP, in front of the gRPC services.
 
 mod args;
 mod connections;
@@ -13,11 +9,13 @@ mod middleware;
 mod openapi;
 mod problem;
 mod reports;
-mod router;
 mod server;
+mod state;
 mod status_to_problem;
 mod upstream;
 mod webhooks;
+
+pub mod answers;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! The layer around every handler: its span and correlation id, its duration, a check of the request's head, and an
-//! answer for a handler that panics.
+//! The layer around every handler: span, correlation id, duration metric, checks of the head, and caught panics.
 //!
-//! One layer: each of axum's own costs a request several allocations, which posts of single events feel.
+//! It is one layer, because each layer of axum costs several allocations per request. Posts of single events would feel
+//! those.
 
 pub(crate) mod request_metrics;
 
@@ -25,34 +25,34 @@ use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use self::{
-    correlation::Correlated,
-    request_metrics::{Measured, RequestDurations},
+    correlation::Correlation,
+    request_metrics::{RequestDurations, RequestTimer},
 };
 use crate::{args::TraceTrust, problem::Problem};
 
-/// The layer.
+/// Wraps the router of the edge.
 #[derive(Clone, Debug)]
-pub(crate) struct Surround {
+pub(crate) struct RequestLayer {
     pub(crate) trust: TraceTrust,
     pub(crate) durations: RequestDurations,
 }
 
-/// A handler inside it.
+/// A handler inside the layer.
 #[derive(Clone, Debug)]
-pub(crate) struct Surrounded<S> {
+pub(crate) struct RequestService<S> {
     handler: S,
-    surround: Surround,
+    layer: RequestLayer,
 }
 
-impl<S> Layer<S> for Surround {
-    type Service = Surrounded<S>;
+impl<S> Layer<S> for RequestLayer {
+    type Service = RequestService<S>;
 
-    fn layer(&self, handler: S) -> Surrounded<S> {
-        Surrounded { handler, surround: self.clone() }
+    fn layer(&self, handler: S) -> RequestService<S> {
+        RequestService { handler, layer: self.clone() }
     }
 }
 
-impl<S> Service<Request> for Surrounded<S>
+impl<S> Service<Request> for RequestService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -66,30 +66,30 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let correlated = Correlated::begin(&mut request, self.surround.trust);
-        let measured = Measured::begin(&request);
-        let durations = self.surround.durations.clone();
-        let (exported, logged) = correlated.surroundings();
-        let answering = head::check(&request)
-            .map(|()| exported.in_scope(|| logged.clone().within_sync(|| self.handler.call(request))));
-        let answered = async move {
-            let response = match answering {
-                Ok(answering) => answer(answering).await,
+        let correlation = Correlation::begin(&mut request, self.layer.trust);
+        let timer = RequestTimer::start(&request);
+        let durations = self.layer.durations.clone();
+        let (span, log_context) = correlation.scopes();
+        let handling = head::check(&request)
+            .map(|()| span.in_scope(|| log_context.clone().within_sync(|| self.handler.call(request))));
+        let responding = async move {
+            let response = match handling {
+                Ok(handling) => catch_panic(handling).await,
                 Err(problem) => problem.into_response(),
             };
-            measured.end(&durations, response.status());
-            Ok(correlated.end(response))
+            timer.stop(&durations, response.status());
+            Ok(correlation.end(response))
         };
-        Box::pin(logged.within(answered).instrument(exported))
+        Box::pin(log_context.within(responding).instrument(span))
     }
 }
 
-async fn answer(answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
-    let answer = AssertUnwindSafe(answering).catch_unwind().await;
-    answer.map_or_else(panicked, |answer| answer.unwrap_or_else(|never| match never {}))
+async fn catch_panic(handling: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let response = AssertUnwindSafe(handling).catch_unwind().await;
+    response.map_or_else(panicked, |response| response.unwrap_or_else(|never| match never {}))
 }
 
-/// What the panic says is in the log already.
+/// The panic hook has logged the message already.
 fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
     Problem::internal().into_response()
 }
@@ -103,13 +103,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_a_problem_with_a_correlation_id() {
+    async fn a_panic_is_answered_by_a_problem_with_a_correlation_id() {
         async fn broken() {
             panic!("broken");
         }
         let durations = request_metrics::register(&mut Registry::default());
         let router: Router =
-            Router::new().route("/", get(broken)).layer(Surround { trust: TraceTrust::Trust, durations });
+            Router::new().route("/", get(broken)).layer(RequestLayer { trust: TraceTrust::Trust, durations });
         let request = Request::builder().header("host", "a").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 500);

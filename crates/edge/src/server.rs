@@ -1,25 +1,35 @@
-//! Binds and runs the edge.
+//! The edge's server: binds the address, routes requests to the handlers and runs until the process stops.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
-use axum::Router;
+use axum::{
+    Router,
+    routing::{MethodRouter, post},
+};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_event::Metrics;
 use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop};
 
 use crate::{
     args::{EdgeConfig, Upstreams},
     connections,
-    event_lookup::Search,
-    metrics::{Connections, Retries, Service},
-    middleware::request_metrics,
-    reports::Reports,
-    router::{EdgeState, router},
+    event_lookup::{self, EventLookup},
+    health,
+    metrics::{Connections, Retries, UpstreamService},
+    middleware::{RequestLayer, request_metrics},
+    openapi,
+    reports::{self, Reports},
+    state::EdgeState,
     upstream::Upstream,
-    webhooks::Webhooks,
+    webhooks::{self, Webhooks},
 };
+
+/// Paths that take the same requests as `/events`, because some senders are configured with them.
+const ALIASES: [&str; 2] = ["/webhook", "/webhooks"];
 
 /// A bound edge.
 #[derive(Debug)]
@@ -29,15 +39,16 @@ pub struct Edge {
     router: Router,
     config: EdgeConfig,
     connections: Connections,
-    watched: [(Upstream, Latch); 2],
+    /// The services behind the edge, each with the latch of the ready probe.
+    upstreams: [(Upstream, Latch); 2],
 }
 
 impl Edge {
-    /// Listens, without answering yet. `registry` takes the edge's own metrics, `shared_registry` is what `/metrics`
-    /// shows.
+    /// Listens, and answers no request yet. The edge registers its metrics in `registry`; `/metrics` shows
+    /// `shared_registry`, which holds those of the whole process.
     ///
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address of `config` is in use, or it is not an address of this machine.
     pub async fn bind(
         config: &EdgeConfig,
         upstreams: &Upstreams,
@@ -51,42 +62,67 @@ impl Edge {
             .with_context(|| format!("can't listen on {} (EDGE_LISTEN)", config.listen))?;
         let address = listener.local_addr()?;
         let retries = Retries::register(registry);
-        let ingest = Upstream::find(Service::Ingest, &upstreams.ingest, retries.clone()).await;
-        let reporting = Upstream::find(Service::Reporting, &upstreams.reporting, retries).await;
-        let watched = [
+        let ingest = Upstream::resolve(UpstreamService::Ingest, &upstreams.ingest, retries.clone()).await;
+        let reporting = Upstream::resolve(UpstreamService::Reporting, &upstreams.reporting, retries).await;
+        let upstreams = [
             (ingest.clone(), readiness.dependency("ingest", true)),
             (reporting.clone(), readiness.dependency("reporting", false)),
         ];
-        let search =
-            Search { ingest: ingest.clone(), reporting: reporting.clone(), timeout: config.request_timeout };
-        let router = router(EdgeState {
-            search,
-            webhooks: Webhooks::new(config, ingest, metrics, registry),
-            reports: Reports { reporting, timeout: config.request_timeout },
+        let timeout = config.request_timeout;
+        let layer =
+            RequestLayer { trust: config.trace_trust, durations: request_metrics::register(registry) };
+        let state = EdgeState {
+            event_lookup: Arc::new(EventLookup::new(ingest.clone(), reporting.clone(), timeout)),
+            webhooks: Arc::new(Webhooks::new(config, ingest, metrics, registry)),
+            reports: Arc::new(Reports::new(reporting, timeout)),
             readiness,
             registry: shared_registry,
-            trace_trust: config.trace_trust,
-            durations: request_metrics::register(registry),
-        });
+        };
+        let router = router(state, layer);
         let connections = Connections::register(config.max_connections, registry);
-        Ok(Self { listener, address, router, config: config.clone(), connections, watched })
+        Ok(Self { listener, address, router, config: config.clone(), connections, upstreams })
     }
 
-    /// Where it listens, port 0 resolved.
+    /// The address that the edge listens on. Port 0 of the configuration is resolved to the real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop`, then answers what is in flight and returns.
+    /// Serves until `stop`, then answers the requests in flight and returns.
     ///
     /// # Errors
-    /// None: whatever goes wrong with a connection ends that connection alone.
+    /// None: an error of a connection ends that connection alone.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        for (upstream, latch) in self.watched {
+        for (upstream, latch) in self.upstreams {
             upstream.watch(latch, &stop);
         }
         connections::serve(self.listener, self.router, &self.config, self.connections, stop).await;
         Ok(())
     }
+}
+
+/// Every route of the edge, and the description of the API.
+fn router(state: EdgeState, layer: RequestLayer) -> Router {
+    let (router, mut document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(webhooks::post_events))
+        .routes(routes!(event_lookup::get_event))
+        .routes(routes!(reports::get_event_report))
+        .routes(routes!(reports::get_revenue_report))
+        .routes(routes!(reports::get_demographics_report))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    // Some senders end every path with a slash. The API description states that in a sentence.
+    let router = ALIASES.into_iter().fold(router.route("/events/", post_events()), |router, alias| {
+        openapi::add_alias(&mut document, "/events", alias);
+        router.route(alias, post_events()).route(&format!("{alias}/"), post_events())
+    });
+    openapi::add_head_rejections(&mut document);
+    router.merge(openapi::routes(document)).with_state(state).layer(layer)
+}
+
+fn post_events() -> MethodRouter<EdgeState> {
+    post(webhooks::post_events)
 }

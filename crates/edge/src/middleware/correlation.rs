@@ -1,4 +1,4 @@
-//! Gives every request its correlation id, its span and its name in the log, and writes problems out.
+//! Correlation of a request: its id, its span and its log context; writes the response of a problem.
 
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
@@ -11,42 +11,42 @@ use crate::{args::TraceTrust, problem::Problem};
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";
 
-/// One request's correlation id, its span and its name in the log.
+/// The correlation of one request.
 #[derive(Debug)]
-pub(crate) struct Correlated {
+pub(crate) struct Correlation {
     id: CorrelationId,
-    exported: Span,
-    logged: LoggedCall,
+    span: Span,
+    log_context: LoggedCall,
 }
 
-impl Correlated {
-    /// Handlers find the [`CallContext`] in the request's extensions.
+impl Correlation {
+    /// Reads or generates the id and begins the span. Handlers find the [`CallContext`] in the extensions of `request`.
     pub(crate) fn begin(request: &mut Request, trust: TraceTrust) -> Self {
         let mut context = context(request.headers());
         let id = context.correlation_id.clone();
-        let exported = request_span::begin(request, &mut context, trust);
-        let logged = LoggedCall::request(id.clone(), request.method().as_str(), request.uri().path());
+        let span = request_span::begin(request, &mut context, trust);
+        let log_context = LoggedCall::request(id.clone(), request.method().as_str(), request.uri().path());
         request.extensions_mut().insert(context);
-        Self { id, exported, logged }
+        Self { id, span, log_context }
     }
 
-    /// What the request is handled within: the span is exported, the call is part of log entries.
-    pub(crate) fn surroundings(&self) -> (Span, LoggedCall) {
-        (self.exported.clone(), self.logged.clone())
+    /// The scopes that the handler runs in: the exported span and the fields of log entries.
+    pub(crate) fn scopes(&self) -> (Span, LoggedCall) {
+        (self.span.clone(), self.log_context.clone())
     }
 
-    /// Writes a problem out, and the correlation id into the answer.
+    /// Writes the response of a problem, adds the correlation id to the response and ends the span.
     pub(crate) fn end(self, response: Response) -> Response {
         let mut response = write_problem(response, &self.id);
         if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
             response.headers_mut().insert(CORRELATION_ID, value);
         }
-        request_span::end(&self.exported, response.status());
+        request_span::end(&self.span, response.status());
         response
     }
 }
 
-/// An id that breaks the rule is as good as none.
+/// The context that the headers carry. An invalid correlation id counts as absent, and a new one is generated.
 fn context(headers: &HeaderMap) -> CallContext {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let correlation_id = text(CorrelationId::HTTP_HEADER)
@@ -57,14 +57,15 @@ fn context(headers: &HeaderMap) -> CallContext {
     CallContext { correlation_id, trace }
 }
 
-/// Routes that don't exist and methods that a route has not are refused by the router without a word.
+/// Replaces the response of a problem by one with a body. The router sends 404 and 405 without a body, so these get one
+/// too.
 fn write_problem(mut response: Response, id: &CorrelationId) -> Response {
     let status = response.status();
-    let answered = response.headers().contains_key(CONTENT_TYPE);
+    let has_body = response.headers().contains_key(CONTENT_TYPE);
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| match status {
-        StatusCode::NOT_FOUND if answered => None,
+        StatusCode::NOT_FOUND if has_body => None,
         StatusCode::NOT_FOUND => Some(Problem::new(status, "there is nothing at this path")),
-        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::new(status, "the path does not take this method")),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::new(status, "the path does not support this method")),
         _ => None,
     });
     let Some(problem) = problem else {
@@ -72,9 +73,9 @@ fn write_problem(mut response: Response, id: &CorrelationId) -> Response {
         return response;
     };
     log(&problem);
-    let allowed = response.headers_mut().remove(http::header::ALLOW);
+    let allow = response.headers_mut().remove(http::header::ALLOW);
     let mut response = problem.respond(id);
-    response.headers_mut().extend(allowed.map(|allowed| (http::header::ALLOW, allowed)));
+    response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
     response
 }
 
@@ -82,7 +83,7 @@ fn log(problem: &Problem) {
     let (status, detail) = (problem.status().as_u16(), problem.detail());
     match problem.status() {
         StatusCode::INTERNAL_SERVER_ERROR => error!(status, detail, "request failed"),
-        refused if refused.is_server_error() => warn!(status, detail, "request could not be served"),
+        status_code if status_code.is_server_error() => warn!(status, detail, "request could not be served"),
         _ => debug!(status, detail, "request refused"),
     }
 }
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_correlation_id_goes_before_the_request_id() {
+    fn a_correlation_id_takes_precedence_over_a_request_id() {
         assert_eq!(id_of(&[(CorrelationId::HTTP_HEADER, "a"), (REQUEST_ID, "b")]), "a");
         assert_eq!(id_of(&[(REQUEST_ID, "b")]), "b");
     }

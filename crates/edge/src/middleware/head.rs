@@ -1,6 +1,6 @@
-//! The rules for the head of every request, whatever its path.
+//! Checks of the head of every request, for all paths.
 //!
-//! A proxy in front of the edge may read an ambiguous head otherwise than the edge does. So it is refused.
+//! A proxy in front of the edge may read an ambiguous head otherwise than the edge does, so the edge rejects it.
 
 use std::net::Ipv6Addr;
 
@@ -8,12 +8,15 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header, uri::Au
 
 use crate::problem::Problem;
 
-/// A sender has about ten.
-const MOST_FIELDS: usize = 100;
-/// Of names and values together; the URI is not counted.
-const MOST_BYTES: usize = 32 << 10;
+/// Ten times as many as a usual sender has.
+const MAX_FIELDS: usize = 100;
+/// Bytes of all names and values together, without the URI.
+const MAX_BYTES: usize = 32 << 10;
 
-/// Refuses a head that is too large, and one that doesn't say clearly for which host it is or where its body ends.
+/// Rejects a head that is too large, or that is ambiguous about its host or about the end of its body.
+///
+/// # Errors
+/// 431 for the size, 400 for the host and the transfer encoding.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     check_size(request.headers())?;
     check_host(request)?;
@@ -23,20 +26,20 @@ pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
 fn check_size(headers: &HeaderMap) -> Result<(), Problem> {
     let too_large = |detail| Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail);
     let fields = headers.len();
-    if fields > MOST_FIELDS {
-        let detail = format!("the request has {fields} header fields, over the limit of {MOST_FIELDS}");
+    if fields > MAX_FIELDS {
+        let detail = format!("the request has {fields} header fields, over the limit of {MAX_FIELDS}");
         return Err(too_large(detail));
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if bytes > MOST_BYTES {
+    if bytes > MAX_BYTES {
         let detail =
-            format!("the header fields have {bytes} bytes together, over the limit of {MOST_BYTES} bytes");
+            format!("the header fields have {bytes} bytes together, over the limit of {MAX_BYTES} bytes");
         return Err(too_large(detail));
     }
     Ok(())
 }
 
-/// HTTP/1.0 may leave the host out, and HTTP/2 says it in the pseudo-header :authority.
+/// HTTP/1.0 may omit the host, and HTTP/2 carries it in the pseudo-header `:authority`.
 fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
@@ -58,12 +61,12 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// An empty one is allowed: it says that the target has no host.
+/// Whether a Host header is valid. RFC 9112 allows an empty one for a target without a host.
 fn is_host(value: &HeaderValue) -> bool {
     value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(|authority| is_plain(&authority))
 }
 
-/// Has a host, no user, and a port only if it is one.
+/// Whether an authority is HOST or HOST:PORT with a valid port, and has no user.
 fn is_plain(authority: &Authority) -> bool {
     let (all, host) = (authority.as_str(), authority.host());
     let Some(port) = all.strip_prefix(host) else { return false };
@@ -81,7 +84,8 @@ fn is_plain(authority: &Authority) -> bool {
     is_port && is_address
 }
 
-/// hyper refuses what does not end with chunked; a coding below it would be taken for the body itself.
+/// hyper rejects an encoding that does not end with chunked. It does not decode a coding below chunked, so this rejects
+/// that.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
@@ -96,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
         for host in [
             "",
             "a",
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn over_http_2_the_authority_counts() {
+    fn an_authority_names_the_host_over_http_2() {
         let request = |uri: &str, host: &[&str]| {
             let request = Request::builder().version(Version::HTTP_2).uri(uri);
             host.iter().fold(request, |request, host| request.header("host", *host)).body(()).unwrap()

@@ -1,4 +1,4 @@
-//! The durations of requests, under the name and the labels of OpenTelemetry's semantic conventions for HTTP.
+//! Metrics of requests: their durations, named and labelled as OpenTelemetry's semantic conventions for HTTP say.
 
 use std::{
     hash::{Hash, Hasher},
@@ -13,10 +13,10 @@ use prometheus_client::{
 };
 use weir_process::{CallContext, Durations, TraceContext};
 
-/// For a path that no route has: senders choose paths, and must not make series.
+/// The label of a path without a route. Senders choose paths, so a path must not create a series.
 const NO_ROUTE: &str = "none";
-/// The conventions' name for a method that is not one of theirs.
-const OTHER_METHOD: &str = "_OTHER";
+/// The conventions' label of a method that they don't list.
+pub(super) const OTHER_METHOD: &str = "_OTHER";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Labels {
@@ -25,13 +25,13 @@ pub(crate) struct Labels {
     http_response_status_code: u16,
 }
 
-/// What a request's path matches.
+/// The route that the path of a request matches, if any.
 #[derive(Clone, Debug)]
 struct Route(Option<MatchedPath>);
 
 impl Route {
     fn name(&self) -> &str {
-        self.0.as_ref().map_or(NO_ROUTE, pattern)
+        self.0.as_ref().map_or(NO_ROUTE, route_pattern)
     }
 }
 
@@ -55,16 +55,16 @@ impl EncodeLabelValue for Route {
     }
 }
 
-/// The route that a path matches; one with a slash at its end is the one without.
-pub(crate) fn pattern(matched: &MatchedPath) -> &str {
+/// The pattern of a route. A slash at its end is removed, so that both spellings are one route.
+pub(super) fn route_pattern(matched: &MatchedPath) -> &str {
     let path = matched.as_str();
     path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
-/// The histogram of requests.
+/// The histogram of request durations, in seconds.
 pub(crate) type RequestDurations = Durations<Labels>;
 
-/// Registers the histogram; once in a process.
+/// Registers the histogram. A process calls this once.
 pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
     Durations::register(
         registry,
@@ -73,51 +73,43 @@ pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
     )
 }
 
-/// One request that is under way.
+/// Measures one request.
 #[derive(Debug)]
-pub(crate) struct Measured {
-    begun: Instant,
+pub(crate) struct RequestTimer {
+    started: Instant,
     method: &'static str,
     route: Route,
     trace: Option<TraceContext>,
 }
 
-impl Measured {
-    /// A request that has its context already.
-    pub(crate) fn begin(request: &Request) -> Self {
+impl RequestTimer {
+    /// Starts with a request whose extensions hold its [`CallContext`].
+    pub(crate) fn start(request: &Request) -> Self {
         let route = Route(request.extensions().get::<MatchedPath>().cloned());
         let context = request.extensions().get::<CallContext>();
         Self {
-            begun: Instant::now(),
-            method: method(request.method()),
+            started: Instant::now(),
+            method: known_method(request.method()).unwrap_or(OTHER_METHOD),
             route,
             trace: context.map(|context| context.trace.clone()),
         }
     }
 
-    pub(crate) fn end(self, durations: &RequestDurations, status: StatusCode) {
+    /// Observes the time since the start; the trace of the request is the exemplar.
+    pub(crate) fn stop(self, durations: &RequestDurations, status: StatusCode) {
         let labels = Labels {
             http_request_method: self.method,
             http_route: self.route,
             http_response_status_code: status.as_u16(),
         };
-        durations.observe(&labels, self.begun.elapsed(), self.trace.as_ref());
+        durations.observe(&labels, self.started.elapsed(), self.trace.as_ref());
     }
 }
 
-fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::CONNECT => "CONNECT",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::PATCH => "PATCH",
-        _ => OTHER_METHOD,
-    }
+/// The method, where the conventions list it.
+pub(super) fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|name| method.as_str() == *name)
 }
 
 #[cfg(test)]
@@ -126,15 +118,15 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{args::TraceTrust, middleware::Surround};
+    use crate::{args::TraceTrust, middleware::RequestLayer};
 
     #[tokio::test]
-    async fn what_a_sender_makes_up_makes_no_series() {
+    async fn an_invented_path_or_method_creates_no_series() {
         let mut registry = Registry::default();
         let durations = register(&mut registry);
         let router: Router = Router::new()
             .route("/events/{source}", get(|| async { "" }))
-            .layer(Surround { trust: TraceTrust::Trust, durations });
+            .layer(RequestLayer { trust: TraceTrust::Trust, durations });
         for (method, path) in
             [("GET", "/events/a"), ("GET", "/events/b"), ("BREW", "/coffee"), ("STIR", "/tea")]
         {

@@ -1,26 +1,26 @@
-//! The SERVER span of a request, where spans are exported.
+//! The SERVER span of a request. The process exports it where an exporter is configured.
 
 use axum::extract::{MatchedPath, Request};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tracing::{Span, field::Empty, info_span};
 use weir_process::{CallContext, TraceContext, trace};
 
-use super::request_metrics::pattern;
+use super::request_metrics::{OTHER_METHOD, known_method, route_pattern};
 use crate::args::TraceTrust;
 
-/// What is asked many times a minute by machines, or by people who look at the description.
+/// Prefixes of routes without spans: machines call these many times a minute, and people browse the description.
 const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];
 
-/// Begins the span of a request to one of our routes. What `context` names as its trace is then the span, and the
-/// caller's only above it.
+/// Begins the span of a request to a route of the edge. The trace of `context` becomes the new span, whose parent is the
+/// caller's span.
 pub(crate) fn begin(request: &Request, context: &mut CallContext, trust: TraceTrust) -> Span {
-    let Some(route) = request.extensions().get::<MatchedPath>().map(pattern) else {
+    let Some(route) = request.extensions().get::<MatchedPath>().map(route_pattern) else {
         return Span::none();
     };
     if UNTRACED.iter().any(|prefix| route.starts_with(prefix)) {
         return Span::none();
     }
-    let span = of(request, route);
+    let span = new_span(request, route);
     if span.is_disabled() {
         return span;
     }
@@ -37,16 +37,16 @@ pub(crate) fn begin(request: &Request, context: &mut CallContext, trust: TraceTr
     span
 }
 
-fn of(request: &Request, route: &str) -> Span {
-    let method = known(request.method());
-    // A method that the sender invented is no name.
+fn new_span(request: &Request, route: &str) -> Span {
+    let method = known_method(request.method());
+    // Senders choose methods, so an unknown one must not become a span name.
     let name = method.unwrap_or("HTTP");
     info_span!(
         target: trace::TARGET,
         "request",
         otel.name = format_args!("{name} {route}"),
         otel.kind = "server",
-        http.request.method = method.unwrap_or("_OTHER"),
+        http.request.method = method.unwrap_or(OTHER_METHOD),
         http.route = route,
         url.path = request.uri().path(),
         url.scheme = "http",
@@ -55,12 +55,7 @@ fn of(request: &Request, route: &str) -> Span {
     )
 }
 
-fn known(method: &Method) -> Option<&'static str> {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    KNOWN.into_iter().find(|name| method.as_str() == *name)
-}
-
-/// A refusal is the caller's affair and no error of ours.
+/// Ends the span. Only a 5xx marks it as failed: a 4xx is a fault of the caller.
 pub(crate) fn end(span: &Span, status: StatusCode) {
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {

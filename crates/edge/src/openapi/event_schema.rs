@@ -1,4 +1,4 @@
-//! The schema of an event, from the closed sets that the gate itself checks against.
+//! The OpenAPI schema of an event, made of the same closed sets that the gate checks events against.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use weir_event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
 
-/// Stands for the schema of one event. Never a value: the gate reads events in another way.
+/// The name of one event's schema. No value of this type exists: the gate reads events itself.
 #[derive(Debug)]
 pub(crate) enum Event {}
 
-/// Stands for the schema of one event or an array of them.
+/// The name of the schema of one event or an array of events.
 #[derive(Debug)]
 pub(crate) enum Events {}
 
@@ -57,7 +57,7 @@ impl PartialSchema for Events {
 }
 
 fn schema(value: Value) -> RefOr<Schema> {
-    serde_json::from_value(value).expect("the schema is a constant that the test reads")
+    serde_json::from_value(value).expect("the schema is a constant that a test checks")
 }
 
 fn event(source: Source, stage: FunnelStage, user: Value, engagement: Value) -> Value {
@@ -129,7 +129,7 @@ fn tiktok_bottom() -> Value {
     ])
 }
 
-/// Every key is required: null is a value, absence is an error.
+/// An object whose keys are all required: null is a value, a missing key is an error.
 fn object(properties: &[(&str, Value)]) -> Value {
     let required: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
     let properties: serde_json::Map<String, Value> =

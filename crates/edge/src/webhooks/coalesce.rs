@@ -1,9 +1,9 @@
-//! Gathers the small bodies of a moment into one call, and so into one frame: that is what makes posts of single events
-//! affordable.
+//! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame. That makes posts
+//! of single events affordable.
 //!
-//! Alone it goes at once. What comes in while a call is on its way goes together with the next one, which leaves when
-//! half of those are there who posted lately: then half of the senders are answered, and write, while the posts of the
-//! others are made durable, and no call is spent on the few that are first.
+//! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. That call leaves when
+//! half as many posts wait as there were senders lately. Half of the senders then have their responses and write new posts,
+//! while ingest makes the posts of the other half durable. No call is spent on the few posts that arrive first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,204 +18,241 @@ use weir::contract::ingest::v1::{Item, ItemResult};
 use weir_event::Origin;
 use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins};
 
-use super::call::Call;
+use super::{
+    chunk::Chunk,
+    outcome::BodyOutcome,
+    parsed_body::ParsedBody,
+    publish::{PublishCall, deadline_exceeded},
+};
 use crate::upstream::Upstream;
 
-/// While it is made durable the posts behind it are read, checked and gathered. A second one would split them, and each
-/// call is a message of the journal for each source in it, with a sync of its own.
+/// The largest body that is coalesced, in bytes and items. A larger one gains little, and would delay the others in its call.
+const MAX_BODY_BYTES: usize = 16 << 10;
+const MAX_BODY_ITEMS: u64 = 32;
+/// While ingest makes one call durable, the edge reads, checks and collects the next posts. A second call in flight would split
+/// them, and each call costs one journal message per source, with a sync of its own.
 const CALLS_IN_FLIGHT: usize = 1;
-/// Behind calls that take longer nobody waits: far below what a sender notices, and a slow instance holds up nobody's
-/// posts but those that it has.
-const LONGEST_WAIT: Duration = Duration::from_millis(5);
-/// Nor for those who were expected to post again and do not.
-const LONGEST_GATHERING: Duration = Duration::from_millis(1);
-/// As many links as a span has: the call's span leads to every post in it.
-const MOST_PARCELS: usize = 128;
-/// A full frame.
-const MOST_ITEMS: usize = 512;
-/// How often others go on first who can, before a call is made up.
-const MOST_YIELDS: usize = 8;
-/// Parcels on their way to a call. Who finds no place waits for one.
-const QUEUE: usize = 1024;
+/// The longest wait for a call in flight. It is far below the latency that a sender notices, and a slow instance delays only
+/// the posts that it has.
+const MAX_CALL_WAIT: Duration = Duration::from_millis(5);
+/// The longest wait for posts that are expected and don't arrive.
+const MAX_POST_WAIT: Duration = Duration::from_millis(1);
+/// A span has at most 128 links, and the span of the call links to every post in it.
+const MAX_POSTS: usize = 128;
+/// The items of a full frame.
+const MAX_ITEMS: usize = 512;
+/// The most times that the task yields to others before it assembles a call.
+const MAX_YIELDS: usize = 8;
+/// Posts that wait for a call. Further senders wait until one leaves.
+const QUEUE_CAPACITY: usize = 1024;
 
-/// Takes small bodies. Cheap to clone; every clone gathers with the others.
+type Results = Result<Vec<ItemResult>, Status>;
+
+/// Coalesces small posts. Cheap to clone; all clones share one queue.
 #[derive(Clone, Debug)]
-pub(super) struct Gatherer {
-    parcels: mpsc::Sender<Parcel>,
+pub(super) struct Coalescer {
+    queue: mpsc::Sender<PendingPost>,
 }
 
-/// One body's items on their way.
+/// The items of one post that wait for a call.
 #[derive(Debug)]
-struct Parcel {
+struct PendingPost {
     items: Vec<Item>,
     context: CallContext,
     arrived_at: DateTime<Utc>,
     deadline: Instant,
-    /// What log entries of it are part of.
-    logged: Option<LoggedCall>,
-    /// Whoever posted it may be gone; then nobody hears the answer.
-    answer: oneshot::Sender<Result<Vec<ItemResult>, Status>>,
+    /// The fields of log entries about the post.
+    log_context: Option<LoggedCall>,
+    /// Closed where the sender has disconnected.
+    results: oneshot::Sender<Results>,
 }
 
-impl Gatherer {
-    /// It ends with its last clone.
+impl Coalescer {
+    /// Starts a task that ends with the last clone.
     pub(super) fn start(ingest: Upstream) -> Self {
-        let (parcels, received) = mpsc::channel(QUEUE);
-        tokio::spawn(gather(ingest, received));
-        Self { parcels }
+        let (queue, posts) = mpsc::channel(QUEUE_CAPACITY);
+        tokio::spawn(run(ingest, posts));
+        Self { queue }
     }
 
-    /// Returns what became of the items, in their order.
+    /// Whether the body is small enough to share a call.
+    pub(super) fn takes(body: &ParsedBody) -> bool {
+        body.bytes() <= MAX_BODY_BYTES && body.item_count() <= MAX_BODY_ITEMS
+    }
+
+    /// Sends a small body to ingest, and returns when every item is durable: good ones in the journal, bad ones as dead letters.
     ///
     /// # Errors
-    /// It is unknown what became of them.
-    pub(super) async fn send(
+    /// The outcome of the body is unknown. Posting it again is harmless.
+    pub(super) async fn publish(
+        &self,
+        body: &ParsedBody,
+        context: CallContext,
+        deadline: Instant,
+    ) -> Result<BodyOutcome, Status> {
+        let Some(Chunk { items, sent }) = Chunk::next(body, &mut body.items.cursor()) else {
+            return Ok(BodyOutcome::default());
+        };
+        let results = self.send(items, context, body.arrived_at, deadline).await?;
+        BodyOutcome::default().add(body, sent, results)
+    }
+
+    /// The results of the items, in their order.
+    async fn send(
         &self,
         items: Vec<Item>,
         context: CallContext,
         arrived_at: DateTime<Utc>,
         deadline: Instant,
-    ) -> Result<Vec<ItemResult>, Status> {
-        let gone = || Status::internal("a call ended without an answer");
-        let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { items, context, arrived_at, deadline, logged: LoggedCall::current(), answer };
-        self.parcels.send(parcel).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+    ) -> Results {
+        let lost = || Status::internal("the task of a call ended without a result");
+        let (results, received) = oneshot::channel();
+        let log_context = LoggedCall::current();
+        let post = PendingPost { items, context, arrived_at, deadline, log_context, results };
+        self.queue.send(post).await.map_err(|_| lost())?;
+        received.await.map_err(|_| lost())?
     }
 }
 
-async fn gather(ingest: Upstream, mut parcels: mpsc::Receiver<Parcel>) {
-    let turns = Arc::new(Semaphore::new(CALLS_IN_FLIGHT));
-    let mut last = 0;
-    while let Some(first) = parcels.recv().await {
-        // A full call has nothing to wait for.
-        let patience = if parcels.len() < MOST_PARCELS { LONGEST_WAIT } else { Duration::ZERO };
-        let turn = timeout(patience, Arc::clone(&turns).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok);
-        // Who was in the last call has an answer now, mostly, and may post again.
-        let expected = (last + 1 + parcels.len()) / 2;
-        let load = assemble(first, &mut parcels, expected).await;
-        last = load.len();
-        if !load.is_empty() {
-            tokio::spawn(deliver(ingest.clone(), load, turn));
+async fn run(ingest: Upstream, mut queue: mpsc::Receiver<PendingPost>) {
+    let calls = Arc::new(Semaphore::new(CALLS_IN_FLIGHT));
+    let mut last_posts = 0;
+    while let Some(first) = queue.recv().await {
+        // A full call need not wait for the one in flight.
+        let wait = if queue.len() < MAX_POSTS { MAX_CALL_WAIT } else { Duration::ZERO };
+        let permit = timeout(wait, Arc::clone(&calls).acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok);
+        // Most senders of the last call have their response now, and may post again.
+        let expected = (last_posts + 1 + queue.len()) / 2;
+        let posts = collect_posts(first, &mut queue, expected).await;
+        last_posts = posts.len();
+        if !posts.is_empty() {
+            tokio::spawn(flush(ingest.clone(), posts, permit));
         }
     }
 }
 
-/// Whoever's body is there already, and only has to be read and checked, comes into this call and needs none of its
-/// own. Nobody waits for a clock: it ends when nobody came twice.
-async fn let_in(parcels: &mpsc::Receiver<Parcel>) {
-    let mut calm = 0;
-    for _ in 0..MOST_YIELDS {
-        let before = parcels.len();
+/// Lets requests whose bodies have arrived read and check them, so that they share this call. It uses no timer: it ends when two
+/// yields in a row bring no post.
+async fn drain_ready(queue: &mpsc::Receiver<PendingPost>) {
+    let mut idle_yields = 0;
+    for _ in 0..MAX_YIELDS {
+        let before = queue.len();
         yield_now().await;
-        calm = if parcels.len() == before { calm + 1 } else { 0 };
-        if calm == 2 {
+        idle_yields = if queue.len() == before { idle_yields + 1 } else { 0 };
+        if idle_yields == 2 {
             return;
         }
     }
 }
 
-/// What waits, as far as it fits into one call, once so many parcels are there. Who is gone is not waited for.
-async fn assemble(first: Parcel, parcels: &mut mpsc::Receiver<Parcel>, expected: usize) -> Vec<Parcel> {
-    let until = Instant::now() + LONGEST_GATHERING;
-    let mut load = Load { items: first.items.len(), parcels: vec![first] };
-    while load.parcels.len() < expected
-        && load.has_room()
-        && let Ok(Some(parcel)) = timeout_at(until, parcels.recv()).await
+/// Waits for `expected` posts, then takes all waiting posts that fit into one call. Skips callers that have disconnected.
+async fn collect_posts(
+    first: PendingPost,
+    queue: &mut mpsc::Receiver<PendingPost>,
+    expected: usize,
+) -> Vec<PendingPost> {
+    let until = Instant::now() + MAX_POST_WAIT;
+    let mut call = PendingCall { items: first.items.len(), posts: vec![first] };
+    while call.posts.len() < expected
+        && call.has_room()
+        && let Ok(Some(post)) = timeout_at(until, queue.recv()).await
     {
-        load.push(parcel);
+        call.push(post);
     }
-    let_in(parcels).await;
-    while load.has_room()
-        && let Ok(parcel) = parcels.try_recv()
+    drain_ready(queue).await;
+    while call.has_room()
+        && let Ok(post) = queue.try_recv()
     {
-        load.push(parcel);
+        call.push(post);
     }
-    load.parcels.retain(|parcel| !parcel.answer.is_closed());
-    load.parcels
+    call.posts.retain(|post| !post.results.is_closed());
+    call.posts
 }
 
-/// What goes into one call.
+/// The posts of one call.
 #[derive(Debug)]
-struct Load {
-    parcels: Vec<Parcel>,
-    /// Of all of them.
+struct PendingCall {
+    posts: Vec<PendingPost>,
+    /// The number of items of all posts.
     items: usize,
 }
 
-impl Load {
+impl PendingCall {
     fn has_room(&self) -> bool {
-        self.items < MOST_ITEMS && self.parcels.len() < MOST_PARCELS
+        self.items < MAX_ITEMS && self.posts.len() < MAX_POSTS
     }
 
-    fn push(&mut self, parcel: Parcel) {
-        self.items += parcel.items.len();
-        self.parcels.push(parcel);
+    fn push(&mut self, post: PendingPost) {
+        self.items += post.items.len();
+        self.posts.push(post);
     }
 }
 
-/// A task of its own: whoever posts and goes away harms nobody else in the call.
-async fn deliver(ingest: Upstream, load: Vec<Parcel>, turn: Option<OwnedSemaphorePermit>) {
-    let answered = match <[Parcel; 1]>::try_from(load) {
-        Ok([parcel]) => {
-            let logged = parcel.logged.clone();
-            let logged = logged.unwrap_or_else(|| LoggedCall::new(parcel.context.correlation_id.clone()));
-            logged.within(alone(&ingest, parcel)).await
+/// Makes one call and returns each post its results. It runs in a task of its own, so that a caller that disconnects does not
+/// cancel the call of the others.
+async fn flush(ingest: Upstream, posts: Vec<PendingPost>, permit: Option<OwnedSemaphorePermit>) {
+    let responses = match <[PendingPost; 1]>::try_from(posts) {
+        Ok([post]) => {
+            let log_context = post.log_context.clone();
+            let log_context =
+                log_context.unwrap_or_else(|| LoggedCall::new(post.context.correlation_id.clone()));
+            log_context.within(send_single(&ingest, post)).await
         }
-        Err(load) => {
+        Err(posts) => {
             let correlation_id = CorrelationId::generate();
-            let logged = LoggedCall::new(correlation_id.clone());
-            logged.within(together(&ingest, load, correlation_id)).await
+            let log_context = LoggedCall::new(correlation_id.clone());
+            log_context.within(send_merged(&ingest, posts, correlation_id)).await
         }
     };
-    // The next call may go while these hear of theirs.
-    drop(turn);
-    for (answer, results) in answered {
-        answer.send(results).ok();
+    // The next call may leave while these callers receive their results.
+    drop(permit);
+    for (sender, results) in responses {
+        sender.send(results).ok();
     }
 }
 
-type Answers = Vec<(oneshot::Sender<Result<Vec<ItemResult>, Status>>, Result<Vec<ItemResult>, Status>)>;
+type Responses = Vec<(oneshot::Sender<Results>, Results)>;
 
-/// The call is the post's own.
-async fn alone(ingest: &Upstream, parcel: Parcel) -> Answers {
-    let Parcel { items, context, arrived_at, deadline, answer, .. } = parcel;
+/// Sends one post, under its own correlation id.
+async fn send_single(ingest: &Upstream, post: PendingPost) -> Responses {
+    let PendingPost { items, context, arrived_at, deadline, results, .. } = post;
     let origin = Some(Origin::of_call(context.clone(), arrived_at).into());
     let origins = Some(CallOrigins::from(vec![context.clone()]));
-    let call = Call { ingest, context: &context, origin, origins, deadline };
-    vec![(answer, send(call, items).await)]
+    let call = PublishCall { ingest, context: &context, origin, origins, deadline };
+    vec![(results, send(call, items).await)]
 }
 
-/// The call is nobody's, and every item names where it came in. What goes wrong with it went wrong for all.
-async fn together(ingest: &Upstream, load: Vec<Parcel>, correlation_id: CorrelationId) -> Answers {
+/// Sends several posts, under a correlation id of the call. Every item names the origin of its post. A failure of the call is the
+/// result of every post.
+async fn send_merged(ingest: &Upstream, posts: Vec<PendingPost>, correlation_id: CorrelationId) -> Responses {
     let context = CallContext { correlation_id, trace: TraceContext::default() };
-    let deadline = load.iter().map(|parcel| parcel.deadline).min().unwrap_or_else(Instant::now);
-    let origins: Vec<CallContext> = load.iter().map(|parcel| parcel.context.clone()).collect();
+    let deadline = posts.iter().map(|post| post.deadline).min().unwrap_or_else(Instant::now);
+    let origins: Vec<CallContext> = posts.iter().map(|post| post.context.clone()).collect();
     let origins = Some(CallOrigins::from(origins));
     let mut items = Vec::new();
-    let mut waiting = Vec::with_capacity(load.len());
-    for Parcel { items: own, context, arrived_at, answer, .. } in load {
-        waiting.push((answer, own.len()));
+    let mut waiting = Vec::with_capacity(posts.len());
+    for PendingPost { items: own, context, arrived_at, results, .. } in posts {
+        waiting.push((results, own.len()));
         let origin = Origin::of_call(context, arrived_at);
         items.extend(own.into_iter().map(|item| Item { origin: Some(origin.clone().into()), ..item }));
     }
-    let call = Call { ingest, context: &context, origin: None, origins, deadline };
+    let call = PublishCall { ingest, context: &context, origin: None, origins, deadline };
     match send(call, items).await {
         Ok(results) => {
             let mut results = results.into_iter();
             let shares = waiting
                 .into_iter()
-                .map(|(answer, share)| (answer, Ok(results.by_ref().take(share).collect())));
+                .map(|(sender, share)| (sender, Ok(results.by_ref().take(share).collect())));
             shares.collect()
         }
-        Err(status) => waiting.into_iter().map(|(answer, _)| (answer, Err(status.clone()))).collect(),
+        Err(status) => waiting.into_iter().map(|(sender, _)| (sender, Err(status.clone()))).collect(),
     }
 }
 
-async fn send(call: Call<'_>, items: Vec<Item>) -> Result<Vec<ItemResult>, Status> {
-    let sent = timeout_at(call.deadline, Box::pin(call.send(items))).await;
-    sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("ingest did not answer in time")))
+async fn send(call: PublishCall<'_>, items: Vec<Item>) -> Results {
+    let results = timeout_at(call.deadline, Box::pin(call.send(items))).await;
+    results.unwrap_or_else(|_| Err(deadline_exceeded()))
 }
 
 #[cfg(test)]
@@ -224,51 +261,50 @@ mod tests {
 
     use super::*;
 
-    type Answered = oneshot::Receiver<Result<Vec<ItemResult>, Status>>;
-
-    fn parcel() -> (Parcel, Answered) {
-        let (answer, answered) = oneshot::channel();
+    fn post() -> (PendingPost, oneshot::Receiver<Results>) {
+        let (results, received) = oneshot::channel();
         let context =
             CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let now = Instant::now();
         let items = vec![v1::Item::default()];
-        (Parcel { items, context, arrived_at: Utc::now(), deadline: now, logged: None, answer }, answered)
+        let arrived_at = Utc::now();
+        (PendingPost { items, context, arrived_at, deadline: now, log_context: None, results }, received)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_waits_for_those_who_are_expected() {
-        let (sender, mut parcels) = mpsc::channel(QUEUE);
-        let (first, _first) = parcel();
+    async fn a_call_waits_for_the_expected_posts() {
+        let (queue, mut posts) = mpsc::channel(QUEUE_CAPACITY);
+        let (first, _first) = post();
         let later = tokio::spawn(async move {
-            let mut answers = Vec::new();
+            let mut results = Vec::new();
             for _ in 0..2 {
-                // Not there when it is looked for once more.
-                for _ in 0..2 * MOST_YIELDS {
+                // It arrives after the last yield of `drain_ready`.
+                for _ in 0..2 * MAX_YIELDS {
                     yield_now().await;
                 }
-                let (parcel, answered) = parcel();
-                sender.send(parcel).await.unwrap();
-                answers.push(answered);
+                let (post, received) = post();
+                queue.send(post).await.unwrap();
+                results.push(received);
             }
-            (sender, answers)
+            (queue, results)
         });
-        assert_eq!(assemble(first, &mut parcels, 3).await.len(), 3);
+        assert_eq!(collect_posts(first, &mut posts, 3).await.len(), 3);
         later.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_come_is_waited_for_no_longer() {
-        let (_sender, mut parcels) = mpsc::channel(QUEUE);
-        let ((first, _first), started) = (parcel(), Instant::now());
-        assert_eq!(assemble(first, &mut parcels, 3).await.len(), 1);
-        assert_eq!(started.elapsed(), LONGEST_GATHERING);
+    async fn a_call_leaves_without_posts_that_do_not_arrive() {
+        let (_queue, mut posts) = mpsc::channel(QUEUE_CAPACITY);
+        let ((first, _first), started) = (post(), Instant::now());
+        assert_eq!(collect_posts(first, &mut posts, 3).await.len(), 1);
+        assert_eq!(started.elapsed(), MAX_POST_WAIT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_gone_is_not_sent() {
-        let (sender, mut parcels) = mpsc::channel(QUEUE);
-        let (first, _first) = parcel();
-        sender.send(parcel().0).await.unwrap();
-        assert_eq!(assemble(first, &mut parcels, 0).await.len(), 1);
+    async fn a_post_of_a_disconnected_caller_is_not_sent() {
+        let (queue, mut posts) = mpsc::channel(QUEUE_CAPACITY);
+        let (first, _first) = post();
+        queue.send(post().0).await.unwrap();
+        assert_eq!(collect_posts(first, &mut posts, 0).await.len(), 1);
     }
 }

@@ -1,44 +1,45 @@
-//! Identities that stand in one body more than once: the lowest index stays, the further ones are only counted.
+//! Repeated identities in one body: the edge sends the item with the lowest index, and counts the later ones.
 
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
 };
 
+use chrono::{DateTime, Utc};
 use weir_event::{Claim, Source, admit_bytes};
 
-use super::batch::Batch;
+use super::items::Items;
 
-/// No event is shorter: an item below is not worth remembering, so that a body of many tiny items stays cheap.
-const SHORTEST_EVENT: usize = 128;
+/// The size in bytes below which the scan skips an item: no event is shorter, and a body of many tiny items stays cheap.
+const MIN_EVENT_BYTES: usize = 128;
 
-/// Items by the source that they name; `None` where they name none that exists.
-pub(super) type BySource = [(Option<Source>, u64); 3];
+/// The number of items by their source; `None` counts items without a known source.
+pub(super) type ItemsBySource = [(Option<Source>, u64); 3];
 
-/// What is known of all items before the first one is checked.
+/// A scan of the identities of all items, before the gate checks the first one.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct IdentityScan {
     facebook: u64,
     tiktok: u64,
     unknown: u64,
     hasher: RandomState,
-    claimed: HashSet<u64>,
-    /// Hashes of identities that are claimed at least twice, or seem to be.
-    claimed_again: HashSet<u64>,
+    hashes: HashSet<u64>,
+    /// Hashes that at least two items have: of the same identity, or of two that collide.
+    repeated_hashes: HashSet<u64>,
 }
 
-/// The events that stand in a body again.
+/// The repeated events of a body.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    /// Indexes that are not sent.
-    further: HashSet<u64>,
-    /// How many further ones an index stands for.
+    /// Indexes of the later items, which the edge does not send.
+    later: HashSet<u64>,
+    /// The number of later items by the index of the first one.
     counts: HashMap<u64, u32>,
 }
 
-impl Census {
-    /// Counts one more item; `None` is a line that is no text.
-    pub(super) fn with(mut self, item: Option<&str>) -> Self {
+impl IdentityScan {
+    /// Adds the next item; `None` is a line that is no UTF-8.
+    pub(super) fn add(mut self, item: Option<&str>) -> Self {
         let claim = item.and_then(Claim::read);
         match claim.as_ref().and_then(Claim::source) {
             Some(Source::Facebook) => self.facebook += 1,
@@ -46,44 +47,44 @@ impl Census {
             None => self.unknown += 1,
         }
         if let Some(hash) = self.hash(item, claim.as_ref())
-            && !self.claimed.insert(hash)
+            && !self.hashes.insert(hash)
         {
-            self.claimed_again.insert(hash);
+            self.repeated_hashes.insert(hash);
         }
         self
     }
 
-    pub(super) fn named(&self) -> BySource {
+    pub(super) fn items_by_source(&self) -> ItemsBySource {
         [(Some(Source::Facebook), self.facebook), (Some(Source::Tiktok), self.tiktok), (None, self.unknown)]
     }
 
-    /// The hash is keyed at random, so that nobody can make many identities collide.
+    /// The hash of an identity. Its key is random, so that a sender can't choose identities that collide.
     fn hash(&self, item: Option<&str>, claim: Option<&Claim<'_>>) -> Option<u64> {
-        let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= SHORTEST_EVENT))?;
+        let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= MIN_EVENT_BYTES))?;
         Some(self.hasher.hash_one((claim.source()?, claim.event_id()?)))
     }
 }
 
 impl Repeats {
-    /// Looks at the few items whose hash stands there twice: what counts is the identity itself, and only of events
-    /// that pass the gate. A bad item repeats nothing.
-    pub(super) fn find(batch: &Batch, census: &Census) -> Self {
+    /// Compares the identities of the few items whose hash occurs twice. Only items that pass the gate count: a bad item
+    /// repeats no event.
+    pub(super) fn find(items: &Items, scan: &IdentityScan, arrived_at: DateTime<Utc>) -> Self {
         let mut repeats = Self::default();
-        if census.claimed_again.is_empty() {
+        if scan.repeated_hashes.is_empty() {
             return repeats;
         }
         let mut first: HashMap<(Source, String), u64> = HashMap::new();
-        let mut cursor = batch.cursor();
-        while let Some(item) = batch.next(&mut cursor) {
-            let hash = census.hash(item.text, item.text.and_then(Claim::read).as_ref());
-            if !hash.is_some_and(|hash| census.claimed_again.contains(&hash)) {
+        let mut cursor = items.cursor();
+        while let Some(item) = items.next(&mut cursor) {
+            let hash = scan.hash(item.text, item.text.and_then(Claim::read).as_ref());
+            if !hash.is_some_and(|hash| scan.repeated_hashes.contains(&hash)) {
                 continue;
             }
-            if let Ok(event) = admit_bytes(item.raw, batch.arrived_at) {
+            if let Ok(event) = admit_bytes(item.raw, arrived_at) {
                 let identity = (event.source(), event.id().to_owned());
                 let lowest = *first.entry(identity).or_insert(item.index);
                 if lowest != item.index {
-                    repeats.further.insert(item.index);
+                    repeats.later.insert(item.index);
                     *repeats.counts.entry(lowest).or_default() += 1;
                 }
             }
@@ -91,13 +92,13 @@ impl Repeats {
         repeats
     }
 
-    /// Whether the item repeats one before it.
-    pub(super) fn is_further(&self, index: u64) -> bool {
-        self.further.contains(&index)
+    /// Whether the item repeats an earlier one.
+    pub(super) fn is_repeat(&self, index: u64) -> bool {
+        self.later.contains(&index)
     }
 
-    /// How many items after it repeat this one.
-    pub(super) fn of(&self, index: u64) -> u32 {
+    /// The number of later items that repeat this one.
+    pub(super) fn count_of(&self, index: u64) -> u32 {
         self.counts.get(&index).copied().unwrap_or_default()
     }
 }

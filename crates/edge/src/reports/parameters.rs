@@ -1,4 +1,4 @@
-//! Reads the parameters of a question strictly: every fault is named, none is guessed away.
+//! Strict parsing of query parameters: the response names every fault, and the edge guesses no value.
 
 use std::borrow::Cow;
 
@@ -11,60 +11,60 @@ use weir_process::args::{instant, whole_number};
 use crate::problem::{MAX_VIOLATIONS, ParameterViolation, Problem};
 
 const MAX_LIMIT: u32 = 1000;
-/// As long as the text of an event may be.
+/// The longest text of an event.
 const MAX_CHARACTERS: usize = 256;
-/// Longer than every name that is known; a longer one is told by its beginning.
-const MAX_NAME: usize = 64;
-const NO_TEXT: &str = "must be percent-encoded UTF-8";
+/// The characters of a parameter's name in a violation. Every known name is shorter; a longer one is cut.
+const MAX_NAME_CHARACTERS: usize = 64;
+const INVALID_ENCODING: &str = "must be percent-encoded UTF-8";
 
-/// The parameters of one question and what is wrong with them.
+/// The parameters of one request and their violations.
 #[derive(Debug)]
-pub(super) struct Query {
-    /// Without a value where its bytes are no text.
+pub(super) struct Parameters {
+    /// Names and values; `None` for a value that is no UTF-8.
     pairs: Vec<(String, Option<String>)>,
     violations: Vec<ParameterViolation>,
 }
 
 /// `[from, to)`; an absent end is unbounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Range {
+pub(super) struct TimeRange {
     pub(super) from: Option<DateTime<Utc>>,
     pub(super) to: Option<DateTime<Utc>>,
 }
 
-impl Query {
-    /// A parameter that is not `known`, that stands there twice, or that is no UTF-8, is a fault.
+impl Parameters {
+    /// Parses a query string. A parameter outside `known`, a repeated one, or one that is no UTF-8 is a violation.
     pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Self {
-        let mut read = Self { pairs: Vec::new(), violations: Vec::new() };
+        let mut parameters = Self { pairs: Vec::new(), violations: Vec::new() };
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            read.read(pair, known);
+            parameters.add(pair, known);
         }
-        read
+        parameters
     }
 
-    fn read(&mut self, pair: &str, known: &[&str]) {
-        // In a form, which a query is, a plus stands for a space.
+    fn add(&mut self, pair: &str, known: &[&str]) {
+        // A query string is an encoded form, in which a plus is a space.
         let pair = pair.replace('+', " ");
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
         let name = percent_decode_str(name);
         let Some(text) = text(name.clone()) else {
-            return self.violate(&name.decode_utf8_lossy(), NO_TEXT);
+            return self.violate(&name.decode_utf8_lossy(), INVALID_ENCODING);
         };
         if !known.contains(&text.as_str()) {
             self.violate(&text, format!("is not known; known are {}", known.join(", ")));
         } else if self.pairs.iter().any(|(other, _)| *other == text) {
-            self.violate(&text, "must stand there once");
+            self.violate(&text, "must be given once");
         } else {
             let value = self::text(percent_decode_str(value));
             if value.is_none() {
-                self.violate(&text, NO_TEXT);
+                self.violate(&text, INVALID_ENCODING);
             }
             self.pairs.push((text, value));
         }
     }
 
-    pub(super) fn range(&mut self) -> Range {
-        let range = Range { from: self.value("from", instant), to: self.value("to", instant) };
+    pub(super) fn time_range(&mut self) -> TimeRange {
+        let range = TimeRange { from: self.value("from", instant), to: self.value("to", instant) };
         if let (Some(from), Some(to)) = (range.from, range.to)
             && from > to
         {
@@ -107,13 +107,15 @@ impl Query {
         })
     }
 
+    /// Ends the parsing.
+    ///
     /// # Errors
-    /// There is a fault.
+    /// A 400 with the violations, where there is one.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.violations.is_empty() {
             return Ok(());
         }
-        Err(Problem::bad_request("the parameters have faults").violations(self.violations))
+        Err(Problem::bad_request("the parameters are invalid").violations(self.violations))
     }
 
     fn value<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
@@ -131,7 +133,7 @@ impl Query {
         if self.violations.len() == MAX_VIOLATIONS {
             return;
         }
-        let parameter = match parameter.char_indices().nth(MAX_NAME) {
+        let parameter = match parameter.char_indices().nth(MAX_NAME_CHARACTERS) {
             Some((end, _)) => format!("{}…", &parameter[..end]),
             None => parameter.to_owned(),
         };
@@ -139,7 +141,7 @@ impl Query {
     }
 }
 
-/// The text, where the bytes are UTF-8.
+/// The decoded text; `None` where the bytes are no UTF-8.
 fn text(bytes: PercentDecode<'_>) -> Option<String> {
     bytes.decode_utf8().ok().map(Cow::into_owned)
 }
@@ -156,76 +158,76 @@ mod tests {
     const ALL: [&str; 8] =
         ["from", "to", "source", "funnelStage", "eventType", "groupBy", "limit", "campaignId"];
 
-    /// Reads everything and returns the parameters at fault.
-    fn faults(query: &str) -> Vec<String> {
-        let mut query = Query::parse(Some(query), &ALL);
-        query.range();
-        query.source();
-        query.funnel_stage();
-        query.event_type();
-        query.group_by();
-        query.limit();
-        query.campaign_id();
-        query.violations.into_iter().map(|violation| violation.parameter).collect()
+    /// Reads every parameter and returns the invalid ones.
+    fn invalid(query: &str) -> Vec<String> {
+        let mut parameters = Parameters::parse(Some(query), &ALL);
+        parameters.time_range();
+        parameters.source();
+        parameters.funnel_stage();
+        parameters.event_type();
+        parameters.group_by();
+        parameters.limit();
+        parameters.campaign_id();
+        parameters.violations.into_iter().map(|violation| violation.parameter).collect()
     }
 
     #[test]
-    fn every_fault_is_named() {
+    fn every_invalid_parameter_is_named() {
         assert_eq!(
-            faults(
+            invalid(
                 "from=x&to=&source=meta&funnelStage=mid&eventType=x&groupBy=week&limit=0&campaignId=&what=1"
             ),
             ["what", "from", "to", "source", "funnelStage", "eventType", "groupBy", "limit", "campaignId"]
         );
-        assert_eq!(faults("source=tiktok&source=tiktok"), ["source"]);
-        assert_eq!(faults("from=2025-09-15&to=2025-09-14"), ["from"]);
+        assert_eq!(invalid("source=tiktok&source=tiktok"), ["source"]);
+        assert_eq!(invalid("from=2025-09-15&to=2025-09-14"), ["from"]);
         for limit in ["1001", "-1", "%2B5", "1.0", "1e2", "99999999999"] {
-            assert_eq!(faults(&format!("limit={limit}")), ["limit"]);
+            assert_eq!(invalid(&format!("limit={limit}")), ["limit"]);
         }
     }
 
     #[test]
-    fn what_is_right_is_read() {
-        assert!(faults("").is_empty());
+    fn valid_parameters_are_read() {
+        assert!(invalid("").is_empty());
         assert!(
-            faults("from=2025-09-14&to=2025-09-14&groupBy=day&limit=1000&eventType=video.view").is_empty()
+            invalid("from=2025-09-14&to=2025-09-14&groupBy=day&limit=1000&eventType=video.view").is_empty()
         );
-        let mut query = Query::parse(Some("campaignId=a%2Bb%20c"), &ALL);
-        assert_eq!(query.campaign_id().as_deref(), Some("a+b c"));
+        let mut parameters = Parameters::parse(Some("campaignId=a%2Bb%20c"), &ALL);
+        assert_eq!(parameters.campaign_id().as_deref(), Some("a+b c"));
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_a_fault_of_their_parameter() {
+    fn bytes_that_are_no_utf_8_make_their_parameter_invalid() {
         for bytes in ["%FF", "a%C3", "%ED%A0%80", "%C0%AF", "%F4%90%80%80"] {
             for name in ALL {
-                assert_eq!(faults(&format!("{name}={bytes}")), [name], "{bytes}");
+                assert_eq!(invalid(&format!("{name}={bytes}")), [name], "{bytes}");
             }
         }
-        assert_eq!(faults("campaignId=%FF&campaignId=a"), ["campaignId", "campaignId"]);
-        assert_eq!(faults("%FF=a"), ["\u{FFFD}"]);
-        assert_eq!(faults("from%FF"), ["from\u{FFFD}"]);
-        let mut query = Query::parse(Some("campaignId=%EF%BF%BD%C3%A9"), &ALL);
-        assert_eq!(query.campaign_id().as_deref(), Some("\u{FFFD}é"));
+        assert_eq!(invalid("campaignId=%FF&campaignId=a"), ["campaignId", "campaignId"]);
+        assert_eq!(invalid("%FF=a"), ["\u{FFFD}"]);
+        assert_eq!(invalid("from%FF"), ["from\u{FFFD}"]);
+        let mut parameters = Parameters::parse(Some("campaignId=%EF%BF%BD%C3%A9"), &ALL);
+        assert_eq!(parameters.campaign_id().as_deref(), Some("\u{FFFD}é"));
     }
 
     #[test]
-    fn an_answer_stays_small_whatever_is_asked() {
-        assert_eq!(faults(&"a&".repeat(30_000)).len(), MAX_VIOLATIONS);
+    fn a_response_stays_small_for_a_long_query() {
+        assert_eq!(invalid(&"a&".repeat(30_000)).len(), MAX_VIOLATIONS);
         assert_eq!(
-            faults(&format!("&&{}&=", "é".repeat(65))),
+            invalid(&format!("&&{}&=", "é".repeat(65))),
             [format!("{}…", "é".repeat(64)), String::new()]
         );
     }
 
     #[test]
-    fn an_offset_survives_a_plus_that_is_not_escaped() {
+    fn an_offset_with_an_unescaped_plus_is_read() {
         let expected = "2025-09-14T05:00:00Z".parse::<DateTime<Utc>>().unwrap();
         for offset in ["+02:00", "%2B02:00", "%2002:00"] {
             let query = format!("from=2025-09-14T07:00:00{offset}");
-            assert_eq!(Query::parse(Some(&query), &ALL).range().from, Some(expected), "{offset}");
+            assert_eq!(Parameters::parse(Some(&query), &ALL).time_range().from, Some(expected), "{offset}");
         }
         for text in ["2025-09-14%2007:00:00Z", "2025-09-14T07:00:00%E2%88%9202:00", "2025-09-14%0D"] {
-            assert_eq!(faults(&format!("from={text}")), ["from"], "{text}");
+            assert_eq!(invalid(&format!("from={text}")), ["from"], "{text}");
         }
     }
 }

@@ -1,28 +1,16 @@
-//! `GET /reports/demographics`: distinct users by group, and the means over their events.
+//! The report of demographics: distinct users by group, and means over their events.
 
-use std::sync::Arc;
-
-use axum::{
-    Extension, Json,
-    extract::{RawQuery, State},
-};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir::contract::{Mean, reporting::v1};
-use weir_event::Source;
-use weir_process::CallContext;
 
-use super::{Client, DateRange, device_name, gender_name, query::Query, rfc3339, timestamp};
-use crate::{
-    problem::{Problem, ProblemBody},
-    router::EdgeState,
-};
+use super::values::{DateRange, device_name, gender_name, rfc3339};
 
-/// Who: distinct users by group. A user counts once in every group that an event of the user in the range names;
-/// erased users don't count.
+/// Distinct users by group. A user counts once in every group that an event of the user in the range names; erased users
+/// don't count.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DemographicsReport {
+pub struct DemographicsReport {
     date_range: DateRange,
     #[serde(skip_serializing_if = "Option::is_none")]
     facebook: Option<FacebookDemographics>,
@@ -30,36 +18,38 @@ pub(crate) struct DemographicsReport {
     tiktok: Option<TiktokDemographics>,
 }
 
+/// Users of Facebook.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct FacebookDemographics {
+pub struct FacebookDemographics {
     users: u64,
     /// Mean over the events, rounded half-even to two decimals; 0 without events.
     #[schema(value_type = f64, example = 41.5)]
     average_age: Mean,
-    /// All of them, in their order.
+    /// All groups, in ascending order.
     age_groups: Vec<GroupUsers>,
     genders: Vec<GenderUsers>,
     countries: Vec<CountryUsers>,
     cities: Vec<CityUsers>,
     #[serde(flatten)]
     precision: Precision,
-    /// Where the range begins earlier than the source's rows, which are removed after their time: the section is about
-    /// events of this time and later.
+    /// Present where the range begins before the oldest rows of the source, because rows are removed after their time. The
+    /// section covers events from this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2025-06-16T07:21:00Z")]
     complete_from: Option<String>,
 }
 
+/// Users of TikTok.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct TiktokDemographics {
+pub struct TiktokDemographics {
     users: u64,
-    /// Mean over the events, rounded half-even to two decimals; 0 without events. It is exact as written: above 2^46 read
-    /// it as a decimal, because a float drops decimals there.
+    /// Mean over the events, rounded half-even to two decimals; 0 without events. The digits are exact. Above 2^46 read them
+    /// as a decimal, because a float drops decimals there.
     #[schema(value_type = f64, example = 1208.25)]
     average_followers: Mean,
-    /// All of them, in their order.
+    /// All groups, in ascending order.
     follower_groups: Vec<GroupUsers>,
     /// Of top events.
     countries: Vec<CountryUsers>,
@@ -67,18 +57,18 @@ pub(crate) struct TiktokDemographics {
     devices: Vec<DeviceUsers>,
     #[serde(flatten)]
     precision: Precision,
-    /// Where the range begins earlier than the source's rows, which are removed after their time: the section is about
-    /// events of this time and later.
+    /// Present where the range begins before the oldest rows of the source, because rows are removed after their time. The
+    /// section covers events from this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2025-06-16T07:21:00Z")]
     complete_from: Option<String>,
 }
 
-/// How exact distinct users are; absent where they are exact.
+/// The precision of the numbers of distinct users; absent where they are exact.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Precision {
-    /// True where distinct users were estimated, which happens only above 2,000,000 users.
+pub struct Precision {
+    /// True where distinct users are estimated, which happens only above 2,000,000 users.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     estimate: bool,
     /// The estimate's relative standard error.
@@ -86,85 +76,51 @@ pub(crate) struct Precision {
     relative_error: Option<f64>,
 }
 
+/// Users of one age or follower group.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct GroupUsers {
+pub struct GroupUsers {
     #[schema(example = "18-24")]
     group: String,
     users: u64,
 }
 
+/// Users of one gender.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct GenderUsers {
+pub struct GenderUsers {
     #[schema(example = "non-binary")]
     gender: &'static str,
     users: u64,
 }
 
+/// Users of one country.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CountryUsers {
+pub struct CountryUsers {
     country: String,
     users: u64,
 }
 
+/// Users of one city.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CityUsers {
+pub struct CityUsers {
     country: String,
     city: String,
     users: u64,
 }
 
+/// Users of one device.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DeviceUsers {
+pub struct DeviceUsers {
     #[schema(example = "iOS")]
     device: &'static str,
     users: u64,
 }
 
-/// Who
-///
-/// Distinct users by group. With source the other source's section is absent.
-#[utoipa::path(get, path = "/reports/demographics", tag = "reports", operation_id = "getDemographicsReport",
-    params(
-        ("from" = Option<String>, Query, description = "RFC 3339 or a date, inclusive; absent is unbounded", example = "2025-09-14"),
-        ("to" = Option<String>, Query, description = "RFC 3339 or a date, exclusive; absent is unbounded", example = "2025-09-15T00:00:00Z"),
-        ("source" = Option<String>, Query, description = "facebook or tiktok"),
-        ("limit" = Option<u32>, Query, description = "How many countries, cities and devices: 1 to 1000, 10 where absent", minimum = 1, maximum = 1000),
-    ),
-    responses(
-        (status = 200, description = "The report", body = DemographicsReport),
-        (status = 400, description = "Bad parameters, each named", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
-    )
-)]
-pub(crate) async fn get_demographics_report(
-    State(edge): State<Arc<EdgeState>>,
-    Extension(context): Extension<CallContext>,
-    RawQuery(query): RawQuery,
-) -> Result<Json<DemographicsReport>, Problem> {
-    let question = question(query.as_deref())?;
-    let rpc = |mut client: Client, request| async move { client.get_demographics(request).await };
-    let answer = edge.reports.ask(question, &context, rpc).await?;
-    Ok(Json(answer.into()))
-}
-
-fn question(query: Option<&str>) -> Result<v1::GetDemographicsRequest, Problem> {
-    let mut query = Query::parse(query, &["from", "to", "source", "limit"]);
-    let range = query.range();
-    let question = v1::GetDemographicsRequest {
-        from: range.from.map(timestamp),
-        to: range.to.map(timestamp),
-        source: query.source().map_or(0, Source::number),
-        limit: query.limit(),
-    };
-    query.finish().map(|()| question)
-}
-
 impl From<v1::GetDemographicsResponse> for DemographicsReport {
-    fn from(answer: v1::GetDemographicsResponse) -> Self {
+    fn from(response: v1::GetDemographicsResponse) -> Self {
         Self {
-            date_range: answer.date_range.unwrap_or_default().into(),
-            facebook: answer.facebook.map(Into::into),
-            tiktok: answer.tiktok.map(Into::into),
+            date_range: response.date_range.unwrap_or_default().into(),
+            facebook: response.facebook.map(Into::into),
+            tiktok: response.tiktok.map(Into::into),
         }
     }
 }
@@ -238,12 +194,12 @@ mod tests {
             relative_error: Some(0.01),
             complete_from,
         };
-        let answer = v1::GetDemographicsResponse { facebook: Some(facebook), ..Default::default() };
-        serde_json::to_value(DemographicsReport::from(answer)).unwrap()
+        let response = v1::GetDemographicsResponse { facebook: Some(facebook), ..Default::default() };
+        serde_json::to_value(DemographicsReport::from(response)).unwrap()
     }
 
     #[test]
-    fn a_section_has_the_names_of_the_wire_and_the_other_is_absent() {
+    fn a_section_has_the_names_of_the_api_and_the_other_one_is_absent() {
         assert_eq!(
             section(false, None),
             json!({"dateRange": {"from": null, "to": null}, "facebook": {
@@ -262,20 +218,20 @@ mod tests {
             average_followers_decimal: "9007199254740990.50".into(),
             ..Default::default()
         };
-        let answer = v1::GetDemographicsResponse { tiktok: Some(tiktok), ..Default::default() };
-        let written = serde_json::to_string(&DemographicsReport::from(answer)).unwrap();
+        let response = v1::GetDemographicsResponse { tiktok: Some(tiktok), ..Default::default() };
+        let written = serde_json::to_string(&DemographicsReport::from(response)).unwrap();
         assert!(written.contains(r#""averageFollowers":9007199254740990.5,"#), "{written}");
     }
 
     #[test]
-    fn an_estimate_says_so() {
+    fn an_estimate_is_marked() {
         let section = section(true, None);
         assert_eq!(section["facebook"]["estimate"], json!(true));
         assert_eq!(section["facebook"]["relativeError"], json!(0.01));
     }
 
     #[test]
-    fn a_section_that_begins_later_than_the_range_says_when() {
+    fn a_section_that_begins_after_the_range_names_its_beginning() {
         let section = section(false, Some(prost_types::Timestamp { seconds: 1_757_833_200, nanos: 0 }));
         assert_eq!(section["facebook"]["completeFrom"], json!("2025-09-14T07:00:00Z"));
     }
