@@ -1,76 +1,19 @@
-//! What the edge answers, as a title and tables.
+//! The answer of an event lookup as a title and tables.
 
 use std::fmt;
 
 use comfy_table::Table;
-use serde::Deserialize;
+use weir_edge::answers::{EventLookupAnswer, EventStatus};
 
 use crate::output::{grouped, table};
 
-/// The edge's answer (`GET /events/{source}/{eventId}`).
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Whereabouts {
-    source: String,
-    event_id: String,
-    status: Status,
-    stored: Option<Stored>,
-    removed: Option<Removed>,
-    #[serde(default)]
-    dead_letters: Vec<DeadLetter>,
-    #[serde(default)]
-    waiting_frames: u64,
-    #[serde(default)]
-    unavailable: Vec<String>,
-}
+/// Shows an answer of the edge (`GET /events/{source}/{eventId}`).
+#[derive(Debug)]
+pub(super) struct EventTables<'a>(pub(super) &'a EventLookupAnswer);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Status {
-    Stored,
-    Removed,
-    DeadLetter,
-    Unknown,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Stored {
-    stored_at: String,
-    arrived_at: String,
-    correlation_id: String,
-    trace_id: Option<String>,
-    duplicates: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Removed {
-    arrived_at: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeadLetter {
-    kind: String,
-    at: String,
-    correlation_id: String,
-    violations: Vec<Violation>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Violation {
-    pointer: String,
-    message: String,
-}
-
-impl Whereabouts {
-    pub(super) fn is_found(&self) -> bool {
-        self.status != Status::Unknown
-    }
-
+impl EventTables<'_> {
     fn stored(&self) -> Table {
-        let rows = self.stored.iter().map(|stored| {
+        let rows = self.0.stored.iter().map(|stored| {
             [
                 stored.arrived_at.clone(),
                 stored.stored_at.clone(),
@@ -83,12 +26,12 @@ impl Whereabouts {
     }
 
     fn removed(&self) -> Table {
-        table(["arrived at"], 1, self.removed.iter().map(|removed| [removed.arrived_at.clone()]))
+        table(["arrived at"], 1, self.0.removed.iter().map(|removed| [removed.arrived_at.clone()]))
     }
 
-    /// One row for each rule that is broken.
+    /// One row for each broken rule.
     fn dead_letters(&self) -> Table {
-        let rows = self.dead_letters.iter().flat_map(|letter| {
+        let rows = self.0.dead_letters.iter().flatten().flat_map(|letter| {
             letter.violations.iter().map(|violation| {
                 [
                     letter.kind.clone(),
@@ -103,20 +46,22 @@ impl Whereabouts {
     }
 }
 
-impl fmt::Display for Whereabouts {
+impl fmt::Display for EventTables<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match self.status {
-            Status::Stored => "stored",
-            Status::Removed => "removed, after it was stored for its time",
-            Status::DeadLetter => "a dead letter",
-            Status::Unknown => "unknown",
+        let answer = self.0;
+        let status = match answer.status {
+            EventStatus::Stored => "stored",
+            EventStatus::Removed => "removed, after it was stored for its time",
+            EventStatus::DeadLetter => "a dead letter",
+            EventStatus::Unknown => "unknown",
         };
-        write!(formatter, "{} {}: {status}", self.source, self.event_id)?;
-        if self.status == Status::Unknown && self.waiting_frames > 0 {
-            let (waiting, source) = (grouped(self.waiting_frames), &self.source);
+        write!(formatter, "{} {}: {status}", answer.source, answer.event_id)?;
+        let waiting = answer.waiting_frames.unwrap_or_default();
+        if answer.status == EventStatus::Unknown && waiting > 0 {
+            let (waiting, source) = (grouped(waiting), &answer.source);
             write!(formatter, "\nframes of {source} that wait to be stored: {waiting}; ask again")?;
         }
-        for service in &self.unavailable {
+        for service in &answer.unavailable {
             write!(formatter, "\n{service} could not be asked")?;
         }
         let tables = [self.stored(), self.removed(), self.dead_letters()];
@@ -132,11 +77,11 @@ mod tests {
     use super::*;
 
     fn shown(answer: serde_json::Value) -> String {
-        serde_json::from_value::<Whereabouts>(answer).unwrap().to_string()
+        EventTables(&serde_json::from_value(answer).unwrap()).to_string()
     }
 
     #[test]
-    fn a_stored_event_is_shown_with_what_it_broke_before() {
+    fn a_stored_event_is_shown_with_its_earlier_violations() {
         let shown = shown(json!({
             "source": "facebook", "eventId": "fb-1", "status": "stored", "waitingFrames": 2,
             "stored": {"storedAt": "s", "arrivedAt": "a", "correlationId": "c", "duplicates": 1234},
@@ -150,19 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_event_is_found_and_shown_with_its_arrival() {
+    fn a_removed_event_is_shown_with_its_arrival() {
         let answer = json!({"source": "tiktok", "eventId": "a", "status": "removed", "waitingFrames": 2,
                             "removed": {"arrivedAt": "2025-09-14T07:21:45Z"}, "deadLetters": []});
-        assert!(serde_json::from_value::<Whereabouts>(answer.clone()).unwrap().is_found());
         let shown = shown(answer);
         assert!(shown.starts_with("tiktok a: removed") && shown.contains("2025-09-14T07:21:45Z"), "{shown}");
     }
 
     #[test]
-    fn an_unknown_event_may_still_wait() {
+    fn an_unknown_event_is_shown_with_the_waiting_frames() {
         let answer = json!({"source": "tiktok", "eventId": "a", "status": "unknown", "deadLetters": [],
                             "waitingFrames": 2});
-        let told = "tiktok a: unknown\nframes of tiktok that wait to be stored: 2; ask again";
-        assert_eq!(shown(answer), told);
+        let expected = "tiktok a: unknown\nframes of tiktok that wait to be stored: 2; ask again";
+        assert_eq!(shown(answer), expected);
     }
 }
