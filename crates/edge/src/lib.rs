@@ -1,4 +1,5 @@
 //! The edge role: webhooks and reports over HTTP, in front of the gRPC services.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod connections;
