@@ -1,7 +1,7 @@
 //! Answers of the reports and of the event lookup as JSON, for HTTP and for the command line.
 //!
-//! Each report is made of the response message of the reporting service, with `From` or `new`. Each type has the schema of the
-//! API description.
+//! Each report is made of the response message of the reporting service, with `From` or `new`. Each type has the
+//! schema of the API description.
 
 mod demographics_report;
 mod event_lookup;

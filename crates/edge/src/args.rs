@@ -17,32 +17,32 @@ pub struct EdgeArgs {
     /// The address of webhooks and reports: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 3001.
     #[arg(long, env = "EDGE_LISTEN", value_name = "ADDRESS")]
     pub edge_listen: Option<String>,
-    /// The URLs of the ingest services, comma-separated, such as http://127.0.0.1:50051. An instance that does not serve
-    /// gets no calls.
+    /// The URLs of the ingest services, comma-separated, such as http://127.0.0.1:50051. An instance that does not
+    /// serve gets no calls.
     #[arg(long, env = "INGEST_URL", value_name = "URLS")]
     pub ingest_url: Option<String>,
-    /// The URLs of the reporting services, comma-separated, such as http://127.0.0.1:50052. An instance that does not serve
-    /// gets no calls. While none serves, the edge still takes webhooks.
+    /// The URLs of the reporting services, comma-separated, such as http://127.0.0.1:50052. An instance that does not
+    /// serve gets no calls. While none serves, the edge still takes webhooks.
     #[arg(long, env = "REPORTING_URL", value_name = "URLS")]
     pub reporting_url: Option<String>,
-    /// The largest body of one request in bytes, after decompression; a larger one gets 413. A body with more than 1,000
-    /// items and more than one for every 128 bytes gets 413 too: no event is so short.
+    /// The largest body of one request in bytes, after decompression; a larger one gets 413. A body with more than
+    /// 1,000 items and more than one for every 128 bytes gets 413 too: no event is so short.
     #[arg(long, env = "EDGE_MAX_BODY_BYTES", default_value = "67108864", value_name = "BYTES")]
     pub edge_max_body_bytes: String,
-    /// The most bytes of bodies over all requests. At the limit the edge reads no new bodies; after 30 s such a request gets
-    /// 503. Metrics: weir_edge_body_bytes_in_flight, weir_edge_body_bytes_limit.
+    /// The most bytes of bodies over all requests. At the limit the edge reads no new bodies, and such a request gets
+    /// 503 after 30 s. Metrics: weir_edge_body_bytes_in_flight, weir_edge_body_bytes_limit.
     #[arg(long, env = "EDGE_MAX_IN_FLIGHT_BYTES", default_value = "268435456", value_name = "BYTES")]
     pub edge_max_in_flight_bytes: String,
     /// The most open connections. Further ones wait to be accepted, and the edge logs a warning. Metrics:
     /// weir_edge_connections, weir_edge_connections_limit.
     #[arg(long, env = "EDGE_MAX_CONNECTIONS", default_value = "16384", value_name = "NUMBER")]
     pub edge_max_connections: String,
-    /// The time for the head of a request, in milliseconds: from the start of the connection for the first head, from the
-    /// first byte for each later one. Then the edge closes the connection.
+    /// The time for the head of a request, in milliseconds: from the start of the connection for the first head, from
+    /// the first byte for each later one. Then the edge closes the connection.
     #[arg(long, env = "EDGE_HEADER_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
     pub edge_header_timeout_ms: String,
-    /// The time that a connection may be idle after a response, in milliseconds, before the edge closes it. It must exceed
-    /// the time that load balancers keep connections (mostly 60 s), or they send requests into closed ones.
+    /// The time that a connection may be idle after a response, in milliseconds, before the edge closes it. It must
+    /// exceed the time that load balancers keep connections (mostly 60 s), or they send requests into closed ones.
     #[arg(long, env = "EDGE_IDLE_TIMEOUT_MS", default_value = "75000", value_name = "MILLISECONDS")]
     pub edge_idle_timeout_ms: String,
     /// The longest pause in a body, in milliseconds. Then the request gets 408.
@@ -54,8 +54,8 @@ pub struct EdgeArgs {
     /// The time that ingest or reporting may take for one request, in milliseconds. Then the request gets 503.
     #[arg(long, env = "EDGE_REQUEST_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
     pub edge_request_timeout_ms: String,
-    /// The use of a caller's traceparent where spans are exported: trust makes the request part of the caller's trace, link
-    /// begins a trace of its own that links to it.
+    /// The use of a caller's traceparent where spans are exported: trust makes the request part of the caller's
+    /// trace, link begins a trace of its own that links to it.
     #[arg(long, env = "EDGE_TRACE_TRUST", default_value = "trust", value_name = "NAME")]
     pub edge_trace_trust: String,
 }
@@ -111,8 +111,8 @@ pub struct Upstreams {
 }
 
 impl EdgeArgs {
-    /// Checks all arguments except the URLs of the services behind the edge, which `weir up` sets itself. Adds every error to
-    /// `errors`, and returns `None` where there is one.
+    /// Checks all arguments except the URLs of the services behind the edge, which `weir up` sets itself. Adds every
+    /// error to `errors`, and returns `None` where there is one.
     pub fn check(&self, environment: Environment, errors: &mut ConfigErrors) -> Option<EdgeConfig> {
         let listen = environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, errors);
         let max_body_bytes = number("EDGE_MAX_BODY_BYTES", &self.edge_max_body_bytes, errors);

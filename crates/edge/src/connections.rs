@@ -37,15 +37,15 @@ const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for an idle peer to close its connection after the edge has announced the end.
 const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A peer that vanished without closing is noticed within the sum of both.
+/// The edge detects a peer that vanished without closing within the sum of both.
 const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that HTTP/2 buffers before a handler reads the body. They don't count against `EDGE_MAX_IN_FLIGHT_BYTES`.
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
 const HTTP2_STREAMS: u32 = 128;
-/// Above the edge's own limits of a head: the edge's rejection has a correlation id, hyper's is empty. hyper reserves room
-/// for so many fields per request: 1,024 would cost a microsecond, these cost half of it.
+/// Above the edge's own limits of a head: the edge's rejection has a correlation id, hyper's is empty. hyper reserves
+/// room for so many fields per request: 1,024 would cost a microsecond, these cost half of it.
 const HTTP1_FIELDS: usize = 512;
 const HTTP2_HEAD_BYTES: u32 = 128 << 10;
 

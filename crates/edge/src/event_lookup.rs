@@ -1,4 +1,5 @@
-//! `GET /events/{source}/{eventId}`: looks one event up in the journal, through ingest, and in the store, through reporting.
+//! `GET /events/{source}/{eventId}`: looks one event up in the journal, through ingest, and in the store, through
+//! reporting.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,8 @@ use crate::{
     upstream::Upstream,
 };
 
-/// The size limit of a response, in bytes. A client may have rejected an item with as many violations as fit into one call.
+/// The size limit of a response, in bytes. A client may have rejected an item with as many violations as fit into one
+/// call.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// Looks events up in both services. Cheap to clone.
@@ -50,9 +52,10 @@ struct Responses {
 
 /// The status of one event
 ///
-/// Stored, removed after its time, a dead letter, or unknown. The answer has status facts and no personal data. An accepted
-/// event may still wait to be stored: while waitingFrames is not 0, ask again. The answer is unknown (404) only where both
-/// ingest and reporting could be asked. In every other answer, unavailable names the service that could not be asked.
+/// Stored, removed after its time, a dead letter, or unknown. The answer has status facts and no personal data. An
+/// accepted event may still wait to be stored: while waitingFrames is not 0, ask again. The answer is unknown (404)
+/// only where both ingest and reporting could be asked. In every other answer, unavailable names the service that
+/// could not be asked.
 #[utoipa::path(get, path = "/events/{source}/{eventId}", tag = "events", operation_id = "getEvent",
     params(
         ("source" = String, Path, description = "facebook or tiktok", example = "facebook"),
@@ -106,8 +109,8 @@ impl EventLookup {
         Self { ingest, reporting, timeout }
     }
 
-    /// Asks ingest first. An event that is stored between the two calls is then found by the second one; in the other order
-    /// neither would find it.
+    /// Asks ingest first. An event that is stored between the two calls is then found by the second one; in the other
+    /// order neither would find it.
     async fn find(&self, identity: &Identity, context: &CallContext) -> Responses {
         let journal = self.find_in_journal(identity, context).await;
         let store = self.find_in_store(identity, context).await;

@@ -26,10 +26,10 @@ pub(crate) struct ProblemBody {
     title: &'static str,
     #[schema(example = 503)]
     status: u16,
-    /// What is wrong with this request.
+    /// The fault of this request.
     detail: String,
-    /// The reason, for programs: INVALID_REQUEST, QUOTA_EXCEEDED, JOURNAL_FULL, JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE or
-    /// OVERLOADED.
+    /// The reason, for programs: INVALID_REQUEST, QUOTA_EXCEEDED, JOURNAL_FULL, JOURNAL_UNAVAILABLE,
+    /// STORE_UNAVAILABLE or OVERLOADED.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// Also in the header x-correlation-id.

@@ -26,7 +26,8 @@ use crate::{
 
 type Client = ReportingServiceClient<TracedChannel>;
 
-/// The size limit of a response, in bytes. Senders choose the names of cities: 1,000 rows of 256 characters are smaller.
+/// The size limit of a response, in bytes. Senders choose the names of cities: 1,000 rows of 256 characters are
+/// smaller.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// Calls the reporting service. Cheap to clone.

@@ -1,7 +1,7 @@
 //! A service behind the edge: balances calls over the instances that serve, and retries failed calls.
 //!
-//! A retry goes to another instance where one serves. It happens only for calls that are harmless to repeat, and only after
-//! failures that another attempt may avoid.
+//! A retry goes to another instance where one serves. It happens only for calls that are harmless to repeat, and only
+//! after failures that another attempt may avoid.
 
 mod replica;
 mod replicas;

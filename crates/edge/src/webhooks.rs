@@ -76,8 +76,8 @@ pub(crate) struct Webhooks {
 /// Take events
 ///
 /// One event, an array, or NDJSON; /webhook and /webhooks are the same. Good items are accepted although others are
-/// bad. The response comes when every item is durable: a good one in the journal, a bad one as a dead letter. A body that
-/// got neither 2xx nor 400 may be posted again: an event is counted once.
+/// bad. The response comes when every item is durable: a good one in the journal, a bad one as a dead letter. A body
+/// that got neither 2xx nor 400 may be posted again: an event is counted once.
 #[utoipa::path(post, path = "/events", tag = "webhooks", operation_id = "postEvents",
     request_body(description = "gzip or zstd where Content-Encoding says so; 64 MiB after decompression by default", content(
         (openapi::event_schema::Events = "application/json"),
@@ -171,7 +171,8 @@ impl Webhooks {
         self.metrics.failed(Service::Edge, None, error_type, 1);
     }
 
-    /// The problem of a body that may be durable or not. The response reports no item as accepted, so all count as failed.
+    /// The problem of a body that may be durable or not. The response reports no item as accepted, so all count as
+    /// failed.
     fn unknown_outcome(&self, body: &ParsedBody, status: &Status) -> Problem {
         let reason = status_to_reason(status, Reason::JournalUnavailable);
         let error_type = match reason {

@@ -6,8 +6,8 @@ use weir::contract::{Mean, reporting::v1};
 
 use super::values::{DateRange, device_name, gender_name, rfc3339};
 
-/// Distinct users by group. A user counts once in every group that an event of the user in the range names; erased users
-/// don't count.
+/// Distinct users by group. A user counts once in every group that an event of the user in the range names; erased
+/// users don't count.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DemographicsReport {
@@ -33,8 +33,8 @@ pub struct FacebookDemographics {
     cities: Vec<CityUsers>,
     #[serde(flatten)]
     precision: Precision,
-    /// Present where the range begins before the oldest rows of the source, because rows are removed after their time. The
-    /// section covers events from this time on.
+    /// Present where the range begins before the oldest rows of the source, because rows are removed after their
+    /// time. The section covers events from this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2025-06-16T07:21:00Z")]
     complete_from: Option<String>,
@@ -45,8 +45,8 @@ pub struct FacebookDemographics {
 #[serde(rename_all = "camelCase")]
 pub struct TiktokDemographics {
     users: u64,
-    /// Mean over the events, rounded half-even to two decimals; 0 without events. The digits are exact. Above 2^46 read them
-    /// as a decimal, because a float drops decimals there.
+    /// Mean over the events, rounded half-even to two decimals; 0 without events. The digits are exact. Above 2^46
+    /// read them as a decimal, because a float drops decimals there.
     #[schema(value_type = f64, example = 1208.25)]
     average_followers: Mean,
     /// All groups, in ascending order.
@@ -57,8 +57,8 @@ pub struct TiktokDemographics {
     devices: Vec<DeviceUsers>,
     #[serde(flatten)]
     precision: Precision,
-    /// Present where the range begins before the oldest rows of the source, because rows are removed after their time. The
-    /// section covers events from this time on.
+    /// Present where the range begins before the oldest rows of the source, because rows are removed after their
+    /// time. The section covers events from this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2025-06-16T07:21:00Z")]
     complete_from: Option<String>,

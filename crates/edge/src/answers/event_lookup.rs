@@ -39,8 +39,9 @@ pub struct EventLookupAnswer {
     pub unavailable: Vec<String>,
 }
 
-/// stored takes precedence over deadLetter: an event may be rejected first and repaired later. removed does so too: the
-/// event was stored and its row was removed after its time. It still counts in reports, and a repeat of it is a duplicate.
+/// stored takes precedence over deadLetter: an event may be rejected first and repaired later. removed does so too:
+/// the event was stored and its row was removed after its time. It still counts in reports, and a repeat of it is a
+/// duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EventStatus {

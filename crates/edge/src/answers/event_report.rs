@@ -12,8 +12,8 @@ use super::values::{DateRange, rfc3339, source_name, stage_name, type_name};
 pub struct EventReport {
     /// The requested range.
     date_range: DateRange,
-    /// The range that the report covers, where it differs from dateRange: an end between two whole minutes, where rows were
-    /// removed after their time, was rounded outward.
+    /// The range that the report covers, where it differs from dateRange: an end between two whole minutes, where
+    /// rows were removed after their time, was rounded outward.
     #[serde(skip_serializing_if = "Option::is_none")]
     rounded_range: Option<DateRange>,
     total_events: u64,

@@ -97,8 +97,8 @@ impl Activity {
         }
     }
 
-    /// Records the end of the peer's writing half. Returns whether hyper may see the end: over HTTP/2 hyper would drop the
-    /// requests in flight, although the peer may still read.
+    /// Records the end of the peer's writing half. Returns whether hyper may see the end: over HTTP/2 hyper would
+    /// drop the requests in flight, although the peer may still read.
     fn end_of_input(&self) -> bool {
         let mut state = self.state();
         if state.http2 && state.half_closed_since.is_none() {

@@ -1,7 +1,8 @@
 //! Request bodies that are read to their end, although the handler has dropped them.
 //!
-//! A sender may write all of its body before it reads the response. If the edge did not read on, that sender would find a
-//! closed connection instead of the rejection. Reading costs a task and no memory: every piece is dropped on arrival.
+//! A sender may write all of its body before it reads the response. If the edge did not read on, that sender would
+//! find a closed connection instead of the rejection. Reading costs a task and no memory: every piece is dropped on
+//! arrival.
 
 use std::{
     future::poll_fn,
@@ -25,9 +26,9 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 /// The body of a request. If it is dropped before its end, a task reads on, up to 128 MiB or 10 s.
 #[derive(Debug)]
 pub(super) struct DrainedBody {
-    /// `None` once it has ended.
+    /// `None` after its end.
     body: Option<Incoming>,
-    /// The sender waits for 100 Continue. The first read sends that, so this body must not be read without need.
+    /// The sender waits for 100 Continue. The first read sends that, so the background task must not read.
     expects_continue: bool,
     in_flight: InFlightGuard,
 }

@@ -57,8 +57,8 @@ fn context(headers: &HeaderMap) -> CallContext {
     CallContext { correlation_id, trace }
 }
 
-/// Replaces the response of a problem by one with a body. The router sends 404 and 405 without a body, so these get one
-/// too.
+/// Replaces the response of a problem by one with a body. The router sends 404 and 405 without a body; these become
+/// problems too.
 fn write_problem(mut response: Response, id: &CorrelationId) -> Response {
     let status = response.status();
     let has_body = response.headers().contains_key(CONTENT_TYPE);
@@ -84,7 +84,7 @@ fn log(problem: &Problem) {
     match problem.status() {
         StatusCode::INTERNAL_SERVER_ERROR => error!(status, detail, "request failed"),
         status_code if status_code.is_server_error() => warn!(status, detail, "request could not be served"),
-        _ => debug!(status, detail, "request refused"),
+        _ => debug!(status, detail, "request rejected"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Metrics of requests: their durations, named and labelled as OpenTelemetry's semantic conventions for HTTP say.
+//! Metrics of requests: their durations, with the names and labels of OpenTelemetry's semantic conventions for HTTP.
 
 use std::{
     hash::{Hash, Hasher},

@@ -11,8 +11,8 @@ use crate::args::TraceTrust;
 /// Prefixes of routes without spans: machines call these many times a minute, and people browse the description.
 const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];
 
-/// Begins the span of a request to a route of the edge. The trace of `context` becomes the new span, whose parent is the
-/// caller's span.
+/// Begins the span of a request to a route of the edge. The trace of `context` becomes the new span, whose parent is
+/// the caller's span.
 pub(crate) fn begin(request: &Request, context: &mut CallContext, trust: TraceTrust) -> Span {
     let Some(route) = request.extensions().get::<MatchedPath>().map(route_pattern) else {
         return Span::none();

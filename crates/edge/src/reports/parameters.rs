@@ -11,7 +11,7 @@ use weir_process::args::{instant, whole_number};
 use crate::problem::{MAX_VIOLATIONS, ParameterViolation, Problem};
 
 const MAX_LIMIT: u32 = 1000;
-/// The longest text of an event.
+/// The most characters of a text in an event.
 const MAX_CHARACTERS: usize = 256;
 /// The characters of a parameter's name in a violation. Every known name is shorter; a longer one is cut.
 const MAX_NAME_CHARACTERS: usize = 64;

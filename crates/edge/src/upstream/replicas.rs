@@ -51,8 +51,8 @@ impl Replicas {
         replicas
     }
 
-    /// Chooses the next instance that serves, preferably one outside `tried`. Where none serves it chooses any: the last
-    /// sample may be a second old.
+    /// Chooses the next instance that serves, preferably one outside `tried`. Where none serves it chooses any: the
+    /// last sample may be a second old.
     pub(super) fn choose(&self, tried: &[SocketAddr]) -> Option<Arc<Replica>> {
         let all = self.all();
         let start = self.next.fetch_add(1, Ordering::Relaxed);
@@ -73,8 +73,8 @@ impl Replicas {
         self.all().iter().any(|replica| replica.serves() && !tried.contains(&replica.address()))
     }
 
-    /// Sets `latch` once a second to whether at least one instance serves, and resolves the names again every 5 s, until
-    /// `stop`.
+    /// Sets `latch` once a second to whether at least one instance serves, and resolves the names again every 5 s,
+    /// until `stop`.
     pub(super) fn watch(&self, latch: Latch, stop: &Stop) {
         let sampled = self.clone();
         latch.sample(stop.clone(), move || {
@@ -130,7 +130,8 @@ impl Replicas {
         }
     }
 
-    /// Replaces the instances of a target by those at `addresses`. An instance whose address stays keeps its connection.
+    /// Replaces the instances of a target by those at `addresses`. An instance whose address stays keeps its
+    /// connection.
     fn update(&self, index: usize, target: &Target, addresses: &[SocketAddr]) {
         let url = &target.url;
         let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);

@@ -9,9 +9,11 @@ use std::{
 use tonic::{Code, Status, TimeoutExpired};
 use weir_process::Reason;
 
-/// First attempts that pay for one retry. However long an outage is, the edge makes at most 20 % more calls than requested.
+/// First attempts that pay for one retry. However long an outage is, the edge makes at most 20 % more calls than
+/// requested.
 const CALLS_PER_RETRY: u32 = 5;
-/// The most retries that the budget saves. An instance that dies takes its calls in flight with it, and all are retried.
+/// The most retries that the budget saves. An instance that dies loses all of its calls in flight, and each one is
+/// retried.
 const MAX_SAVED_RETRIES: u32 = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -53,8 +55,8 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
 
 /// The budget of retries. First attempts pay for them, so that an outage can't cause a storm of retries.
 ///
-/// tower's `TpsBudget` is no replacement. Its deposits expire, so that it denies the first retry after a quiet minute. Its
-/// reserve is a rate per second, which exceeds 20 % of a slow stream of calls.
+/// tower's `TpsBudget` is no replacement. Its deposits expire, so that it denies the first retry after a quiet
+/// minute. Its reserve is a rate per second, which exceeds 20 % of a slow stream of calls.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     /// Counted in first attempts.
@@ -83,8 +85,8 @@ impl RetryBudget {
     }
 }
 
-/// The pause before the next attempt, after `attempts` failed ones. It doubles with each attempt; half of it is random, so
-/// that the callers of a dead instance don't reach the next one all at once.
+/// The pause before the next attempt, after `attempts` failed ones. It doubles with each attempt; half of it is
+/// random, so that the callers of a dead instance don't reach the next one all at once.
 pub(super) fn backoff(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
     let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings));

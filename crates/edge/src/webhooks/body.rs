@@ -1,4 +1,5 @@
-//! Body reader: decompresses a whole body into memory, within the limits of its size, the total bytes in flight, and time.
+//! Body reader: decompresses a whole body into memory, within the limits of its size, the total bytes in flight, and
+//! time.
 
 mod encoding;
 
@@ -21,12 +22,13 @@ use self::encoding::GzipMembers;
 pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
-/// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an announced
-/// length once so many bytes have arrived: otherwise connections that announce much and send nothing would hold all room.
+/// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an
+/// announced length once so many bytes have arrived: otherwise connections that announce much and send nothing would
+/// hold all room.
 const FIRST_RESERVATION: usize = 64 * 1024;
 /// The most bytes of one read. At every call the gzip decoder zeroes all the room that it gets.
 const MAX_READ: usize = 64 * 1024;
-/// The first 64 KiB of all bodies have one part in this many of all bytes in flight for themselves.
+/// One part in this many of `EDGE_MAX_IN_FLIGHT_BYTES` is reserved for the first 64 KiB of each body.
 const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a zstd sender may require a window of at most 8 MiB from a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -119,7 +121,7 @@ impl BodyReader {
     /// Reads a whole body.
     ///
     /// # Errors
-    /// The body is too large, too slow or broken, or no bytes in flight were free for 30 s.
+    /// The body is too large, too slow or broken, or the bodies in flight left no room for it for 30 s.
     pub(super) async fn read(
         &self,
         headers: &HeaderMap,

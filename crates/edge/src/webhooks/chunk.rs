@@ -10,7 +10,8 @@ use super::{
     parsed_body::ParsedBody,
 };
 
-/// Well below the limits of one call to ingest (10,000 items, 16 MiB), so that several chunks of a body are in flight at once.
+/// Well below the limits of one call to ingest (10,000 items, 16 MiB), so that several chunks of a body are in flight
+/// at once.
 const MAX_ITEMS: usize = 1000;
 const MAX_TEXT_BYTES: usize = 1 << 20;
 /// The bytes of an item that its dead letter keeps.

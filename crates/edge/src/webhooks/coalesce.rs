@@ -1,9 +1,10 @@
-//! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame. That makes posts
-//! of single events affordable.
+//! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame. That
+//! makes posts of single events affordable.
 //!
-//! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. That call leaves when
-//! half as many posts wait as there were senders lately. Half of the senders then have their responses and write new posts,
-//! while ingest makes the posts of the other half durable. No call is spent on the few posts that arrive first.
+//! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. That call
+//! leaves when half as many posts wait as there were senders lately. Half of the senders then have their responses
+//! and write new posts, while ingest makes the posts of the other half durable. No call is spent on the few posts
+//! that arrive first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,14 +27,15 @@ use super::{
 };
 use crate::upstream::Upstream;
 
-/// The largest body that is coalesced, in bytes and items. A larger one gains little, and would delay the others in its call.
+/// The largest body that is coalesced, in bytes and items. A larger one gains little, and would delay the others in
+/// its call.
 const MAX_BODY_BYTES: usize = 16 << 10;
 const MAX_BODY_ITEMS: u64 = 32;
-/// While ingest makes one call durable, the edge reads, checks and collects the next posts. A second call in flight would split
-/// them, and each call costs one journal message per source, with a sync of its own.
+/// While ingest makes one call durable, the edge reads, checks and collects the next posts. A second call in flight
+/// would split them, and each call costs one journal message per source, with a sync of its own.
 const CALLS_IN_FLIGHT: usize = 1;
-/// The longest wait for a call in flight. It is far below the latency that a sender notices, and a slow instance delays only
-/// the posts that it has.
+/// The longest wait for a call in flight. It is far below the latency that a sender notices, and a slow instance
+/// delays only the posts that it has.
 const MAX_CALL_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait for posts that are expected and don't arrive.
 const MAX_POST_WAIT: Duration = Duration::from_millis(1);
@@ -63,7 +65,7 @@ struct PendingPost {
     deadline: Instant,
     /// The fields of log entries about the post.
     log_context: Option<LoggedCall>,
-    /// Closed where the sender has disconnected.
+    /// Closed where the caller has disconnected.
     results: oneshot::Sender<Results>,
 }
 
@@ -80,7 +82,8 @@ impl Coalescer {
         body.bytes() <= MAX_BODY_BYTES && body.item_count() <= MAX_BODY_ITEMS
     }
 
-    /// Sends a small body to ingest, and returns when every item is durable: good ones in the journal, bad ones as dead letters.
+    /// Sends a small body to ingest, and returns when every item is durable: good ones in the journal, bad ones as
+    /// dead letters.
     ///
     /// # Errors
     /// The outcome of the body is unknown. Posting it again is harmless.
@@ -132,8 +135,8 @@ async fn run(ingest: Upstream, mut queue: mpsc::Receiver<PendingPost>) {
     }
 }
 
-/// Lets requests whose bodies have arrived read and check them, so that they share this call. It uses no timer: it ends when two
-/// yields in a row bring no post.
+/// Lets requests whose bodies have arrived read and check them, so that they share this call. It uses no timer: it
+/// ends when two yields in a row bring no post.
 async fn drain_ready(queue: &mpsc::Receiver<PendingPost>) {
     let mut idle_yields = 0;
     for _ in 0..MAX_YIELDS {
@@ -146,7 +149,8 @@ async fn drain_ready(queue: &mpsc::Receiver<PendingPost>) {
     }
 }
 
-/// Waits for `expected` posts, then takes all waiting posts that fit into one call. Skips callers that have disconnected.
+/// Waits for `expected` posts, then takes all waiting posts that fit into one call. Skips callers that have
+/// disconnected.
 async fn collect_posts(
     first: PendingPost,
     queue: &mut mpsc::Receiver<PendingPost>,
@@ -189,8 +193,8 @@ impl PendingCall {
     }
 }
 
-/// Makes one call and returns each post its results. It runs in a task of its own, so that a caller that disconnects does not
-/// cancel the call of the others.
+/// Makes one call and returns each post its results. It runs in a task of its own, so that a caller that disconnects
+/// does not cancel the call of the others.
 async fn flush(ingest: Upstream, posts: Vec<PendingPost>, permit: Option<OwnedSemaphorePermit>) {
     let responses = match <[PendingPost; 1]>::try_from(posts) {
         Ok([post]) => {
@@ -223,8 +227,8 @@ async fn send_single(ingest: &Upstream, post: PendingPost) -> Responses {
     vec![(results, send(call, items).await)]
 }
 
-/// Sends several posts, under a correlation id of the call. Every item names the origin of its post. A failure of the call is the
-/// result of every post.
+/// Sends several posts, under a correlation id of the call. Every item names the origin of its post. A failure of the
+/// call is the result of every post.
 async fn send_merged(ingest: &Upstream, posts: Vec<PendingPost>, correlation_id: CorrelationId) -> Responses {
     let context = CallContext { correlation_id, trace: TraceContext::default() };
     let deadline = posts.iter().map(|post| post.deadline).min().unwrap_or_else(Instant::now);

@@ -10,7 +10,8 @@ use weir_event::{Claim, Source, admit_bytes};
 
 use super::items::Items;
 
-/// The size in bytes below which the scan skips an item: no event is shorter, and a body of many tiny items stays cheap.
+/// The size in bytes below which the scan skips an item: no event is shorter, and a body of many tiny items stays
+/// cheap.
 const MIN_EVENT_BYTES: usize = 128;
 
 /// The number of items by their source; `None` counts items without a known source.
@@ -66,8 +67,8 @@ impl IdentityScan {
 }
 
 impl Repeats {
-    /// Compares the identities of the few items whose hash occurs twice. Only items that pass the gate count: a bad item
-    /// repeats no event.
+    /// Compares the identities of the few items whose hash occurs twice. Only items that pass the gate count: a bad
+    /// item repeats no event.
     pub(super) fn find(items: &Items, scan: &IdentityScan, arrived_at: DateTime<Utc>) -> Self {
         let mut repeats = Self::default();
         if scan.repeated_hashes.is_empty() {

@@ -67,12 +67,13 @@ impl MediaType {
 /// A body and the layout of its items. Of an array the caller has checked that it is well-formed.
 #[derive(Debug)]
 pub(super) struct Items {
-    pub(super) layout: Layout,
+    layout: Layout,
     /// The offset of the content, see [`content_start`].
     start: usize,
 }
 
-/// The layout of the items in a body. Lines are bytes: each one is checked by itself, and one that is no UTF-8 is a bad item.
+/// The layout of the items in a body. Lines are bytes: each one is checked by itself, and one that is no UTF-8 is a
+/// bad item.
 #[derive(Debug)]
 pub(super) enum Layout {
     Single(String),

@@ -18,13 +18,13 @@ use super::{
     items::{Items, Layout, MediaType, content_start, lines, trim_end},
 };
 
-/// Half of the size of the shortest event. Every bad item becomes a dead letter, so a body of many tiny items would cause
-/// minutes of work.
+/// Half of the size of the shortest event. Every bad item becomes a dead letter, so a body of many tiny items would
+/// cause minutes of work.
 const MIN_BYTES_PER_ITEM: usize = 128;
 /// The number of items that a body may have however short it is.
 const ALWAYS_ALLOWED_ITEMS: usize = 1000;
-/// The body size in bytes from which work leaves the request threads. Below it the work takes about a millisecond, and a
-/// hand-over is not worth its cost.
+/// The body size in bytes from which work leaves the request threads. Below it the work takes about a millisecond,
+/// and a hand-over is not worth its cost.
 const BLOCKING_BYTES: usize = 64 * 1024;
 
 /// The reason why the whole body is rejected, as the sender reads it.

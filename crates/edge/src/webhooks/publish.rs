@@ -22,12 +22,12 @@ use super::{
 };
 use crate::upstream::Upstream;
 
-/// Attempts of one call. Two instances may die under it; after a third failure the sender is told to retry.
+/// Attempts of one call. Two instances may die under it; after a third failure the sender gets a 503.
 const MAX_ATTEMPTS: usize = 3;
 /// The size limit of a response, in bytes. One for 1,000 items that each break every rule is smaller.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
-/// Calls of one body in flight. While ingest makes one chunk durable, the edge checks the next ones; more would only fill
-/// memory.
+/// Calls of one body in flight. While ingest makes one chunk durable, the edge checks the next ones; more would only
+/// fill memory.
 const MAX_CALLS_IN_FLIGHT: usize = 4;
 
 /// One PublishEvents call.
@@ -43,8 +43,8 @@ pub(super) struct PublishCall<'a> {
 }
 
 impl PublishCall<'_> {
-    /// Sends items, and repeats the call after a failure that a retry may avoid. All attempts have the same id, so the journal
-    /// takes the items once, and none counts as a duplicate.
+    /// Sends items, and repeats the call after a failure that a retry may avoid. All attempts have the same id, so
+    /// the journal takes the items once, and none counts as a duplicate.
     ///
     /// # Errors
     /// It is unknown whether the items are durable.

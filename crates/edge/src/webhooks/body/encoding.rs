@@ -1,8 +1,8 @@
 //! Content encodings: the names of the header, and the decoder of gzip.
 //!
-//! The gzip decoder of async-compression reads several members, but ignores flags that RFC 1952 reserves. A header with such a
-//! flag may have unknown fields, so the decoder would read the data from a wrong offset. This module therefore checks the
-//! header of every member first.
+//! The gzip decoder of async-compression reads several members, but ignores flags that RFC 1952 reserves. A header
+//! with such a flag may have unknown fields, so the decoder would read the data from a wrong offset. This module
+//! therefore checks the header of every member first.
 
 use std::{
     io::{self, Cursor},
