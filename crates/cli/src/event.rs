@@ -1,14 +1,15 @@
 //! `weir event`: where is my event? As the edge tells it.
 
-mod answer;
+mod tables;
 
 use std::{process::ExitCode, time::Duration};
 
-use answer::Whereabouts;
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
+use tables::EventTables;
 use url::Url;
+use weir_edge::answers::{EventLookupAnswer, EventStatus};
 use weir_event::Source;
 use weir_process::{
     args::{ConfigErrors, Misconfigured},
@@ -48,14 +49,16 @@ pub(crate) async fn run(args: EventArgs) -> Outcome {
     let answer =
         ask(&Target { url, setting: "EVENT_ENDPOINT or --endpoint", wanted: Wanted::Edge, instance: None })
             .await?;
-    let whereabouts: Whereabouts =
+    let lookup: EventLookupAnswer =
         serde_json::from_value(answer.clone()).context("the edge answers in another form")?;
     if args.json {
+        // The answer itself, with any member that a newer edge has added.
         say(format_args!("{answer:#}"));
     } else {
-        say(&whereabouts);
+        say(EventTables(&lookup));
     }
-    Ok(if whereabouts.is_found() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    let is_found = lookup.status != EventStatus::Unknown;
+    Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 impl EventArgs {

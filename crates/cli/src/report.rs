@@ -3,18 +3,19 @@
 mod args;
 mod client;
 pub(crate) mod filter;
-mod json;
 pub(crate) mod names;
 mod tables;
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context as _;
 use args::{DemographicsArgs, EventsArgs, RevenueArgs};
 use clap::Subcommand;
 pub(crate) use client::Client;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 pub(crate) use tables::{Shown, demographics, events, revenue};
+use weir_edge::answers::{DemographicsReport, EventReport, RevenueReport};
 
 use crate::{failure::Outcome, output::say};
 
@@ -33,30 +34,92 @@ pub(crate) async fn run(report: Report) -> Outcome {
         Report::Events(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.events(request).await?;
-            show(channel.json, || json::events(&answer), || events(&answer))
+            let with_series = !answer.series.is_empty();
+            show(channel.json, answer, |answer| EventReport::new(answer, with_series), events)
         }
         Report::Revenue(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.revenue(request).await?;
-            show(channel.json, || json::revenue(&answer), || revenue(&answer))
+            let with_series = !answer.series.is_empty();
+            show(channel.json, answer, |answer| RevenueReport::new(answer, with_series), revenue)
         }
         Report::Demographics(args) => {
             let (channel, request) = args.request()?;
             let answer = Client::connect(channel.servers).await?.demographics(request).await?;
-            show(channel.json, || json::demographics(&answer), || demographics(&answer))
+            show(channel.json, answer, DemographicsReport::from, demographics)
         }
     }
 }
 
-fn show<Json: Serialize>(
+fn show<Answer, Report: Serialize>(
     as_json: bool,
-    json: impl FnOnce() -> Json,
-    tables: impl FnOnce() -> Shown,
+    answer: Answer,
+    report: impl FnOnce(Answer) -> Report,
+    tables: impl FnOnce(&Answer) -> Shown,
 ) -> Outcome {
     if as_json {
-        say(serde_json::to_string_pretty(&json()).context("the answer can't be written as JSON")?);
+        say(sorted_json(&report(answer)).context("the answer can't be written as JSON")?);
     } else {
-        say(tables());
+        say(tables(&answer));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Indented JSON that lists the members of every object by name.
+fn sorted_json(report: &impl Serialize) -> serde_json::Result<String> {
+    let json = SortedJson::parse(&to_raw_value(report)?)?;
+    serde_json::to_string_pretty(&json)
+}
+
+/// JSON with sorted members. Its scalars are raw, because a `Value` would read a mean as a float and lose digits.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum SortedJson {
+    Object(BTreeMap<String, SortedJson>),
+    Array(Vec<SortedJson>),
+    Scalar(Box<RawValue>),
+}
+
+impl SortedJson {
+    fn parse(json: &RawValue) -> serde_json::Result<Self> {
+        match json.get().as_bytes().first() {
+            Some(b'{') => {
+                let members: BTreeMap<String, &RawValue> = serde_json::from_str(json.get())?;
+                let parse = |(name, value)| Ok((name, Self::parse(value)?));
+                Ok(Self::Object(members.into_iter().map(parse).collect::<serde_json::Result<_>>()?))
+            }
+            Some(b'[') => {
+                let elements: Vec<&RawValue> = serde_json::from_str(json.get())?;
+                Ok(Self::Array(elements.into_iter().map(Self::parse).collect::<serde_json::Result<_>>()?))
+            }
+            _ => Ok(Self::Scalar(json.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weir::contract::reporting::v1::{GetDemographicsResponse, TiktokDemographics};
+
+    use super::*;
+
+    #[test]
+    fn members_are_sorted_at_every_depth_and_elements_keep_their_order() {
+        let written = sorted_json(&json!({"b": [{"d": null, "c": "\"é\n"}, 2, 1], "a": {}})).unwrap();
+        let expected = "{\n  \"a\": {},\n  \"b\": [\n    {\n      \"c\": \"\\\"é\\n\",\n      \"d\": null\n    },\n    2,\n    1\n  ]\n}";
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_mean_that_no_float_holds_keeps_its_digits() {
+        let tiktok = Some(TiktokDemographics {
+            average_followers: 9_007_199_254_740_990.0,
+            average_followers_decimal: "9007199254740990.50".into(),
+            ..Default::default()
+        });
+        let answer = GetDemographicsResponse { tiktok, ..Default::default() };
+        let written = sorted_json(&DemographicsReport::from(answer)).unwrap();
+        assert!(written.contains(r#""averageFollowers": 9007199254740990.5,"#), "{written}");
+    }
 }

@@ -1,30 +1,25 @@
-//! The edge role: webhooks and reports over HTTP, thinly over the gRPC services that do the work.
-//!
-//! It decodes what senders post with the gate of [`weir::event`], hands it to ingest in bounded chunks, and answers
-//! when every item is durable. What people ask for it asks the reporting service and, after a single event,
-//! ingest too, and writes as JSON.
+//! The edge role: webhooks and reports over HTTP, in front of the gRPC services.
+#![doc = include_str!("../README.md")]
 
 mod args;
-mod correlate;
-mod edge;
-mod head;
+mod connections;
+mod event_lookup;
 mod health;
 mod metrics;
+mod middleware;
 mod openapi;
 mod problem;
-mod refusal;
 mod reports;
-mod request_span;
-mod requests;
-mod router;
 mod server;
-mod surround;
+mod state;
+mod status_to_problem;
 mod upstream;
 mod webhooks;
-mod whereabouts;
+
+pub mod answers;
 
 #[cfg(test)]
 mod tests;
 
 pub use args::{EdgeArgs, EdgeConfig, TraceTrust, Upstreams};
-pub use edge::Edge;
+pub use server::Edge;

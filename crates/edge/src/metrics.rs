@@ -1,4 +1,4 @@
-//! What the edge shows of itself besides the metrics of every role.
+//! Metrics of the edge itself. `weir_event::Metrics` has the counters that every role shares.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -7,14 +7,14 @@ use prometheus_client::{
 };
 use weir_process::Budget;
 
-/// A service behind the edge.
+/// A service behind the edge: the `upstream` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum UpstreamService {
     Ingest,
     Reporting,
 }
 
-impl Service {
+impl UpstreamService {
     fn name(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -23,15 +23,15 @@ impl Service {
     }
 }
 
-/// What became of a wish to call again.
+/// The result of a decision to retry a call: the `outcome` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RetryOutcome {
     Made,
-    /// The budget for retries was spent.
+    /// The retry budget was empty.
     Denied,
 }
 
-impl Outcome {
+impl RetryOutcome {
     fn name(self) -> &'static str {
         match self {
             Self::Made => "made",
@@ -46,7 +46,7 @@ struct RetryLabels {
     outcome: &'static str,
 }
 
-/// Calls that were made again, or would have been.
+/// Counts retries, those that the budget denied among them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retries(Family<RetryLabels, Counter>);
 
@@ -55,18 +55,18 @@ impl Retries {
         let retries = Self::default();
         registry.register(
             "weir_edge_retries",
-            "Calls to a service behind the edge that were made again, or were not because too many had been",
+            "Retries of calls to a service behind the edge, made or denied by the retry budget",
             retries.0.clone(),
         );
         retries
     }
 
-    pub(crate) fn count(&self, upstream: Service, outcome: Outcome) {
+    pub(crate) fn count(&self, upstream: UpstreamService, outcome: RetryOutcome) {
         self.0.get_or_create(&RetryLabels { upstream: upstream.name(), outcome: outcome.name() }).inc();
     }
 }
 
-/// Shows the room for bodies.
+/// Registers the gauges of the bytes of bodies in flight and of their limit.
 pub(crate) fn register_bodies(budget: &Budget, registry: &mut Registry) {
     registry.register(
         "weir_edge_body_bytes_in_flight",
@@ -80,16 +80,17 @@ pub(crate) fn register_bodies(budget: &Budget, registry: &mut Registry) {
     );
 }
 
-/// Connections that are held open, and the most that may be.
+/// The gauge of open connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connections {
     pub(crate) open: Gauge,
 }
 
 impl Connections {
-    pub(crate) fn register(most: usize, registry: &mut Registry) -> Self {
+    /// Registers the gauge, and one of the limit `max`.
+    pub(crate) fn register(max: usize, registry: &mut Registry) -> Self {
         let (connections, limit) = (Self::default(), Gauge::<i64>::default());
-        limit.set(i64::try_from(most).unwrap_or(i64::MAX));
+        limit.set(i64::try_from(max).unwrap_or(i64::MAX));
         registry.register(
             "weir_edge_connections",
             "Connections that the edge holds open",

@@ -1,6 +1,6 @@
-//! `GET /api` and `GET /api/openapi.json`: the HTTP face, described by the code that serves it.
+//! `GET /api` and `GET /api/openapi.json`: the description of the HTTP API, generated from the handlers.
 
-pub(crate) mod event;
+pub(crate) mod event_schema;
 
 use axum::Router;
 use utoipa::{
@@ -12,7 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 const UI: &str = "/api";
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// What the handlers don't tell.
+/// The title and the tags of the description; the handlers describe the rest.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -28,27 +28,27 @@ const DOCUMENT: &str = "/api/openapi.json";
 )]
 pub(crate) struct Document;
 
-/// The same operation under another path.
-pub(crate) fn alias(document: &mut openapi::OpenApi, path: &str, alias: &str) {
+/// Describes the operation of `path` under `alias` too.
+pub(crate) fn add_alias(document: &mut openapi::OpenApi, path: &str, alias: &str) {
     let Some(mut item) = document.paths.paths.get(path).cloned() else { return };
-    name_operation(&mut item, alias);
+    rename_operation(&mut item, alias);
     document.paths.paths.insert(alias.to_owned(), item);
 }
 
-/// Operation ids are unique in a document.
-fn name_operation(item: &mut PathItem, alias: &str) {
+/// Gives the operation an id of its own: ids are unique in a document.
+fn rename_operation(item: &mut PathItem, alias: &str) {
     if let Some(operation) = &mut item.post {
         operation.operation_id = Some(format!("post{}", alias.replace('/', "-")));
     }
 }
 
-/// Adds what every operation answers to a head that it does not take.
-pub(crate) fn refuse_heads(document: &mut openapi::OpenApi) {
-    const REFUSALS: [(&str, &str); 2] =
+/// Adds the two answers that every operation gives to an invalid head.
+pub(crate) fn add_head_rejections(document: &mut openapi::OpenApi) {
+    const REJECTIONS: [(&str, &str); 2] =
         [("400", "The head is ambiguous"), ("431", "The head has too many or too large header fields")];
     let items = document.paths.paths.values_mut();
     for operation in items.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
-        for (status, description) in REFUSALS {
+        for (status, description) in REJECTIONS {
             let problem = Content::new(Some(Ref::from_schema_name("Problem")));
             let response = ResponseBuilder::new().description(description);
             let response = response.content("application/problem+json", problem);
@@ -57,7 +57,8 @@ pub(crate) fn refuse_heads(document: &mut openapi::OpenApi) {
     }
 }
 
-/// The document and a page that shows it. Everything that the page loads is in the binary, so that it works offline.
+/// The routes of the document and of a page that shows it. The binary holds every file of the page, so that the page
+/// works offline.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(document: openapi::OpenApi) -> Router<S> {
     let config = Config::from(DOCUMENT).validator_url("none");
     SwaggerUi::new(UI).config(config).url(DOCUMENT, document).into()

@@ -1,44 +1,43 @@
-//! Problems (RFC 9457): how every refusal reads.
+//! Problems (RFC 9457): the body of every error response.
 //!
-//! A handler returns a [`Problem`]; the outermost layer writes it out, because it knows the correlation id.
+//! A handler returns a [`Problem`]. The outermost layer writes the response, because it knows the correlation id.
 
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_process::CorrelationId;
 
-use crate::webhooks::ItemError;
-
-/// So many faults are told of a question at most, whatever its length.
+/// The most violations that a response names for the parameters of one request, however long the request is.
 pub(crate) const MAX_VIOLATIONS: usize = 20;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The body of a problem. Members that say nothing are left out.
+/// The body of a problem. Empty members are left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
-    /// Always about:blank: the status says what kind of problem it is.
+    /// Always about:blank: the status is the kind of the problem.
     r#type: &'static str,
     /// The status in words.
     #[schema(example = "Service Unavailable")]
     title: &'static str,
     #[schema(example = 503)]
     status: u16,
-    /// What is wrong with this request.
+    /// The fault of this request.
     detail: String,
-    /// Why, for programs: INVALID_REQUEST, QUOTA_EXCEEDED, JOURNAL_FULL, JOURNAL_UNAVAILABLE, STORE_UNAVAILABLE or
-    /// OVERLOADED.
+    /// The reason, for programs: INVALID_REQUEST, QUOTA_EXCEEDED, JOURNAL_FULL, JOURNAL_UNAVAILABLE,
+    /// STORE_UNAVAILABLE or OVERLOADED.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     /// Also in the header x-correlation-id.
     correlation_id: String,
-    /// Of the items of a webhook: none, where this is its answer.
+    /// The accepted items of a webhook: 0 in a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<u64>,
+    /// The rejected items of a webhook.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<u64>,
     /// The bad items of a webhook, at most 100.
@@ -47,12 +46,12 @@ pub(crate) struct ProblemBody {
     /// There are more bad items than `errors` names.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     errors_truncated: bool,
-    /// The bad parameters of a question, at most 20.
+    /// The bad parameters of a request, at most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     violations: Vec<ParameterViolation>,
 }
 
-/// What is wrong with one parameter.
+/// A rule that one parameter of a request breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ParameterViolation {
     #[schema(example = "from")]
@@ -61,7 +60,35 @@ pub(crate) struct ParameterViolation {
     pub(crate) message: String,
 }
 
-/// A refusal on its way out.
+/// A bad item of a webhook, as the response names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ItemError {
+    /// Its index in the body, from 0.
+    pub(crate) index: u64,
+    /// Present where the item has an eventId that is a string; its beginning where the item has over 1,028 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event_id: Option<String>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// One rule that an item breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Violation {
+    /// RFC 6901 pointer into the item; "" is the item itself.
+    #[schema(example = "/timestamp")]
+    pub pointer: String,
+    #[schema(example = "must be an RFC 3339 date-time")]
+    pub message: String,
+}
+
+impl From<weir_event::Violation> for Violation {
+    fn from(violation: weir_event::Violation) -> Self {
+        Self { pointer: violation.pointer.into_owned(), message: violation.message }
+    }
+}
+
+/// An error response that the outermost layer has not written yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -91,11 +118,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// A 500: this is our mistake, and there is nothing that the caller could do better.
+    /// A 500: the fault is in Weir, and the caller can't repair the request.
     pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the edge failed; the log tells more under this correlation id",
+            "the edge failed; its log has the cause under this correlation id",
         )
     }
 
@@ -104,20 +131,20 @@ impl Problem {
         self
     }
 
-    /// Tells when to try again, in whole seconds, at least one.
+    /// Sets `Retry-After`, in whole seconds, rounded up and at least 1.
     pub(crate) fn retry_after(self, delay: Duration) -> Self {
         let seconds = delay.as_millis().div_ceil(1000).max(1);
         self.header(header::RETRY_AFTER, &seconds.to_string())
     }
 
-    /// A `value` that can't be written into a header is left out.
+    /// Adds a header, unless `value` has bytes that no header may have.
     pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
-    /// Every item of a webhook was `rejected`.
-    pub(crate) fn errors(mut self, rejected: u64, errors: Vec<ItemError>, truncated: bool) -> Self {
+    /// Adds the errors of a webhook whose items were all rejected.
+    pub(crate) fn item_errors(mut self, rejected: u64, errors: Vec<ItemError>, truncated: bool) -> Self {
         self.body.accepted = Some(0);
         self.body.rejected = Some(rejected);
         self.body.errors = errors;
@@ -125,7 +152,7 @@ impl Problem {
         self
     }
 
-    /// Keeps the first [`MAX_VIOLATIONS`].
+    /// Adds the first [`MAX_VIOLATIONS`] of `violations`.
     pub(crate) fn violations(mut self, mut violations: Vec<ParameterViolation>) -> Self {
         violations.truncate(MAX_VIOLATIONS);
         self.body.violations = violations;
@@ -140,7 +167,7 @@ impl Problem {
         &self.body.detail
     }
 
-    /// Writes it out.
+    /// Writes the response.
     pub(crate) fn respond(mut self, correlation_id: &CorrelationId) -> Response {
         correlation_id.as_str().clone_into(&mut self.body.correlation_id);
         let mut response = (self.status, axum::Json(&self.body)).into_response();
@@ -167,7 +194,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_problem_says_what_it_knows_and_nothing_else() {
+    async fn a_problem_has_no_empty_members() {
         let id = CorrelationId::parse("abc").unwrap();
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full")
             .reason("JOURNAL_FULL")

@@ -1,51 +1,139 @@
-//! `GET /reports/*`: asks the reporting service and writes its answer as JSON.
+//! `GET /reports/*`: reads the parameters, calls the reporting service and responds with the report as JSON.
 
-pub(crate) mod demographics;
-pub(crate) mod events;
-mod query;
-pub(crate) mod revenue;
+mod parameters;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use axum::{
+    Extension, Json,
+    extract::{RawQuery, State},
+};
+use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
-use serde::Serialize;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
-use utoipa::ToSchema;
 use weir::contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient};
-use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
+use weir_event::{EventType, FunnelStage, Source};
 use weir_process::{CallContext, Reason, grpc::TracedChannel};
 
-use crate::{problem::Problem, refusal, upstream::Upstream};
+use self::parameters::Parameters;
+use crate::{
+    answers::{DemographicsReport, EventReport, RevenueReport},
+    problem::{Problem, ProblemBody},
+    status_to_problem::status_to_problem,
+    upstream::Upstream,
+};
 
 type Client = ReportingServiceClient<TracedChannel>;
 
-/// A report of cities is as long as its sender's words: 1,000 rows of 256 characters stay below.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// The size limit of a response, in bytes. Senders choose the names of cities: 1,000 rows of 256 characters are
+/// smaller.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
-/// Asks the reporting service.
+/// Calls the reporting service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
-    pub(crate) reporting: Upstream,
-    /// How long one question may take.
-    pub(crate) timeout: Duration,
+    reporting: Upstream,
+    /// The longest time that one report may take.
+    timeout: Duration,
 }
 
-/// Half-open, in UTC; null is unbounded.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DateRange {
-    #[schema(example = "2025-09-14T00:00:00Z")]
-    from: Option<String>,
-    #[schema(example = "2025-09-15T00:00:00Z")]
-    to: Option<String>,
+/// Numbers of events
+///
+/// Counts stored events by event time, including those whose rows were removed after their time. An impossible
+/// combination of filters gives zeros.
+#[utoipa::path(get, path = "/reports/events", tag = "reports", operation_id = "getEventReport",
+    params(
+        ("from" = Option<String>, Query, description = "RFC 3339 or a date, inclusive; absent is unbounded", example = "2025-09-14"),
+        ("to" = Option<String>, Query, description = "RFC 3339 or a date, exclusive; absent is unbounded", example = "2025-09-15T00:00:00Z"),
+        ("source" = Option<String>, Query, description = "facebook or tiktok"),
+        ("funnelStage" = Option<String>, Query, description = "top or bottom"),
+        ("eventType" = Option<String>, Query, description = "Such as ad.view; without source it matches both sources"),
+        ("groupBy" = Option<String>, Query, description = "hour or day (UTC): adds series, at most 10,000 buckets"),
+    ),
+    responses(
+        (status = 200, description = "The report", body = EventReport),
+        (status = 400, description = "Invalid parameters, each named", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_event_report(
+    State(reports): State<Arc<Reports>>,
+    Extension(context): Extension<CallContext>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EventReport>, Problem> {
+    let request = event_request(query.as_deref())?;
+    let with_series = request.group_by != 0;
+    let rpc = |mut client: Client, request| async move { client.get_event_statistics(request).await };
+    let response = reports.call(request, &context, rpc).await?;
+    Ok(Json(EventReport::new(response, with_series)))
+}
+
+/// Revenue
+///
+/// A transaction is a checkout.complete (facebook) or purchase (tiktok) with an amount.
+#[utoipa::path(get, path = "/reports/revenue", tag = "reports", operation_id = "getRevenueReport",
+    params(
+        ("from" = Option<String>, Query, description = "RFC 3339 or a date, inclusive; absent is unbounded", example = "2025-09-14"),
+        ("to" = Option<String>, Query, description = "RFC 3339 or a date, exclusive; absent is unbounded", example = "2025-09-15T00:00:00Z"),
+        ("source" = Option<String>, Query, description = "facebook or tiktok"),
+        ("campaignId" = Option<String>, Query, description = "Matches facebook only"),
+        ("groupBy" = Option<String>, Query, description = "hour or day (UTC): adds series, at most 10,000 buckets"),
+        ("limit" = Option<u32>, Query, description = "The most campaigns: 1 to 1000, 10 where absent", minimum = 1, maximum = 1000),
+    ),
+    responses(
+        (status = 200, description = "The report", body = RevenueReport),
+        (status = 400, description = "Invalid parameters, each named", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_revenue_report(
+    State(reports): State<Arc<Reports>>,
+    Extension(context): Extension<CallContext>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<RevenueReport>, Problem> {
+    let request = revenue_request(query.as_deref())?;
+    let with_series = request.group_by != 0;
+    let rpc = |mut client: Client, request| async move { client.get_revenue(request).await };
+    let response = reports.call(request, &context, rpc).await?;
+    Ok(Json(RevenueReport::new(response, with_series)))
+}
+
+/// Demographics
+///
+/// Distinct users by group. With source the section of the other source is absent.
+#[utoipa::path(get, path = "/reports/demographics", tag = "reports", operation_id = "getDemographicsReport",
+    params(
+        ("from" = Option<String>, Query, description = "RFC 3339 or a date, inclusive; absent is unbounded", example = "2025-09-14"),
+        ("to" = Option<String>, Query, description = "RFC 3339 or a date, exclusive; absent is unbounded", example = "2025-09-15T00:00:00Z"),
+        ("source" = Option<String>, Query, description = "facebook or tiktok"),
+        ("limit" = Option<u32>, Query, description = "The most countries, cities and devices: 1 to 1000, 10 where absent", minimum = 1, maximum = 1000),
+    ),
+    responses(
+        (status = 200, description = "The report", body = DemographicsReport),
+        (status = 400, description = "Invalid parameters, each named", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_demographics_report(
+    State(reports): State<Arc<Reports>>,
+    Extension(context): Extension<CallContext>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<DemographicsReport>, Problem> {
+    let request = demographics_request(query.as_deref())?;
+    let rpc = |mut client: Client, request| async move { client.get_demographics(request).await };
+    let response = reports.call(request, &context, rpc).await?;
+    Ok(Json(response.into()))
 }
 
 impl Reports {
-    /// Asks the reporting service.
-    async fn ask<Q: Clone, A, F>(
+    pub(crate) fn new(reporting: Upstream, timeout: Duration) -> Self {
+        Self { reporting, timeout }
+    }
+
+    async fn call<Q: Clone, A, F>(
         &self,
-        question: Q,
+        message: Q,
         context: &CallContext,
         rpc: impl Fn(Client, Request<Q>) -> F,
     ) -> Result<A, Problem>
@@ -53,24 +141,54 @@ impl Reports {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let deadline = Instant::now() + self.timeout;
-        let rpc =
-            |channel, request| rpc(Client::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES), request);
-        let answered = self.reporting.ask(question, context, deadline, rpc).await;
-        answered.map_err(|status| refusal::problem(&status, Reason::StoreUnavailable))
+        let rpc = |channel, request| {
+            rpc(Client::new(channel).max_decoding_message_size(MAX_RESPONSE_BYTES), request)
+        };
+        let response = self.reporting.query(message, context, deadline, rpc).await;
+        response.map_err(|status| status_to_problem(&status, Reason::StoreUnavailable))
     }
 }
 
-impl From<v1::DateRange> for DateRange {
-    fn from(range: v1::DateRange) -> Self {
-        Self { from: range.from.map(rfc3339), to: range.to.map(rfc3339) }
-    }
+fn event_request(query: Option<&str>) -> Result<v1::GetEventStatisticsRequest, Problem> {
+    let mut parameters =
+        Parameters::parse(query, &["from", "to", "source", "funnelStage", "eventType", "groupBy"]);
+    let range = parameters.time_range();
+    let request = v1::GetEventStatisticsRequest {
+        from: range.from.map(timestamp),
+        to: range.to.map(timestamp),
+        source: parameters.source().map_or(0, Source::number),
+        funnel_stage: parameters.funnel_stage().map_or(0, FunnelStage::number),
+        event_type: parameters.event_type().map_or(0, EventType::number),
+        group_by: parameters.group_by().map_or(0, i32::from),
+    };
+    parameters.finish().map(|()| request)
 }
 
-/// UTC, with as many digits of the second as it has.
-pub(crate) fn rfc3339(timestamp: Timestamp) -> String {
-    let nanos = u32::try_from(timestamp.nanos).unwrap_or_default();
-    let instant = DateTime::from_timestamp(timestamp.seconds, nanos).unwrap_or_default();
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+fn revenue_request(query: Option<&str>) -> Result<v1::GetRevenueRequest, Problem> {
+    let mut parameters =
+        Parameters::parse(query, &["from", "to", "source", "campaignId", "groupBy", "limit"]);
+    let range = parameters.time_range();
+    let request = v1::GetRevenueRequest {
+        from: range.from.map(timestamp),
+        to: range.to.map(timestamp),
+        source: parameters.source().map_or(0, Source::number),
+        campaign_id: parameters.campaign_id(),
+        group_by: parameters.group_by().map_or(0, i32::from),
+        limit: parameters.limit(),
+    };
+    parameters.finish().map(|()| request)
+}
+
+fn demographics_request(query: Option<&str>) -> Result<v1::GetDemographicsRequest, Problem> {
+    let mut parameters = Parameters::parse(query, &["from", "to", "source", "limit"]);
+    let range = parameters.time_range();
+    let request = v1::GetDemographicsRequest {
+        from: range.from.map(timestamp),
+        to: range.to.map(timestamp),
+        source: parameters.source().map_or(0, Source::number),
+        limit: parameters.limit(),
+    };
+    parameters.finish().map(|()| request)
 }
 
 fn timestamp(instant: DateTime<Utc>) -> Timestamp {
@@ -78,37 +196,13 @@ fn timestamp(instant: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: instant.timestamp(), nanos }
 }
 
-/// What a newer reporting service names and this edge does not know.
-const UNKNOWN: &str = "unknown";
-
-fn source_name(number: i32) -> &'static str {
-    Source::from_number(number).map_or(UNKNOWN, Source::name)
-}
-
-fn stage_name(number: i32) -> &'static str {
-    FunnelStage::from_number(number).map_or(UNKNOWN, FunnelStage::name)
-}
-
-fn type_name(number: i32) -> &'static str {
-    EventType::from_number(number).map_or(UNKNOWN, EventType::name)
-}
-
-fn gender_name(number: i32) -> &'static str {
-    Gender::from_number(number).map_or(UNKNOWN, Gender::name)
-}
-
-fn device_name(number: i32) -> &'static str {
-    TiktokDevice::from_number(number).map_or(UNKNOWN, TiktokDevice::name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_written_in_utc() {
-        let written = |seconds, nanos| rfc3339(Timestamp { seconds, nanos });
-        assert_eq!(written(1_757_833_200, 0), "2025-09-14T07:00:00Z");
-        assert_eq!(written(1_757_833_200, 5_000), "2025-09-14T07:00:00.000005Z");
+    fn a_parameter_of_another_report_is_unknown() {
+        assert!(event_request(Some("limit=5")).is_err());
+        assert_eq!(event_request(Some("groupBy=day&eventType=comment")).unwrap().event_type, 3);
     }
 }

@@ -1,12 +1,12 @@
-//! The edge as its callers see it, before an ingest and a reporting service that are made up.
+//! Tests of a whole edge, from outside, in front of a fake ingest and a fake reporting service.
 
 mod api;
 mod bodies;
+mod coalescing;
 mod connections;
+mod event_lookup;
 mod fake;
-mod gathering;
 mod items;
-mod refusals;
+mod rejections;
 mod reports;
 mod retries;
-mod whereabouts;

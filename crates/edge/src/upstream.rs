@@ -1,5 +1,7 @@
-//! A service behind the edge: calls go round the instances that serve, and are made again elsewhere where that is
-//! harmless and may help.
+//! A service behind the edge: balances calls over the instances that serve, and retries failed calls.
+//!
+//! A retry goes to another instance where one serves. It happens only for calls that are harmless to repeat, and only
+//! after failures that another attempt may avoid.
 
 mod replica;
 mod replicas;
@@ -19,64 +21,64 @@ use weir_process::{
 use self::{
     replica::Replica,
     replicas::Replicas,
-    retry::{Failure, RetryBudget, pause},
+    retry::{CallFailure, RetryBudget, backoff},
 };
-use crate::metrics::{Outcome, Retries, Service};
+use crate::metrics::{Retries, RetryOutcome, UpstreamService};
 
-/// How often a question is put.
-const MOST_QUESTIONS: usize = 2;
+/// The attempts of a query: the first one and one retry.
+const MAX_QUERY_ATTEMPTS: usize = 2;
 
-/// One service and everything that is known of its instances. Cheap to clone.
+/// One service and its instances. Cheap to clone; all clones share one state.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    service: Service,
+    service: UpstreamService,
     replicas: Replicas,
     budget: Arc<RetryBudget>,
     retries: Retries,
 }
 
-/// The attempts of one call that may be repeated, because doing it twice is as good as once.
+/// The attempts of one call, which is idempotent: making it twice has the effect of making it once.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
     upstream: &'a Upstream,
-    /// None begins after it.
+    /// No attempt begins after it.
     deadline: Instant,
-    most: usize,
-    /// The last one is under way, or has failed.
+    max_attempts: usize,
+    /// The instances of all attempts. The last attempt is running or has failed.
     tried: Vec<Arc<Replica>>,
 }
 
 impl Upstream {
-    /// Looks the addresses up, and connects to nothing yet.
-    pub(crate) async fn find(service: Service, addresses: &[Url], retries: Retries) -> Self {
+    /// Resolves the addresses. It opens no connection yet.
+    pub(crate) async fn resolve(service: UpstreamService, addresses: &[Url], retries: Retries) -> Self {
         let (setting, wanted) = match service {
-            Service::Ingest => ("INGEST_URL", Wanted::Ingest),
-            Service::Reporting => ("REPORTING_URL", Wanted::Reporting),
+            UpstreamService::Ingest => ("INGEST_URL", Wanted::Ingest),
+            UpstreamService::Reporting => ("REPORTING_URL", Wanted::Reporting),
         };
         let target = |url: &Url| Target { url: url.clone(), setting, wanted, instance: None };
-        let replicas = Replicas::find(addresses.iter().map(target).collect()).await;
+        let replicas = Replicas::resolve(addresses.iter().map(target).collect()).await;
         Self { service, replicas, budget: Arc::default(), retries }
     }
 
-    /// Sets `latch` once a second by whether at least one instance serves, and looks names up again from time to
-    /// time.
+    /// Sets `latch` once a second to whether at least one instance serves, and resolves names again every 5 s, until
+    /// `stop`.
     pub(crate) fn watch(&self, latch: Latch, stop: &Stop) {
         self.replicas.watch(latch, stop);
     }
 
-    /// At most `most` attempts, all before `deadline`.
-    pub(crate) fn attempts(&self, deadline: Instant, most: usize) -> Attempts<'_> {
-        self.budget.earn();
-        Attempts { upstream: self, deadline, most, tried: Vec::new() }
+    /// Begins a call with at most `max_attempts` attempts, which all begin before `deadline`.
+    pub(crate) fn attempts(&self, deadline: Instant, max_attempts: usize) -> Attempts<'_> {
+        self.budget.deposit();
+        Attempts { upstream: self, deadline, max_attempts, tried: Vec::new() }
     }
 
-    /// Asks a question, which changes nothing, and once more where the first answer was lost.
+    /// Makes a call that only reads, and retries it once where the first response was lost.
     ///
     /// # Errors
-    /// The last failure; DEADLINE_EXCEEDED where no answer came before `deadline`.
-    pub(crate) async fn ask<Q: Clone, A, F>(
+    /// The last failure; DEADLINE_EXCEEDED where no response came before `deadline`.
+    pub(crate) async fn query<Q: Clone, A, F>(
         &self,
-        question: Q,
+        message: Q,
         context: &CallContext,
         deadline: Instant,
         rpc: impl Fn(TracedChannel, Request<Q>) -> F,
@@ -84,28 +86,28 @@ impl Upstream {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let mut attempts = self.attempts(deadline, MOST_QUESTIONS);
-        let asking = async {
+        let mut attempts = self.attempts(deadline, MAX_QUERY_ATTEMPTS);
+        let calling = async {
             loop {
-                let mut request = Request::new(question.clone());
+                let mut request = Request::new(message.clone());
                 context.write_metadata(request.metadata_mut());
                 request.set_timeout(deadline.saturating_duration_since(Instant::now()));
                 match rpc(attempts.channel()?, request).await {
-                    Ok(answer) => return Ok(answer.into_inner()),
-                    Err(failure) => attempts.after(failure).await?,
+                    Ok(response) => return Ok(response.into_inner()),
+                    Err(failure) => attempts.retry_after(failure).await?,
                 }
             }
         };
-        let answered = tokio::time::timeout_at(deadline, Box::pin(asking)).await;
-        answered.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
+        let response = tokio::time::timeout_at(deadline, Box::pin(calling)).await;
+        response.unwrap_or_else(|_| Err(Status::deadline_exceeded("the service did not respond in time")))
     }
 }
 
 impl Attempts<'_> {
-    /// The channel of the next attempt: to an instance that serves and was not tried yet, where there is one.
+    /// The channel of the next attempt. It prefers an instance that serves and was not tried yet.
     ///
     /// # Errors
-    /// No address is known.
+    /// UNAVAILABLE where no address is known.
     pub(crate) fn channel(&mut self) -> Result<TracedChannel, Status> {
         let replica = self.upstream.replicas.choose(&self.addresses());
         let replica = replica.ok_or_else(|| Status::unavailable("no instance is known"))?;
@@ -114,27 +116,27 @@ impl Attempts<'_> {
         Ok(channel)
     }
 
-    /// Returns when the next attempt shall be made.
+    /// Waits until the next attempt may begin.
     ///
     /// # Errors
-    /// The failure, where another attempt would do harm, would not help, or would come too late or too often.
-    pub(crate) async fn after(&mut self, failure: Status) -> Result<(), Status> {
-        let worthwhile = match Failure::of(&failure) {
-            Failure::Final => false,
-            Failure::Refused => self.upstream.replicas.another_serves(&self.addresses()),
-            Failure::Lost => {
-                self.tried.last().inspect(|replica| replica.leave_out());
+    /// `failure`, where a retry would not help, would begin after the deadline, or exceeds the attempts or the budget.
+    pub(crate) async fn retry_after(&mut self, failure: Status) -> Result<(), Status> {
+        let may_help = match CallFailure::of(&failure) {
+            CallFailure::Final => false,
+            CallFailure::Refused => self.upstream.replicas.another_serves(&self.addresses()),
+            CallFailure::Lost => {
+                self.tried.last().inspect(|replica| replica.mark_unhealthy());
                 true
             }
         };
-        let pause = pause(self.tried.len());
-        if !worthwhile || self.tried.len() >= self.most || Instant::now() + pause >= self.deadline {
+        let pause = backoff(self.tried.len());
+        if !may_help || self.tried.len() >= self.max_attempts || Instant::now() + pause >= self.deadline {
             return Err(failure);
         }
-        let affordable = self.upstream.budget.spend();
-        let outcome = if affordable { Outcome::Made } else { Outcome::Denied };
+        let is_within_budget = self.upstream.budget.withdraw();
+        let outcome = if is_within_budget { RetryOutcome::Made } else { RetryOutcome::Denied };
         self.upstream.retries.count(self.upstream.service, outcome);
-        if !affordable {
+        if !is_within_budget {
             return Err(failure);
         }
         tokio::time::sleep(pause).await;

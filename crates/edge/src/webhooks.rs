@@ -1,17 +1,15 @@
-//! `POST /events`: takes a body in, has every item checked and made durable, and tells what became of them.
+//! `POST /events`: reads a body, checks its items, has ingest make them durable, and responds with the outcome.
 
-mod batch;
-mod blocking;
 mod body;
-mod call;
 mod chunk;
-mod gather;
-mod media;
+mod coalesce;
+mod dedup;
+mod items;
+mod outcome;
+mod parsed_body;
 mod publish;
-mod repeats;
-mod tally;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -23,36 +21,36 @@ use chrono::Utc;
 use http::{HeaderMap, StatusCode};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use tokio::time::Instant;
+use tonic::Status;
 use utoipa::ToSchema;
 use weir_event::{ErrorType, Metrics, Service};
 use weir_process::{CallContext, Reason};
 
-pub(crate) use self::tally::{ItemError, Violation};
 use self::{
-    batch::{Batch, Unfit},
-    blocking::off_thread,
-    body::{BodyError, Receiver},
-    media::{Encoding, MediaType},
-    publish::Publisher,
-    tally::Tally,
+    body::{BodyError, BodyReader, Encoding},
+    coalesce::Coalescer,
+    items::MediaType,
+    outcome::BodyOutcome,
+    parsed_body::{ParseError, ParsedBody, run_off_thread},
+    publish::publish_chunks,
 };
 use crate::{
     args::EdgeConfig,
     openapi,
-    problem::{Problem, ProblemBody},
-    refusal,
-    router::EdgeState,
+    problem::{ItemError, Problem, ProblemBody},
+    status_to_problem::{status_to_problem, status_to_reason},
     upstream::Upstream,
 };
 
-/// What became of the items of one body, of which at least one is accepted.
+/// The outcome of a body, of which at least one item is accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Accepted {
     /// Items that are durable in the journal, repeated ones included.
     #[schema(example = 25311)]
     accepted: u64,
-    /// Items that lie in the dead letters.
+    /// Items that are durable as dead letters.
     #[schema(example = 1)]
     rejected: u64,
     /// Also in the header x-correlation-id.
@@ -64,26 +62,29 @@ pub(crate) struct Accepted {
     errors_truncated: bool,
 }
 
-/// Takes webhooks.
+/// Takes webhooks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhooks {
-    receiver: Receiver,
-    publisher: Publisher,
+    reader: BodyReader,
+    coalescer: Coalescer,
+    ingest: Upstream,
+    /// The longest time that ingest may take for one body.
+    timeout: Duration,
     metrics: Metrics,
 }
 
 /// Take events
 ///
 /// One event, an array, or NDJSON; /webhook and /webhooks are the same. Good items are accepted although others are
-/// bad. The answer comes when every item is durable: a good one in the journal, a bad one as a dead letter. Whatever
-/// is not answered 2xx or 400 may be posted again: an event is counted once.
+/// bad. The response comes when every item is durable: a good one in the journal, a bad one as a dead letter. A body
+/// that got neither 2xx nor 400 may be posted again: an event is counted once.
 #[utoipa::path(post, path = "/events", tag = "webhooks", operation_id = "postEvents",
     request_body(description = "gzip or zstd where Content-Encoding says so; 64 MiB after decompression by default", content(
-        (openapi::event::Events = "application/json"),
-        (openapi::event::Event = "application/x-ndjson"),
+        (openapi::event_schema::Events = "application/json"),
+        (openapi::event_schema::Event = "application/x-ndjson"),
     )),
     params(
-        ("x-correlation-id" = Option<String>, Header, description = "Follows the events to their rows: 1 to 128 of [A-Za-z0-9._:-]; x-request-id else, or a new one"),
+        ("x-correlation-id" = Option<String>, Header, description = "Follows the events to their rows: 1 to 128 of [A-Za-z0-9._:-]. Without it x-request-id, or a new id"),
         ("traceparent" = Option<String>, Header, description = "W3C Trace Context")
     ),
     responses(
@@ -93,16 +94,16 @@ pub(crate) struct Webhooks {
         (status = 413, description = "The body is over the limit of bytes, or has more items than one for every 128 bytes of itself; 1,000 always pass", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The media type or the encoding is unknown", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "The quota is used up", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was promised: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "No item is promised to be durable: try again after Retry-After", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn post_events(
-    State(edge): State<Arc<EdgeState>>,
+    State(webhooks): State<Arc<Webhooks>>,
     Extension(context): Extension<CallContext>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    edge.webhooks.take(&head.headers, body, context).await
+    webhooks.take(&head.headers, body, context).await
 }
 
 impl Webhooks {
@@ -112,52 +113,55 @@ impl Webhooks {
         metrics: Metrics,
         registry: &mut Registry,
     ) -> Self {
-        let receiver = Receiver::new(config, registry);
-        let publisher = Publisher::new(ingest, config.request_timeout);
-        Self { receiver, publisher, metrics }
+        Self {
+            reader: BodyReader::new(config, registry),
+            coalescer: Coalescer::start(ingest.clone()),
+            ingest,
+            timeout: config.request_timeout,
+            metrics,
+        }
     }
 
     async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
         let arrived_at = Utc::now();
-        let (media_type, encoding) = written_as(headers)?;
-        let received = self.receiver.receive(headers, encoding, body).await;
+        let (media_type, encoding) = (MediaType::of(headers)?, Encoding::of(headers)?);
+        let received = self.reader.read(headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
         let bytes = received.bytes.len();
-        let prove = move || Batch::prove(received, media_type, arrived_at);
-        let batch = off_thread(bytes, prove).await.map_err(|unfit| self.refuse_whole(&unfit))?;
-        self.publish(Arc::new(batch), context).await
-    }
-
-    async fn publish(&self, batch: Arc<Batch>, context: CallContext) -> Result<Response, Problem> {
+        let parse = move || ParsedBody::parse(received, media_type, arrived_at);
+        let parsed = run_off_thread(bytes, parse).await.map_err(|error| self.reject_whole(&error))?;
+        let body = Arc::new(parsed);
         let correlation_id = context.correlation_id.to_string();
-        match self.publisher.publish(Arc::clone(&batch), context).await {
-            Ok(tally) => {
-                tally.publish(&self.metrics);
-                answer(tally, correlation_id)
+        match self.publish(&body, context).await {
+            Ok(outcome) => {
+                outcome.record_metrics(&self.metrics);
+                respond(outcome, correlation_id)
             }
-            Err(status) => {
-                let reason = refusal::reason(&status, Reason::JournalUnavailable);
-                self.count_unanswered(&batch, reason);
-                Err(match reason {
-                    // The chunk was made here, so that it is no fault of the sender.
-                    Some(Reason::InvalidRequest) => Problem::internal(),
-                    _ => refusal::problem(&status, Reason::JournalUnavailable),
-                })
-            }
+            Err(status) => Err(self.unknown_outcome(&body, &status)),
         }
     }
 
-    /// A body whose items nobody knows counts as one event.
-    fn refuse_whole(&self, unfit: &Unfit) -> Problem {
-        let (error_type, status) = match unfit {
-            Unfit::Malformed(_) => (ErrorType::Invalid, StatusCode::BAD_REQUEST),
-            Unfit::TooManyItems { .. } => (ErrorType::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
-        };
-        self.metrics.failed(Service::Edge, None, error_type, 1);
-        Problem::new(status, unfit.to_string())
+    /// A small body shares a call with others, a large one has several of its own.
+    async fn publish(&self, body: &Arc<ParsedBody>, context: CallContext) -> Result<BodyOutcome, Status> {
+        let deadline = Instant::now() + self.timeout;
+        if Coalescer::takes(body) {
+            self.coalescer.publish(body, context, deadline).await
+        } else {
+            Box::pin(publish_chunks(&self.ingest, body, &context, deadline)).await
+        }
     }
 
-    /// A body that was not read counts as one event of nobody knows whom.
+    /// Rejects a malformed body. It counts as one event, because the number of its items is unknown.
+    fn reject_whole(&self, error: &ParseError) -> Problem {
+        let (error_type, status) = match error {
+            ParseError::Malformed(_) => (ErrorType::Invalid, StatusCode::BAD_REQUEST),
+            ParseError::TooManyItems { .. } => (ErrorType::TooLarge, StatusCode::PAYLOAD_TOO_LARGE),
+        };
+        self.metrics.failed(Service::Edge, None, error_type, 1);
+        Problem::new(status, error.to_string())
+    }
+
+    /// Counts a body that was not read as one event with source `unknown`.
     fn count_unread(&self, error: &BodyError) {
         let error_type = match error {
             BodyError::TooLarge { .. } => ErrorType::TooLarge,
@@ -167,8 +171,10 @@ impl Webhooks {
         self.metrics.failed(Service::Edge, None, error_type, 1);
     }
 
-    /// Nothing of such a batch is reported as accepted, so that nothing of it is counted so.
-    fn count_unanswered(&self, batch: &Batch, reason: Option<Reason>) {
+    /// The problem of a body that may be durable or not. The response reports no item as accepted, so all count as
+    /// failed.
+    fn unknown_outcome(&self, body: &ParsedBody, status: &Status) -> Problem {
+        let reason = status_to_reason(status, Reason::JournalUnavailable);
         let error_type = match reason {
             Some(Reason::JournalFull) => ErrorType::JournalFull,
             Some(Reason::JournalUnavailable | Reason::StoreUnavailable) => ErrorType::JournalUnavailable,
@@ -176,21 +182,26 @@ impl Webhooks {
             Some(Reason::QuotaExceeded) => ErrorType::Quota,
             Some(Reason::InvalidRequest) | None => ErrorType::Transient,
         };
-        for (source, events) in batch.named().into_iter().filter(|(_, events)| *events > 0) {
+        for (source, events) in body.items_by_source().into_iter().filter(|(_, events)| *events > 0) {
             self.metrics.failed(Service::Edge, source, error_type, events);
+        }
+        match reason {
+            // The edge made the call, so an invalid one is no fault of the sender.
+            Some(Reason::InvalidRequest) => Problem::internal(),
+            _ => status_to_problem(status, Reason::JournalUnavailable),
         }
     }
 }
 
-fn written_as(headers: &HeaderMap) -> Result<(MediaType, Encoding), Problem> {
-    Ok((MediaType::of(headers)?, Encoding::of(headers)?))
-}
-
-fn answer(tally: Tally, correlation_id: String) -> Result<Response, Problem> {
-    let (accepted, rejected) = (tally.accepted(), tally.rejected());
-    let Tally { errors, errors_truncated, .. } = tally;
+fn respond(outcome: BodyOutcome, correlation_id: String) -> Result<Response, Problem> {
+    let (accepted, rejected) = (outcome.accepted(), outcome.rejected());
+    let BodyOutcome { errors, errors_truncated, .. } = outcome;
     if accepted == 0 && rejected > 0 {
-        return Err(Problem::bad_request("every item is bad").errors(rejected, errors, errors_truncated));
+        return Err(Problem::bad_request("every item is bad").item_errors(
+            rejected,
+            errors,
+            errors_truncated,
+        ));
     }
     let accepted = Accepted { accepted, rejected, correlation_id, errors, errors_truncated };
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())

@@ -1,11 +1,11 @@
-//! Health, metrics and the description of the API.
+//! Health, metrics and the API description.
 
 use serde_json::{Value, json};
 
 use super::fake::{Running, config};
 
 #[tokio::test]
-async fn the_edge_is_ready_when_an_ingest_serves() {
+async fn the_edge_is_ready_while_an_ingest_serves() {
     let edge = Running::start().await;
     let ready = edge.until_ready(true).await.json();
     assert_eq!(ready["dependencies"]["ingest"]["ready"], json!(true));
@@ -14,7 +14,7 @@ async fn the_edge_is_ready_when_an_ingest_serves() {
 }
 
 #[tokio::test]
-async fn an_edge_without_ingest_says_who_is_missing() {
+async fn an_edge_without_ingest_names_the_missing_service() {
     let edge = Running::start_alone(config()).await;
     let ready = edge.until_ready(false).await;
     assert_eq!(ready.status, 503);
@@ -23,14 +23,14 @@ async fn an_edge_without_ingest_says_who_is_missing() {
 }
 
 #[tokio::test]
-async fn the_bound_on_bodies_is_shown() {
+async fn a_metric_has_the_limit_of_bytes_in_flight() {
     let edge = Running::start().await;
     let metrics = edge.get("/metrics").await;
     assert!(metrics.text.contains("weir_edge_body_bytes_limit 268435456"), "{}", metrics.text);
 }
 
 #[tokio::test]
-async fn the_api_is_described_and_shown_offline() {
+async fn the_api_description_is_complete_and_its_page_works_offline() {
     let edge = Running::start().await;
     let document = edge.get("/api/openapi.json").await.json();
     for path in [

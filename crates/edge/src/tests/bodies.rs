@@ -1,4 +1,4 @@
-//! Bodies: how they are written, how large they may be, how slowly they may come.
+//! Bodies: their types and encodings, and the limits of their size and time.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn small(max_body_bytes: usize) -> EdgeConfig {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_taken() {
+async fn a_compressed_body_is_accepted() {
     let edge = Running::start().await;
     let body = json!([event("a"), event("b")]).to_string();
     let parts = [gzip(&body.as_bytes()[..100]).await, gzip(&body.as_bytes()[100..]).await].concat();
@@ -47,7 +47,7 @@ async fn a_compressed_body_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_that_can_t_be_decompressed_is_refused() {
+async fn a_body_that_can_t_be_decompressed_is_rejected() {
     let edge = Running::start().await;
     let body = event("a").to_string();
     let mut cut = gzip(body.as_bytes()).await;
@@ -64,7 +64,7 @@ async fn a_body_that_can_t_be_decompressed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_whole_and_nothing_follows_it() {
+async fn a_compressed_body_that_is_cut_or_has_trailing_bytes_is_rejected() {
     let edge = Running::start().await;
     let body = json!([event("a"), event("b")]).to_string();
     for (encoding, whole) in [("gzip", gzip(body.as_bytes()).await), ("zstd", zstd(body.as_bytes()).await)] {
@@ -83,7 +83,7 @@ async fn a_compressed_body_is_whole_and_nothing_follows_it() {
 }
 
 #[tokio::test]
-async fn gzip_with_reserved_flags_is_refused_in_every_member() {
+async fn gzip_with_reserved_flags_is_rejected_in_every_member() {
     let edge = Running::start().await;
     let body = json!([event("a"), event("b")]).to_string();
     let (first, second) = body.as_bytes().split_at(100);
@@ -108,7 +108,7 @@ async fn gzip_with_reserved_flags_is_refused_in_every_member() {
         }
     }
     assert!(edge.sent().is_empty());
-    // A name and a comment, as gzip(1) writes the first.
+    // A header with a name, as gzip(1) writes it, and a comment.
     let mut named = gzip(first).await;
     named[3] |= 0x18;
     named.splice(10..10, *b"name\0comment\0");
@@ -118,7 +118,7 @@ async fn gzip_with_reserved_flags_is_refused_in_every_member() {
 }
 
 #[tokio::test]
-async fn an_empty_type_or_encoding_is_as_good_as_none() {
+async fn an_empty_type_or_encoding_counts_as_absent() {
     let edge = Running::start().await;
     for headers in [
         [("content-type", ""), ("content-encoding", "")],
@@ -156,7 +156,7 @@ async fn a_slash_after_the_path_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_may_reach_the_limit_and_no_more() {
+async fn a_body_may_reach_the_limit_and_not_exceed_it() {
     let body = json!([event("a")]).to_string();
     let edge = Running::start_with(small(body.len())).await;
     let over = format!("{body} ");
@@ -180,7 +180,7 @@ async fn a_body_may_reach_the_limit_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_sender_who_asks_first_is_told_before_it_sends() {
+async fn a_sender_that_expects_100_continue_is_rejected_before_it_sends() {
     let edge = Running::start_with(small(10)).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let head = b"POST /events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n";
@@ -191,7 +191,7 @@ async fn a_sender_who_asks_first_is_told_before_it_sends() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_not_unpacked() {
+async fn a_decompression_bomb_is_not_decompressed() {
     let edge = Running::start_with(small(1 << 20)).await;
     let zeros = vec![b' '; 64 << 20];
     for (encoding, bomb) in [("gzip", gzip(&zeros).await), ("zstd", zstd(&zeros).await)] {
@@ -201,7 +201,7 @@ async fn a_bomb_is_not_unpacked() {
 }
 
 #[tokio::test]
-async fn a_body_of_more_items_than_events_fit_in_it_is_refused_whole() {
+async fn a_body_with_more_items_than_events_fit_in_it_is_rejected_whole() {
     let edge = Running::start().await;
     let good = |further: usize| format!("[{}{}]", event("a"), ",1".repeat(further));
     assert_eq!(edge.post(&[], good(999)).await.status, 202);
@@ -215,7 +215,7 @@ async fn a_body_of_more_items_than_events_fit_in_it_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn an_unknown_type_or_encoding_is_refused_naming_the_known() {
+async fn the_rejection_of_an_unknown_type_or_encoding_names_the_known_ones() {
     let edge = Running::start().await;
     for media_type in ["text/plain", "application/json; charset=utf-16", "application/x-www-form-urlencoded"]
     {
@@ -230,7 +230,7 @@ async fn an_unknown_type_or_encoding_is_refused_naming_the_known() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_before_anything_is_sent() {
+async fn a_body_that_is_no_json_is_rejected_before_an_item_is_sent() {
     let edge = Running::start().await;
     let cut = format!("[{},", event("a"));
     for body in [&b""[..], b" ", b"{", cut.as_bytes(), b"[\"\xff\"]", b"{}{}"] {
@@ -240,7 +240,7 @@ async fn what_is_not_json_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_pauses_too_long_is_given_up() {
+async fn a_body_that_pauses_too_long_gets_408() {
     let config = EdgeConfig { body_stall_timeout: Duration::from_millis(50), ..config() };
     let edge = Running::start_with(config).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
@@ -250,14 +250,14 @@ async fn a_body_that_pauses_too_long_is_given_up() {
     assert!(answer.contains("application/problem+json"), "{answer}");
 }
 
-/// A client that writes all of `request` before it reads the answer, on a connection of its own.
+/// Opens a connection, writes all of `request` and then reads the response.
 async fn write_then_read(edge: &Running, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(request).await.unwrap();
     answer_of(&mut stream).await
 }
 
-/// One answer, which announces its length.
+/// Reads one response that has a content-length.
 async fn answer_of(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     loop {
@@ -269,7 +269,7 @@ async fn answer_of(stream: &mut TcpStream) -> String {
         if length.is_some_and(|(announced, came)| came >= announced) {
             return text;
         }
-        assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "it ended after {text:?}");
+        assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the connection ended after {text:?}");
     }
 }
 
@@ -286,7 +286,7 @@ fn announced(head: &str, bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_sender_that_writes_all_before_it_reads_gets_its_refusal() {
+async fn a_sender_that_writes_all_before_it_reads_gets_its_rejection() {
     let edge = Running::start().await;
     for (head, bytes, status) in [
         ("POST /nothing", 6 << 20, "404"),
@@ -307,7 +307,7 @@ async fn a_sender_that_writes_all_before_it_reads_gets_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_refused_for_its_bytes_is_read_to_its_end() {
+async fn a_body_that_is_rejected_for_its_bytes_is_read_to_its_end() {
     let edge = Running::start().await;
     let garbage = vec![0xff; 6 << 20];
     for encoding in ["gzip", "zstd", "br"] {
@@ -322,7 +322,7 @@ async fn a_body_that_is_refused_for_its_bytes_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_while_the_body_is_still_on_its_way_and_the_connection_lives_on() {
+async fn a_rejection_arrives_before_the_end_of_the_body_and_the_connection_stays_open() {
     let edge = Running::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let request = announced("POST /nothing", 6 << 20);
@@ -339,7 +339,7 @@ async fn a_refusal_comes_while_the_body_is_still_on_its_way_and_the_connection_l
 }
 
 #[tokio::test]
-async fn a_refusal_over_http_2_comes_whole() {
+async fn a_rejection_over_http_2_is_complete() {
     let edge = Running::start().await;
     let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
     for (path, bytes, status) in [("/nothing", 6 << 20, 404), ("/events", 70 << 20, 413), ("/events", 0, 400)]

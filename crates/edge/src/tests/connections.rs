@@ -1,4 +1,4 @@
-//! Connections: slow ones, silent ones, and the end of all.
+//! Connections: timeouts of slow and idle ones, the limit, half-closed ones and the shutdown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,22 @@ use tokio::{
 use super::fake::{Running, config, event};
 use crate::EdgeConfig;
 
-fn impatient() -> EdgeConfig {
+fn short_timeouts() -> EdgeConfig {
     let soon = Duration::from_millis(100);
     EdgeConfig { header_timeout: soon, idle_timeout: soon, ..config() }
 }
 
-/// Returns when the edge closes the connection, with what it said.
+/// Reads until the edge closes the connection.
 async fn until_closed(mut stream: TcpStream) -> Vec<u8> {
-    let mut said = Vec::new();
-    // A reset closes as well as an end does.
-    let _ = stream.read_to_end(&mut said).await;
-    said
+    let mut received = Vec::new();
+    // A reset is a close too.
+    let _ = stream.read_to_end(&mut received).await;
+    received
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_or_half_is_closed() {
-    let edge = Running::start_with(impatient()).await;
+async fn a_connection_with_no_head_or_half_of_one_is_closed() {
+    let edge = Running::start_with(short_timeouts()).await;
     for begun in [&b""[..], b"P", b"PRI * HTTP/2.0", b"GET /health/live HTTP/1.1\r\nhost:"] {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
         stream.write_all(begun).await.unwrap();
@@ -35,8 +35,8 @@ async fn a_connection_that_says_nothing_or_half_is_closed() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_after_its_answer() {
-    let edge = Running::start_with(impatient()).await;
+async fn an_idle_connection_is_closed_after_its_response() {
+    let edge = Running::start_with(short_timeouts()).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 200"));
@@ -44,8 +44,8 @@ async fn an_idle_connection_is_closed_after_its_answer() {
 
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// The head and the body of an answer to [`LIVE`].
-async fn is_live(stream: &mut TcpStream) {
+/// Reads the response to [`LIVE`].
+async fn read_live(stream: &mut TcpStream) {
     let mut answer = Vec::new();
     while !answer.ends_with(b"}") {
         assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
@@ -54,24 +54,24 @@ async fn is_live(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn an_idle_connection_outlives_the_time_of_a_head() {
+async fn an_idle_connection_outlives_the_timeout_of_a_head() {
     let edge =
         Running::start_with(EdgeConfig { header_timeout: Duration::from_millis(100), ..config() }).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     for _ in 0..3 {
         stream.write_all(LIVE).await.unwrap();
-        is_live(&mut stream).await;
+        read_live(&mut stream).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }
 
 #[tokio::test]
-async fn a_later_head_that_comes_a_byte_at_a_time_is_given_up() {
+async fn a_later_head_that_arrives_byte_by_byte_is_timed_out() {
     let edge =
         Running::start_with(EdgeConfig { header_timeout: Duration::from_millis(300), ..config() }).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(LIVE).await.unwrap();
-    is_live(&mut stream).await;
+    read_live(&mut stream).await;
     let (read, mut write) = stream.split();
     let slowly = async {
         while write.write_all(b"x").await.is_ok() {
@@ -87,9 +87,9 @@ async fn a_later_head_that_comes_a_byte_at_a_time_is_given_up() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_never_idle() {
-    let edge = Running::start_with(impatient()).await;
-    let turns = Arc::new(Semaphore::new(0));
-    edge.script(|script| script.turns = Some(Arc::clone(&turns)));
+    let edge = Running::start_with(short_timeouts()).await;
+    let permits = Arc::new(Semaphore::new(0));
+    edge.script(|script| script.permits = Some(Arc::clone(&permits)));
     let request = post(&event("a").to_string());
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let (head, body) = request.split_at(request.len() - 6);
@@ -99,7 +99,7 @@ async fn a_request_in_flight_is_never_idle() {
         stream.write_all(&[*byte]).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    turns.add_permits(1);
+    permits.add_permits(1);
     assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 202"));
 }
 
@@ -110,9 +110,9 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn pings_don_t_keep_an_idle_http_2_connection_open() {
+async fn pings_do_not_keep_an_idle_http_2_connection_open() {
     const HEADERS: &[u8] = b"\x82\x86\x44\x0c/health/live\x41\x01x";
-    let edge = Running::start_with(impatient()).await;
+    let edge = Running::start_with(short_timeouts()).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let opening = [preface, frame(4, 0, 0, &[]), frame(1, 5, 1, HEADERS)].concat();
@@ -124,29 +124,29 @@ async fn pings_don_t_keep_an_idle_http_2_connection_open() {
         }
         std::future::pending::<()>().await;
     };
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     tokio::select! {
         () = pings => {}
-        _ = read.read_to_end(&mut said) => {}
+        _ = read.read_to_end(&mut received) => {}
     }
-    let goes_away = frame(7, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-    assert!(said.windows(goes_away.len()).any(|part| part == goes_away), "{said:x?}");
-    assert!(String::from_utf8_lossy(&said).contains("live"), "{said:x?}");
+    let goaway = frame(7, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    assert!(received.windows(goaway.len()).any(|part| part == goaway), "{received:x?}");
+    assert!(String::from_utf8_lossy(&received).contains("live"), "{received:x?}");
 }
 
 #[tokio::test]
-async fn more_connections_than_there_are_places_wait() {
-    let edge = Running::start_with(EdgeConfig { max_connections: 1, ..impatient() }).await;
+async fn a_connection_over_the_limit_waits() {
+    let edge = Running::start_with(EdgeConfig { max_connections: 1, ..short_timeouts() }).await;
     let first = TcpStream::connect(edge.address).await.unwrap();
     let mut second = TcpStream::connect(edge.address).await.unwrap();
     second.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    // It is answered once the silent first one has lost its place.
+    // The edge serves it after it has closed the silent first one.
     assert!(until_closed(second).await.starts_with(b"HTTP/1.1 200"));
     assert!(until_closed(first).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_request_in_flight_is_answered_at_the_end() {
+async fn a_request_in_flight_is_answered_at_shutdown() {
     let mut edge = Running::start().await;
     let body = event("a").to_string();
     let (first, rest) = body.split_at(10);
@@ -166,10 +166,10 @@ async fn a_request_in_flight_is_answered_at_the_end() {
     (&mut edge.ended).await.unwrap().unwrap();
 }
 
-/// Sends all of `said`, closes the writing half, and returns what the edge answers until it closes too.
-async fn half_closed(edge: &Running, said: &[u8]) -> String {
+/// Sends `request`, closes the writing half, and reads until the edge closes the connection.
+async fn half_closed(edge: &Running, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(said).await.unwrap();
+    stream.write_all(request).await.unwrap();
     stream.shutdown().await.unwrap();
     String::from_utf8(until_closed(stream).await).unwrap()
 }
@@ -186,7 +186,7 @@ fn chunked(body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_sender_that_has_closed_its_writing_half_gets_its_answer() {
+async fn a_sender_that_has_closed_its_writing_half_gets_its_response() {
     let edge = Running::start().await;
     for request in [post, chunked] {
         let answer = half_closed(&edge, request(&event("a").to_string()).as_bytes()).await;
@@ -197,7 +197,7 @@ async fn a_sender_that_has_closed_its_writing_half_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn a_sender_over_http_2_that_has_closed_its_writing_half_gets_its_answers() {
+async fn a_sender_over_http_2_that_has_closed_its_writing_half_gets_its_responses() {
     const HEADERS: &[u8] = b"\x83\x86\x44\x07/events\x41\x01x";
     let edge = Running::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
@@ -210,8 +210,8 @@ async fn a_sender_over_http_2_that_has_closed_its_writing_half_gets_its_answers(
     }
     stream.write_all(&opening).await.unwrap();
     stream.shutdown().await.unwrap();
-    let said = until_closed(stream).await;
-    assert_eq!(String::from_utf8_lossy(&said).matches("\"accepted\":1").count(), 2, "{said:x?}");
+    let received = until_closed(stream).await;
+    assert_eq!(String::from_utf8_lossy(&received).matches("\"accepted\":1").count(), 2, "{received:x?}");
     assert_eq!(edge.sent().len(), 2);
 }
 
@@ -227,7 +227,7 @@ async fn every_pipelined_request_is_answered_after_the_writing_half_is_closed() 
 }
 
 #[tokio::test]
-async fn a_sender_that_ends_in_the_middle_of_a_request_stores_nothing() {
+async fn a_request_that_is_cut_off_stores_no_item() {
     let edge = Running::start().await;
     let body = event("a").to_string();
     let (whole, pieces) = (post(&body), chunked(&body));
@@ -240,13 +240,13 @@ async fn a_sender_that_ends_in_the_middle_of_a_request_stores_nothing() {
     ] {
         let answer = half_closed(&edge, cut.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{cut}: {answer}");
-        assert!(!answer.contains("error reading"), "the cause is told: {answer}");
+        assert!(!answer.contains("error reading"), "the response names the cause: {answer}");
     }
     assert!(edge.sent().is_empty());
 }
 
 #[tokio::test]
-async fn a_sender_that_is_gone_leaves_no_connection_behind() {
+async fn a_disconnected_sender_leaves_no_connection_behind() {
     let edge =
         Running::start_with(EdgeConfig { request_timeout: Duration::from_millis(200), ..config() }).await;
     edge.script(|script| script.silent = true);

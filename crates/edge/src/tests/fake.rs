@@ -1,4 +1,4 @@
-//! A running edge, and made-up services behind it that remember what they were asked.
+//! A running edge, and fake services behind it that record their calls.
 
 use std::{
     net::SocketAddr,
@@ -31,26 +31,26 @@ use weir_process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grp
 
 use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
 
-/// What the made-up services say and what they heard.
+/// The responses of the fake services, and the calls that they received.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    /// Refuse every call.
+    /// The reason with which every call is rejected.
     pub(crate) refusal: Option<Reason>,
-    /// Lose the answers of this many calls.
+    /// The number of calls whose responses get lost.
     pub(crate) losses: u32,
-    /// Reject the event with this id, by a rule that the edge does not know.
+    /// The id of an event that ingest rejects, by a rule that the edge does not have.
     pub(crate) newer_rule: Option<&'static str>,
-    /// Never answer.
+    /// The services never respond.
     pub(crate) silent: bool,
-    /// Answer when there is a permit.
-    pub(crate) turns: Option<Arc<Semaphore>>,
+    /// Each response waits for a permit.
+    pub(crate) permits: Option<Arc<Semaphore>>,
     pub(crate) calls: Vec<(CallContext, PublishEventsRequest)>,
-    pub(crate) questions: Vec<reporting::GetEventStatisticsRequest>,
-    /// What the journal and the store know of any event; `None` is a service that is away.
+    pub(crate) queries: Vec<reporting::GetEventStatisticsRequest>,
+    /// The lookup responses of ingest and reporting; `None` is an unavailable service.
     pub(crate) journal: Option<ingest::FindEventResponse>,
     pub(crate) store: Option<reporting::FindEventResponse>,
-    /// Source and id, in the order in which they were asked after.
-    pub(crate) sought: Vec<(&'static str, i32, String)>,
+    /// The service, source and id of each lookup, in their order.
+    pub(crate) lookups: Vec<(&'static str, i32, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,22 +64,22 @@ impl IngestService for Fake {
     ) -> Result<Response<PublishEventsResponse>, Status> {
         let context = CallContext::from_metadata(request.metadata());
         let request = request.into_inner();
-        let (answer, turns) = {
+        let (answer, permits) = {
             let mut script = self.0.lock().unwrap();
             script.calls.push((context, request.clone()));
             let answer = match (script.silent, script.refusal) {
                 (true, _) => None,
                 _ if script.losses > 0 => {
                     script.losses -= 1;
-                    Some(Err(Status::unavailable("the connection is gone")))
+                    Some(Err(Status::unavailable("the connection was lost")))
                 }
                 (false, Some(reason)) => Some(Err(refuse(reason, "refused", &[]))),
                 (false, None) => Some(Ok(results(&request, script.newer_rule))),
             };
-            (answer, script.turns.clone())
+            (answer, script.permits.clone())
         };
-        if let Some(turns) = turns {
-            drop(turns.acquire().await.unwrap());
+        if let Some(permits) = permits {
+            drop(permits.acquire().await.unwrap());
         }
         match answer {
             Some(answer) => answer.map(|results| Response::new(PublishEventsResponse { results })),
@@ -93,9 +93,9 @@ impl IngestService for Fake {
     ) -> Result<Response<ingest::FindEventResponse>, Status> {
         let question = request.into_inner();
         let mut script = self.0.lock().unwrap();
-        script.sought.push(("ingest", question.source, question.event_id));
-        let away = || refuse(Reason::JournalUnavailable, "away", &[]);
-        script.journal.clone().map(Response::new).ok_or_else(away)
+        script.lookups.push(("ingest", question.source, question.event_id));
+        let unavailable = || refuse(Reason::JournalUnavailable, "unavailable", &[]);
+        script.journal.clone().map(Response::new).ok_or_else(unavailable)
     }
 }
 
@@ -126,10 +126,10 @@ impl ReportingService for Fake {
     ) -> Result<Response<reporting::GetEventStatisticsResponse>, Status> {
         let question = request.into_inner();
         let mut script = self.0.lock().unwrap();
-        script.questions.push(question);
+        script.queries.push(question);
         if script.losses > 0 {
             script.losses -= 1;
-            return Err(Status::unavailable("the connection is gone"));
+            return Err(Status::unavailable("the connection was lost"));
         }
         if let Some(reason) = script.refusal {
             return Err(refuse(reason, "refused", &[("group_by", "choose day")]));
@@ -158,23 +158,23 @@ impl ReportingService for Fake {
     ) -> Result<Response<reporting::FindEventResponse>, Status> {
         let question = request.into_inner();
         let mut script = self.0.lock().unwrap();
-        script.sought.push(("reporting", question.source, question.event_id));
-        let away = || refuse(Reason::StoreUnavailable, "away", &[]);
-        script.store.clone().map(Response::new).ok_or_else(away)
+        script.lookups.push(("reporting", question.source, question.event_id));
+        let unavailable = || refuse(Reason::StoreUnavailable, "unavailable", &[]);
+        script.store.clone().map(Response::new).ok_or_else(unavailable)
     }
 
     async fn get_frames(
         &self,
         _request: Request<reporting::GetFramesRequest>,
     ) -> Result<Response<reporting::GetFramesResponse>, Status> {
-        Err(Status::unimplemented("the edge does not ask after frames"))
+        Err(Status::unimplemented("the edge does not query frames"))
     }
 
     async fn get_erasures(
         &self,
         _request: Request<reporting::GetErasuresRequest>,
     ) -> Result<Response<reporting::GetErasuresResponse>, Status> {
-        Err(Status::unimplemented("the edge does not ask after erasures"))
+        Err(Status::unimplemented("the edge does not query erasures"))
     }
 }
 
@@ -196,7 +196,7 @@ impl Drop for Running {
     }
 }
 
-/// Bounds small enough to be reached.
+/// The default limits, with few connections.
 pub(crate) fn config() -> EdgeConfig {
     EdgeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -224,7 +224,7 @@ impl Running {
         Self::before(config, upstreams, script, services).await
     }
 
-    /// An edge with nothing behind it.
+    /// An edge whose services are unreachable.
     pub(crate) async fn start_alone(config: EdgeConfig) -> Self {
         let nowhere: Url = "http://127.0.0.1:1".parse().unwrap();
         let upstreams = Upstreams { ingest: vec![nowhere], reporting: Vec::new() };
@@ -253,7 +253,7 @@ impl Running {
         change(&mut self.script.0.lock().unwrap())
     }
 
-    /// Everything that ingest was sent, in order of the calls.
+    /// All items that ingest received, in the order of the calls.
     pub(crate) fn sent(&self) -> Vec<weir::contract::ingest::v1::Item> {
         self.script(|script| script.calls.iter().flat_map(|(_, call)| call.items.clone()).collect())
     }
@@ -268,7 +268,7 @@ impl Running {
         Answer::of(self.client.get(self.url(path)).send().await.unwrap()).await
     }
 
-    /// Returns when the edge says so on its ready probe.
+    /// Waits until the ready probe returns `ready`.
     pub(crate) async fn until_ready(&self, ready: bool) -> Answer {
         loop {
             let answer = self.get("/health/ready").await;
@@ -280,7 +280,7 @@ impl Running {
     }
 }
 
-/// An answer with its body read.
+/// A response and its body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -302,7 +302,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Asserts a problem that says its status and the correlation id of the header.
+    /// Asserts a problem whose body has this status and the correlation id of the header.
     pub(crate) fn assert_problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
@@ -336,7 +336,7 @@ pub(crate) fn event(id: &str) -> Value {
     })
 }
 
-/// A bad one.
+/// A bad event.
 pub(crate) fn bad_event(id: &str) -> Value {
     let mut event = event(id);
     event["timestamp"] = json!("invalid-timestamp");

@@ -1,4 +1,4 @@
-//! Items: the good are accepted, the bad are named.
+//! Items: good ones are accepted, bad ones are named.
 
 use serde_json::{Value, json};
 use weir::contract::ingest::v1::{Item, RejectedItem, item::Content};
@@ -35,28 +35,28 @@ async fn good_items_are_accepted_although_others_are_bad() {
     let body = json!([event("a"), bad_event("b"), event("c"), 17]).to_string();
     let answer = edge.post(&[("content-type", "application/json"), ("x-correlation-id", "abc")], body).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
-    let told = answer.json();
+    let reply = answer.json();
     assert_eq!(
-        (&told["accepted"], &told["rejected"], &told["correlationId"]),
+        (&reply["accepted"], &reply["rejected"], &reply["correlationId"]),
         (&json!(2), &json!(2), &json!("abc"))
     );
-    let errors = told["errors"].as_array().unwrap();
+    let errors = reply["errors"].as_array().unwrap();
     assert_eq!((&errors[0]["index"], &errors[0]["eventId"]), (&json!(1), &json!("b")));
     assert_eq!(errors[0]["violations"][0]["pointer"], json!("/timestamp"));
     assert_eq!((&errors[1]["index"], errors[1].get("eventId")), (&json!(3), None));
     assert_eq!(ids(&edge.sent()), ["a", "!b", "c", "!"]);
-    assert!(told.get("errorsTruncated").is_none());
+    assert!(reply.get("errorsTruncated").is_none());
 }
 
 #[tokio::test]
-async fn every_reference_case_is_judged_as_it_says() {
+async fn every_reference_event_is_accepted_or_rejected_as_expected() {
     let edge = Running::start().await;
     let valid: Vec<Value> = cases(VALID).into_iter().map(|case| case["event"].clone()).collect();
-    let told = edge.post(&[], Value::from(valid.clone()).to_string()).await.json();
-    assert_eq!((&told["accepted"], &told["errors"]), (&json!(valid.len()), &json!([])));
+    let reply = edge.post(&[], Value::from(valid.clone()).to_string()).await.json();
+    assert_eq!((&reply["accepted"], &reply["errors"]), (&json!(valid.len()), &json!([])));
     for case in cases(INVALID) {
-        let told = edge.post(&[], json!([case["event"]]).to_string()).await.assert_problem(400);
-        let violations = told["errors"][0]["violations"].as_array().unwrap();
+        let reply = edge.post(&[], json!([case["event"]]).to_string()).await.assert_problem(400);
+        let violations = reply["errors"][0]["violations"].as_array().unwrap();
         let mut pointers: Vec<&str> =
             violations.iter().map(|violation| violation["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
@@ -65,7 +65,7 @@ async fn every_reference_case_is_judged_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_body_of_bad_items_alone_is_refused_with_all_of_them() {
+async fn a_body_of_bad_items_alone_is_rejected_and_names_all_of_them() {
     let edge = Running::start().await;
     for (body, errors) in [("17", 1), ("[1,2,3]", 3), ("\"x\"", 1), ("{}", 1)] {
         let problem = edge.post(&[], body).await.assert_problem(400);
@@ -84,51 +84,51 @@ async fn an_empty_array_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_bad_line_is_a_bad_item_and_a_blank_one_is_none() {
+async fn a_bad_line_is_a_bad_item_and_a_blank_line_is_none() {
     let edge = Running::start().await;
     let body = format!("\n{}\r\n\n{{\"eventId\": \n{}\n", event("a"), event("b"));
-    let told = edge.post(&[("content-type", "application/x-ndjson")], body).await.json();
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(2), &json!(1)));
-    assert_eq!(told["errors"][0]["index"], json!(1));
-    let violation = &told["errors"][0]["violations"][0];
+    let reply = edge.post(&[("content-type", "application/x-ndjson")], body).await.json();
+    assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(2), &json!(1)));
+    assert_eq!(reply["errors"][0]["index"], json!(1));
+    let violation = &reply["errors"][0]["violations"][0];
     assert_eq!(violation["pointer"], json!(""));
     assert!(violation["message"].as_str().unwrap().contains("JSON"), "{violation}");
     assert_eq!(rejected(&edge.sent()[1]).raw, b"{\"eventId\":");
 }
 
 #[tokio::test]
-async fn of_an_identity_that_stands_twice_the_lowest_index_stays() {
+async fn the_lowest_index_of_a_repeated_identity_is_sent() {
     let edge = Running::start().await;
     let mut other = event("a");
     other["data"]["user"]["username"] = json!("other");
     let body = json!([bad_event("a"), event("a"), event("b"), other, event("a"), bad_event("b")]);
-    let told = edge.post(&[], body.to_string()).await.json();
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(4), &json!(2)));
+    let reply = edge.post(&[], body.to_string()).await.json();
+    assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(4), &json!(2)));
     let sent = edge.sent();
     assert_eq!(ids(&sent), ["!a", "a", "b", "!b"]);
     assert_eq!(sent.iter().map(|item| item.repeats).collect::<Vec<_>>(), [0, 2, 0, 0]);
 }
 
 #[tokio::test]
-async fn a_rule_that_only_ingest_knows_is_told_too() {
+async fn a_violation_that_only_ingest_finds_is_reported() {
     let edge = Running::start().await;
     edge.script(|script| script.newer_rule = Some("b"));
-    let told = edge.post(&[], json!([event("a"), event("b")]).to_string()).await.json();
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(1), &json!(1)));
+    let reply = edge.post(&[], json!([event("a"), event("b")]).to_string()).await.json();
+    assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(1), &json!(1)));
     let expected = json!({"index": 1, "eventId": "b",
                           "violations": [{"pointer": "/data", "message": "is out of fashion"}]});
-    assert_eq!(told["errors"][0], expected);
+    assert_eq!(reply["errors"][0], expected);
 }
 
 #[tokio::test]
-async fn an_item_over_the_limit_is_cut_and_told_of_whole() {
+async fn an_item_over_the_limit_is_sent_cut_with_its_whole_size_and_hash() {
     let edge = Running::start().await;
     let mut large = event("large");
     large["padding"] = json!("x".repeat(256 * 1024));
     let body = json!([event("a"), large]).to_string();
-    let told = edge.post(&[], body).await.json();
-    assert_eq!(told["errors"][0]["violations"][0]["pointer"], json!(""));
-    assert_eq!(told["errors"][0]["eventId"], json!("large"));
+    let reply = edge.post(&[], body).await.json();
+    assert_eq!(reply["errors"][0]["violations"][0]["pointer"], json!(""));
+    assert_eq!(reply["errors"][0]["eventId"], json!("large"));
     let sent = edge.sent();
     let cut = rejected(&sent[1]);
     assert_eq!((cut.raw.len(), cut.size, cut.sha256.len()), (64 * 1024, large.to_string().len() as u64, 32));
@@ -142,10 +142,10 @@ async fn a_hundred_bad_items_are_named_and_the_rest_counted() {
     let edge = Running::start().await;
     let mut items: Vec<Value> = (0..250).map(|number| bad_event(&number.to_string())).collect();
     items.insert(0, event("good"));
-    let told = edge.post(&[], Value::from(items).to_string()).await.json();
-    assert_eq!((&told["rejected"], &told["errorsTruncated"]), (&json!(250), &json!(true)));
+    let reply = edge.post(&[], Value::from(items).to_string()).await.json();
+    assert_eq!((&reply["rejected"], &reply["errorsTruncated"]), (&json!(250), &json!(true)));
     let indexes: Vec<u64> =
-        told["errors"].as_array().unwrap().iter().map(|error| error["index"].as_u64().unwrap()).collect();
+        reply["errors"].as_array().unwrap().iter().map(|error| error["index"].as_u64().unwrap()).collect();
     assert_eq!(indexes, (1..=100).collect::<Vec<u64>>());
 }
 
@@ -154,9 +154,9 @@ async fn fifty_thousand_events_go_to_ingest_in_bounded_calls() {
     let edge = Running::start().await;
     let mut items: Vec<Value> = (0..50_000).map(|number| event(&format!("event-{number}"))).collect();
     items.push(bad_event("tail"));
-    let told = edge.post(&[], Value::from(items).to_string()).await.json();
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(50_000), &json!(1)));
-    assert_eq!(told["errors"][0]["index"], json!(50_000));
+    let reply = edge.post(&[], Value::from(items).to_string()).await.json();
+    assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(50_000), &json!(1)));
+    assert_eq!(reply["errors"][0]["index"], json!(50_000));
     let calls: Vec<usize> =
         edge.script(|script| script.calls.iter().map(|(_, call)| call.items.len()).collect());
     assert_eq!(calls.iter().sum::<usize>(), 50_001);
@@ -167,7 +167,7 @@ async fn fifty_thousand_events_go_to_ingest_in_bounded_calls() {
 }
 
 #[tokio::test]
-async fn every_item_carries_where_it_came_in() {
+async fn every_item_has_the_origin_of_its_request() {
     let edge = Running::start().await;
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let headers = [("x-request-id", "req-1"), ("traceparent", traceparent), ("tracestate", "a=b")];
@@ -180,7 +180,7 @@ async fn every_item_carries_where_it_came_in() {
 }
 
 #[tokio::test]
-async fn strange_items_are_bad_items_and_nothing_worse() {
+async fn strange_items_are_bad_items_and_the_others_stay_good() {
     let edge = Running::start().await;
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let strange = [
@@ -195,10 +195,10 @@ async fn strange_items_are_bad_items_and_nothing_worse() {
         "18446744073709551616".into(),
     ];
     let body = format!("[{},{}]", event("good"), strange.join(","));
-    let told = edge.post(&[], body).await.json();
-    assert_eq!((&told["accepted"], &told["rejected"]), (&json!(1), &json!(strange.len())), "{told}");
+    let reply = edge.post(&[], body).await.json();
+    assert_eq!((&reply["accepted"], &reply["rejected"]), (&json!(1), &json!(strange.len())), "{reply}");
     let mut unknown = event("deep");
     unknown["unknown"] = json!("NESTED");
-    let told = edge.post(&[], unknown.to_string().replace("\"NESTED\"", &nested)).await.json();
-    assert_eq!(told["accepted"], json!(1), "{told}");
+    let reply = edge.post(&[], unknown.to_string().replace("\"NESTED\"", &nested)).await.json();
+    assert_eq!(reply["accepted"], json!(1), "{reply}");
 }

@@ -1,4 +1,4 @@
-//! Calls that are made again, and those that are not.
+//! Retries: the calls that are repeated, and those that are not.
 
 use serde_json::json;
 use weir_process::Reason;
@@ -6,7 +6,7 @@ use weir_process::Reason;
 use super::fake::{Running, event};
 
 #[tokio::test]
-async fn a_chunk_whose_answer_was_lost_is_sent_again_as_it_was_under_the_same_id() {
+async fn a_call_whose_response_was_lost_is_repeated_unchanged_under_the_same_id() {
     let edge = Running::start().await;
     edge.script(|script| script.losses = 2);
     let answer = edge.post(&[], json!([event("a"), event("b")]).to_string()).await;
@@ -20,7 +20,7 @@ async fn a_chunk_whose_answer_was_lost_is_sent_again_as_it_was_under_the_same_id
 }
 
 #[tokio::test]
-async fn another_request_has_another_id() {
+async fn each_request_has_its_own_publish_id() {
     let edge = Running::start().await;
     for _ in 0..2 {
         edge.post(&[], event("a").to_string()).await;
@@ -30,7 +30,7 @@ async fn another_request_has_another_id() {
 }
 
 #[tokio::test]
-async fn what_an_instance_refuses_is_not_asked_of_it_again() {
+async fn a_rejected_call_is_not_repeated_to_the_same_instance() {
     let edge = Running::start().await;
     for reason in
         [Reason::JournalFull, Reason::Overloaded, Reason::JournalUnavailable, Reason::InvalidRequest]
@@ -42,11 +42,11 @@ async fn what_an_instance_refuses_is_not_asked_of_it_again() {
 }
 
 #[tokio::test]
-async fn answers_that_stay_lost_are_a_503() {
+async fn a_call_whose_responses_all_get_lost_is_a_503() {
     let edge = Running::start().await;
     edge.script(|script| script.losses = u32::MAX);
     edge.post(&[], event("a").to_string()).await.assert_problem(503);
     assert_eq!(edge.script(|script| script.calls.len()), 3);
     edge.get("/reports/events").await.assert_problem(503);
-    assert_eq!(edge.script(|script| script.questions.len()), 2);
+    assert_eq!(edge.script(|script| script.queries.len()), 2);
 }

@@ -1,4 +1,4 @@
-//! One instance of a service: whether it serves, the channel to it, and what is wrong with it where it does not.
+//! One instance of a service: its channel, its health, and the diagnosis where it does not serve.
 
 use std::{
     net::SocketAddr,
@@ -21,45 +21,49 @@ use weir_process::{
     reach::Target,
 };
 
-/// Below the 2 s that a sample may take in all, so that a frozen instance doesn't hide the others.
+/// Below the 2 s that one sample of all instances may take, so that a frozen instance doesn't hide the others.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
-/// An instance that is silent for so long is looked at, while it may still answer.
-const QUIET: Duration = Duration::from_millis(300);
-/// Before a look at an instance that is not there: roles that start together wait for each other.
-const GRACE: Duration = Duration::from_secs(1);
-/// Between two looks at an instance that stays away: it may be another server, whose log they fill.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The time without a response after which the edge probes an instance, although it may still respond.
+const SLOW_CHECK: Duration = Duration::from_millis(300);
+/// The pause before the probe of an unreachable instance: roles that start together wait for each other.
+const PROBE_DELAY: Duration = Duration::from_secs(1);
+/// The pause between two probes of an instance. It may be another server, and probes would fill its log.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// An instance at one address.
 #[derive(Debug)]
 pub(super) struct Replica {
     target: Target,
     address: SocketAddr,
     channel: TracedChannel,
     serves: AtomicBool,
-    cause: Arc<Cause>,
+    diagnosis: Arc<Diagnosis>,
 }
 
-/// Why an instance can't be used, as far as it is known.
+/// The reason why an instance can't be used, where a probe has found one.
 #[derive(Debug, Default)]
-struct Cause {
-    state: Mutex<CauseState>,
+struct Diagnosis {
+    state: Mutex<DiagnosisState>,
 }
 
 #[derive(Debug, Default)]
-struct CauseState {
-    /// What the last look found.
-    told: Option<String>,
-    looked_at: Option<Instant>,
+struct DiagnosisState {
+    /// The result of the last probe; `None` where it found no fault.
+    cause: Option<String>,
+    probed_at: Option<Instant>,
 }
 
 impl Replica {
-    /// Connects to nothing yet. `target` is how the service is called, `address` where this instance of it is.
+    /// Opens no connection yet. `target` is the configured URL of the service, `address` is that of this instance.
+    ///
+    /// # Errors
+    /// `target` is no valid URL of a gRPC server.
     pub(super) fn new(target: &Target, address: SocketAddr) -> anyhow::Result<Self> {
         let instance = Url::parse(&format!("http://{address}"))?;
         let endpoint = grpc::endpoint(&instance)?.origin(target.url.as_str().parse()?);
         let channel = TracedChannel::new(endpoint.connect_lazy(), address);
         let target = Target { instance: Some(address), ..target.clone() };
-        Ok(Self { target, address, channel, serves: AtomicBool::new(false), cause: Arc::default() })
+        Ok(Self { target, address, channel, serves: AtomicBool::new(false), diagnosis: Arc::default() })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -74,24 +78,27 @@ impl Replica {
         self.serves.load(Ordering::Relaxed)
     }
 
-    /// Until a sample finds that it serves again.
-    pub(super) fn leave_out(&self) {
+    /// Takes no calls until a sample finds that the instance serves again.
+    pub(super) fn mark_unhealthy(&self) {
         self.serves.store(false, Ordering::Relaxed);
     }
 
-    /// Whether it serves; the error names what is wrong with it, once a look has told.
+    /// Checks whether the instance serves.
+    ///
+    /// # Errors
+    /// The reason why it does not serve. A probe may have found a more precise one than the check.
     pub(super) async fn check(&self) -> Result<(), String> {
         let mut client = HealthClient::new(self.channel.untraced());
         let request = HealthCheckRequest { service: self.target.service().to_owned() };
-        let mut asking = pin!(timeout(CHECK_TIMEOUT, client.check(request)));
-        let answer = match timeout(QUIET, &mut asking).await {
-            Ok(answer) => answer,
+        let mut checking = pin!(timeout(CHECK_TIMEOUT, client.check(request)));
+        let response = match timeout(SLOW_CHECK, &mut checking).await {
+            Ok(response) => response,
             Err(_) => {
-                self.look(Duration::ZERO);
-                asking.await
+                self.probe(Duration::ZERO);
+                checking.await
             }
         };
-        let state = match answer {
+        let state = match response {
             Ok(Ok(response)) if response.get_ref().status() == ServingStatus::Serving => Ok(()),
             Ok(Ok(_)) => Err("is not ready"),
             Ok(Err(_)) => Err("is not reachable"),
@@ -99,68 +106,68 @@ impl Replica {
         };
         self.serves.store(state.is_ok(), Ordering::Relaxed);
         match state {
-            Ok(()) => self.cause.is_over(&self.target),
-            // It answers, and names what it waits for itself.
+            Ok(()) => self.diagnosis.clear(&self.target),
+            // The instance responds, and its own ready probe names the cause.
             Err("is not ready") => {}
-            Err(_) => self.look(GRACE),
+            Err(_) => self.probe(PROBE_DELAY),
         }
         let named = |reason: &str| format!("{} {reason} ({})", self.target.address(), self.target.setting);
-        state.map_err(|reason| match self.cause.told() {
+        state.map_err(|reason| match self.diagnosis.cause() {
             Some(cause) if reason != "is not ready" => cause,
             _ => named(reason),
         })
     }
 
-    /// Looks at the address beside the samples, which have less time than that takes.
-    fn look(&self, grace: Duration) {
-        if !self.cause.is_due() {
+    /// Diagnoses the address in a task of its own, because that takes longer than a sample may.
+    fn probe(&self, delay: Duration) {
+        if !self.diagnosis.begin_probe() {
             return;
         }
-        let (target, cause) = (self.target.clone(), Arc::clone(&self.cause));
+        let (target, diagnosis) = (self.target.clone(), Arc::clone(&self.diagnosis));
         let channel = self.channel.untraced();
-        let looking = async move {
-            sleep(grace).await;
-            let found = target.serves_grpc_over(channel, CHECK_TIMEOUT).await;
-            let found = found.err().map(|unusable| unusable.to_string());
-            cause.found(&target, found);
+        let probing = async move {
+            sleep(delay).await;
+            let result = target.serves_grpc_over(channel, CHECK_TIMEOUT).await;
+            diagnosis.record(&target, result.err().map(|unusable| unusable.to_string()));
         };
-        tokio::spawn(looking.in_current_span());
+        tokio::spawn(probing.in_current_span());
     }
 }
 
-impl Cause {
-    fn told(&self) -> Option<String> {
-        self.state().told.clone()
+impl Diagnosis {
+    fn cause(&self) -> Option<String> {
+        self.state().cause.clone()
     }
 
-    /// Whether the next look is to be made now; then it counts as made.
-    fn is_due(&self) -> bool {
+    /// Whether a probe is due now. If so, its interval starts.
+    fn begin_probe(&self) -> bool {
         let mut state = self.state();
-        let is_due = state.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        let is_due = state.probed_at.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL);
         if is_due {
-            state.looked_at = Some(Instant::now());
+            state.probed_at = Some(Instant::now());
         }
         is_due
     }
 
-    /// Logs a cause when it is new.
-    fn found(&self, target: &Target, cause: Option<String>) {
+    /// Records the result of a probe, and logs a new cause.
+    fn record(&self, target: &Target, cause: Option<String>) {
         let mut state = self.state();
-        if let Some(cause) = cause.as_ref().filter(|cause| state.told.as_ref() != Some(cause)) {
+        if let Some(cause) = cause.as_ref().filter(|cause| state.cause.as_ref() != Some(cause)) {
             error!(setting = target.setting, cause, "an instance can't be used");
         }
-        state.told = cause;
+        state.cause = cause;
     }
 
-    fn is_over(&self, target: &Target) {
+    /// Forgets the cause of an instance that serves again.
+    fn clear(&self, target: &Target) {
         let mut state = self.state();
-        if state.told.is_some() {
+        if state.cause.is_some() {
             info!(address = target.address(), "an instance can be used again");
         }
-        *state = CauseState::default();
+        *state = DiagnosisState::default();
     }
 
-    fn state(&self) -> MutexGuard<'_, CauseState> {
+    fn state(&self) -> MutexGuard<'_, DiagnosisState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

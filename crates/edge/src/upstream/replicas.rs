@@ -1,4 +1,4 @@
-//! The instances of one service behind the edge: found by name, sampled, and taken in turn.
+//! The instances of one service: resolves their names, samples their health and chooses one per attempt, in turn.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -20,60 +20,61 @@ use weir_process::{
 
 use super::replica::Replica;
 
-/// A fleet that grows or moves is seen within this and what the resolver keeps.
-const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
-/// A resolver that is away for longer has not answered.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+/// The edge finds new addresses of a name within this time and the resolver's cache time.
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(5);
+/// The time after which the resolver counts as unavailable.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The instances of one service. Cheap to clone; every clone sees the same ones.
+/// The instances of one service. Cheap to clone; all clones share one state.
 #[derive(Clone, Debug)]
 pub(super) struct Replicas {
     targets: Arc<[Target]>,
-    /// By target, in their order.
-    known: Arc<RwLock<Vec<Instances>>>,
+    /// One entry per target, in the order of the targets.
+    resolved: Arc<RwLock<Vec<ResolvedTarget>>>,
     next: Arc<AtomicUsize>,
 }
 
-/// What is known of one target.
+/// The instances of one configured URL.
 #[derive(Clone, Debug, Default)]
-struct Instances {
+struct ResolvedTarget {
     replicas: Vec<Arc<Replica>>,
-    /// Why its name can't be looked up now.
-    unknown: Option<String>,
+    /// The cause of the last failed resolution; `None` after a successful one.
+    failure: Option<String>,
 }
 
 impl Replicas {
-    /// Looks every address up once.
-    pub(super) async fn find(targets: Vec<Target>) -> Self {
-        let known = Arc::new(RwLock::new(vec![Instances::default(); targets.len()]));
-        let replicas = Self { targets: targets.into(), known, next: Arc::default() };
-        replicas.look_up().await;
+    /// Resolves every target once.
+    pub(super) async fn resolve(targets: Vec<Target>) -> Self {
+        let resolved = Arc::new(RwLock::new(vec![ResolvedTarget::default(); targets.len()]));
+        let replicas = Self { targets: targets.into(), resolved, next: Arc::default() };
+        replicas.resolve_targets().await;
         replicas
     }
 
-    /// The next instance that serves, rather one that is not among `tried`. Where none is known to serve, any one:
-    /// the sample may be a second old.
+    /// Chooses the next instance that serves, preferably one outside `tried`. Where none serves it chooses any: the
+    /// last sample may be a second old.
     pub(super) fn choose(&self, tried: &[SocketAddr]) -> Option<Arc<Replica>> {
         let all = self.all();
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         let round = || (0..all.len()).map(|step| &all[start.wrapping_add(step) % all.len()]);
-        let fresh = |replica: &&Arc<Replica>| !tried.contains(&replica.address());
+        let untried = |replica: &&Arc<Replica>| !tried.contains(&replica.address());
         let serving = |replica: &&Arc<Replica>| replica.serves();
         round()
             .filter(serving)
-            .find(fresh)
+            .find(untried)
             .or_else(|| round().find(serving))
-            .or_else(|| round().find(fresh))
+            .or_else(|| round().find(untried))
             .or_else(|| round().next())
             .cloned()
     }
 
-    /// Whether an instance serves that is not among `tried`.
+    /// Whether an instance outside `tried` serves.
     pub(super) fn another_serves(&self, tried: &[SocketAddr]) -> bool {
         self.all().iter().any(|replica| replica.serves() && !tried.contains(&replica.address()))
     }
 
-    /// Sets `latch` once a second by whether at least one instance serves, and keeps up with what names resolve to.
+    /// Sets `latch` once a second to whether at least one instance serves, and resolves the names again every 5 s,
+    /// until `stop`.
     pub(super) fn watch(&self, latch: Latch, stop: &Stop) {
         let sampled = self.clone();
         latch.sample(stop.clone(), move || {
@@ -81,14 +82,14 @@ impl Replicas {
             async move { replicas.check().await }
         });
         let (replicas, stop) = (self.clone(), stop.clone());
-        let keeping_up = async move {
-            let mut tick = time::interval(LOOKUP_INTERVAL);
+        let resolving = async move {
+            let mut tick = time::interval(RESOLVE_INTERVAL);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(tick.tick()).await.is_some() {
-                replicas.look_up().await;
+                replicas.resolve_targets().await;
             }
         };
-        tokio::spawn(keeping_up.in_current_span());
+        tokio::spawn(resolving.in_current_span());
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -98,63 +99,66 @@ impl Replicas {
             return Ok(());
         }
         let mut reasons: Vec<String> = states.into_iter().filter_map(Result::err).collect();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        reasons.extend(known.iter().filter_map(|instances| instances.unknown.clone()));
+        let resolved = self.resolved.read().unwrap_or_else(PoisonError::into_inner);
+        reasons.extend(resolved.iter().filter_map(|target| target.failure.clone()));
         Err(if reasons.is_empty() { "no address is known".into() } else { reasons.join("; ") })
     }
 
-    /// A name that resolves to several addresses is several instances. One that can't be looked up keeps those that
-    /// it had: a resolver that is away takes nobody else out.
-    async fn look_up(&self) {
-        let looking = self.targets.iter().map(|target| time::timeout(LOOKUP_TIMEOUT, resolve(&target.url)));
-        for (place, found) in join_all(looking).await.into_iter().enumerate() {
-            let target = &self.targets[place];
-            match found {
-                Ok(Ok(addresses)) => self.renew(place, target, &addresses),
-                Ok(Err(_)) => self.is_unknown(place, target, &target.unknown_host()),
-                Err(_) => self.is_unknown(place, target, &target.silent_resolver()),
+    /// Resolves every target again. Each address of a name is an instance. A target whose resolution fails keeps its
+    /// instances, so that an unavailable resolver takes none out.
+    async fn resolve_targets(&self) {
+        let resolutions =
+            self.targets.iter().map(|target| time::timeout(RESOLVE_TIMEOUT, resolve(&target.url)));
+        for (index, resolution) in join_all(resolutions).await.into_iter().enumerate() {
+            let target = &self.targets[index];
+            match resolution {
+                Ok(Ok(addresses)) => self.update(index, target, &addresses),
+                Ok(Err(_)) => self.record_failure(index, target, &target.unknown_host()),
+                Err(_) => self.record_failure(index, target, &target.silent_resolver()),
             }
         }
     }
 
-    /// Logs a cause when it is new.
-    fn is_unknown(&self, place: usize, target: &Target, cause: &Unusable) {
+    /// Records a failed resolution, and logs a new cause.
+    fn record_failure(&self, index: usize, target: &Target, cause: &Unusable) {
         let cause = Some(cause.to_string());
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let before = &mut known[place].unknown;
+        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
+        let before = &mut resolved[index].failure;
         if *before != cause {
-            error!(setting = target.setting, cause, "a name can't be looked up");
+            error!(setting = target.setting, cause, "a host name can't be resolved");
             *before = cause;
         }
     }
 
-    fn renew(&self, place: usize, target: &Target, addresses: &[SocketAddr]) {
+    /// Replaces the instances of a target by those at `addresses`. An instance whose address stays keeps its
+    /// connection.
+    fn update(&self, index: usize, target: &Target, addresses: &[SocketAddr]) {
         let url = &target.url;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known[place].unknown = None;
-        let before = &mut known[place].replicas;
+        let mut resolved = self.resolved.write().unwrap_or_else(PoisonError::into_inner);
+        resolved[index].failure = None;
+        let before = &mut resolved[index].replicas;
         if before.len() == addresses.len()
             && before.iter().all(|replica| addresses.contains(&replica.address()))
         {
             return;
         }
-        let renewed = addresses.iter().filter_map(|address| {
+        let updated = addresses.iter().filter_map(|address| {
             let same = before.iter().find(|replica| replica.address() == *address).cloned();
             same.or_else(|| Replica::new(target, *address).ok().map(Arc::new))
         });
-        *before = renewed.collect();
+        *before = updated.collect();
         if matches!(url.host(), Some(Host::Domain(_))) {
-            info!(%url, instances = before.len(), "instances of a service were found");
+            info!(%url, instances = before.len(), "a host name resolves to other instances now");
         }
     }
 
     fn all(&self) -> Vec<Arc<Replica>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().flat_map(|instances| &instances.replicas).cloned().collect()
+        let resolved = self.resolved.read().unwrap_or_else(PoisonError::into_inner);
+        resolved.iter().flat_map(|target| &target.replicas).cloned().collect()
     }
 }
 
-/// The addresses behind a URL, each once.
+/// The addresses that the host of `url` resolves to, without repetition.
 async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
     let port = url.port_or_known_default().unwrap_or_default();
     let mut addresses: Vec<SocketAddr> = match url.host() {
@@ -179,17 +183,17 @@ mod tests {
     }
 
     async fn replicas(urls: &[&str]) -> Replicas {
-        Replicas::find(urls.iter().map(|url| target(url)).collect()).await
+        Replicas::resolve(urls.iter().map(|url| target(url)).collect()).await
     }
 
     #[tokio::test]
-    async fn a_name_that_is_unknown_is_told() {
+    async fn an_unknown_host_name_is_reported() {
         let reason = replicas(&["http://nowhere.invalid:50051"]).await.check().await.unwrap_err();
         assert!(reason.contains("nowhere.invalid") && reason.contains("INGEST_URL"), "{reason}");
     }
 
     #[tokio::test]
-    async fn without_an_address_there_is_no_instance() {
+    async fn a_service_without_addresses_has_no_instance() {
         assert!(replicas(&[]).await.choose(&[]).is_none());
         assert_eq!(replicas(&[]).await.check().await, Err("no address is known".into()));
     }
@@ -214,14 +218,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_stands_for_every_address_behind_it_and_those_that_stay_are_kept() {
+    async fn every_address_of_a_name_is_an_instance_and_unchanged_ones_are_kept() {
         let replicas = replicas(&["http://localhost:1"]).await;
         assert!(replicas.all().iter().all(|replica| replica.address().ip().is_loopback()));
         let url = target("http://localhost:1");
         let [a, b, c] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        replicas.renew(0, &url, &[a, b]);
+        replicas.update(0, &url, &[a, b]);
         let kept = Arc::clone(&replicas.all()[1]);
-        replicas.renew(0, &url, &[b, c]);
+        replicas.update(0, &url, &[b, c]);
         let all = replicas.all();
         assert!(Arc::ptr_eq(&all[0], &kept));
         assert_eq!(all[1].address(), c);

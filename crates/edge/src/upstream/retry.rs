@@ -1,8 +1,7 @@
-//! When a failed call is worth another attempt, and how many the edge may make in all.
+//! Retry policy: the failures that a retry may avoid, the budget of retries, and the pause before one.
 
 use std::{
     error::Error,
-    hash::{BuildHasher as _, RandomState},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -10,25 +9,27 @@ use std::{
 use tonic::{Code, Status, TimeoutExpired};
 use weir_process::Reason;
 
-/// How many calls pay for one retry: at most 20 % more calls than were asked for, however long an outage is.
+/// First attempts that pay for one retry. However long an outage is, the edge makes at most 20 % more calls than
+/// requested.
 const CALLS_PER_RETRY: u32 = 5;
-/// Retries that are saved up in good times: an instance that dies takes the calls that it has with it.
-const MOST_SAVED: u32 = 64;
+/// The most retries that the budget saves. An instance that dies loses all of its calls in flight, and each one is
+/// retried.
+const MAX_SAVED_RETRIES: u32 = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a failed call means for the next one.
+/// The kind of a failed call, which decides about a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The connection to the instance is not there or was lost: what became of the call is unknown.
+pub(super) enum CallFailure {
+    /// No connection to the instance, or a lost one. The call may have taken effect.
     Lost,
-    /// The instance says that what it stands on is away; another one may still reach it.
+    /// The instance can't reach its journal or store. Another instance may still reach it.
     Refused,
-    /// Again would be no better: a bad call, a full journal, an overload, a deadline that is over.
+    /// A retry would fail too: a bad call, a full journal, an overload or an expired deadline.
     Final,
 }
 
-impl Failure {
+impl CallFailure {
     pub(super) fn of(status: &Status) -> Self {
         match Reason::of(status) {
             Some(Reason::JournalUnavailable | Reason::StoreUnavailable) => return Self::Refused,
@@ -37,56 +38,59 @@ impl Failure {
             ) => return Self::Final,
             None => {}
         }
-        // What an instance said itself has no source; what was found out about its connection has one.
-        let of_the_connection = status.source().is_some_and(|source| !is_timeout(source));
+        // A status that the instance sent has no source; an error of the connection has one.
+        let is_connection_error = status.source().is_some_and(|source| !is_timeout(source));
         match status.code() {
             Code::Unavailable => Self::Lost,
-            Code::Cancelled | Code::Unknown | Code::Internal if of_the_connection => Self::Lost,
+            Code::Cancelled | Code::Unknown | Code::Internal if is_connection_error => Self::Lost,
             _ => Self::Final,
         }
     }
 }
 
-/// Whether it was our own deadline that ended the call.
+/// Whether the edge's own deadline ended the call.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     error.is::<TimeoutExpired>() || error.source().is_some_and(is_timeout)
 }
 
-/// Retries that may be made: calls earn them, so that they can't become a storm.
+/// The budget of retries. First attempts pay for them, so that an outage can't cause a storm of retries.
+///
+/// tower's `TpsBudget` is no replacement. Its deposits expire, so that it denies the first retry after a quiet
+/// minute. Its reserve is a rate per second, which exceeds 20 % of a slow stream of calls.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
-    /// In calls.
-    saved: AtomicU32,
+    /// Counted in first attempts.
+    balance: AtomicU32,
 }
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self { saved: AtomicU32::new(MOST_SAVED * CALLS_PER_RETRY) }
+        Self { balance: AtomicU32::new(MAX_SAVED_RETRIES * CALLS_PER_RETRY) }
     }
 }
 
 impl RetryBudget {
-    /// One more call is made for the first time.
-    pub(super) fn earn(&self) {
-        let more = |saved: u32| Some((saved + 1).min(MOST_SAVED * CALLS_PER_RETRY));
-        // The update never refuses.
-        let _ = self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    /// Records the first attempt of a call.
+    pub(super) fn deposit(&self) {
+        let more = |balance: u32| Some((balance + 1).min(MAX_SAVED_RETRIES * CALLS_PER_RETRY));
+        // The closure always returns a value, so the update can't fail.
+        let _ = self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
-    /// Whether one may be made again; then it is paid for.
-    pub(super) fn spend(&self) -> bool {
-        let less = |saved: u32| saved.checked_sub(CALLS_PER_RETRY);
-        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    /// Pays for one retry. Returns `false` where the balance is too low.
+    #[must_use]
+    pub(super) fn withdraw(&self) -> bool {
+        let less = |balance: u32| balance.checked_sub(CALLS_PER_RETRY);
+        self.balance.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
 
-/// Before the attempt after the `made`th one: doubling, with half of it left to chance, so that the callers of an
-/// instance that died don't come to the next one all at once.
-pub(super) fn pause(made: usize) -> Duration {
-    let doublings = u32::try_from(made.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
+/// The pause before the next attempt, after `attempts` failed ones. It doubles with each attempt; half of it is
+/// random, so that the callers of a dead instance don't reach the next one all at once.
+pub(super) fn backoff(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
     let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings));
-    let chance = RandomState::new().hash_one(made) as f64 / u64::MAX as f64;
-    longest.mul_f64(0.5 + chance / 2.0)
+    longest.mul_f64(rand::random_range(0.5..=1.0))
 }
 
 #[cfg(test)]
@@ -98,51 +102,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_may_help_is_tried_again() {
+    fn a_retry_follows_only_failures_that_it_may_avoid() {
         for (reason, failure) in [
-            (Reason::JournalUnavailable, Failure::Refused),
-            (Reason::StoreUnavailable, Failure::Refused),
-            (Reason::JournalFull, Failure::Final),
-            (Reason::Overloaded, Failure::Final),
-            (Reason::QuotaExceeded, Failure::Final),
-            (Reason::InvalidRequest, Failure::Final),
+            (Reason::JournalUnavailable, CallFailure::Refused),
+            (Reason::StoreUnavailable, CallFailure::Refused),
+            (Reason::JournalFull, CallFailure::Final),
+            (Reason::Overloaded, CallFailure::Final),
+            (Reason::QuotaExceeded, CallFailure::Final),
+            (Reason::InvalidRequest, CallFailure::Final),
         ] {
-            assert_eq!(Failure::of(&refuse(reason, "x", &[])), failure, "{reason:?}");
+            assert_eq!(CallFailure::of(&refuse(reason, "x", &[])), failure, "{reason:?}");
         }
-        assert_eq!(Failure::of(&Status::unavailable("tcp connect error")), Failure::Lost);
-        assert_eq!(Failure::of(&Status::cancelled("Timeout expired")), Failure::Final);
-        assert_eq!(Failure::of(&Status::unknown("said by the instance")), Failure::Final);
+        assert_eq!(CallFailure::of(&Status::unavailable("tcp connect error")), CallFailure::Lost);
+        assert_eq!(CallFailure::of(&Status::cancelled("Timeout expired")), CallFailure::Final);
+        assert_eq!(CallFailure::of(&Status::unknown("sent by the instance")), CallFailure::Final);
         let with_source = |mut status: Status, source: Arc<dyn Error + Send + Sync>| {
             status.set_source(source);
-            Failure::of(&status)
+            CallFailure::of(&status)
         };
         let reset = Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-        assert_eq!(with_source(Status::unknown("transport error"), reset.clone()), Failure::Lost);
-        assert_eq!(with_source(Status::cancelled("operation was canceled"), reset), Failure::Lost);
+        assert_eq!(with_source(Status::unknown("transport error"), reset.clone()), CallFailure::Lost);
+        assert_eq!(with_source(Status::cancelled("operation was canceled"), reset), CallFailure::Lost);
         let expired = Arc::new(TimeoutExpired(()));
-        assert_eq!(with_source(Status::cancelled("Timeout expired"), expired), Failure::Final);
+        assert_eq!(with_source(Status::cancelled("Timeout expired"), expired), CallFailure::Final);
     }
 
     #[test]
-    fn retries_are_earned_by_calls() {
+    fn calls_pay_for_retries() {
         let budget = RetryBudget::default();
-        while budget.spend() {}
+        while budget.withdraw() {}
         for _ in 0..CALLS_PER_RETRY {
-            assert!(!budget.spend());
-            budget.earn();
+            assert!(!budget.withdraw());
+            budget.deposit();
         }
-        assert!(budget.spend());
-        assert!(!budget.spend());
-        for _ in 0..10 * MOST_SAVED * CALLS_PER_RETRY {
-            budget.earn();
+        assert!(budget.withdraw());
+        assert!(!budget.withdraw());
+        for _ in 0..10 * MAX_SAVED_RETRIES * CALLS_PER_RETRY {
+            budget.deposit();
         }
-        assert_eq!((0..).take_while(|_| budget.spend()).count(), MOST_SAVED as usize);
+        assert_eq!((0..).take_while(|_| budget.withdraw()).count(), MAX_SAVED_RETRIES as usize);
     }
 
     #[test]
-    fn pauses_grow_and_differ() {
-        assert!((FIRST_PAUSE / 2..=FIRST_PAUSE).contains(&pause(1)));
-        assert!((LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(&pause(30)));
-        assert!((0..100).any(|_| pause(30) != pause(30)));
+    fn pauses_grow_and_are_random() {
+        assert!((FIRST_PAUSE / 2..=FIRST_PAUSE).contains(&backoff(1)));
+        assert!((LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(&backoff(30)));
+        assert!((0..100).any(|_| backoff(30) != backoff(30)));
     }
 }

@@ -1,6 +1,7 @@
-//! Reads one body whole, decompressed, within its bounds of size, room and time.
+//! Body reader: decompresses a whole body into memory, within the limits of its size, the total bytes in flight, and
+//! time.
 
-mod gzip;
+mod encoding;
 
 use std::{
     pin::pin,
@@ -17,50 +18,54 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 use weir_process::{Budget, Overloaded, Reason, Reservation};
 
-use self::gzip::Members;
-use super::media::Encoding;
+use self::encoding::GzipMembers;
+pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
-/// Where every body begins. One of unknown length doubles from there; one that announced its length is believed when it
-/// has come so far, or connections that announce much and send nothing would hold all the room.
-const FIRST_STEP: usize = 64 * 1024;
-/// The most that one read writes: the decoder of gzip clears all the room that it is offered, at every call.
-const PIECE: usize = 64 * 1024;
-/// One part in so many of all room is kept for the beginnings of bodies.
+/// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an
+/// announced length once so many bytes have arrived: otherwise connections that announce much and send nothing would
+/// hold all room.
+const FIRST_RESERVATION: usize = 64 * 1024;
+/// The most bytes of one read. At every call the gzip decoder zeroes all the room that it gets.
+const MAX_READ: usize = 64 * 1024;
+/// One part in this many of `EDGE_MAX_IN_FLIGHT_BYTES` is reserved for the first 64 KiB of each body.
 const ENTRANCE_SHARE: usize = 8;
-/// RFC 9659: a window of 8 MiB is all that a zstd sender may ask of a receiver.
+/// RFC 9659: a zstd sender may require a window of at most 8 MiB from a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// How long a body waits for room before it is refused.
-const ROOM_PATIENCE: Duration = Duration::from_secs(30);
+/// The time that a body waits for bytes in flight before it is rejected.
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body in memory and the room that it takes.
+/// A body in memory, and the reservations of its bytes.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    /// At the entrance, and for what is beyond it.
-    pub(super) room: [Reservation; 2],
+    /// One for the first 64 KiB, one for the rest.
+    pub(super) reservations: [Reservation; 2],
 }
 
-/// Why a body was not received.
+/// The reason why a body was not read.
 #[derive(Debug)]
 pub(super) enum BodyError {
-    TooLarge { limit: usize },
+    TooLarge {
+        limit: usize,
+    },
     Overloaded,
     Slow,
+    /// The connection or the decompression failed.
     Broken(String),
 }
 
 /// Reads bodies.
 #[derive(Clone, Debug)]
-pub(super) struct Receiver {
-    /// For the first 64 KiB of each body, so that small ones get in while large ones wait for each other.
+pub(super) struct BodyReader {
+    /// For the first 64 KiB of each body, so that small bodies are read while large ones wait for each other.
     entrance: Budget,
     budget: Budget,
-    /// After decompression.
+    /// The limit of one body after decompression.
     max_bytes: usize,
     /// The longest pause in a body.
     stall_timeout: Duration,
-    /// The longest time that a body takes, waits for room apart.
+    /// The longest time of a whole body, without waits for reservations.
     timeout: Duration,
 }
 
@@ -78,7 +83,7 @@ impl From<BodyError> for Problem {
                 format!("the body is over the limit of {limit} bytes after decompression"),
             ),
             BodyError::Overloaded => {
-                let detail = "the bodies in flight fill the bound of EDGE_MAX_IN_FLIGHT_BYTES";
+                let detail = "the bodies in flight have reached the limit of EDGE_MAX_IN_FLIGHT_BYTES";
                 let delay = Reason::Overloaded.retry_after().unwrap_or(Duration::from_secs(1));
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
                     .reason(Reason::Overloaded.name())
@@ -90,13 +95,13 @@ impl From<BodyError> for Problem {
     }
 }
 
-impl Receiver {
+impl BodyReader {
     pub(super) fn new(config: &EdgeConfig, registry: &mut Registry) -> Self {
-        // The largest body must fit into what is left.
+        // The largest body must fit into the rest.
         let spare = config.max_in_flight_bytes - config.max_body_bytes;
         let entrance = spare.min(config.max_in_flight_bytes / ENTRANCE_SHARE);
         let budget;
-        let entrance = if entrance < FIRST_STEP {
+        let entrance = if entrance < FIRST_RESERVATION {
             budget = Budget::new(config.max_in_flight_bytes);
             budget.clone()
         } else {
@@ -113,7 +118,11 @@ impl Receiver {
         }
     }
 
-    pub(super) async fn receive(
+    /// Reads a whole body.
+    ///
+    /// # Errors
+    /// The body is too large, too slow or broken, or the bodies in flight left no room for it for 30 s.
+    pub(super) async fn read(
         &self,
         headers: &HeaderMap,
         encoding: Encoding,
@@ -128,103 +137,109 @@ impl Receiver {
         if let (Some(Ok(whole)), Some(bytes)) = (&first, announced)
             && whole.len() == bytes
         {
-            return self.keep(whole).await;
+            return self.copy(whole).await;
         }
         let data = stream::iter(first).chain(data);
         let raw = StreamReader::new(data.map_err(std::io::Error::other));
         match encoding {
             Encoding::Identity => self.collect(raw, announced).await,
-            Encoding::Gzip => self.collect(Members::of(raw), None).await,
+            Encoding::Gzip => self.collect(GzipMembers::new(raw), None).await,
             Encoding::Zstd => {
                 let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
                 let mut decoder = ZstdDecoder::with_params(raw, &[window]);
-                // What follows the first frame belongs to the body.
+                // A body may have several frames.
                 decoder.multiple_members(true);
                 self.collect(decoder, None).await
             }
         }
     }
 
-    /// A body that has come in one piece, which needs no clock.
-    async fn keep(&self, whole: &[u8]) -> Result<Received, BodyError> {
-        let mut received = self.nothing();
-        self.make_room(&mut received, whole.len()).await?;
+    /// Copies a body that has arrived in one piece, so that it needs no timeouts.
+    async fn copy(&self, whole: &[u8]) -> Result<Received, BodyError> {
+        let mut received = self.empty();
+        self.reserve(&mut received, whole.len()).await?;
         received.bytes.extend_from_slice(whole);
         Ok(received)
     }
 
-    fn nothing(&self) -> Received {
-        Received { bytes: Vec::new(), room: [self.entrance.reservation(), self.budget.reservation()] }
+    fn empty(&self) -> Received {
+        let reservations = [self.entrance.reservation(), self.budget.reservation()];
+        Received { bytes: Vec::new(), reservations }
     }
 
     async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
         let mut reader = pin!(reader);
-        let mut clock = Clock { stall: self.stall_timeout, left: self.timeout };
-        let mut received = self.nothing();
-        let most = announced.unwrap_or(self.max_bytes);
+        let mut timer = BodyTimer { stall: self.stall_timeout, remaining: self.timeout };
+        let mut received = self.empty();
+        let max = announced.unwrap_or(self.max_bytes);
         loop {
-            let held = received.bytes.capacity();
-            if received.bytes.len() == held {
-                if held >= most {
-                    return self.expect_end(reader, clock, received).await;
+            let capacity = received.bytes.capacity();
+            if received.bytes.len() == capacity {
+                if capacity >= max {
+                    return self.expect_end(reader, timer, received).await;
                 }
                 let next = match announced {
-                    Some(bytes) if held > 0 => bytes,
-                    Some(_) | None => FIRST_STEP.max(held * 2),
+                    Some(bytes) if capacity > 0 => bytes,
+                    Some(_) | None => FIRST_RESERVATION.max(capacity * 2),
                 };
-                self.make_room(&mut received, next.min(most)).await?;
+                self.reserve(&mut received, next.min(max)).await?;
             }
-            // Without spare capacity the vector would grow by itself.
-            let mut piece = (&mut received.bytes).limit(PIECE);
-            if clock.time(reader.read_buf(&mut piece)).await? == 0 {
+            // `read_buf` would grow a vector without spare capacity, beyond the reservation.
+            let mut buffer = (&mut received.bytes).limit(MAX_READ);
+            if timer.limit(reader.read_buf(&mut buffer)).await? == 0 {
                 return Ok(received);
             }
         }
     }
 
-    async fn make_room(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
-        let [entrance, beyond] = &mut received.room;
-        self.entrance.cover(entrance, bytes.min(FIRST_STEP), ROOM_PATIENCE).await?;
-        self.budget.cover(beyond, bytes.saturating_sub(FIRST_STEP), ROOM_PATIENCE).await?;
+    async fn reserve(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
+        let [entrance, rest] = &mut received.reservations;
+        self.entrance.cover(entrance, bytes.min(FIRST_RESERVATION), RESERVATION_TIMEOUT).await?;
+        self.budget.cover(rest, bytes.saturating_sub(FIRST_RESERVATION), RESERVATION_TIMEOUT).await?;
         received.bytes.reserve_exact(bytes - received.bytes.len());
         Ok(())
     }
 
-    /// A body that fills its bound must end there.
+    /// Checks that a body that fills its limit ends there.
     async fn expect_end(
         &self,
         mut reader: std::pin::Pin<&mut impl AsyncRead>,
-        mut clock: Clock,
+        mut timer: BodyTimer,
         received: Received,
     ) -> Result<Received, BodyError> {
-        match clock.time(reader.read(&mut [0])).await? {
+        match timer.limit(reader.read(&mut [0])).await? {
             0 => Ok(received),
             _ => Err(BodyError::TooLarge { limit: self.max_bytes }),
         }
     }
 }
 
-/// hyper holds a body to the length that it announces.
+/// The announced length. hyper enforces that the body has it.
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Told by the first cause: what is around it only says that a body was being read.
+/// Names the root cause only: the errors around it say that a body was being read.
 fn broken(error: std::io::Error) -> BodyError {
     BodyError::Broken(anyhow::Error::new(error).root_cause().to_string())
 }
 
-/// The time that a body may still take.
-struct Clock {
+/// The two time limits of one body.
+struct BodyTimer {
     stall: Duration,
-    left: Duration,
+    /// The time that is left for the whole body.
+    remaining: Duration,
 }
 
-impl Clock {
-    async fn time(&mut self, read: impl Future<Output = std::io::Result<usize>>) -> Result<usize, BodyError> {
-        let began = Instant::now();
-        let read = tokio::time::timeout(self.stall.min(self.left), read).await;
-        self.left = self.left.saturating_sub(began.elapsed());
+impl BodyTimer {
+    /// Runs one read within both limits.
+    async fn limit(
+        &mut self,
+        read: impl Future<Output = std::io::Result<usize>>,
+    ) -> Result<usize, BodyError> {
+        let started = Instant::now();
+        let read = tokio::time::timeout(self.stall.min(self.remaining), read).await;
+        self.remaining = self.remaining.saturating_sub(started.elapsed());
         read.map_err(|_| BodyError::Slow)?.map_err(broken)
     }
 }

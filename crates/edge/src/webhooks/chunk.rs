@@ -1,118 +1,123 @@
-//! Checks items and packs them for ingest, a bounded chunk at a time.
+//! Chunks of a body: checks items with the gate and packs them into bounded calls to ingest.
 
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
 use weir::contract::ingest::v1::{self, item::Content};
 use weir_event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json};
 
-use super::batch::{Batch, Cursor, Item};
+use super::{
+    items::{Cursor, Item},
+    parsed_body::ParsedBody,
+};
 
-/// Well below what ingest takes in one call (10,000 items, 16 MiB), so that the pieces of one body are worked on
-/// side by side.
+/// Well below the limits of one call to ingest (10,000 items, 16 MiB), so that several chunks of a body are in flight
+/// at once.
 const MAX_ITEMS: usize = 1000;
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// What a dead letter keeps of an item.
+/// The bytes of an item that its dead letter keeps.
 const MAX_RAW_BYTES: usize = 64 * 1024;
 
-/// What goes to ingest in one call, and what is remembered of it.
+/// The items of one call, and the edge's record of each.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) items: Vec<v1::Item>,
-    /// One for each item.
-    pub(super) sent: Vec<Sent>,
+    /// One for each item, in the same order.
+    pub(super) sent: Vec<SentItem>,
 }
 
-/// What is remembered of an item while ingest has it.
+/// The edge's record of an item that it has sent to ingest.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct SentItem {
     pub(super) index: u64,
-    /// Where its text is in the body.
+    /// The offset of its text in the body, in bytes.
     pub(super) offset: usize,
     pub(super) length: usize,
-    pub(super) verdict: Verdict,
+    pub(super) check: GateCheck,
 }
 
-/// What the gate said.
+/// The gate's result for an item.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// This many further items repeat it.
+pub(super) enum GateCheck {
     Admitted {
         source: Source,
+        /// The number of later items of the body that repeat this one.
         repeats: u32,
     },
-    Refused {
+    Rejected {
         source: Option<Source>,
         event_id: Option<String>,
     },
 }
 
-impl Sent {
+impl SentItem {
     pub(super) fn source(&self) -> Option<Source> {
-        match &self.verdict {
-            Verdict::Admitted { source, .. } => Some(*source),
-            Verdict::Refused { source, .. } => *source,
+        match &self.check {
+            GateCheck::Admitted { source, .. } => Some(*source),
+            GateCheck::Rejected { source, .. } => *source,
         }
     }
 
     pub(super) fn repeats(&self) -> u32 {
-        match &self.verdict {
-            Verdict::Admitted { repeats, .. } => *repeats,
-            Verdict::Refused { .. } => 0,
+        match &self.check {
+            GateCheck::Admitted { repeats, .. } => *repeats,
+            GateCheck::Rejected { .. } => 0,
         }
     }
 
-    /// Why it failed, if it did.
+    /// The error type of this item in metrics, should ingest reject it.
     pub(super) fn error_type(&self) -> ErrorType {
         if self.length > MAX_ITEM_BYTES { ErrorType::TooLarge } else { ErrorType::Invalid }
     }
 }
 
 impl Chunk {
-    /// The next items of the batch, or `None` after the last.
-    pub(super) fn next(batch: &Batch, cursor: &mut Cursor) -> Option<Self> {
+    /// Checks and packs the next items of the body. Returns `None` after the last.
+    pub(super) fn next(body: &ParsedBody, cursor: &mut Cursor) -> Option<Self> {
         let mut chunk = Self { items: Vec::new(), sent: Vec::new() };
         let mut buffer = BytesMut::new();
         let mut bytes = 0;
         while chunk.items.len() < MAX_ITEMS && bytes < MAX_TEXT_BYTES {
-            let Some(item) = batch.next(cursor) else { break };
-            if !batch.repeats.is_further(item.index) {
+            let Some(item) = body.items.next(cursor) else { break };
+            if !body.repeats.is_repeat(item.index) {
                 bytes += item.raw.len();
-                chunk.push(batch, item, &mut buffer);
+                chunk.push(body, item, &mut buffer);
             }
         }
         (!chunk.items.is_empty()).then_some(chunk)
     }
 
-    fn push(&mut self, batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) {
-        let (content, verdict) = match check(batch, item, buffer) {
+    fn push(&mut self, body: &ParsedBody, item: Item<'_>, buffer: &mut BytesMut) {
+        let (content, check) = match check_item(body, item, buffer) {
             Ok(event) => {
-                let verdict =
-                    Verdict::Admitted { source: event.source(), repeats: batch.repeats.of(item.index) };
-                (Content::Event(event.into_bytes()), verdict)
+                let check = GateCheck::Admitted {
+                    source: event.source(),
+                    repeats: body.repeats.count_of(item.index),
+                };
+                (Content::Event(event.into_bytes()), check)
             }
             Err(refusal) => {
-                let (rejected, verdict) = reject(item.raw, refusal);
-                (Content::Rejected(rejected), verdict)
+                let (rejected, check) = reject_item(item.raw, refusal);
+                (Content::Rejected(rejected), check)
             }
         };
-        let sent = Sent { index: item.index, offset: item.offset, length: item.raw.len(), verdict };
+        let sent = SentItem { index: item.index, offset: item.offset, length: item.raw.len(), check };
         self.items.push(v1::Item { content: Some(content), origin: None, repeats: sent.repeats() });
         self.sent.push(sent);
     }
 }
 
-fn check(batch: &Batch, item: Item<'_>, buffer: &mut BytesMut) -> Result<EncodedEvent, Refusal> {
-    if let Some(checked) = &batch.single {
+fn check_item(body: &ParsedBody, item: Item<'_>, buffer: &mut BytesMut) -> Result<EncodedEvent, Refusal> {
+    if let Some(checked) = &body.single {
         return checked.clone();
     }
     let checked = match item.text {
-        Some(text) => check_json(text, batch.arrived_at),
-        None => check_bytes(item.raw, batch.arrived_at),
+        Some(text) => check_json(text, body.arrived_at),
+        None => check_bytes(item.raw, body.arrived_at),
     };
     checked.map(|event| event.encode(buffer))
 }
 
-fn reject(raw: &[u8], refusal: Refusal) -> (v1::RejectedItem, Verdict) {
+fn reject_item(raw: &[u8], refusal: Refusal) -> (v1::RejectedItem, GateCheck) {
     let Refusal { violations, source, event_id } = refusal;
     let kept = &raw[..raw.len().min(MAX_RAW_BYTES)];
     let rejected = v1::RejectedItem {
@@ -123,5 +128,5 @@ fn reject(raw: &[u8], refusal: Refusal) -> (v1::RejectedItem, Verdict) {
         size: raw.len() as u64,
         sha256: if kept.len() < raw.len() { Sha256::digest(raw).to_vec() } else { Vec::new() },
     };
-    (rejected, Verdict::Refused { source, event_id })
+    (rejected, GateCheck::Rejected { source, event_id })
 }

@@ -1,0 +1,119 @@
+//! The layer around every handler: span, correlation id, duration metric, checks of the head, and caught panics.
+//!
+//! It is one layer, because each layer of axum costs several allocations per request. Posts of single events would feel
+//! those.
+
+pub(crate) mod request_metrics;
+
+mod correlation;
+mod head;
+mod request_span;
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    task::{Context, Poll},
+};
+
+use axum::{
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+
+use self::{
+    correlation::Correlation,
+    request_metrics::{RequestDurations, RequestTimer},
+};
+use crate::{args::TraceTrust, problem::Problem};
+
+/// Wraps the router of the edge.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestLayer {
+    pub(crate) trust: TraceTrust,
+    pub(crate) durations: RequestDurations,
+}
+
+/// A handler inside the layer.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestService<S> {
+    handler: S,
+    layer: RequestLayer,
+}
+
+impl<S> Layer<S> for RequestLayer {
+    type Service = RequestService<S>;
+
+    fn layer(&self, handler: S) -> RequestService<S> {
+        RequestService { handler, layer: self.clone() }
+    }
+}
+
+impl<S> Service<Request> for RequestService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.handler.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let correlation = Correlation::begin(&mut request, self.layer.trust);
+        let timer = RequestTimer::start(&request);
+        let durations = self.layer.durations.clone();
+        let (span, log_context) = correlation.scopes();
+        let handling = head::check(&request)
+            .map(|()| span.in_scope(|| log_context.clone().within_sync(|| self.handler.call(request))));
+        let responding = async move {
+            let response = match handling {
+                Ok(handling) => catch_panic(handling).await,
+                Err(problem) => problem.into_response(),
+            };
+            timer.stop(&durations, response.status());
+            Ok(correlation.end(response))
+        };
+        Box::pin(log_context.within(responding).instrument(span))
+    }
+}
+
+async fn catch_panic(handling: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let response = AssertUnwindSafe(handling).catch_unwind().await;
+    response.map_or_else(panicked, |response| response.unwrap_or_else(|never| match never {}))
+}
+
+/// The panic hook has logged the message already.
+fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, routing::get};
+    use prometheus_client::registry::Registry;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_by_a_problem_with_a_correlation_id() {
+        async fn broken() {
+            panic!("broken");
+        }
+        let durations = request_metrics::register(&mut Registry::default());
+        let router: Router =
+            Router::new().route("/", get(broken)).layer(RequestLayer { trust: TraceTrust::Trust, durations });
+        let request = Request::builder().header("host", "a").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert!(response.headers().contains_key("x-correlation-id"));
+    }
+}
