@@ -4,6 +4,8 @@
 //! whatever its type. Scalars keep the sender's own text, so that `41.0` is told from `41` and no number is lost
 //! to a float.
 
+pub(super) mod decode;
+mod from_message;
 mod json;
 
 use std::borrow::Cow;

@@ -11,9 +11,9 @@ use super::{
     Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop,
     FacebookUser, FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
     Violation,
-    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8, read},
-    kinds::ClosedSet,
-    tellable, wire,
+    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, decode, not_utf_8, read},
+    enums::ClosedSet,
+    tellable,
 };
 
 /// The most bytes of JSON that one item may have.
@@ -99,7 +99,7 @@ pub fn admit_encoded(
     encoded: &Bytes,
     arrived_at: DateTime<Utc>,
 ) -> Result<Result<EncodedEvent, Refusal>, DecodeError> {
-    if let Some(candidate) = wire::candidate(encoded) {
+    if let Some(candidate) = decode::candidate(encoded) {
         let admitted = admit(candidate, arrived_at);
         return Ok(admitted.map(|event| EncodedEvent::new(event.source(), encoded.clone())));
     }

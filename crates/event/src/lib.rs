@@ -5,28 +5,26 @@
 
 mod amount;
 mod candidate;
-mod claim;
-mod encoded;
+mod encode;
+mod enums;
 mod gate;
-mod kinds;
+mod item_identity;
 mod message;
 mod metrics;
 mod model;
 mod origin;
-mod typed;
 mod violation;
-mod wire;
 
 pub use amount::Amount;
-pub use claim::Claim;
-pub use encoded::EncodedEvent;
+pub use encode::EncodedEvent;
+pub use enums::{
+    Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
+};
 pub use gate::{
     MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_bytes, admit_encoded, admit_json, admit_message, check_bytes,
     check_json, keep_text_rules,
 };
-pub use kinds::{
-    Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-};
+pub use item_identity::Claim;
 pub use message::{Malformed, instant, timestamp};
 pub use metrics::{ErrorType, Metrics, Service};
 pub use model::{

@@ -15,7 +15,7 @@ use weir_event::{
 use weir_journal::{DeadLetter, FrameLimit, Framer, MediaType, MessagingSpans, SealedFrame};
 use weir_process::CallContext;
 
-use crate::{request, sends::Sends};
+use crate::{producer_spans::Sends, request};
 
 /// A call's items after the gate.
 #[derive(Debug, Default)]

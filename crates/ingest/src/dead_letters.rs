@@ -1,16 +1,15 @@
 //! The rpcs over dead letters: look at them, send them through the gate again, throw them away.
 
 mod discard;
-mod fault;
+mod field_errors;
 mod filter;
 mod groups;
-mod id;
-mod mend;
-mod message;
+mod letter;
 mod redrive;
+mod revalidate;
+mod scan;
 mod selection;
 mod stream;
-mod walk;
 
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
@@ -24,12 +23,12 @@ use weir_process::{OperatorAccess, Stop};
 
 use self::{
     discard::Discard,
-    fault::{Faults, unreadable},
+    field_errors::{Faults, unreadable},
     filter::Filter,
-    id::LetterId,
+    letter::LetterId,
     redrive::Redrive,
+    scan::Walk,
     stream::{AnswerStream, Answers},
-    walk::Walk,
 };
 use crate::publish::Publisher;
 
@@ -94,7 +93,7 @@ impl DeadLetterService for DeadLetters {
         let LetterId { graveyard, sequence } = id.ok_or_else(absent)?;
         let stored = self.publisher.journal.dead_letter(graveyard, sequence).await.map_err(unreadable)?;
         let stored = stored.ok_or_else(absent)?;
-        let letter = message::letter(graveyard, &stored);
+        let letter = letter::letter(graveyard, &stored);
         let letter = weir::contract::ingest::v1::DeadLetter { raw: stored.letter.raw.to_vec(), ..letter };
         Ok(Response::new(GetDeadLetterResponse { letter: Some(letter) }))
     }
@@ -148,7 +147,7 @@ async fn page(mut walk: Walk, size: usize) -> Result<ListDeadLettersResponse, St
             return Ok(ListDeadLettersResponse { letters, next_page_token: String::new() });
         };
         looked_at += wanted;
-        letters.extend(found.iter().map(|(id, stored)| message::letter(id.graveyard, stored)));
+        letters.extend(found.iter().map(|(id, stored)| letter::letter(id.graveyard, stored)));
     }
     let next_page_token = walk.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
     Ok(ListDeadLettersResponse { letters, next_page_token })

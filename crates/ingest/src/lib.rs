@@ -8,12 +8,11 @@ mod batch;
 mod dead_letters;
 mod durability;
 mod erasures;
-mod find;
+mod find_event;
 mod metrics;
+mod producer_spans;
 mod publish;
-mod publishing;
 mod request;
-mod sends;
 mod server;
 
 pub use args::{IngestArgs, IngestConfig};

@@ -16,8 +16,8 @@ use weir_process::{CallContext, Reason, clock::RoleClock, refuse};
 use crate::{
     admission::Deadline,
     batch::{self, Batch},
-    find,
-    publishing::PublishMetrics,
+    find_event,
+    metrics::PublishMetrics,
     request,
 };
 
@@ -73,7 +73,7 @@ impl IngestService for Publisher {
     ) -> Result<Response<FindEventResponse>, Status> {
         let request = request.into_inner();
         let source = request::source(request.source)?;
-        let found = find::event(&self.journal, source, &request.event_id).await;
+        let found = find_event::event(&self.journal, source, &request.event_id).await;
         found.map(Response::new).map_err(|error| {
             warn!(%error, "an event can't be looked for");
             refuse(Reason::JournalUnavailable, "the journal can't be read", &[])

@@ -27,9 +27,8 @@ use crate::{
     dead_letters::DeadLetters,
     durability,
     erasures::Erasures,
-    metrics::{self, PromiseGauge},
+    metrics::{self, PromiseGauge, PublishMetrics},
     publish::Publisher,
-    publishing::PublishMetrics,
     request::MAX_DECODED_BYTES,
 };
 

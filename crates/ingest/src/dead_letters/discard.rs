@@ -6,8 +6,8 @@ use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersRe
 use weir_journal::{DeadLetterStream, Journal};
 
 use super::{
-    fault::{Faults, unreadable},
-    id::LetterId,
+    field_errors::{Faults, unreadable},
+    letter::LetterId,
     selection::Asked,
     stream::Answers,
 };

@@ -6,7 +6,7 @@ use weir::contract::ingest::v1::{self, DeadLetterFilter};
 use weir_event::Source;
 use weir_journal::{DeadLetterStream, StoredDeadLetter};
 
-use super::{fault::Faults, message};
+use super::{field_errors::Faults, letter};
 
 /// A checked filter; what is `None` or empty matches every letter.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,13 +59,12 @@ impl Filter {
             && !(self.unknown_source && stored.letter.source.is_some())
             && self.from.is_none_or(|from| stored.stored_at >= from)
             && self.to.is_none_or(|to| stored.stored_at < to)
-            && (self.reason.is_empty() || message::reason(&stored.letter).contains(&self.reason))
+            && (self.reason.is_empty() || letter::reason(&stored.letter).contains(&self.reason))
             && (self.fingerprint.is_empty() || self.names(graveyard, stored))
     }
 
     fn names(&self, graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> bool {
-        let letter = &stored.letter;
-        [message::fingerprint(letter), message::group_fingerprint(graveyard, letter)]
+        [letter::fingerprint(&stored.letter), letter::group_fingerprint(graveyard, &stored.letter)]
             .contains(&self.fingerprint)
     }
 }

@@ -9,7 +9,10 @@ use weir::contract::ingest::v1::{DeadLetterGroup, GroupDeadLettersResponse};
 use weir_event::Source;
 use weir_journal::{JournalError, StoredDeadLetter};
 
-use super::{id::LetterId, message, walk::Walk};
+use super::{
+    letter::{self, LetterId},
+    scan::Walk,
+};
 
 /// Groups that are told apart; reasons may hold what a sender wrote, so there is no end to them.
 const MAX_GROUPS: usize = 1_000;
@@ -23,7 +26,7 @@ pub(super) async fn group(mut walk: Walk) -> Result<GroupDeadLettersResponse, Jo
     while let Some(page) = walk.next(STEP).await? {
         for (id, stored) in page {
             answer.letters += 1;
-            let fingerprint = message::group_fingerprint(id.graveyard, &stored.letter);
+            let fingerprint = letter::group_fingerprint(id.graveyard, &stored.letter);
             let is_full = groups.len() == MAX_GROUPS;
             match groups.entry(fingerprint) {
                 Entry::Occupied(group) => add(group.into_mut(), id, &stored),
@@ -43,10 +46,10 @@ pub(super) async fn group(mut walk: Walk) -> Result<GroupDeadLettersResponse, Jo
 fn begin(fingerprint: String, id: LetterId, stored: &StoredDeadLetter) -> DeadLetterGroup {
     DeadLetterGroup {
         fingerprint,
-        graveyard: message::number(id.graveyard),
+        graveyard: letter::number(id.graveyard),
         source: stored.letter.source.map_or(0, Source::number),
-        reason: message::reason(&stored.letter),
-        first_seen: Some(message::timestamp(stored.stored_at)),
+        reason: letter::reason(&stored.letter),
+        first_seen: Some(letter::timestamp(stored.stored_at)),
         ..DeadLetterGroup::default()
     }
 }
@@ -54,6 +57,6 @@ fn begin(fingerprint: String, id: LetterId, stored: &StoredDeadLetter) -> DeadLe
 /// Letters come oldest first.
 fn add(group: &mut DeadLetterGroup, id: LetterId, stored: &StoredDeadLetter) {
     group.count += 1;
-    group.last_seen = Some(message::timestamp(stored.stored_at));
-    group.sample = Some(message::letter(id.graveyard, stored));
+    group.last_seen = Some(letter::timestamp(stored.stored_at));
+    group.sample = Some(letter::letter(id.graveyard, stored));
 }

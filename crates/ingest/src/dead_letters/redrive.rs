@@ -16,9 +16,9 @@ use weir_event::Service;
 use weir_journal::{DeadLetterStream, FrameLimit, Framer, SealedFrame};
 
 use super::{
-    fault::{Faults, unreadable},
-    id::LetterId,
-    mend::{Mended, mend},
+    field_errors::{Faults, unreadable},
+    letter::LetterId,
+    revalidate::{Mended, mend},
     selection::{Asked, Step},
     stream::Answers,
 };

@@ -5,10 +5,10 @@ use weir::contract::ingest::v1::DeadLetterFilter;
 use weir_journal::{Journal, JournalError};
 
 use super::{
-    fault::{Faults, unreadable},
+    field_errors::{Faults, unreadable},
     filter::Filter,
-    id::LetterId,
-    walk::{Page, Walk},
+    letter::LetterId,
+    scan::{Page, Walk},
 };
 
 /// The most ids of a call; more are what filters are for.

@@ -16,7 +16,7 @@ struct Case<'a> {
     event: &'a RawValue,
 }
 
-const VALID: &str = include_str!("../../../../tests/events/valid.jsonl");
+const VALID: &str = include_str!("../../../../../tests/events/valid.jsonl");
 
 /// Every kind of event, encoded.
 fn encoded() -> Vec<(String, Vec<u8>)> {

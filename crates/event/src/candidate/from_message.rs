@@ -11,9 +11,9 @@ use weir::contract::event::v1::{
     tiktok_event::Engagement as TiktokOneof,
 };
 
-use super::{
+use super::{Candidate, Data, Engagement, Location, Object, Scalar, User};
+use crate::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-    candidate::{Candidate, Data, Engagement, Location, Object, Scalar, User},
     message::numbered_type,
 };
 

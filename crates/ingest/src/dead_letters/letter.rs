@@ -1,5 +1,7 @@
 //! Letters as the contract writes them, and what they are grouped by.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -7,10 +9,31 @@ use weir::contract::{event::v1::Violation, ingest::v1};
 use weir_event::Source;
 use weir_journal::{DeadLetter, DeadLetterStream, StoredDeadLetter};
 
-use super::id::LetterId;
-
 /// Bytes of a fingerprint that are shown: enough to tell letters apart, short enough to be typed.
 const SHOWN_BYTES: usize = 16;
+
+/// Where a letter lies. Ordered as letters are browsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LetterId {
+    pub(super) graveyard: DeadLetterStream,
+    pub(super) sequence: u64,
+}
+
+impl LetterId {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (name, sequence) = text.split_once('-')?;
+        let graveyard = DeadLetterStream::ALL.into_iter().find(|graveyard| graveyard.name() == name)?;
+        let digits = sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let sequence = sequence.parse().ok().filter(|sequence| digits && *sequence < u64::MAX)?;
+        Some(Self { graveyard, sequence })
+    }
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.graveyard.name(), self.sequence)
+    }
+}
 
 /// A letter without its bytes.
 pub(super) fn letter(graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> v1::DeadLetter {
@@ -61,4 +84,18 @@ pub(super) fn reason(letter: &DeadLetter) -> String {
     let violations = letter.violations.iter();
     let told = violations.map(|violation| format!("{} {}", violation.pointer, violation.rule()));
     told.map(|told| told.trim_start().to_owned()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_nothing_else_does() {
+        let id = LetterId { graveyard: DeadLetterStream::Parked, sequence: 17 };
+        assert_eq!((id.to_string().as_str(), LetterId::parse("parked-17")), ("parked-17", Some(id)));
+        for text in ["", "parked", "parked-", "parked--1", "parked-+1", "lost-1", "18446744073709551615"] {
+            assert_eq!(LetterId::parse(text), None, "{text}");
+        }
+    }
 }

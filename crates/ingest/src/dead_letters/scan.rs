@@ -2,7 +2,7 @@
 
 use weir_journal::{DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
-use super::{filter::Filter, id::LetterId};
+use super::{filter::Filter, letter::LetterId};
 
 /// Letters that are read at once: up to 64 KiB each in memory.
 const PAGE: usize = 128;

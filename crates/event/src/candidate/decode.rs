@@ -6,10 +6,12 @@
 use prost::encoding::decode_varint;
 
 use super::{
+    Candidate, Data, Engagement, Location, Object, Scalar, User,
+    from_message::{member, text},
+};
+use crate::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-    candidate::{Candidate, Data, Engagement, Location, Object, Scalar, User},
     message::numbered_type,
-    typed::{member, text},
 };
 
 /// One field's value.
@@ -27,7 +29,7 @@ type Stage<'a> = (FunnelStage, i32, Engagement<'a>);
 type ReadStage<'a> = fn(FunnelStage, &'a [u8]) -> Option<(i32, Engagement<'a>)>;
 
 /// The event in `encoded`; `None` where it is not written as prost writes it.
-pub(super) fn candidate(encoded: &[u8]) -> Option<Candidate<'_>> {
+pub(crate) fn candidate(encoded: &[u8]) -> Option<Candidate<'_>> {
     let mut candidate = Candidate { event_id: text(""), ..Candidate::default() };
     each(encoded, |tag, value| {
         match tag {
