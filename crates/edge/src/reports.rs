@@ -7,22 +7,23 @@ pub(crate) mod revenue;
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use prost_types::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use utoipa::ToSchema;
-use weir::contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient};
+use weir::contract::{
+    MAX_ANSWER_BYTES, instant,
+    reporting::v1::{self, reporting_service_client::ReportingServiceClient},
+    timestamp,
+};
 use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 use weir_process::{CallContext, Reason, grpc::TracedChannel};
 
 use crate::{problem::Problem, refusal, upstream::Upstream};
 
 type Client = ReportingServiceClient<TracedChannel>;
-
-/// A report of cities is as long as its sender's words: 1,000 rows of 256 characters stay below.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Asks the reporting service.
 #[derive(Clone, Debug)]
@@ -68,37 +69,27 @@ impl From<v1::DateRange> for DateRange {
 
 /// UTC, with as many digits of the second as it has.
 pub(crate) fn rfc3339(timestamp: Timestamp) -> String {
-    let nanos = u32::try_from(timestamp.nanos).unwrap_or_default();
-    let instant = DateTime::from_timestamp(timestamp.seconds, nanos).unwrap_or_default();
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    instant(timestamp).unwrap_or_default().to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
-
-fn timestamp(instant: DateTime<Utc>) -> Timestamp {
-    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
-    Timestamp { seconds: instant.timestamp(), nanos }
-}
-
-/// What a newer reporting service names and this edge does not know.
-const UNKNOWN: &str = "unknown";
 
 fn source_name(number: i32) -> &'static str {
-    Source::from_number(number).map_or(UNKNOWN, Source::name)
+    Source::name_of(number)
 }
 
 fn stage_name(number: i32) -> &'static str {
-    FunnelStage::from_number(number).map_or(UNKNOWN, FunnelStage::name)
+    FunnelStage::name_of(number)
 }
 
 fn type_name(number: i32) -> &'static str {
-    EventType::from_number(number).map_or(UNKNOWN, EventType::name)
+    EventType::name_of(number)
 }
 
 fn gender_name(number: i32) -> &'static str {
-    Gender::from_number(number).map_or(UNKNOWN, Gender::name)
+    Gender::name_of(number)
 }
 
 fn device_name(number: i32) -> &'static str {
-    TiktokDevice::from_number(number).map_or(UNKNOWN, TiktokDevice::name)
+    TiktokDevice::name_of(number)
 }
 
 #[cfg(test)]

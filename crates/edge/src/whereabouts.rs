@@ -14,6 +14,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tonic::Status;
 use weir::contract::{
+    MAX_ANSWER_BYTES,
     ingest::v1::{self as ingest, ingest_service_client::IngestServiceClient},
     reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient},
 };
@@ -25,9 +26,6 @@ use crate::{
     router::EdgeState,
     upstream::Upstream,
 };
-
-/// A letter that a client laid down may name as many violations as fit into one call.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Asks both services.
 #[derive(Clone, Debug)]

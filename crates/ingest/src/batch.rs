@@ -104,7 +104,7 @@ impl Origins {
     fn new(named: Option<v1::Origin>, call: CallContext, now: DateTime<Utc>) -> Self {
         let origin = Origin::of_call(call, now);
         let origin = match named {
-            Some(named) => origin.named(named),
+            Some(named) => origin.overridden_by(named),
             None => origin,
         };
         Self { list: vec![origin] }
@@ -113,7 +113,7 @@ impl Origins {
     /// The index of an item's origin.
     fn of(&mut self, named: Option<v1::Origin>) -> usize {
         let Some(named) = named else { return 0 };
-        let origin = self.list[0].named(named);
+        let origin = self.list[0].overridden_by(named);
         // Items of one origin follow each other.
         if self.list.last() != Some(&origin) {
             self.list.push(origin);

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use weir::contract::ingest::v1::{
     ErasePersonRequest, ErasePersonResponse, erasure_service_server::ErasureService,
 };
-use weir_event::{Origin, keep_text_rules};
+use weir_event::{Origin, check_text};
 use weir_journal::{Erasure, Journal};
 use weir_process::{CallContext, OperatorAccess};
 
@@ -43,7 +43,7 @@ impl ErasureService for Erasures {
 
 fn read(request: ErasePersonRequest, origin: Origin) -> Result<Erasure, Status> {
     let source = request::source(request.source)?;
-    keep_text_rules(&request.user_id).map_err(|rule| request::invalid("user_id", &rule))?;
+    check_text(&request.user_id).map_err(|rule| request::invalid("user_id", &rule))?;
     Ok(Erasure::new(source, request.user_id, request.suppress, origin))
 }
 

@@ -6,7 +6,7 @@ use weir::contract::ingest::v1::{
     FindEventResponse,
     find_event_response::{Kind, Letter},
 };
-use weir_event::{Source, tellable};
+use weir_event::{Source, cut_event_id};
 use weir_journal::{Backlog, DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
 /// The backlog comes first: an event that is parked meanwhile is found among the letters.
@@ -15,7 +15,7 @@ pub(crate) async fn event(
     source: Source,
     event_id: &str,
 ) -> Result<FindEventResponse, JournalError> {
-    let event_id = tellable(event_id);
+    let event_id = cut_event_id(event_id);
     let Backlog { waiting, in_flight } = journal.backlog(source).await?;
     let (rejected, sourceless, parked) = tokio::try_join!(
         journal.last_dead_letter(DeadLetterStream::Rejected, Some(source), event_id),

@@ -85,7 +85,7 @@ fn of_one(span: &Span, index: usize, origin: &Origin) -> Vec<(usize, Origin)> {
         trace::set_parent(span, &own, &origin.correlation_id);
         trace::link(span, &call);
     }
-    trace::context_of(span).map(|sent| (index, origin.traced(sent))).into_iter().collect()
+    trace::context_of(span).map(|sent| (index, origin.with_trace(sent))).into_iter().collect()
 }
 
 /// Where several origins are sent together, each has a span of its own in its trace, and the sending is linked to
@@ -101,5 +101,5 @@ fn create(
     trace::set_parent(&span, &origin.trace(), &origin.correlation_id);
     let created = trace::context_of(&span).unwrap_or_else(|| origin.trace());
     trace::link(send, &created);
-    (index, origin.traced(created))
+    (index, origin.with_trace(created))
 }

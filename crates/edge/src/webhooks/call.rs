@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
 use weir::contract::{
+    MAX_ANSWER_BYTES,
     event::v1::Origin,
     ingest::v1::{Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient},
 };
@@ -16,8 +17,6 @@ use crate::upstream::Upstream;
 
 /// Calls of one chunk: as many instances may die under it, and the sender is told to try again.
 const MOST_ATTEMPTS: usize = 3;
-/// An answer for 1,000 items that each break every rule stays below.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Where and as what items are sent.
 #[derive(Debug)]

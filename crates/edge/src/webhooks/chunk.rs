@@ -2,7 +2,10 @@
 
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
-use weir::contract::ingest::v1::{self, item::Content};
+use weir::contract::{
+    MAX_RAW_BYTES,
+    ingest::v1::{self, item::Content},
+};
 use weir_event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json};
 
 use super::batch::{Batch, Cursor, Item};
@@ -11,8 +14,6 @@ use super::batch::{Batch, Cursor, Item};
 /// side by side.
 const MAX_ITEMS: usize = 1000;
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// What a dead letter keeps of an item.
-const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// What goes to ingest in one call, and what is remembered of it.
 #[derive(Debug)]

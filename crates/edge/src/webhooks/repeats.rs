@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
 };
 
-use weir_event::{Claim, Source, admit_bytes};
+use weir_event::{ItemIdentity, Source, admit_bytes};
 
 use super::batch::Batch;
 
@@ -39,8 +39,8 @@ pub(super) struct Repeats {
 impl Census {
     /// Counts one more item; `None` is a line that is no text.
     pub(super) fn with(mut self, item: Option<&str>) -> Self {
-        let claim = item.and_then(Claim::read);
-        match claim.as_ref().and_then(Claim::source) {
+        let claim = item.and_then(ItemIdentity::read);
+        match claim.as_ref().and_then(ItemIdentity::source) {
             Some(Source::Facebook) => self.facebook += 1,
             Some(Source::Tiktok) => self.tiktok += 1,
             None => self.unknown += 1,
@@ -58,7 +58,7 @@ impl Census {
     }
 
     /// The hash is keyed at random, so that nobody can make many identities collide.
-    fn hash(&self, item: Option<&str>, claim: Option<&Claim<'_>>) -> Option<u64> {
+    fn hash(&self, item: Option<&str>, claim: Option<&ItemIdentity<'_>>) -> Option<u64> {
         let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= SHORTEST_EVENT))?;
         Some(self.hasher.hash_one((claim.source()?, claim.event_id()?)))
     }
@@ -75,7 +75,7 @@ impl Repeats {
         let mut first: HashMap<(Source, String), u64> = HashMap::new();
         let mut cursor = batch.cursor();
         while let Some(item) = batch.next(&mut cursor) {
-            let hash = census.hash(item.text, item.text.and_then(Claim::read).as_ref());
+            let hash = census.hash(item.text, item.text.and_then(ItemIdentity::read).as_ref());
             if !hash.is_some_and(|hash| census.claimed_again.contains(&hash)) {
                 continue;
             }

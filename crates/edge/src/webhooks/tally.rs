@@ -6,7 +6,7 @@ use serde::Serialize;
 use tonic::Status;
 use utoipa::ToSchema;
 use weir::contract::ingest::v1::{ItemResult, Outcome};
-use weir_event::{Claim, ErrorType, Metrics, Service, Source};
+use weir_event::{ErrorType, ItemIdentity, Metrics, Service, Source};
 
 use super::{
     batch::Batch,
@@ -84,7 +84,7 @@ impl Tally {
         let event_id = match verdict {
             Verdict::Refused { event_id, .. } => event_id,
             Verdict::Admitted { .. } => {
-                let claim = batch.text(offset, length).and_then(Claim::read);
+                let claim = batch.text(offset, length).and_then(ItemIdentity::read);
                 claim.and_then(|claim| claim.event_id().map(Cow::into_owned))
             }
         };
