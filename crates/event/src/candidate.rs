@@ -1,7 +1,8 @@
 //! The candidate: an item before the gate, as loosely typed as senders are.
 //!
-//! It holds every key of every source. The gate never reads a key that the item's own source does not have, whatever
-//! its type. Scalars keep the sender's own text, so that `41.0` differs from `41` and no number loses digits in a float.
+//! It holds every key of every source. The gate never reads a key that the item's own source does not have, of any
+//! its type. Scalars keep the sender's own text, so that `41.0` differs from `41` and no number loses digits in a
+//! float.
 
 pub(crate) mod decode;
 mod from_message;
@@ -184,8 +185,8 @@ pub(crate) const REPEATED: &str = "must stand there once";
 /// The most Unicode scalar values of a text.
 pub(crate) const MAX_CHARACTERS: usize = 256;
 
-/// Checks the rules of a text: 1 to 256 Unicode scalar values, not blank, no control character. The text itself stays as
-/// the sender wrote it.
+/// Checks the rules of a text: 1 to 256 Unicode scalar values, not blank, no control character. The text itself stays
+/// as the sender wrote it.
 ///
 /// # Errors
 /// The broken rule, without the text.

@@ -1,5 +1,5 @@
-//! The encoded event: an admitted event as the bytes of the contract's message. The gate's process writes the bytes once;
-//! calls and frames carry them to the journal unchanged.
+//! The encoded event: an admitted event as the bytes of the contract's message. The gate's process writes the bytes
+//! once; calls and frames carry them to the journal unchanged.
 
 use std::ops::Range;
 
@@ -157,8 +157,8 @@ impl<Text: AsRef<str>> TiktokBottom<Text> {
     }
 }
 
-/// Writes a message before its length is known, after one byte for that length. A length that needs more bytes moves the
-/// message back.
+/// Writes a message before its length is known, after one byte for that length. A length that needs more bytes moves
+/// the message back.
 fn message(buffer: &mut BytesMut, tag: u32, write: impl FnOnce(&mut BytesMut)) {
     encode_key(tag, WireType::LengthDelimited, buffer);
     let prefix = buffer.len();

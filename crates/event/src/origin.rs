@@ -23,9 +23,9 @@ impl Origin {
         Self { correlation_id: call.correlation_id, traceparent, tracestate, arrived_at: now }
     }
 
-    /// The origin in a client's message. Fields that are missing or invalid come from `self`, the origin of the client's
-    /// call. The arrival is never later than that of `self`: the gate measures timestamps against it, so a client must
-    /// not move it into the future.
+    /// The origin in a client's message. Fields that are missing or invalid come from `self`, the origin of the
+    /// client's call. The arrival is never later than that of `self`: the gate measures timestamps against it, so a
+    /// client must not move it into the future.
     #[must_use]
     pub fn overridden_by(&self, message: v1::Origin) -> Self {
         let trace = TraceContext::parse(Some(&message.traceparent), Some(&message.tracestate));

@@ -14,7 +14,7 @@ use super::{
 pub struct Violation {
     /// RFC 6901 pointer into the webhook's JSON item; `""` is the item itself.
     pub pointer: Cow<'static, str>,
-    /// The rule, such as `is required`. It never repeats a value of the item.
+    /// The rule, such as `is required`.
     pub message: String,
 }
 
@@ -41,8 +41,8 @@ impl Refusal {
     }
 }
 
-/// Cuts an `eventId` for refusals, dead letters and look-ups. An id that keeps the rules stays whole; any other keeps at
-/// most 1,028 bytes. A cut id has over 256 characters, so it never equals a valid one.
+/// Cuts an `eventId` for refusals, dead letters and look-ups. An id that keeps the rules stays whole; any other keeps
+/// at most 1,028 bytes. A cut id has over 256 characters, so it never equals a valid one.
 #[must_use]
 pub fn cut_event_id(event_id: &str) -> &str {
     &event_id[..event_id.floor_char_boundary(MAX_ID_BYTES)]
@@ -55,8 +55,8 @@ impl Violation {
         Self { pointer: pointer.into(), message: message.into() }
     }
 
-    /// The message without a place at its end, such as `at column 17` or `at line 1 column 17`. The place belongs to one
-    /// item; dead letters of many items are grouped by the rule alone.
+    /// The message without a place at its end, such as `at column 17` or `at line 1 column 17`. The place belongs to
+    /// one item; dead letters of many items are grouped by the rule alone.
     #[must_use]
     pub fn rule(&self) -> &str {
         let number = |text: &'_ str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! What ingest shows of itself besides the metrics of every role.
+//! The metrics of ingest, besides those of every role.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ struct PromiseLabels {
     promise: &'static str,
 }
 
-/// What the journal's acknowledgement outlives: 1 at the promise that holds, 0 at the others.
+/// The durability of the journal's acknowledgement: 1 at the promise that holds, 0 at the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PromiseGauge(Family<PromiseLabels, Gauge>);
 
@@ -28,7 +28,7 @@ impl PromiseGauge {
         let gauge = Self::default();
         registry.register(
             "weir_journal_durability",
-            "What an acknowledged event outlives: 1 at power_loss, process_crash or unknown",
+            "The failure that an acknowledged event survives: 1 at power_loss, process_crash or unknown",
             gauge.0.clone(),
         );
         gauge
@@ -42,16 +42,16 @@ impl PromiseGauge {
     }
 }
 
-/// Shows the room for calls.
+/// Registers the bytes of calls in flight and their limit.
 pub(crate) fn register_calls(budget: &Budget, registry: &mut Registry) {
     registry.register(
         "weir_ingest_call_bytes_in_flight",
-        "Bytes of PublishEvents calls that ingest works on, as they came over the wire, in blocks of 4 KiB",
+        "Bytes of PublishEvents calls in flight, as they arrived over the network, in blocks of 4 KiB",
         budget.in_flight(),
     );
     registry.register(
         "weir_ingest_call_bytes_limit",
-        "The most bytes of PublishEvents calls that ingest takes in at once; beyond it calls wait, then are refused",
+        "The most bytes of PublishEvents calls in flight; beyond it ingest lets calls wait, then refuses them",
         budget.limit(),
     );
 }
@@ -61,7 +61,7 @@ struct PublishLabels {
     outcome: &'static str,
 }
 
-/// Histograms of publishing. Cheap to clone; every clone observes into the same series.
+/// Histograms of PublishEvents calls. Cheap to clone; all clones share the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct PublishMetrics {
     durations: Durations<PublishLabels>,
@@ -70,13 +70,13 @@ pub(crate) struct PublishMetrics {
 }
 
 impl PublishMetrics {
-    /// Registers the families; once in a process.
+    /// Registers the families, once in a process.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             durations: Durations::register(
                 registry,
                 "weir_publish_duration_seconds",
-                "How long items took from the gate to the journal's acknowledgement or refusal",
+                "Time of a call's items from the gate to the journal's acknowledgement or refusal",
             ),
             items: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
             frames: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
@@ -86,7 +86,7 @@ impl PublishMetrics {
         metrics
     }
 
-    /// One call, with what it was cut into.
+    /// Records one call and its frames.
     pub(crate) fn observe(
         &self,
         items: usize,

@@ -1,7 +1,7 @@
 //! Decodes an event's bytes into a candidate, without a copy of its texts.
 //!
-//! The decoder accepts only the bytes that prost writes: fields that the contract knows, each once and in order. It reads
-//! them exactly as prost does, so that ingest can pass them on unchanged. It returns `None` for all other bytes.
+//! The decoder accepts only the bytes that prost writes: fields that the contract knows, each once and in order. It
+//! reads them exactly as prost does, so that ingest can pass them on unchanged. It returns `None` for all other bytes.
 
 use prost::encoding::decode_varint;
 
@@ -288,7 +288,8 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Calls `read` with every field of a message. `None` where prost would write a field differently, or `read` refuses it.
+/// Calls `read` with every field of a message. `None` where prost would write a field differently, or `read` refuses
+/// it.
 fn for_each_field<'a>(encoded: &'a [u8], mut read: impl FnMut(u8, Value<'a>) -> Option<()>) -> Option<()> {
     let mut rest = encoded;
     let mut before = 0;

@@ -1,7 +1,7 @@
 //! Converts a gRPC client's message into a candidate, so that the gate applies the same rules to it.
 //!
-//! protobuf can't leave out a string or a number, so an empty string and a zero are values, and may break a rule. A missing
-//! message or oneof is an absent key.
+//! protobuf can't leave out a string or a number, so an empty string and a zero are values, and may break a rule. A
+//! missing message or oneof is an absent key.
 
 use prost_types::Timestamp;
 use weir::contract::event::v1::{

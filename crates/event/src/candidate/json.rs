@@ -1,8 +1,8 @@
 //! Reads a webhook's JSON into a candidate, key by key. No name, shape, value or number of keys stops the reader.
 //!
 //! The reader takes nearly every item in one quick pass. That pass fails on names with escapes, and on a scalar in the
-//! place of an object that serde_json can't hold (`1e999`, a lone surrogate). A second pass then reads such an item, names
-//! and nested values as text first.
+//! place of an object that serde_json can't hold (`1e999`, a lone surrogate). A second pass then reads such an item,
+//! names and nested values as text first.
 
 use std::{borrow::Cow, fmt};
 
@@ -169,7 +169,8 @@ fn fill<'a, T: Keys<'a>>(into: &mut T, raw: &'a str, pass: Pass) -> serde_json::
     deserializer.end().map(|()| filled)
 }
 
-/// The message for a text that is no JSON. A text that ends too early gets no column: that is only the place of the cut.
+/// The message for a text that is no JSON. A text that ends too early gets no column: that is only the place of the
+/// cut.
 fn not_well_formed(raw: &str, error: &serde_json::Error) -> String {
     // serde_json reports a number that was cut after its sign, point or exponent as an invalid one.
     let ends_in_a_number = error.column() >= raw.len() && !raw.ends_with(['}', ']']);

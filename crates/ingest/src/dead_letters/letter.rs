@@ -1,48 +1,47 @@
-//! Letters as the contract writes them, and what they are grouped by.
+//! A dead letter in the contract: its id, its message and its fingerprints.
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
-use weir::contract::{event::v1::Violation, ingest::v1};
+use weir::contract::{enums::UNKNOWN, event::v1::Violation, ingest::v1, timestamp};
 use weir_event::Source;
 use weir_journal::{DeadLetter, DeadLetterStream, StoredDeadLetter};
 
-/// Bytes of a fingerprint that are shown: enough to tell letters apart, short enough to be typed.
+/// Bytes of a fingerprint in a response: enough to tell letters apart, few enough to type.
 const SHOWN_BYTES: usize = 16;
 
-/// Where a letter lies. Ordered as letters are browsed.
+/// The id of a letter, such as `rejected-17`: its stream and its sequence there. A scan uses it as its cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LetterId {
-    pub(super) graveyard: DeadLetterStream,
+    pub(super) stream: DeadLetterStream,
     pub(super) sequence: u64,
 }
 
 impl LetterId {
+    /// Parses an id; `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (name, sequence) = text.split_once('-')?;
-        let graveyard = DeadLetterStream::ALL.into_iter().find(|graveyard| graveyard.name() == name)?;
+        let stream = DeadLetterStream::ALL.into_iter().find(|stream| stream.name() == name)?;
         let digits = sequence.bytes().all(|byte| byte.is_ascii_digit());
         let sequence = sequence.parse().ok().filter(|sequence| digits && *sequence < u64::MAX)?;
-        Some(Self { graveyard, sequence })
+        Some(Self { stream, sequence })
     }
 }
 
 impl fmt::Display for LetterId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}-{}", self.graveyard.name(), self.sequence)
+        write!(formatter, "{}-{}", self.stream.name(), self.sequence)
     }
 }
 
-/// A letter without its bytes.
-pub(super) fn letter(graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> v1::DeadLetter {
+/// The message of a letter, without the item's bytes.
+pub(super) fn message(stream: DeadLetterStream, stored: &StoredDeadLetter) -> v1::DeadLetter {
     let letter = &stored.letter;
     v1::DeadLetter {
-        id: LetterId { graveyard, sequence: stored.sequence }.to_string(),
-        graveyard: number(graveyard),
+        id: LetterId { stream, sequence: stored.sequence }.to_string(),
+        graveyard: stream_number(stream),
         fingerprint: fingerprint(letter),
-        group_fingerprint: group_fingerprint(graveyard, letter),
+        group_fingerprint: group_fingerprint(stream, letter),
         laid_down_at: Some(timestamp(stored.stored_at)),
         source: letter.source.map_or(0, Source::number),
         event_id: letter.event_id.clone().unwrap_or_default(),
@@ -56,34 +55,31 @@ pub(super) fn letter(graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> 
     }
 }
 
-pub(super) fn number(graveyard: DeadLetterStream) -> i32 {
-    match graveyard {
+/// The number of a stream in the contract, which calls it a graveyard.
+pub(super) fn stream_number(stream: DeadLetterStream) -> i32 {
+    match stream {
         DeadLetterStream::Rejected => v1::Graveyard::Rejected.into(),
         DeadLetterStream::Parked => v1::Graveyard::Parked.into(),
     }
 }
 
-pub(super) fn timestamp(instant: DateTime<Utc>) -> Timestamp {
-    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
-    Timestamp { seconds: instant.timestamp(), nanos }
-}
-
+/// The fingerprint of one letter: the same item rejected again has the same one.
 pub(super) fn fingerprint(letter: &DeadLetter) -> String {
     hex::encode(&letter.fingerprint()[..SHOWN_BYTES])
 }
 
-/// Letters of one graveyard and source that have the same reason share it.
-pub(super) fn group_fingerprint(graveyard: DeadLetterStream, letter: &DeadLetter) -> String {
-    let source = letter.source.map_or("unknown", Source::name);
-    let group = format!("{}\n{source}\n{}", graveyard.name(), reason(letter));
+/// The fingerprint of a group: letters of one stream and source with the same reason share it.
+pub(super) fn group_fingerprint(stream: DeadLetterStream, letter: &DeadLetter) -> String {
+    let source = letter.source.map_or(UNKNOWN, Source::name);
+    let group = format!("{}\n{source}\n{}", stream.name(), reason(letter));
     hex::encode(&Sha256::digest(group)[..SHOWN_BYTES])
 }
 
-/// Every broken rule in its order.
+/// The reason of a letter: all its broken rules, in their order.
 pub(super) fn reason(letter: &DeadLetter) -> String {
     let violations = letter.violations.iter();
-    let told = violations.map(|violation| format!("{} {}", violation.pointer, violation.rule()));
-    told.map(|told| told.trim_start().to_owned()).collect::<Vec<_>>().join("; ")
+    let rules = violations.map(|violation| format!("{} {}", violation.pointer, violation.rule()));
+    rules.map(|rule| rule.trim_start().to_owned()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -91,8 +87,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_and_nothing_else_does() {
-        let id = LetterId { graveyard: DeadLetterStream::Parked, sequence: 17 };
+    fn an_id_parses_back_and_other_texts_do_not() {
+        let id = LetterId { stream: DeadLetterStream::Parked, sequence: 17 };
         assert_eq!((id.to_string().as_str(), LetterId::parse("parked-17")), ("parked-17", Some(id)));
         for text in ["", "parked", "parked-", "parked--1", "parked-+1", "lost-1", "18446744073709551615"] {
             assert_eq!(LetterId::parse(text), None, "{text}");

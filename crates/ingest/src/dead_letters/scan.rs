@@ -1,67 +1,69 @@
-//! A walk over the letters that match a filter, page by page, in the order in which they are browsed.
+//! A scan over the letters that match a filter, page by page: rejected before parked, oldest first.
 
 use weir_journal::{DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
 use super::{filter::Filter, letter::LetterId};
 
-/// Letters that are read at once: up to 64 KiB each in memory.
+/// The most letters in memory at once, of up to 64 KiB each.
 const PAGE: usize = 128;
 
-/// Goes over the letters that are there when it starts: what is laid down on the way, by a redrive for one, is not
-/// met, so that every walk ends.
+/// A scan over the letters that exist when it starts. It ignores letters that are added later, for example by a
+/// redrive, so that every scan ends.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(super) struct Scan {
     journal: Journal,
     filter: Filter,
-    /// What is still to be walked, last first, each with the sequence where it ends.
-    ahead: Vec<(DeadLetterStream, u64)>,
-    /// The last letter that was looked at, whether it matched or not.
-    at: Option<LetterId>,
+    /// The streams still to be scanned, in reverse order, each with its last sequence.
+    remaining: Vec<(DeadLetterStream, u64)>,
+    /// The last letter that the scan has read, matching or not.
+    position: Option<LetterId>,
 }
 
-/// Letters of one graveyard.
+/// Letters of one stream, with their ids.
 pub(super) type Page = Vec<(LetterId, StoredDeadLetter)>;
 
-impl Walk {
-    /// A walk that goes on after `cursor`.
+impl Scan {
+    /// Starts a scan after `cursor`, or at the first letter.
     pub(super) async fn start(
         journal: Journal,
         filter: Filter,
         cursor: Option<LetterId>,
     ) -> Result<Self, JournalError> {
-        let mut ahead = Vec::new();
-        for graveyard in filter.graveyards() {
-            ahead.push((graveyard, journal.dead_letter_stats(graveyard).await?.last));
+        let mut remaining = Vec::new();
+        for stream in filter.streams() {
+            remaining.push((stream, journal.dead_letter_stats(stream).await?.last));
         }
         if let Some(cursor) = cursor
-            && let Some(position) = ahead.iter().position(|(graveyard, _)| *graveyard == cursor.graveyard)
+            && let Some(position) = remaining.iter().position(|(stream, _)| *stream == cursor.stream)
         {
-            ahead.drain(..position);
+            remaining.drain(..position);
         }
-        ahead.reverse();
-        Ok(Self { journal, filter, ahead, at: cursor })
+        remaining.reverse();
+        Ok(Self { journal, filter, remaining, position: cursor })
     }
 
-    /// Where another walk can go on; `None` before the first letter.
+    /// The cursor from which another scan can continue; `None` before the first letter.
     pub(super) fn cursor(&self) -> Option<LetterId> {
-        self.at
+        self.position
     }
 
-    /// Looks at the next letters, at most `limit`, and returns those that match, perhaps none; `None` at the end.
+    /// Reads the next letters, at most `limit`, and returns the matching ones, possibly none; `None` at the end.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Option<Page>, JournalError> {
-        while let Some((graveyard, last)) = self.ahead.last().copied() {
-            let after = self.at.filter(|at| at.graveyard == graveyard).map_or(0, |at| at.sequence);
-            let mut page = self.journal.dead_letters(graveyard, after, limit.min(PAGE)).await?;
+        while let Some((stream, last)) = self.remaining.last().copied() {
+            let after = self
+                .position
+                .filter(|position| position.stream == stream)
+                .map_or(0, |position| position.sequence);
+            let mut page = self.journal.dead_letters(stream, after, limit.min(PAGE)).await?;
             page.retain(|stored| stored.sequence <= last);
-            let Some(furthest) = page.last() else {
-                self.ahead.pop();
+            let Some(last_read) = page.last() else {
+                self.remaining.pop();
                 continue;
             };
-            self.at = Some(LetterId { graveyard, sequence: furthest.sequence });
-            page.retain(|stored| self.filter.matches(graveyard, stored));
-            let named =
-                |stored: StoredDeadLetter| (LetterId { graveyard, sequence: stored.sequence }, stored);
-            return Ok(Some(page.into_iter().map(named).collect()));
+            self.position = Some(LetterId { stream, sequence: last_read.sequence });
+            page.retain(|stored| self.filter.matches(stream, stored));
+            let with_id = |stored: StoredDeadLetter| (LetterId { stream, sequence: stored.sequence }, stored);
+            return Ok(Some(page.into_iter().map(with_id).collect()));
         }
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! The gate against a second reading of the same rules: serde_json's `Value`, looked up by pointer.
 //!
-//! The tests compare only texts that `Value` reads the same way: it refuses lone surrogates and numbers that no float holds,
-//! and keeps the last value of a repeated key.
+//! The tests compare only texts that `Value` reads the same way: it refuses lone surrogates and numbers that no float
+//! holds, and keeps the last value of a repeated key.
 
 use std::collections::BTreeSet;
 
