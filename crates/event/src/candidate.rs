@@ -1,8 +1,8 @@
 //! The candidate: an item before the gate, as loosely typed as senders are.
 //!
-//! It holds every key of every source. The gate never reads a key that the item's own source does not have, of any
-//! its type. Scalars keep the sender's own text, so that `41.0` differs from `41` and no number loses digits in a
-//! float.
+//! It holds every key of every source. The gate never reads a key that the item's own source does not have, so such a
+//! key may have any type. Scalars keep the sender's own text, so that `41.0` differs from `41` and no number loses
+//! digits in a float.
 
 pub(crate) mod decode;
 mod from_message;
