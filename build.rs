@@ -1,13 +1,13 @@
-//! proto/ → generated code and the descriptor set that reflection serves, without a protoc on the machine.
+//! Generated code from `proto/`, and the descriptor set for gRPC reflection, without a `protoc` on the machine.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 use prost_types::{FileDescriptorSet, field_descriptor_proto::Type};
 
-/// Events that are passed on as they came: what only carries one does not take it apart and build it again. On the
-/// wire a message and its bytes are the same.
-const PASSED_ON: [(&str, &str, &str); 2] =
+/// Fields whose events the generated code keeps as bytes: package, message and field. Ingest and the collectors pass
+/// such an event on as it arrived, without decoding it. A message and its bytes are the same on the wire.
+const ENCODED_EVENTS: [(&str, &str, &str); 2] =
     [("weir.ingest.v1", "Item", "event"), ("weir.event.v1", "FramedEvent", "event")];
 
 const PROTOS: [&str; 7] = [
@@ -22,7 +22,7 @@ const PROTOS: [&str; 7] = [
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "cargo tells a build script its folder through the environment alone"
+    reason = "cargo passes the output folder to a build script through the environment alone"
 )]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -30,15 +30,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("weir.descriptors.bin"), descriptors.encode_to_vec())?;
     let mut generator = tonic_prost_build::configure();
-    for (package, message, field) in PASSED_ON {
-        take_as_bytes(&mut descriptors, package, message, field)?;
+    for (package, message, field) in ENCODED_EVENTS {
+        change_to_bytes(&mut descriptors, package, message, field)?;
         generator = generator.bytes(format!(".{package}.{message}.{field}"));
     }
     generator.compile_fds(descriptors)?;
     Ok(())
 }
 
-fn take_as_bytes(
+/// Changes the type of one field from a message to bytes. Only the generated code sees the change: the descriptor set
+/// for reflection is written before.
+fn change_to_bytes(
     descriptors: &mut FileDescriptorSet,
     package: &str,
     message: &str,

@@ -1,3 +1,4 @@
-//! The contracts that every role shares: messages, clients and servers generated from `proto/`.
+//! The contract between the roles: messages, clients and servers generated from `proto/`.
+#![doc = include_str!("README.md")]
 
 pub mod contract;

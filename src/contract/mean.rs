@@ -1,4 +1,4 @@
-//! The means of a demographics report, as exact as the reporting service tells them.
+//! The means of a demographics report, as exact as the reporting service returns them.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::reporting::v1::{FacebookDemographics, TiktokDemographics};
 
-/// A mean with two decimals. No float holds every one: followers go up to 2^53 - 1.
+/// A mean with two decimals. A float can't hold every one: followers go up to 2^53 - 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mean(String);
 
 impl FacebookDemographics {
-    /// The mean age of the section's events.
+    /// The mean age of the section's events, in years.
     #[must_use]
     pub fn mean_age(&self) -> Mean {
         Mean::new(&self.average_age_decimal, self.average_age)
@@ -20,7 +20,7 @@ impl FacebookDemographics {
 }
 
 impl TiktokDemographics {
-    /// The mean followers of the section's events.
+    /// The mean number of followers over the section's events.
     #[must_use]
     pub fn mean_followers(&self) -> Mean {
         Mean::new(&self.average_followers_decimal, self.average_followers)
@@ -28,7 +28,7 @@ impl TiktokDemographics {
 }
 
 impl Mean {
-    /// Reporting services of earlier builds tell the `double` alone.
+    /// Uses the decimal. Reporting services of earlier builds return the `double` alone.
     fn new(decimal: &str, double: f64) -> Self {
         if is_decimal(decimal) {
             return Self(decimal.to_owned());
@@ -37,7 +37,7 @@ impl Mean {
     }
 }
 
-/// Digits, a point and two digits, as JSON numbers are: without leading zeros.
+/// Digits, a point and two digits. Leading zeros are refused, because JSON numbers have none.
 fn is_decimal(text: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once('.').is_some_and(|(whole, fraction)| {
@@ -46,15 +46,15 @@ fn is_decimal(text: &str) -> bool {
     })
 }
 
-/// With both decimals.
+/// Writes both decimals.
 impl fmt::Display for Mean {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
 }
 
-/// A JSON number, with the second decimal only where it is none of 0: `24.0`, `24.5`, `24.67`. Only serde_json's own
-/// writers keep its digits; a `Value` makes it a float.
+/// Writes a JSON number, and leaves out a second decimal of 0: `24.0`, `24.5`, `24.67`. Only serde_json's own writers
+/// keep the digits; a `Value` converts the number to a float.
 impl Serialize for Mean {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let digits = self.0.strip_suffix('0').unwrap_or(&self.0);
@@ -66,13 +66,13 @@ impl Serialize for Mean {
 mod tests {
     use super::*;
 
-    fn written(decimal: &str, double: f64) -> (String, String) {
+    fn formats(decimal: &str, double: f64) -> (String, String) {
         let mean = Mean::new(decimal, double);
         (mean.to_string(), serde_json::to_string(&mean).unwrap())
     }
 
     #[test]
-    fn a_mean_is_written_with_exactly_its_digits() {
+    fn a_mean_keeps_exactly_its_digits() {
         for (decimal, json) in [
             ("0.00", "0.0"),
             ("0.12", "0.12"),
@@ -83,12 +83,12 @@ mod tests {
             ("9007199254740990.50", "9007199254740990.5"),
             ("9007199254740990.33", "9007199254740990.33"),
         ] {
-            assert_eq!(written(decimal, 1.0), (decimal.to_owned(), json.to_owned()));
+            assert_eq!(formats(decimal, 1.0), (decimal.to_owned(), json.to_owned()));
         }
     }
 
     #[test]
-    fn without_a_decimal_the_double_is_told() {
+    fn a_response_without_a_decimal_uses_the_double() {
         for (double, table, json) in [
             (0.0, "0.00", "0.0"),
             (24.5, "24.50", "24.5"),
@@ -96,7 +96,7 @@ mod tests {
             (f64::NAN, "0.00", "0.0"),
         ] {
             for decimal in ["", "24", "24.5", "024.50", "-1.00", "1e3.00", ".50", "24.5\u{e9}"] {
-                assert_eq!(written(decimal, double), (table.to_owned(), json.to_owned()), "{decimal}");
+                assert_eq!(formats(decimal, double), (table.to_owned(), json.to_owned()), "{decimal}");
             }
         }
     }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use tonic::Status;
 use weir::contract::{
+    MAX_RESPONSE_BYTES,
     ingest::v1::{self as ingest, ingest_service_client::IngestServiceClient},
     reporting::v1::{self as reporting, reporting_service_client::ReportingServiceClient},
 };
@@ -23,10 +24,6 @@ use crate::{
     status_to_problem::status_to_problem,
     upstream::Upstream,
 };
-
-/// The size limit of a response, in bytes. A client may have rejected an item with as many violations as fit into one
-/// call.
-const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// Looks events up in both services. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -8,11 +8,13 @@ use axum::{
     Extension, Json,
     extract::{RawQuery, State},
 };
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
-use weir::contract::reporting::v1::{self, reporting_service_client::ReportingServiceClient};
+use weir::contract::{
+    MAX_RESPONSE_BYTES,
+    reporting::v1::{self, reporting_service_client::ReportingServiceClient},
+    timestamp,
+};
 use weir_event::{EventType, FunnelStage, Source};
 use weir_process::{CallContext, Reason, grpc::TracedChannel};
 
@@ -25,10 +27,6 @@ use crate::{
 };
 
 type Client = ReportingServiceClient<TracedChannel>;
-
-/// The size limit of a response, in bytes. Senders choose the names of cities: 1,000 rows of 256 characters are
-/// smaller.
-const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// Calls the reporting service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -189,11 +187,6 @@ fn demographics_request(query: Option<&str>) -> Result<v1::GetDemographicsReques
         limit: parameters.limit(),
     };
     parameters.finish().map(|()| request)
-}
-
-fn timestamp(instant: DateTime<Utc>) -> Timestamp {
-    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
-    Timestamp { seconds: instant.timestamp(), nanos }
 }
 
 #[cfg(test)]

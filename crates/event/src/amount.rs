@@ -1,24 +1,26 @@
-//! Money as integer ten-thousandths: SQLite has no exact decimal, and a float is never one.
+//! An amount of money as integer ten-thousandths: SQLite has no exact decimal type, and a float is not exact.
 
 use std::fmt;
 
-/// An amount of money, 0 to 999,999,999.9999, in the deployment's currency.
+use weir::contract::Money;
+
+/// An amount of money of an event: 0 to 999,999,999.9999 in the deployment's currency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Amount(i64);
 
 impl Amount {
-    /// The rule that an amount on the wire keeps.
+    /// The rule of an amount, as a violation names it.
     pub(crate) const RULE: &'static str = r"must be a decimal string that matches ^\d{1,9}(\.\d{1,4})?$";
 
-    /// Reads `^\d{1,9}(\.\d{1,4})?$` and nothing else.
+    /// Parses a text that matches `^\d{1,9}(\.\d{1,4})?$`; `None` for any other.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = match text.split_once('.') {
             Some((whole, fraction)) => (whole, Some(fraction)),
             None => (text, None),
         };
-        let digits = |part: &str, most: usize| {
-            (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        let digits = |part: &str, max: usize| {
+            (1..=max).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
         };
         if !digits(whole, 9) || !fraction.is_none_or(|fraction| digits(fraction, 4)) {
             return None;
@@ -28,22 +30,17 @@ impl Amount {
         Some(Self(whole * 10_000 + fraction))
     }
 
-    /// Ten-thousandths of the currency's unit, as the database stores them.
+    /// The amount in ten-thousandths of the currency unit, as the database stores it.
     #[must_use]
     pub fn ten_thousandths(self) -> i64 {
         self.0
     }
 }
 
-/// At least two places, as the reports write money.
+/// Two places at least, four at most, as reports write money.
 impl fmt::Display for Amount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / 10_000, self.0 % 10_000);
-        match (fraction % 100, fraction % 10) {
-            (0, _) => write!(formatter, "{whole}.{:02}", fraction / 100),
-            (_, 0) => write!(formatter, "{whole}.{:03}", fraction / 10),
-            _ => write!(formatter, "{whole}.{fraction:04}"),
-        }
+        Money(self.0.into()).fmt(formatter)
     }
 }
 
@@ -52,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_matches_the_rule_is_read_exactly() {
+    fn a_text_that_matches_the_rule_is_parsed_exactly() {
         for (text, value, shown) in [
             ("0", 0, "0.00"),
             ("57", 570_000, "57.00"),
@@ -67,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_match_the_rule_is_refused() {
+    fn a_text_that_does_not_match_the_rule_is_refused() {
         for text in [
             "",
             ".5",

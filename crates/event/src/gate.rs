@@ -1,37 +1,40 @@
-//! The gate: every rule that an event must keep, once, for webhooks and gRPC alike.
+//! The gate: every rule of an event, in one place for webhooks and gRPC alike.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::{DecodeError, Message as _};
-use weir::contract::event::v1;
+use weir::contract::{enums::ClosedSet, event::v1};
 
 use super::{
     Amount, Details, EncodedEvent, Event, EventType, FacebookBottom, FacebookEngagement, FacebookTop,
     FacebookUser, FunnelStage, Refusal, Source, TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
     Violation,
-    candidate::{Candidate, Engagement, Location, Object, REPEATED, Scalar, User, not_utf_8, read},
-    kinds::ClosedSet,
-    tellable, wire,
+    candidate::{
+        Candidate, Engagement, Location, Object, REPEATED, Scalar, User, check_text,
+        decode::decode,
+        json::{not_utf_8, read},
+    },
+    cut_event_id,
 };
 
-/// The most bytes of JSON that one item may have.
+/// The most bytes of one item's JSON: 256 KiB.
 pub const MAX_ITEM_BYTES: usize = 256 * 1024;
-/// The most Unicode scalar values of a string.
-pub(super) const MAX_CHARACTERS: usize = 256;
-/// 2000-01-01T00:00:00Z: nothing that these platforms tell is older.
+/// 2000-01-01T00:00:00Z: these platforms have no older events.
 const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(946_684_800, 0).expect("2000 is in chrono's range");
-/// How far a sender's clock may be ahead of ours.
+/// The most time that a sender's clock may be ahead of the arrival.
 const MAX_AHEAD: TimeDelta = TimeDelta::hours(24);
-/// What is said of a timestamp beyond it: then the clock that the arrival was read from may be at fault as well.
+/// The message for a timestamp further ahead than 24 hours. The clock behind the arrival may be at fault as well, so
+/// ingest adds a hint to exactly this message.
 pub const TOO_FAR_AHEAD: &str =
     "must lie between 2000-01-01 and 24 hours after arrival, and is further ahead";
+/// Years.
 const MAX_AGE: u64 = 150;
-/// 2^53 − 1: the largest integer that every JSON reader keeps exact.
+/// 2^53 − 1: every JSON reader keeps integers up to it exact.
 const MAX_FOLLOWERS: u64 = (1 << 53) - 1;
 
-/// Checks one webhook item.
+/// Checks one webhook item. `arrived_at` is the time that its timestamp is measured against.
 ///
 /// # Errors
 /// Every rule that the item breaks.
@@ -39,15 +42,15 @@ pub fn admit_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event, Refusal
     check_json(raw, arrived_at).map(Event::into_owned)
 }
 
-/// [`admit_json`] for bytes that nobody has read yet, such as those of a dead letter.
+/// [`admit_json`] for bytes that may be no UTF-8, such as those of a dead letter.
 ///
 /// # Errors
-/// Every rule that the item breaks. One that is no UTF-8 or no JSON breaks that one, at pointer `""`.
+/// Every rule that the item breaks. Bytes that are no UTF-8 or no JSON break that one rule, at pointer `""`.
 pub fn admit_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event, Refusal> {
     check_bytes(raw, arrived_at).map(Event::into_owned)
 }
 
-/// [`admit_json`] for an event that is only passed on: its texts stay where they are.
+/// [`admit_json`] without a copy: the event borrows its texts from `raw`.
 ///
 /// # Errors
 /// Every rule that the item breaks.
@@ -57,14 +60,14 @@ pub fn check_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, 
         Ok(()) if raw.len() <= MAX_ITEM_BYTES => admit(candidate, arrived_at),
         Ok(()) => {
             let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
-            Err(Refusal::of_all(message, candidate))
+            Err(Refusal::of_item(message, candidate))
         }
-        // The source is not told: whether a torn item still has it depends on where it was torn.
-        Err(message) => Err(Refusal { source: None, ..Refusal::of_all(message, candidate) }),
+        // A torn item reports no source: the place of the tear would decide whether it still has one.
+        Err(message) => Err(Refusal { source: None, ..Refusal::of_item(message, candidate) }),
     }
 }
 
-/// [`admit_bytes`] for an event that is only passed on: a line of NDJSON.
+/// [`admit_bytes`] without a copy, for a line of NDJSON.
 ///
 /// # Errors
 /// Every rule that the item breaks.
@@ -73,17 +76,17 @@ pub fn check_bytes(raw: &[u8], arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_
         Ok(text) => return check_json(text, arrived_at),
         Err(error) => error,
     };
-    // One foreign letter in a name hides neither whose item it is nor how it is called.
-    let legible = String::from_utf8_lossy(raw);
+    // One invalid byte in a name must not hide the item's source and id.
+    let lossy = String::from_utf8_lossy(raw);
     let mut candidate = Candidate::default();
-    let is_json = read(&mut candidate, &legible).is_ok();
-    let mut refusal = Refusal::of_all(not_utf_8(error), candidate);
+    let is_json = read(&mut candidate, &lossy).is_ok();
+    let mut refusal = Refusal::of_item(not_utf_8(error), candidate);
     refusal.source = refusal.source.filter(|_| is_json);
     refusal.event_id = refusal.event_id.filter(|id| !id.contains(char::REPLACEMENT_CHARACTER));
     Err(refusal)
 }
 
-/// Checks one event of a gRPC client by the same rules; pointers are those of the webhook's JSON.
+/// Checks one event of a gRPC client by the same rules. The pointers are those of the webhook's JSON.
 ///
 /// # Errors
 /// Every rule that the event breaks.
@@ -91,15 +94,16 @@ pub fn admit_message(message: &v1::Event, arrived_at: DateTime<Utc>) -> Result<E
     admit(Candidate::from(message), arrived_at).map(Event::into_owned)
 }
 
-/// [`admit_message`] for an event that is only passed on: what is written as it would be written here stays as it is.
+/// [`admit_message`] for encoded bytes. Bytes that prost would write stay as they are; others are decoded and written
+/// anew.
 ///
 /// # Errors
-/// The outer one: it is no event at all. The inner one: every rule that the event breaks.
+/// The outer error: the bytes are no event. The inner error: every rule that the event breaks.
 pub fn admit_encoded(
     encoded: &Bytes,
     arrived_at: DateTime<Utc>,
 ) -> Result<Result<EncodedEvent, Refusal>, DecodeError> {
-    if let Some(candidate) = wire::candidate(encoded) {
+    if let Some(candidate) = decode(encoded) {
         let admitted = admit(candidate, arrived_at);
         return Ok(admitted.map(|event| EncodedEvent::new(event.source(), encoded.clone())));
     }
@@ -115,9 +119,9 @@ fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Co
     };
     let id = candidate.event_id.text();
     let id_is_good =
-        check.value("/eventId", id.as_deref().map_err(Clone::clone).and_then(keep_text_rules)).is_some();
-    let timestamp =
-        check.value("/timestamp", candidate.timestamp.instant().and_then(|at| within(at, arrived_at)));
+        check.value("/eventId", id.as_deref().map_err(Clone::clone).and_then(check_text)).is_some();
+    let timestamp = check
+        .value("/timestamp", candidate.timestamp.instant().and_then(|at| check_timestamp(at, arrived_at)));
     let source = check.one_of("/source", candidate.source);
     let stage = check.one_of("/funnelStage", candidate.funnel_stage);
     let event_type = check.value("/eventType", event_type(candidate.event_type, source, stage));
@@ -133,12 +137,12 @@ fn admit(candidate: Candidate<'_>, arrived_at: DateTime<Utc>) -> Result<Event<Co
         (id, ..) => Err(Refusal {
             violations: check.violations,
             source,
-            event_id: id.ok().or(repeated_id).map(|id| tellable(&id).to_owned()),
+            event_id: id.ok().or(repeated_id).map(|id| cut_event_id(&id).to_owned()),
         }),
     }
 }
 
-/// Collects what is wrong and passes on what is right.
+/// One run of the gate. Each method returns a value that keeps its rule, or records the violation.
 #[derive(Default)]
 struct Check {
     violations: Vec<Violation>,
@@ -160,7 +164,7 @@ impl Check {
     }
 
     fn text<'a>(&mut self, pointer: &'static str, scalar: Scalar<'a>) -> Option<Cow<'a, str>> {
-        let text = scalar.text().and_then(|text| keep_text_rules(&text).map(|()| text));
+        let text = scalar.text().and_then(|text| check_text(&text).map(|()| text));
         self.value(pointer, text)
     }
 
@@ -171,7 +175,7 @@ impl Check {
         self.value(pointer, member)
     }
 
-    /// A key that is required but may say null: `Some(None)` is a null.
+    /// A key that is required and may be null: `Some(None)` is a null.
     fn nullable<'a, T>(
         &mut self,
         scalar: Scalar<'a>,
@@ -196,7 +200,7 @@ impl Check {
         })
     }
 
-    /// Checks what the source and the stage call for. Without them only what every source has can be checked.
+    /// Checks the keys of the source and the stage. Without a source it can only check the key that every source has.
     fn details<'a>(
         &mut self,
         known: Option<(Source, FunnelStage)>,
@@ -339,30 +343,7 @@ impl Check {
     }
 }
 
-/// 1 to 256 Unicode scalar values, not blank, no control character. A check only: text is kept as sent.
-///
-/// # Errors
-/// The rule that is broken, without the text.
-pub fn keep_text_rules(text: &str) -> Result<(), String> {
-    // Nearly every text is a short one of printable ASCII: seen in one pass that the compiler vectorises.
-    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
-    if is_plain && text.len() <= MAX_CHARACTERS && text.bytes().any(|byte| byte != b' ') {
-        return Ok(());
-    }
-    if text.trim().is_empty() {
-        return Err("must not be blank".into());
-    }
-    if text.chars().any(char::is_control) {
-        return Err("must not hold a control character".into());
-    }
-    // No character is shorter than a byte, so that short texts need no count.
-    if text.len() > MAX_CHARACTERS && text.chars().count() > MAX_CHARACTERS {
-        return Err(format!("must have at most {MAX_CHARACTERS} characters"));
-    }
-    Ok(())
-}
-
-fn within(timestamp: DateTime<Utc>, arrived_at: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+fn check_timestamp(timestamp: DateTime<Utc>, arrived_at: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     if timestamp < EARLIEST {
         Err("must lie between 2000-01-01 and 24 hours after arrival".into())
     } else if timestamp > arrived_at + MAX_AHEAD {
@@ -372,7 +353,7 @@ fn within(timestamp: DateTime<Utc>, arrived_at: DateTime<Utc>) -> Result<DateTim
     }
 }
 
-/// A type is checked as closely as source and stage are known: without them it must exist anywhere.
+/// Checks a type against the known source and stage. Without both it must exist in some source and stage.
 fn event_type(
     scalar: Scalar<'_>,
     source: Option<Source>,
@@ -382,9 +363,9 @@ fn event_type(
     let stages = stage.as_ref().map_or(FunnelStage::ALL, std::slice::from_ref);
     let possible =
         || sources.iter().flat_map(|source| stages.iter().flat_map(|stage| EventType::of(*source, *stage)));
-    let named = EventType::from_name(&scalar.text()?);
-    named.filter(|named| possible().any(|possible| possible == named)).ok_or_else(|| {
-        let names: Vec<&str> = possible().map(|possible| possible.name()).collect();
+    let event_type = EventType::from_name(&scalar.text()?);
+    event_type.filter(|event_type| possible().any(|possible| possible == event_type)).ok_or_else(|| {
+        let names: Vec<&str> = possible().map(|event_type| event_type.name()).collect();
         format!("must be one of {}", names.join(", "))
     })
 }

@@ -1,37 +1,33 @@
-//! The event: one thing that one person did on one platform, made only by the gate.
-//!
-//! [`admit_json`] and [`admit_message`] turn what a sender wrote into an [`Event`], or into a [`Refusal`] that
-//! names every rule it breaks. Past them, holding an `Event` is the proof that it keeps the rules.
+//! The event: one action of one person on one platform, admitted by the gate.
+#![doc = include_str!("../README.md")]
 
 mod amount;
 mod candidate;
-mod claim;
-mod encoded;
+mod encode;
 mod gate;
-mod kinds;
+mod item_identity;
 mod message;
 mod metrics;
 mod model;
 mod origin;
-mod typed;
 mod violation;
-mod wire;
 
 pub use amount::Amount;
-pub use claim::Claim;
-pub use encoded::EncodedEvent;
+pub use candidate::check_text;
+pub use encode::EncodedEvent;
 pub use gate::{
     MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_bytes, admit_encoded, admit_json, admit_message, check_bytes,
-    check_json, keep_text_rules,
+    check_json,
 };
-pub use kinds::{
-    Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-};
-pub use message::{Malformed, instant, timestamp};
+pub use item_identity::ItemIdentity;
+pub use message::Malformed;
 pub use metrics::{ErrorType, Metrics, Service};
 pub use model::{
     Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
     TiktokEngagement, TiktokTop, TiktokUser,
 };
 pub use origin::Origin;
-pub use violation::{Refusal, Violation, tellable};
+pub use violation::{Refusal, Violation, cut_event_id};
+pub use weir::contract::enums::{
+    Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
+};

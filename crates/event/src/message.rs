@@ -1,12 +1,11 @@
-//! Between the admitted event and the contract's message.
-//!
-//! The enums of one stage in the contract number its types in the order of [`EventType::of`], from 1.
+//! The admitted event as the contract's message, and back.
 
-use chrono::{DateTime, SubsecRound as _, Utc};
-use prost_types::Timestamp;
-use weir::contract::event::v1::{
-    self, event::Source as Platform, facebook_event::Engagement as FacebookOneof,
-    tiktok_event::Engagement as TiktokOneof,
+use weir::contract::{
+    event::v1::{
+        self, event::Source as Platform, facebook_event::Engagement as FacebookOneof,
+        tiktok_event::Engagement as TiktokOneof,
+    },
+    instant_micros, timestamp,
 };
 
 use super::{
@@ -15,35 +14,10 @@ use super::{
     TiktokDevice, TiktokEngagement, TiktokTop, TiktokUser,
 };
 
-/// A message that no gate wrote.
+/// The message is not the one of an admitted event.
 #[derive(Debug, thiserror::Error)]
 #[error("the event's {0} is missing or unknown")]
 pub struct Malformed(&'static str);
-
-pub(super) fn type_number(source: Source, stage: FunnelStage, event_type: EventType) -> i32 {
-    let position = EventType::of(source, stage).iter().position(|of_stage| *of_stage == event_type);
-    position.and_then(|position| i32::try_from(position + 1).ok()).unwrap_or_default()
-}
-
-pub(super) fn numbered_type(source: Source, stage: FunnelStage, number: i32) -> Option<EventType> {
-    let position = usize::try_from(number).ok()?.checked_sub(1)?;
-    EventType::of(source, stage).get(position).copied()
-}
-
-/// An instant as the contract writes it.
-#[must_use]
-pub fn timestamp(instant: DateTime<Utc>) -> Timestamp {
-    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
-    Timestamp { seconds: instant.timestamp(), nanos }
-}
-
-/// An instant as the contract writes it, to the microsecond.
-#[must_use]
-pub fn instant(timestamp: Option<Timestamp>) -> Option<DateTime<Utc>> {
-    let timestamp = timestamp?;
-    let nanos = u32::try_from(timestamp.nanos).ok()?;
-    DateTime::from_timestamp(timestamp.seconds, nanos).map(|instant| instant.trunc_subsecs(6))
-}
 
 impl From<Event> for v1::Event {
     fn from(event: Event) -> Self {
@@ -78,13 +52,13 @@ impl From<FacebookEngagement> for FacebookOneof {
     fn from(engagement: FacebookEngagement) -> Self {
         match engagement {
             FacebookEngagement::Top(top) => Self::Top(v1::FacebookTop {
-                event_type: type_number(Source::Facebook, FunnelStage::Top, top.event_type),
+                event_type: top.event_type.number_in(Source::Facebook, FunnelStage::Top),
                 action_time: Some(timestamp(top.action_time)),
                 referrer: top.referrer.number(),
                 video_id: top.video_id,
             }),
             FacebookEngagement::Bottom(bottom) => Self::Bottom(v1::FacebookBottom {
-                event_type: type_number(Source::Facebook, FunnelStage::Bottom, bottom.event_type),
+                event_type: bottom.event_type.number_in(Source::Facebook, FunnelStage::Bottom),
                 ad_id: bottom.ad_id,
                 campaign_id: bottom.campaign_id,
                 click_position: bottom.click_position.number(),
@@ -106,7 +80,7 @@ impl From<TiktokEngagement> for TiktokOneof {
     fn from(engagement: TiktokEngagement) -> Self {
         match engagement {
             TiktokEngagement::Top(top) => Self::Top(v1::TiktokTop {
-                event_type: type_number(Source::Tiktok, FunnelStage::Top, top.event_type),
+                event_type: top.event_type.number_in(Source::Tiktok, FunnelStage::Top),
                 watch_time: top.watch_time,
                 percentage_watched: top.percentage_watched,
                 device: top.device.number(),
@@ -114,7 +88,7 @@ impl From<TiktokEngagement> for TiktokOneof {
                 video_id: top.video_id,
             }),
             TiktokEngagement::Bottom(bottom) => Self::Bottom(v1::TiktokBottom {
-                event_type: type_number(Source::Tiktok, FunnelStage::Bottom, bottom.event_type),
+                event_type: bottom.event_type.number_in(Source::Tiktok, FunnelStage::Bottom),
                 action_time: Some(timestamp(bottom.action_time)),
                 profile_id: bottom.profile_id,
                 purchased_item: bottom.purchased_item,
@@ -125,13 +99,14 @@ impl From<TiktokEngagement> for TiktokOneof {
 }
 
 impl Event {
-    /// Takes back what was admitted before. The journal holds admitted events alone, and a rule of today does not
-    /// judge what was accepted yesterday, so only the shape is checked.
+    /// Restores an event that a gate admitted before, such as one from the journal. It checks the shape of the message,
+    /// not the rules: a rule of this build must not reject an event that an earlier build accepted. The caller vouches
+    /// that the message comes from a gate.
     ///
     /// # Errors
-    /// A part that every build writes is not there.
+    /// The message lacks a part that every build writes, or holds a value that no member of a closed set has.
     pub fn restore(message: v1::Event) -> Result<Self, Malformed> {
-        let timestamp = instant(message.timestamp).ok_or(Malformed("timestamp"))?;
+        let timestamp = instant_micros(message.timestamp).ok_or(Malformed("timestamp"))?;
         let details = match message.source.ok_or(Malformed("source"))? {
             Platform::Facebook(facebook) => Details::Facebook {
                 user: facebook.user.and_then(restore_facebook_user).ok_or(Malformed("user"))?,
@@ -161,13 +136,13 @@ fn restore_facebook_user(user: v1::FacebookUser) -> Option<FacebookUser> {
 fn restore_facebook(engagement: FacebookOneof) -> Option<FacebookEngagement> {
     Some(match engagement {
         FacebookOneof::Top(top) => FacebookEngagement::Top(FacebookTop {
-            event_type: numbered_type(Source::Facebook, FunnelStage::Top, top.event_type)?,
-            action_time: instant(top.action_time)?,
+            event_type: EventType::from_number_in(Source::Facebook, FunnelStage::Top, top.event_type)?,
+            action_time: instant_micros(top.action_time)?,
             referrer: Referrer::from_number(top.referrer)?,
             video_id: top.video_id,
         }),
         FacebookOneof::Bottom(bottom) => FacebookEngagement::Bottom(FacebookBottom {
-            event_type: numbered_type(Source::Facebook, FunnelStage::Bottom, bottom.event_type)?,
+            event_type: EventType::from_number_in(Source::Facebook, FunnelStage::Bottom, bottom.event_type)?,
             ad_id: bottom.ad_id,
             campaign_id: bottom.campaign_id,
             click_position: ClickPosition::from_number(bottom.click_position)?,
@@ -186,7 +161,7 @@ fn restore_tiktok_user(user: v1::TiktokUser) -> Option<TiktokUser> {
 fn restore_tiktok(engagement: TiktokOneof) -> Option<TiktokEngagement> {
     Some(match engagement {
         TiktokOneof::Top(top) => TiktokEngagement::Top(TiktokTop {
-            event_type: numbered_type(Source::Tiktok, FunnelStage::Top, top.event_type)?,
+            event_type: EventType::from_number_in(Source::Tiktok, FunnelStage::Top, top.event_type)?,
             watch_time: top.watch_time,
             percentage_watched: top.percentage_watched,
             device: TiktokDevice::from_number(top.device)?,
@@ -194,8 +169,8 @@ fn restore_tiktok(engagement: TiktokOneof) -> Option<TiktokEngagement> {
             video_id: top.video_id,
         }),
         TiktokOneof::Bottom(bottom) => TiktokEngagement::Bottom(TiktokBottom {
-            event_type: numbered_type(Source::Tiktok, FunnelStage::Bottom, bottom.event_type)?,
-            action_time: instant(bottom.action_time)?,
+            event_type: EventType::from_number_in(Source::Tiktok, FunnelStage::Bottom, bottom.event_type)?,
+            action_time: instant_micros(bottom.action_time)?,
             profile_id: bottom.profile_id,
             purchased_item: bottom.purchased_item,
             purchase_amount: restore_amount(bottom.purchase_amount)?,
@@ -203,7 +178,7 @@ fn restore_tiktok(engagement: TiktokOneof) -> Option<TiktokEngagement> {
     })
 }
 
-/// The outer `None` is an amount that can't be read.
+/// The outer `None` is an amount that does not parse.
 fn restore_amount(amount: Option<String>) -> Option<Option<Amount>> {
     match amount {
         None => Some(None),

@@ -1,4 +1,4 @@
-//! The counters of events, which edge, ingest and collectors share.
+//! The counters of events, shared by edge, ingest and collectors.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -7,8 +7,9 @@ use prometheus_client::{
 };
 
 use super::Source;
+use weir::contract::enums::UNKNOWN;
 
-/// Whose count it is: the `service` label, and OpenTelemetry's `service.name`.
+/// A role of Weir: the `service` label, and OpenTelemetry's `service.name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
     Edge,
@@ -19,6 +20,7 @@ pub enum Service {
 }
 
 impl Service {
+    /// The value of the label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,20 +42,29 @@ impl Service {
     }
 }
 
-/// Why events were not accepted or not stored: the `error_type` label.
+/// The cause that kept events from being accepted or stored: the `error_type` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorType {
+    /// The item breaks a rule of the gate.
     Invalid,
+    /// The item or the frame is over a limit of bytes.
     TooLarge,
+    /// The journal refuses appends until collectors have made room.
     JournalFull,
+    /// The journal did not acknowledge in time, or can't be reached.
     JournalUnavailable,
+    /// A client is over its quota.
     Quota,
+    /// The process has no room for more calls.
     Overloaded,
+    /// The database refuses the event; it is a dead letter.
     Parked,
+    /// The database can't store the event now; the collector tries again.
     Transient,
 }
 
 impl ErrorType {
+    /// The value of the label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,7 +80,7 @@ impl ErrorType {
     }
 }
 
-/// The `source` label: `unknown` where an item names none that exists.
+/// The `source` label: `unknown` if an item names no source that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct SourceLabel(Option<Source>);
 
@@ -85,7 +96,7 @@ macro_rules! label_value {
 }
 label_value!(Service, |service| service.name());
 label_value!(ErrorType, |error_type| error_type.name());
-label_value!(SourceLabel, |label| label.0.map_or("unknown", Source::name));
+label_value!(SourceLabel, |label| label.0.map_or(UNKNOWN, Source::name));
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -107,18 +118,18 @@ pub struct Metrics {
     processed: Family<Labels, Counter>,
     duplicate: Family<Labels, Counter>,
     redelivered: Family<Labels, Counter>,
-    left: Family<Labels, Counter>,
+    deferred: Family<Labels, Counter>,
     failed: Family<FailureLabels, Counter>,
 }
 
 impl Metrics {
-    /// Registers the families; once in a process, whatever roles it hosts.
+    /// Registers the families. A process that hosts several roles registers them once.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register(
             "events_accepted",
-            "Events that are durable in the journal, by who answered for them",
+            "Events that are durable in the journal, by the role that acknowledged them",
             metrics.accepted.clone(),
         );
         registry.register(
@@ -133,43 +144,45 @@ impl Metrics {
         );
         registry.register(
             "frames_redelivered",
-            "Frames that were offered again although they were stored, and recognised",
+            "Frames that the journal delivered again although they were stored",
             metrics.redelivered.clone(),
         );
         registry.register(
             "frames_left",
-            "Offers of frames whose version is newer than the collector, which left them to others",
-            metrics.left.clone(),
+            "Deliveries of frames whose version is newer than the collector, which left them to newer ones",
+            metrics.deferred.clone(),
         );
         registry.register(
             "events_failed",
-            "Events that were refused, parked or have to be tried again",
+            "Events that were refused, parked or will be tried again",
             metrics.failed.clone(),
         );
         metrics
     }
 
+    /// Counts events that are durable in the journal.
     pub fn accepted(&self, service: Service, source: Source, events: u64) {
         self.accepted.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc_by(events);
     }
 
-    /// `duplicates` of the `events` were stored before.
+    /// Counts events that a collector processed; `duplicates` of the `events` were stored before.
     pub fn processed(&self, service: Service, source: Source, events: u64, duplicates: u64) {
         let labels = Labels { service, source: SourceLabel(Some(source)) };
         self.processed.get_or_create(&labels).inc_by(events);
         self.duplicate.get_or_create(&labels).inc_by(duplicates);
     }
 
-    /// A frame was offered again that was stored before.
+    /// Counts one delivery of a frame that was stored before.
     pub fn redelivered(&self, service: Service, source: Source) {
         self.redelivered.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
     }
 
-    /// A frame of a newer version was offered.
-    pub fn left(&self, service: Service, source: Source) {
-        self.left.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
+    /// Counts one delivery of a frame that the collector deferred because its version is newer.
+    pub fn deferred(&self, service: Service, source: Source) {
+        self.deferred.get_or_create(&Labels { service, source: SourceLabel(Some(source)) }).inc();
     }
 
+    /// Counts events that were refused, parked or will be tried again; `None` is the source `unknown`.
     pub fn failed(&self, service: Service, source: Option<Source>, error_type: ErrorType, events: u64) {
         let labels = FailureLabels { service, source: SourceLabel(source), error_type };
         self.failed.get_or_create(&labels).inc_by(events);
@@ -181,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_families_have_the_names_of_the_wire() {
+    fn the_families_have_their_documented_names_and_labels() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         metrics.accepted(Service::Edge, Source::Facebook, 2);

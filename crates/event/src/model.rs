@@ -1,6 +1,6 @@
-//! The admitted event and its parts. Only this module's parent makes an [`Event`]; everybody may read one.
+//! The admitted event and its parts. Code outside this crate can read an [`Event`] and can't build one from its parts.
 //!
-//! Texts are owned, or borrowed from what the sender wrote while the event is on its way through the gate.
+//! Texts are owned, or borrowed from the sender's bytes while the event passes through the gate.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::{
     TiktokDevice,
 };
 
-/// An event that keeps every rule of the gate.
+/// An event that a gate admitted: this build's, or an earlier one's for an event from the journal ([`Event::restore`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event<Text = String> {
     pub(super) id: Text,
@@ -19,13 +19,14 @@ pub struct Event<Text = String> {
     pub(super) details: Details<Text>,
 }
 
-/// What only one platform tells.
+/// The part of an event that differs by platform.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Details<Text = String> {
     Facebook { user: FacebookUser<Text>, engagement: FacebookEngagement<Text> },
     Tiktok { user: TiktokUser<Text>, engagement: TiktokEngagement<Text> },
 }
 
+/// The person behind a Facebook event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FacebookUser<Text = String> {
     pub id: Text,
@@ -37,12 +38,14 @@ pub struct FacebookUser<Text = String> {
     pub city: Text,
 }
 
+/// The engagement of a Facebook event, by funnel stage.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FacebookEngagement<Text = String> {
     Top(FacebookTop<Text>),
     Bottom(FacebookBottom<Text>),
 }
 
+/// A Facebook event of the top stage: attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FacebookTop<Text = String> {
     pub event_type: EventType,
@@ -51,6 +54,7 @@ pub struct FacebookTop<Text = String> {
     pub video_id: Option<Text>,
 }
 
+/// A Facebook event of the bottom stage: intent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FacebookBottom<Text = String> {
     pub event_type: EventType,
@@ -62,6 +66,7 @@ pub struct FacebookBottom<Text = String> {
     pub purchase_amount: Option<Amount>,
 }
 
+/// The person behind a TikTok event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TiktokUser<Text = String> {
     pub id: Text,
@@ -70,24 +75,27 @@ pub struct TiktokUser<Text = String> {
     pub followers: i64,
 }
 
+/// The engagement of a TikTok event, by funnel stage.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TiktokEngagement<Text = String> {
     Top(TiktokTop<Text>),
     Bottom(TiktokBottom<Text>),
 }
 
+/// A TikTok event of the top stage: attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TiktokTop<Text = String> {
     pub event_type: EventType,
     /// Seconds, 0 or more.
     pub watch_time: f64,
-    /// 0 to 100.
+    /// Percent, 0 to 100.
     pub percentage_watched: f64,
     pub device: TiktokDevice,
     pub country: Text,
     pub video_id: Text,
 }
 
+/// A TikTok event of the bottom stage: intent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TiktokBottom<Text = String> {
     pub event_type: EventType,
@@ -106,17 +114,19 @@ impl<Text: AsRef<str>> Event<Text> {
 }
 
 impl<Text> Event<Text> {
-    /// When it happened, as the sender tells it, to the microsecond.
+    /// The time of the event by the sender's clock, to the microsecond.
     #[must_use]
     pub fn timestamp(&self) -> DateTime<Utc> {
         self.timestamp
     }
 
+    /// The user and the engagement, by platform.
     #[must_use]
     pub fn details(&self) -> &Details<Text> {
         &self.details
     }
 
+    /// The platform that the event comes from.
     #[must_use]
     pub fn source(&self) -> Source {
         match self.details {
@@ -125,6 +135,7 @@ impl<Text> Event<Text> {
         }
     }
 
+    /// The place of the event in the funnel.
     #[must_use]
     pub fn funnel_stage(&self) -> FunnelStage {
         match &self.details {
@@ -135,6 +146,7 @@ impl<Text> Event<Text> {
         }
     }
 
+    /// The type, unique together with the source.
     #[must_use]
     pub fn event_type(&self) -> EventType {
         match &self.details {
@@ -147,7 +159,7 @@ impl<Text> Event<Text> {
 }
 
 impl Event<Cow<'_, str>> {
-    /// The same event, apart from what the sender wrote.
+    /// The same event with texts of its own, independent of the sender's bytes.
     #[must_use]
     pub fn into_owned(self) -> Event {
         Event { id: self.id.into_owned(), timestamp: self.timestamp, details: self.details.into_owned() }

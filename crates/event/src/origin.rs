@@ -1,18 +1,17 @@
-//! Where an item came in.
+//! The origin of an item: the call that brought it in.
 
 use chrono::{DateTime, Utc};
-use weir::contract::event::v1;
+use weir::contract::{event::v1, instant_micros, timestamp};
 use weir_process::{CallContext, CorrelationId, TraceContext};
 
-use super::message::{instant, timestamp};
-
-/// One webhook call or one gRPC call.
+/// One webhook call or one gRPC call: its correlation id, its trace and its time of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub correlation_id: CorrelationId,
-    /// W3C Trace Context; empty where the caller sent none.
+    /// W3C Trace Context; empty if the caller sent none.
     pub traceparent: String,
     pub tracestate: String,
+    /// The gate measures the timestamps of the call's events against it.
     pub arrived_at: DateTime<Utc>,
 }
 
@@ -24,12 +23,14 @@ impl Origin {
         Self { correlation_id: call.correlation_id, traceparent, tracestate, arrived_at: now }
     }
 
-    /// The origin that a message names, completed from `self` where it names nothing valid. Nothing arrived later
-    /// than now, whatever a client says: the gate measures timestamps against it.
+    /// The origin in a client's message. Fields that are missing or invalid come from `self`, the origin of the
+    /// client's call. The arrival is never later than that of `self`: the gate measures timestamps against it, so a
+    /// client must not move it into the future.
     #[must_use]
-    pub fn named(&self, message: v1::Origin) -> Self {
+    pub fn overridden_by(&self, message: v1::Origin) -> Self {
         let trace = TraceContext::parse(Some(&message.traceparent), Some(&message.tracestate));
-        let arrived_at = instant(message.arrived_at).map_or(self.arrived_at, |at| at.min(self.arrived_at));
+        let arrived_at =
+            instant_micros(message.arrived_at).map_or(self.arrived_at, |at| at.min(self.arrived_at));
         Self {
             correlation_id: CorrelationId::parse(&message.correlation_id)
                 .unwrap_or_else(|| self.correlation_id.clone()),
@@ -39,26 +40,26 @@ impl Origin {
         }
     }
 
-    /// Takes back what the journal carried; `None` for a message that no build of this version wrote.
+    /// Restores an origin from the journal; `None` for a message that no build of this version wrote.
     #[must_use]
     pub fn restore(message: v1::Origin) -> Option<Self> {
         Some(Self {
             correlation_id: CorrelationId::parse(&message.correlation_id)?,
             traceparent: message.traceparent,
             tracestate: message.tracestate,
-            arrived_at: instant(message.arrived_at)?,
+            arrived_at: instant_micros(message.arrived_at)?,
         })
     }
 
-    /// The trace that it is part of.
+    /// The trace context of the call.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
         TraceContext { traceparent: self.traceparent.clone(), tracestate: self.tracestate.clone() }
     }
 
-    /// The same origin in another place of its trace.
+    /// The same origin with another trace context: the stored event then points to a later span of its trace.
     #[must_use]
-    pub fn traced(&self, trace: TraceContext) -> Self {
+    pub fn with_trace(&self, trace: TraceContext) -> Self {
         let TraceContext { traceparent, tracestate } = trace;
         Self { traceparent, tracestate, ..self.clone() }
     }
@@ -82,17 +83,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_can_t_make_an_event_arrive_in_the_future() {
+    fn an_event_can_t_arrive_later_than_its_call() {
         let now = Utc::now();
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let origin = Origin::of_call(call, now);
-        let named = |arrived_at| {
+        let arrival = |arrived_at| {
             origin
-                .named(v1::Origin { arrived_at: Some(timestamp(arrived_at)), ..v1::Origin::default() })
+                .overridden_by(v1::Origin {
+                    arrived_at: Some(timestamp(arrived_at)),
+                    ..v1::Origin::default()
+                })
                 .arrived_at
         };
-        assert_eq!(named(now + TimeDelta::hours(1)), now);
-        assert!(named(now - TimeDelta::hours(1)) < now);
-        assert_eq!(origin.named(v1::Origin::default()).correlation_id, origin.correlation_id);
+        assert_eq!(arrival(now + TimeDelta::hours(1)), now);
+        assert!(arrival(now - TimeDelta::hours(1)) < now);
+        assert_eq!(origin.overridden_by(v1::Origin::default()).correlation_id, origin.correlation_id);
     }
 }

@@ -1,57 +1,62 @@
-//! The broken rules of an item, as its sender is told them.
+//! Violations: the broken rules of an item, as its sender reads them.
 
 use std::borrow::Cow;
 
 use weir::contract::event::v1;
 
-use super::{Source, candidate::Candidate, gate::MAX_CHARACTERS};
+use super::{
+    Source,
+    candidate::{Candidate, MAX_CHARACTERS},
+};
 
 /// One rule that one item breaks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
     /// RFC 6901 pointer into the webhook's JSON item; `""` is the item itself.
     pub pointer: Cow<'static, str>,
+    /// The rule, such as `is required`.
     pub message: String,
 }
 
-/// Why an item did not pass the gate, and what is known of it all the same.
+/// The gate's refusal of an item, with the identity as far as the gate could read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Every rule that the item breaks, at least one.
     pub violations: Vec<Violation>,
-    /// The source that the item names, where that one exists.
+    /// The source that the item names, if it exists.
     pub source: Option<Source>,
-    /// The item's `eventId`, where that is a string (even one that breaks rules).
+    /// The item's `eventId`, if it is a string. It may break rules, and is cut by [`cut_event_id`].
     pub event_id: Option<String>,
 }
 
-/// Of an `eventId` that is told: one character more than an id may have, of four bytes each.
-const MAX_TOLD_ID_BYTES: usize = 4 * (MAX_CHARACTERS + 1);
+/// One character more than an id may have, of four bytes each.
+const MAX_ID_BYTES: usize = 4 * (MAX_CHARACTERS + 1);
 
 impl Refusal {
-    /// Refuses an item as a whole, which may be legible all the same.
-    pub(super) fn of_all(message: String, candidate: Candidate<'_>) -> Self {
-        let event_id = candidate.event_id.first_text().map(|id| tellable(&id).to_owned());
+    /// The refusal of an item as a whole. The candidate may still name a source and an id.
+    pub(super) fn of_item(message: String, candidate: Candidate<'_>) -> Self {
+        let event_id = candidate.event_id.first_text().map(|id| cut_event_id(&id).to_owned());
         let source = candidate.source.text().ok().and_then(|name| Source::from_name(&name));
         Self { violations: vec![Violation::new("", message)], source, event_id }
     }
 }
 
-/// What is told and looked up of an `eventId`: all of one that keeps the rules, and of any other 1,028 bytes at most.
-/// Those are over 256 characters, so that no id that was cut is another's.
+/// Cuts an `eventId` for refusals, dead letters and look-ups. An id that keeps the rules stays whole; any other keeps
+/// at most 1,028 bytes. A cut id has over 256 characters, so it never equals a valid one.
 #[must_use]
-pub fn tellable(event_id: &str) -> &str {
-    &event_id[..event_id.floor_char_boundary(MAX_TOLD_ID_BYTES)]
+pub fn cut_event_id(event_id: &str) -> &str {
+    &event_id[..event_id.floor_char_boundary(MAX_ID_BYTES)]
 }
 
 impl Violation {
+    /// A violation of the rule `message` at `pointer`.
     #[must_use]
     pub fn new(pointer: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), message: message.into() }
     }
 
-    /// The message without the place, `at column 17` or `at line 1 column 17`, that it may end with. That is of one item;
-    /// items that break the same rule are told apart by it no more than by their other bytes.
+    /// The message without a place at its end, such as `at column 17` or `at line 1 column 17`. The place belongs to
+    /// one item; dead letters of many items are grouped by the rule alone.
     #[must_use]
     pub fn rule(&self) -> &str {
         let number = |text: &'_ str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -95,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_cut_is_no_other_s() {
+    fn a_cut_id_never_equals_a_valid_one() {
         for character in ["\u{1f600}", "é", "c"] {
             let legal = character.repeat(MAX_CHARACTERS);
-            assert_eq!(tellable(&legal), legal);
+            assert_eq!(cut_event_id(&legal), legal);
             let long = character.repeat(5_000);
-            let told = tellable(&long);
-            assert!(told.chars().count() > MAX_CHARACTERS && told.len() <= MAX_TOLD_ID_BYTES);
+            let cut = cut_event_id(&long);
+            assert!(cut.chars().count() > MAX_CHARACTERS && cut.len() <= MAX_ID_BYTES);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lets calls in as long as there is room for their bytes, before they are decoded; and tells each how long it has.
+//! Admission of calls: bounds the bytes in flight before a call is decoded, and gives each call its deadline.
 
 use std::{
     convert::Infallible,
@@ -19,18 +19,18 @@ use weir_process::{Budget, Reason, Reservation, deadline, refuse};
 
 use crate::request::MAX_DECODED_BYTES;
 
-/// How long a call may take whose caller sets no deadline.
-const MOST_TIME: Duration = Duration::from_secs(30);
-/// How long a call waits for room: longer than a moment's crowd, and short enough to try another instance.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The compression flag and the length that stand before a gRPC message.
+/// The deadline of a call whose caller sets none.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// The longest wait of a call for room. It outlasts a short burst, and leaves the caller time to try another instance.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The compression flag and the length in front of a gRPC message.
 const PREFIX_BYTES: usize = 5;
 
-/// When the caller stops waiting; in the extensions of every call that was let in.
+/// The time when the caller stops waiting. Every admitted call has it in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
-/// A gRPC service behind a bound on the bytes that it works on at once.
+/// A gRPC service behind a bound on its bytes in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission<S> {
     service: S,
@@ -40,23 +40,23 @@ pub(crate) struct Admission<S> {
 
 impl Deadline {
     fn of(request: &Request<Body>) -> Self {
-        Self(Instant::now() + deadline::budget(request.headers(), MOST_TIME))
+        Self(Instant::now() + deadline::budget(request.headers(), DEFAULT_DEADLINE))
     }
 
-    fn left(self) -> Duration {
+    fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// How long work for the call may take, so that its answer is still heard: a tenth of the time is kept for the
-    /// way back.
-    pub(crate) fn work(self) -> Duration {
-        self.left().mul_f64(0.9)
+    /// The time that work for the call may take. A tenth of the remaining time is kept for the response, so that the
+    /// caller still receives it.
+    pub(crate) fn work_time(self) -> Duration {
+        self.remaining().mul_f64(0.9)
     }
 }
 
 impl Default for Deadline {
     fn default() -> Self {
-        Self(Instant::now() + MOST_TIME)
+        Self(Instant::now() + DEFAULT_DEADLINE)
     }
 }
 
@@ -84,7 +84,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The clone may not be ready; this one is.
+        // `poll_ready` made this instance ready; a clone of it may not be.
         let clone = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, clone);
         let (budget, metrics) = (self.budget.clone(), self.metrics.clone());
@@ -96,7 +96,7 @@ where
                     response
                 }
                 Err(status) => {
-                    // A call that was not read counts as one event of nobody knows whom.
+                    // Ingest did not read the call, so it counts as one event with the source `unknown`.
                     metrics.failed(weir_event::Service::Ingest, None, ErrorType::Overloaded, 1);
                     Ok(status.into_http())
                 }
@@ -105,26 +105,26 @@ where
     }
 }
 
-/// The call with room for all of its message: it is reserved at once, so that calls which are half read never wait
-/// for each other.
+/// Reserves room for the whole message of a call. It reserves all bytes at once, so that half-read calls never wait for
+/// each other.
 async fn admit(budget: &Budget, request: Request<Body>) -> Result<(Request<Body>, Reservation), Status> {
     let deadline = Deadline::of(&request);
     let (mut head, body) = request.into_parts();
-    let (announced, body) = announced(body).await;
+    let (length, body) = message_length(body).await;
     let mut room = budget.reservation();
-    // A message over the limit of a call is refused before it is read.
-    let bytes = announced.filter(|bytes| *bytes <= MAX_DECODED_BYTES).unwrap_or_default();
-    // Half of what is left is for the work: it is better to hear soon that there is no room than late.
-    let patience = PATIENCE.min(deadline.left() / 2);
-    budget.cover(&mut room, bytes, patience).await.map_err(|_| {
+    // The transport refuses a message over the limit before reading it, so it needs no room.
+    let bytes = length.filter(|bytes| *bytes <= MAX_DECODED_BYTES).unwrap_or_default();
+    // Half of the remaining time is for the work. The caller gains from an early refusal.
+    let wait = MAX_WAIT.min(deadline.remaining() / 2);
+    budget.cover(&mut room, bytes, wait).await.map_err(|_| {
         refuse(Reason::Overloaded, "the calls in flight fill INGEST_MAX_IN_FLIGHT_BYTES", &[])
     })?;
     head.extensions.insert(deadline);
     Ok((Request::from_parts(head, body), room))
 }
 
-/// The length of the message, where the body has one, and the body as it was.
-async fn announced(mut body: Body) -> (Option<usize>, Body) {
+/// The length in the prefix of the message, if the body has one, and the unchanged body.
+async fn message_length(mut body: Body) -> (Option<usize>, Body) {
     let (mut frames, mut prefix) = (Vec::new(), BytesMut::new());
     while prefix.len() < PREFIX_BYTES
         && let Some(frame) = body.frame().await
@@ -132,7 +132,7 @@ async fn announced(mut body: Body) -> (Option<usize>, Body) {
         if let Ok(data) = frame.as_ref().map(Frame::data_ref) {
             prefix.extend(data.into_iter().flat_map(|data: &Bytes| data.iter().take(PREFIX_BYTES)));
         }
-        // The body of a connection that broke never ends: it says so as often as it is asked.
+        // The body of a broken connection never ends: it returns the same error at every poll.
         let broken = frame.is_err();
         frames.push(frame);
         if broken {

@@ -1,4 +1,4 @@
-//! One call's items, sorted by the gate into frames and dead letters, with a result for each.
+//! The batch of one call: the gate turns its items into frames and dead letters, with one result per item.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -15,7 +15,7 @@ use weir_event::{
 use weir_journal::{DeadLetter, FrameLimit, Framer, MediaType, MessagingSpans, SealedFrame};
 use weir_process::CallContext;
 
-use crate::{request, sends::Sends};
+use crate::{producer_spans::ProducerSpans, request};
 
 /// A call's items after the gate.
 #[derive(Debug, Default)]
@@ -24,11 +24,11 @@ pub(crate) struct Batch {
     pub(crate) letters: Vec<DeadLetter>,
     /// One per item, in the order of the request.
     pub(crate) results: Vec<ItemResult>,
-    /// Under way until this is dropped.
-    pub(crate) sends: Sends,
+    /// The spans end when the batch is dropped.
+    pub(crate) spans: ProducerSpans,
 }
 
-/// An admitted event, until it is known whether a later item repeats its identity.
+/// An admitted event before the search for repeats: a later item may have the same identity.
 struct Admitted {
     event: EncodedEvent,
     /// Index into the call's origins.
@@ -37,12 +37,12 @@ struct Admitted {
 }
 
 impl Batch {
-    /// Runs the gate over every item of a checked request. `clock_is_behind` says that `now` is known to be too early.
-    /// Frames are within `limit`.
+    /// Runs the gate over every item of a checked request. `clock_is_behind` means that `now` is too early by the
+    /// journal's clock. No frame exceeds `limit`.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT that names an item whose event is none.
-    pub(crate) fn sort(
+    /// INVALID_ARGUMENT with the index of an item whose event can't be decoded.
+    pub(crate) fn admit(
         request: PublishEventsRequest,
         call: CallContext,
         now: DateTime<Utc>,
@@ -54,11 +54,11 @@ impl Batch {
         let mut batch = Self { results: Vec::with_capacity(request.items.len()), ..Self::default() };
         let mut admitted = Vec::with_capacity(request.items.len());
         for (index, Item { content, origin, repeats }) in request.items.into_iter().enumerate() {
-            let origin = origins.of(origin);
+            let origin = origins.index_of(origin);
             let mut letter = match content {
                 Some(Content::Event(encoded)) => {
-                    let judged = admit_encoded(&encoded, origins.list[origin].arrived_at);
-                    match judged.map_err(|error| request::no_event(index, &error))? {
+                    let outcome = admit_encoded(&encoded, origins.list[origin].arrived_at);
+                    match outcome.map_err(|error| request::undecodable_event(index, &error))? {
                         Ok(event) => {
                             admitted.push(Admitted { event, origin, repeats });
                             batch.results.push(ItemResult {
@@ -67,15 +67,15 @@ impl Batch {
                             });
                             continue;
                         }
-                        Err(refusal) => refused(encoded, refusal, origins.list[origin].clone()),
+                        Err(refusal) => gate_rejected(encoded, refusal, origins.list[origin].clone()),
                     }
                 }
-                Some(Content::Rejected(rejected)) => laid_down(rejected, origins.list[origin].clone()),
-                // Requests with such an item are refused before they come here.
+                Some(Content::Rejected(rejected)) => client_rejected(rejected, origins.list[origin].clone()),
+                // `request::check` has refused requests with such an item.
                 None => continue,
             };
             if clock_is_behind {
-                letter.violations.iter_mut().for_each(blame_the_clock);
+                letter.violations.iter_mut().for_each(add_clock_hint);
             }
             let violations = letter.violations.iter().cloned().map(v1::Violation::from).collect();
             batch.results.push(ItemResult { outcome: Outcome::Rejected.into(), violations });
@@ -83,38 +83,38 @@ impl Batch {
         }
         let publish_id = Some(request.publish_id).filter(|id| !id.is_empty());
         let used = admitted.iter().map(|admitted| (admitted.event.source(), admitted.origin));
-        batch.sends = Sends::begin(spans, &origins.list, used);
-        batch.frames = frames(admitted, &origins.list, &batch.sends, Framer::new(publish_id).within(limit));
-        batch.sends.framed(&batch.frames);
+        batch.spans = ProducerSpans::begin(spans, &origins.list, used);
+        batch.frames = frames(admitted, &origins.list, &batch.spans, Framer::new(publish_id).within(limit));
+        batch.spans.record_frames(&batch.frames);
         Ok(batch)
     }
 
-    /// Accepted events by source, with their repeats.
+    /// The accepted events of each frame, with their repeats, and the frame's source.
     pub(crate) fn accepted(&self) -> impl Iterator<Item = (Source, u64)> {
         self.frames.iter().map(|frame| (frame.source(), frame.accepted()))
     }
 }
 
-/// The call's own origin, and those that items name besides.
+/// The origin of the call at index 0, then the origins that items name.
 struct Origins {
     list: Vec<Origin>,
 }
 
 impl Origins {
-    fn new(named: Option<v1::Origin>, call: CallContext, now: DateTime<Utc>) -> Self {
+    fn new(message: Option<v1::Origin>, call: CallContext, now: DateTime<Utc>) -> Self {
         let origin = Origin::of_call(call, now);
-        let origin = match named {
-            Some(named) => origin.named(named),
+        let origin = match message {
+            Some(message) => origin.overridden_by(message),
             None => origin,
         };
         Self { list: vec![origin] }
     }
 
     /// The index of an item's origin.
-    fn of(&mut self, named: Option<v1::Origin>) -> usize {
-        let Some(named) = named else { return 0 };
-        let origin = self.list[0].named(named);
-        // Items of one origin follow each other.
+    fn index_of(&mut self, message: Option<v1::Origin>) -> usize {
+        let Some(message) = message else { return 0 };
+        let origin = self.list[0].overridden_by(message);
+        // Clients send the items of one origin together, so only the last origin is compared.
         if self.list.last() != Some(&origin) {
             self.list.push(origin);
         }
@@ -122,24 +122,24 @@ impl Origins {
     }
 }
 
-/// Frames the events; of an identity that stands twice the first stays, the others become its repeats.
+/// Frames the events. Of several events with the same identity the first is framed, and the others are its repeats.
 fn frames(
     admitted: Vec<Admitted>,
     origins: &[Origin],
-    sends: &Sends,
+    spans: &ProducerSpans,
     mut framer: Framer,
 ) -> Vec<SealedFrame> {
     let repeats = repeats(&admitted);
     for (Admitted { event, origin, .. }, repeats) in admitted.into_iter().zip(repeats) {
         if let Some(repeats) = repeats {
-            let origin = sends.origin(event.source(), origin, origins);
+            let origin = spans.origin(event.source(), origin, origins);
             framer.push(event, origin, repeats);
         }
     }
     framer.finish()
 }
 
-/// For each event how often its identity stands here besides; `None` where an earlier event stands for it.
+/// The repeats of each event: the later events with its identity, and their own repeats. `None` for such a later event.
 fn repeats(admitted: &[Admitted]) -> Vec<Option<u32>> {
     let mut first: HashMap<(Source, &[u8]), usize> = HashMap::with_capacity(admitted.len());
     let mut repeats: Vec<Option<u32>> = Vec::with_capacity(admitted.len());
@@ -160,14 +160,14 @@ fn repeats(admitted: &[Admitted]) -> Vec<Option<u32>> {
     repeats
 }
 
-/// The dead letter of an event that this gate refused.
-fn refused(encoded: Bytes, refusal: Refusal, origin: Origin) -> DeadLetter {
+/// The dead letter of an event that the gate of this ingest refused.
+fn gate_rejected(encoded: Bytes, refusal: Refusal, origin: Origin) -> DeadLetter {
     let Refusal { violations, source, event_id } = refusal;
     DeadLetter::new(encoded, MediaType::Protobuf, violations, source, event_id, origin)
 }
 
-/// The dead letter of an item that the caller refused and perhaps cut.
-fn laid_down(rejected: RejectedItem, origin: Origin) -> DeadLetter {
+/// The dead letter of an item that the client refused. The client may have cut its bytes.
+fn client_rejected(rejected: RejectedItem, origin: Origin) -> DeadLetter {
     let violations = rejected.violations.into_iter().map(Into::into).collect();
     let source = Source::from_number(rejected.source);
     let event_id = Some(rejected.event_id).filter(|id| !id.is_empty());
@@ -179,8 +179,9 @@ fn laid_down(rejected: RejectedItem, origin: Origin) -> DeadLetter {
     }
 }
 
-/// A timestamp that is too far ahead may be right. Without a figure, so that the item is the same letter when it comes again.
-fn blame_the_clock(violation: &mut Violation) {
+/// Adds a hint to the violation of a timestamp too far ahead: with a clock that is behind, the timestamp may be right.
+/// The hint has no figure, so that the same item gets the same fingerprint when a client sends it again.
+fn add_clock_hint(violation: &mut Violation) {
     if violation.pointer == "/timestamp" && violation.message == TOO_FAR_AHEAD {
         let message = &violation.message;
         violation.message =
@@ -188,7 +189,7 @@ fn blame_the_clock(violation: &mut Violation) {
     }
 }
 
-/// Whether an item was refused for its size alone.
+/// Whether the item of a dead letter is over the limit of an item.
 pub(crate) fn is_too_large(letter: &DeadLetter) -> bool {
     letter.size > MAX_ITEM_BYTES as u64
 }
@@ -218,10 +219,10 @@ mod tests {
         message
     }
 
-    fn sort(items: Vec<Item>) -> Batch {
+    fn admit(items: Vec<Item>) -> Batch {
         let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
         let request = PublishEventsRequest { items, ..PublishEventsRequest::default() };
-        Batch::sort(request, call, Utc::now(), true, FrameLimit::default(), &MessagingSpans::embedded())
+        Batch::admit(request, call, Utc::now(), true, FrameLimit::default(), &MessagingSpans::embedded())
             .unwrap()
     }
 
@@ -240,7 +241,7 @@ mod tests {
         let mut bad = event("b");
         bad.event_id.clear();
         let batch =
-            sort(vec![item(event("a"), 0), item(bad, 0), rejected(b"{}".to_vec()), item(event("c"), 0)]);
+            admit(vec![item(event("a"), 0), item(bad, 0), rejected(b"{}".to_vec()), item(event("c"), 0)]);
         let outcomes: Vec<Outcome> = batch.results.iter().map(ItemResult::outcome).collect();
         use Outcome::{Accepted, Rejected};
         assert_eq!(outcomes, [Accepted, Rejected, Rejected, Accepted]);
@@ -250,33 +251,33 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_that_stands_twice_is_carried_once_and_counted_twice() {
+    fn an_identity_that_occurs_twice_is_framed_once_and_counted_twice() {
         let admitted = |id: &str, repeats| {
             let event = weir_event::admit_message(&event(id), Utc::now()).unwrap();
             Admitted { event: event.into(), origin: 0, repeats }
         };
-        let shares = repeats(&[admitted("a", 2), admitted("b", 0), admitted("a", 1)]);
-        assert_eq!(shares, [Some(4), Some(0), None]);
-        let batch = sort(vec![item(event("a"), 2), item(event("a"), 1), item(event("b"), 0)]);
+        let repeats = repeats(&[admitted("a", 2), admitted("b", 0), admitted("a", 1)]);
+        assert_eq!(repeats, [Some(4), Some(0), None]);
+        let batch = admit(vec![item(event("a"), 2), item(event("a"), 1), item(event("b"), 0)]);
         assert_eq!(batch.accepted().collect::<Vec<_>>(), [(Source::Tiktok, 6)]);
     }
 
     #[test]
-    fn a_timestamp_that_is_too_far_ahead_of_a_clock_that_is_behind_may_be_right() {
+    fn a_timestamp_too_far_ahead_gets_a_hint_when_the_clock_is_behind() {
         let mut early = event("a");
         early.timestamp =
             Some(prost_types::Timestamp { seconds: Utc::now().timestamp() + 2 * 86_400, nanos: 0 });
         let mut nameless = event("b");
         nameless.event_id.clear();
-        let batch = sort(vec![item(early, 0), item(nameless, 0)]);
+        let batch = admit(vec![item(early, 0), item(nameless, 0)]);
         let message = |index: usize| &batch.results[index].violations[0].message;
         assert!(message(0).contains("the clock of ingest is behind"), "{}", message(0));
         assert!(!message(1).contains("clock"));
     }
 
     #[test]
-    fn a_long_item_is_cut_and_its_hash_tells_of_the_whole() {
-        let batch = sort(vec![rejected(vec![b'x'; MAX_RAW_BYTES + 1])]);
+    fn a_long_item_is_cut_and_keeps_the_hash_of_the_whole() {
+        let batch = admit(vec![rejected(vec![b'x'; MAX_RAW_BYTES + 1])]);
         let letter = &batch.letters[0];
         assert_eq!((letter.raw.len(), letter.size), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64 + 1));
         assert_eq!(letter.sha256, Some(Sha256::digest(vec![b'x'; MAX_RAW_BYTES + 1]).into()));

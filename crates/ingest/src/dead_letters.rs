@@ -1,16 +1,15 @@
-//! The rpcs over dead letters: look at them, send them through the gate again, throw them away.
+//! The RPCs of `DeadLetterService`: list dead letters, send them through the gate again, or discard them.
 
 mod discard;
-mod fault;
+mod field_errors;
 mod filter;
 mod groups;
-mod id;
-mod mend;
-mod message;
+mod letter;
 mod redrive;
+mod responses;
+mod revalidate;
+mod scan;
 mod selection;
-mod stream;
-mod walk;
 
 use tonic::{Request, Response, Status};
 use tracing::Instrument as _;
@@ -19,48 +18,52 @@ use weir::contract::ingest::v1::{
     GroupDeadLettersRequest, GroupDeadLettersResponse, ListDeadLettersRequest, ListDeadLettersResponse,
     RedriveDeadLettersRequest, RedriveDeadLettersResponse, dead_letter_service_server::DeadLetterService,
 };
+use weir_event::Metrics;
 use weir_journal::Journal;
 use weir_process::{OperatorAccess, Stop};
 
 use self::{
     discard::Discard,
-    fault::{Faults, unreadable},
+    field_errors::{FieldErrors, journal_error},
     filter::Filter,
-    id::LetterId,
+    letter::LetterId,
     redrive::Redrive,
-    stream::{AnswerStream, Answers},
-    walk::Walk,
+    responses::{ResponseSender, ResponseStream},
+    scan::Scan,
 };
-use crate::publish::Publisher;
 
+/// Letters of a page whose request names no size.
 const DEFAULT_PAGE: u32 = 100;
+/// The most letters of a page.
 const MAX_PAGE: u32 = 1_000;
-/// Letters that one call looks at: a filter that matches few answers in time all the same, with a short page.
-const MOST_LOOKED_AT: usize = 20_000;
+/// The most letters that one call reads. With a filter that matches few letters, the call then returns a short page in
+/// time.
+const MAX_READ: usize = 20_000;
 
-/// Answers the rpcs.
+/// Handles the calls of `DeadLetterService`.
 #[derive(Debug)]
-pub(crate) struct DeadLetters {
-    pub(crate) publisher: Publisher,
+pub(crate) struct DeadLetterHandler {
+    pub(crate) journal: Journal,
+    pub(crate) metrics: Metrics,
     pub(crate) access: OperatorAccess,
     pub(crate) stop: Stop,
 }
 
 #[tonic::async_trait]
-impl DeadLetterService for DeadLetters {
-    type RedriveDeadLettersStream = AnswerStream<RedriveDeadLettersResponse>;
-    type DiscardDeadLettersStream = AnswerStream<DiscardDeadLettersResponse>;
+impl DeadLetterService for DeadLetterHandler {
+    type RedriveDeadLettersStream = ResponseStream<RedriveDeadLettersResponse>;
+    type DiscardDeadLettersStream = ResponseStream<DiscardDeadLettersResponse>;
 
     async fn group_dead_letters(
         &self,
         request: Request<GroupDeadLettersRequest>,
     ) -> Result<Response<GroupDeadLettersResponse>, Status> {
         self.access.check(request.metadata())?;
-        let mut faults = Faults::default();
-        let filter = Filter::read(request.into_inner().filter, &mut faults);
-        faults.into_result()?;
-        let walk = Walk::start(self.journal(), filter, None).await.map_err(unreadable)?;
-        groups::group(walk).await.map(Response::new).map_err(unreadable)
+        let mut errors = FieldErrors::default();
+        let filter = Filter::check(request.into_inner().filter, &mut errors);
+        errors.into_result()?;
+        let scan = Scan::start(self.journal.clone(), filter, None).await.map_err(journal_error)?;
+        groups::group(scan).await.map(Response::new).map_err(journal_error)
     }
 
     async fn list_dead_letters(
@@ -69,16 +72,16 @@ impl DeadLetterService for DeadLetters {
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         self.access.check(request.metadata())?;
         let request = request.into_inner();
-        let mut faults = Faults::default();
-        let filter = Filter::read(request.filter, &mut faults);
-        let cursor = selection::read_cursor("page_token", &request.page_token, &mut faults);
+        let mut errors = FieldErrors::default();
+        let filter = Filter::check(request.filter, &mut errors);
+        let cursor = selection::parse_cursor("page_token", &request.page_token, &mut errors);
         let size = if request.page_size == 0 { DEFAULT_PAGE } else { request.page_size };
         if size > MAX_PAGE {
-            faults.add::<()>("page_size", format!("must be at most {MAX_PAGE}"));
+            errors.add::<()>("page_size", format!("must be at most {MAX_PAGE}"));
         }
-        faults.into_result()?;
-        let walk = Walk::start(self.journal(), filter, cursor).await.map_err(unreadable)?;
-        page(walk, size as usize).await.map(Response::new)
+        errors.into_result()?;
+        let scan = Scan::start(self.journal.clone(), filter, cursor).await.map_err(journal_error)?;
+        page(scan, size as usize).await.map(Response::new)
     }
 
     async fn get_dead_letter(
@@ -86,15 +89,15 @@ impl DeadLetterService for DeadLetters {
         request: Request<GetDeadLetterRequest>,
     ) -> Result<Response<GetDeadLetterResponse>, Status> {
         self.access.check(request.metadata())?;
-        let mut faults = Faults::default();
+        let mut errors = FieldErrors::default();
         let id = LetterId::parse(&request.into_inner().id)
-            .or_else(|| faults.add("id", "must be such as rejected-17 or parked-3"));
-        faults.into_result()?;
-        let absent = || Status::not_found("there is no such dead letter, or none any more");
-        let LetterId { graveyard, sequence } = id.ok_or_else(absent)?;
-        let stored = self.publisher.journal.dead_letter(graveyard, sequence).await.map_err(unreadable)?;
+            .or_else(|| errors.add("id", "must be such as rejected-17 or parked-3"));
+        errors.into_result()?;
+        let absent = || Status::not_found("there is no such dead letter, or it was removed");
+        let LetterId { stream, sequence } = id.ok_or_else(absent)?;
+        let stored = self.journal.dead_letter(stream, sequence).await.map_err(journal_error)?;
         let stored = stored.ok_or_else(absent)?;
-        let letter = message::letter(graveyard, &stored);
+        let letter = letter::message(stream, &stored);
         let letter = weir::contract::ingest::v1::DeadLetter { raw: stored.letter.raw.to_vec(), ..letter };
         Ok(Response::new(GetDeadLetterResponse { letter: Some(letter) }))
     }
@@ -104,12 +107,12 @@ impl DeadLetterService for DeadLetters {
         request: Request<RedriveDeadLettersRequest>,
     ) -> Result<Response<Self::RedriveDeadLettersStream>, Status> {
         self.access.check(request.metadata())?;
-        let redrive = Redrive::read(request.into_inner())?;
-        let (answers, stream) = Answers::new(self.stop.clone());
-        let publisher = self.publisher.clone();
+        let redrive = Redrive::check(request.into_inner())?;
+        let (responses, stream) = ResponseSender::new(self.stop.clone());
+        let (journal, metrics) = (self.journal.clone(), self.metrics.clone());
         let work = async move {
-            let ended = redrive.run(&publisher, &answers).await;
-            answers.end(ended).await;
+            let result = redrive.run(&journal, &metrics, &responses).await;
+            responses.end(result).await;
         };
         tokio::spawn(work.in_current_span());
         Ok(Response::new(stream))
@@ -120,36 +123,30 @@ impl DeadLetterService for DeadLetters {
         request: Request<DiscardDeadLettersRequest>,
     ) -> Result<Response<Self::DiscardDeadLettersStream>, Status> {
         self.access.check(request.metadata())?;
-        let discard = Discard::read(request.into_inner())?;
-        let (answers, stream) = Answers::new(self.stop.clone());
-        let journal = self.journal();
+        let discard = Discard::check(request.into_inner())?;
+        let (responses, stream) = ResponseSender::new(self.stop.clone());
+        let journal = self.journal.clone();
         let work = async move {
-            let ended = discard.run(&journal, &answers).await;
-            answers.end(ended).await;
+            let result = discard.run(&journal, &responses).await;
+            responses.end(result).await;
         };
         tokio::spawn(work.in_current_span());
         Ok(Response::new(stream))
     }
 }
 
-impl DeadLetters {
-    fn journal(&self) -> Journal {
-        self.publisher.journal.clone()
-    }
-}
-
-/// Goes on until the page is full, the walk ends, or enough was looked at.
-async fn page(mut walk: Walk, size: usize) -> Result<ListDeadLettersResponse, Status> {
+/// Reads on until the page is full, the scan ends, or the call has read its most letters.
+async fn page(mut scan: Scan, size: usize) -> Result<ListDeadLettersResponse, Status> {
     let mut letters = Vec::new();
-    let mut looked_at = 0;
-    while letters.len() < size && looked_at < MOST_LOOKED_AT {
+    let mut read = 0;
+    while letters.len() < size && read < MAX_READ {
         let wanted = size - letters.len();
-        let Some(found) = walk.next(wanted).await.map_err(unreadable)? else {
+        let Some(found) = scan.next(wanted).await.map_err(journal_error)? else {
             return Ok(ListDeadLettersResponse { letters, next_page_token: String::new() });
         };
-        looked_at += wanted;
-        letters.extend(found.iter().map(|(id, stored)| message::letter(id.graveyard, stored)));
+        read += wanted;
+        letters.extend(found.iter().map(|(id, stored)| letter::message(id.stream, stored)));
     }
-    let next_page_token = walk.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
+    let next_page_token = scan.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
     Ok(ListDeadLettersResponse { letters, next_page_token })
 }

@@ -1,4 +1,4 @@
-//! Tells what the journal's yes is worth: in the log, as a gauge and in the ready probe.
+//! The durability of the journal's acknowledgement: in the log, as a gauge and in the ready probe.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -9,42 +9,45 @@ use weir_process::{Latch, Stop};
 
 use crate::metrics::PromiseGauge;
 
-/// It changes only when somebody starts a server with another configuration.
+/// The time between two checks. The durability changes only when a server starts with another configuration.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Keeps telling, until `stop`.
+/// Checks the journal's promise until `stop`, and reports each change.
 pub(crate) async fn watch(journal: Journal, gauge: PromiseGauge, latch: Latch, stop: Stop) {
-    let told = RefCell::new(None);
+    let reported = RefCell::new(None);
     let mut tick = time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         let Some(promise) = stop.run_until_cancelled(journal.promise()).await else { return };
-        if told.replace(Some(promise.clone())).as_ref() == Some(&promise) {
+        if reported.replace(Some(promise.clone())).as_ref() == Some(&promise) {
             continue;
         }
-        tell(&promise, &gauge, &latch);
+        report(&promise, &gauge, &latch);
     }
 }
 
-fn tell(promise: &Promise, gauge: &PromiseGauge, latch: &Latch) {
+fn report(promise: &Promise, gauge: &PromiseGauge, latch: &Latch) {
     let name = promise.durability.name();
     gauge.show(promise.durability);
     for address in &promise.silent {
-        warn!(address, "a server of NATS_MONITOR_URL does not say what an acknowledgement outlives");
+        warn!(
+            address,
+            "a server of NATS_MONITOR_URL does not report whether it syncs before it acknowledges"
+        );
     }
     match shortfall(promise) {
         None => {
-            info!(promise = name, "what is acknowledged outlives a power cut");
+            info!(promise = name, "acknowledged events survive a power cut");
             latch.set(Ok(()));
         }
         Some(shortfall) => {
-            warn!(promise = name, shortfall, "what is acknowledged may be lost");
+            warn!(promise = name, shortfall, "acknowledged events may be lost in a power cut");
             latch.set(Err(format!("{name}: {shortfall}")));
         }
     }
 }
 
-/// Why an acknowledged event may not outlive a power cut.
+/// The reason why an acknowledged event may not survive a power cut; `None` if it does.
 fn shortfall(promise: &Promise) -> Option<String> {
     const SYNC: &str = "the journal's server acknowledges before it syncs; set its sync_interval to always";
     match promise.durability {
@@ -55,7 +58,7 @@ fn shortfall(promise: &Promise) -> Option<String> {
             promise.silent.join("; ")
         )),
         Durability::Unknown => Some(
-            "no server of the journal says whether it syncs before it acknowledges; set NATS_MONITOR_URL"
+            "no server of the journal reports whether it syncs before it acknowledges; set NATS_MONITOR_URL"
                 .to_owned(),
         ),
     }

@@ -1,6 +1,5 @@
-//! Ingest: the gate as a gRPC service. It checks every item, frames what is good, lays down what is bad, and
-//! answers when both are durable in the journal. Afterwards it tells what the journal knows of an event, and takes
-//! orders over people's data: dead letters and erasures.
+//! The ingest role: the gate as a gRPC service in front of the journal.
+#![doc = include_str!("../README.md")]
 
 mod admission;
 mod args;
@@ -8,12 +7,11 @@ mod batch;
 mod dead_letters;
 mod durability;
 mod erasures;
-mod find;
+mod find_event;
 mod metrics;
+mod producer_spans;
 mod publish;
-mod publishing;
 mod request;
-mod sends;
 mod server;
 
 pub use args::{IngestArgs, IngestConfig};

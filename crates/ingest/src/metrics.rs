@@ -1,19 +1,25 @@
-//! What ingest shows of itself besides the metrics of every role.
+//! The metrics of ingest, besides those of every role.
+
+use std::time::Duration;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
-use weir_journal::Durability;
-use weir_process::Budget;
+use weir_journal::{AppendError, Durability, SealedFrame};
+use weir_process::{Budget, Durations, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PromiseLabels {
     promise: &'static str,
 }
 
-/// What the journal's acknowledgement outlives: 1 at the promise that holds, 0 at the others.
+/// The durability of the journal's acknowledgement: 1 at the promise that holds, 0 at the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PromiseGauge(Family<PromiseLabels, Gauge>);
 
@@ -22,7 +28,7 @@ impl PromiseGauge {
         let gauge = Self::default();
         registry.register(
             "weir_journal_durability",
-            "What an acknowledged event outlives: 1 at power_loss, process_crash or unknown",
+            "The failure that an acknowledged event survives: 1 at power_loss, process_crash or unknown",
             gauge.0.clone(),
         );
         gauge
@@ -36,16 +42,70 @@ impl PromiseGauge {
     }
 }
 
-/// Shows the room for calls.
+/// Registers the bytes of calls in flight and their limit.
 pub(crate) fn register_calls(budget: &Budget, registry: &mut Registry) {
     registry.register(
         "weir_ingest_call_bytes_in_flight",
-        "Bytes of PublishEvents calls that ingest works on, as they came over the wire, in blocks of 4 KiB",
+        "Bytes of PublishEvents calls in flight, as they arrived over the network, in blocks of 4 KiB",
         budget.in_flight(),
     );
     registry.register(
         "weir_ingest_call_bytes_limit",
-        "The most bytes of PublishEvents calls that ingest takes in at once; beyond it calls wait, then are refused",
+        "The most bytes of PublishEvents calls in flight; beyond it ingest lets calls wait, then refuses them",
         budget.limit(),
     );
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PublishLabels {
+    outcome: &'static str,
+}
+
+/// Histograms of PublishEvents calls. Cheap to clone; all clones share the same series.
+#[derive(Clone, Debug)]
+pub(crate) struct PublishMetrics {
+    durations: Durations<PublishLabels>,
+    items: Histogram,
+    frames: Histogram,
+}
+
+impl PublishMetrics {
+    /// Registers the families, once in a process.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            durations: Durations::register(
+                registry,
+                "weir_publish_duration_seconds",
+                "Time of a call's items from the gate to the journal's acknowledgement or refusal",
+            ),
+            items: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
+            frames: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+        };
+        registry.register("weir_publish_items", "Items of one PublishEvents call", metrics.items.clone());
+        registry.register("weir_frame_events", "Events of one frame", metrics.frames.clone());
+        metrics
+    }
+
+    /// Records one call and its frames.
+    pub(crate) fn observe(
+        &self,
+        items: usize,
+        frames: &[SealedFrame],
+        outcome: &Result<(), AppendError>,
+        duration: Duration,
+        trace: &TraceContext,
+    ) {
+        self.durations.observe(&PublishLabels { outcome: outcome_name(outcome) }, duration, Some(trace));
+        self.items.observe(items as f64);
+        frames.iter().for_each(|frame| self.frames.observe(frame.accepted() as f64));
+    }
+}
+
+fn outcome_name(outcome: &Result<(), AppendError>) -> &'static str {
+    match outcome {
+        Ok(()) => "durable",
+        Err(AppendError::Full) => "journal_full",
+        Err(AppendError::TooLarge { .. }) => "too_large",
+        Err(AppendError::Unreachable(_)) => "journal_unavailable",
+    }
 }

@@ -1,4 +1,5 @@
-//! The rpcs: gate, journal, answer; and the question after one event.
+//! The RPCs of `IngestService`: PublishEvents runs the gate, appends to the journal and responds; FindEvent looks one
+//! event up.
 
 use std::time::Instant;
 
@@ -16,21 +17,22 @@ use weir_process::{CallContext, Reason, clock::RoleClock, refuse};
 use crate::{
     admission::Deadline,
     batch::{self, Batch},
-    find,
-    publishing::PublishMetrics,
+    find_event::find_event,
+    metrics::PublishMetrics,
     request,
 };
 
+/// Handles the calls of `IngestService`. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Publisher {
+pub(crate) struct IngestHandler {
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
-    pub(crate) publishing: PublishMetrics,
+    pub(crate) publish_metrics: PublishMetrics,
     pub(crate) clock: RoleClock,
 }
 
 #[tonic::async_trait]
-impl IngestService for Publisher {
+impl IngestService for IngestHandler {
     async fn publish_events(
         &self,
         request: Request<PublishEventsRequest>,
@@ -40,18 +42,18 @@ impl IngestService for Publisher {
         let deadline = request.extensions().get::<Deadline>().copied().unwrap_or_default();
         let request = request.into_inner();
         request::check(&request)?;
-        let begun = Instant::now();
-        let at_fault = self.clock.is_behind("journal");
-        let batch = Batch::sort(
+        let start = Instant::now();
+        let clock_is_behind = self.clock.is_behind("journal");
+        let batch = Batch::admit(
             request,
             call,
             Utc::now(),
-            at_fault,
+            clock_is_behind,
             self.journal.frame_limit(),
             &self.journal.spans(),
         )?;
         let outcome = self.make_durable(&batch, deadline).await;
-        self.publishing.observe(batch.results.len(), &batch.frames, &outcome, begun.elapsed(), &trace);
+        self.publish_metrics.observe(batch.results.len(), &batch.frames, &outcome, start.elapsed(), &trace);
         match outcome {
             Ok(()) => {
                 debug!(items = batch.results.len(), "items are durable");
@@ -60,9 +62,9 @@ impl IngestService for Publisher {
             }
             Err(error) => {
                 warn!(items = batch.results.len(), %error, "items are not durable");
-                batch.sends.failed(&error);
+                batch.spans.record_failure(&error);
                 self.count_failure(&batch, &error);
-                Err(refusal(&error))
+                Err(append_error(&error))
             }
         }
     }
@@ -73,22 +75,22 @@ impl IngestService for Publisher {
     ) -> Result<Response<FindEventResponse>, Status> {
         let request = request.into_inner();
         let source = request::source(request.source)?;
-        let found = find::event(&self.journal, source, &request.event_id).await;
+        let found = find_event(&self.journal, source, &request.event_id).await;
         found.map(Response::new).map_err(|error| {
-            warn!(%error, "an event can't be looked for");
+            warn!(%error, "event look-up failed");
             refuse(Reason::JournalUnavailable, "the journal can't be read", &[])
         })
     }
 }
 
-impl Publisher {
-    /// Good items into the journal, bad ones among the dead letters; `Ok` only when both are durable. Nobody hears of
-    /// what is durable after the deadline, so that it is not waited for.
+impl IngestHandler {
+    /// Appends the frames to the journal and the bad items to the dead letters. Returns `Ok` only when both are durable
+    /// (docs/reliability.md#i4-no-false-yes). It stops waiting at the deadline, because the caller no longer listens.
     async fn make_durable(&self, batch: &Batch, deadline: Deadline) -> Result<(), AppendError> {
         let frames = self.journal.append(&batch.frames);
         let letters = self.journal.append_dead_letters(DeadLetterStream::Rejected, &batch.letters);
         let both = async { tokio::try_join!(frames, letters).map(|((), ())| ()) };
-        tokio::time::timeout(deadline.work(), Box::pin(both)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(deadline.work_time(), Box::pin(both)).await.unwrap_or_else(|_| {
             Err(AppendError::Unreachable("no answer before the call's deadline".to_owned()))
         })
     }
@@ -116,10 +118,11 @@ impl Publisher {
     }
 }
 
-pub(crate) fn refusal(error: &AppendError) -> Status {
+/// The status of an append that failed.
+pub(crate) fn append_error(error: &AppendError) -> Status {
     let reason = match error {
         AppendError::Full => Reason::JournalFull,
-        // The server takes less than it did a moment ago. Repeated, the call is framed anew.
+        // The server has lowered its limit since the framing. A repeated call is framed anew, within the new limit.
         AppendError::TooLarge { .. } | AppendError::Unreachable(_) => Reason::JournalUnavailable,
     };
     refuse(reason, error.to_string(), &[])

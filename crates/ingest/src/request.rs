@@ -1,4 +1,4 @@
-//! The rules of a request as a whole; what is wrong with one item is that item's own result.
+//! The rules of a request as a whole. A violation of one item is that item's own result instead.
 
 use prost::{DecodeError, Message as _};
 use tonic::Status;
@@ -8,14 +8,16 @@ use weir_process::{Reason, refuse};
 
 /// The most items of a call.
 const MAX_ITEMS: usize = 10_000;
-/// The most bytes of a call.
+/// The most bytes of a call: 16 MiB.
 const MAX_BYTES: usize = 16 << 20;
-/// Room for a UUID, or for a key of the caller's own making.
+/// The most bytes of a publish id: enough for a UUID, or a key of the client's own.
 const MAX_PUBLISH_ID_BYTES: usize = 128;
-/// What is decoded at all, so that a call just over the limit is told the rule; a larger one is cut off by the
-/// transport.
+/// The most bytes that the transport decodes. It is above the limit of a call, so that a call just over the limit gets
+/// the rule as its error; the transport refuses a larger one.
 pub(crate) const MAX_DECODED_BYTES: usize = 2 * MAX_BYTES;
 
+/// Checks a request before the gate sees its items.
+///
 /// # Errors
 /// INVALID_ARGUMENT that names the field and the rule.
 pub(crate) fn check(request: &PublishEventsRequest) -> Result<(), Status> {
@@ -32,14 +34,15 @@ pub(crate) fn check(request: &PublishEventsRequest) -> Result<(), Status> {
     if request.publish_id.len() > MAX_PUBLISH_ID_BYTES {
         return Err(invalid("publish_id", &format!("has over {MAX_PUBLISH_ID_BYTES} bytes")));
     }
-    let fault = request.items.iter().enumerate().find_map(|(index, item)| Some((index, fault(item)?)));
-    match fault {
+    let broken = request.items.iter().enumerate().find_map(|(index, item)| Some((index, broken_rule(item)?)));
+    match broken {
         None => Ok(()),
         Some((index, (field, rule))) => Err(invalid(&format!("items[{index}].{field}"), rule)),
     }
 }
 
-fn fault(item: &Item) -> Option<(&'static str, &'static str)> {
+/// The field and the rule that an item breaks, if any.
+fn broken_rule(item: &Item) -> Option<(&'static str, &'static str)> {
     match &item.content {
         None => Some(("content", "must be an event or a rejected item")),
         Some(Content::Rejected(rejected)) if rejected.violations.is_empty() => {
@@ -52,7 +55,7 @@ fn fault(item: &Item) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The one source that a question is about.
+/// The source of a request about one source.
 ///
 /// # Errors
 /// INVALID_ARGUMENT that names the field and the rule.
@@ -60,8 +63,8 @@ pub(crate) fn source(number: i32) -> Result<Source, Status> {
     Source::from_number(number).ok_or_else(|| invalid("source", "must be named"))
 }
 
-/// INVALID_ARGUMENT for an item whose event can't be read.
-pub(crate) fn no_event(index: usize, error: &DecodeError) -> Status {
+/// INVALID_ARGUMENT for an item whose event can't be decoded.
+pub(crate) fn undecodable_event(index: usize, error: &DecodeError) -> Status {
     invalid(&format!("items[{index}].event"), &format!("is no weir.event.v1.Event: {error}"))
 }
 
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_request_is_told_which_item_and_which_rule() {
+    fn a_malformed_request_gets_an_error_with_the_item_and_the_rule() {
         let rejected = Item { content: Some(Content::Rejected(RejectedItem::default())), ..Item::default() };
         let status = check(&request(vec![rejected])).unwrap_err();
         let fields = status.get_details_bad_request().unwrap().field_violations;
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_are_the_wire_s() {
+    fn a_request_over_a_limit_is_refused() {
         let good = Item { content: Some(Content::Event(Default::default())), ..Item::default() };
         assert!(check(&request(vec![good.clone(); MAX_ITEMS])).is_ok());
         assert!(check(&request(vec![good; MAX_ITEMS + 1])).is_err());

@@ -1,4 +1,4 @@
-//! The role: bound early, run later.
+//! The ingest role: it binds its listener early and serves later.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,17 +24,16 @@ use weir_process::{
 use crate::{
     IngestConfig,
     admission::Admission,
-    dead_letters::DeadLetters,
+    dead_letters::DeadLetterHandler,
     durability,
-    erasures::Erasures,
-    metrics::{self, PromiseGauge},
-    publish::Publisher,
-    publishing::PublishMetrics,
+    erasures::ErasureHandler,
+    metrics::{self, PromiseGauge, PublishMetrics},
+    publish::IngestHandler,
     request::MAX_DECODED_BYTES,
 };
 
-/// Between two looks at what was noted of the journal.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The time between two reads of the losses in the journal's state.
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
 const SERVICES: &[&str] = &[
     ingest_service_server::SERVICE_NAME,
@@ -42,19 +41,22 @@ const SERVICES: &[&str] = &[
     erasure_service_server::SERVICE_NAME,
 ];
 
-/// What ingest shows together with other roles. Cheap to clone; every clone shows into the same series.
+/// The metrics that ingest shares with other roles. Cheap to clone; all clones share the same series.
 #[derive(Clone, Debug)]
 pub struct IngestMetrics {
+    /// Counters of events.
     pub events: Metrics,
+    /// The clock of this process against the journal's.
     pub clock: ClockMetrics,
+    /// Frames that the journal lost.
     pub lost: LostFrames,
 }
 
-/// The ingest role, listening and not serving yet.
+/// The ingest role with a bound listener. It serves from [`Ingest::run`] on.
 #[derive(Debug)]
 pub struct Ingest {
     server: GrpcServer,
-    publisher: Publisher,
+    handler: IngestHandler,
     access: OperatorAccess,
     budget: Budget,
     readiness: RoleReadiness,
@@ -65,10 +67,10 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Listens, without answering yet. `registry` takes ingest's own metrics.
+    /// Binds the listener, without serving yet. Ingest's own metrics go into `registry`.
     ///
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     pub async fn bind(
         config: &IngestConfig,
         journal: Journal,
@@ -86,54 +88,59 @@ impl Ingest {
         let clock = RoleClock::new(clock, &readiness);
         let lost = (lost, readiness.dependency("frames_lost", false));
         let settings = SettingsLatch::new(&readiness);
-        let publishing = PublishMetrics::register(registry);
-        let publisher = Publisher { journal, metrics, publishing, clock };
-        Ok(Self { server, publisher, access, budget, readiness, journal: latch, durability, lost, settings })
+        let publish_metrics = PublishMetrics::register(registry);
+        let handler = IngestHandler { journal, metrics, publish_metrics, clock };
+        Ok(Self { server, handler, access, budget, readiness, journal: latch, durability, lost, settings })
     }
 
-    /// Where it listens, port 0 resolved.
+    /// The address of the listener, with the actual port in place of port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Serves until `stop`, then answers what is in flight and returns.
+    /// Serves until `stop`, then completes the calls in flight and returns.
     ///
     /// # Errors
     /// The listener fails.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let journal = self.publisher.journal.clone();
+        let journal = self.handler.journal.clone();
         let _sampler = self.journal.sample(stop.clone(), move || {
             let journal = journal.clone();
             async move { journal.usage().await.map(|_| ()).map_err(|error| error.to_string()) }
         });
-        let (journal, clock) = (self.publisher.journal.clone(), self.publisher.clock.clone());
+        let (journal, clock) = (self.handler.journal.clone(), self.handler.clock.clone());
         journal.watch_clock(&clock, &stop);
         self.settings.watch(journal.clone(), stop.clone());
-        tokio::spawn(show_losses(journal, self.lost, stop.clone()));
+        tokio::spawn(report_losses(journal, self.lost, stop.clone()));
         let (gauge, latch) = self.durability;
-        let watching = durability::watch(self.publisher.journal.clone(), gauge, latch, stop.clone());
+        let watching = durability::watch(self.handler.journal.clone(), gauge, latch, stop.clone());
         tokio::spawn(watching.in_current_span());
         let mut services = RoutesBuilder::default();
-        let erasures = Erasures { journal: self.publisher.journal.clone(), access: self.access.clone() };
+        let erasures = ErasureHandler { journal: self.handler.journal.clone(), access: self.access.clone() };
         services.add_service(ErasureServiceServer::new(erasures));
-        let letters =
-            DeadLetters { publisher: self.publisher.clone(), access: self.access, stop: stop.clone() };
+        let letters = DeadLetterHandler {
+            journal: self.handler.journal.clone(),
+            metrics: self.handler.metrics.clone(),
+            access: self.access,
+            stop: stop.clone(),
+        };
         services.add_service(DeadLetterServiceServer::new(letters));
-        let metrics = self.publisher.metrics.clone();
-        let service = IngestServiceServer::new(self.publisher).max_decoding_message_size(MAX_DECODED_BYTES);
+        let metrics = self.handler.metrics.clone();
+        let service = IngestServiceServer::new(self.handler).max_decoding_message_size(MAX_DECODED_BYTES);
         services.add_service(Admission::new(service, self.budget, metrics));
         self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
     }
 }
 
-/// Until `stop`. A journal on files notes nothing itself: its collectors show what they noted.
-async fn show_losses(journal: Journal, (lost, latch): (LostFrames, Latch), stop: Stop) {
+/// Reports the frames that the journal lost, until `stop`. The embedded journal keeps no record of losses; its
+/// collectors report those that they find.
+async fn report_losses(journal: Journal, (lost, latch): (LostFrames, Latch), stop: Stop) {
     latch.set(Ok(()));
     if matches!(journal, Journal::Embedded(_)) {
         return;
     }
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+    while stop.run_until_cancelled(tokio::time::sleep(LOSS_INTERVAL)).await.is_some() {
         lost.show(&journal.known_states(), &latch);
     }
 }

@@ -5,13 +5,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
+pub use weir::contract::MAX_RAW_BYTES;
 use weir::contract::event::v1;
 use weir_event::{Origin, Source, Violation};
 
 use super::{Content, DeadLetterStream, Names};
-
-/// The most raw bytes of an item that a dead letter keeps; what is longer is cut, with size and SHA-256.
-pub const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// What this build writes, and the newest that it reads.
 const VERSION: u32 = 1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use weir::contract::ingest::v1::ErasePersonRequest;
-use weir_event::{Source, keep_text_rules};
+use weir_event::{Source, check_text};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
@@ -77,7 +77,7 @@ impl EraseArgs {
         let source = self.source.as_deref().and_then(Source::from_name);
         let source = mistakes.check("SOURCE", source.ok_or("must be facebook or tiktok"));
         let user_id = self.user_id.clone().unwrap_or_default();
-        let user_id = mistakes.check("USER_ID", keep_text_rules(&user_id).map(|()| user_id));
+        let user_id = mistakes.check("USER_ID", check_text(&user_id).map(|()| user_id));
         Some(ErasePersonRequest { source: source?.number(), user_id: user_id?, suppress: self.suppress })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use prost_types::Timestamp;
 use serde_json::{Value, json};
-use weir::contract::reporting::v1::ErasureReceipt;
+use weir::contract::{instant, reporting::v1::ErasureReceipt};
 
 use crate::{
     output::{grouped, table},
@@ -73,9 +73,7 @@ impl fmt::Display for Receipt {
 
 /// UTC, to the microsecond.
 fn rfc3339(time: Option<Timestamp>) -> Option<String> {
-    let time = time?;
-    let instant = DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)?;
-    Some(instant.to_rfc3339_opts(SecondsFormat::Micros, true))
+    Some(instant(time?)?.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
 #[cfg(test)]

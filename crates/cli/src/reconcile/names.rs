@@ -1,6 +1,7 @@
 //! What buckets are of and what they say, as people and programs read it.
 
 use chrono::{DateTime, SecondsFormat};
+use weir::contract::Money;
 use weir_collectors::reconcile::{Evidence, Figure};
 use weir_event::{EventType, FunnelStage};
 
@@ -33,7 +34,7 @@ pub(super) fn evidence(evidence: Evidence) -> &'static str {
 /// Money as reports write it, everything else as it is counted.
 pub(super) fn figure(figure: Figure, value: i128) -> String {
     match figure {
-        Figure::Amount => money(value),
+        Figure::Amount => Money(value).to_string(),
         Figure::Events
         | Figure::Measured
         | Figure::Measure
@@ -41,18 +42,6 @@ pub(super) fn figure(figure: Figure, value: i128) -> String {
         | Figure::Users
         | Figure::Observations
         | Figure::Misplaced => value.to_string(),
-    }
-}
-
-/// Two places at least, four at most.
-fn money(ten_thousandths: i128) -> String {
-    let sign = if ten_thousandths < 0 { "-" } else { "" };
-    let (whole, fraction) =
-        (ten_thousandths.unsigned_abs() / 10_000, ten_thousandths.unsigned_abs() % 10_000);
-    match (fraction % 100, fraction % 10) {
-        (0, _) => format!("{sign}{whole}.{:02}", fraction / 100),
-        (_, 0) => format!("{sign}{whole}.{:03}", fraction / 10),
-        _ => format!("{sign}{whole}.{fraction:04}"),
     }
 }
 

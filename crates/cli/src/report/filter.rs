@@ -1,7 +1,7 @@
 //! Filters as people write them, as the contract's values. The reporting service judges what they mean together.
 
 use prost_types::Timestamp;
-use weir::contract::reporting::v1::GroupBy;
+use weir::contract::{reporting::v1::GroupBy, timestamp};
 use weir_event::{EventType, FunnelStage, Source};
 use weir_process::args::{ConfigErrors, instant, whole_number};
 
@@ -29,9 +29,7 @@ pub(crate) fn range(from: Option<&str>, to: Option<&str>, mistakes: &mut ConfigE
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    let time = instant(text)?;
-    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
-    Ok(Timestamp { seconds: time.timestamp(), nanos })
+    instant(text).map(timestamp)
 }
 
 /// The number of a source; absent is any.

@@ -1,35 +1,32 @@
 //! The contract's values in an answer, as people read them.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use prost_types::Timestamp;
+use weir::contract::instant;
 use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 
-/// What a member is called that a newer contract added.
-const UNKNOWN: &str = "unknown";
-
 pub(crate) fn source(number: i32) -> &'static str {
-    Source::from_number(number).map_or(UNKNOWN, Source::name)
+    Source::name_of(number)
 }
 
 pub(super) fn funnel_stage(number: i32) -> &'static str {
-    FunnelStage::from_number(number).map_or(UNKNOWN, FunnelStage::name)
+    FunnelStage::name_of(number)
 }
 
 pub(super) fn event_type(number: i32) -> &'static str {
-    EventType::from_number(number).map_or(UNKNOWN, EventType::name)
+    EventType::name_of(number)
 }
 
 pub(super) fn gender(number: i32) -> &'static str {
-    Gender::from_number(number).map_or(UNKNOWN, Gender::name)
+    Gender::name_of(number)
 }
 
 pub(super) fn device(number: i32) -> &'static str {
-    TiktokDevice::from_number(number).map_or(UNKNOWN, TiktokDevice::name)
+    TiktokDevice::name_of(number)
 }
 
 /// RFC 3339 in UTC; `None` where the answer names no time.
 pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<String> {
-    let timestamp = timestamp?;
-    let time = DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)?;
+    let time = instant(timestamp?)?;
     Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }

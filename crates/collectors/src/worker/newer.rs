@@ -73,7 +73,7 @@ impl NewerFrames {
 impl Worker {
     /// Leaves a frame to a collector that can read it. Told once, not once a frame.
     pub(super) fn leave(&self, version: u32, pause: Duration) -> Verdict {
-        self.metrics.left(Service::collector(self.source), self.source);
+        self.metrics.deferred(Service::collector(self.source), self.source);
         if self.newer.left(version, pause, Instant::now()) {
             warn!(version, "frames of a newer version are left to newer collectors");
         }

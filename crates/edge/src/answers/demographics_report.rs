@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir::contract::{Mean, reporting::v1};
+use weir_event::{Gender, TiktokDevice};
 
-use super::values::{DateRange, device_name, gender_name, rfc3339};
+use super::values::{DateRange, rfc3339};
 
 /// Distinct users by group. A user counts once in every group that an event of the user in the range names; erased
 /// users don't count.
@@ -127,7 +128,8 @@ impl From<v1::GetDemographicsResponse> for DemographicsReport {
 
 impl From<v1::FacebookDemographics> for FacebookDemographics {
     fn from(section: v1::FacebookDemographics) -> Self {
-        let gender = |row: v1::GenderUsers| GenderUsers { gender: gender_name(row.gender), users: row.users };
+        let gender =
+            |row: v1::GenderUsers| GenderUsers { gender: Gender::name_of(row.gender), users: row.users };
         let city = |row: v1::CityUsers| CityUsers { country: row.country, city: row.city, users: row.users };
         Self {
             users: section.users,
@@ -144,7 +146,10 @@ impl From<v1::FacebookDemographics> for FacebookDemographics {
 
 impl From<v1::TiktokDemographics> for TiktokDemographics {
     fn from(section: v1::TiktokDemographics) -> Self {
-        let device = |row: v1::DeviceUsers| DeviceUsers { device: device_name(row.device), users: row.users };
+        let device = |row: v1::DeviceUsers| DeviceUsers {
+            device: TiktokDevice::name_of(row.device),
+            users: row.users,
+        };
         Self {
             users: section.users,
             average_followers: section.mean_followers(),

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir::contract::reporting::v1;
+use weir_event::{EventType, FunnelStage, Source};
 
-use super::values::{DateRange, rfc3339, source_name, stage_name, type_name};
+use super::values::{DateRange, rfc3339};
 
 /// The number of events by source, stage and type.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,9 +64,9 @@ impl EventReport {
 impl From<v1::EventCount> for EventRow {
     fn from(row: v1::EventCount) -> Self {
         Self {
-            source: source_name(row.source),
-            funnel_stage: stage_name(row.funnel_stage),
-            event_type: type_name(row.event_type),
+            source: Source::name_of(row.source),
+            funnel_stage: FunnelStage::name_of(row.funnel_stage),
+            event_type: EventType::name_of(row.event_type),
             count: row.count,
         }
     }

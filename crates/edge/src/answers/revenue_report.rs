@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir::contract::reporting::v1;
+use weir_event::Source;
 
-use super::values::{DateRange, rfc3339, source_name};
+use super::values::{DateRange, rfc3339};
 
 /// Revenue by source and campaign. Money is an exact decimal with two to four places, averages with two.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,7 +85,7 @@ impl RevenueReport {
 impl From<v1::SourceRevenue> for SourceRevenue {
     fn from(row: v1::SourceRevenue) -> Self {
         Self {
-            source: source_name(row.source),
+            source: Source::name_of(row.source),
             total_revenue: row.total_revenue,
             transaction_count: row.transaction_count,
             average_transaction_value: row.average_transaction_value,

@@ -1,11 +1,10 @@
 //! Values that several answers have: times, ranges and the names of enum members.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use prost_types::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir::contract::reporting::v1;
-use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
+use weir::contract::{instant, reporting::v1};
 
 /// Half-open, in UTC; null is unbounded.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,32 +23,7 @@ impl From<v1::DateRange> for DateRange {
 
 /// RFC 3339 in UTC, with 0, 3, 6 or 9 digits of the second, as few as keep the value.
 pub(super) fn rfc3339(timestamp: Timestamp) -> String {
-    let nanos = u32::try_from(timestamp.nanos).unwrap_or_default();
-    let instant = DateTime::from_timestamp(timestamp.seconds, nanos).unwrap_or_default();
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-/// The name of a member that a newer reporting service has and this build does not.
-const UNKNOWN: &str = "unknown";
-
-pub(super) fn source_name(number: i32) -> &'static str {
-    Source::from_number(number).map_or(UNKNOWN, Source::name)
-}
-
-pub(super) fn stage_name(number: i32) -> &'static str {
-    FunnelStage::from_number(number).map_or(UNKNOWN, FunnelStage::name)
-}
-
-pub(super) fn type_name(number: i32) -> &'static str {
-    EventType::from_number(number).map_or(UNKNOWN, EventType::name)
-}
-
-pub(super) fn gender_name(number: i32) -> &'static str {
-    Gender::from_number(number).map_or(UNKNOWN, Gender::name)
-}
-
-pub(super) fn device_name(number: i32) -> &'static str {
-    TiktokDevice::from_number(number).map_or(UNKNOWN, TiktokDevice::name)
+    instant(timestamp).unwrap_or_default().to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use bytes::BytesMut;
 use sha2::{Digest as _, Sha256};
-use weir::contract::ingest::v1::{self, item::Content};
+use weir::contract::{
+    MAX_RAW_BYTES,
+    ingest::v1::{self, item::Content},
+};
 use weir_event::{EncodedEvent, ErrorType, MAX_ITEM_BYTES, Refusal, Source, check_bytes, check_json};
 
 use super::{
@@ -14,8 +17,6 @@ use super::{
 /// at once.
 const MAX_ITEMS: usize = 1000;
 const MAX_TEXT_BYTES: usize = 1 << 20;
-/// The bytes of an item that its dead letter keeps.
-const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// The items of one call, and the edge's record of each.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use weir_event::{Claim, Source, admit_bytes};
+use weir_event::{ItemIdentity, Source, admit_bytes};
 
 use super::items::Items;
 
@@ -41,8 +41,8 @@ pub(super) struct Repeats {
 impl IdentityScan {
     /// Adds the next item; `None` is a line that is no UTF-8.
     pub(super) fn add(mut self, item: Option<&str>) -> Self {
-        let claim = item.and_then(Claim::read);
-        match claim.as_ref().and_then(Claim::source) {
+        let claim = item.and_then(ItemIdentity::read);
+        match claim.as_ref().and_then(ItemIdentity::source) {
             Some(Source::Facebook) => self.facebook += 1,
             Some(Source::Tiktok) => self.tiktok += 1,
             None => self.unknown += 1,
@@ -60,7 +60,7 @@ impl IdentityScan {
     }
 
     /// The hash of an identity. Its key is random, so that a sender can't choose identities that collide.
-    fn hash(&self, item: Option<&str>, claim: Option<&Claim<'_>>) -> Option<u64> {
+    fn hash(&self, item: Option<&str>, claim: Option<&ItemIdentity<'_>>) -> Option<u64> {
         let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= MIN_EVENT_BYTES))?;
         Some(self.hasher.hash_one((claim.source()?, claim.event_id()?)))
     }
@@ -77,7 +77,7 @@ impl Repeats {
         let mut first: HashMap<(Source, String), u64> = HashMap::new();
         let mut cursor = items.cursor();
         while let Some(item) = items.next(&mut cursor) {
-            let hash = scan.hash(item.text, item.text.and_then(Claim::read).as_ref());
+            let hash = scan.hash(item.text, item.text.and_then(ItemIdentity::read).as_ref());
             if !hash.is_some_and(|hash| scan.repeated_hashes.contains(&hash)) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use tonic::Status;
 use weir::contract::ingest::v1::{ItemResult, Outcome};
-use weir_event::{Claim, ErrorType, Metrics, Service, Source};
+use weir_event::{ErrorType, ItemIdentity, Metrics, Service, Source};
 
 use super::{
     chunk::{GateCheck, SentItem},
@@ -61,7 +61,7 @@ impl BodyOutcome {
         let event_id = match check {
             GateCheck::Rejected { event_id, .. } => event_id,
             GateCheck::Admitted { .. } => {
-                let claim = body.items.text(offset, length).and_then(Claim::read);
+                let claim = body.items.text(offset, length).and_then(ItemIdentity::read);
                 claim.and_then(|claim| claim.event_id().map(Cow::into_owned))
             }
         };

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tonic::{Request, Status};
 use uuid::Uuid;
 use weir::contract::{
+    MAX_RESPONSE_BYTES,
     event::v1::Origin,
     ingest::v1::{Item, ItemResult, PublishEventsRequest, ingest_service_client::IngestServiceClient},
 };
@@ -24,8 +25,6 @@ use crate::upstream::Upstream;
 
 /// Attempts of one call. Two instances may die under it; after a third failure the sender gets a 503.
 const MAX_ATTEMPTS: usize = 3;
-/// The size limit of a response, in bytes. One for 1,000 items that each break every rule is smaller.
-const MAX_RESPONSE_BYTES: usize = 16 << 20;
 /// Calls of one body in flight. While ingest makes one chunk durable, the edge checks the next ones; more would only
 /// fill memory.
 const MAX_CALLS_IN_FLIGHT: usize = 4;

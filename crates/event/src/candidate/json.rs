@@ -1,8 +1,8 @@
-//! A webhook's JSON → candidate, key by key: no name, shape, value or number of keys keeps an item from being read.
+//! Reads a webhook's JSON into a candidate, key by key. No name, shape, value or number of keys stops the reader.
 //!
-//! Nearly every item is read in one quick pass. It fails on names with escapes, and on a scalar in the place of an object
-//! where serde_json can't hold it (`1e999`, a lone surrogate). Such an item is read once more, names and nested values
-//! as text first.
+//! The reader takes nearly every item in one quick pass. That pass fails on names with escapes, and on a scalar in the
+//! place of an object that serde_json can't hold (`1e999`, a lone surrogate). A second pass then reads such an item,
+//! names and nested values as text first.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,22 +14,22 @@ use serde_json::value::RawValue;
 
 use super::{Candidate, Data, Engagement, Location, NUMBER, Object, Scalar, User, kind, unquote};
 
-/// How names are read, and values where an object belongs.
+/// The way to read names, and values in the place of an object.
 #[derive(Clone, Copy, Debug)]
 enum Pass {
-    /// At once.
+    /// Directly.
     Quick,
-    /// As text first, which takes whatever is well-formed.
+    /// As text first, which accepts every well-formed value.
     Thorough,
 }
 
-/// The keys that an object may have.
+/// An object with keys that the reader knows.
 pub(crate) trait Keys<'a>: Default {
-    /// Takes the value of `key`, or has it ignored.
+    /// Stores the value of `key`, or ignores it.
     fn take<M: MapAccess<'a>>(&mut self, key: &str, value: Value<'_, M>) -> Result<(), M::Error>;
 }
 
-/// The value that comes next.
+/// The next value of a JSON object.
 pub(crate) struct Value<'m, M> {
     map: &'m mut M,
     pass: Pass,
@@ -40,7 +40,7 @@ impl<'a, M: MapAccess<'a>> Value<'_, M> {
         let raw = self.map.next_value::<&'a RawValue>()?.get();
         *scalar = match *scalar {
             Scalar::Absent => Scalar::Json(raw),
-            // Of several values the first that is a string says most.
+            // Of several values the first string is the most useful in a report.
             Scalar::Json(first) | Scalar::Repeated(first) if first.starts_with('"') => {
                 Scalar::Repeated(first)
             }
@@ -60,7 +60,7 @@ impl<'a, M: MapAccess<'a>> Value<'_, M> {
             Pass::Quick => self.map.next_value_seed(Filling { into, pass: Pass::Quick })?,
             Pass::Thorough => {
                 let raw = self.map.next_value::<&'a RawValue>()?.get();
-                // It is well-formed, and so can always be read.
+                // The value is well-formed, so the pass always succeeds.
                 fill(into, raw, Pass::Thorough).unwrap_or(Err(kind(raw)))
             }
         };
@@ -146,10 +146,10 @@ impl<'a> Keys<'a> for Engagement<'a> {
     }
 }
 
-/// Reads one JSON item; of one that is not well-formed, what stands before the fault.
+/// Reads one JSON item. Of an item that is not well-formed it reads the part before the fault.
 ///
 /// # Errors
-/// It is no object, or not well-formed: a message about the whole item.
+/// The item is no object, or not well-formed: a message about the whole item.
 pub(crate) fn read<'a, T: Keys<'a>>(into: &mut T, raw: &'a str) -> Result<(), String> {
     let filled = fill(into, raw, Pass::Quick).or_else(|_| {
         *into = T::default();
@@ -169,22 +169,23 @@ fn fill<'a, T: Keys<'a>>(into: &mut T, raw: &'a str, pass: Pass) -> serde_json::
     deserializer.end().map(|()| filled)
 }
 
-/// What is told of a text that is no JSON. Where it ends too early no place is told: that is only where it was cut.
+/// The message for a text that is no JSON. A text that ends too early gets no column: that is only the place of the
+/// cut.
 fn not_well_formed(raw: &str, error: &serde_json::Error) -> String {
-    // serde_json takes a number that was cut behind its sign, point or exponent for a wrong one.
+    // serde_json reports a number that was cut after its sign, point or exponent as an invalid one.
     let ends_in_a_number = error.column() >= raw.len() && !raw.ends_with(['}', ']']);
     if error.is_eof() || ends_in_a_number {
         return CUT_OFF.into();
     }
-    let told = error.to_string();
-    // An item is a line, or stands somewhere in a body: its column says more than its line.
-    let rule = told.rsplit_once(" at line ").map_or(&*told, |(rule, _)| rule);
+    let message = error.to_string();
+    // An item is one line, or a part of a body: its column is more useful than its line.
+    let rule = message.rsplit_once(" at line ").map_or(&*message, |(rule, _)| rule);
     format!("is not well-formed JSON: {rule} at column {}", error.column())
 }
 
 const CUT_OFF: &str = "is not well-formed JSON: it ends too early";
 
-/// What is told of bytes that are no UTF-8, and so no JSON.
+/// The message for bytes that are no UTF-8, and therefore no JSON.
 pub(crate) fn not_utf_8(error: std::str::Utf8Error) -> String {
     match error.error_len() {
         Some(_) => format!("is no UTF-8 at column {}", error.valid_up_to() + 1),
@@ -192,10 +193,10 @@ pub(crate) fn not_utf_8(error: std::str::Utf8Error) -> String {
     }
 }
 
-/// What stands in the place of an object, if it is none.
+/// `Err` with the kind of the value, such as `an array`, where the value is no object.
 type Filled = Result<(), &'static str>;
 
-/// Fills what one object holds into its place, which spares the moves of a large value.
+/// Reads one object into its place. Writing in place saves the moves of a large value.
 struct Filling<'t, T> {
     into: &'t mut T,
     pass: Pass,
@@ -205,7 +206,7 @@ impl<T> Filling<'_, T> {
     fn next_name<'a, M: MapAccess<'a>>(&self, map: &mut M) -> Result<Option<Cow<'a, str>>, M::Error> {
         match self.pass {
             Pass::Quick => Ok(map.next_key::<&'a str>()?.map(Cow::Borrowed)),
-            // No known key has a lone surrogate in its name.
+            // A name with a lone surrogate is no known key.
             Pass::Thorough => {
                 Ok(map.next_key::<&'a RawValue>()?.map(|name| unquote(name.get()).unwrap_or_default()))
             }
@@ -262,5 +263,18 @@ impl<'a, T: Keys<'a>> Visitor<'a> for Filling<'_, T> {
 
     fn visit_unit<E>(self) -> Result<Filled, E> {
         Ok(Err("null"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_no_event() {
+        let mut candidate = Candidate::default();
+        assert!(read(&mut candidate, "[]").unwrap_err().contains("an array"));
+        read(&mut candidate, r#"{"data":[1,[2]]}"#).unwrap();
+        assert!(matches!(candidate.data, Object::Other("an array")));
     }
 }

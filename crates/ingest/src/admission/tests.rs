@@ -1,4 +1,4 @@
-//! Calls that come when there is no room.
+//! Calls that arrive when there is no room.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,11 +10,11 @@ use super::*;
 
 const MESSAGE_BYTES: usize = 8192;
 
-/// Answers when it is let, with the bytes that it read.
+/// Responds with the bytes that it read, once the semaphore has a permit.
 #[derive(Clone)]
-struct Slow(std::sync::Arc<Semaphore>);
+struct GatedEcho(std::sync::Arc<Semaphore>);
 
-impl Service<Request<Body>> for Slow {
+impl Service<Request<Body>> for GatedEcho {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
@@ -34,14 +34,14 @@ impl Service<Request<Body>> for Slow {
     }
 }
 
-fn admission() -> (Admission<Slow>, std::sync::Arc<Semaphore>, Budget) {
+fn admission() -> (Admission<GatedEcho>, std::sync::Arc<Semaphore>, Budget) {
     let gate = std::sync::Arc::new(Semaphore::new(0));
     let budget = Budget::new(MESSAGE_BYTES);
     let metrics = Metrics::register(&mut Registry::default());
-    (Admission::new(Slow(gate.clone()), budget.clone(), metrics), gate, budget)
+    (Admission::new(GatedEcho(gate.clone()), budget.clone(), metrics), gate, budget)
 }
 
-/// A call whose prefix comes in pieces.
+/// A call whose prefix arrives in pieces.
 fn call(timeout: &str) -> Request<Body> {
     let mut message = vec![0_u8];
     message.extend((MESSAGE_BYTES as u32).to_be_bytes());
@@ -52,15 +52,15 @@ fn call(timeout: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn a_body_whose_connection_broke_before_its_length_is_asked_once() {
-    let asked = std::sync::Arc::new(AtomicUsize::new(0));
-    let broken = std::sync::Arc::clone(&asked);
-    let again = stream::repeat_with(move || {
-        broken.fetch_add(1, Ordering::Relaxed);
+async fn a_body_that_breaks_before_its_length_is_polled_once() {
+    let polls = std::sync::Arc::new(AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&polls);
+    let errors = stream::repeat_with(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
         Err::<Frame<Bytes>, _>(Status::unavailable("broken pipe"))
     });
-    let (length, mut body) = announced(Body::new(StreamBody::new(again.take(100)))).await;
-    assert_eq!((length, asked.load(Ordering::Relaxed)), (None, 1));
+    let (length, mut body) = message_length(Body::new(StreamBody::new(errors.take(100)))).await;
+    assert_eq!((length, polls.load(Ordering::Relaxed)), (None, 1));
     assert!(body.frame().await.is_some_and(|frame| frame.is_err()));
 }
 
@@ -69,7 +69,7 @@ fn reason(response: &Response<Body>) -> Option<Reason> {
 }
 
 #[tokio::test]
-async fn a_call_without_room_is_refused_before_its_deadline_and_told_when_to_come_again() {
+async fn a_call_without_room_is_refused_before_its_deadline_with_a_retry_delay() {
     let (mut admission, gate, budget) = admission();
     let first = tokio::spawn(admission.call(call("30S")));
     while budget.in_flight().get() == 0 {
@@ -79,7 +79,7 @@ async fn a_call_without_room_is_refused_before_its_deadline_and_told_when_to_com
     let refused = admission.call(call("100m")).await.unwrap();
     assert_eq!(reason(&refused), Some(Reason::Overloaded));
     assert!(refused.headers().contains_key("grpc-status-details-bin"));
-    assert!(began.elapsed() < PATIENCE);
+    assert!(began.elapsed() < MAX_WAIT);
     gate.add_permits(1);
     let answered = first.await.unwrap().unwrap();
     let read = answered.into_body().collect().await.unwrap().to_bytes();
@@ -88,7 +88,7 @@ async fn a_call_without_room_is_refused_before_its_deadline_and_told_when_to_com
 }
 
 #[tokio::test]
-async fn a_call_waits_for_room_that_comes() {
+async fn a_call_waits_until_another_call_frees_room() {
     let (mut admission, gate, _) = admission();
     gate.add_permits(2);
     let (first, second) = tokio::join!(admission.call(call("30S")), admission.call(call("30S")));

@@ -1,4 +1,4 @@
-//! Discarding: letters that nobody wants any more are removed for good.
+//! DiscardDeadLetters: removes letters for good.
 
 use tonic::Status;
 use tracing::info;
@@ -6,59 +6,63 @@ use weir::contract::ingest::v1::{DiscardDeadLettersRequest, DiscardDeadLettersRe
 use weir_journal::{DeadLetterStream, Journal};
 
 use super::{
-    fault::{Faults, unreadable},
-    id::LetterId,
-    selection::Asked,
-    stream::Answers,
+    field_errors::{FieldErrors, journal_error},
+    letter::LetterId,
+    responses::ResponseSender,
+    selection::Selector,
 };
 
 /// A checked request.
 #[derive(Debug)]
 pub(super) struct Discard {
-    asked: Asked,
+    selector: Selector,
     dry_run: bool,
 }
 
 impl Discard {
-    pub(super) fn read(request: DiscardDeadLettersRequest) -> Result<Self, Status> {
-        let mut faults = Faults::default();
-        let asked = Asked::read(&request.ids, request.filter, &request.cursor, &mut faults);
-        faults.into_result()?;
-        Ok(Self { asked, dry_run: request.dry_run })
+    /// Checks a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT that names every wrong field.
+    pub(super) fn check(request: DiscardDeadLettersRequest) -> Result<Self, Status> {
+        let mut errors = FieldErrors::default();
+        let selector = Selector::check(&request.ids, request.filter, &request.cursor, &mut errors);
+        errors.into_result()?;
+        Ok(Self { selector, dry_run: request.dry_run })
     }
 
-    /// Removes every letter. Ends early where nobody listens any more.
+    /// Removes every letter. Ends early when the caller disconnects or ingest stops.
     pub(super) async fn run(
         self,
         journal: &Journal,
-        answers: &Answers<DiscardDeadLettersResponse>,
+        responses: &ResponseSender<DiscardDeadLettersResponse>,
     ) -> Result<(), Status> {
-        let mut selection = self.asked.begin(journal.clone()).await?;
+        let mut selection = self.selector.start(journal.clone()).await?;
         let (mut discarded, mut gone, mut cursor) = (0, 0, String::new());
-        while let Some(step) = selection.next().await.map_err(unreadable)? {
-            let ids: Vec<LetterId> = step.letters.iter().map(|(id, _)| *id).collect();
+        while let Some(page) = selection.next().await.map_err(journal_error)? {
+            let ids: Vec<LetterId> = page.letters.iter().map(|(id, _)| *id).collect();
             if !self.dry_run {
                 remove(journal, &ids).await?;
             }
             discarded += ids.len() as u64;
-            gone += step.gone.len() as u64;
-            cursor = step.cursor;
+            gone += page.gone.len() as u64;
+            cursor = page.cursor;
             let ids = ids.iter().map(LetterId::to_string).collect();
-            let answer =
+            let response =
                 DiscardDeadLettersResponse { ids, discarded, gone, cursor: cursor.clone(), finished: false };
-            answers.send(answer).await?;
+            responses.send(response).await?;
         }
         info!(discarded, gone, dry_run = self.dry_run, "dead letters discarded");
         let last = DiscardDeadLettersResponse { ids: Vec::new(), discarded, gone, cursor, finished: true };
-        answers.send(last).await
+        responses.send(last).await
     }
 }
 
 async fn remove(journal: &Journal, ids: &[LetterId]) -> Result<(), Status> {
-    for graveyard in DeadLetterStream::ALL {
-        let of_graveyard = ids.iter().filter(|id| id.graveyard == graveyard);
-        let sequences: Vec<u64> = of_graveyard.map(|id| id.sequence).collect();
-        journal.remove_dead_letters(graveyard, &sequences).await.map_err(unreadable)?;
+    for stream in DeadLetterStream::ALL {
+        let of_stream = ids.iter().filter(|id| id.stream == stream);
+        let sequences: Vec<u64> = of_stream.map(|id| id.sequence).collect();
+        journal.remove_dead_letters(stream, &sequences).await.map_err(journal_error)?;
     }
     Ok(())
 }

@@ -1,116 +1,119 @@
-//! The letters of a redrive or a discard: named one by one, or all that match a filter.
+//! The letters of a redrive or a discard: those with the given ids, or all that match a filter.
 
 use tonic::Status;
 use weir::contract::ingest::v1::DeadLetterFilter;
 use weir_journal::{Journal, JournalError};
 
 use super::{
-    fault::{Faults, unreadable},
+    field_errors::{FieldErrors, journal_error},
     filter::Filter,
-    id::LetterId,
-    walk::{Page, Walk},
+    letter::LetterId,
+    scan::{Page, Scan},
 };
 
-/// The most ids of a call; more are what filters are for.
+/// The most ids of a call. For more letters the caller uses a filter.
 const MAX_IDS: usize = 1_000;
-/// Letters that are seen to together.
-const STEP: usize = 100;
+/// The most letters of one page.
+const PAGE: usize = 100;
 
-/// What is asked for, checked.
+/// The checked choice of a request: ids or a filter.
 #[derive(Debug, PartialEq)]
-pub(super) enum Asked {
+pub(super) enum Selector {
     Ids(Vec<LetterId>),
     Filter { filter: Filter, cursor: Option<LetterId> },
 }
 
-/// What is left of it.
+/// The letters of a selector that are still to come.
 #[derive(Debug)]
 pub(super) enum Selection {
-    Ids { journal: Journal, left: std::vec::IntoIter<LetterId> },
-    Walk(Walk),
+    Ids { journal: Journal, remaining: std::vec::IntoIter<LetterId> },
+    Scan(Scan),
 }
 
-/// The next letters of a selection.
+/// One page of a selection.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct SelectionPage {
     pub(super) letters: Page,
-    /// Named, and there no more.
+    /// Given by id, and no longer in the journal.
     pub(super) gone: Vec<LetterId>,
-    /// Where another call can go on; empty where ids were named.
+    /// The cursor from which another call can continue; empty for a selection by ids.
     pub(super) cursor: String,
 }
 
-impl Asked {
-    pub(super) fn read(
+impl Selector {
+    /// Checks the choice of a request. Adds each error to `errors`.
+    pub(super) fn check(
         ids: &[String],
         filter: Option<DeadLetterFilter>,
         cursor: &str,
-        faults: &mut Faults,
+        errors: &mut FieldErrors,
     ) -> Self {
         let is_filter = filter.is_some();
-        let filter = Filter::read(filter, faults);
+        let filter = Filter::check(filter, errors);
         if ids.is_empty() != is_filter {
-            faults.add::<()>("ids", "or filter must be given, and not both; an empty filter is every letter");
+            errors.add::<()>("ids", "or filter must be given, and not both; an empty filter is every letter");
         }
         if ids.len() > MAX_IDS {
-            faults.add::<()>("ids", format!("must be at most {MAX_IDS}"));
+            errors.add::<()>("ids", format!("must be at most {MAX_IDS}"));
         }
-        let cursor = read_cursor("cursor", cursor, faults);
+        let cursor = parse_cursor("cursor", cursor, errors);
         if is_filter {
             return Self::Filter { filter, cursor };
         }
-        let mut read = Vec::with_capacity(ids.len());
+        let mut parsed = Vec::with_capacity(ids.len());
         for id in ids {
             match LetterId::parse(id) {
-                Some(id) => read.push(id),
-                None => drop(faults.add::<()>("ids", "must be such as rejected-17 or parked-3")),
+                Some(id) => parsed.push(id),
+                None => drop(errors.add::<()>("ids", "must be such as rejected-17 or parked-3")),
             }
         }
-        Self::Ids(read)
+        Self::Ids(parsed)
     }
 
-    pub(super) async fn begin(self, journal: Journal) -> Result<Selection, Status> {
+    /// Starts the selection.
+    pub(super) async fn start(self, journal: Journal) -> Result<Selection, Status> {
         Ok(match self {
-            Self::Ids(ids) => Selection::Ids { journal, left: ids.into_iter() },
+            Self::Ids(ids) => Selection::Ids { journal, remaining: ids.into_iter() },
             Self::Filter { filter, cursor } => {
-                Selection::Walk(Walk::start(journal, filter, cursor).await.map_err(unreadable)?)
+                Selection::Scan(Scan::start(journal, filter, cursor).await.map_err(journal_error)?)
             }
         })
     }
 }
 
 impl Selection {
-    /// `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Step>, JournalError> {
+    /// The next page; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<SelectionPage>, JournalError> {
         match self {
-            Self::Ids { journal, left } => named(journal, left).await,
-            Self::Walk(walk) => {
-                let Some(letters) = walk.next(STEP).await? else { return Ok(None) };
-                let cursor = walk.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
-                Ok(Some(Step { letters, gone: Vec::new(), cursor }))
+            Self::Ids { journal, remaining } => next_by_id(journal, remaining).await,
+            Self::Scan(scan) => {
+                let Some(letters) = scan.next(PAGE).await? else { return Ok(None) };
+                let cursor = scan.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
+                Ok(Some(SelectionPage { letters, gone: Vec::new(), cursor }))
             }
         }
     }
 }
 
-async fn named(
+/// The next page of letters by id.
+async fn next_by_id(
     journal: &Journal,
-    left: &mut std::vec::IntoIter<LetterId>,
-) -> Result<Option<Step>, JournalError> {
-    let mut step = Step::default();
-    for id in left.by_ref().take(STEP) {
-        match journal.dead_letter(id.graveyard, id.sequence).await? {
-            Some(stored) => step.letters.push((id, stored)),
-            None => step.gone.push(id),
+    remaining: &mut std::vec::IntoIter<LetterId>,
+) -> Result<Option<SelectionPage>, JournalError> {
+    let mut page = SelectionPage::default();
+    for id in remaining.by_ref().take(PAGE) {
+        match journal.dead_letter(id.stream, id.sequence).await? {
+            Some(stored) => page.letters.push((id, stored)),
+            None => page.gone.push(id),
         }
     }
-    Ok((!step.letters.is_empty() || !step.gone.is_empty()).then_some(step))
+    Ok((!page.letters.is_empty() || !page.gone.is_empty()).then_some(page))
 }
 
-/// Empty is the beginning.
-pub(super) fn read_cursor(field: &'static str, text: &str, faults: &mut Faults) -> Option<LetterId> {
+/// Parses a cursor; `None` for an empty one, which means the beginning.
+pub(super) fn parse_cursor(field: &'static str, text: &str, errors: &mut FieldErrors) -> Option<LetterId> {
     if text.is_empty() {
         return None;
     }
-    LetterId::parse(text).or_else(|| faults.add(field, "is none that this service gave"))
+    LetterId::parse(text).or_else(|| errors.add(field, "is none that this service gave"))
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use prost::Message as _;
 use uuid::Uuid;
-use weir::contract::event::v1;
-use weir_event::{Origin, Source, instant, timestamp};
+use weir::contract::{event::v1, instant_micros, timestamp};
+use weir_event::{Origin, Source};
 
 use super::{ERASURE_VERSION, FrameError, SealedFrame};
 
@@ -75,7 +75,7 @@ impl Erasure {
             source,
             user_id: erasure.user_id,
             suppress: erasure.suppress,
-            requested_at: instant(erasure.requested_at).ok_or_else(|| malformed("it has no time"))?,
+            requested_at: instant_micros(erasure.requested_at).ok_or_else(|| malformed("it has no time"))?,
             origin: origin.ok_or_else(|| malformed("its origin is malformed"))?,
         })
     }

@@ -1,7 +1,7 @@
 //! The gate against a second reading of the same rules: serde_json's `Value`, looked up by pointer.
 //!
-//! Only texts that `Value` reads alike are compared: it refuses lone surrogates and numbers beyond a float, and of a
-//! repeated key it keeps the last value.
+//! The tests compare only texts that `Value` reads the same way: it refuses lone surrogates and numbers that no float
+//! holds, and keeps the last value of a repeated key.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const GOOD_TIMES: [&str; 3] =
 
 const OLD_TIME: &str = "1999-12-31T23:59:59Z";
 
-/// What a rule says of a value.
+/// Whether a value keeps a rule.
 type Rule = fn(&Value) -> bool;
 
 fn is_text(value: &Value) -> bool {
@@ -35,14 +35,14 @@ fn is_timestamp(value: &Value) -> bool {
     is_one_of(value, &GOOD_TIMES)
 }
 
-/// What is done may be older than what is told.
+/// A rule of action times, which may be older than timestamps.
 fn is_time(value: &Value) -> bool {
     is_timestamp(value) || is_one_of(value, &[OLD_TIME])
 }
 
 fn is_nullable_amount(value: &Value) -> bool {
-    let digits = |text: &str, most: usize| {
-        (1..=most).contains(&text.len()) && text.chars().all(|character| character.is_ascii_digit())
+    let digits = |text: &str, max: usize| {
+        (1..=max).contains(&text.len()) && text.chars().all(|character| character.is_ascii_digit())
     };
     value.is_null()
         || value.as_str().is_some_and(|text| match text.split_once('.') {
@@ -119,7 +119,7 @@ fn types(source: &str, stage: &str) -> &'static [&'static str] {
     }
 }
 
-/// Every pointer at fault.
+/// The pointers of all broken rules.
 fn faults(item: &Value) -> BTreeSet<String> {
     let mut faults = BTreeSet::new();
     if !item.is_object() {
@@ -164,7 +164,7 @@ fn faults(item: &Value) -> BTreeSet<String> {
     faults
 }
 
-/// Every object in the item, by pointer.
+/// The pointers of all objects in the item.
 fn objects(item: &Value, at: &str, found: &mut Vec<String>) {
     if let Value::Object(members) = item {
         found.push(at.to_owned());
@@ -241,7 +241,7 @@ fn change(item: &mut Value, random: &mut StdRng) {
     }
 }
 
-/// Writes the item in one of the many ways that JSON has for it.
+/// Writes the item in one of the many ways that JSON allows.
 fn write(item: &Value, random: &mut StdRng, text: &mut String) {
     let blank = |random: &mut StdRng| *["", "", " ", "\t", "\r\n"].choose(random).unwrap();
     match item {
@@ -285,7 +285,7 @@ fn another_reader_of_the_same_rules_finds_the_same_faults() {
     for seed in 0..ROUNDS {
         let random = &mut StdRng::seed_from_u64(seed);
         let mut item = valid.choose(random).unwrap().clone();
-        // The reference cases hold times that this reader does not know.
+        // The reference cases hold times that this reader does not list.
         for time in ["/timestamp", "/data/engagement/actionTime"] {
             if let Some(time) = item.pointer_mut(time) {
                 *time = json!(GOOD_TIMES[0]);
@@ -305,8 +305,8 @@ fn another_reader_of_the_same_rules_finds_the_same_faults() {
             }
             Err(refusal) => {
                 bad += 1;
-                let told = pointers(&refusal).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
-                assert_eq!(told, expected, "{text}");
+                let found = pointers(&refusal).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+                assert_eq!(found, expected, "{text}");
                 assert_eq!(refusal.violations.len(), expected.len(), "{text}");
                 assert_eq!(refusal.event_id.as_deref(), item["eventId"].as_str(), "{text}");
             }
@@ -316,7 +316,7 @@ fn another_reader_of_the_same_rules_finds_the_same_faults() {
 }
 
 #[test]
-fn every_byte_that_another_reader_refuses_is_refused_as_no_json() {
+fn bytes_that_another_reader_refuses_are_refused_as_no_json() {
     let (mut read, mut refused) = (0, 0);
     for case in cases(VALID).into_iter().step_by(7) {
         let good = case.event.get().as_bytes();
@@ -327,8 +327,8 @@ fn every_byte_that_another_reader_refuses_is_refused_as_no_json() {
                 let admitted = admit_bytes(&bytes, Utc::now());
                 let is_json = std::str::from_utf8(&bytes).is_ok()
                     && serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
-                let told = admitted.is_err_and(|refusal| pointers(&refusal) == [""]);
-                assert_eq!(told, !is_json, "{}", String::from_utf8_lossy(&bytes));
+                let is_refused = admitted.is_err_and(|refusal| pointers(&refusal) == [""]);
+                assert_eq!(is_refused, !is_json, "{}", String::from_utf8_lossy(&bytes));
                 *(if is_json { &mut read } else { &mut refused }) += 1;
             }
         }

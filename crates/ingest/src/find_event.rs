@@ -1,21 +1,23 @@
-//! One event in the journal: its dead letters, and whether it may still wait.
+//! FindEvent: the dead letters of one event, and the frames of its source that are not stored yet.
 
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
-use weir::contract::ingest::v1::{
-    FindEventResponse,
-    find_event_response::{Kind, Letter},
+use weir::contract::{
+    ingest::v1::{
+        FindEventResponse,
+        find_event_response::{Kind, Letter},
+    },
+    timestamp,
 };
-use weir_event::{Source, tellable};
+use weir_event::{Source, cut_event_id};
 use weir_journal::{Backlog, DeadLetterStream, Journal, JournalError, StoredDeadLetter};
 
-/// The backlog comes first: an event that is parked meanwhile is found among the letters.
-pub(crate) async fn event(
+/// Finds one event in the journal. It reads the backlog before the letters, so that it can't miss an event that a
+/// collector parks in between.
+pub(crate) async fn find_event(
     journal: &Journal,
     source: Source,
     event_id: &str,
 ) -> Result<FindEventResponse, JournalError> {
-    let event_id = tellable(event_id);
+    let event_id = cut_event_id(event_id);
     let Backlog { waiting, in_flight } = journal.backlog(source).await?;
     let (rejected, sourceless, parked) = tokio::try_join!(
         journal.last_dead_letter(DeadLetterStream::Rejected, Some(source), event_id),
@@ -34,9 +36,4 @@ fn letter(kind: Kind, stored: StoredDeadLetter) -> Letter {
         correlation_id: stored.letter.origin.correlation_id.to_string(),
         violations: stored.letter.violations.into_iter().map(Into::into).collect(),
     }
-}
-
-fn timestamp(instant: DateTime<Utc>) -> Timestamp {
-    let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
-    Timestamp { seconds: instant.timestamp(), nanos }
 }

@@ -1,18 +1,16 @@
-//! An encoded event → candidate, without a copy of its texts.
+//! Decodes an event's bytes into a candidate, without a copy of its texts.
 //!
-//! It reads only what is written as prost writes it: fields that the contract knows, each once and in order. Whatever
-//! is written so is read here as prost reads it, and may be passed on as it is; of anything else this says nothing.
+//! The decoder accepts only the bytes that prost writes: fields that the contract knows, each once and in order. It
+//! reads them exactly as prost does, so that ingest can pass them on unchanged. It returns `None` for all other bytes.
 
 use prost::encoding::decode_varint;
 
-use super::{
+use super::{Candidate, Data, Engagement, Location, Object, Scalar, User};
+use crate::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-    candidate::{Candidate, Data, Engagement, Location, Object, Scalar, User},
-    message::numbered_type,
-    typed::{member, text},
 };
 
-/// One field's value.
+/// The value of one field.
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Varint(u64),
@@ -20,25 +18,26 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// What a stage's message tells: its type by number, and the engagement.
+/// The content of a stage's message: the stage, the number of its event type, and the engagement.
 type Stage<'a> = (FunnelStage, i32, Engagement<'a>);
 
-/// What reads a stage's message: its type by number, and the engagement.
+/// A decoder of a stage's message, which returns the number of the event type and the engagement.
 type ReadStage<'a> = fn(FunnelStage, &'a [u8]) -> Option<(i32, Engagement<'a>)>;
 
-/// The event in `encoded`; `None` where it is not written as prost writes it.
-pub(super) fn candidate(encoded: &[u8]) -> Option<Candidate<'_>> {
-    let mut candidate = Candidate { event_id: text(""), ..Candidate::default() };
-    each(encoded, |tag, value| {
+/// The candidate in `encoded`; `None` where prost would write the event differently.
+pub(crate) fn decode(encoded: &[u8]) -> Option<Candidate<'_>> {
+    let mut candidate = Candidate { event_id: Scalar::borrowed(""), ..Candidate::default() };
+    for_each_field(encoded, |tag, value| {
         match tag {
-            // The id is there and comes first: who passes the bytes on finds it there.
+            // The id is present and comes first: `EncodedEvent` looks for it there.
             1 => candidate.event_id = value.text()?,
             2 => candidate.timestamp = value.instant()?,
             3 if matches!(candidate.data, Object::Absent) => {
-                candidate.of(Source::Facebook, platform(value.bytes()?, facebook_user, facebook_stage)?);
+                candidate
+                    .set_platform(Source::Facebook, platform(value.bytes()?, facebook_user, facebook_stage)?);
             }
             4 if matches!(candidate.data, Object::Absent) => {
-                candidate.of(Source::Tiktok, platform(value.bytes()?, tiktok_user, tiktok_stage)?);
+                candidate.set_platform(Source::Tiktok, platform(value.bytes()?, tiktok_user, tiktok_stage)?);
             }
             _ => return None,
         }
@@ -48,13 +47,14 @@ pub(super) fn candidate(encoded: &[u8]) -> Option<Candidate<'_>> {
 }
 
 impl<'a> Candidate<'a> {
-    fn of(&mut self, source: Source, (user, stage): (Object<User<'a>>, Option<Stage<'a>>)) {
-        self.source = text(source.name());
+    fn set_platform(&mut self, source: Source, (user, stage): (Object<User<'a>>, Option<Stage<'a>>)) {
+        self.source = Scalar::borrowed(source.name());
         let mut engagement = Object::Absent;
-        if let Some((stage, number, told)) = stage {
-            self.funnel_stage = text(stage.name());
-            self.event_type = member(numbered_type(source, stage, number).map(EventType::name));
-            engagement = Object::Present(told);
+        if let Some((stage, number, fields)) = stage {
+            self.funnel_stage = Scalar::borrowed(stage.name());
+            self.event_type =
+                Scalar::member(EventType::from_number_in(source, stage, number).map(EventType::name));
+            engagement = Object::Present(fields);
         }
         self.data = Object::Present(Data { user, engagement });
     }
@@ -66,12 +66,12 @@ fn platform<'a>(
     user: fn(&'a [u8]) -> Option<User<'a>>,
     stage: ReadStage<'a>,
 ) -> Option<(Object<User<'a>>, Option<Stage<'a>>)> {
-    let (mut read_user, mut read_stage) = (Object::Absent, None);
-    each(encoded, |tag, value| {
+    let (mut found_user, mut found_stage) = (Object::Absent, None);
+    for_each_field(encoded, |tag, value| {
         let bytes = value.bytes()?;
         let named = match tag {
             1 => {
-                read_user = Object::Present(user(bytes)?);
+                found_user = Object::Present(user(bytes)?);
                 return Some(());
             }
             2 => FunnelStage::Top,
@@ -79,25 +79,25 @@ fn platform<'a>(
             _ => return None,
         };
         let (number, engagement) = stage(named, bytes)?;
-        read_stage.replace((named, number, engagement)).is_none().then_some(())
+        found_stage.replace((named, number, engagement)).is_none().then_some(())
     })?;
-    Some((read_user, read_stage))
+    Some((found_user, found_stage))
 }
 
 fn facebook_user(encoded: &[u8]) -> Option<User<'_>> {
     let mut user = User {
-        user_id: text(""),
-        name: text(""),
+        user_id: Scalar::borrowed(""),
+        name: Scalar::borrowed(""),
         age: Scalar::Integer(0),
-        gender: member(None),
+        gender: Scalar::member(None),
         ..User::default()
     };
-    each(encoded, |tag, value| {
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => user.user_id = value.text()?,
             2 => user.name = value.text()?,
             3 => user.age = Scalar::Integer(u32::try_from(value.varint()?).ok()?.into()),
-            4 => user.gender = member(Gender::from_number(value.member()?).map(Gender::name)),
+            4 => user.gender = Scalar::member(Gender::from_number(value.member()?).map(Gender::name)),
             5 => user.location = Object::Present(location(value.bytes()?)?),
             _ => return None,
         }
@@ -107,8 +107,8 @@ fn facebook_user(encoded: &[u8]) -> Option<User<'_>> {
 }
 
 fn location(encoded: &[u8]) -> Option<Location<'_>> {
-    let mut location = Location { country: text(""), city: text("") };
-    each(encoded, |tag, value| {
+    let mut location = Location { country: Scalar::borrowed(""), city: Scalar::borrowed("") };
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => location.country = value.text()?,
             2 => location.city = value.text()?,
@@ -120,9 +120,13 @@ fn location(encoded: &[u8]) -> Option<Location<'_>> {
 }
 
 fn tiktok_user(encoded: &[u8]) -> Option<User<'_>> {
-    let mut user =
-        User { user_id: text(""), username: text(""), followers: Scalar::Integer(0), ..User::default() };
-    each(encoded, |tag, value| {
+    let mut user = User {
+        user_id: Scalar::borrowed(""),
+        username: Scalar::borrowed(""),
+        followers: Scalar::Integer(0),
+        ..User::default()
+    };
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => user.user_id = value.text()?,
             2 => user.username = value.text()?,
@@ -150,12 +154,13 @@ fn tiktok_stage(stage: FunnelStage, encoded: &[u8]) -> Option<(i32, Engagement<'
 
 fn facebook_top(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
     let mut number = 0;
-    let mut top = Engagement { referrer: member(None), video_id: Scalar::Null, ..Engagement::default() };
-    each(encoded, |tag, value| {
+    let mut top =
+        Engagement { referrer: Scalar::member(None), video_id: Scalar::Null, ..Engagement::default() };
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => number = value.member()?,
             2 => top.action_time = value.instant()?,
-            3 => top.referrer = member(Referrer::from_number(value.member()?).map(Referrer::name)),
+            3 => top.referrer = Scalar::member(Referrer::from_number(value.member()?).map(Referrer::name)),
             4 => top.video_id = value.text()?,
             _ => return None,
         }
@@ -167,28 +172,28 @@ fn facebook_top(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
 fn facebook_bottom(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
     let mut number = 0;
     let mut bottom = Engagement {
-        ad_id: text(""),
-        campaign_id: text(""),
-        click_position: member(None),
-        device: member(None),
-        browser: member(None),
+        ad_id: Scalar::borrowed(""),
+        campaign_id: Scalar::borrowed(""),
+        click_position: Scalar::member(None),
+        device: Scalar::member(None),
+        browser: Scalar::member(None),
         purchase_amount: Scalar::Null,
         ..Engagement::default()
     };
-    each(encoded, |tag, value| {
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => number = value.member()?,
             2 => bottom.ad_id = value.text()?,
             3 => bottom.campaign_id = value.text()?,
             4 => {
                 let position = ClickPosition::from_number(value.member()?);
-                bottom.click_position = member(position.map(ClickPosition::name));
+                bottom.click_position = Scalar::member(position.map(ClickPosition::name));
             }
             5 => {
                 let device = FacebookDevice::from_number(value.member()?);
-                bottom.device = member(device.map(FacebookDevice::name));
+                bottom.device = Scalar::member(device.map(FacebookDevice::name));
             }
-            6 => bottom.browser = member(Browser::from_number(value.member()?).map(Browser::name)),
+            6 => bottom.browser = Scalar::member(Browser::from_number(value.member()?).map(Browser::name)),
             7 => bottom.purchase_amount = value.text()?,
             _ => return None,
         }
@@ -202,17 +207,20 @@ fn tiktok_top(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
     let mut top = Engagement {
         watch_time: Scalar::Number(0.0),
         percentage_watched: Scalar::Number(0.0),
-        device: member(None),
-        country: text(""),
-        video_id: text(""),
+        device: Scalar::member(None),
+        country: Scalar::borrowed(""),
+        video_id: Scalar::borrowed(""),
         ..Engagement::default()
     };
-    each(encoded, |tag, value| {
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => number = value.member()?,
             2 => top.watch_time = value.float()?,
             3 => top.percentage_watched = value.float()?,
-            4 => top.device = member(TiktokDevice::from_number(value.member()?).map(TiktokDevice::name)),
+            4 => {
+                top.device =
+                    Scalar::member(TiktokDevice::from_number(value.member()?).map(TiktokDevice::name))
+            }
             5 => top.country = value.text()?,
             6 => top.video_id = value.text()?,
             _ => return None,
@@ -230,7 +238,7 @@ fn tiktok_bottom(encoded: &[u8]) -> Option<(i32, Engagement<'_>)> {
         purchase_amount: Scalar::Null,
         ..Engagement::default()
     };
-    each(encoded, |tag, value| {
+    for_each_field(encoded, |tag, value| {
         match tag {
             1 => number = value.member()?,
             2 => bottom.action_time = value.instant()?,
@@ -250,7 +258,7 @@ impl<'a> Value<'a> {
     }
 
     fn text(self) -> Option<Scalar<'a>> {
-        std::str::from_utf8(self.bytes()?).ok().map(text)
+        std::str::from_utf8(self.bytes()?).ok().map(Scalar::borrowed)
     }
 
     fn varint(self) -> Option<u64> {
@@ -265,10 +273,10 @@ impl<'a> Value<'a> {
         if let Self::Fixed(bits) = self { Some(Scalar::Number(f64::from_bits(bits))) } else { None }
     }
 
-    /// Of a negative number protobuf writes all 64 bits, whatever its type.
+    /// protobuf writes all 64 bits of a negative number, even of an `int32`.
     fn instant(self) -> Option<Scalar<'a>> {
         let (mut seconds, mut nanos) = (0, 0);
-        each(self.bytes()?, |tag, value| {
+        for_each_field(self.bytes()?, |tag, value| {
             match tag {
                 1 => seconds = value.varint()?.cast_signed(),
                 2 => nanos = i32::try_from(value.varint()?.cast_signed()).ok()?,
@@ -280,12 +288,13 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Shows every field of a message; `None` where one is not as prost would write it, or `read` takes none of it.
-fn each<'a>(encoded: &'a [u8], mut read: impl FnMut(u8, Value<'a>) -> Option<()>) -> Option<()> {
+/// Calls `read` with every field of a message. `None` where prost would write a field differently, or `read` refuses
+/// it.
+fn for_each_field<'a>(encoded: &'a [u8], mut read: impl FnMut(u8, Value<'a>) -> Option<()>) -> Option<()> {
     let mut rest = encoded;
     let mut before = 0;
     while !rest.is_empty() {
-        // No tag of an event's is so high that its key needs a second byte.
+        // The key of every field of an event fits into one byte.
         let (&key, after) = rest.split_first().filter(|(key, _)| key.is_ascii())?;
         rest = after;
         let (tag, wire_type) = (key >> 3, key & 7);

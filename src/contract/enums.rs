@@ -1,23 +1,23 @@
-//! The closed sets of the event format: each member has a name on the wire and the contract's enum number.
+//! The closed sets of the event format: each member has its name in JSON and its number in protobuf.
 //!
-//! The numbers are also what the database stores, so both are as frozen as the contract.
+//! The database stores the same numbers, so names and numbers are as frozen as the contract.
 
 use std::fmt;
 
-/// Declares a closed set: an enum whose members carry the contract's number and the wire's name.
+/// Declares a closed set: an enum whose members carry the number in protobuf and the name in JSON.
 macro_rules! closed_set {
     ($(#[$doc:meta])* $set:ident { $($member:ident = $number:literal $name:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $set { $($member = $number),+ }
+        pub enum $set {
+            $(#[doc = concat!("`", $name, "`")] $member = $number),+
+        }
 
         impl $set {
             /// Every member, in the order of the numbers.
             pub const ALL: &'static [$set] = &[$($set::$member),+];
-            /// Every name, for messages that tell a sender what would have been right.
-            pub(crate) const NAMES: &'static [&'static str] = &[$($name),+];
 
-            /// The name on the wire.
+            /// The name in JSON.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $($set::$member => $name),+ }
@@ -29,7 +29,7 @@ macro_rules! closed_set {
                 match name { $($name => Some($set::$member),)+ _ => None }
             }
 
-            /// The contract's enum number, which is also what the database stores.
+            /// The number in protobuf, which the database stores too.
             #[must_use]
             pub fn number(self) -> i32 {
                 self as i32
@@ -40,6 +40,12 @@ macro_rules! closed_set {
             pub fn from_number(number: i32) -> Option<Self> {
                 match number { $($number => Some($set::$member),)+ _ => None }
             }
+
+            /// The name of the member with this number; [`UNKNOWN`] for UNSPECIFIED and for numbers of newer contracts.
+            #[must_use]
+            pub fn name_of(number: i32) -> &'static str {
+                Self::from_number(number).map_or(UNKNOWN, Self::name)
+            }
         }
 
         impl fmt::Display for $set {
@@ -49,7 +55,7 @@ macro_rules! closed_set {
         }
 
         impl ClosedSet for $set {
-            const NAMES: &'static [&'static str] = $set::NAMES;
+            const NAMES: &'static [&'static str] = &[$($name),+];
 
             fn from_name(name: &str) -> Option<Self> {
                 $set::from_name(name)
@@ -58,9 +64,15 @@ macro_rules! closed_set {
     };
 }
 
-/// What the gate needs to check a value against a closed set.
-pub(crate) trait ClosedSet: Sized {
+/// The name that answers, tables and metrics give to a member that this build does not know.
+pub const UNKNOWN: &str = "unknown";
+
+/// A closed set as the gate checks a value against it.
+pub trait ClosedSet: Sized {
+    /// Every name, for messages that list the correct values.
     const NAMES: &'static [&'static str];
+
+    /// The member with this name; names are case-sensitive.
     fn from_name(name: &str) -> Option<Self>;
 }
 
@@ -69,11 +81,11 @@ closed_set!(
     Source { Facebook = 1 "facebook", Tiktok = 2 "tiktok" }
 );
 closed_set!(
-    /// Attention (top) or intent (bottom).
+    /// The place of an event in the funnel: attention (top) or intent (bottom).
     FunnelStage { Top = 1 "top", Bottom = 2 "bottom" }
 );
 closed_set!(
-    /// Unique only together with its source: `comment` and `video.view` exist in both.
+    /// The type of an event. It is unique only together with its source: `comment` and `video.view` exist in both.
     EventType {
         AdView = 1 "ad.view",
         PageLike = 2 "page.like",
@@ -90,15 +102,15 @@ closed_set!(
     }
 );
 closed_set!(
-    /// As Facebook tells it.
+    /// The gender of a Facebook user.
     Gender { Male = 1 "male", Female = 2 "female", NonBinary = 3 "non-binary" }
 );
 closed_set!(
-    /// Where on Facebook a top event happened.
+    /// The part of Facebook where a top event happened.
     Referrer { Newsfeed = 1 "newsfeed", Marketplace = 2 "marketplace", Groups = 3 "groups" }
 );
 closed_set!(
-    /// Where on a Facebook ad a click landed.
+    /// The part of a Facebook ad that a click hit.
     ClickPosition { TopLeft = 1 "top_left", BottomRight = 2 "bottom_right", Center = 3 "center" }
 );
 closed_set!(
@@ -115,7 +127,7 @@ closed_set!(
 );
 
 impl EventType {
-    /// The types that a source has in a stage.
+    /// The types that a source has in a stage, in the order in which the stage's own enum numbers them from 1.
     #[must_use]
     pub fn of(source: Source, stage: FunnelStage) -> &'static [EventType] {
         match (source, stage) {
@@ -133,18 +145,33 @@ impl EventType {
             }
         }
     }
+
+    /// The number in the enum of one stage, such as `TiktokTopEventType`; 0, which is UNSPECIFIED, for a type that the
+    /// stage does not have.
+    #[must_use]
+    pub fn number_in(self, source: Source, stage: FunnelStage) -> i32 {
+        let position = Self::of(source, stage).iter().position(|of_stage| *of_stage == self);
+        position.and_then(|position| i32::try_from(position + 1).ok()).unwrap_or_default()
+    }
+
+    /// The type with this number in the enum of one stage.
+    #[must_use]
+    pub fn from_number_in(source: Source, stage: FunnelStage, number: i32) -> Option<Self> {
+        let position = usize::try_from(number).ok()?.checked_sub(1)?;
+        Self::of(source, stage).get(position).copied()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir::contract::event::v1;
+    use crate::contract::event::v1;
 
     #[test]
-    fn numbers_are_the_contract_s() {
-        for kind in EventType::ALL {
-            let wire = v1::EventType::try_from(kind.number()).unwrap().as_str_name();
-            assert_eq!(wire, format!("EVENT_TYPE_{}", kind.name().replace('.', "_").to_uppercase()));
+    fn numbers_and_names_equal_those_of_the_proto_files() {
+        for event_type in EventType::ALL {
+            let name = v1::EventType::try_from(event_type.number()).unwrap().as_str_name();
+            assert_eq!(name, format!("EVENT_TYPE_{}", event_type.name().replace('.', "_").to_uppercase()));
         }
         assert_eq!(Source::Tiktok.number(), v1::Source::Tiktok as i32);
         assert_eq!(FunnelStage::Bottom.number(), v1::FunnelStage::Bottom as i32);
@@ -166,5 +193,25 @@ mod tests {
         listed.sort();
         listed.dedup();
         assert_eq!(listed, EventType::ALL);
+    }
+
+    #[test]
+    fn a_type_reads_back_from_its_number_in_a_stage() {
+        let (source, stage) = (Source::Tiktok, FunnelStage::Top);
+        assert_eq!(EventType::Comment.number_in(source, stage), v1::TiktokTopEventType::Comment as i32);
+        for event_type in EventType::of(source, stage) {
+            let number = event_type.number_in(source, stage);
+            assert_eq!(EventType::from_number_in(source, stage, number), Some(*event_type));
+        }
+        assert_eq!(EventType::Purchase.number_in(source, stage), 0);
+        assert_eq!(EventType::from_number_in(source, stage, 0), None);
+    }
+
+    #[test]
+    fn a_number_of_a_newer_contract_has_the_name_unknown() {
+        assert_eq!(
+            (Source::name_of(1), Source::name_of(0), Source::name_of(99)),
+            ("facebook", "unknown", "unknown")
+        );
     }
 }

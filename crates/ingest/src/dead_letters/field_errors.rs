@@ -1,23 +1,25 @@
-//! What is wrong with a request, all of it at once; and what the journal's failures are on the wire.
+//! Errors of requests over dead letters: all wrong fields of a request at once, and failures of the journal.
 
 use tonic::Status;
 use tracing::warn;
 use weir_journal::JournalError;
 use weir_process::{Reason, refuse};
 
-/// Fields and what is wrong with them.
+/// The wrong fields of a request, each with a description.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<(&'static str, String)>);
+pub(super) struct FieldErrors(Vec<(&'static str, String)>);
 
-impl Faults {
-    /// Always `None`, for a field that has no value then.
+impl FieldErrors {
+    /// Adds an error. Returns `None`, as the value of the wrong field.
     pub(super) fn add<T>(&mut self, field: &'static str, description: impl Into<String>) -> Option<T> {
         self.0.push((field, description.into()));
         None
     }
 
+    /// Ends the check of a request.
+    ///
     /// # Errors
-    /// INVALID_ARGUMENT that names every field at fault.
+    /// INVALID_ARGUMENT that names every wrong field.
     pub(super) fn into_result(self) -> Result<(), Status> {
         if self.0.is_empty() {
             return Ok(());
@@ -30,9 +32,9 @@ impl Faults {
     }
 }
 
-/// What the journal's failure is on the wire; told here, where it ends.
-pub(super) fn unreadable(error: JournalError) -> Status {
-    warn!(%error, "dead letters can't be read or removed");
+/// Logs a failure of the journal, and returns its status.
+pub(super) fn journal_error(error: JournalError) -> Status {
+    warn!(%error, "reading or removing dead letters failed");
     match error {
         JournalError::Unreachable(_) => refuse(Reason::JournalUnavailable, error.to_string(), &[]),
         JournalError::Unusable(_) => Status::internal(error.to_string()),

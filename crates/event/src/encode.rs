@@ -1,32 +1,32 @@
-//! The admitted event as the contract's message, in bytes: written once, where the event is admitted, and carried from
-//! there to the journal as it is.
+//! The encoded event: an admitted event as the bytes of the contract's message. The gate's process writes the bytes
+//! once; calls and frames carry them to the journal unchanged.
 
 use std::ops::Range;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint};
+use weir::contract::timestamp;
 
 use super::{
     Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, FunnelStage, Source,
     TiktokBottom, TiktokEngagement, TiktokTop, TiktokUser,
-    message::{timestamp, type_number},
 };
 
-/// More than nearly every event takes.
+/// Bytes that are enough for nearly every event.
 const USUAL_BYTES: usize = 512;
 
-/// An admitted event in bytes. Only the gate and [`Event`]s make one.
+/// An admitted event in bytes. Only the gate and [`Event::encode`] create one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedEvent {
     source: Source,
-    /// Where the id is.
+    /// The place of the id in `bytes`.
     id: Range<usize>,
     bytes: Bytes,
 }
 
 impl EncodedEvent {
-    /// `bytes` are an admitted event's, and begin with its id.
+    /// `bytes` hold an admitted event, and begin with its id.
     pub(super) fn new(source: Source, bytes: Bytes) -> Self {
         let mut rest = &bytes[1..];
         let length = decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok());
@@ -35,24 +35,25 @@ impl EncodedEvent {
         Self { source, id, bytes }
     }
 
+    /// The platform that the event comes from.
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
     }
 
-    /// The sender's id, unique within the source, in UTF-8.
+    /// The sender's id in UTF-8, unique within the source.
     #[must_use]
     pub fn id(&self) -> &[u8] {
         &self.bytes[self.id.clone()]
     }
 
-    /// A `weir.event.v1.Event`.
+    /// The bytes of a `weir.event.v1.Event`.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// A `weir.event.v1.Event`.
+    /// The bytes of a `weir.event.v1.Event`.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.bytes
@@ -66,8 +67,8 @@ impl From<Event> for EncodedEvent {
 }
 
 impl<Text: AsRef<str>> Event<Text> {
-    /// Writes it as its message encodes itself. `buffer` is a place to write to, empty before and after: events that are
-    /// encoded one after the other share its memory.
+    /// Encodes the event exactly as prost encodes its message. `buffer` is empty before and after the call; events that
+    /// are encoded one after the other share its memory.
     #[must_use]
     pub fn encode(&self, buffer: &mut BytesMut) -> EncodedEvent {
         buffer.reserve(USUAL_BYTES);
@@ -108,7 +109,7 @@ impl<Text: AsRef<str>> FacebookUser<Text> {
 
 impl<Text: AsRef<str>> FacebookTop<Text> {
     fn write(&self, buffer: &mut BytesMut) {
-        member(buffer, 1, type_number(Source::Facebook, FunnelStage::Top, self.event_type));
+        member(buffer, 1, self.event_type.number_in(Source::Facebook, FunnelStage::Top));
         instant(buffer, 2, self.action_time);
         member(buffer, 3, self.referrer.number());
         nullable(buffer, 4, self.video_id.as_ref());
@@ -117,7 +118,7 @@ impl<Text: AsRef<str>> FacebookTop<Text> {
 
 impl<Text: AsRef<str>> FacebookBottom<Text> {
     fn write(&self, buffer: &mut BytesMut) {
-        member(buffer, 1, type_number(Source::Facebook, FunnelStage::Bottom, self.event_type));
+        member(buffer, 1, self.event_type.number_in(Source::Facebook, FunnelStage::Bottom));
         text(buffer, 2, self.ad_id.as_ref());
         text(buffer, 3, self.campaign_id.as_ref());
         member(buffer, 4, self.click_position.number());
@@ -137,7 +138,7 @@ impl<Text: AsRef<str>> TiktokUser<Text> {
 
 impl<Text: AsRef<str>> TiktokTop<Text> {
     fn write(&self, buffer: &mut BytesMut) {
-        member(buffer, 1, type_number(Source::Tiktok, FunnelStage::Top, self.event_type));
+        member(buffer, 1, self.event_type.number_in(Source::Tiktok, FunnelStage::Top));
         float(buffer, 2, self.watch_time);
         float(buffer, 3, self.percentage_watched);
         member(buffer, 4, self.device.number());
@@ -148,7 +149,7 @@ impl<Text: AsRef<str>> TiktokTop<Text> {
 
 impl<Text: AsRef<str>> TiktokBottom<Text> {
     fn write(&self, buffer: &mut BytesMut) {
-        member(buffer, 1, type_number(Source::Tiktok, FunnelStage::Bottom, self.event_type));
+        member(buffer, 1, self.event_type.number_in(Source::Tiktok, FunnelStage::Bottom));
         instant(buffer, 2, self.action_time);
         nullable(buffer, 3, self.profile_id.as_ref());
         nullable(buffer, 4, self.purchased_item.as_ref());
@@ -156,8 +157,8 @@ impl<Text: AsRef<str>> TiktokBottom<Text> {
     }
 }
 
-/// A message is written before its length is known. Where that takes more than the one byte that was left for it, the
-/// message makes room.
+/// Writes a message before its length is known, after one byte for that length. A length that needs more bytes moves
+/// the message back.
 fn message(buffer: &mut BytesMut, tag: u32, write: impl FnOnce(&mut BytesMut)) {
     encode_key(tag, WireType::LengthDelimited, buffer);
     let prefix = buffer.len();
@@ -174,7 +175,7 @@ fn message(buffer: &mut BytesMut, tag: u32, write: impl FnOnce(&mut BytesMut)) {
     encode_varint(length, &mut &mut buffer[prefix..]);
 }
 
-/// No admitted text is empty, so that none is left out.
+/// Writes a text. An admitted text is never empty, and protobuf leaves out only empty ones.
 fn text(buffer: &mut BytesMut, tag: u32, text: &str) {
     encode_key(tag, WireType::LengthDelimited, buffer);
     encode_varint(text.len() as u64, buffer);
@@ -187,7 +188,7 @@ fn nullable(buffer: &mut BytesMut, tag: u32, value: Option<impl AsRef<str>>) {
     }
 }
 
-/// Zero is what an absent number means.
+/// Leaves out a zero: an absent number means zero.
 fn number(buffer: &mut BytesMut, tag: u32, number: u64) {
     if number != 0 {
         encode_key(tag, WireType::Varint, buffer);
@@ -195,7 +196,7 @@ fn number(buffer: &mut BytesMut, tag: u32, number: u64) {
     }
 }
 
-/// Members of closed sets are numbered from 1.
+/// Writes a member of a closed set, which has a number from 1.
 fn member(buffer: &mut BytesMut, tag: u32, member: i32) {
     number(buffer, tag, member.unsigned_abs().into());
 }
@@ -235,7 +236,7 @@ mod tests {
     const VALID: &str = include_str!("../../../tests/events/valid.jsonl");
 
     #[test]
-    fn an_event_is_written_as_its_message_encodes_itself() {
+    fn an_event_has_the_same_bytes_as_its_message() {
         let mut buffer = BytesMut::new();
         for line in VALID.lines() {
             let Case { case, event } = serde_json::from_str(line).unwrap();
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_any_length_has_its_length_before_it() {
+    fn a_message_of_any_length_has_that_length_before_it() {
         for length in [0, 1, 127, 128, 16_383, 16_384] {
             let bytes = vec![7; length];
             let mut buffer = BytesMut::from(&b"before"[..]);

@@ -1,4 +1,4 @@
-//! What is read from bytes is what prost and the gate say of them.
+//! The decoder against prost and the gate.
 
 use chrono::Utc;
 use prost::Message as _;
@@ -16,7 +16,7 @@ struct Case<'a> {
     event: &'a RawValue,
 }
 
-const VALID: &str = include_str!("../../../../tests/events/valid.jsonl");
+const VALID: &str = include_str!("../../../../../tests/events/valid.jsonl");
 
 /// Every kind of event, encoded.
 fn encoded() -> Vec<(String, Vec<u8>)> {
@@ -29,52 +29,52 @@ fn encoded() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_prost_writes_is_passed_on_as_it_is() {
+fn an_event_that_prost_writes_is_passed_on_unchanged() {
     for (case, bytes) in encoded() {
-        assert!(candidate(&bytes).is_some(), "{case}");
+        assert!(decode(&bytes).is_some(), "{case}");
         let admitted = admit_encoded(&bytes.clone().into(), Utc::now()).unwrap().unwrap();
         assert_eq!(*admitted.bytes(), bytes, "{case}");
     }
 }
 
-/// Bytes that are another event, no event, or the same one written otherwise.
+/// Each changed byte gives another event, no event, or another encoding of the same event.
 #[test]
-fn whatever_else_is_read_is_read_as_prost_reads_it() {
+fn changed_bytes_are_refused_or_decoded_as_prost_decodes_them() {
     let now = Utc::now();
-    let (mut read, mut left) = (0, 0);
+    let (mut read, mut refused) = (0, 0);
     for (case, good) in encoded() {
         for place in 0..good.len() {
             for change in [1, 2, 8, 0x0a, 0x40, 0x80, 0xff] {
                 let mut bytes = good.clone();
                 bytes[place] ^= change;
-                if candidate(&bytes).is_none() {
-                    left += 1;
+                if decode(&bytes).is_none() {
+                    refused += 1;
                     continue;
                 }
                 read += 1;
-                let message = v1::Event::decode(&*bytes).expect("what is read here is a message");
-                let judged = admit_encoded(&bytes.into(), now).unwrap();
-                let judged = judged.map(|event| v1::Event::decode(event.into_bytes()).unwrap());
-                let judged = judged.map(|message| crate::Event::restore(message).unwrap());
-                assert_eq!(judged, admit_message(&message, now), "{case}: {change} at {place}");
+                let message = v1::Event::decode(&*bytes).expect("decoded bytes are a message");
+                let outcome = admit_encoded(&bytes.into(), now).unwrap();
+                let outcome = outcome.map(|event| v1::Event::decode(event.into_bytes()).unwrap());
+                let outcome = outcome.map(|message| crate::Event::restore(message).unwrap());
+                assert_eq!(outcome, admit_message(&message, now), "{case}: {change} at {place}");
             }
         }
     }
-    assert!(read > 1_000 && left > 1_000, "{read} {left}");
+    assert!(read > 1_000 && refused > 1_000, "{read} {refused}");
 }
 
 #[test]
-fn what_is_written_otherwise_is_written_anew() {
+fn another_encoding_is_replaced_by_prost_s() {
     for (case, good) in encoded() {
         let mut unknown = good.clone();
-        // A text that no field of this contract has.
+        // A field that this contract does not have.
         unknown.extend_from_slice(b"\x7a\x03new");
         let mut again = good.clone();
         again.extend_from_slice(&good);
         // The id's key in two bytes.
         let overlong = [b"\x8a\0", &good[1..]].concat();
         for bytes in [unknown, again, overlong] {
-            assert!(candidate(&bytes).is_none(), "{case}");
+            assert!(decode(&bytes).is_none(), "{case}");
             let admitted = admit_encoded(&bytes.into(), Utc::now()).unwrap().unwrap();
             assert_eq!(*admitted.bytes(), good, "{case}");
         }
@@ -82,7 +82,7 @@ fn what_is_written_otherwise_is_written_anew() {
 }
 
 #[test]
-fn what_is_no_message_is_told_apart_from_a_bad_event() {
+fn bytes_that_are_no_message_are_an_error_and_a_bad_event_is_a_refusal() {
     assert!(admit_encoded(&b"\x0a\xff"[..].into(), Utc::now()).is_err());
     assert!(admit_encoded(&b""[..].into(), Utc::now()).unwrap().is_err());
 }

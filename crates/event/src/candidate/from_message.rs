@@ -1,9 +1,7 @@
-//! A gRPC client's message → candidate, so that the gate's rules are the same ones.
+//! Converts a gRPC client's message into a candidate, so that the gate applies the same rules to it.
 //!
-//! What protobuf can't leave out (an empty string, a zero) is a value that breaks its rule; a missing message or
-//! oneof is an absent key.
-
-use std::borrow::Cow;
+//! protobuf can't leave out a string or a number, so an empty string and a zero are values, and may break a rule. A
+//! missing message or oneof is an absent key.
 
 use prost_types::Timestamp;
 use weir::contract::event::v1::{
@@ -11,10 +9,9 @@ use weir::contract::event::v1::{
     tiktok_event::Engagement as TiktokOneof,
 };
 
-use super::{
+use super::{Candidate, Data, Engagement, Location, Object, Scalar, User};
+use crate::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
-    candidate::{Candidate, Data, Engagement, Location, Object, Scalar, User},
-    message::numbered_type,
 };
 
 impl<'a> From<&'a v1::Event> for Candidate<'a> {
@@ -29,7 +26,7 @@ impl<'a> From<&'a v1::Event> for Candidate<'a> {
                 let (stage, event_type) = stage_and_type(Source::Facebook, typed);
                 let user = facebook.user.as_ref().map(User::from);
                 let engagement = facebook.engagement.as_ref().map(Engagement::from);
-                (text(Source::Facebook.name()), stage, event_type, data(user, engagement))
+                (Scalar::borrowed(Source::Facebook.name()), stage, event_type, data(user, engagement))
             }
             Some(Platform::Tiktok(tiktok)) => {
                 let typed = tiktok.engagement.as_ref().map(|engagement| match engagement {
@@ -39,27 +36,32 @@ impl<'a> From<&'a v1::Event> for Candidate<'a> {
                 let (stage, event_type) = stage_and_type(Source::Tiktok, typed);
                 let user = tiktok.user.as_ref().map(User::from);
                 let engagement = tiktok.engagement.as_ref().map(Engagement::from);
-                (text(Source::Tiktok.name()), stage, event_type, data(user, engagement))
+                (Scalar::borrowed(Source::Tiktok.name()), stage, event_type, data(user, engagement))
             }
         };
         let timestamp = time(event.timestamp);
-        Self { event_id: text(&event.event_id), timestamp, source, funnel_stage: stage, event_type, data }
+        Self {
+            event_id: Scalar::borrowed(&event.event_id),
+            timestamp,
+            source,
+            funnel_stage: stage,
+            event_type,
+            data,
+        }
     }
 }
 
 impl<'a> From<&'a v1::FacebookUser> for User<'a> {
     fn from(user: &'a v1::FacebookUser) -> Self {
         Self {
-            user_id: text(&user.user_id),
-            name: text(&user.name),
+            user_id: Scalar::borrowed(&user.user_id),
+            name: Scalar::borrowed(&user.name),
             age: Scalar::Integer(user.age.into()),
-            gender: member(Gender::from_number(user.gender).map(Gender::name)),
-            location: object(
-                user.location.as_ref().map(|location| Location {
-                    country: text(&location.country),
-                    city: text(&location.city),
-                }),
-            ),
+            gender: Scalar::member(Gender::from_number(user.gender).map(Gender::name)),
+            location: object(user.location.as_ref().map(|location| Location {
+                country: Scalar::borrowed(&location.country),
+                city: Scalar::borrowed(&location.city),
+            })),
             ..Self::default()
         }
     }
@@ -68,8 +70,8 @@ impl<'a> From<&'a v1::FacebookUser> for User<'a> {
 impl<'a> From<&'a v1::TiktokUser> for User<'a> {
     fn from(user: &'a v1::TiktokUser) -> Self {
         Self {
-            user_id: text(&user.user_id),
-            username: text(&user.username),
+            user_id: Scalar::borrowed(&user.user_id),
+            username: Scalar::borrowed(&user.username),
             followers: Scalar::Integer(user.followers),
             ..Self::default()
         }
@@ -81,18 +83,18 @@ impl<'a> From<&'a FacebookOneof> for Engagement<'a> {
         match engagement {
             FacebookOneof::Top(top) => Self {
                 action_time: time(top.action_time),
-                referrer: member(Referrer::from_number(top.referrer).map(Referrer::name)),
+                referrer: Scalar::member(Referrer::from_number(top.referrer).map(Referrer::name)),
                 video_id: nullable(top.video_id.as_deref()),
                 ..Self::default()
             },
             FacebookOneof::Bottom(bottom) => Self {
-                ad_id: text(&bottom.ad_id),
-                campaign_id: text(&bottom.campaign_id),
-                click_position: member(
+                ad_id: Scalar::borrowed(&bottom.ad_id),
+                campaign_id: Scalar::borrowed(&bottom.campaign_id),
+                click_position: Scalar::member(
                     ClickPosition::from_number(bottom.click_position).map(ClickPosition::name),
                 ),
-                device: member(FacebookDevice::from_number(bottom.device).map(FacebookDevice::name)),
-                browser: member(Browser::from_number(bottom.browser).map(Browser::name)),
+                device: Scalar::member(FacebookDevice::from_number(bottom.device).map(FacebookDevice::name)),
+                browser: Scalar::member(Browser::from_number(bottom.browser).map(Browser::name)),
                 purchase_amount: nullable(bottom.purchase_amount.as_deref()),
                 ..Self::default()
             },
@@ -106,9 +108,9 @@ impl<'a> From<&'a TiktokOneof> for Engagement<'a> {
             TiktokOneof::Top(top) => Self {
                 watch_time: Scalar::Number(top.watch_time),
                 percentage_watched: Scalar::Number(top.percentage_watched),
-                device: member(TiktokDevice::from_number(top.device).map(TiktokDevice::name)),
-                country: text(&top.country),
-                video_id: text(&top.video_id),
+                device: Scalar::member(TiktokDevice::from_number(top.device).map(TiktokDevice::name)),
+                country: Scalar::borrowed(&top.country),
+                video_id: Scalar::borrowed(&top.video_id),
                 ..Self::default()
             },
             TiktokOneof::Bottom(bottom) => Self {
@@ -126,8 +128,8 @@ fn stage_and_type(source: Source, typed: Option<(FunnelStage, i32)>) -> (Scalar<
     match typed {
         None => (Scalar::Absent, Scalar::Absent),
         Some((stage, number)) => {
-            let event_type = numbered_type(source, stage, number);
-            (text(stage.name()), member(event_type.map(EventType::name)))
+            let event_type = EventType::from_number_in(source, stage, number);
+            (Scalar::borrowed(stage.name()), Scalar::member(event_type.map(EventType::name)))
         }
     }
 }
@@ -140,17 +142,8 @@ fn object<T>(message: Option<T>) -> Object<T> {
     message.map_or(Object::Absent, Object::Present)
 }
 
-pub(super) fn text(text: &str) -> Scalar<'_> {
-    Scalar::Text(Cow::Borrowed(text))
-}
-
-/// UNSPECIFIED and numbers of newer contracts are in no closed set, and neither is this name.
-pub(super) fn member(known: Option<&'static str>) -> Scalar<'static> {
-    text(known.unwrap_or("UNSPECIFIED"))
-}
-
 fn nullable(value: Option<&str>) -> Scalar<'_> {
-    value.map_or(Scalar::Null, text)
+    value.map_or(Scalar::Null, Scalar::borrowed)
 }
 
 fn time(timestamp: Option<Timestamp>) -> Scalar<'static> {
