@@ -1,7 +1,7 @@
 //! From the journal into the store: nothing lost, nothing twice, whatever is away.
 
 mod audited;
-mod collecting;
+mod running_collector;
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait;
 use weir_event::Source;
 use weir_journal::{DeadLetterStream, Journal, Settings};
 
-use collecting::{Collecting, append, journal, settled};
+use running_collector::{Collecting, append, journal, settled};
 use weir_testkit::{
     database::{Database, accounts_of_all, on_both_databases, refuse, stored_events},
     events::origin,

@@ -1,12 +1,12 @@
 //! Retention: rows go when their time is over; what they counted for stays, and whoever comes again is known.
 
 mod fleet;
-mod left;
 mod reports;
+mod store_contents;
 
-use left::Left;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use store_contents::Left;
 use weir_event::Source;
 use weir_testkit::{
     Weir,

@@ -3,7 +3,7 @@
 mod erased;
 mod removed;
 pub(crate) mod rollups;
-mod silent;
+mod stalled_copy;
 
 use std::collections::BTreeSet;
 

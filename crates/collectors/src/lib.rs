@@ -6,20 +6,20 @@
 
 mod args;
 mod audit;
-mod collector;
+mod backoff;
 mod failpoint;
-mod journals;
-mod letters;
+mod journal_states;
 mod metrics;
 pub mod people;
 pub mod reconcile;
 mod retention;
-mod silence;
+mod server;
+mod stalled_copy;
 pub mod store;
 mod worker;
 
 pub use args::CollectorArgs;
-pub use collector::{Collector, Settings};
 pub use failpoint::{Failpoint, FailpointArgs};
 pub use metrics::CollectorMetrics;
 pub use retention::{Retention, SWEEP_LOCK};
+pub use server::{Collector, Settings};

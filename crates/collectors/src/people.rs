@@ -4,23 +4,23 @@
 //! whoever is killed leaves nothing half done and nobody does anything twice. `weir_database::people` says what the
 //! tables hold, docs/people.md what that costs.
 
+mod adaptive_batch;
 mod backlog;
-mod compare;
+mod dictionary;
+mod erase;
 mod error;
 mod fold;
-mod folder;
-mod forget;
-mod mend;
+mod fold_job;
 mod minutes;
-mod numbering;
-mod pace;
 mod prune;
-mod session;
+mod rebuild;
+mod transaction;
+mod verify;
 
 pub(crate) use backlog::Backlog;
-pub(crate) use compare::{Astray, Told};
 pub use error::PeopleError;
-pub(crate) use folder::Folder;
+pub(crate) use fold_job::Folder;
+pub(crate) use verify::{Astray, Told};
 
 use std::{
     collections::HashSet,

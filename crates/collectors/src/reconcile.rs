@@ -5,22 +5,22 @@
 //! transaction of the system changes rows and what is derived from them by the same, so a difference that was found
 //! stays the difference until somebody repairs it: a repair adds it to whatever is there by then.
 
-mod claim;
-mod comparison;
 mod difference;
 mod error;
-mod figures;
 mod grain;
+mod lock;
+mod measures;
 mod period;
+mod reconciler;
 mod repair;
+mod rollup_table;
 mod snapshot;
-mod statement;
-mod structure;
+mod sql;
 
-pub use claim::RepairClaim;
-pub use comparison::{Compared, Piece, Reconciler};
 pub use difference::{Difference, Evidence, Subject};
 pub use error::ReconcileError;
-pub use figures::{Figure, Figures};
 pub use grain::Grain;
+pub use lock::RepairClaim;
+pub use measures::{Figure, Figures};
 pub use period::Period;
+pub use reconciler::{Compared, Piece, Reconciler};

@@ -1,15 +1,15 @@
 //! One worker: takes frames of its source, sees to it that they are stored, and gives each delivery its verdict.
 
-mod backoff;
-mod calls;
+mod dead_letter_match;
 mod erase;
-mod hold;
-mod newer;
+mod heartbeat;
+mod log_context;
 mod park;
-mod patience;
-mod settle;
+mod process;
+mod retry;
 mod spans;
 mod unreadable;
+mod unsupported_version;
 
 use std::time::Duration;
 
@@ -19,10 +19,9 @@ use weir_event::{Metrics, Source};
 use weir_journal::{Consumer, Delivery, Journal, JournalError};
 use weir_process::Stop;
 
-use crate::{Failpoint, metrics::StoringMetrics, people::Backlog, store::Store};
-pub(crate) use backoff::Backoff;
-pub(crate) use newer::NewerFrames;
+use crate::{Failpoint, backoff::Backoff, metrics::StoringMetrics, people::Backlog, store::Store};
 use spans::BatchSpans;
+pub(crate) use unsupported_version::NewerFrames;
 
 /// Frames in hand at once: few, because a worker that freezes holds them from its peers.
 const MAX_FRAMES: usize = 32;
@@ -101,7 +100,7 @@ impl Worker {
 
     /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
     async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
-        let calls = calls::logged(&deliveries);
+        let calls = log_context::logged(&deliveries);
         let spans = BatchSpans::begin(&self.journal, self.source, &deliveries);
         let settling = self.settle_traced(deliveries, &spans, stop).instrument(calls);
         Box::pin(settling).instrument(spans.receive()).await;
@@ -109,7 +108,7 @@ impl Worker {
 
     async fn settle_traced(&self, deliveries: Vec<Delivery>, spans: &BatchSpans, stop: &Stop) {
         let seeing_to = Box::pin(self.see_to(&deliveries, spans, stop));
-        let verdicts = hold::while_held(&deliveries, self.progress_every, seeing_to).await;
+        let verdicts = heartbeat::while_held(&deliveries, self.progress_every, seeing_to).await;
         spans.end(&verdicts);
         if verdicts.contains(&Verdict::Done) {
             Failpoint::BeforeAck.pass(self.failpoint);

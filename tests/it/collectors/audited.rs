@@ -10,7 +10,7 @@ use weir_testkit::{
     eventually::eventually,
 };
 
-use super::collecting::{Collecting, append, journal, settled};
+use super::running_collector::{Collecting, append, journal, settled};
 
 on_both_databases!(
     what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded,

@@ -5,7 +5,7 @@ use serde_json::json;
 use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
 use weir_testkit::{Ground, Weir, eventually};
 
-use super::{keeping, left::Left, removed, stored};
+use super::{keeping, removed, store_contents::Left, stored};
 use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]

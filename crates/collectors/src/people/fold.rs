@@ -3,10 +3,9 @@
 use weir_database::people::{MINUTE, Observations, Sighting};
 
 use super::{
-    People, PeopleError, Step,
+    People, PeopleError, Step, dictionary,
     minutes::Minutes,
-    numbering,
-    session::{Bucket, Bucketed, Session, on_either},
+    transaction::{Bucket, Bucketed, Session, on_either},
 };
 
 /// Deltas that are looked at to choose from.
@@ -98,7 +97,7 @@ pub(super) async fn see(
     let sightings: Vec<Sighting<'_>> =
         sightings.iter().filter(|sighting| sighting.minute >= horizon).copied().collect();
     let mut minutes = Minutes::default();
-    for (sighting, numbers) in sightings.iter().zip(numbering::number(session, source, &sightings).await?) {
+    for (sighting, numbers) in sightings.iter().zip(dictionary::number(session, source, &sightings).await?) {
         minutes.add(sighting.minute, &numbers, weight);
     }
     let (buckets, added): (Vec<Bucket>, Vec<Bucketed>) = minutes.buckets().into_iter().unzip();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use weir_database::people::{GRAINS, MINUTE, SLOTS, Sets};
 
 use super::{
-    numbering::Numbers,
-    session::{Bucket, Bucketed},
+    dictionary::Numbers,
+    transaction::{Bucket, Bucketed},
 };
 
 /// Numbers by minute of event time since the Unix epoch.

@@ -5,7 +5,7 @@ use weir_database::people::{AttributeHashes, BLOCK, PersonKey, SLOTS, Sets};
 
 use super::{
     People, PeopleError,
-    session::{Known, Session, key_of, number_of, on_either},
+    transaction::{Known, Session, key_of, number_of, on_either},
 };
 
 const MINUTE: i64 = 60_000_000;

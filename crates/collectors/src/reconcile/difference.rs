@@ -2,7 +2,7 @@
 
 use weir_event::Source;
 
-use super::{figures::Figures, grain::Grain};
+use super::{grain::Grain, measures::Figures};
 
 /// One bucket that says something else than what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]

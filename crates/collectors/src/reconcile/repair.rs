@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use super::{
     difference::Difference,
     error::ReconcileError,
-    figures::{Figure, Figures},
-    structure::Structure,
+    measures::{Figure, Figures},
+    rollup_table::Structure,
 };
 use crate::store::{
     Pool,

@@ -3,7 +3,7 @@
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
-use super::statement::Dialect;
+use super::sql::Dialect;
 use crate::store::Pool;
 
 /// One state for all of its statements. Nobody waits for it, so it may take as long as it takes.

@@ -10,9 +10,9 @@ use weir_process::{Stop, clock::RoleClock};
 
 use super::{Retention, database::Database, sweep::Sweep};
 use crate::{
+    backoff::Backoff,
     metrics::RemovalMetrics,
     store::{Pool, Store},
-    worker::Backoff,
 };
 
 /// The first sweep is soon, but not before the workers have found their feet.

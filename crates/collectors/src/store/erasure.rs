@@ -22,7 +22,8 @@ use weir_database::{
 use weir_journal::Erasure;
 
 use super::{
-    ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people::Delta, rollups::Rollups, row::small,
+    ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people_deltas::Delta, rollups::Rollups,
+    row::small,
 };
 use crate::people::People;
 

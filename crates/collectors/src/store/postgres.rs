@@ -5,29 +5,30 @@
 //! last, each in the order of their keys: two collectors with the same frames, events or buckets wait for each other
 //! and never in a circle.
 
-mod caution;
+mod accounts;
 mod copy;
-mod frames;
-mod lookout;
-mod recent;
+mod guards;
+mod lookup_policy;
+mod recent_ids;
 pub(crate) mod rollups;
 mod rows;
 
 use std::{collections::HashMap, time::Duration};
 
-use caution::Caution;
 pub(super) use copy::{Copied, Tuple};
-use recent::Recent;
+use lookup_policy::Caution;
+use recent_ids::Recent;
 pub(super) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use weir_journal::Position;
 
 use super::{
     Ending, FrameOutcome, Known, Outcomes, Submission,
-    lookout::Lookout,
-    people::{self, Seen},
+    guards::Lookout,
+    occurrence,
+    people_deltas::{self, Seen},
     rollups::Rollups,
-    row, settled, sighting,
+    row, settled,
 };
 
 /// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
@@ -94,11 +95,11 @@ async fn transact_on<'a>(
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    let lookout = lookout::look_out(&mut transaction).await?;
-    let claimed = frames::claim(&mut transaction, submissions, lookout.now).await?;
+    let lookout = guards::look_out(&mut transaction).await?;
+    let claimed = accounts::claim(&mut transaction, submissions, lookout.now).await?;
     let (claimed, recorded): (Vec<&Submission<'a>>, Vec<&Submission<'a>>) =
         submissions.iter().partition(|submission| claimed.contains(submission.frame_id()));
-    let mut outcomes = frames::recorded(&mut transaction, &recorded).await?;
+    let mut outcomes = accounts::recorded(&mut transaction, &recorded).await?;
     if !claimed.is_empty() {
         outcomes.extend(store(&mut transaction, known, &claimed, lookout).await?);
     }
@@ -117,8 +118,8 @@ async fn store<'a>(
     claimed: &[&Submission<'a>],
     lookout: Lookout,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
-    let erased = lookout::erased(connection, &known.erased, lookout).await?;
-    let removed = lookout::removed(connection, claimed, lookout).await?;
+    let erased = guards::erased(connection, &known.erased, lookout).await?;
+    let removed = guards::removed(connection, claimed, lookout).await?;
     let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(lookout.now)));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
@@ -137,9 +138,9 @@ async fn store<'a>(
     let with_duplicates = claimed.iter().zip(&outcomes).filter(|(_, (_, outcome))| outcome.duplicate > 0);
     let sightings = with_duplicates.flat_map(|(submission, _)| submission.sightings());
     let with_row = sightings.filter(|sighting| !removed.contains(&sighting.identity));
-    rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
-    frames::account(connection, &outcomes).await?;
-    people::note!(connection, people, lookout.now);
+    rows::count_duplicates(connection, &occurrence::duplicates(with_row, &rows)).await?;
+    accounts::account(connection, &outcomes).await?;
+    people_deltas::note!(connection, people, lookout.now);
     rollups::add(connection, &kinds, &campaigns).await?;
     Ok(outcomes)
 }

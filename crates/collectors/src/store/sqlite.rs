@@ -1,6 +1,6 @@
 //! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
 
-mod lookout;
+mod guards;
 pub(crate) mod rollups;
 mod rows;
 
@@ -9,10 +9,11 @@ use weir_journal::Position;
 
 use super::{
     Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
-    lookout::Lookout,
-    people::{self, Seen},
+    guards::Lookout,
+    occurrence,
+    people_deltas::{self, Seen},
     rollups::Rollups,
-    row, settled, sighting,
+    row, settled,
 };
 
 /// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
@@ -62,8 +63,8 @@ async fn transact_on<'a>(
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    let lookout = lookout::look_out(&mut transaction).await?;
-    let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
+    let lookout = guards::look_out(&mut transaction).await?;
+    let erased = guards::erased(&mut transaction, known_erased, lookout).await?;
     let mut outcomes = Outcomes::new();
     let mut counted = New::default();
     for submission in submissions {
@@ -73,7 +74,7 @@ async fn transact_on<'a>(
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
-    people::note!(transaction, counted.people.deltas(), lookout.now);
+    people_deltas::note!(transaction, counted.people.deltas(), lookout.now);
     rollups::add(&mut transaction, &counted.rollups).await?;
     settled::record_in_sqlite(&mut transaction, positions).await?;
     match ending {
@@ -100,7 +101,7 @@ async fn store<'a>(
     erased: &ErasedPersons,
     counted: &mut New<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
-    let removed = lookout::removed(connection, submission, lookout).await?;
+    let removed = guards::removed(connection, submission, lookout).await?;
     let mut rows = row::each_once(submission.rows(lookout.now));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.take_out_of(&mut rows);
@@ -112,7 +113,7 @@ async fn store<'a>(
     let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
         let with_row = submission.sightings().filter(|sighting| !removed.contains(&sighting.identity));
-        rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
+        rows::count_duplicates(connection, &occurrence::duplicates(with_row, &rows)).await?;
     }
     sqlx::query(RECORD)
         .bind(submission.frame_id())

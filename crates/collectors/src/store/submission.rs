@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use weir_journal::{Frame, Position};
 
-use super::{FrameOutcome, keys::Identity, row::Row, sighting::Sighting};
+use super::{FrameOutcome, keys::Identity, occurrence::Sighting, row::Row};
 
 /// A frame, and which of its events are to become rows.
 #[derive(Clone, Debug)]

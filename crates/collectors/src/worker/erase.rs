@@ -7,8 +7,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 use weir_journal::{DeadLetterStream, Erasure, Position};
 
-use super::{Verdict, Worker};
-use crate::{Failpoint, letters::LettersOf, store::ErasureStage};
+use super::{Verdict, Worker, dead_letter_match::LettersOf};
+use crate::{Failpoint, store::ErasureStage};
 
 /// How long an erasure that broke off is left alone.
 const PAUSE: Duration = Duration::from_secs(5);

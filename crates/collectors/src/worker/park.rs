@@ -7,8 +7,11 @@ use weir_event::{ErrorType, Service};
 use weir_journal::{DeadLetter, DeadLetterStream, Frame};
 use weir_process::Stop;
 
-use super::{Backoff, Worker, patience::Halt, settle::Held, spans::BatchSpans};
-use crate::store::{RefusedEvent, Submission};
+use super::{Worker, process::Held, retry::Halt, spans::BatchSpans};
+use crate::{
+    backoff::Backoff,
+    store::{RefusedEvent, Submission},
+};
 
 impl Worker {
     /// Stores a frame that the store refused as a whole. Refused events are durable as dead letters before the

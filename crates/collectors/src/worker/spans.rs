@@ -6,7 +6,7 @@ use weir_event::{Origin, Source};
 use weir_journal::{Content, Delivery, Journal, MessagingSpans};
 use weir_process::{TraceContext, trace};
 
-use super::{Verdict, calls};
+use super::{Verdict, log_context};
 use crate::store::{Store, StoreError};
 
 /// The spans of the deliveries of one batch; none where no spans are exported.
@@ -66,7 +66,7 @@ impl BatchSpans {
 
 /// A span has room for some links only: every frame has one before any has a second.
 fn link_every_frame(receive: &Span, deliveries: &[Delivery]) {
-    let origins: Vec<&[Origin]> = deliveries.iter().map(calls::origins).collect();
+    let origins: Vec<&[Origin]> = deliveries.iter().map(log_context::origins).collect();
     let first = origins.iter().flat_map(|origins| origins.first());
     let further = origins.iter().flat_map(|origins| origins.iter().skip(1));
     first.chain(further).for_each(|origin| trace::link(receive, &origin.trace()));

@@ -6,7 +6,7 @@ use weir_event::{ErrorType, Origin, Service, Violation};
 use weir_journal::{Clock, DeadLetter, DeadLetterStream, Delivery, FrameError};
 use weir_process::{CorrelationId, Stop, clock};
 
-use super::{Verdict, Worker, patience::Halt};
+use super::{Verdict, Worker, retry::Halt};
 
 /// How long a frame of the next version is left to newer collectors: an upgrade takes hours. Until then it keeps
 /// acknowledged frames behind it from being purged.

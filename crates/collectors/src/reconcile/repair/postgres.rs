@@ -6,7 +6,7 @@ use sqlx::{
 
 use super::{Bucket, Difference, ReconcileError, Structure, campaigns, kinds, set_right};
 use crate::{
-    reconcile::statement::{columns, joined},
+    reconcile::sql::{columns, joined},
     store::{STORE_LOCK, postgres::rollups, row},
 };
 

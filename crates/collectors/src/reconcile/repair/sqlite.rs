@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{Bucket, Difference, ReconcileError, Structure, campaigns, kinds, set_right};
 use crate::{
-    reconcile::statement::{columns, joined},
+    reconcile::sql::{columns, joined},
     store::{
         row,
         sqlite::{BEGIN, rollups},

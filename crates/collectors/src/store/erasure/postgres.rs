@@ -8,7 +8,7 @@ use weir_database::clock::NOW_IN_POSTGRES;
 
 use super::{FORGET, LIMIT, NOTE_ROWS, Person, Removals, STORE_LOCK, noted, taken_off};
 use crate::store::{
-    people,
+    people_deltas,
     postgres::{BEGIN, rollups},
 };
 
@@ -87,7 +87,7 @@ async fn forget(
     let now: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}")))
         .fetch_one(&mut *transaction)
         .await?;
-    people::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
+    people_deltas::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
     let rollups = taken_off(person.source, &taken);
     rollups::add(&mut transaction, &rollups.kinds(), &rollups.campaigns()).await?;
     transaction.commit().await

@@ -8,7 +8,7 @@ use sqlx::SqlitePool;
 
 use super::{FORGET, NOTE_ROWS, Person, Removals, noted, taken_off};
 use crate::store::{
-    people,
+    people_deltas,
     sqlite::{BEGIN, rollups},
 };
 
@@ -67,7 +67,7 @@ async fn window(
         .await?;
     sqlx::query(NOTE_ROWS).bind(erasure_id).bind(taken.len() as i64).execute(&mut *transaction).await?;
     let now = Utc::now().timestamp_micros();
-    people::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
+    people_deltas::note!(transaction, noted(erasure_id, person.source, &taken).into_iter(), now);
     rollups::add(&mut transaction, &taken_off(person.source, &taken)).await?;
     transaction.commit().await
 }

@@ -4,11 +4,11 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use sqlx::PgConnection;
 
-use super::{KnownEvents, caution::Look, copy::copy};
+use super::{KnownEvents, copy::copy, lookup_policy::Look};
 use crate::store::{
     keys::Identity,
+    occurrence::{self, Duplicate},
     row::{COLUMNS, Row},
-    sighting::{self, Duplicate},
 };
 
 /// Of the table's key.
@@ -29,7 +29,7 @@ const STORED: &str = "SELECT place \
 
 static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
     let duplicates = "SELECT * FROM UNNEST($1::smallint[], $2::text[], $3::bigint[])";
-    [sighting::INSERT, duplicates, sighting::ADD].concat()
+    [occurrence::INSERT, duplicates, occurrence::ADD].concat()
 });
 
 /// Inserts the rows that are new, in the order in which they come, leaves those, and returns what `meanwhile` makes of them

@@ -6,8 +6,8 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::ROWS_PER_STATEMENT;
 use crate::store::{
+    occurrence::{self, Duplicate},
     row::{COLUMNS, Row, bind_values},
-    sighting::{self, Duplicate},
 };
 
 /// Inserts the rows of a frame that are new, and leaves those.
@@ -56,11 +56,11 @@ pub(super) async fn count_duplicates(
     duplicates: &[Duplicate<'_>],
 ) -> Result<(), sqlx::Error> {
     for duplicates in duplicates.chunks(ROWS_PER_STATEMENT) {
-        let mut statement = QueryBuilder::<Sqlite>::new(sighting::INSERT);
+        let mut statement = QueryBuilder::<Sqlite>::new(occurrence::INSERT);
         statement.push_values(duplicates, |mut tuple, Duplicate { identity: (source, event_id), times }| {
             tuple.push_bind(source).push_bind(event_id).push_bind(times);
         });
-        statement.push(sighting::ADD);
+        statement.push(occurrence::ADD);
         let query = statement.build().persistent(duplicates.len() == ROWS_PER_STATEMENT);
         query.execute(&mut *connection).await?;
     }

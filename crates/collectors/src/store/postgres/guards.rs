@@ -11,8 +11,8 @@ use weir_database::clock::NOW_IN_POSTGRES;
 use crate::store::{
     STORE_LOCK, Submission,
     erased::{ErasedPersons, KnownErased, Record, SELECT_KEY, SELECT_RECORDS},
+    guards::{LOOK_OUT, Lookout},
     keys::{Asked, Identity},
-    lookout::{LOOK_OUT, Lookout},
 };
 
 /// One round trip. The second statement sees what was committed before the first one got the lock. In `BEGIN` the

@@ -8,13 +8,13 @@ use weir_event::Source;
 use super::{
     difference::{Difference, Evidence, Subject},
     error::ReconcileError,
-    figures::Figures,
     grain::Grain,
+    measures::Figures,
     period::Period,
     repair,
+    rollup_table::Structure,
     snapshot::{Found, Snapshot},
-    statement::{self, Comparison},
-    structure::Structure,
+    sql::{self, Comparison},
 };
 use crate::{
     people::{Astray, People},
@@ -62,8 +62,8 @@ impl Reconciler {
     pub async fn days(&self) -> Result<Option<(i64, i64)>, ReconcileError> {
         let touched = self.period.buckets(Grain::Day);
         let mut snapshot = Snapshot::begin(&self.store.pool).await?;
-        let first = snapshot.number(statement::first_time(&touched)).await?;
-        let last = snapshot.number(statement::last_time(&touched)).await?;
+        let first = snapshot.number(sql::first_time(&touched)).await?;
+        let last = snapshot.number(sql::last_time(&touched)).await?;
         snapshot.end().await?;
         Ok(first.zip(last).map(|(first, last)| (Grain::Day.start(first), Grain::Day.start(last))))
     }
@@ -76,7 +76,7 @@ impl Reconciler {
         let mut touched = self.period.buckets(Grain::Day);
         touched.start = touched.start.max(day + Grain::Day.width());
         let mut snapshot = Snapshot::begin(&self.store.pool).await?;
-        let next = snapshot.number(statement::first_time(&touched)).await?;
+        let next = snapshot.number(sql::first_time(&touched)).await?;
         snapshot.end().await?;
         Ok(next.map(|time| Grain::Day.start(time)))
     }

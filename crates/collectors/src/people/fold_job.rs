@@ -12,12 +12,12 @@ use weir_process::Stop;
 
 use super::{
     Backlog, People, PeopleError, Step,
-    pace::{Pace, Storing},
+    adaptive_batch::{Pace, Storing},
 };
 use crate::{
+    backoff::Backoff,
     metrics::PeopleMetrics,
     store::{Pool, Store, row::small},
-    worker::Backoff,
 };
 
 /// Between two looks at what waits.

@@ -10,7 +10,7 @@ use weir_database::people::{
 
 use super::{
     PeopleError,
-    session::{Alias, Known, Session, StoredBlock},
+    transaction::{Alias, Known, Session, StoredBlock},
 };
 
 /// Blocks of one partition.

@@ -7,7 +7,7 @@ use weir_event::Service;
 use weir_journal::{Content, Delivery, Erasure, Frame, Position};
 use weir_process::{Stop, trace};
 
-use super::{Verdict, Worker, calls, patience::Halt, spans::BatchSpans, unreadable::Unreadable};
+use super::{Verdict, Worker, log_context, retry::Halt, spans::BatchSpans, unreadable::Unreadable};
 use crate::store::{FrameOutcome, StoreError, Submission};
 
 /// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
@@ -113,8 +113,8 @@ impl Worker {
             BatchSpans::fail(&span, error);
         }
         // Elsewhere the call's other spans may be exported.
-        let trace =
-            trace::context_of(&span).unwrap_or_else(|| calls::recorded(batch.iter().map(|held| held.frame)));
+        let trace = trace::context_of(&span)
+            .unwrap_or_else(|| log_context::recorded(batch.iter().map(|held| held.frame)));
         self.storing.observe(self.source, batch.len(), events, took, stored.is_ok(), &trace);
         stored
     }

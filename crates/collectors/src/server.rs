@@ -12,10 +12,10 @@ use weir_process::{Latch, RoleReadiness, Stop, clock::RoleClock};
 use crate::{
     CollectorMetrics, Failpoint, Retention,
     audit::Auditor,
-    journals::JournalNotes,
+    journal_states::JournalNotes,
     people::{Backlog, Folder},
     retention::Sweeper,
-    silence,
+    stalled_copy,
     store::Store,
     worker::{NewerFrames, Worker},
 };
@@ -125,7 +125,7 @@ impl Collector {
         });
         let (store, looking) = (Store::new(&self.database), stop.clone());
         workers.spawn(async move {
-            silence::end_silent_copies(store, looking).await;
+            stalled_copy::end_silent_copies(store, looking).await;
             Ok(())
         });
         self.watch_dependencies(&stop);

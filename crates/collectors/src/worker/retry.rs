@@ -5,8 +5,8 @@ use weir_event::{ErrorType, Service};
 use weir_journal::AppendError;
 use weir_process::Stop;
 
-use super::{Backoff, Worker};
-use crate::store::StoreError;
+use super::Worker;
+use crate::{backoff::Backoff, store::StoreError};
 
 /// Why an operation is not repeated any more.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use weir_event::{EventType, Source};
 
-use super::{difference::Subject, figures::Figure};
+use super::{difference::Subject, measures::Figure};
 use crate::store::rollups::{LOW_BITS, LOW_MASK};
 
 /// Something that is derived from rows.

@@ -97,7 +97,7 @@ impl<'a> Delta<'a> {
 macro_rules! note {
     ($connection:expr, $deltas:expr, $now:expr) => {
         for delta in $deltas {
-            sqlx::query($crate::store::people::NOTE)
+            sqlx::query($crate::store::people_deltas::NOTE)
                 .bind(delta.source)
                 .bind(delta.erasure_id)
                 .bind(delta.minutes.0)

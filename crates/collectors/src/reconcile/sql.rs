@@ -6,10 +6,10 @@ use std::ops::Range;
 use weir_event::Source;
 
 use super::{
-    figures::Figure,
     grain::Grain,
+    measures::Figure,
     period::Period,
-    structure::{Structure, of_rows},
+    rollup_table::{Structure, of_rows},
 };
 use crate::store::rollups::{LOW_BITS, LOW_MASK};
 

@@ -11,10 +11,9 @@ use std::{
 use weir_database::people::{Attributes, MINUTE, Observations, PersonKey, Sets, Sighting};
 
 use super::{
-    People, PeopleError, Step,
+    People, PeopleError, Step, dictionary,
     minutes::Minutes,
-    numbering,
-    session::{Bucket, Bucketed, Session, on_either},
+    transaction::{Bucket, Bucketed, Session, on_either},
 };
 
 pub(super) const HOUR: i64 = 60 * MINUTE;
@@ -221,7 +220,7 @@ async fn from_rows(session: &mut Session, source: i16, minute: i64) -> Result<Bu
         let minute = minute.div_euclid(MINUTE);
         let sightings: Vec<Sighting<'_>> = rows.iter().map(|row| sighting(source, minute, row)).collect();
         let mut seen = Minutes::default();
-        for numbers in numbering::number(session, source, &sightings).await? {
+        for numbers in dictionary::number(session, source, &sightings).await? {
             seen.add(minute, &numbers, 1);
         }
         seen.minutes().values().for_each(|seen| all.add(seen));

@@ -12,8 +12,8 @@ use super::ROWS_PER_STATEMENT;
 use crate::store::{
     Submission,
     erased::{ErasedPersons, KnownErased, Record, SELECT_KEY, SELECT_RECORDS},
+    guards::{LOOK_OUT, Lookout},
     keys::{Asked, EventKey, Identity},
-    lookout::{LOOK_OUT, Lookout},
 };
 
 /// And when the newest row was stored.

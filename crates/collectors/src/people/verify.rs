@@ -13,10 +13,11 @@ use tokio::time::{Instant, sleep};
 use weir_database::people::{Dimension, MINUTE, Observations, PersonKey, SLOTS, Sets, Sighting, USERS};
 
 use super::{
-    People, PeopleError,
-    mend::{AT_ONCE, DAY, HOUR, PARTS, counts, deltas, is_erasing, rows, sighting, united, waiting, widen},
-    numbering,
-    session::{Bucket, Bucketed, PATIENCE, PAUSE, Session},
+    People, PeopleError, dictionary,
+    rebuild::{
+        AT_ONCE, DAY, HOUR, PARTS, counts, deltas, is_erasing, rows, sighting, united, waiting, widen,
+    },
+    transaction::{Bucket, Bucketed, PATIENCE, PAUSE, Session},
 };
 
 /// A bucket whose sets do not name whom they should.
@@ -184,7 +185,7 @@ async fn of_minute(
         let rows = rows(session, source, start..start + MINUTE / parts).await?;
         let number = minute.div_euclid(MINUTE);
         let seen: Vec<Sighting<'_>> = rows.iter().map(|row| sighting(source, number, row)).collect();
-        for (sighting, found) in seen.iter().zip(numbering::find(session, source, &seen).await?) {
+        for (sighting, found) in seen.iter().zip(dictionary::find(session, source, &seen).await?) {
             keys.insert(sighting.key);
             let is_folded = !take(&mut unfolded, sighting);
             sightings += i64::from(is_folded);

@@ -9,7 +9,7 @@ use weir_database::people::{Attributes, BLOCK, Block, MINUTE, PersonKey, Removal
 use super::{
     People, PeopleError, fold,
     minutes::of_minute,
-    session::{Bucket, Bucketed, Session, on_either},
+    transaction::{Bucket, Bucketed, Session, on_either},
 };
 
 const TAKEN_OUT: &str =
