@@ -8,7 +8,8 @@ mod removed;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use weir_collectors::{
-    reconcile::{Difference, Evidence, Figure, Grain, Period, Piece, Reconciler, RepairClaim},
+    people::People,
+    reconcile::{Difference, Evidence, Grain, Measure, Period, Reconciler, RepairLock, SourceDay},
     store::Store,
 };
 use weir_event::Source;
@@ -35,43 +36,43 @@ on_both_databases!(
 );
 
 /// Damage to one bucket: what does it, in which grain, and the figure that is off.
-const DAMAGES: [(&str, Grain, Figure); 7] = [
+const DAMAGES: [(&str, Grain, Measure); 7] = [
     (
         "UPDATE rollups SET events = events + 1 WHERE (grain, bucket, source, funnel_stage, event_type, shard) = (SELECT \
          grain, bucket, source, funnel_stage, event_type, shard FROM rollups WHERE grain = 1 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT 1)",
         Grain::Minute,
-        Figure::Events,
+        Measure::Events,
     ),
     (
         "UPDATE rollups SET measure_high = measure_high - 1 WHERE (grain, bucket, source, funnel_stage, event_type, shard) = \
          (SELECT grain, bucket, source, funnel_stage, event_type, shard FROM rollups WHERE grain = 2 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT 1)",
         Grain::Hour,
-        Figure::Measure,
+        Measure::MeasureSum,
     ),
     (
         "UPDATE rollups SET amount_low = amount_low + 1 WHERE (grain, bucket, source, funnel_stage, event_type, shard) = \
          (SELECT grain, bucket, source, funnel_stage, event_type, shard FROM rollups WHERE grain = 3 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT 1)",
         Grain::Day,
-        Figure::Amount,
+        Measure::Amount,
     ),
     (
         "DELETE FROM rollups WHERE (grain, bucket, source, funnel_stage, event_type) = (SELECT grain, bucket, source, \
          funnel_stage, event_type FROM rollups WHERE grain = 1 ORDER BY 1, 2, 3, 4, 5 LIMIT 1)",
         Grain::Minute,
-        Figure::Events,
+        Measure::Events,
     ),
     (
         "INSERT INTO rollups SELECT 2, 86400000000, 2, 2, 11, 3, 1, 1, 0, 7, 0, 0, 0",
         Grain::Hour,
-        Figure::Events,
+        Measure::Events,
     ),
     (
         "DELETE FROM campaign_rollups WHERE (grain, bucket, campaign_id) = (SELECT grain, bucket, campaign_id \
          FROM campaign_rollups WHERE grain = 1 ORDER BY 1, 2, 3 LIMIT 1)",
         Grain::Minute,
-        Figure::Transactions,
+        Measure::Transactions,
     ),
-    ("INSERT INTO campaign_rollups SELECT 3, 0, 'nobody''s', 0, 1, 0, 5", Grain::Day, Figure::Amount),
+    ("INSERT INTO campaign_rollups SELECT 3, 0, 'nobody''s', 0, 1, 0, 5", Grain::Day, Measure::Amount),
 ];
 
 async fn nothing_differs_while_frames_are_stored_and_persons_erased(database: Database) {
@@ -114,7 +115,7 @@ async fn every_damage_is_found_where_it_is_and_mended(database: Database) {
         let differences = found(&reader, Period::default()).await;
         let [difference] = &differences[..] else { panic!("{statement}: {differences:?}") };
         assert_eq!((difference.grain, difference.evidence), (grain, Evidence::Rows), "{statement}");
-        let value = |figures: &weir_collectors::reconcile::Figures| {
+        let value = |figures: &weir_collectors::reconcile::Measures| {
             figures.iter().find(|(known, _)| *known == figure).unwrap().1
         };
         assert_ne!(value(&difference.written), value(&difference.expected), "{statement}");
@@ -173,12 +174,12 @@ async fn buckets_that_the_period_does_not_touch_are_left_alone(database: Databas
 
 async fn two_do_not_repair_at_once(database: Database) {
     let store = Store::new(&database.migrated().await);
-    let first = RepairClaim::take(&store).await.unwrap();
+    let first = RepairLock::take(&store).await.unwrap();
     let other = Store::new(&database.connect().await);
-    let refused = RepairClaim::take(&other).await.unwrap_err();
-    assert!(matches!(refused, weir_collectors::reconcile::ReconcileError::Claimed), "{refused}");
+    let refused = RepairLock::take(&other).await.unwrap_err();
+    assert!(matches!(refused, weir_collectors::reconcile::ReconcileError::Locked), "{refused}");
     drop(first);
-    weir_testkit::eventually(async || RepairClaim::take(&other).await.map(|_| ())).await;
+    weir_testkit::eventually(async || RepairLock::take(&other).await.map(|_| ())).await;
 }
 
 /// A store with frames at random, and a pool of its own for the comparison.
@@ -203,7 +204,8 @@ async fn erase_somebody(store: &Store) {
     let user_id = event["data"]["user"]["userId"].as_str().unwrap().to_owned();
     let erasure = Erasure::new(Source::Facebook, user_id, false, origin());
     store.record_erasure(&erasure).await.unwrap();
-    store.make_anonymous(&erasure).await.unwrap();
+    store.anonymize_rows(&erasure).await.unwrap();
+    People::new(store).erase(&erasure).await.unwrap();
     store.complete_erasure(&erasure).await.unwrap();
 }
 
@@ -236,11 +238,11 @@ async fn repaired(database: &Database, reader: &DatabaseConnection, period: Peri
     repaired
 }
 
-async fn pieces(reconciler: &Reconciler) -> Vec<Piece> {
+async fn pieces(reconciler: &Reconciler) -> Vec<SourceDay> {
     let mut pieces = Vec::new();
     let mut next = reconciler.days().await.unwrap().map(|(first, _)| first);
     while let Some(day) = next {
-        pieces.extend(Source::ALL.iter().map(|source| Piece { source: *source, day }));
+        pieces.extend(Source::ALL.iter().map(|source| SourceDay { source: *source, day }));
         next = reconciler.day_after(day).await.unwrap();
     }
     pieces

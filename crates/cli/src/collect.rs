@@ -2,7 +2,7 @@
 //! its frames.
 
 use clap::{Args, ValueEnum};
-use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
+use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, CollectorSettings, FailpointArgs};
 use weir_database::{DatabaseUrl, register_pools};
 use weir_event::{Metrics, Service, Source};
 use weir_journal::LostFrames;
@@ -72,7 +72,7 @@ struct Config {
     process: ProcessConfig,
     journal: JournalPlace,
     store: DatabaseUrl,
-    settings: Settings,
+    settings: CollectorSettings,
 }
 
 impl CollectCommand {
@@ -86,8 +86,8 @@ impl CollectCommand {
         let failpoint = self.failpoint.check(&mut mistakes);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
-            let settings = Settings::new(workers, &store, retention?);
-            let settings = Settings { failpoint, ..settings };
+            let settings = CollectorSettings::new(workers, &store, retention?);
+            let settings = CollectorSettings { failpoint, ..settings };
             Some(Config { process, journal: journal.owned_by_ingest(), store, settings })
         };
         configured(config(), mistakes)

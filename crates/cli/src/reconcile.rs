@@ -15,7 +15,7 @@ use chrono::DateTime;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_collectors::{
-    reconcile::{Compared, Grain, Piece, Reconciler, RepairClaim},
+    reconcile::{ComparedDay, Grain, Reconciler, RepairLock, SourceDay},
     store::Store,
 };
 use weir_database::{Access, DatabaseUrl, Rights};
@@ -31,14 +31,14 @@ use crate::{
 /// Who repairs, and the right to.
 struct Repairer {
     store: Store,
-    _claim: RepairClaim,
+    _lock: RepairLock,
 }
 
 impl Repairer {
     async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
         let store = Store::new(&store::open_with(url, Access::Write, Rights::Write).await?);
-        let claim = RepairClaim::take(&store).await.context("can't repair")?;
-        Ok(Self { store, _claim: claim })
+        let lock = RepairLock::take(&store).await.context("can't repair")?;
+        Ok(Self { store, _lock: lock })
     }
 }
 
@@ -88,7 +88,7 @@ async fn compare_day(
     findings: &mut Findings,
 ) -> anyhow::Result<bool> {
     for source in &task.sources {
-        let piece = Piece { source: *source, day };
+        let piece = SourceDay { source: *source, day };
         let compared = match repairer {
             None => stop.run_until_cancelled(compare(reconciler, piece, findings)).await,
             Some(_) if stop.is_cancelled() => None,
@@ -103,7 +103,11 @@ async fn compare_day(
     Ok(true)
 }
 
-async fn compare(reconciler: &Reconciler, piece: Piece, findings: &mut Findings) -> anyhow::Result<Compared> {
+async fn compare(
+    reconciler: &Reconciler,
+    piece: SourceDay,
+    findings: &mut Findings,
+) -> anyhow::Result<ComparedDay> {
     let compared = reconciler.compare(piece, |difference| findings.find(difference)).await?;
     findings.left += compared.differences;
     Ok(compared)
@@ -113,9 +117,9 @@ async fn compare(reconciler: &Reconciler, piece: Piece, findings: &mut Findings)
 async fn repair(
     reconciler: &Reconciler,
     repairer: &Repairer,
-    piece: Piece,
+    piece: SourceDay,
     findings: &mut Findings,
-) -> anyhow::Result<Compared> {
+) -> anyhow::Result<ComparedDay> {
     let compared =
         reconciler.repair(piece, &repairer.store, |difference| findings.repair(difference)).await?;
     if compared.differences > 0 {

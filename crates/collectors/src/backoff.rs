@@ -1,4 +1,4 @@
-//! Waiting longer and longer, and never quite as long as the others.
+//! Exponential backoff with jitter, ended by a stop.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use rand::RngExt as _;
 use weir_process::Stop;
 
 const FIRST: Duration = Duration::from_millis(100);
-/// A store that is back is noticed within this, which is half of the 10 s in which a fresh event is to be reported after
-/// a fault.
+/// A job notices within this time that the store is back. It is half of the 10 s within which a fresh event is to be
+/// reported after a fault.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Pauses between the attempts of one outage: doubling, with half of each left to chance.
+/// Pauses between the attempts of one outage. Each is twice the one before, and half of it is random.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
-    /// Nothing went wrong since the last success.
-    pub(crate) fn is_fresh(&self) -> bool {
+    /// Whether no pause has been made since the last success: a failure now is the first of its outage.
+    pub(crate) fn is_first_failure(&self) -> bool {
         self.attempts == 0
     }
 
-    /// Success: the next pause is short again. True where something had gone wrong.
+    /// Notes a success, so that the next pause is short again. Returns true where there was a failure before.
     pub(crate) fn reset(&mut self) -> bool {
         std::mem::take(&mut self.attempts) > 0
     }
 
-    /// Waits for the next attempt; ends early at `stop`.
+    /// Waits before the next attempt. `stop` ends the wait early.
     pub(crate) async fn pause(&mut self, stop: &Stop) {
         let pause = self.next();
         stop.run_until_cancelled(tokio::time::sleep(pause)).await;
@@ -45,9 +45,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_their_longest_and_start_anew() {
+    fn pauses_grow_to_the_longest_and_a_success_makes_them_short_again() {
         let mut backoff = Backoff::default();
-        assert!(backoff.is_fresh());
+        assert!(backoff.is_first_failure());
         assert!(backoff.next() <= FIRST);
         let later = (0..100).map(|_| backoff.next()).last().unwrap();
         assert!((LONGEST / 2..=LONGEST).contains(&later));

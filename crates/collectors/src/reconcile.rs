@@ -1,13 +1,12 @@
-//! Whether what is added up still is what the rows say: everything derived from rows is compared with them, day by
-//! day and source by source, and set right where it is told to.
+//! Reconciliation: compares the rollups and the sets of people with the rows, day by day and source by source, and
+//! repairs them on request.
 //!
-//! A day is compared in one state of the store, so that nobody who stores meanwhile makes a difference. Every
-//! transaction of the system changes rows and what is derived from them by the same, so a difference that was found
-//! stays the difference until somebody repairs it: a repair adds it to whatever is there by then.
+//! A day is compared in one state of the database, so that storing meanwhile makes no difference. Every transaction
+//! changes rows and derived data by the same amount. A difference that was found therefore stays the same until it is
+//! repaired, and a repair adds it to the values of that moment.
 
 mod difference;
 mod error;
-mod grain;
 mod lock;
 mod measures;
 mod period;
@@ -19,8 +18,7 @@ mod sql;
 
 pub use difference::{Difference, Evidence, Subject};
 pub use error::ReconcileError;
-pub use grain::Grain;
-pub use lock::RepairClaim;
-pub use measures::{Figure, Figures};
-pub use period::Period;
-pub use reconciler::{Compared, Piece, Reconciler};
+pub use lock::RepairLock;
+pub use measures::{Measure, Measures};
+pub use period::{Grain, Period};
+pub use reconciler::{ComparedDay, Reconciler, SourceDay};

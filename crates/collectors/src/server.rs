@@ -1,6 +1,7 @@
-//! The role: workers for its sources, readiness, and an end that finishes what is in hand.
+//! The collector role: workers for its sources, the jobs beside them, readiness, and an orderly stop.
 
 use anyhow::Context as _;
+use futures::future::BoxFuture;
 use sea_orm::DatabaseConnection;
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, info_span};
@@ -12,55 +13,55 @@ use weir_process::{Latch, RoleReadiness, Stop, clock::RoleClock};
 use crate::{
     CollectorMetrics, Failpoint, Retention,
     audit::Auditor,
-    journal_states::JournalNotes,
-    people::{Backlog, Folder},
+    journal_states::JournalStateCopier,
+    people::{Backlog, FoldJob},
     retention::Sweeper,
     stalled_copy,
     store::Store,
-    worker::{NewerFrames, Worker},
+    worker::{DeferredFrames, Worker},
 };
 
-/// How a collector works; the wire knows nothing of it.
+/// The settings of a collector.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Batches of one source that are stored at once.
+pub struct CollectorSettings {
+    /// The workers of one source: each stores one batch at a time.
     pub workers: usize,
-    /// How long what is stored is kept.
+    /// How long stored rows and keys are kept.
     pub retention: Retention,
-    /// Where a test lets the process die.
+    /// The moment at which a test has the process abort.
     pub failpoint: Option<Failpoint>,
 }
 
-impl Settings {
-    /// `workers` or the number that suits the database.
+impl CollectorSettings {
+    /// `workers`, or by default 1 on SQLite, which has one writer, and 2 on PostgreSQL.
     #[must_use]
     pub fn new(workers: Option<usize>, store: &DatabaseUrl, retention: Retention) -> Self {
-        let suitable = if store.has_one_writer() { 1 } else { 2 };
-        Self { workers: workers.unwrap_or(suitable), retention, failpoint: None }
+        let default = if store.has_one_writer() { 1 } else { 2 };
+        Self { workers: workers.unwrap_or(default), retention, failpoint: None }
     }
 }
 
-/// Stores the frames of its sources, together with every other collector of them, removes what was kept long enough and
-/// folds the people that were seen, of any source.
+/// A collector. It shares the frames of its sources with every other collector of them. For all sources, it removes
+/// rows whose retention is over, folds observations of people, audits the journal and terminates stalled copies.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
     metrics: CollectorMetrics,
-    settings: Settings,
-    newer: NewerFrames,
+    settings: CollectorSettings,
+    deferred: DeferredFrames,
     backlog: Backlog,
     journal_latch: Latch,
     database_latch: Latch,
-    newer_latch: Latch,
+    deferred_latch: Latch,
     lost_latch: Latch,
     settings_latch: SettingsLatch,
     clock: RoleClock,
 }
 
 impl Collector {
-    /// `database` is migrated and can be written to.
+    /// A collector of `sources`. `database` is migrated and can be written to.
     #[must_use]
     pub fn new(
         sources: &[Source],
@@ -68,7 +69,7 @@ impl Collector {
         database: DatabaseConnection,
         metrics: CollectorMetrics,
         readiness: &RoleReadiness,
-        settings: Settings,
+        settings: CollectorSettings,
     ) -> Self {
         let clock = RoleClock::new(metrics.clock.clone(), readiness);
         Self {
@@ -77,20 +78,20 @@ impl Collector {
             database,
             metrics,
             settings,
-            newer: NewerFrames::default(),
+            deferred: DeferredFrames::default(),
             backlog: Backlog::default(),
             journal_latch: readiness.dependency("journal", true),
             database_latch: readiness.dependency("database", true),
-            // What it leaves waits for others, and everything else is stored.
-            newer_latch: readiness.dependency("frame_version", false),
+            // Not required for readiness: deferred frames wait for another collector, and all others are stored.
+            deferred_latch: readiness.dependency("frame_version", false),
             lost_latch: readiness.dependency("frames_lost", false),
             settings_latch: SettingsLatch::new(readiness),
             clock,
         }
     }
 
-    /// Works until `stop`; then the batches in hand are finished and acknowledged. An outage of the journal or the
-    /// database is waited out.
+    /// Works until `stop`, then finishes and acknowledges the batches in hand. Waits out an outage of the journal or
+    /// the database.
     ///
     /// # Errors
     /// The journal can't be used at all, or a worker panicked.
@@ -102,32 +103,19 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
-        let sweeper = self.sweeper();
-        let sweeping = stop.clone();
-        workers.spawn(async move {
-            sweeper.run(sweeping).await;
-            Ok(())
-        });
-        let (auditor, auditing) = (self.auditor(), stop.clone());
-        workers.spawn(async move {
-            auditor.run(auditing).await;
-            Ok(())
-        });
-        let (folder, folding) = (self.folder(), stop.clone());
-        workers.spawn(async move {
-            folder.run(folding).await;
-            Ok(())
-        });
-        let (notes, noting) = (self.journal_notes(), stop.clone());
-        workers.spawn(async move {
-            notes.run(noting).await;
-            Ok(())
-        });
-        let (store, looking) = (Store::new(&self.database), stop.clone());
-        workers.spawn(async move {
-            stalled_copy::end_silent_copies(store, looking).await;
-            Ok(())
-        });
+        let jobs: [BoxFuture<'static, ()>; 5] = [
+            Box::pin(self.sweeper().run(stop.clone())),
+            Box::pin(self.auditor().run(stop.clone())),
+            Box::pin(self.fold_job().run(stop.clone())),
+            Box::pin(self.journal_state_copier().run(stop.clone())),
+            Box::pin(stalled_copy::terminate_stalled_copies(Store::new(&self.database), stop.clone())),
+        ];
+        for job in jobs {
+            workers.spawn(async move {
+                job.await;
+                Ok(())
+            });
+        }
         self.watch_dependencies(&stop);
         while let Some(ended) = workers.join_next().await {
             ended.context("a worker panicked")??;
@@ -142,10 +130,10 @@ impl Collector {
             store: Store::new(&self.database),
             metrics: self.metrics.events.clone(),
             storing: self.metrics.storing.clone(),
-            newer: self.newer.clone(),
+            deferred: self.deferred.clone(),
             backlog: self.backlog.clone(),
-            // Well before the journal offers the frames again.
-            progress_every: self.journal.ack_wait() / 3,
+            // Well before the journal redelivers the frames.
+            heartbeat_every: self.journal.ack_wait() / 3,
             failpoint: self.settings.failpoint,
         }
     }
@@ -160,8 +148,8 @@ impl Collector {
         }
     }
 
-    fn folder(&self) -> Folder {
-        Folder {
+    fn fold_job(&self) -> FoldJob {
+        FoldJob {
             store: Store::new(&self.database),
             backlog: self.backlog.clone(),
             metrics: self.metrics.people.clone(),
@@ -176,8 +164,8 @@ impl Collector {
         }
     }
 
-    fn journal_notes(&self) -> JournalNotes {
-        JournalNotes {
+    fn journal_state_copier(&self) -> JournalStateCopier {
+        JournalStateCopier {
             journal: self.journal.clone(),
             store: Store::new(&self.database),
             lost: self.metrics.lost.clone(),
@@ -187,12 +175,12 @@ impl Collector {
 
     fn watch_dependencies(self, stop: &Stop) {
         self.journal.watch_clock(&self.clock, stop);
-        let asked = self.database.clone();
+        let of_clock = self.database.clone();
         self.clock.watch_microseconds("database", stop.clone(), move || {
-            let asked = asked.clone();
-            async move { weir_database::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+            let database = of_clock.clone();
+            async move { weir_database::clock::own_time(&database).await.map_err(|error| error.to_string()) }
         });
-        let Self { journal, database, newer, journal_latch, database_latch, newer_latch, .. } = self;
+        let Self { journal, database, deferred, journal_latch, database_latch, deferred_latch, .. } = self;
         self.settings_latch.watch(journal.clone(), stop.clone());
         journal_latch.sample(stop.clone(), move || {
             let journal = journal.clone();
@@ -203,6 +191,6 @@ impl Collector {
             let watch = watch.clone();
             async move { watch.check().await }
         });
-        newer_latch.sample(stop.clone(), move || std::future::ready(newer.check()));
+        deferred_latch.sample(stop.clone(), move || std::future::ready(deferred.check()));
     }
 }

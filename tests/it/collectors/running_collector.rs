@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use weir_collectors::{Collector, CollectorMetrics, Retention};
+use weir_collectors::{Collector, CollectorMetrics, CollectorSettings, Retention};
 use weir_event::{Metrics, Source};
 use weir_journal::{Framer, Journal, LostFrames, Settings};
 use weir_process::{RoleReadiness, Stop, clock::ClockMetrics};
@@ -33,7 +33,7 @@ impl Collecting {
         let events = Metrics::register(&mut registry);
         let (clock, lost) = (ClockMetrics::register(&mut registry), LostFrames::register(&mut registry));
         let metrics = CollectorMetrics::register(&mut registry, events, clock, lost);
-        let settings = weir_collectors::Settings { workers: 2, retention: Retention::OFF, failpoint: None };
+        let settings = CollectorSettings { workers: 2, retention: Retention::OFF, failpoint: None };
         let (journal, store) = (journal.clone(), store.clone());
         let collector = Collector::new(sources, journal, store, metrics, &readiness, settings);
         let role = tokio::spawn(collector.run(stop.clone()));

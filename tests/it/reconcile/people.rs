@@ -6,8 +6,8 @@ use sea_orm::{
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
 };
 use weir_collectors::{
-    people::{People, Step},
-    reconcile::{Difference, Evidence, Figure, Figures, Grain, Period, Subject},
+    people::{People, StepOutcome},
+    reconcile::{Difference, Evidence, Grain, Measure, Measures, Period, Subject},
     store::Store,
 };
 use weir_database::{
@@ -50,7 +50,7 @@ async fn sets_are_as_the_rows_say_however_much_is_folded(database: Database) {
         if round == 3 {
             // What was noted is lost, and made anew from rows beside what waits.
             damage(&migrated, "DELETE FROM people_sets WHERE source = 1").await;
-            while people.mend(1).await.unwrap() != Step::Idle {}
+            while people.rebuild(1).await.unwrap() != StepOutcome::Idle {}
         }
         assert_eq!(found(&reader, Period::default()).await, []);
     }
@@ -86,7 +86,7 @@ async fn who_is_in_a_set_and_in_no_row_is_found_and_mended(database: Database) {
         write(&migrated, &set, &with).await;
         let difference = the_narrowest(&reader, grain).await;
         assert_eq!((difference.bucket, surplus(&difference)), (set.bucket, 0), "{difference:?}");
-        assert_eq!(of_figure(&difference.written, Figure::Misplaced), 1, "{difference:?}");
+        assert_eq!(of_figure(&difference.written, Measure::Misplaced), 1, "{difference:?}");
         mended(&database, &migrated, &reader, &set).await;
     }
 }
@@ -110,8 +110,8 @@ async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
         let set = largest(&migrated, grain).await;
         Entity::delete_by_id((set.source, set.grain, set.bucket)).exec(&migrated).await.unwrap();
         let difference = the_narrowest(&reader, grain).await;
-        assert_eq!(of_figure(&difference.written, Figure::Observations), 0, "{difference:?}");
-        assert_eq!(of_figure(&difference.expected, Figure::Observations), i128::from(set.sightings));
+        assert_eq!(of_figure(&difference.written, Measure::Observations), 0, "{difference:?}");
+        assert_eq!(of_figure(&difference.expected, Measure::Observations), i128::from(set.sightings));
         mended(&database, &migrated, &reader, &set).await;
     }
 }
@@ -126,7 +126,7 @@ async fn a_day_without_sets_is_no_difference(database: Database) {
     assert!(gone.exec(&migrated).await.unwrap().rows_affected > 2);
     assert_eq!(found(&reader, Period::default()).await, []);
     let people = People::new(&Store::new(&migrated));
-    while people.mend(set.source).await.unwrap() != Step::Idle {}
+    while people.rebuild(set.source).await.unwrap() != StepOutcome::Idle {}
     assert_eq!(largest(&migrated, Grain::Day).await, set);
     assert_eq!(found(&reader, Period::default()).await, []);
 }
@@ -203,10 +203,10 @@ async fn the_narrowest(reader: &DatabaseConnection, grain: Grain) -> Difference 
 
 /// How many users more are written than expected.
 fn surplus(Difference { written, expected, .. }: &Difference) -> i128 {
-    of_figure(written, Figure::Users) - of_figure(expected, Figure::Users)
+    of_figure(written, Measure::Users) - of_figure(expected, Measure::Users)
 }
 
-fn of_figure(figures: &Figures, figure: Figure) -> i128 {
+fn of_figure(figures: &Measures, figure: Measure) -> i128 {
     figures.iter().find(|(known, _)| *known == figure).unwrap().1
 }
 

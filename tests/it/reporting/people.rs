@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use serde_json::Value;
 use weir::contract::reporting::v1::GetDemographicsRequest;
 use weir_collectors::{
-    people::{People, Step},
+    people::{People, StepOutcome},
     store::Store,
 };
 use weir_database::entity::{events::Model, people_deltas, people_sets};
@@ -50,7 +50,7 @@ async fn sets_answer_as_the_rows_do_however_much_is_folded(database: Database) {
         compare(&reporting, &database, &mut random).await;
         for source in SOURCES {
             let folded = people.fold(source, [1, 30, 60, 1_000_000][round]).await.unwrap();
-            assert!(matches!(folded, Step::Did(1..)), "{folded:?}");
+            assert!(matches!(folded, StepOutcome::Changed(1..)), "{folded:?}");
         }
         compare(&reporting, &database, &mut random).await;
     }
@@ -81,7 +81,7 @@ async fn rows_that_no_delta_came_with_are_counted_at_once_and_filled_in(database
     store_all(&store, own).await;
     for source in SOURCES {
         people.fold(source, 1).await.unwrap();
-        while people.mend(source).await.unwrap() != Step::Idle {
+        while people.rebuild(source).await.unwrap() != StepOutcome::Idle {
             ask(5, &reporting, &database, &mut random).await;
             people.fold(source, 50).await.unwrap();
         }
@@ -98,7 +98,7 @@ async fn rows_that_no_delta_came_with_are_counted_at_once_and_filled_in(database
     migrated.execute_unprepared(erased).await.unwrap();
     roll_up_again(&migrated).await;
     compare(&reporting, &database, &mut random).await;
-    while people.mend(1).await.unwrap() != Step::Idle {}
+    while people.rebuild(1).await.unwrap() != StepOutcome::Idle {}
     let reporting = Running::on(&database, "30000").await;
     compare(&reporting, &database, &mut random).await;
     assert_counted_from(&reporting, true, false);
@@ -138,7 +138,8 @@ async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database
     // In the middle of an erasure rows are asked.
     let erasure = erasure("user-6", true);
     store.record_erasure(&erasure).await.unwrap();
-    store.make_anonymous(&erasure).await.unwrap();
+    store.anonymize_rows(&erasure).await.unwrap();
+    People::new(&store).erase(&erasure).await.unwrap();
     let key = weir_database::people::PersonKey::of("user-6").0.to_vec();
     assert!(keys(&migrated, 1).await.iter().all(|known| *known != key), "the key is gone");
     assert!(keys(&migrated, 2).await.contains(&key), "it is another person of TikTok");
@@ -164,7 +165,7 @@ async fn a_fold_that_fails_changes_nothing(database: Database) {
         for source in SOURCES {
             // The connection that failed before may hold the lock for a moment.
             let mut folded = people.fold(source, 1_000_000).await;
-            while let Ok(Step::Busy) = folded {
+            while let Ok(StepOutcome::Busy) = folded {
                 folded = people.fold(source, 1_000_000).await;
             }
             assert!(folded.is_err(), "{table} was written: {folded:?}");
@@ -189,10 +190,10 @@ async fn two_who_fold_at_once_fold_each_sighting_once(database: Database) {
         for source in SOURCES {
             loop {
                 match people.fold(source, 40).await {
-                    Ok(Step::Did(sightings)) => folded += sightings,
-                    Ok(Step::Idle) => break,
+                    Ok(StepOutcome::Changed(sightings)) => folded += sightings,
+                    Ok(StepOutcome::Idle) => break,
                     // The other one has the lock, or had it a moment ago.
-                    Ok(Step::Busy) | Err(_) => tokio::task::yield_now().await,
+                    Ok(StepOutcome::Busy) | Err(_) => tokio::task::yield_now().await,
                 }
             }
         }
@@ -275,7 +276,7 @@ async fn sets_and_people_without_rows_are_pruned(database: Database) {
         migrated.execute_unprepared(&moved).await.unwrap();
         assert!(people.prune(source).await.unwrap() > 100);
         assert_eq!(people.prune(source).await.unwrap(), 0);
-        assert!(matches!(people.mend(source).await.unwrap(), Step::Idle), "nothing is missing");
+        assert!(matches!(people.rebuild(source).await.unwrap(), StepOutcome::Idle), "nothing is missing");
     }
     let after = (keys(&migrated, 1).await.len(), sets(&database).await.len());
     assert!(after.0 <= 200 && before.0 > 300, "{before:?} {after:?}");

@@ -57,8 +57,8 @@ async fn an_erasure_that_broke_off_is_carried_on_and_counts_each_row_once(databa
     let erasure = erasure("ada", false, origin());
     for letters in [2, 3] {
         assert_eq!(store.record_erasure(&erasure).await.unwrap(), ErasureStage::Recorded);
-        store.make_anonymous(&erasure).await.unwrap();
-        store.note_removed_letters(&erasure, letters).await.unwrap();
+        store.anonymize_rows(&erasure).await.unwrap();
+        store.note_removed_dead_letters(&erasure, letters).await.unwrap();
     }
     let counts = store.complete_erasure(&erasure).await.unwrap();
     assert_eq!(counts, ErasureCounts { rows: 50, dead_letters: 5 });
@@ -132,7 +132,7 @@ fn erasure(user_id: &str, suppress: bool, origin: Origin) -> Erasure {
 
 async fn erase(store: &Store, erasure: &Erasure) -> ErasureCounts {
     assert_eq!(store.record_erasure(erasure).await.unwrap(), ErasureStage::Recorded);
-    store.make_anonymous(erasure).await.unwrap();
+    store.anonymize_rows(erasure).await.unwrap();
     store.complete_erasure(erasure).await.unwrap()
 }
 

@@ -18,8 +18,8 @@ async fn who_falls_silent_in_a_copy_loses_its_session_and_its_frames_are_stored(
 
     let waited = store.store(&[Submission::whole(&frame)]).await;
     assert!(matches!(waited, Err(StoreError::Transient(_))), "{waited:?}");
-    assert_eq!(store.end_silent_copies().await.unwrap(), 0, "it may be slow");
-    eventually(async || match store.end_silent_copies().await.unwrap() {
+    assert_eq!(store.terminate_stalled_copies().await.unwrap(), 0, "it may be slow");
+    eventually(async || match store.terminate_stalled_copies().await.unwrap() {
         1 => Ok(()),
         ended => Err(format!("{ended} sessions were ended")),
     })

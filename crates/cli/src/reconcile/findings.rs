@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_collectors::reconcile::{Compared, Difference, Period, Piece};
+use weir_collectors::reconcile::{ComparedDay, Difference, Period, SourceDay};
 
 use super::args::Task;
 
@@ -64,7 +64,7 @@ impl Findings {
         self.find(difference);
     }
 
-    pub(super) fn note(&mut self, piece: Piece, compared: Compared) {
+    pub(super) fn note(&mut self, piece: SourceDay, compared: ComparedDay) {
         self.complete_from.insert(piece.source.number(), compared.complete_from);
     }
 }

@@ -1,7 +1,7 @@
 //! The findings for programs.
 
 use serde_json::{Map, Value, json};
-use weir_collectors::reconcile::{Difference, Figure, Figures, Subject};
+use weir_collectors::reconcile::{Difference, Measure, Measures, Subject};
 use weir_event::Source;
 
 use super::{findings::Findings, names};
@@ -35,7 +35,7 @@ fn difference(difference: &Difference) -> Value {
         "toldBy": names::evidence(difference.evidence),
     });
     match &difference.subject {
-        Subject::Kind { funnel_stage, event_type } => {
+        Subject::EventKind { funnel_stage, event_type } => {
             shown["funnelStage"] = names::funnel_stage(*funnel_stage).into();
             shown["eventType"] = names::event_type(*event_type).into();
         }
@@ -46,18 +46,18 @@ fn difference(difference: &Difference) -> Value {
 }
 
 /// Counts are numbers. Sums are strings: readers of JSON round large numbers.
-fn figures(figures: &Figures) -> Value {
+fn figures(figures: &Measures) -> Value {
     let shown = figures.iter().map(|(figure, value)| {
         let shown = match figure {
-            Figure::Events
-            | Figure::Measured
-            | Figure::Transactions
-            | Figure::Users
-            | Figure::Observations
-            | Figure::Misplaced => {
+            Measure::Events
+            | Measure::Measured
+            | Measure::Transactions
+            | Measure::Users
+            | Measure::Observations
+            | Measure::Misplaced => {
                 i64::try_from(value).map_or_else(|_| json!(value.to_string()), Value::from)
             }
-            Figure::Measure | Figure::Amount => json!(names::figure(figure, value)),
+            Measure::MeasureSum | Measure::Amount => json!(names::figure(figure, value)),
         };
         (figure.name().to_owned(), shown)
     });

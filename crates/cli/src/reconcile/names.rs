@@ -1,7 +1,7 @@
 //! What buckets are of and what they say, as people and programs read it.
 
 use chrono::{DateTime, SecondsFormat};
-use weir_collectors::reconcile::{Evidence, Figure};
+use weir_collectors::reconcile::{Evidence, Measure};
 use weir_event::{EventType, FunnelStage};
 
 /// RFC 3339 in UTC; the number of microseconds where no calendar has the time.
@@ -31,16 +31,16 @@ pub(super) fn evidence(evidence: Evidence) -> &'static str {
 }
 
 /// Money as reports write it, everything else as it is counted.
-pub(super) fn figure(figure: Figure, value: i128) -> String {
+pub(super) fn figure(figure: Measure, value: i128) -> String {
     match figure {
-        Figure::Amount => money(value),
-        Figure::Events
-        | Figure::Measured
-        | Figure::Measure
-        | Figure::Transactions
-        | Figure::Users
-        | Figure::Observations
-        | Figure::Misplaced => value.to_string(),
+        Measure::Amount => money(value),
+        Measure::Events
+        | Measure::Measured
+        | Measure::MeasureSum
+        | Measure::Transactions
+        | Measure::Users
+        | Measure::Observations
+        | Measure::Misplaced => value.to_string(),
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn money_has_its_sign_and_at_least_two_places() {
         for (value, shown) in [(0, "0.00"), (-1, "-0.0001"), (125_000, "12.50"), (-10_010, "-1.001")] {
-            assert_eq!(figure(Figure::Amount, value), shown);
+            assert_eq!(figure(Measure::Amount, value), shown);
         }
     }
 

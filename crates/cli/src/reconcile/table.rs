@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use weir_collectors::reconcile::{Difference, Figures, Subject};
+use weir_collectors::reconcile::{Difference, Measures, Subject};
 use weir_event::Source;
 
 use super::{findings::Findings, names};
@@ -73,7 +73,7 @@ fn row(difference: &Difference) -> [String; 6] {
 fn subject(difference: &Difference) -> String {
     let source = difference.source.name();
     match &difference.subject {
-        Subject::Kind { funnel_stage, event_type } => {
+        Subject::EventKind { funnel_stage, event_type } => {
             let (stage, event_type) = (names::funnel_stage(*funnel_stage), names::event_type(*event_type));
             format!("{source} {stage} {event_type}")
         }
@@ -83,7 +83,7 @@ fn subject(difference: &Difference) -> String {
 }
 
 /// Those that differ from the others, one a line.
-fn figures(these: &Figures, others: &Figures) -> String {
+fn figures(these: &Measures, others: &Measures) -> String {
     let differing = these.iter().zip(others.iter()).filter(|(this, other)| this != other);
     let told =
         differing.map(|((figure, value), _)| format!("{} {}", figure.name(), names::figure(figure, value)));

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use tracing::info;
 use url::Url;
-use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
+use weir_collectors::{Collector, CollectorMetrics, CollectorSettings, Retention};
 use weir_database::register_pools;
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_event::{Metrics, Source};
@@ -65,7 +65,7 @@ impl Roles {
         let on_files = config.journal.in_folder() || config.store.in_folder();
         let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
-        let settings = Settings::new(config.workers, &store_url, config.retention);
+        let settings = CollectorSettings::new(config.workers, &store_url, config.retention);
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
         let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));

@@ -43,7 +43,7 @@ impl Stored {
         let source = item["source"].as_str().and_then(Source::from_name).map(Source::number);
         let source = source.and_then(|number| i16::try_from(number).ok());
         let user_id = item["data"]["user"]["userId"].as_str();
-        source.zip(user_id).is_some_and(|(source, user_id)| self.erased.know(source, user_id))
+        source.zip(user_id).is_some_and(|(source, user_id)| self.erased.was_erased(source, user_id))
     }
 }
 

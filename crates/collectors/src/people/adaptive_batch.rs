@@ -1,80 +1,82 @@
-//! How much is folded at once, when, and how long the pause after it is.
+//! The size of folds, the time at which one is due, and the pause after it.
 
 use std::time::Duration;
 
-/// Storing on SQLite waits for a fold.
+/// The target duration of a fold. Storing on SQLite waits for a fold.
 const TARGET: Duration = Duration::from_millis(100);
-const LEAST: u64 = 4_096;
-/// Beyond this a fold is no cheaper by the sighting.
-const MOST: u64 = 32_768;
+/// The smallest fold, in observations.
+const SMALLEST: u64 = 4_096;
+/// The largest fold. A larger one costs no less for each observation.
+const LARGEST: u64 = 32_768;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// A report looks up what is not folded one by one, some microseconds each.
+/// So many observations are worth a fold. A report looks up each that is not folded, in some microseconds.
 const WORTH_FOLDING: u64 = 4_096;
-/// The same while collectors have a backlog: folding it later costs no more.
+/// The same while collectors have a backlog, because a later fold of more observations costs no more.
 const WORTH_FOLDING_IN_BACKLOG: u64 = 200_000;
-/// Beyond this nobody is given way to three times as long: reports look each of them up, and a load that lasts would
-/// leave more and more.
+/// With so many waiting observations, folds no longer give way to a backlog: reports look up each of them, and their
+/// number would grow for as long as the load lasts.
 const TOO_MANY: u64 = 1_000_000;
-/// However few there are: the last block of a column is written anew for each fold, so a fold is not for free.
+/// The longest wait of a few observations. Each fold writes the last block of a column again, so that it waits for
+/// more.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Who is in the way of a fold.
+/// The load of storing, to which folds give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Storing {
-    Nobody,
-    Somebody,
-    /// Collectors with a backlog.
-    Everybody,
+pub(super) enum StoreLoad {
+    Idle,
+    Active,
+    /// Collectors have a backlog.
+    Backlogged,
 }
 
-impl Storing {
-    /// Who is in the way while so many sightings wait. `more` have come since the last look, or none.
-    pub(super) fn now(sightings: u64, backlog: bool, more: bool) -> Self {
+impl StoreLoad {
+    /// The load while so many observations wait. `more` is whether their number grew since the last look.
+    pub(super) fn now(observations: u64, backlog: bool, more: bool) -> Self {
         match (backlog, more) {
-            (true, _) if sightings < TOO_MANY => Self::Everybody,
-            (true, _) | (false, true) => Self::Somebody,
-            (false, false) => Self::Nobody,
+            (true, _) if observations < TOO_MANY => Self::Backlogged,
+            (true, _) | (false, true) => Self::Active,
+            (false, false) => Self::Idle,
         }
     }
 }
 
-/// Finds out how many sightings this database folds in [`TARGET`].
+/// The size of folds. It adapts to the number of observations that this database folds in [`TARGET`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(super) struct AdaptiveBatch {
     size: u64,
 }
 
-impl Default for Pace {
+impl Default for AdaptiveBatch {
     fn default() -> Self {
-        Self { size: LEAST }
+        Self { size: SMALLEST }
     }
 }
 
-impl Pace {
-    /// The most that the next fold may take.
+impl AdaptiveBatch {
+    /// The most observations of the next fold.
     pub(super) fn size(self) -> u64 {
         self.size
     }
 
-    /// Whether it is time to fold `sightings`, the oldest of which waits for so long.
-    pub(super) fn is_due(sightings: u64, oldest: Duration, backlog: bool) -> bool {
+    /// Whether a fold of waiting observations is due; `oldest` is the age of the oldest.
+    pub(super) fn is_due(observations: u64, oldest: Duration, backlog: bool) -> bool {
         let worth = if backlog { WORTH_FOLDING_IN_BACKLOG } else { WORTH_FOLDING };
-        sightings >= worth || (sightings > 0 && oldest >= LONGEST_WAIT && !backlog)
+        observations >= worth || (observations > 0 && oldest >= LONGEST_WAIT && !backlog)
     }
 
-    /// Learns from a fold that took so long, and returns the pause after it: as long as the fold where somebody stores,
-    /// who so has half of the time, and three times as long where there is a backlog.
-    pub(super) fn after(&mut self, took: Duration, storing: Storing) -> Duration {
+    /// Adapts to the duration of a fold, and returns the pause after it. The pause is as long as the fold while a
+    /// collector stores, which so has half of the time, and three times as long while collectors have a backlog.
+    pub(super) fn after(&mut self, took: Duration, load: StoreLoad) -> Duration {
         if took > TARGET * 2 {
-            self.size = (self.size / 2).max(LEAST);
+            self.size = (self.size / 2).max(SMALLEST);
         } else if took < TARGET {
-            self.size = (self.size * 2).min(MOST);
+            self.size = (self.size * 2).min(LARGEST);
         }
-        let pauses = match storing {
-            Storing::Nobody => 0,
-            Storing::Somebody => 1,
-            Storing::Everybody => 3,
+        let pauses = match load {
+            StoreLoad::Idle => 0,
+            StoreLoad::Active => 1,
+            StoreLoad::Backlogged => 3,
         };
         (took * pauses).max(SHORTEST_PAUSE)
     }
@@ -85,36 +87,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folds_shrink_where_the_database_is_slow_and_grow_where_it_is_fast() {
-        let mut pace = Pace::default();
-        (0..9).for_each(|_| assert_eq!(pace.after(Duration::ZERO, Storing::Somebody), SHORTEST_PAUSE));
-        assert_eq!(pace.size(), MOST);
-        assert_eq!(pace.after(TARGET * 3, Storing::Somebody), TARGET * 3);
-        assert_eq!(pace.size(), MOST / 2);
-        assert_eq!(pace.after(TARGET, Storing::Everybody), TARGET * 3);
-        assert_eq!(pace.after(TARGET, Storing::Nobody), SHORTEST_PAUSE);
-        assert_eq!(pace.size(), MOST / 2, "this is about right");
-        (0..9).for_each(|_| _ = pace.after(TARGET * 3, Storing::Somebody));
-        assert_eq!(pace.size(), LEAST);
+    fn folds_shrink_on_a_slow_database_and_grow_on_a_fast_one() {
+        let mut batch = AdaptiveBatch::default();
+        (0..9).for_each(|_| assert_eq!(batch.after(Duration::ZERO, StoreLoad::Active), SHORTEST_PAUSE));
+        assert_eq!(batch.size(), LARGEST);
+        assert_eq!(batch.after(TARGET * 3, StoreLoad::Active), TARGET * 3);
+        assert_eq!(batch.size(), LARGEST / 2);
+        assert_eq!(batch.after(TARGET, StoreLoad::Backlogged), TARGET * 3);
+        assert_eq!(batch.after(TARGET, StoreLoad::Idle), SHORTEST_PAUSE);
+        assert_eq!(batch.size(), LARGEST / 2, "the size stays between the target and twice the target");
+        (0..9).for_each(|_| _ = batch.after(TARGET * 3, StoreLoad::Active));
+        assert_eq!(batch.size(), SMALLEST);
     }
 
     #[test]
-    fn a_backlog_is_given_way_to_until_too_many_wait() {
-        for (sightings, backlog, more, storing) in [
-            (5, true, true, Storing::Everybody),
-            (TOO_MANY - 1, true, false, Storing::Everybody),
-            (TOO_MANY, true, false, Storing::Somebody),
-            (TOO_MANY, false, true, Storing::Somebody),
-            (TOO_MANY, false, false, Storing::Nobody),
+    fn folds_give_way_to_a_backlog_until_too_many_observations_wait() {
+        for (observations, backlog, more, load) in [
+            (5, true, true, StoreLoad::Backlogged),
+            (TOO_MANY - 1, true, false, StoreLoad::Backlogged),
+            (TOO_MANY, true, false, StoreLoad::Active),
+            (TOO_MANY, false, true, StoreLoad::Active),
+            (TOO_MANY, false, false, StoreLoad::Idle),
         ] {
-            assert_eq!(Storing::now(sightings, backlog, more), storing, "{sightings} {backlog} {more}");
+            assert_eq!(StoreLoad::now(observations, backlog, more), load, "{observations} {backlog} {more}");
         }
     }
 
     #[test]
-    fn many_are_folded_at_once_and_few_after_a_while_and_neither_in_a_backlog() {
+    fn a_fold_is_due_with_many_observations_or_an_old_one_and_in_a_backlog_with_very_many() {
         let second = Duration::from_secs(1);
-        for (sightings, oldest, backlog, due) in [
+        for (observations, oldest, backlog, due) in [
             (WORTH_FOLDING, Duration::ZERO, false, true),
             (WORTH_FOLDING - 1, second, false, false),
             (1, LONGEST_WAIT, false, true),
@@ -122,7 +124,11 @@ mod tests {
             (WORTH_FOLDING, LONGEST_WAIT, true, false),
             (WORTH_FOLDING_IN_BACKLOG, second, true, true),
         ] {
-            assert_eq!(Pace::is_due(sightings, oldest, backlog), due, "{sightings} {oldest:?} {backlog}");
+            assert_eq!(
+                AdaptiveBatch::is_due(observations, oldest, backlog),
+                due,
+                "{observations} {oldest:?} {backlog}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Giving people their numbers: who is known keeps theirs, who is new gets the next of their partition, and who is told
-//! another value gets an alias for it.
+//! The dictionary of people: each person of a source has a number, and an alias for each further combination of
+//! values.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
@@ -10,120 +10,128 @@ use weir_database::people::{
 
 use super::{
     PeopleError,
-    transaction::{Alias, Known, Session, StoredBlock},
+    transaction::{Alias, DictionaryEntry, PeopleTransaction, StoredBlock},
 };
 
 /// Blocks of one partition.
 const PARTITION_BLOCKS: i64 = (PARTITION_NUMBERS / BLOCK) as i64;
 
-/// Of each slot of the sets, the number that a sighting puts into it.
+/// The number that an observation adds to each slot of the sets.
 pub(super) type Numbers = [Option<u32>; SLOTS];
 
-/// What numbers there are for a sighting.
+/// The numbers that an observation already has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(super) struct FoundNumbers {
     pub(super) numbers: Numbers,
-    /// How many of the person and the values that are told have none.
-    pub(super) lacking: usize,
+    /// How many of the person and the observed values have no number.
+    pub(super) missing: usize,
 }
 
-/// A person with every number.
+/// A person with all numbers.
 #[derive(Clone, Debug)]
 struct Person {
     number: u32,
-    marks: AttributeHashes,
+    hashes: AttributeHashes,
     aliases: Vec<(u32, AttributeHashes)>,
 }
 
-/// Where the next number of a partition comes from.
+/// The end of a partition, from which its next number comes.
 #[derive(Clone, Debug)]
-struct Tail<'a> {
+struct PartitionTail<'a> {
     next: u32,
-    /// What is told at the numbers that are new.
+    /// The attributes at the new numbers.
     new: Vec<Attributes<'a>>,
 }
 
-/// The numbers of everybody who is seen in some sightings of one source.
+/// The numbers of all people in the observations of one source.
 #[derive(Debug)]
-struct Numbering<'a> {
+struct NumberAssignment<'a> {
     source: i16,
     people: HashMap<PersonKey, Person>,
-    tails: HashMap<u32, Tail<'a>>,
-    new_people: Vec<Known>,
+    tails: HashMap<u32, PartitionTail<'a>>,
+    new_people: Vec<DictionaryEntry>,
     new_aliases: Vec<Alias>,
 }
 
-/// The numbers of each sighting. Whoever is new is in the dictionary and in the columns afterwards.
-pub(super) async fn number(
-    session: &mut Session,
+/// Returns the numbers of each observation. A new person gets the next number of the partition, and a new value of a
+/// known person gets an alias; both are then in the dictionary and in the columns.
+pub(super) async fn assign_numbers(
+    transaction: &mut PeopleTransaction,
     source: i16,
-    sightings: &[Sighting<'_>],
+    observations: &[Sighting<'_>],
 ) -> Result<Vec<Numbers>, PeopleError> {
-    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
-    let mut numbering = Numbering {
+    let hashes: Vec<AttributeHashes> =
+        observations.iter().map(|observation| observation.traits.marks()).collect();
+    let mut assignment = NumberAssignment {
         source,
-        people: known(session, source, sightings, &marks).await?,
+        people: known_people(transaction, source, observations, &hashes).await?,
         tails: HashMap::new(),
         new_people: Vec::new(),
         new_aliases: Vec::new(),
     };
     let mut stored = Vec::new();
-    for partition in numbering.growing(sightings, &marks) {
+    for partition in assignment.partitions_to_extend(observations, &hashes) {
         let first = i64::from(partition) * PARTITION_BLOCKS;
-        let tail = session.last_block(source, first, first + PARTITION_BLOCKS).await?;
-        numbering.tails.insert(partition, Tail::behind(partition, tail.as_ref()));
+        let tail = transaction.last_block(source, first, first + PARTITION_BLOCKS).await?;
+        assignment.tails.insert(partition, PartitionTail::after(partition, tail.as_ref()));
         stored.extend(tail.map(|tail| (partition, tail)));
     }
-    let numbers =
-        sightings.iter().zip(&marks).map(|(sighting, marks)| numbering.see(sighting, *marks)).collect();
+    let numbers = observations
+        .iter()
+        .zip(&hashes)
+        .map(|(observation, hashes)| assignment.assign(observation, *hashes))
+        .collect();
     let numbers: Vec<Numbers> = Result::from_iter::<Vec<_>>(numbers)?;
-    numbering.write(session, &stored).await?;
+    assignment.write(transaction, &stored).await?;
     Ok(numbers)
 }
 
-/// The numbers of each sighting, as far as there are any: nobody is given one.
-pub(super) async fn find(
-    session: &mut Session,
+/// Returns the numbers that each observation already has. It assigns none.
+pub(super) async fn find_numbers(
+    transaction: &mut PeopleTransaction,
     source: i16,
-    sightings: &[Sighting<'_>],
-) -> Result<Vec<Found>, PeopleError> {
-    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
-    let people = known(session, source, sightings, &marks).await?;
-    let find = |(sighting, marks): (&Sighting<'_>, &AttributeHashes)| {
-        let numbers = people.get(&sighting.key).map_or([None; SLOTS], |person| person.numbers(*marks));
-        let told = 1 + marks.0.iter().filter(|mark| **mark != 0).count();
-        Found { numbers, lacking: told - numbers.iter().flatten().count() }
+    observations: &[Sighting<'_>],
+) -> Result<Vec<FoundNumbers>, PeopleError> {
+    let hashes: Vec<AttributeHashes> =
+        observations.iter().map(|observation| observation.traits.marks()).collect();
+    let people = known_people(transaction, source, observations, &hashes).await?;
+    let find = |(observation, hashes): (&Sighting<'_>, &AttributeHashes)| {
+        let numbers = people.get(&observation.key).map_or([None; SLOTS], |person| person.numbers(*hashes));
+        let wanted = 1 + hashes.0.iter().filter(|hash| **hash != 0).count();
+        FoundNumbers { numbers, missing: wanted - numbers.iter().flatten().count() }
     };
-    Ok(sightings.iter().zip(&marks).map(find).collect())
+    Ok(observations.iter().zip(&hashes).map(find).collect())
 }
 
-/// The people of the sightings that have a number, with the aliases of those who are seen with another value.
-async fn known(
-    session: &mut Session,
+/// The people of the observations that have a number. Those with other values than in the dictionary come with their
+/// aliases.
+async fn known_people(
+    transaction: &mut PeopleTransaction,
     source: i16,
-    sightings: &[Sighting<'_>],
-    marks: &[AttributeHashes],
+    observations: &[Sighting<'_>],
+    hashes: &[AttributeHashes],
 ) -> Result<HashMap<PersonKey, Person>, PeopleError> {
-    let mut keys: Vec<PersonKey> = sightings.iter().map(|sighting| sighting.key).collect();
+    let mut keys: Vec<PersonKey> = observations.iter().map(|observation| observation.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let found = session.people(source, &keys).await?;
-    let person =
-        |known: Known| (known.key, Person { number: known.number, marks: known.marks, aliases: Vec::new() });
+    let found = transaction.people(source, &keys).await?;
+    let person = |known: DictionaryEntry| {
+        (known.key, Person { number: known.number, hashes: known.hashes, aliases: Vec::new() })
+    };
     let mut people: HashMap<PersonKey, Person> = found.into_iter().map(person).collect();
-    let otherwise: BTreeSet<(u32, PersonKey)> = sightings
+    let with_other_values: BTreeSet<(u32, PersonKey)> = observations
         .iter()
-        .zip(marks)
-        .filter_map(|(sighting, marks)| {
-            let person = people.get(&sighting.key)?;
-            (person.marks != *marks).then_some((person.number, sighting.key))
+        .zip(hashes)
+        .filter_map(|(observation, hashes)| {
+            let person = people.get(&observation.key)?;
+            (person.hashes != *hashes).then_some((person.number, observation.key))
         })
         .collect();
-    let key_of: HashMap<u32, PersonKey> = otherwise.iter().copied().collect();
-    let numbers: Vec<u32> = otherwise.into_iter().map(|(number, _)| number).collect();
-    for Alias { number, alias, marks } in session.aliases(source, &numbers).await? {
+    let key_of: HashMap<u32, PersonKey> = with_other_values.iter().copied().collect();
+    let numbers: Vec<u32> = with_other_values.into_iter().map(|(number, _)| number).collect();
+    for Alias { number, alias, hashes } in transaction.aliases(source, &numbers).await? {
         if let Some(person) = key_of.get(&number).and_then(|key| people.get_mut(key)) {
-            person.aliases.push((alias, marks));
+            person.aliases.push((alias, hashes));
         }
     }
     Ok(people)
@@ -131,101 +139,109 @@ async fn known(
 
 impl Person {
     /// The number that stands for a value.
-    fn with(&self, dimension: usize, mark: u64) -> Option<u32> {
-        if self.marks.0[dimension] == mark {
+    fn number_of(&self, dimension: usize, hash: u64) -> Option<u32> {
+        if self.hashes.0[dimension] == hash {
             return Some(self.number);
         }
-        let alias = self.aliases.iter().find(|(_, marks)| marks.0[dimension] == mark);
+        let alias = self.aliases.iter().find(|(_, hashes)| hashes.0[dimension] == hash);
         alias.map(|(alias, _)| *alias)
     }
 
     /// The values that no number stands for yet; all zero where there are none.
-    fn lacks(&self, marks: AttributeHashes) -> AttributeHashes {
-        let mut lacking = marks;
+    fn missing_values(&self, hashes: AttributeHashes) -> AttributeHashes {
+        let mut missing = hashes;
         for dimension in 0..Dimension::ALL.len() {
-            if self.with(dimension, marks.0[dimension]).is_some() {
-                lacking.0[dimension] = 0;
+            if self.number_of(dimension, hashes.0[dimension]).is_some() {
+                missing.0[dimension] = 0;
             }
         }
-        lacking
+        missing
     }
 
-    fn numbers(&self, marks: AttributeHashes) -> Numbers {
+    fn numbers(&self, hashes: AttributeHashes) -> Numbers {
         let mut numbers = [None; SLOTS];
         numbers[USERS] = Some(self.number);
-        for (dimension, mark) in marks.0.into_iter().enumerate().filter(|(_, mark)| *mark != 0) {
-            numbers[dimension + 1] = self.with(dimension, mark);
+        for (dimension, hash) in hashes.0.into_iter().enumerate().filter(|(_, hash)| *hash != 0) {
+            numbers[dimension + 1] = self.number_of(dimension, hash);
         }
         numbers
     }
 }
 
-impl<'a> Numbering<'a> {
+impl<'a> NumberAssignment<'a> {
     /// The partitions that need new numbers.
-    fn growing(&self, sightings: &[Sighting<'_>], marks: &[AttributeHashes]) -> BTreeSet<u32> {
-        let grows = |(sighting, marks): &(&Sighting<'_>, &AttributeHashes)| {
+    fn partitions_to_extend(
+        &self,
+        observations: &[Sighting<'_>],
+        hashes: &[AttributeHashes],
+    ) -> BTreeSet<u32> {
+        let grows = |(observation, hashes): &(&Sighting<'_>, &AttributeHashes)| {
             self.people
-                .get(&sighting.key)
-                .is_none_or(|person| person.lacks(**marks) != AttributeHashes::default())
+                .get(&observation.key)
+                .is_none_or(|person| person.missing_values(**hashes) != AttributeHashes::default())
         };
-        // Of somebody new, a second sighting may need an alias: in the same partition.
-        let growing = sightings.iter().zip(marks).filter(grows);
-        growing.map(|(sighting, _)| sighting.key.partition()).collect()
+        // A second observation of a new person may need an alias, which is in the same partition.
+        let growing = observations.iter().zip(hashes).filter(grows);
+        growing.map(|(observation, _)| observation.key.partition()).collect()
     }
 
-    fn see(&mut self, sighting: &Sighting<'a>, marks: AttributeHashes) -> Result<Numbers, PeopleError> {
-        let Sighting { key, traits, .. } = sighting;
+    fn assign(
+        &mut self,
+        observation: &Sighting<'a>,
+        hashes: AttributeHashes,
+    ) -> Result<Numbers, PeopleError> {
+        let Sighting { key, traits, .. } = observation;
         let source = self.source;
-        let mut next = || {
+        let mut next_number = || {
             let tail = self.tails.get_mut(&key.partition()).ok_or(PeopleError::NoNumbers(source))?;
-            tail.give(*traits).ok_or(PeopleError::NoNumbers(source))
+            tail.next_number(*traits).ok_or(PeopleError::NoNumbers(source))
         };
         let person = match self.people.entry(*key) {
             Entry::Occupied(person) => {
                 let person = person.into_mut();
-                if person.marks != marks {
-                    let lacking = person.lacks(marks);
-                    if lacking != AttributeHashes::default() {
-                        let alias = next()?;
-                        person.aliases.push((alias, lacking));
-                        self.new_aliases.push(Alias { number: person.number, alias, marks: lacking });
+                if person.hashes != hashes {
+                    let missing = person.missing_values(hashes);
+                    if missing != AttributeHashes::default() {
+                        let alias = next_number()?;
+                        person.aliases.push((alias, missing));
+                        self.new_aliases.push(Alias { number: person.number, alias, hashes: missing });
                     }
                 }
                 person
             }
-            Entry::Vacant(place) => {
-                let number = next()?;
-                self.new_people.push(Known { key: *key, number, marks });
-                place.insert(Person { number, marks, aliases: Vec::new() })
+            Entry::Vacant(entry) => {
+                let number = next_number()?;
+                self.new_people.push(DictionaryEntry { key: *key, number, hashes });
+                entry.insert(Person { number, hashes, aliases: Vec::new() })
             }
         };
-        Ok(person.numbers(marks))
+        Ok(person.numbers(hashes))
     }
 
     async fn write(
         mut self,
-        session: &mut Session,
+        transaction: &mut PeopleTransaction,
         stored: &[(u32, StoredBlock)],
     ) -> Result<(), PeopleError> {
         self.new_people.sort_unstable_by_key(|person| person.key);
         self.new_aliases.sort_unstable_by_key(|alias| (alias.number, alias.alias));
-        session.add_people(self.source, &self.new_people).await?;
-        session.add_aliases(self.source, &self.new_aliases).await?;
-        let mut tails: Vec<(u32, Tail<'_>)> = self.tails.drain().collect();
+        transaction.add_people(self.source, &self.new_people).await?;
+        transaction.add_aliases(self.source, &self.new_aliases).await?;
+        let mut tails: Vec<(u32, PartitionTail<'_>)> = self.tails.drain().collect();
         tails.sort_unstable_by_key(|(partition, _)| *partition);
         for (partition, tail) in tails {
             let last = stored.iter().find(|(of, _)| *of == partition).map(|(_, stored)| stored);
             for (number, block) in tail.blocks(last)? {
-                session.write_block(self.source, number, &block).await?;
+                transaction.write_block(self.source, number, &block).await?;
             }
         }
         Ok(())
     }
 }
 
-impl<'a> Tail<'a> {
-    /// Goes on behind the last block of a partition.
-    fn behind(partition: u32, last: Option<&StoredBlock>) -> Self {
+impl<'a> PartitionTail<'a> {
+    /// The end of a partition, given its last block.
+    fn after(partition: u32, last: Option<&StoredBlock>) -> Self {
         let first = partition * PARTITION_NUMBERS;
         let next = last.map_or(first, |last| {
             u32::try_from(last.block * i64::from(BLOCK) + last.filled).unwrap_or(u32::MAX)
@@ -233,8 +249,8 @@ impl<'a> Tail<'a> {
         Self { next, new: Vec::new() }
     }
 
-    /// The next number, which stands for `traits`; none where the partition is full. Its last block never is.
-    fn give(&mut self, traits: Attributes<'a>) -> Option<u32> {
+    /// The next number, which stands for `traits`; `None` where the partition is full. Its last block stays empty.
+    fn next_number(&mut self, traits: Attributes<'a>) -> Option<u32> {
         let number = self.next;
         if number % PARTITION_NUMBERS >= PARTITION_NUMBERS - BLOCK || number / PARTITION_NUMBERS >= PARTITIONS
         {
@@ -245,7 +261,7 @@ impl<'a> Tail<'a> {
         Some(number)
     }
 
-    /// The blocks that are new or fuller than before.
+    /// The blocks that are new, or fuller than before.
     fn blocks<'b>(self, last: Option<&'b StoredBlock>) -> Result<Vec<(i64, Block<'b>)>, PeopleError>
     where
         'a: 'b,
@@ -274,9 +290,9 @@ impl<'a> Tail<'a> {
 mod tests {
     use super::*;
 
-    fn tail<'a>(partition: u32, stored: Option<&StoredBlock>, new: usize) -> Tail<'a> {
-        let mut tail = Tail::behind(partition, stored);
-        (0..new).for_each(|_| assert!(tail.give(Attributes::default()).is_some()));
+    fn tail<'a>(partition: u32, stored: Option<&StoredBlock>, new: usize) -> PartitionTail<'a> {
+        let mut tail = PartitionTail::after(partition, stored);
+        (0..new).for_each(|_| assert!(tail.next_number(Attributes::default()).is_some()));
         tail
     }
 
@@ -285,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_filled_up_one_after_the_other() {
+    fn numbers_fill_one_block_after_the_other() {
         let first = i64::from(3 * (PARTITION_NUMBERS / BLOCK));
         let blocks = tail(3, None, 515).blocks(None).unwrap();
         assert_eq!(sizes(&blocks), [(first, 512), (first + 1, 3)]);
@@ -303,7 +319,7 @@ mod tests {
             data: Block(vec![Attributes::default(); 512]).to_blob(),
         };
         let mut next = tail(3, Some(&full), 0);
-        assert_eq!(next.give(Attributes::default()), Some(3 * PARTITION_NUMBERS + 1024));
+        assert_eq!(next.next_number(Attributes::default()), Some(3 * PARTITION_NUMBERS + 1024));
         assert_eq!(sizes(&next.blocks(Some(&full)).unwrap()), [(first + 2, 1)]);
     }
 
@@ -311,22 +327,22 @@ mod tests {
     fn a_full_partition_gives_no_numbers() {
         let last = i64::from(PARTITION_NUMBERS / BLOCK) - 2;
         let full = StoredBlock { block: last, filled: BLOCK.into(), data: Vec::new() };
-        assert_eq!(Tail::behind(0, Some(&full)).give(Attributes::default()), None);
+        assert_eq!(PartitionTail::after(0, Some(&full)).next_number(Attributes::default()), None);
     }
 
     #[test]
     fn a_value_has_one_number_of_a_person() {
-        let mut person = Person { number: 7, marks: AttributeHashes([1, 2, 3, 4]), aliases: Vec::new() };
+        let mut person = Person { number: 7, hashes: AttributeHashes([1, 2, 3, 4]), aliases: Vec::new() };
         let moved = AttributeHashes([1, 2, 5, 6]);
-        assert_eq!(person.lacks(moved), AttributeHashes([0, 0, 5, 6]));
+        assert_eq!(person.missing_values(moved), AttributeHashes([0, 0, 5, 6]));
         person.aliases.push((9, AttributeHashes([0, 0, 5, 6])));
-        assert_eq!(person.lacks(moved), AttributeHashes::default());
+        assert_eq!(person.missing_values(moved), AttributeHashes::default());
         assert_eq!(person.numbers(moved), [Some(7), Some(7), Some(7), Some(9), Some(9)]);
         assert_eq!(person.numbers(AttributeHashes([1, 0, 5, 0])), [Some(7), Some(7), None, Some(9), None]);
         assert_eq!(
-            person.lacks(AttributeHashes([1, 0, 0, 0])),
+            person.missing_values(AttributeHashes([1, 0, 0, 0])),
             AttributeHashes::default(),
-            "what is not told is not lacking"
+            "a value that was not observed is not missing"
         );
     }
 }

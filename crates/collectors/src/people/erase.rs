@@ -1,73 +1,69 @@
-//! Forgetting a person: out of the dictionary, the columns and the sets, and in again with new numbers where rows are
-//! left that came after the order.
+//! Erasure of a person from the dictionary, the columns and the sets. Rows that arrived after the request are added
+//! again, with new numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use weir_database::people::{Attributes, BLOCK, Block, MINUTE, PersonKey, Removals, Sighting};
+use weir_journal::Erasure;
 
 use super::{
     People, PeopleError, fold,
-    minutes::of_minute,
-    transaction::{Bucket, Bucketed, Session, on_either},
+    minutes::buckets_of_minute,
+    transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
 };
+use crate::store::{last_arrival, to_smallint};
 
-const TAKEN_OUT: &str =
-    "SELECT id, data FROM people_deltas WHERE source = $1 AND erasure_id = $2 ORDER BY id";
-const DONE: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id = $2";
-/// Found by the index of arrivals.
-const LEFT: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
+const REMOVALS: &str = "SELECT id, data FROM people_deltas WHERE source = $1 AND erasure_id = $2 ORDER BY id";
+const DELETE_DELTAS: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id = $2";
+/// Uses the index of arrivals.
+const ROWS_LEFT: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
     WHERE arrived_at > $3 AND source = $1 AND user_id = $2";
 
-/// A row of [`LEFT`].
-type LeftRow = (i64, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
+/// A row of [`ROWS_LEFT`].
+type RowLeft = (i64, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
 
 impl People {
-    /// Takes a person out, whose rows that arrived until `until`, µs since the Unix epoch, an erasure made anonymous.
-    ///
-    /// Until this is done, reports of the minutes that it concerns are answered from rows: their sets count more
-    /// sightings than the rollups do.
+    /// Erases the person of rows that [`Store::anonymize_rows`](crate::store::Store::anonymize_rows) has anonymized.
+    /// Until this is done, reports answer the minutes of those rows from rows, because sets and rollups count
+    /// differently.
     ///
     /// # Errors
-    /// The store does not take it now; it can be repeated, also where it was done.
-    pub async fn forget(
-        &self,
-        erasure_id: &str,
-        source: i16,
-        user_id: &str,
-        until: i64,
-    ) -> Result<(), PeopleError> {
-        // What was noted before the rows were made anonymous; what is noted from now on came in after the order.
+    /// The database can't be written now. The call can be repeated, also after a success.
+    pub async fn erase(&self, erasure: &Erasure) -> Result<(), PeopleError> {
+        let (source, user_id) = (to_smallint(erasure.source.number()), erasure.user_id.as_str());
+        // Deltas from before the anonymization may have the person. Later ones are of rows that arrived after the
+        // request.
         self.fold_all(source).await?;
-        let mut session = self.begin_patiently().await?;
-        let taken_out = taken_out(&mut session, source, erasure_id).await?;
-        let left: Vec<LeftRow> = on_either!(&mut session, connection => {
-            sqlx::query_as(LEFT).bind(source).bind(user_id).bind(until).fetch_all(connection).await?
+        let mut transaction = self.begin_when_free().await?;
+        let removals = removals(&mut transaction, source, &erasure.id).await?;
+        let left: Vec<RowLeft> = with_connection!(&mut transaction, connection => {
+            sqlx::query_as(ROWS_LEFT).bind(source).bind(user_id).bind(last_arrival(erasure)).fetch_all(connection).await?
         });
         let key = PersonKey::of(user_id);
-        let left: Vec<Sighting<'_>> = left.iter().map(|row| sighting(source, key, row)).collect();
-        let numbers = drop_person(&mut session, source, key).await?;
-        take_out(&mut session, source, &taken_out, &left, &numbers).await?;
-        // They were counted when they were folded, or will be.
-        fold::see(&mut session, source, &left, 0).await?;
-        on_either!(&mut session, connection => {
-            sqlx::query(DONE).bind(source).bind(erasure_id).execute(connection).await?;
+        let left: Vec<Sighting<'_>> = left.iter().map(|row| observation(source, key, row)).collect();
+        let numbers = delete_person(&mut transaction, source, key).await?;
+        remove_numbers(&mut transaction, source, &removals, &left, &numbers).await?;
+        // With weight 0, because each was counted when it was folded, or will be.
+        fold::add_observations(&mut transaction, source, &left, 0).await?;
+        with_connection!(&mut transaction, connection => {
+            sqlx::query(DELETE_DELTAS).bind(source).bind(&erasure.id).execute(connection).await?;
         });
-        Ok(session.commit().await?)
+        Ok(transaction.commit().await?)
     }
 }
 
-/// Rows by minute that the erasure has noted.
-async fn taken_out(
-    session: &mut Session,
+/// Anonymized rows by minute, from the deltas of the erasure.
+async fn removals(
+    transaction: &mut PeopleTransaction,
     source: i16,
     erasure_id: &str,
 ) -> Result<BTreeMap<i64, u64>, PeopleError> {
-    let noted: Vec<(i64, Vec<u8>)> = on_either!(&mut *session, connection => {
-        sqlx::query_as(TAKEN_OUT).bind(source).bind(erasure_id).fetch_all(connection).await?
+    let deltas: Vec<(i64, Vec<u8>)> = with_connection!(&mut *transaction, connection => {
+        sqlx::query_as(REMOVALS).bind(source).bind(erasure_id).fetch_all(connection).await?
     });
     let mut rows = BTreeMap::new();
-    for (_, data) in noted {
+    for (_, data) in deltas {
         for (minute, number) in Removals::read(&data)?.0 {
             *rows.entry(minute).or_default() += number;
         }
@@ -75,60 +71,60 @@ async fn taken_out(
     Ok(rows)
 }
 
-fn sighting(source: i16, key: PersonKey, row: &LeftRow) -> Sighting<'_> {
+fn observation(source: i16, key: PersonKey, row: &RowLeft) -> Sighting<'_> {
     let (occurred_at, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
     let traits = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
     Sighting { minute: occurred_at.div_euclid(MINUTE), key, traits }
 }
 
-/// Takes a person out of the dictionary, and what is told of the person out of the columns; returns every number that
-/// was the person's.
-async fn drop_person(
-    session: &mut Session,
+/// Removes a person from the dictionary, and the person's attributes from the columns. Returns all numbers of the
+/// person.
+async fn delete_person(
+    transaction: &mut PeopleTransaction,
     source: i16,
     key: PersonKey,
 ) -> Result<RoaringBitmap, PeopleError> {
-    let known = session.people(source, &[key]).await?;
+    let known = transaction.people(source, &[key]).await?;
     let own: Vec<u32> = known.iter().map(|person| person.number).collect();
-    let aliases = session.aliases(source, &own).await?;
+    let aliases = transaction.aliases(source, &own).await?;
     let numbers: RoaringBitmap =
         own.into_iter().chain(aliases.into_iter().map(|alias| alias.alias)).collect();
-    session.drop_people(source, &known).await?;
+    transaction.drop_people(source, &known).await?;
     let blocks: BTreeSet<u32> = numbers.iter().map(|number| number / BLOCK).collect();
     for block in blocks {
-        let Some(stored) = session.block(source, block.into()).await? else { continue };
-        let mut told = Block::read(&stored.data)?;
-        for (number, traits) in (block * BLOCK..).zip(&mut told.0) {
+        let Some(stored) = transaction.block(source, block.into()).await? else { continue };
+        let mut attributes = Block::read(&stored.data)?;
+        for (number, traits) in (block * BLOCK..).zip(&mut attributes.0) {
             if numbers.contains(number) {
                 *traits = Attributes::default();
             }
         }
-        session.write_block(source, block.into(), &told).await?;
+        transaction.write_block(source, block.into(), &attributes).await?;
     }
     Ok(numbers)
 }
 
-/// Takes numbers out of every bucket that they can be in: those of rows that were made anonymous, which count no more,
-/// and those of rows that are left.
-async fn take_out(
-    session: &mut Session,
+/// Removes numbers from every bucket that may have them: the buckets of anonymized rows, which count no longer, and
+/// those of rows that are left.
+async fn remove_numbers(
+    transaction: &mut PeopleTransaction,
     source: i16,
-    taken_out: &BTreeMap<i64, u64>,
+    removals: &BTreeMap<i64, u64>,
     left: &[Sighting<'_>],
     numbers: &RoaringBitmap,
 ) -> Result<(), PeopleError> {
-    let mut rows: BTreeMap<Bucket, i64> = BTreeMap::new();
-    let taken_out = taken_out.iter().map(|(minute, rows)| (*minute, rows.cast_signed()));
-    for (minute, number) in taken_out.chain(left.iter().map(|sighting| (sighting.minute, 0))) {
-        of_minute(minute).into_iter().for_each(|bucket| *rows.entry(bucket).or_default() += number);
+    let mut rows: BTreeMap<BucketKey, i64> = BTreeMap::new();
+    let removals = removals.iter().map(|(minute, rows)| (*minute, rows.cast_signed()));
+    for (minute, number) in removals.chain(left.iter().map(|observation| (observation.minute, 0))) {
+        buckets_of_minute(minute).into_iter().for_each(|bucket| *rows.entry(bucket).or_default() += number);
     }
-    let (buckets, rows): (Vec<Bucket>, Vec<i64>) = rows.into_iter().unzip();
-    let mut stored = session.buckets(source, &buckets).await?;
-    for (bucketed, rows) in stored.iter_mut().zip(rows) {
-        bucketed.sightings -= rows;
-        bucketed.sets.remove(numbers);
+    let (buckets, rows): (Vec<BucketKey>, Vec<i64>) = rows.into_iter().unzip();
+    let mut stored = transaction.buckets(source, &buckets).await?;
+    for (bucket, rows) in stored.iter_mut().zip(rows) {
+        bucket.observations -= rows;
+        bucket.sets.remove(numbers);
     }
-    let written: Vec<(Bucket, Bucketed)> = buckets.into_iter().zip(stored).collect();
-    Ok(session.write_buckets(source, &written).await?)
+    let written: Vec<(BucketKey, PeopleBucket)> = buckets.into_iter().zip(stored).collect();
+    Ok(transaction.write_buckets(source, &written).await?)
 }

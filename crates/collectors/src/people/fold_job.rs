@@ -1,4 +1,4 @@
-//! The job: folding soon, mending and pruning now and then, giving way to who stores.
+//! The job of people: folds soon, rebuilds and prunes from time to time, and gives way to storing.
 
 use std::{
     collections::HashMap,
@@ -11,106 +11,107 @@ use weir_event::Source;
 use weir_process::Stop;
 
 use super::{
-    Backlog, People, PeopleError, Step,
-    adaptive_batch::{Pace, Storing},
+    Backlog, People, PeopleError, StepOutcome,
+    adaptive_batch::{AdaptiveBatch, StoreLoad},
 };
 use crate::{
     backoff::Backoff,
     metrics::PeopleMetrics,
-    store::{Pool, Store, row::small},
+    store::{Pool, Store, to_smallint},
 };
 
-/// Between two looks at what waits.
-const LOOK: Duration = Duration::from_millis(250);
-/// Between two looks for what is missing in the sets, or behind the horizon, where the last one found nothing.
-const CARE: Duration = Duration::from_secs(60);
-/// A mending step is followed by a pause that is so many times as long.
-const MENDING_PAUSES: u32 = 2;
+/// The interval of looking for deltas.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// The interval of rebuilding and pruning, where the last time found nothing to rebuild.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// The pause after a step of rebuilding, as a multiple of the step's duration.
+const REBUILD_PAUSES: u32 = 2;
 
 const WAITING: &str = "SELECT COALESCE(CAST(SUM(sightings) AS BIGINT), 0), MIN(stored_at) FROM people_deltas \
     WHERE source = $1 AND erasure_id IS NULL";
 
-/// Folds what storing notes.
+/// The job that folds deltas.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct FoldJob {
     pub(crate) store: Store,
     pub(crate) backlog: Backlog,
     pub(crate) metrics: PeopleMetrics,
 }
 
-impl Folder {
-    /// Works until `stop`; an outage of the database is waited out.
+impl FoldJob {
+    /// Works until `stop`. Waits out an outage of the database.
     pub(crate) async fn run(self, stop: Stop) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             match self.work(&stop, &mut backoff).await {
                 Ok(()) => {}
-                Err(error) if backoff.is_fresh() => warn!(%error, "people are not folded for now"),
-                Err(error) => debug!(%error, "people are still not folded"),
+                Err(error) if backoff.is_first_failure() => warn!(%error, "folding is interrupted"),
+                Err(error) => debug!(%error, "folding is still interrupted"),
             }
             backoff.pause(&stop).await;
         }
     }
 
-    /// Until `stop`, or until something fails.
+    /// Works until `stop`, or until an error.
     async fn work(&self, stop: &Stop, backoff: &mut Backoff) -> Result<(), PeopleError> {
-        let (people, mut pace) = (People::new(&self.store), Pace::default());
+        let (people, mut batch) = (People::new(&self.store), AdaptiveBatch::default());
         let mut left = HashMap::new();
-        let mut care = Instant::now();
+        let mut next_maintenance = Instant::now();
         while !stop.is_cancelled() {
             self.store.admits_this_build().await?;
-            let mut pause = LOOK;
+            let mut pause = CHECK_EVERY;
             for source in Source::ALL {
                 if let Some(after) =
-                    self.fold(&people, source, &mut pace, left.entry(source).or_default()).await?
+                    self.fold(&people, source, &mut batch, left.entry(source).or_default()).await?
                 {
                     stop.run_until_cancelled(sleep(after)).await;
                     pause = Duration::ZERO;
                 }
             }
             if backoff.reset() {
-                info!("people are folded again");
+                info!("folding continues");
             }
-            if care <= Instant::now() && !self.backlog.is_there() {
+            if next_maintenance <= Instant::now() && !self.backlog.has_full_batches() {
                 let started = Instant::now();
-                let found = self.care(&people).await?;
-                let after = if found { started.elapsed() * MENDING_PAUSES } else { CARE };
-                care = Instant::now() + after;
+                let found = self.maintain(&people).await?;
+                let after = if found { started.elapsed() * REBUILD_PAUSES } else { MAINTAIN_EVERY };
+                next_maintenance = Instant::now() + after;
             }
             stop.run_until_cancelled(sleep(pause)).await;
         }
         Ok(())
     }
 
-    /// Folds some of a source, where it is time to, and returns the pause after it. `left` is how many sightings waited
-    /// when it was last looked: where they are more, somebody stores, in whichever process.
+    /// Folds some deltas of a source where a fold is due, and returns the pause after it. `left` is the number of
+    /// observations that waited at the last look: where more wait now, a collector is storing, in this process or
+    /// another one.
     async fn fold(
         &self,
         people: &People,
         source: &Source,
-        pace: &mut Pace,
+        batch: &mut AdaptiveBatch,
         left: &mut u64,
     ) -> Result<Option<Duration>, PeopleError> {
-        let number = small(source.number());
-        let (sightings, oldest) = self.waiting(number).await?;
-        self.metrics.show_waiting(*source, sightings, oldest);
-        let backlog = self.backlog.is_there();
-        let storing = Storing::now(sightings, backlog, sightings > *left);
-        *left = sightings;
-        if !Pace::is_due(sightings, oldest, backlog) {
+        let number = to_smallint(source.number());
+        let (observations, oldest) = self.waiting(number).await?;
+        self.metrics.show_waiting(*source, observations, oldest);
+        let backlog = self.backlog.has_full_batches();
+        let store_load = StoreLoad::now(observations, backlog, observations > *left);
+        *left = observations;
+        if !AdaptiveBatch::is_due(observations, oldest, backlog) {
             return Ok(None);
         }
         let started = Instant::now();
-        let Step::Did(folded) = people.fold(number, pace.size()).await? else { return Ok(None) };
+        let StepOutcome::Changed(folded) = people.fold(number, batch.size()).await? else { return Ok(None) };
         *left = left.saturating_sub(folded);
         self.metrics.count_folded(*source, folded, started.elapsed());
-        debug!(source = source.name(), folded, took = ?started.elapsed(), "folded people");
-        Ok(Some(pace.after(started.elapsed(), storing)))
+        debug!(source = source.name(), folded, took = ?started.elapsed(), "folded observations");
+        Ok(Some(batch.after(started.elapsed(), store_load)))
     }
 
-    /// How many sightings wait, and how long the oldest has.
+    /// The number of waiting observations, and the age of the oldest.
     async fn waiting(&self, source: i16) -> Result<(u64, Duration), sqlx::Error> {
-        let (sightings, oldest): (i64, Option<i64>) = match &self.store.pool {
+        let (observations, oldest): (i64, Option<i64>) = match &self.store.pool {
             Pool::Postgres(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
             Pool::Sqlite(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
         };
@@ -118,22 +119,22 @@ impl Folder {
             Some(oldest) => self.store.now().await?.saturating_sub(oldest),
             None => 0,
         };
-        Ok((sightings.unsigned_abs(), Duration::from_micros(waits.max(0).unsigned_abs())))
+        Ok((observations.unsigned_abs(), Duration::from_micros(waits.max(0).unsigned_abs())))
     }
 
-    /// Mends and prunes; whether there may be more to mend.
-    async fn care(&self, people: &People) -> Result<bool, PeopleError> {
+    /// Rebuilds and prunes. Returns whether there may be more to rebuild.
+    async fn maintain(&self, people: &People) -> Result<bool, PeopleError> {
         let mut found = false;
         for source in Source::ALL {
-            let number = small(source.number());
-            if let Step::Did(minutes) = people.mend(number).await? {
-                self.metrics.count_mended(*source, minutes);
+            let number = to_smallint(source.number());
+            if let StepOutcome::Changed(minutes) = people.rebuild(number).await? {
+                self.metrics.count_rebuilt(*source, minutes);
                 found = true;
                 continue;
             }
             let pruned = people.prune(number).await?;
             if pruned > 0 {
-                info!(source = source.name(), pruned, "people without rows were forgotten");
+                info!(source = source.name(), pruned, "pruned people without rows");
             }
         }
         Ok(found)

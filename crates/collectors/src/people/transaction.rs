@@ -1,4 +1,4 @@
-//! One transaction on the tables of people, on either database.
+//! A transaction on the tables of people, on either database.
 
 mod postgres;
 mod sqlite;
@@ -10,51 +10,51 @@ use tokio::time::{Instant, sleep};
 use weir_database::people::{AttributeHashes, Block, PersonKey, Sets};
 
 use super::{People, PeopleError};
-use crate::store::{Pool, sqlite::BEGIN};
+use crate::store::{BEGIN_SQLITE, Pool};
 
-/// Whoever can't wait for the next turn waits at most so long for the lock.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at the lock.
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
+/// The longest wait for the lock of callers that can't skip their turn.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval of trying to get the lock.
+pub(super) const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Until it is committed or dropped; under the lock, unless it only reads.
+/// A transaction. It holds the lock of people until it is committed or dropped, unless it only reads.
 #[derive(Debug)]
-pub(super) enum Session {
+pub(super) enum PeopleTransaction {
     Postgres(Transaction<'static, Postgres>),
     Sqlite(Transaction<'static, Sqlite>),
 }
 
-/// The same statements on either connection.
-macro_rules! on_either {
-    ($session:expr, $connection:ident => $done:expr) => {
-        match $session {
-            Session::Postgres(transaction) => {
+/// Runs the same statements on either connection.
+macro_rules! with_connection {
+    ($transaction:expr, $connection:ident => $done:expr) => {
+        match $transaction {
+            PeopleTransaction::Postgres(transaction) => {
                 let $connection = &mut **transaction;
                 $done
             }
-            Session::Sqlite(transaction) => {
+            PeopleTransaction::Sqlite(transaction) => {
                 let $connection = &mut **transaction;
                 $done
             }
         }
     };
 }
-pub(super) use on_either;
+pub(super) use with_connection;
 
-/// A person as the dictionary has one.
+/// A person's entry in the dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct DictionaryEntry {
     pub(super) key: PersonKey,
     pub(super) number: u32,
-    pub(super) marks: AttributeHashes,
+    pub(super) hashes: AttributeHashes,
 }
 
-/// A further number of a person.
+/// A further number of a person, for other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Alias {
     pub(super) number: u32,
     pub(super) alias: u32,
-    pub(super) marks: AttributeHashes,
+    pub(super) hashes: AttributeHashes,
 }
 
 /// A row of `people_columns`.
@@ -66,46 +66,48 @@ pub(super) struct StoredBlock {
 }
 
 /// Grain and start, µs since the Unix epoch.
-pub(super) type Bucket = (i16, i64);
+pub(super) type BucketKey = (i16, i64);
 
 /// A row of `people_sets`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bucketed {
-    pub(super) sightings: i64,
+pub(super) struct PeopleBucket {
+    pub(super) observations: i64,
     pub(super) sets: Sets,
 }
 
 impl People {
-    /// Begins, where nobody else has the lock. All of the transaction sees one state of the store.
-    pub(super) async fn begin(&self) -> Result<Option<Session>, PeopleError> {
+    /// Begins a transaction, where no other one holds the lock. All of its statements see one state of the database.
+    pub(super) async fn try_begin(&self) -> Result<Option<PeopleTransaction>, PeopleError> {
         Ok(match &self.pool {
-            Pool::Postgres(pool) => postgres::begin(pool).await?.map(Session::Postgres),
-            Pool::Sqlite(pool) => Some(Session::Sqlite(pool.begin_with(BEGIN).await?)),
+            Pool::Postgres(pool) => postgres::try_begin(pool).await?.map(PeopleTransaction::Postgres),
+            Pool::Sqlite(pool) => Some(PeopleTransaction::Sqlite(pool.begin_with(BEGIN_SQLITE).await?)),
         })
     }
 
-    /// One state of the store to read from, without the lock: nobody waits for it.
-    pub(super) async fn begin_reading(&self) -> Result<Session, PeopleError> {
+    /// Begins a transaction that sees one state of the database and takes no lock.
+    pub(super) async fn begin_read_only(&self) -> Result<PeopleTransaction, PeopleError> {
         Ok(match &self.pool {
-            Pool::Postgres(pool) => Session::Postgres(pool.begin_with(postgres::BEGIN_READING).await?),
-            Pool::Sqlite(pool) => Session::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
-        })
-    }
-
-    /// Begins when the lock is free.
-    pub(super) async fn begin_patiently(&self) -> Result<Session, PeopleError> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(session) = self.begin().await? {
-                return Ok(session);
+            Pool::Postgres(pool) => {
+                PeopleTransaction::Postgres(pool.begin_with(postgres::BEGIN_READ_ONLY).await?)
             }
-            sleep(PAUSE).await;
+            Pool::Sqlite(pool) => PeopleTransaction::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
+        })
+    }
+
+    /// Begins a transaction as soon as the lock is free.
+    pub(super) async fn begin_when_free(&self) -> Result<PeopleTransaction, PeopleError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(transaction) = self.try_begin().await? {
+                return Ok(transaction);
+            }
+            sleep(LOCK_POLL_INTERVAL).await;
         }
         Err(PeopleError::Busy)
     }
 }
 
-impl Session {
+impl PeopleTransaction {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Postgres(transaction) => transaction.commit().await,
@@ -113,24 +115,24 @@ impl Session {
         }
     }
 
-    /// Those of `keys` who have a number. `keys` are different.
+    /// The entries of `keys` that are in the dictionary. `keys` are different.
     pub(super) async fn people(
         &mut self,
         source: i16,
         keys: &[PersonKey],
-    ) -> Result<Vec<Known>, PeopleError> {
+    ) -> Result<Vec<DictionaryEntry>, PeopleError> {
         let found = match self {
             Self::Postgres(transaction) => postgres::people(transaction, source, keys).await?,
             Self::Sqlite(transaction) => sqlite::people(transaction, source, keys).await?,
         };
-        let known = |(key, number, marks): (Vec<u8>, i64, Vec<u8>)| {
-            let marks = AttributeHashes::from_blob(&marks)?;
-            Ok(Known { key: key_of(key)?, number: number_of(number)?, marks })
+        let known = |(key, number, hashes): (Vec<u8>, i64, Vec<u8>)| {
+            let hashes = AttributeHashes::from_blob(&hashes)?;
+            Ok(DictionaryEntry { key: key_of(key)?, number: number_of(number)?, hashes })
         };
         found.into_iter().map(known).collect()
     }
 
-    /// The aliases of people by their own numbers.
+    /// The aliases of people, by the people's own numbers.
     pub(super) async fn aliases(&mut self, source: i16, numbers: &[u32]) -> Result<Vec<Alias>, PeopleError> {
         if numbers.is_empty() {
             return Ok(Vec::new());
@@ -139,14 +141,18 @@ impl Session {
             Self::Postgres(transaction) => postgres::aliases(transaction, source, numbers).await?,
             Self::Sqlite(transaction) => sqlite::aliases(transaction, source, numbers).await?,
         };
-        let alias = |(number, alias, marks): (i64, i64, Vec<u8>)| {
-            let marks = AttributeHashes::from_blob(&marks)?;
-            Ok(Alias { number: number_of(number)?, alias: number_of(alias)?, marks })
+        let alias = |(number, alias, hashes): (i64, i64, Vec<u8>)| {
+            let hashes = AttributeHashes::from_blob(&hashes)?;
+            Ok(Alias { number: number_of(number)?, alias: number_of(alias)?, hashes })
         };
         found.into_iter().map(alias).collect()
     }
 
-    pub(super) async fn add_people(&mut self, source: i16, people: &[Known]) -> Result<(), sqlx::Error> {
+    pub(super) async fn add_people(
+        &mut self,
+        source: i16,
+        people: &[DictionaryEntry],
+    ) -> Result<(), sqlx::Error> {
         match self {
             _ if people.is_empty() => Ok(()),
             Self::Postgres(transaction) => postgres::add_people(transaction, source, people).await,
@@ -162,8 +168,12 @@ impl Session {
         }
     }
 
-    /// Takes people out of the dictionary: their keys, and their aliases by their own numbers.
-    pub(super) async fn drop_people(&mut self, source: i16, people: &[Known]) -> Result<(), sqlx::Error> {
+    /// Deletes people from the dictionary: their keys, and their aliases by their own numbers.
+    pub(super) async fn drop_people(
+        &mut self,
+        source: i16,
+        people: &[DictionaryEntry],
+    ) -> Result<(), sqlx::Error> {
         match self {
             _ if people.is_empty() => Ok(()),
             Self::Postgres(transaction) => postgres::drop_people(transaction, source, people).await,
@@ -171,7 +181,7 @@ impl Session {
         }
     }
 
-    /// The last block of those from `first` to before `end`.
+    /// The last block from `first` to before `end`.
     pub(super) async fn last_block(
         &mut self,
         source: i16,
@@ -180,7 +190,7 @@ impl Session {
     ) -> Result<Option<StoredBlock>, sqlx::Error> {
         const LAST: &str = "SELECT block, filled, data FROM people_columns \
             WHERE source = $1 AND block >= $2 AND block < $3 ORDER BY block DESC LIMIT 1";
-        let row: Option<(i64, i64, Vec<u8>)> = on_either!(self, connection => {
+        let row: Option<(i64, i64, Vec<u8>)> = with_connection!(self, connection => {
             sqlx::query_as(LAST).bind(source).bind(first).bind(end).fetch_optional(connection).await?
         });
         Ok(row.map(|(block, filled, data)| StoredBlock { block, filled, data }))
@@ -203,35 +213,35 @@ impl Session {
         const WRITE: &str = "INSERT INTO people_columns (source, block, filled, data) VALUES ($1, $2, $3, $4) \
             ON CONFLICT (source, block) DO UPDATE SET filled = excluded.filled, data = excluded.data";
         let (filled, data) = (block.0.len() as i64, block.to_blob());
-        on_either!(self, connection => {
+        with_connection!(self, connection => {
             sqlx::query(WRITE).bind(source).bind(number).bind(filled).bind(data).execute(connection).await?;
         });
         Ok(())
     }
 
-    /// In the order of `buckets`, empty where there is none yet.
+    /// In the order of `buckets`; an empty one where the table has none yet.
     pub(super) async fn buckets(
         &mut self,
         source: i16,
-        buckets: &[Bucket],
-    ) -> Result<Vec<Bucketed>, PeopleError> {
+        buckets: &[BucketKey],
+    ) -> Result<Vec<PeopleBucket>, PeopleError> {
         let mut found = match self {
             Self::Postgres(transaction) => postgres::buckets(transaction, source, buckets).await?,
             Self::Sqlite(transaction) => sqlite::buckets(transaction, source, buckets).await?,
         };
-        let mut bucketed = |bucket: &Bucket| {
-            found.remove(bucket).map_or_else(
-                || Ok(Bucketed::default()),
-                |(sightings, data)| Ok(Bucketed { sightings, sets: Sets::read(&data)? }),
+        let mut bucket = |key: &BucketKey| {
+            found.remove(key).map_or_else(
+                || Ok(PeopleBucket::default()),
+                |(observations, data)| Ok(PeopleBucket { observations, sets: Sets::read(&data)? }),
             )
         };
-        buckets.iter().map(&mut bucketed).collect()
+        buckets.iter().map(&mut bucket).collect()
     }
 
     pub(super) async fn write_buckets(
         &mut self,
         source: i16,
-        buckets: &[(Bucket, Bucketed)],
+        buckets: &[(BucketKey, PeopleBucket)],
     ) -> Result<(), sqlx::Error> {
         match self {
             _ if buckets.is_empty() => Ok(()),
@@ -240,10 +250,11 @@ impl Session {
         }
     }
 
-    /// Since when the source's rows are complete, µs since the Unix epoch; the least there is where none was removed.
+    /// The time from which on the source's rows are complete, µs since the Unix epoch; the least time where no row
+    /// was removed.
     pub(super) async fn horizon(&mut self, source: i16) -> Result<i64, sqlx::Error> {
         const HORIZON: &str = "SELECT complete_from FROM horizons WHERE source = $1";
-        let horizon: Option<i64> = on_either!(self, connection => {
+        let horizon: Option<i64> = with_connection!(self, connection => {
             sqlx::query_scalar(HORIZON).bind(source).fetch_optional(connection).await?
         });
         Ok(horizon.unwrap_or(i64::MIN))
@@ -258,6 +269,6 @@ pub(super) fn number_of(number: i64) -> Result<u32, PeopleError> {
     u32::try_from(number).map_err(|_| malformed("a number of people"))
 }
 
-fn malformed(what: &'static str) -> PeopleError {
-    sqlx::Error::Decode(what.into()).into()
+fn malformed(part: &'static str) -> PeopleError {
+    sqlx::Error::Decode(part.into()).into()
 }

@@ -1,8 +1,8 @@
-//! Whether the sets name whom the rows do, for `weir reconcile`.
+//! Verification of the sets against the rows, for `weir reconcile`.
 //!
-//! A day that counts other sightings than the rollups do is no difference: reports answer it from rows, and it is mended
-//! without being told, as what was stored before there were sets. Where the day counts the same and one of its minutes does
-//! not, somebody damaged it.
+//! A day whose count differs from the rollups' is no mismatch: reports answer it from rows, and the job rebuilds it,
+//! as it does for rows from before there were sets. A mismatch is a minute whose set is wrong in a day whose count is
+//! right: such a set was damaged.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -15,222 +15,237 @@ use weir_database::people::{Dimension, MINUTE, Observations, PersonKey, SLOTS, S
 use super::{
     People, PeopleError, dictionary,
     rebuild::{
-        AT_ONCE, DAY, HOUR, PARTS, counts, deltas, is_erasing, rows, sighting, united, waiting, widen,
+        DAY, HOUR, PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours,
+        rows, union, waiting,
     },
-    transaction::{Bucket, Bucketed, PATIENCE, PAUSE, Session},
+    transaction::{BucketKey, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket, PeopleTransaction},
 };
 
-/// A bucket whose sets do not name whom they should.
+/// A bucket whose sets contain wrong people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Astray {
-    pub(crate) bucket: Bucket,
-    pub(crate) written: Told,
-    pub(crate) expected: Told,
-    /// How many users and members of groups are in its sets and should not be, or should be and are not.
+pub(crate) struct Mismatch {
+    pub(crate) bucket: BucketKey,
+    pub(crate) written: PeopleCounts,
+    pub(crate) expected: PeopleCounts,
+    /// Users and members of groups that its sets contain and should not, or should contain and do not.
     pub(crate) misplaced: u64,
 }
 
-/// What a bucket tells of its people.
+/// The counts of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct PeopleCounts {
     pub(crate) users: u64,
-    /// Without those that are not folded.
-    pub(crate) sightings: i64,
+    /// Observations in its sets, without those that are not folded yet.
+    pub(crate) observations: i64,
 }
 
-/// Who was seen with what.
-type Seen = (PersonKey, [u64; Dimension::ALL.len()]);
+/// A person with the hashes of the observed attributes.
+type ObservationKey = (PersonKey, [u64; Dimension::ALL.len()]);
 
-/// What is not folded of one minute, and how often it was noted.
-type Unfolded = HashMap<Seen, usize>;
+/// The observations of one minute that are not folded, and how often each occurs.
+type Unfolded = HashMap<ObservationKey, usize>;
 
 impl People {
-    /// The buckets of a day of a source that went astray, the narrowest first: minutes beside their rows, hours and the day
-    /// beside what they are made of. `asked` are those to compare, by grain. What begins before the time that rows are
-    /// complete from is left out.
+    /// The mismatches of one source and day, the narrowest bucket first. Minutes are compared with their rows; hours
+    /// and days with the buckets that they consist of. `asked` has the range of buckets to compare for each grain.
+    /// Buckets that begin before the horizon are left out.
     ///
     /// # Errors
-    /// The store can't be read, or a set is damaged.
-    pub(crate) async fn astray(
+    /// The database can't be read, or a set is damaged.
+    pub(crate) async fn mismatches(
         &self,
         source: i16,
         day: i64,
         asked: &[Range<i64>; 3],
-    ) -> Result<Vec<Astray>, PeopleError> {
-        let mut session = self.begin_reading().await?;
-        let deltas = deltas(&mut session, source).await?;
+    ) -> Result<Vec<Mismatch>, PeopleError> {
+        let mut transaction = self.begin_read_only().await?;
+        let deltas = deltas(&mut transaction, source).await?;
         let waiting = waiting(&deltas)?;
-        let span = day.max(session.horizon(source).await?)..day + DAY;
+        let span = day.max(transaction.horizon(source).await?)..day + DAY;
         if span.is_empty() {
             return Ok(Vec::new());
         }
         let [minutes, hours, days] = [
-            counts(&mut session, source, 1, span.clone(), &waiting).await?,
-            counts(&mut session, source, 2, span.clone(), &waiting).await?,
-            counts(&mut session, source, 3, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, 1, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, 2, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, 3, span.clone(), &waiting).await?,
         ];
-        let is_believed = day >= span.start
+        let is_day_right = day >= span.start
             && days.get(&day).is_some_and(|(measured, counted)| measured == counted)
-            && !is_erasing(&mut session, source).await?;
+            && !is_erasing(&mut transaction, source).await?;
         let mut unfolded = unfolded(&deltas, &span)?;
-        let (mut astray, mut doubted) = (Vec::new(), BTreeSet::new());
+        let (mut mismatches, mut skipped) = (Vec::new(), BTreeSet::new());
         for (minute, (measured, counted)) in minutes {
             if measured != counted {
-                doubted.extend([minute.div_euclid(HOUR) * HOUR, day]);
-                if !is_believed {
+                skipped.extend([minute.div_euclid(HOUR) * HOUR, day]);
+                if !is_day_right {
                     continue;
                 }
             }
             if asked[0].contains(&minute) {
                 let unfolded = unfolded.remove(&minute).unwrap_or_default();
-                astray.extend(of_minute(&mut session, source, minute, measured, unfolded).await?);
+                mismatches
+                    .extend(compare_minute(&mut transaction, source, minute, measured, unfolded).await?);
             }
         }
         let wider = [(2, hours, HOUR / MINUTE, MINUTE, &asked[1]), (3, days, DAY / HOUR, HOUR, &asked[2])];
         for (grain, counts, parts, width, asked) in wider {
             for (start, (measured, counted)) in counts {
                 if measured != counted {
-                    doubted.insert(day);
+                    skipped.insert(day);
                 }
-                if doubted.contains(&start) || !asked.contains(&start) || start < span.start {
+                if skipped.contains(&start) || !asked.contains(&start) || start < span.start {
                     continue;
                 }
-                let Bucketed { sightings, sets } =
-                    united(&mut session, source, grain - 1, start, parts, width).await?;
-                let expected = Told { users: sets.slot(USERS).len(), sightings };
-                let stored = stored(&mut session, source, (grain, start)).await?;
-                astray.extend(differing((grain, start), &stored, [&sets, &sets], expected, 0));
+                let PeopleBucket { observations, sets } =
+                    union(&mut transaction, source, grain - 1, start, parts, width).await?;
+                let expected = PeopleCounts { users: sets.slot(USERS).len(), observations };
+                let stored = stored(&mut transaction, source, (grain, start)).await?;
+                mismatches.extend(compare_sets((grain, start), &stored, [&sets, &sets], expected, 0));
             }
         }
-        session.commit().await?;
-        Ok(astray)
+        transaction.commit().await?;
+        Ok(mismatches)
     }
 
-    /// Makes buckets anew: minutes from their rows, with the hours and the days that they are in, others from what they
-    /// are made of.
+    /// Rebuilds buckets: minutes from their rows, with their hours and days; others from the buckets that they
+    /// consist of.
     ///
     /// # Errors
-    /// The store does not take it, or somebody is being erased for longer than can be waited; what was made stays so.
-    pub(crate) async fn remake(&self, source: i16, buckets: &[Bucket]) -> Result<(), PeopleError> {
-        let of_minutes = |(grain, start): &Bucket| (*grain == 1).then_some(*start);
+    /// The database can't be written now, or an erasure takes longer than [`LOCK_TIMEOUT`]. Rebuilt buckets stay
+    /// rebuilt.
+    pub(crate) async fn rebuild_buckets(
+        &self,
+        source: i16,
+        buckets: &[BucketKey],
+    ) -> Result<(), PeopleError> {
+        let of_minutes = |(grain, start): &BucketKey| (*grain == 1).then_some(*start);
         let mut minutes: BTreeSet<i64> = buckets.iter().filter_map(of_minutes).collect();
         while let (Some(first), Some(last)) = (minutes.first(), minutes.last()) {
             let span = *first..*last + MINUTE;
-            let mut session = self.begin_while_nobody_is_erased(source).await?;
-            let waiting = waiting(&deltas(&mut session, source).await?)?;
-            let counts = counts(&mut session, source, 1, span, &waiting).await?;
+            let mut transaction = self.begin_without_erasure(source).await?;
+            let waiting = waiting(&deltas(&mut transaction, source).await?)?;
+            let counts = counts(&mut transaction, source, 1, span, &waiting).await?;
             let measured = |minute: &i64| (*minute, counts.get(minute).map_or(0, |(measured, _)| *measured));
             let wrong: Vec<(i64, i64)> = minutes.iter().map(measured).collect();
-            let mended = self.mend_minutes(&mut session, source, &wrong, &waiting).await?;
-            session.commit().await?;
-            wrong.iter().zip(0..mended).for_each(|((minute, _), _)| {
+            let rebuilt = self.rebuild_minutes(&mut transaction, source, &wrong, &waiting).await?;
+            transaction.commit().await?;
+            wrong.iter().zip(0..rebuilt).for_each(|((minute, _), _)| {
                 minutes.remove(minute);
             });
         }
-        let of_hours = |(grain, start): &Bucket| (*grain > 1).then_some(*start);
+        let of_hours = |(grain, start): &BucketKey| (*grain > 1).then_some(*start);
         let hours: BTreeSet<i64> = buckets.iter().filter_map(of_hours).collect();
         if !hours.is_empty() {
-            let mut session = self.begin_while_nobody_is_erased(source).await?;
-            // A day is made of its hours, of which the first is as good as any.
-            widen(&mut session, source, &hours).await?;
-            session.commit().await?;
+            let mut transaction = self.begin_without_erasure(source).await?;
+            // A day is rebuilt from its hours, so that any of its hours will do; this takes the first.
+            rebuild_hours(&mut transaction, source, &hours).await?;
+            transaction.commit().await?;
         }
         Ok(())
     }
 
-    async fn begin_while_nobody_is_erased(&self, source: i16) -> Result<Session, PeopleError> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn begin_without_erasure(&self, source: i16) -> Result<PeopleTransaction, PeopleError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
-            let mut session = self.begin_patiently().await?;
-            if !is_erasing(&mut session, source).await? {
-                return Ok(session);
+            let mut transaction = self.begin_when_free().await?;
+            if !is_erasing(&mut transaction, source).await? {
+                return Ok(transaction);
             }
-            drop(session);
+            drop(transaction);
             if Instant::now() >= deadline {
                 return Err(PeopleError::Busy);
             }
-            sleep(PAUSE).await;
+            sleep(LOCK_POLL_INTERVAL).await;
         }
     }
 }
 
-/// By the start of their minute.
+/// Observations that are not folded, by the start of their minute.
 fn unfolded(deltas: &[Vec<u8>], span: &Range<i64>) -> Result<BTreeMap<i64, Unfolded>, PeopleError> {
     let mut unfolded: BTreeMap<i64, Unfolded> = BTreeMap::new();
     for delta in deltas {
-        for sighting in Observations::read(delta)? {
-            let minute = sighting.minute * MINUTE;
+        for observation in Observations::read(delta)? {
+            let minute = observation.minute * MINUTE;
             if span.contains(&minute) {
-                *unfolded.entry(minute).or_default().entry(seen(&sighting)).or_default() += 1;
+                *unfolded.entry(minute).or_default().entry(observation_key(&observation)).or_default() += 1;
             }
         }
     }
     Ok(unfolded)
 }
 
-/// A minute beside its rows. Who is not folded may be in its sets: a minute that was mended has them.
-async fn of_minute(
-    session: &mut Session,
+/// Compares a minute with its rows. Its sets may have observations that are not folded, because rebuilding adds these
+/// as well.
+async fn compare_minute(
+    transaction: &mut PeopleTransaction,
     source: i16,
     minute: i64,
     measured: i64,
     mut unfolded: Unfolded,
-) -> Result<Option<Astray>, PeopleError> {
-    let parts = if measured > AT_ONCE { PARTS } else { 1 };
-    let mut everybody: [Vec<u32>; SLOTS] = Default::default();
+) -> Result<Option<Mismatch>, PeopleError> {
+    let parts = if measured > ROWS_AT_ONCE { PARTS_OF_MINUTE } else { 1 };
+    let mut possible: [Vec<u32>; SLOTS] = Default::default();
     let mut folded: [Vec<u32>; SLOTS] = Default::default();
-    let (mut keys, mut sightings, mut lacking) = (HashSet::<PersonKey>::new(), 0, 0);
+    let (mut keys, mut observations, mut missing) = (HashSet::<PersonKey>::new(), 0, 0);
     for part in 0..parts {
         let start = minute + part * (MINUTE / parts);
-        let rows = rows(session, source, start..start + MINUTE / parts).await?;
+        let rows = rows(transaction, source, start..start + MINUTE / parts).await?;
         let number = minute.div_euclid(MINUTE);
-        let seen: Vec<Sighting<'_>> = rows.iter().map(|row| sighting(source, number, row)).collect();
-        for (sighting, found) in seen.iter().zip(dictionary::find(session, source, &seen).await?) {
-            keys.insert(sighting.key);
-            let is_folded = !take(&mut unfolded, sighting);
-            sightings += i64::from(is_folded);
-            lacking += if is_folded { found.lacking as u64 } else { 0 };
+        let of_rows: Vec<Sighting<'_>> = rows.iter().map(|row| observation(source, number, row)).collect();
+        for (observation, found) in
+            of_rows.iter().zip(dictionary::find_numbers(transaction, source, &of_rows).await?)
+        {
+            keys.insert(observation.key);
+            let is_folded = !take_occurrence(&mut unfolded, observation);
+            observations += i64::from(is_folded);
+            missing += if is_folded { found.missing as u64 } else { 0 };
             for (slot, number) in found.numbers.iter().enumerate() {
-                everybody[slot].extend(number);
+                possible[slot].extend(number);
                 folded[slot].extend(number.filter(|_| is_folded));
             }
         }
     }
-    let stored = stored(session, source, (1, minute)).await?;
-    let (least, most) = (Sets::of(folded), Sets::of(everybody));
-    let expected = Told { users: keys.len() as u64, sightings };
-    Ok(differing((1, minute), &stored, [&least, &most], expected, lacking))
+    let stored = stored(transaction, source, (1, minute)).await?;
+    let (least, most) = (Sets::of(folded), Sets::of(possible));
+    let expected = PeopleCounts { users: keys.len() as u64, observations };
+    Ok(compare_sets((1, minute), &stored, [&least, &most], expected, missing))
 }
 
-fn seen(sighting: &Sighting<'_>) -> Seen {
-    (sighting.key, sighting.traits.marks().0)
+fn observation_key(observation: &Sighting<'_>) -> ObservationKey {
+    (observation.key, observation.traits.marks().0)
 }
 
-/// Whether it was there, which it is once less.
-fn take(unfolded: &mut Unfolded, sighting: &Sighting<'_>) -> bool {
-    let times = unfolded.get_mut(&seen(sighting)).filter(|times| **times > 0);
+/// Takes one occurrence of an observation, and returns whether there was one.
+fn take_occurrence(unfolded: &mut Unfolded, observation: &Sighting<'_>) -> bool {
+    let times = unfolded.get_mut(&observation_key(observation)).filter(|times| **times > 0);
     times.map(|times| *times -= 1).is_some()
 }
 
-/// Empty where there is none.
-async fn stored(session: &mut Session, source: i16, bucket: Bucket) -> Result<Bucketed, PeopleError> {
-    Ok(session.buckets(source, &[bucket]).await?.pop().unwrap_or_default())
+/// The bucket of the table; an empty one where there is none.
+async fn stored(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    bucket: BucketKey,
+) -> Result<PeopleBucket, PeopleError> {
+    Ok(transaction.buckets(source, &[bucket]).await?.pop().unwrap_or_default())
 }
 
-/// Of the numbers that may be there the first ones have to, and `lacking` more should be there and have no number.
-fn differing(
-    bucket: Bucket,
-    stored: &Bucketed,
+/// Compares a bucket with its expected numbers: it must contain those of `least` and may contain those of `most`.
+/// `missing` more should be there and have no number.
+fn compare_sets(
+    bucket: BucketKey,
+    stored: &PeopleBucket,
     [least, most]: [&Sets; 2],
-    expected: Told,
-    lacking: u64,
-) -> Option<Astray> {
-    let Bucketed { sightings, sets } = stored;
+    expected: PeopleCounts,
+    missing: u64,
+) -> Option<Mismatch> {
+    let PeopleBucket { observations, sets } = stored;
     let misplaced = |slot: usize| {
         least.slot(slot).difference_len(sets.slot(slot)) + sets.slot(slot).difference_len(most.slot(slot))
     };
-    let misplaced = lacking + (0..SLOTS).map(misplaced).sum::<u64>();
-    let written = Told { users: sets.slot(USERS).len(), sightings: *sightings };
-    let differs = misplaced > 0 || written.sightings != expected.sightings;
-    differs.then_some(Astray { bucket, written, expected, misplaced })
+    let misplaced = missing + (0..SLOTS).map(misplaced).sum::<u64>();
+    let written = PeopleCounts { users: sets.slot(USERS).len(), observations: *observations };
+    let differs = misplaced > 0 || written.observations != expected.observations;
+    differs.then_some(Mismatch { bucket, written, expected, misplaced })
 }

@@ -1,4 +1,4 @@
-//! A day of a source compared, in one state of the store.
+//! The reconciler: compares a source's day in one state of the database, and repairs the differences.
 
 use std::pin::pin;
 
@@ -8,57 +8,56 @@ use weir_event::Source;
 use super::{
     difference::{Difference, Evidence, Subject},
     error::ReconcileError,
-    grain::Grain,
-    measures::Figures,
-    period::Period,
+    measures::Measures,
+    period::{Grain, Period},
     repair,
-    rollup_table::Structure,
-    snapshot::{Found, Snapshot},
-    sql::{self, Comparison},
+    rollup_table::RollupTable,
+    snapshot::{DifferenceRow, Snapshot},
+    sql::{self, ComparisonQuery},
 };
 use crate::{
-    people::{Astray, People},
-    store::{Store, row::small},
+    people::{Mismatch, People},
+    store::{Store, to_smallint},
 };
 
-/// Differences that are handed over, and repaired, at once.
+/// The most differences that are reported, and repaired, at once.
 const PAGE: usize = 500;
 
-/// Compares a store with itself. Cheap to clone.
+/// Compares the derived data of a store with its rows. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reconciler {
     store: Store,
     period: Period,
 }
 
-/// What is compared at once.
+/// The unit of a query: one source on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct SourceDay {
     pub source: Source,
     /// The day's start, µs since the Unix epoch.
     pub day: i64,
 }
 
-/// A piece that was compared.
+/// The result of comparing one source's day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compared {
-    /// Since when the rows of the source are complete, µs since the Unix epoch; `None` where all of them are there.
-    /// What lies before could not be compared with rows.
+pub struct ComparedDay {
+    /// The time from which on the rows of the source are complete, µs since the Unix epoch; `None` where no row was
+    /// removed. Buckets before it could not be compared with rows.
     pub complete_from: Option<i64>,
     pub differences: u64,
 }
 
 impl Reconciler {
-    /// Every bucket that `period` touches is compared.
+    /// A reconciler of every bucket that `period` touches.
     #[must_use]
     pub fn new(store: Store, period: Period) -> Self {
         Self { store, period }
     }
 
-    /// The first day of the period with anything in it, and the last; µs since the Unix epoch.
+    /// The first and the last day of the period with a row or a bucket; µs since the Unix epoch.
     ///
     /// # Errors
-    /// The store can't be read.
+    /// The database can't be read.
     pub async fn days(&self) -> Result<Option<(i64, i64)>, ReconcileError> {
         let touched = self.period.buckets(Grain::Day);
         let mut snapshot = Snapshot::begin(&self.store.pool).await?;
@@ -68,10 +67,10 @@ impl Reconciler {
         Ok(first.zip(last).map(|(first, last)| (Grain::Day.start(first), Grain::Day.start(last))))
     }
 
-    /// The next day after `day` with anything in it.
+    /// The next day after `day` with a row or a bucket.
     ///
     /// # Errors
-    /// The store can't be read.
+    /// The database can't be read.
     pub async fn day_after(&self, day: i64) -> Result<Option<i64>, ReconcileError> {
         let mut touched = self.period.buckets(Grain::Day);
         touched.start = touched.start.max(day + Grain::Day.width());
@@ -81,86 +80,97 @@ impl Reconciler {
         Ok(next.map(|time| Grain::Day.start(time)))
     }
 
-    /// Compares everything that is derived from the rows of a piece; `found` is handed the differences as they are
-    /// found, by structure, grain and bucket, those of people last.
+    /// Compares all derived data of a source's day. Calls `found` with each difference, in the order of table, grain
+    /// and bucket; those of people come last.
     ///
     /// # Errors
-    /// The store can't be read.
+    /// The database can't be read.
     pub async fn compare(
         &self,
-        piece: Piece,
+        source_day: SourceDay,
         mut found: impl FnMut(Difference),
-    ) -> Result<Compared, ReconcileError> {
-        self.each_page(piece, async |page: &[Difference]| {
+    ) -> Result<ComparedDay, ReconcileError> {
+        self.each_page(source_day, async |page: &[Difference]| {
             page.iter().for_each(|difference| found(difference.clone()));
             Ok(())
         })
         .await
     }
 
-    /// The same, and sets right through `writer` what it finds and is certain of. Storing waits while a page of
-    /// differences is set right: some milliseconds each.
+    /// Compares, and repairs through `writer` the differences whose evidence suffices. Storing waits while a page of
+    /// differences is repaired, for some milliseconds each.
     ///
     /// # Errors
-    /// The store can't be read or does not take it; what was set right until then stays so.
+    /// The database can't be read or written. Repaired buckets stay repaired.
     pub async fn repair(
         &self,
-        piece: Piece,
+        source_day: SourceDay,
         writer: &Store,
         mut found: impl FnMut(Difference),
-    ) -> Result<Compared, ReconcileError> {
-        self.each_page(piece, async |page: &[Difference]| {
+    ) -> Result<ComparedDay, ReconcileError> {
+        self.each_page(source_day, async |page: &[Difference]| {
             let certain = page.iter().filter(|difference| difference.is_certain());
             let (people, sums): (Vec<&Difference>, Vec<&Difference>) =
                 certain.partition(|difference| difference.subject == Subject::People);
             repair::repair(&writer.pool, &sums).await?;
-            let astray: Vec<_> = people.iter().map(|astray| (astray.grain.number(), astray.bucket)).collect();
-            People::new(writer).remake(small(piece.source.number()), &astray).await?;
+            let mismatches: Vec<_> =
+                people.iter().map(|difference| (difference.grain.number(), difference.bucket)).collect();
+            People::new(writer).rebuild_buckets(to_smallint(source_day.source.number()), &mismatches).await?;
             page.iter().for_each(|difference| found(difference.clone()));
             Ok(())
         })
         .await
     }
 
-    /// A page is of one structure, or of people.
+    /// Calls `take` with each page of differences. A page is of one table, or of people.
     async fn each_page(
         &self,
-        piece: Piece,
+        source_day: SourceDay,
         mut take: impl AsyncFnMut(&[Difference]) -> Result<(), ReconcileError>,
-    ) -> Result<Compared, ReconcileError> {
+    ) -> Result<ComparedDay, ReconcileError> {
         let mut snapshot = Snapshot::begin(&self.store.pool).await?;
-        let complete_from = snapshot.number(horizon_of(piece.source)).await?;
+        let complete_from = snapshot.number(horizon_of(source_day.source)).await?;
         let mut differences = 0;
-        for structure in Structure::of(piece.source) {
-            let comparison = self.comparison(&snapshot, *structure, piece, complete_from);
-            let mut pages = pin!(snapshot.differences(comparison.differences(), PAGE));
+        for rollup_table in RollupTable::of(source_day.source) {
+            let query = self.query(&snapshot, *rollup_table, source_day, complete_from);
+            let mut pages = pin!(snapshot.differences(query.differences(), PAGE));
             while let Some(page) = pages.next().await {
                 let page =
-                    page.into_iter().map(|found| read(&comparison, found?)).collect::<Result<Vec<_>, _>>()?;
+                    page.into_iter().map(|found| read(&query, found?)).collect::<Result<Vec<_>, _>>()?;
                 take(&page).await?;
                 differences += page.len() as u64;
             }
         }
         snapshot.end().await?;
-        let asked = Grain::ALL.map(|grain| self.period.buckets_of(grain, piece.day));
-        let astray = People::new(&self.store).astray(small(piece.source.number()), piece.day, &asked).await?;
-        let people: Vec<Difference> = astray.iter().map(|astray| of_people(piece.source, astray)).collect();
+        let asked = Grain::ALL.map(|grain| self.period.buckets_of(grain, source_day.day));
+        let mismatches = People::new(&self.store)
+            .mismatches(to_smallint(source_day.source.number()), source_day.day, &asked)
+            .await?;
+        let people: Vec<Difference> =
+            mismatches.iter().map(|mismatch| of_people(source_day.source, mismatch)).collect();
         for page in people.chunks(PAGE) {
             take(page).await?;
             differences += page.len() as u64;
         }
-        Ok(Compared { complete_from, differences })
+        Ok(ComparedDay { complete_from, differences })
     }
 
-    fn comparison(
+    fn query(
         &self,
         snapshot: &Snapshot,
-        structure: Structure,
-        Piece { source, day }: Piece,
+        rollup_table: RollupTable,
+        SourceDay { source, day }: SourceDay,
         complete_from: Option<i64>,
-    ) -> Comparison {
+    ) -> ComparisonQuery {
         let complete_from = complete_from.unwrap_or(day).clamp(day, day + Grain::Day.width());
-        Comparison { dialect: snapshot.dialect(), structure, source, day, complete_from, period: self.period }
+        ComparisonQuery {
+            dialect: snapshot.dialect(),
+            rollup_table,
+            source,
+            day,
+            complete_from,
+            period: self.period,
+        }
     }
 }
 
@@ -168,38 +178,38 @@ fn horizon_of(source: Source) -> String {
     format!("SELECT complete_from FROM horizons WHERE source = {}", source.number())
 }
 
-fn of_people(source: Source, astray: &Astray) -> Difference {
-    let (grain, bucket) = astray.bucket;
+fn of_people(source: Source, mismatch: &Mismatch) -> Difference {
+    let (grain, bucket) = mismatch.bucket;
     let grain = Grain::of_number(grain.into()).expect("only these grains are compared");
     Difference {
         source,
         grain,
         bucket,
         subject: Subject::People,
-        written: Figures::of_people(astray.written, astray.misplaced),
-        expected: Figures::of_people(astray.expected, 0),
+        written: Measures::of_people(mismatch.written, mismatch.misplaced),
+        expected: Measures::of_people(mismatch.expected, 0),
         evidence: if grain == Grain::Minute { Evidence::Rows } else { Evidence::Minutes },
     }
 }
 
-fn read(comparison: &Comparison, found: Found) -> Result<Difference, ReconcileError> {
+fn read(query: &ComparisonQuery, found: DifferenceRow) -> Result<Difference, ReconcileError> {
     let (grain, bucket, funnel_stage, event_type, campaign, written, expected, contradicted) = found;
-    let figures =
-        |text: &str| Figures::read(comparison.structure.figures(), text).ok_or(ReconcileError::TooLarge);
+    let measures =
+        |text: &str| Measures::read(query.rollup_table.measures(), text).ok_or(ReconcileError::TooLarge);
     let number = |number| i16::try_from(number).map_err(|_| ReconcileError::TooLarge);
     Ok(Difference {
-        source: comparison.source,
+        source: query.source,
         grain: Grain::of_number(grain).expect("only these grains are compared"),
         bucket,
-        subject: match comparison.structure {
-            Structure::Kinds => {
-                Subject::Kind { funnel_stage: number(funnel_stage)?, event_type: number(event_type)? }
+        subject: match query.rollup_table {
+            RollupTable::Kinds => {
+                Subject::EventKind { funnel_stage: number(funnel_stage)?, event_type: number(event_type)? }
             }
-            Structure::Campaigns => Subject::Campaign(campaign),
+            RollupTable::Campaigns => Subject::Campaign(campaign),
         },
-        written: figures(&written)?,
-        expected: figures(&expected)?,
-        evidence: match (bucket < comparison.complete_from, contradicted == 1) {
+        written: measures(&written)?,
+        expected: measures(&expected)?,
+        evidence: match (bucket < query.complete_from, contradicted == 1) {
             (false, _) => Evidence::Rows,
             (true, false) => Evidence::Minutes,
             (true, true) => Evidence::Contradicted,

@@ -1,15 +1,15 @@
-//! What is derived from rows, described: its table, its keys, its figures, and which rows count.
+//! The tables of rollups: their keys, their measures, and the rows of events that count in them.
 
 use std::sync::LazyLock;
 
 use weir_event::{EventType, Source};
 
-use super::{difference::Subject, measures::Figure};
+use super::{difference::Subject, measures::Measure};
 use crate::store::rollups::{LOW_BITS, LOW_MASK};
 
-/// Something that is derived from rows.
+/// A table that is derived from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Structure {
+pub(super) enum RollupTable {
     /// `rollups`.
     Kinds,
     /// `campaign_rollups`, of Facebook alone.
@@ -23,8 +23,8 @@ static IS_TRANSACTION: LazyLock<String> = LazyLock::new(|| {
     format!("(purchase_amount IS NOT NULL AND ({}))", kinds.join(" OR "))
 });
 
-impl Structure {
-    /// Those that know of a source.
+impl RollupTable {
+    /// The tables with rollups of a source.
     pub(super) fn of(source: Source) -> &'static [Self] {
         match source {
             Source::Facebook => &[Self::Kinds, Self::Campaigns],
@@ -32,10 +32,10 @@ impl Structure {
         }
     }
 
-    /// The one that a difference is of; sets are added up from nothing.
+    /// The table of a difference; `None` for people, whose sets are no sums.
     pub(super) fn of_subject(subject: &Subject) -> Option<Self> {
         match subject {
-            Subject::Kind { .. } => Some(Self::Kinds),
+            Subject::EventKind { .. } => Some(Self::Kinds),
             Subject::Campaign(_) => Some(Self::Campaigns),
             Subject::People => None,
         }
@@ -48,7 +48,7 @@ impl Structure {
         }
     }
 
-    /// What parts a bucket of a source, by columns that rollups and rows name alike.
+    /// The columns that divide a bucket of a source. Rollups and rows have the same names for them.
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Kinds => &["funnel_stage", "event_type"],
@@ -56,16 +56,20 @@ impl Structure {
         }
     }
 
-    pub(super) fn figures(self) -> &'static [Figure] {
+    pub(super) fn measures(self) -> &'static [Measure] {
         match self {
-            Self::Kinds => {
-                &[Figure::Events, Figure::Measured, Figure::Measure, Figure::Transactions, Figure::Amount]
-            }
-            Self::Campaigns => &[Figure::Transactions, Figure::Amount],
+            Self::Kinds => &[
+                Measure::Events,
+                Measure::Measured,
+                Measure::MeasureSum,
+                Measure::Transactions,
+                Measure::Amount,
+            ],
+            Self::Campaigns => &[Measure::Transactions, Measure::Amount],
         }
     }
 
-    /// Which of the table's rows are of a source.
+    /// The condition for the table's rows of a source.
     pub(super) fn written_of(self, source: Source) -> String {
         match self {
             Self::Kinds => format!("source = {}", source.number()),
@@ -73,7 +77,7 @@ impl Structure {
         }
     }
 
-    /// Which rows of events of a source count.
+    /// The condition for rows of events of a source that count in the table.
     pub(super) fn rows_of(self, source: Source) -> String {
         let of_source = format!("source = {}", source.number());
         match self {
@@ -83,23 +87,23 @@ impl Structure {
     }
 }
 
-/// What rows of events add up to, for each column of a figure.
-pub(super) fn of_rows(figure: Figure) -> Vec<String> {
+/// The sums over rows of events, one for each column of a measure.
+pub(super) fn of_rows(measure: Measure) -> Vec<String> {
     const MEASURE: &str = "COALESCE(age, followers)";
     let amount = |of: &str| format!("SUM(CASE WHEN {} THEN {of} ELSE 0 END)", *IS_TRANSACTION);
-    match figure {
-        Figure::Events => vec!["COUNT(*)".to_owned()],
-        Figure::Measured => vec![format!("COUNT({MEASURE})")],
-        Figure::Measure => [format!("{MEASURE} >> {LOW_BITS}"), format!("{MEASURE} & {LOW_MASK}")]
+    match measure {
+        Measure::Events => vec!["COUNT(*)".to_owned()],
+        Measure::Measured => vec![format!("COUNT({MEASURE})")],
+        Measure::MeasureSum => [format!("{MEASURE} >> {LOW_BITS}"), format!("{MEASURE} & {LOW_MASK}")]
             .map(|half| format!("COALESCE(SUM({half}), 0)"))
             .into(),
-        Figure::Transactions => vec![amount("1")],
-        Figure::Amount => {
+        Measure::Transactions => vec![amount("1")],
+        Measure::Amount => {
             vec![
                 amount(&format!("(purchase_amount >> {LOW_BITS})")),
                 amount(&format!("(purchase_amount & {LOW_MASK})")),
             ]
         }
-        Figure::Users | Figure::Observations | Figure::Misplaced => Vec::new(),
+        Measure::Users | Measure::Observations | Measure::Misplaced => Vec::new(),
     }
 }

@@ -1,94 +1,94 @@
-//! The statements of a comparison. The database adds up and compares, so that only differences come over the wire and
-//! campaigns may be millions.
+//! The SQL of a comparison. The database adds up and compares, so that only differences are sent to the client: a day
+//! may have millions of campaigns.
 
 use std::ops::Range;
 
 use weir_event::Source;
 
 use super::{
-    grain::Grain,
-    measures::Figure,
-    period::Period,
-    rollup_table::{Structure, of_rows},
+    measures::Measure,
+    period::{Grain, Period},
+    rollup_table::{RollupTable, of_rows},
 };
 use crate::store::rollups::{LOW_BITS, LOW_MASK};
 
-/// How a database reckons with sums that may outgrow 64 bits.
+/// The arithmetic for sums that may exceed 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// Sums are NUMERIC.
     Postgres,
-    /// There is nothing wider: of two halves the carry is brought over, so that equal sums have equal halves.
+    /// There is no wider integer. The carry of the low half moves to the high half, so that equal sums have equal
+    /// halves.
     Sqlite,
 }
 
-/// What is compared: one structure of one source in one day.
+/// A comparison of one table, for one source and day.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Comparison {
+pub(super) struct ComparisonQuery {
     pub(super) dialect: Dialect,
-    pub(super) structure: Structure,
+    pub(super) rollup_table: RollupTable,
     pub(super) source: Source,
     /// The day's start, µs since the Unix epoch.
     pub(super) day: i64,
-    /// Where rows begin to be complete, a whole minute within the day or one of its ends.
+    /// The time from which on rows are complete: a whole minute within the day, or one of its ends.
     pub(super) complete_from: i64,
     pub(super) period: Period,
 }
 
-impl Comparison {
-    /// The differences by grain, bucket and key: grain, bucket, stage, type, campaign, what is written, what is expected
-    /// (see `Figures::read`), and whether hours and the day contradict the minutes.
+impl ComparisonQuery {
+    /// The differences by grain, bucket and key. The columns are: grain, bucket, stage, type, campaign, values in the
+    /// database, expected values (see `Measures::read`), and whether both an hour and the day contradict the minutes.
     ///
-    /// A minute is compared with its rows where they are complete. Hours and days are compared with minutes: with what
-    /// the rows say of those that are complete, with what is written of the others.
+    /// Minutes with complete rows are compared with their rows. Hours and days are compared with minutes: with sums
+    /// of rows where these are complete, and with the written minutes elsewhere.
     pub(super) fn differences(&self) -> String {
-        let keys = self.structure.keys().join(", ");
+        let keys = self.rollup_table.keys().join(", ");
         let (written, expected) = (self.joined("written_"), self.joined("expected_"));
         format!(
             "WITH minutes AS MATERIALIZED ({} UNION ALL {}), sides AS ({}), differences AS ({}), judged AS ({}) \
              SELECT CAST(grain AS BIGINT), bucket, {}, {written}, {expected}, contradicted FROM judged \
              WHERE {} ORDER BY grain, bucket, {keys}",
             self.minutes_of_rows(),
-            self.minutes_as_written(),
+            self.written_minutes(),
             self.sides(),
             self.unequal(),
             self.judged(),
             self.selected_keys(),
-            self.asked_for(),
+            self.within_period(),
         )
     }
 
     fn minutes_of_rows(&self) -> String {
-        let keys = self.structure.keys().join(", ");
-        let sums: Vec<String> = figure_columns(self.structure, of_rows);
+        let keys = self.rollup_table.keys().join(", ");
+        let sums: Vec<String> = measure_columns(self.rollup_table, of_rows);
         let Range { start, end } = self.complete();
         format!(
             "SELECT {} AS bucket, {keys}, {} FROM events \
              WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
             Grain::Minute.start_of("occurred_at"),
             sums.join(", "),
-            self.structure.rows_of(self.source),
+            self.rollup_table.rows_of(self.source),
         )
     }
 
-    fn minutes_as_written(&self) -> String {
-        let keys = self.structure.keys().join(", ");
-        let sums = figure_columns(self.structure, |figure| {
-            figure.columns().iter().map(|column| format!("SUM({column})")).collect()
+    fn written_minutes(&self) -> String {
+        let keys = self.rollup_table.keys().join(", ");
+        let sums = measure_columns(self.rollup_table, |measure| {
+            measure.columns().iter().map(|column| format!("SUM({column})")).collect()
         });
         format!(
             "SELECT bucket, {keys}, {} FROM {} WHERE {} GROUP BY bucket, {keys}",
             sums.join(", "),
-            self.structure.table(),
+            self.rollup_table.table(),
             self.written(Grain::Minute, self.day..self.complete_from),
         )
     }
 
-    /// Both sides under one another, each with zeros where the other has its figures.
+    /// Both sides as one table. Each row has zeros on the other side.
     fn sides(&self) -> String {
         let written = [(Grain::Minute, self.complete()), (Grain::Hour, self.day()), (Grain::Day, self.day())]
             .map(|(grain, buckets)| {
-                let from = format!("{} WHERE {}", self.structure.table(), self.written(grain, buckets));
+                let from = format!("{} WHERE {}", self.rollup_table.table(), self.written(grain, buckets));
                 self.side(grain, "bucket", &["", "0 * "], &from)
             });
         let expected = [
@@ -100,32 +100,32 @@ impl Comparison {
         written.into_iter().chain(expected).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
-    /// `times` is what the figures count for as written and as expected.
+    /// `times` has the factor of the values on the written and on the expected side.
     fn side(&self, grain: Grain, bucket: &str, times: &[&str; 2], from: &str) -> String {
-        let figures: Vec<String> = ["written_", "expected_"]
+        let measures: Vec<String> = ["written_", "expected_"]
             .iter()
             .zip(times)
             .flat_map(|(side, times)| {
-                columns(self.structure).map(move |column| format!("{times}{column} AS {side}{column}"))
+                columns(self.rollup_table).map(move |column| format!("{times}{column} AS {side}{column}"))
             })
             .collect();
-        let keys = self.structure.keys().join(", ");
+        let keys = self.rollup_table.keys().join(", ");
         format!(
             "SELECT {} AS grain, {bucket} AS bucket, {keys}, {} FROM {from}",
             grain.number(),
-            figures.join(", ")
+            measures.join(", ")
         )
     }
 
     fn unequal(&self) -> String {
-        let keys = self.structure.keys().join(", ");
+        let keys = self.rollup_table.keys().join(", ");
         let sums: Vec<String> = ["written_", "expected_"]
             .iter()
-            .flat_map(|side| columns(self.structure).map(move |column| format!("{side}{column}")))
+            .flat_map(|side| columns(self.rollup_table).map(move |column| format!("{side}{column}")))
             .map(|column| format!("SUM({column}) AS {column}"))
             .collect();
         let unequal: Vec<String> =
-            self.structure.figures().iter().map(|figure| self.dialect.unequal(*figure)).collect();
+            self.rollup_table.measures().iter().map(|measure| self.dialect.unequal(*measure)).collect();
         format!(
             "SELECT grain, bucket, {keys}, {} FROM sides GROUP BY grain, bucket, {keys} HAVING {}",
             sums.join(", "),
@@ -133,7 +133,7 @@ impl Comparison {
         )
     }
 
-    /// Whether, of one key, an hour and the day contradict the minutes, where these are all that is left.
+    /// Marks the keys where both an hour and the day contradict the minutes, and no rows are left to decide.
     fn judged(&self) -> String {
         let incomplete = format!("bucket < {}", self.complete_from);
         let any = |grain: Grain| {
@@ -145,20 +145,20 @@ impl Comparison {
              AS contradicted FROM differences WINDOW same AS (PARTITION BY {})",
             any(Grain::Hour),
             any(Grain::Day),
-            self.structure.keys().join(", ")
+            self.rollup_table.keys().join(", ")
         )
     }
 
-    /// The keys of either structure: stage, type, campaign.
+    /// The keys of both tables: stage, type, campaign.
     fn selected_keys(&self) -> &'static str {
-        match self.structure {
-            Structure::Kinds => "CAST(funnel_stage AS BIGINT), CAST(event_type AS BIGINT), ''",
-            Structure::Campaigns => "CAST(0 AS BIGINT), CAST(0 AS BIGINT), campaign_id",
+        match self.rollup_table {
+            RollupTable::Kinds => "CAST(funnel_stage AS BIGINT), CAST(event_type AS BIGINT), ''",
+            RollupTable::Campaigns => "CAST(0 AS BIGINT), CAST(0 AS BIGINT), campaign_id",
         }
     }
 
-    /// Only now: whether minutes are contradicted shows in all of their day.
-    fn asked_for(&self) -> String {
+    /// Applied last, because only a whole day shows whether its minutes are contradicted.
+    fn within_period(&self) -> String {
         let touched = Grain::ALL.map(|grain| {
             let Range { start, end } = self.period.buckets_of(grain, self.day);
             format!("(grain = {} AND bucket >= {start} AND bucket < {end})", grain.number())
@@ -167,7 +167,7 @@ impl Comparison {
     }
 
     fn written(&self, grain: Grain, Range { start, end }: Range<i64>) -> String {
-        let of_source = self.structure.written_of(self.source);
+        let of_source = self.rollup_table.written_of(self.source);
         format!("grain = {} AND bucket >= {start} AND bucket < {end} AND {of_source}", grain.number())
     }
 
@@ -180,14 +180,14 @@ impl Comparison {
     }
 
     fn joined(&self, side: &str) -> String {
-        joined(columns(self.structure).map(|column| format!("{side}{column}")))
+        joined(columns(self.rollup_table).map(|column| format!("{side}{column}")))
     }
 }
 
 impl Dialect {
-    fn unequal(self, figure: Figure) -> String {
+    fn unequal(self, measure: Measure) -> String {
         let sum = |side: &str, column: &str| format!("SUM({side}_{column})");
-        match (figure.columns(), self) {
+        match (measure.columns(), self) {
             ([high, low], Self::Sqlite) => {
                 let carried =
                     |side: &str| format!("{} + ({} >> {LOW_BITS})", sum(side, high), sum(side, low));
@@ -212,44 +212,44 @@ impl Dialect {
     }
 }
 
-/// Columns as one text, with spaces between: both databases say integers of any size the same way so.
+/// Columns as one text with spaces between. Both databases write integers of any size alike.
 pub(super) fn joined(columns: impl Iterator<Item = String>) -> String {
     columns.map(|column| format!("CAST({column} AS TEXT)")).collect::<Vec<_>>().join(" || ' ' || ")
 }
 
-/// The columns of a structure's figures.
-pub(super) fn columns(structure: Structure) -> impl Iterator<Item = &'static str> {
-    structure.figures().iter().flat_map(|figure| figure.columns().iter().copied())
+/// The columns of a table's measures.
+pub(super) fn columns(rollup_table: RollupTable) -> impl Iterator<Item = &'static str> {
+    rollup_table.measures().iter().flat_map(|measure| measure.columns().iter().copied())
 }
 
-fn figure_columns(structure: Structure, of: impl Fn(Figure) -> Vec<String>) -> Vec<String> {
-    let named = |figure: &Figure| {
+fn measure_columns(rollup_table: RollupTable, of: impl Fn(Measure) -> Vec<String>) -> Vec<String> {
+    let named = |measure: &Measure| {
         let named = |(sum, column): (String, &&str)| format!("{sum} AS {column}");
-        of(*figure).into_iter().zip(figure.columns()).map(named).collect::<Vec<_>>()
+        of(*measure).into_iter().zip(measure.columns()).map(named).collect::<Vec<_>>()
     };
-    structure.figures().iter().flat_map(named).collect()
+    rollup_table.measures().iter().flat_map(named).collect()
 }
 
-/// The first time at or after `span.start`, and before its end, that a row or a bucket has; null where there is none.
+/// The first time of a row or a bucket in `span`; null where there is none.
 pub(super) fn first_time(span: &Range<i64>) -> String {
     over_times("MIN", span)
 }
 
-/// The last one.
+/// The last time of a row or a bucket in `span`.
 pub(super) fn last_time(span: &Range<i64>) -> String {
     over_times("MAX", span)
 }
 
-/// Each table is asked by its index.
+/// Each table is read by its index.
 fn over_times(extreme: &str, Range { start, end }: &Range<i64>) -> String {
     let of_rows = format!(
         "SELECT {extreme}(occurred_at) AS time FROM events WHERE occurred_at >= {start} AND occurred_at < {end}"
     );
-    let of_buckets = [Structure::Kinds, Structure::Campaigns].into_iter().flat_map(|structure| {
+    let of_buckets = [RollupTable::Kinds, RollupTable::Campaigns].into_iter().flat_map(|rollup_table| {
         Grain::ALL.map(|grain| {
             format!(
                 "SELECT {extreme}(bucket) FROM {} WHERE grain = {} AND bucket >= {start} AND bucket < {end}",
-                structure.table(),
+                rollup_table.table(),
                 grain.number()
             )
         })

@@ -1,4 +1,5 @@
-//! From deliveries to verdicts: store what can be stored, and split what is refused until one frame is left.
+//! From deliveries to verdicts: stores frames in batches, and halves a batch that the store refuses until one frame is
+//! left.
 
 use std::time::{Duration, Instant};
 
@@ -7,64 +8,70 @@ use weir_event::Service;
 use weir_journal::{Content, Delivery, Erasure, Frame, Position};
 use weir_process::{Stop, trace};
 
-use super::{Verdict, Worker, log_context, retry::Halt, spans::BatchSpans, unreadable::Unreadable};
+use super::{
+    Worker,
+    delivery::DeliveryVerdict,
+    retry::Interrupted,
+    spans::{self, BatchSpans},
+    unreadable::UnreadableDelivery,
+};
 use crate::store::{FrameOutcome, StoreError, Submission};
 
-/// Events in one transaction: rows per second are flat from a thousand up, and a shorter transaction is a shorter
-/// wait for everybody else.
+/// The most events of one transaction. From a thousand up, the rows per second stay the same, and a shorter transaction
+/// lets other collectors wait for less time.
 const MAX_EVENTS: usize = 8_192;
 
-/// A readable delivery.
+/// A frame that waits to be stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held<'a> {
-    /// Among the deliveries.
-    pub(super) place: usize,
-    /// In the journal.
+pub(super) struct PendingFrame<'a> {
+    /// The index of its delivery in the batch.
+    pub(super) index: usize,
+    /// Its position in the journal.
     pub(super) position: Position,
     pub(super) frame: &'a Frame,
 }
 
 impl Worker {
-    /// One verdict a delivery. What is not done when `stop` ends a wait is offered again at once.
-    pub(super) async fn see_to(
+    /// Returns one verdict for each delivery. Where `stop` ends a wait, the journal redelivers the rest at once.
+    pub(super) async fn process(
         &self,
         deliveries: &[Delivery],
         spans: &BatchSpans,
         stop: &Stop,
-    ) -> Vec<Verdict> {
-        let mut verdicts = vec![Verdict::Later(Duration::ZERO); deliveries.len()];
-        let mut readable: Vec<Held<'_>> = Vec::new();
+    ) -> Vec<DeliveryVerdict> {
+        let mut verdicts = vec![DeliveryVerdict::RetryIn(Duration::ZERO); deliveries.len()];
+        let mut readable: Vec<PendingFrame<'_>> = Vec::new();
         let mut erasures: Vec<(usize, Position, &Erasure)> = Vec::new();
-        let mut unreadable: Vec<Unreadable<'_>> = Vec::new();
-        for (place, delivery) in deliveries.iter().enumerate() {
+        let mut unreadable: Vec<UnreadableDelivery<'_>> = Vec::new();
+        for (index, delivery) in deliveries.iter().enumerate() {
             let position = self.position(delivery);
             match delivery.content() {
-                Ok(Content::Events(frame)) => readable.push(Held { place, position, frame }),
-                Ok(Content::Erasure(erasure)) => erasures.push((place, position, erasure)),
-                Err(error) => unreadable.push((place, delivery, error)),
+                Ok(Content::Events(frame)) => readable.push(PendingFrame { index, position, frame }),
+                Ok(Content::Erasure(erasure)) => erasures.push((index, position, erasure)),
+                Err(error) => unreadable.push(UnreadableDelivery { index, delivery, error }),
             }
         }
-        self.see_to_unreadable(unreadable, &mut verdicts, stop).await;
+        self.process_unreadable(unreadable, &mut verdicts, stop).await;
         let mut batches = batches(readable);
         while let Some(mut batch) = batches.pop() {
-            let settled = match self.store(&batch, spans, stop).await {
-                Err(Halt::Refused(_)) if batch.len() > 1 => {
+            let processed = match self.store_batch(&batch, spans, stop).await {
+                Err(Interrupted::Refused(_)) if batch.len() > 1 => {
                     let rest = batch.split_off(batch.len() / 2);
                     batches.extend([rest, batch]);
                     continue;
                 }
-                Err(Halt::Refused(_)) => self.store_without_refused(batch[0], spans, stop).await,
-                settled => settled,
+                Err(Interrupted::Refused(_)) => self.store_and_park_refused(batch[0], spans, stop).await,
+                processed => processed,
             };
-            if settled.is_err() {
+            if processed.is_err() {
                 return verdicts;
             }
-            batch.iter().for_each(|held| verdicts[held.place] = Verdict::Done);
+            batch.iter().for_each(|pending| verdicts[pending.index] = DeliveryVerdict::Acknowledge);
         }
-        // Behind the frames, so that what came with it is among the rows that it finds.
-        for (place, position, erasure) in erasures {
+        // After the frames: an erasure then finds the rows of the frames that came with it.
+        for (index, position, erasure) in erasures {
             if !stop.is_cancelled() {
-                verdicts[place] = self.see_to_erasure(erasure, position).await;
+                verdicts[index] = self.process_erasure(erasure, position).await;
             }
         }
         verdicts
@@ -74,52 +81,57 @@ impl Worker {
         Position { journal: self.journal.identity(), sequence: delivery.sequence() }
     }
 
-    /// Stores frames in one transaction.
-    async fn store(&self, batch: &[Held<'_>], spans: &BatchSpans, stop: &Stop) -> Result<(), Halt> {
+    /// Stores frames in one transaction and counts their outcomes.
+    async fn store_batch(
+        &self,
+        batch: &[PendingFrame<'_>],
+        spans: &BatchSpans,
+        stop: &Stop,
+    ) -> Result<(), Interrupted> {
         let submissions: Vec<Submission<'_>> =
-            batch.iter().map(|held| Submission::whole(held.frame).at(held.position)).collect();
-        let outcomes = self.store_patiently(batch, &submissions, spans, stop).await?;
+            batch.iter().map(|pending| Submission::whole(pending.frame).at(pending.position)).collect();
+        let outcomes = self.submit_with_retry(batch, &submissions, spans, stop).await?;
         outcomes.iter().for_each(|outcome| self.count(outcome));
         Ok(())
     }
 
-    /// Repeats one transaction until its outcome is known.
-    pub(super) async fn store_patiently(
+    /// Repeats one transaction until the store has committed or refused it.
+    pub(super) async fn submit_with_retry(
         &self,
-        batch: &[Held<'_>],
+        batch: &[PendingFrame<'_>],
         submissions: &[Submission<'_>],
         spans: &BatchSpans,
         stop: &Stop,
-    ) -> Result<Vec<FrameOutcome>, Halt> {
-        let events = batch.iter().map(|held| held.frame.accepted()).sum();
-        let attempt = || self.attempt_to_store(batch, submissions, events, spans);
-        self.patiently("storing", events, stop, attempt).await
+    ) -> Result<Vec<FrameOutcome>, Interrupted> {
+        let events = batch.iter().map(|pending| pending.frame.accepted()).sum();
+        let attempt = || self.submit(batch, submissions, events, spans);
+        self.with_retry("storing", events, stop, attempt).await
     }
 
     /// One transaction, traced and measured.
-    async fn attempt_to_store(
+    async fn submit(
         &self,
-        batch: &[Held<'_>],
+        batch: &[PendingFrame<'_>],
         submissions: &[Submission<'_>],
         events: u64,
         spans: &BatchSpans,
     ) -> Result<Vec<FrameOutcome>, StoreError> {
-        let places: Vec<usize> = batch.iter().map(|held| held.place).collect();
-        let span = spans.transaction(&self.store, events, &places);
+        let indexes: Vec<usize> = batch.iter().map(|pending| pending.index).collect();
+        let span = spans.transaction(&self.store, events, &indexes);
         let begun = Instant::now();
         let stored = self.store.store(submissions).instrument(span.clone()).await;
         let took = begun.elapsed();
         if let Err(error) = &stored {
             BatchSpans::fail(&span, error);
         }
-        // Elsewhere the call's other spans may be exported.
+        // Without a span of its own, the exemplar names a call's trace, which another process may export.
         let trace = trace::context_of(&span)
-            .unwrap_or_else(|| log_context::recorded(batch.iter().map(|held| held.frame)));
+            .unwrap_or_else(|| spans::first_sampled(batch.iter().map(|pending| pending.frame)));
         self.storing.observe(self.source, batch.len(), events, took, stored.is_ok(), &trace);
         stored
     }
 
-    /// A frame that was recorded before was counted by whoever recorded it.
+    /// Counts the events of a frame. The worker that recorded a redelivered frame has counted its events before.
     pub(super) fn count(&self, outcome: &FrameOutcome) {
         if outcome.recorded_before {
             self.metrics.redelivered(Service::collector(self.source), self.source);
@@ -135,16 +147,17 @@ impl Worker {
     }
 }
 
-/// Frames in their order, in transactions of at most [`MAX_EVENTS`]; the first is the last, to be popped.
-fn batches(readable: Vec<Held<'_>>) -> Vec<Vec<Held<'_>>> {
-    let mut batches: Vec<Vec<Held<'_>>> = Vec::new();
+/// Frames in their order, in batches of at most [`MAX_EVENTS`] events. The first batch is the last element, to be
+/// popped.
+fn batches(readable: Vec<PendingFrame<'_>>) -> Vec<Vec<PendingFrame<'_>>> {
+    let mut batches: Vec<Vec<PendingFrame<'_>>> = Vec::new();
     let mut room = 0;
-    for held in readable {
-        let events = held.frame.events.len();
+    for pending in readable {
+        let events = pending.frame.events.len();
         match batches.last_mut() {
-            Some(batch) if events <= room => batch.push(held),
+            Some(batch) if events <= room => batch.push(pending),
             _ => {
-                batches.push(vec![held]);
+                batches.push(vec![pending]);
                 room = MAX_EVENTS.max(events);
             }
         }

@@ -56,7 +56,8 @@ pub(super) async fn erase(store: &Store, user_id: &str, suppress: bool) {
     // Of the second time, too.
     erasure.requested_at = origin().arrived_at;
     store.record_erasure(&erasure).await.unwrap();
-    store.make_anonymous(&erasure).await.unwrap();
+    store.anonymize_rows(&erasure).await.unwrap();
+    People::new(store).erase(&erasure).await.unwrap();
     store.complete_erasure(&erasure).await.unwrap();
 }
 

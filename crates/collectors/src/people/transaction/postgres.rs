@@ -1,25 +1,25 @@
-//! PostgreSQL: set-based statements over arrays, sorted by key.
+//! Statements on the tables of people for PostgreSQL: set-based over arrays, sorted by key.
 
 use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use weir_database::people::PersonKey;
 
-use super::{Alias, Bucket, Bucketed, Known};
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
 use crate::people::PEOPLE_LOCK;
 
-/// One state of the store for what is compared with each other.
+/// All statements see one state of the database, because they compare its tables with each other.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL max_parallel_workers_per_gather = 0; \
     SET LOCAL jit = off";
 
-/// Nobody waits for it, so it may take as long as it takes.
-pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+/// Without a time limit, because no other transaction waits for this one.
+pub(super) const BEGIN_READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
     SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
 
-// Few of many are asked for, each by its key, whatever statistics think of how many there are: `OFFSET 0` keeps the
-// planner from turning it round. Statistics that were made while a source had nobody make it read all of the source's
-// people and compare each with everything that is asked for.
+// Each key is looked up by itself: `OFFSET 0` keeps the planner from reversing the join, at any estimate of sizes.
+// With statistics from when a source had no people, the planner read all people of the source and compared each with
+// all keys.
 const PEOPLE: &str = "SELECT known.* FROM UNNEST($2::bytea[]) AS asked (key) CROSS JOIN LATERAL ( \
     SELECT key, number, marks FROM people WHERE source = $1 AND people.key = asked.key OFFSET 0) AS known";
 const ALIASES: &str = "SELECT known.* FROM UNNEST($2::bigint[]) AS asked (number) CROSS JOIN LATERAL ( \
@@ -39,13 +39,13 @@ const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sig
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
 
-pub(super) async fn begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+pub(super) async fn try_begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
-    let has_it: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+    let has_lock: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(PEOPLE_LOCK)
         .fetch_one(&mut *transaction)
         .await?;
-    if has_it {
+    if has_lock {
         return Ok(Some(transaction));
     }
     transaction.rollback().await?;
@@ -74,13 +74,13 @@ pub(super) async fn aliases(
 pub(super) async fn add_people(
     connection: &mut PgConnection,
     source: i16,
-    people: &[Known],
+    people: &[DictionaryEntry],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(ADD_PEOPLE)
         .bind(source)
         .bind(people.iter().map(|person| &person.key.0[..]).collect::<Vec<_>>())
         .bind(people.iter().map(|person| i64::from(person.number)).collect::<Vec<_>>())
-        .bind(people.iter().map(|person| person.marks.to_blob()).collect::<Vec<_>>())
+        .bind(people.iter().map(|person| person.hashes.to_blob()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())
@@ -95,7 +95,7 @@ pub(super) async fn add_aliases(
         .bind(source)
         .bind(aliases.iter().map(|alias| i64::from(alias.number)).collect::<Vec<_>>())
         .bind(aliases.iter().map(|alias| i64::from(alias.alias)).collect::<Vec<_>>())
-        .bind(aliases.iter().map(|alias| alias.marks.to_blob()).collect::<Vec<_>>())
+        .bind(aliases.iter().map(|alias| alias.hashes.to_blob()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())
@@ -104,7 +104,7 @@ pub(super) async fn add_aliases(
 pub(super) async fn drop_people(
     connection: &mut PgConnection,
     source: i16,
-    people: &[Known],
+    people: &[DictionaryEntry],
 ) -> Result<(), sqlx::Error> {
     let numbers: Vec<i64> = people.iter().map(|person| i64::from(person.number)).collect();
     let keys: Vec<&[u8]> = people.iter().map(|person| &person.key.0[..]).collect();
@@ -116,8 +116,8 @@ pub(super) async fn drop_people(
 pub(super) async fn buckets(
     connection: &mut PgConnection,
     source: i16,
-    buckets: &[Bucket],
-) -> Result<HashMap<Bucket, (i64, Vec<u8>)>, sqlx::Error> {
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
     let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
     let rows: Vec<(i16, i64, i64, Vec<u8>)> = sqlx::query_as(BUCKETS)
         .bind(source)
@@ -126,21 +126,21 @@ pub(super) async fn buckets(
         .persistent(false)
         .fetch_all(connection)
         .await?;
-    let row = |(grain, bucket, sightings, data)| ((grain, bucket), (sightings, data));
+    let row = |(grain, bucket, observations, data)| ((grain, bucket), (observations, data));
     Ok(rows.into_iter().map(row).collect())
 }
 
 pub(super) async fn write_buckets(
     connection: &mut PgConnection,
     source: i16,
-    buckets: &[(Bucket, Bucketed)],
+    buckets: &[(BucketKey, PeopleBucket)],
 ) -> Result<(), sqlx::Error> {
     sqlx::query(WRITE_BUCKETS)
         .bind(source)
         .bind(buckets.iter().map(|((grain, _), _)| *grain).collect::<Vec<_>>())
         .bind(buckets.iter().map(|((_, start), _)| *start).collect::<Vec<_>>())
-        .bind(buckets.iter().map(|(_, bucketed)| bucketed.sightings).collect::<Vec<_>>())
-        .bind(buckets.iter().map(|(_, bucketed)| bucketed.sets.to_blob()).collect::<Vec<_>>())
+        .bind(buckets.iter().map(|(_, bucket)| bucket.observations).collect::<Vec<_>>())
+        .bind(buckets.iter().map(|(_, bucket)| bucket.sets.to_blob()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

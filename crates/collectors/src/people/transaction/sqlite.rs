@@ -1,14 +1,12 @@
-//! SQLite: a few rows a statement.
+//! Statements on the tables of people for SQLite: a few rows for each.
 
 use std::collections::HashMap;
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use weir_database::people::PersonKey;
 
-use super::{Alias, Bucket, Bucketed, Known};
-
-/// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
-const ROWS_PER_STATEMENT: usize = 32;
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
+use crate::store::ROWS_PER_STATEMENT;
 
 const BUCKET: &str =
     "SELECT sightings, data FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
@@ -57,13 +55,13 @@ pub(super) async fn aliases(
 pub(super) async fn add_people(
     connection: &mut SqliteConnection,
     source: i16,
-    people: &[Known],
+    people: &[DictionaryEntry],
 ) -> Result<(), sqlx::Error> {
     for people in people.chunks(ROWS_PER_STATEMENT) {
         let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO people (source, key, number, marks) ");
         statement.push_values(people, |mut tuple, person| {
             tuple.push_bind(source).push_bind(person.key.0.to_vec());
-            tuple.push_bind(i64::from(person.number)).push_bind(person.marks.to_blob());
+            tuple.push_bind(i64::from(person.number)).push_bind(person.hashes.to_blob());
         });
         let query = statement.build().persistent(people.len() == ROWS_PER_STATEMENT);
         query.execute(&mut *connection).await?;
@@ -81,7 +79,7 @@ pub(super) async fn add_aliases(
             QueryBuilder::<Sqlite>::new("INSERT INTO people_aliases (source, number, alias, marks) ");
         statement.push_values(aliases, |mut tuple, alias| {
             tuple.push_bind(source).push_bind(i64::from(alias.number));
-            tuple.push_bind(i64::from(alias.alias)).push_bind(alias.marks.to_blob());
+            tuple.push_bind(i64::from(alias.alias)).push_bind(alias.hashes.to_blob());
         });
         let query = statement.build().persistent(aliases.len() == ROWS_PER_STATEMENT);
         query.execute(&mut *connection).await?;
@@ -92,7 +90,7 @@ pub(super) async fn add_aliases(
 pub(super) async fn drop_people(
     connection: &mut SqliteConnection,
     source: i16,
-    people: &[Known],
+    people: &[DictionaryEntry],
 ) -> Result<(), sqlx::Error> {
     for person in people {
         sqlx::query("DELETE FROM people_aliases WHERE source = $1 AND number = $2")
@@ -112,8 +110,8 @@ pub(super) async fn drop_people(
 pub(super) async fn buckets(
     connection: &mut SqliteConnection,
     source: i16,
-    buckets: &[Bucket],
-) -> Result<HashMap<Bucket, (i64, Vec<u8>)>, sqlx::Error> {
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
     let mut found = HashMap::with_capacity(buckets.len());
     for (grain, start) in buckets {
         let bucket = sqlx::query_as(BUCKET)
@@ -130,15 +128,15 @@ pub(super) async fn buckets(
 pub(super) async fn write_buckets(
     connection: &mut SqliteConnection,
     source: i16,
-    buckets: &[(Bucket, Bucketed)],
+    buckets: &[(BucketKey, PeopleBucket)],
 ) -> Result<(), sqlx::Error> {
-    for ((grain, start), bucketed) in buckets {
+    for ((grain, start), bucket) in buckets {
         sqlx::query(WRITE_BUCKET)
             .bind(source)
             .bind(grain)
             .bind(start)
-            .bind(bucketed.sightings)
-            .bind(bucketed.sets.to_blob())
+            .bind(bucket.observations)
+            .bind(bucket.sets.to_blob())
             .execute(&mut *connection)
             .await?;
     }

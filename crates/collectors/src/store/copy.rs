@@ -1,7 +1,7 @@
-//! Many rows through `COPY`, in PostgreSQL's binary format, in pieces, so that the server stores the first ones while the
-//! next ones are written.
+//! `COPY` of many rows in PostgreSQL's binary format. Rows are sent in pieces, so that the server stores the first ones
+//! while the client encodes the next ones.
 //!
-//! "Binary Format" of <https://www.postgresql.org/docs/current/sql-copy.html> says how it looks.
+//! The section "Binary Format" of <https://www.postgresql.org/docs/current/sql-copy.html> documents the format.
 
 use sqlx::{
     Encode, PgConnection, Postgres,
@@ -9,29 +9,29 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgCopyIn},
 };
 
-/// The signature, no flags, and nothing after them.
+/// The signature, no flags, and no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// Instead of a tuple's number of columns.
+/// Ends the data, in the place of a tuple's number of columns.
 const TRAILER: i16 = -1;
-/// Instead of a value's length.
+/// Marks NULL, in the place of a value's length.
 const NULL: i32 = -1;
-/// Bytes that are sent at once, about: a few hundred rows of events.
-const PIECE: usize = 128 * 1024;
+/// The size at which a piece is sent, in bytes: a few hundred rows of events.
+const PIECE_BYTES: usize = 128 * 1024;
 
-/// What can be copied.
-pub(in crate::store) trait Copied {
-    /// Pushes every column, in the order in which the statement names them.
+/// A row that `COPY` can send.
+pub(super) trait CopyRow {
+    /// Pushes all columns, in the statement's order.
     ///
     /// # Errors
     /// A value is too long for PostgreSQL.
     fn copy_into(&self, tuple: &mut Tuple<'_>) -> Result<(), sqlx::Error>;
 }
 
-/// A row in the format.
+/// A row that is being encoded.
 #[derive(Debug)]
-pub(in crate::store) struct Tuple<'a> {
+pub(super) struct Tuple<'a> {
     buffer: &'a mut PgArgumentBuffer,
-    /// Where its number of columns stands.
+    /// The offset of its number of columns.
     start: usize,
     columns: i16,
 }
@@ -43,11 +43,11 @@ impl<'a> Tuple<'a> {
         Self { buffer, start, columns: 0 }
     }
 
-    /// The next column.
+    /// Appends the value of the next column.
     ///
     /// # Errors
     /// The value is too long for PostgreSQL.
-    pub(in crate::store) fn push<'q>(&mut self, value: impl Encode<'q, Postgres>) -> Result<(), sqlx::Error> {
+    pub(super) fn push<'q>(&mut self, value: impl Encode<'q, Postgres>) -> Result<(), sqlx::Error> {
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&NULL.to_be_bytes());
         if let IsNull::No = value.encode_by_ref(self.buffer).map_err(sqlx::Error::Encode)? {
@@ -68,15 +68,15 @@ fn put<const N: usize>(buffer: &mut PgArgumentBuffer, at: usize, bytes: [u8; N])
     buffer[at..][..N].copy_from_slice(&bytes);
 }
 
-/// Runs a `COPY … FROM STDIN (FORMAT BINARY)`, and returns what `meanwhile` comes to, which works while PostgreSQL stores
-/// what it was sent.
+/// Runs a `COPY … FROM STDIN (FORMAT BINARY)` and returns the result of `meanwhile`, which runs while PostgreSQL stores
+/// the rows.
 ///
 /// # Errors
-/// As of an `INSERT` of the same rows; none is stored then, and the transaction has failed.
+/// Those of an `INSERT` of the same rows. No row is stored then, and the transaction has failed.
 pub(super) async fn copy<T>(
     connection: &mut PgConnection,
     statement: &str,
-    rows: &[impl Copied],
+    rows: &[impl CopyRow],
     meanwhile: impl FnOnce() -> T,
 ) -> Result<T, sqlx::Error> {
     if rows.is_empty() {
@@ -87,19 +87,19 @@ pub(super) async fn copy<T>(
         copying.abort("the rows could not be sent").await?;
         return Err(error);
     }
-    let made = meanwhile();
+    let result = meanwhile();
     copying.finish().await?;
-    Ok(made)
+    Ok(result)
 }
 
-async fn send(copying: &mut PgCopyIn<&mut PgConnection>, rows: &[impl Copied]) -> Result<(), sqlx::Error> {
+async fn send(copying: &mut PgCopyIn<&mut PgConnection>, rows: &[impl CopyRow]) -> Result<(), sqlx::Error> {
     let mut buffer = PgArgumentBuffer::default();
     buffer.extend_from_slice(HEADER);
     for row in rows {
         let mut tuple = Tuple::begin(&mut buffer);
         row.copy_into(&mut tuple)?;
         tuple.end();
-        if buffer.len() >= PIECE {
+        if buffer.len() >= PIECE_BYTES {
             copying.send(buffer.as_slice()).await?;
             buffer.clear();
         }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tuple_counts_its_columns_and_nothing_has_no_length() {
+    fn a_tuple_has_its_number_of_columns_and_null_has_no_length() {
         let mut buffer = PgArgumentBuffer::default();
         let mut tuple = Tuple::begin(&mut buffer);
         tuple.push(2_i16).unwrap();

@@ -1,4 +1,5 @@
-//! Tells whether a dead letter is a person's: by what it says where it can be read, by the id's text in it where it can't.
+//! A match of dead letters against one person: by the user id in an item that can be decoded, by the id's text in any
+//! other one.
 
 use prost::Message as _;
 use serde_json::Value;
@@ -6,39 +7,39 @@ use weir::contract::event::v1::{self, event::Source as Of};
 use weir_event::Source;
 use weir_journal::{DeadLetter, MediaType};
 
-/// A person of one source, as letters may name them.
+/// The person of an erasure, in the forms in which dead letters may contain the user id.
 #[derive(Debug)]
-pub(crate) struct LettersOf<'a> {
+pub(super) struct DeadLetterMatch<'a> {
     source: Source,
     user_id: &'a str,
-    /// As it stands between the quotes of a JSON text.
+    /// The user id as it stands between the quotes of a JSON string.
     escaped: String,
 }
 
-impl<'a> LettersOf<'a> {
-    pub(crate) fn new(source: Source, user_id: &'a str) -> Self {
+impl<'a> DeadLetterMatch<'a> {
+    pub(super) fn new(source: Source, user_id: &'a str) -> Self {
         let quoted = Value::from(user_id).to_string();
         Self { source, user_id, escaped: quoted[1..quoted.len() - 1].to_owned() }
     }
 
-    /// A letter whose source nobody knows may be of this one.
-    pub(crate) fn include(&self, letter: &DeadLetter) -> bool {
+    /// Whether the letter contains the person's data. A letter without a source may be of this person's source.
+    pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
         if letter.source.is_some_and(|source| source != self.source) {
             return false;
         }
         if letter.is_frame() {
-            // Of accepted events of many persons: whenever they are stored, the erasure makes this one's anonymous.
+            // A whole frame has accepted events of many persons. The store anonymizes the person's when it stores them.
             return false;
         }
-        let said = match letter.media_type {
+        let decoded = match letter.media_type {
             _ if letter.is_cut() => None,
             MediaType::Json => serde_json::from_slice(&letter.raw).ok().map(|item| self.is_in_json(&item)),
             MediaType::Protobuf => self.is_in_event(&letter.raw),
         };
-        said.unwrap_or_else(|| self.stands_in(&letter.raw))
+        decoded.unwrap_or_else(|| self.is_in_text(&letter.raw))
     }
 
-    /// A broken item may name its person anywhere, and may have made a number of the id.
+    /// Searches at every depth and takes numbers for ids, because a rejected item may have any shape.
     fn is_in_json(&self, value: &Value) -> bool {
         match value {
             Value::Object(object) => object.iter().any(|(key, value)| match value {
@@ -51,7 +52,7 @@ impl<'a> LettersOf<'a> {
         }
     }
 
-    /// `None` where the bytes are no event that names anybody.
+    /// `None` where the bytes are no event with a user.
     fn is_in_event(&self, raw: &[u8]) -> Option<bool> {
         let event = v1::Event::decode(raw).ok()?;
         let user_id = match event.source? {
@@ -61,7 +62,7 @@ impl<'a> LettersOf<'a> {
         Some(user_id == self.user_id)
     }
 
-    fn stands_in(&self, raw: &[u8]) -> bool {
+    fn is_in_text(&self, raw: &[u8]) -> bool {
         [self.user_id, &self.escaped].iter().any(|text| contains(raw, text.as_bytes()))
     }
 }
@@ -89,43 +90,43 @@ mod tests {
         DeadLetter::new(raw.into().into(), media_type, Vec::new(), source, None, origin)
     }
 
-    fn is_ada_s(raw: impl Into<Vec<u8>>, source: Option<Source>) -> bool {
-        LettersOf::new(Source::Facebook, "ada").include(&letter(raw, MediaType::Json, source))
+    fn matches_ada(raw: impl Into<Vec<u8>>, source: Option<Source>) -> bool {
+        DeadLetterMatch::new(Source::Facebook, "ada").matches(&letter(raw, MediaType::Json, source))
     }
 
     #[test]
-    fn an_item_is_the_person_s_whom_it_names_and_nobody_else_s() {
+    fn an_item_matches_the_person_whose_user_id_it_has() {
         let named = r#"{"data":{"user":{"userId":"ada"}}}"#;
-        assert!(is_ada_s(named, Some(Source::Facebook)) && is_ada_s(named, None));
-        assert!(!is_ada_s(named, Some(Source::Tiktok)), "the same id of another source is somebody else");
-        assert!(is_ada_s(r#"[{"userId":"\u0061da"}]"#, None), "however broken, and however it is written");
-        assert!(!is_ada_s(r#"{"eventId":"ada","data":{"user":{"userId":"adam"}}}"#, None));
+        assert!(matches_ada(named, Some(Source::Facebook)) && matches_ada(named, None));
+        assert!(!matches_ada(named, Some(Source::Tiktok)), "the same id of another source is another person");
+        assert!(matches_ada(r#"[{"userId":"\u0061da"}]"#, None), "an array, and an escaped id");
+        assert!(!matches_ada(r#"{"eventId":"ada","data":{"user":{"userId":"adam"}}}"#, None));
         let number = letter(r#"{"user":{"userId":17}}"#, MediaType::Json, None);
-        assert!(LettersOf::new(Source::Facebook, "17").include(&number));
+        assert!(DeadLetterMatch::new(Source::Facebook, "17").matches(&number));
     }
 
     #[test]
-    fn what_can_t_be_read_is_the_person_s_whose_id_stands_in_it() {
-        assert!(is_ada_s(r#"{"userId":"ada""#, None) && is_ada_s(*b"\xff ada", Some(Source::Facebook)));
-        assert!(!is_ada_s(r#"{"userId":"bob""#, None) && !is_ada_s("ad", None));
+    fn bytes_that_can_t_be_decoded_match_a_person_whose_id_is_in_their_text() {
+        assert!(matches_ada(r#"{"userId":"ada""#, None) && matches_ada(*b"\xff ada", Some(Source::Facebook)));
+        assert!(!matches_ada(r#"{"userId":"bob""#, None) && !matches_ada("ad", None));
         let mut long = br#"{"note":"ada "#.to_vec();
         long.resize(MAX_RAW_BYTES + 1, b'x');
-        assert!(is_ada_s(long, None), "what was cut");
+        assert!(matches_ada(long, None), "a letter that was cut");
         let escaped = letter(r#"{"userId":"a\"b\\""#, MediaType::Json, None);
-        assert!(LettersOf::new(Source::Facebook, r#"a"b\"#).include(&escaped));
+        assert!(DeadLetterMatch::new(Source::Facebook, r#"a"b\"#).matches(&escaped));
     }
 
     #[test]
-    fn a_whole_frame_is_no_person_s() {
+    fn a_whole_frame_matches_no_person() {
         // Version 3, and a text.
         let frame = letter(*b"\x08\x03\x12\x03ada", MediaType::Protobuf, Some(Source::Facebook));
-        assert!(!LettersOf::new(Source::Facebook, "ada").include(&frame));
+        assert!(!DeadLetterMatch::new(Source::Facebook, "ada").matches(&frame));
         let bytes = letter(*b"\xff ada", MediaType::Protobuf, Some(Source::Facebook));
-        assert!(LettersOf::new(Source::Facebook, "ada").include(&bytes), "what is no frame");
+        assert!(DeadLetterMatch::new(Source::Facebook, "ada").matches(&bytes), "bytes that are no frame");
     }
 
     #[test]
-    fn a_typed_event_is_the_person_s_whom_it_names() {
+    fn a_typed_event_matches_the_person_whose_user_id_it_has() {
         let user = v1::TiktokUser { user_id: "ada".to_owned(), ..v1::TiktokUser::default() };
         let tiktok = v1::TiktokEvent { user: Some(user), ..v1::TiktokEvent::default() };
         let event = v1::Event {
@@ -134,7 +135,7 @@ mod tests {
             ..v1::Event::default()
         };
         let letter = letter(event.encode_to_vec(), MediaType::Protobuf, Some(Source::Tiktok));
-        assert!(LettersOf::new(Source::Tiktok, "ada").include(&letter));
-        assert!(!LettersOf::new(Source::Tiktok, "bob").include(&letter), "an event id is no person's");
+        assert!(DeadLetterMatch::new(Source::Tiktok, "ada").matches(&letter));
+        assert!(!DeadLetterMatch::new(Source::Tiktok, "bob").matches(&letter), "an event id is no user id");
     }
 }
