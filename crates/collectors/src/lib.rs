@@ -1,4 +1,5 @@
 //! The collectors: store the frames of the journal as rows, each event once.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod audit;
