@@ -1,4 +1,4 @@
-//! A running collector role, and what a story does around it.
+//! A running collector role, and the steps of a story around it.
 
 use std::{ops::Range, time::Duration};
 
@@ -15,18 +15,18 @@ use weir_testkit::{
     eventually::eventually,
 };
 
-/// Short, so that a story sees what happens after it.
+/// Short, so that a story reaches the end of the wait.
 const ACK_WAIT: Duration = Duration::from_secs(1);
 
-/// A collector that runs until it is told to stop.
-pub(super) struct Collecting {
+/// A collector that runs until `stop`.
+pub(super) struct RunningCollector {
     pub(super) readiness: RoleReadiness,
     registry: Registry,
     stop: Stop,
     role: JoinHandle<anyhow::Result<()>>,
 }
 
-impl Collecting {
+impl RunningCollector {
     pub(super) fn start(journal: &Journal, store: &DatabaseConnection, sources: &[Source]) -> Self {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
@@ -40,7 +40,7 @@ impl Collecting {
         Self { readiness, registry, stop, role }
     }
 
-    /// Stops the role as its host would; it ends well.
+    /// Stops the role as its host does, and expects success.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         self.role.await.unwrap().unwrap();

@@ -1,24 +1,24 @@
-//! What the store has left of what it was given.
+//! The contents of a store after removals.
 
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait as _, QuerySelect as _};
 use weir_database::entity::{event_keys, events, frame_totals, horizons, rollups};
 use weir_testkit::{Weir, database::accounts_of_all};
 
-/// What the store has left.
+/// The contents of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left {
+pub(super) struct StoreContents {
     pub(super) rows: u64,
     pub(super) keys: u64,
     pub(super) horizons: u64,
     /// Events by the minutes, the hours and the days of the rollups.
     pub(super) rolled_up: [u64; 3],
-    /// Stored, duplicate and parked, over all frames that there ever were.
+    /// Stored, duplicate and parked events over all frames ever.
     pub(super) accounted: (i64, i64, i64),
-    /// Frames that have no accounts of their own any more.
+    /// Frames without accounts of their own.
     pub(super) folded: i64,
 }
 
-impl Left {
+impl StoreContents {
     pub(super) async fn of(weir: &Weir) -> Self {
         Self::of_store(&weir.store().await).await
     }

@@ -1,4 +1,4 @@
-//! Who falls silent in the middle of a copy keeps its frames from nobody.
+//! A stalled copy keeps its frames from other collectors only until its session is terminated.
 
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgCopyIn};
 use weir_collectors::store::{Store, StoreError, Submission};
@@ -8,28 +8,32 @@ use weir_testkit::{database::Database, eventually};
 use super::{numbered, outcome, store_one};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_falls_silent_in_a_copy_loses_its_session_and_its_frames_are_stored() {
+async fn a_stalled_copy_loses_its_session_and_its_frames_are_stored() {
     let database = Database::postgres().await;
     let database = database.migrated().await;
     let store = Store::new(&database);
     let frame = numbered(Source::Facebook, 0..3);
     let mut connection = database.get_postgres_connection_pool().acquire().await.unwrap().detach();
-    let silent = claimed_and_silent(&mut connection, &frame.id).await;
+    let stalled = claim_and_stall(&mut connection, &frame.id).await;
 
-    let waited = store.store(&[Submission::whole(&frame)]).await;
-    assert!(matches!(waited, Err(StoreError::Transient(_))), "{waited:?}");
-    assert_eq!(store.terminate_stalled_copies().await.unwrap(), 0, "it may be slow");
+    let blocked = store.store(&[Submission::whole(&frame)]).await;
+    assert!(matches!(blocked, Err(StoreError::Transient(_))), "{blocked:?}");
+    assert_eq!(
+        store.terminate_stalled_copies().await.unwrap(),
+        0,
+        "a session that is merely slow is left alone"
+    );
     eventually(async || match store.terminate_stalled_copies().await.unwrap() {
         1 => Ok(()),
-        ended => Err(format!("{ended} sessions were ended")),
+        ended => Err(format!("{ended} sessions were terminated")),
     })
     .await;
     assert_eq!(store_one(&store, &frame).await, outcome(3, 0));
-    assert!(silent.finish().await.is_err());
+    assert!(stalled.finish().await.is_err());
 }
 
-/// As a collector that froze, or behind a connection that died unnoticed.
-async fn claimed_and_silent<'a>(
+/// Claims a frame and stalls in a copy, like a frozen collector, or one behind a connection that died unnoticed.
+async fn claim_and_stall<'a>(
     connection: &'a mut PgConnection,
     frame_id: &str,
 ) -> PgCopyIn<&'a mut PgConnection> {
