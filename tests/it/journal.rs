@@ -2,31 +2,31 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
 
-mod ages;
-mod ground;
-mod letters;
-mod positions;
-mod server;
+mod ack_floor;
+mod dead_letters;
+mod fixture;
+mod jetstream_only;
+mod retention;
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use ages::{
-    age_removes_acknowledged_frames_and_never_those_that_wait, what_waits_is_noted_and_lost_with_its_journal,
+use ack_floor::{
+    frames_that_are_held_are_told_by_their_sequences,
+    what_is_acknowledged_ends_before_the_first_frame_that_waits,
 };
 use chrono::Utc;
-use ground::{Ground, SOON, events, frame, frame_of, frames, ids, origin, roomy, settings, take, take_one};
-use letters::{
+use dead_letters::{
     a_letter_that_comes_again_after_its_removal_is_laid_down_again,
     a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
     a_rejected_letter_that_is_buried_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
     burials_of_one_letter_that_race_make_one_letter, many_letters_are_read_page_by_page_past_the_gaps,
 };
-use positions::{
-    frames_that_are_held_are_told_by_their_sequences,
-    what_is_acknowledged_ends_before_the_first_frame_that_waits,
+use fixture::{Ground, SOON, events, frame, frame_of, frames, ids, origin, roomy, settings, take, take_one};
+use retention::{
+    age_removes_acknowledged_frames_and_never_those_that_wait, what_waits_is_noted_and_lost_with_its_journal,
 };
 use weir_event::{Source, Violation};
 use weir_journal::{

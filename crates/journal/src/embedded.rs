@@ -1,31 +1,31 @@
 //! The journal in a file of this process: SQLite as a log, with one writer that commits many appends at once.
 
-mod acknowledged;
+mod ack_floor;
 mod bounds;
+mod checkpoint_file;
 mod clock;
 mod command;
+mod commit;
+mod compaction;
+mod consumer;
+mod dead_letters;
 mod file;
-mod held;
-mod lane;
 mod leases;
-mod letters;
-mod notebook;
-mod offers;
-mod opened;
-mod room;
-mod transaction;
+mod read_only;
+mod source_queue;
+mod usage;
 mod writer;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bounds::Bounds;
+use checkpoint_file::Notebook;
 use chrono::{DateTime, Utc};
 use clock::FileClock;
 use command::{Letter, Record, Work, Writing};
-use lane::Lane;
-use notebook::Notebook;
-pub(super) use offers::{Lease, Offers};
-pub(super) use opened::OpenedFile;
+pub(super) use consumer::{Lease, Offers};
+pub(super) use read_only::OpenedFile;
+use source_queue::Lane;
 use sqlx::SqlitePool;
 use tokio::{sync::watch, time::timeout};
 use weir_event::Source;
@@ -114,7 +114,7 @@ impl Embedded {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        letters::read(&self.shared.readers, graveyard, after, limit).await
+        dead_letters::read(&self.shared.readers, graveyard, after, limit).await
     }
 
     pub(super) async fn dead_letter(
@@ -122,7 +122,7 @@ impl Embedded {
         graveyard: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        letters::at(&self.shared.readers, graveyard, sequence).await
+        dead_letters::at(&self.shared.readers, graveyard, sequence).await
     }
 
     pub(super) async fn remove_dead_letters(
@@ -138,18 +138,18 @@ impl Embedded {
         graveyard: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        letters::last(&self.shared.readers, graveyard, subject).await
+        dead_letters::last(&self.shared.readers, graveyard, subject).await
     }
 
     pub(super) async fn dead_letter_stats(
         &self,
         graveyard: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        letters::stats(&self.shared.readers, graveyard).await
+        dead_letters::stats(&self.shared.readers, graveyard).await
     }
 
     pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
-        offers::oldest_waiting(&self.shared.readers, source).await
+        consumer::oldest_waiting(&self.shared.readers, source).await
     }
 
     pub(super) fn consumer(&self, source: Source) -> Offers {

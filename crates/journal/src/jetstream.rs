@@ -1,22 +1,23 @@
 //! The journal on NATS JetStream.
 
-mod acknowledged;
+mod ack_floor;
 mod api;
 mod bury;
-mod cause;
+mod checkpoint_bucket;
 mod connection;
-mod consume;
+mod consumer;
 mod credentials;
+mod dead_letters;
+mod desired;
+mod diagnosis;
 mod dialer;
-mod graveyard;
-mod keeper;
-mod notebook;
+mod maintenance;
+mod message_limits;
+mod observer;
 mod publish;
-mod settings;
-mod sizes;
+mod setting;
+mod settings_diff;
 mod streams;
-mod wanted;
-mod watched;
 
 use std::{
     sync::{
@@ -27,21 +28,21 @@ use std::{
 };
 
 use api::ApiError;
+use checkpoint_bucket::Notebook;
 use chrono::{DateTime, Utc};
 use connection::Connection;
-pub(super) use consume::{Pull, PullVerdict};
-use keeper::{Keeper, Kept};
-use notebook::Notebook;
-pub use settings::{JournalSetting, SettingState};
-use sizes::Sizes;
+pub(super) use consumer::{Pull, PullVerdict};
+use maintenance::{Keeper, Kept};
+use message_limits::Sizes;
+pub(super) use observer::Watched;
+pub use setting::{JournalSetting, SettingState};
 use tokio::time::sleep;
-pub(super) use watched::Watched;
 use weir_event::Source;
 
 use super::{
     AppendError, Backlog, Clock, DeadLetter, DeadLetterStats, DeadLetterStream, FrameLimit, JournalError,
     JournalState, Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, Usage,
-    durability, state::Appended,
+    checkpoint::Appended, durability,
 };
 
 /// A connection to JetStream whose streams and consumers are Weir's. Cheap to clone; every
@@ -102,7 +103,7 @@ impl JetStream {
             Keeper::keep(Kept { context, settings, notebook, sizes })
         });
         let shared = Shared {
-            identity: AtomicI64::new(acknowledged::identity(&info)),
+            identity: AtomicI64::new(ack_floor::identity(&info)),
             settings: settings.clone(),
             connection,
             notebook,
@@ -190,7 +191,7 @@ impl JetStream {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.shared.connection.context(), &self.stream(graveyard), after, limit).await
+        dead_letters::read(self.shared.connection.context(), &self.stream(graveyard), after, limit).await
     }
 
     pub(super) async fn dead_letter(
@@ -198,7 +199,7 @@ impl JetStream {
         graveyard: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::at(self.shared.connection.context(), &self.stream(graveyard), sequence).await
+        dead_letters::at(self.shared.connection.context(), &self.stream(graveyard), sequence).await
     }
 
     pub(super) async fn remove_dead_letters(
@@ -206,7 +207,7 @@ impl JetStream {
         graveyard: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
-        graveyard::remove(self.shared.connection.context(), &self.stream(graveyard), sequences).await
+        dead_letters::remove(self.shared.connection.context(), &self.stream(graveyard), sequences).await
     }
 
     pub(super) async fn last_dead_letter(
@@ -214,22 +215,22 @@ impl JetStream {
         graveyard: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::last(self.shared.connection.context(), &self.stream(graveyard), subject).await
+        dead_letters::last(self.shared.connection.context(), &self.stream(graveyard), subject).await
     }
 
     pub(super) async fn dead_letter_stats(
         &self,
         graveyard: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        graveyard::stats(self.shared.connection.context(), &self.stream(graveyard)).await
+        dead_letters::stats(self.shared.connection.context(), &self.stream(graveyard)).await
     }
 
     pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        consume::backlog(self.shared.connection.context(), self.names(), source).await
+        consumer::backlog(self.shared.connection.context(), self.names(), source).await
     }
 
     pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
-        consume::oldest_waiting(self.shared.connection.context(), self.names(), source).await
+        consumer::oldest_waiting(self.shared.connection.context(), self.names(), source).await
     }
 
     pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {
@@ -246,7 +247,7 @@ impl JetStream {
             Err(ApiError::NotFound(_)) => {
                 // Its owner makes it anew at once: readiness need not flip for that.
                 self.shared.look();
-                sleep(keeper::INTERVAL * 2).await;
+                sleep(maintenance::INTERVAL * 2).await;
                 api::stream_info(context, &events).await?
             }
             other => other?,

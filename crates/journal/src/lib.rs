@@ -4,7 +4,7 @@
 //! (`tests/it/journal.rs`) holds both to them: durable when answered, at least once, redelivered after a missed
 //! deadline, refusing rather than forgetting.
 
-mod acknowledged;
+mod checkpoint;
 mod consumer;
 mod dead_letter;
 mod durability;
@@ -14,19 +14,19 @@ mod frame;
 mod jetstream;
 mod limits;
 mod metrics;
+mod names;
 mod observer;
+mod position;
 mod servers;
 mod settings;
+mod settings_latch;
 mod spans;
-mod state;
-mod subject;
-mod watch;
 
 use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-pub use acknowledged::{AckFloor, Position, PresentFrame};
+pub use checkpoint::{JournalState, SourceState, forget_losses, merge};
 use consumer::Verdict;
 pub use consumer::{Consumer, Delivery};
 pub use dead_letter::{DeadLetter, MAX_RAW_BYTES, MediaType, StoredDeadLetter};
@@ -40,13 +40,13 @@ pub use frame::{
 use jetstream::JetStream;
 pub use jetstream::{JournalSetting, SettingState};
 pub use metrics::JournalMetrics;
+pub use names::Names;
 pub use observer::Observer;
+pub use position::{AckFloor, Position, PresentFrame};
 pub use servers::{Identity, Servers, ServersError};
 pub use settings::{Ownership, Settings};
+pub use settings_latch::{Clock, LostFrames, SettingsLatch};
 pub use spans::MessagingSpans;
-pub use state::{JournalState, SourceState, forget_losses, merge};
-pub use subject::Names;
-pub use watch::{Clock, LostFrames, SettingsLatch};
 use weir_event::Source;
 
 /// The two dead-letter streams.

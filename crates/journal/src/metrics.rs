@@ -14,7 +14,7 @@ use tracing::debug;
 use weir_event::Source;
 use weir_process::Stop;
 
-use super::{DeadLetterStream, Journal, JournalError, subject};
+use super::{DeadLetterStream, Journal, JournalError, names};
 
 /// How often the journal is asked. A rate over a minute has some samples, and a broker does not notice.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
@@ -100,10 +100,10 @@ impl JournalMetrics {
 
     async fn sample(&self, journal: &Journal) -> Result<(), JournalError> {
         let fill = journal.usage().await?;
-        self.show_stream(subject::stream_label(None), fill.bytes, fill.max_bytes, fill.frames);
+        self.show_stream(names::stream_label(None), fill.bytes, fill.max_bytes, fill.frames);
         for graveyard in DeadLetterStream::ALL {
             let stats = journal.dead_letter_stats(graveyard).await?;
-            let stream = subject::stream_label(Some(graveyard));
+            let stream = names::stream_label(Some(graveyard));
             self.show_stream(stream, stats.bytes, super::limits::GRAVEYARD_BYTES, stats.letters);
             self.gone.get_or_create(&StreamLabels { stream }).set(gauged(stats.gone));
         }

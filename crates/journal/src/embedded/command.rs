@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use weir_event::Source;
 
-use super::held::signed;
+use super::usage::signed;
 use crate::{AppendError, DeadLetter, DeadLetterStream, JournalError, Names, SealedFrame};
 
 /// A frame to store.

@@ -13,8 +13,8 @@ use super::{
     bounds::Bounds,
     clock::FileClock,
     command::{Command, Work, Writing},
-    held::{Held, weight},
-    room, transaction,
+    commit, compaction,
+    usage::{Held, weight},
 };
 use crate::{AppendError, JournalError, Usage, limits};
 
@@ -53,7 +53,7 @@ impl Writer {
         let unusable = |error: sqlx::Error| JournalError::Unusable(error.to_string());
         let mut held = Held::count(&mut connection).await.map_err(unusable)?;
         if clock.held_reason().is_none() {
-            room::expire(&mut connection, &mut held, &bounds).await.map_err(unusable)?;
+            compaction::expire(&mut connection, &mut held, &bounds).await.map_err(unusable)?;
         }
         let (sender, commands) = mpsc::channel(QUEUE);
         let expired_at = Instant::now();
@@ -107,7 +107,7 @@ impl Writer {
 
     async fn commit(&mut self, commands: Vec<Command>) {
         let mut held = self.held;
-        match transaction::run(&mut self.connection, &commands, &mut held, &self.bounds).await {
+        match commit::run(&mut self.connection, &commands, &mut held, &self.bounds).await {
             Ok(answers) => {
                 self.held = held;
                 self.wake(&commands);
@@ -164,13 +164,13 @@ impl Writer {
     async fn expire(&mut self) -> Result<(), sqlx::Error> {
         self.clock.tick(&mut self.connection).await?;
         if self.clock.held_reason().is_none() {
-            room::expire(&mut self.connection, &mut self.held, &self.bounds).await?;
+            compaction::expire(&mut self.connection, &mut self.held, &self.bounds).await?;
         }
         Ok(())
     }
 
     async fn purge(&mut self, target: u64, steps: usize) {
-        if let Err(error) = room::purge(&mut self.connection, &mut self.held, target, steps).await {
+        if let Err(error) = compaction::purge(&mut self.connection, &mut self.held, target, steps).await {
             tracing::error!(%error, "acknowledged frames can't be purged from the journal");
         }
     }

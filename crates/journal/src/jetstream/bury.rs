@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     api::Context,
     connection::Connection,
-    graveyard,
+    dead_letters,
     publish::{self, Outgoing, Repeated},
 };
 use crate::{AppendError, DeadLetter, DeadLetterStream, Names};
@@ -96,8 +96,10 @@ async fn removed(
 ) -> Vec<Outgoing> {
     let mut removed = Vec::new();
     for (outgoing, sequence) in repeated {
-        if !matches!(graveyard::at(context, &names.graveyard_stream(graveyard), sequence).await, Ok(Some(_)))
-        {
+        if !matches!(
+            dead_letters::at(context, &names.graveyard_stream(graveyard), sequence).await,
+            Ok(Some(_))
+        ) {
             removed.push(outgoing.renewed());
         }
     }

@@ -17,7 +17,7 @@ use rand::seq::IndexedRandom as _;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{cause, connection::PUBLISH_TIMEOUT, credentials};
+use super::{connection::PUBLISH_TIMEOUT, credentials, diagnosis};
 use crate::{JournalError, Servers, servers::Server};
 
 /// Two unanswered pings mean that the server is gone: a half-open connection is noticed within 15 s.
@@ -116,7 +116,8 @@ impl Dialer {
                     return Ok(client);
                 }
                 Err(error) => {
-                    let cause = cause::of(&self.servers, &self.servers.list[index], &error.to_string()).await;
+                    let cause =
+                        diagnosis::of(&self.servers, &self.servers.list[index], &error.to_string()).await;
                     may_heal |= matches!(cause, JournalError::Unreachable(_));
                     reasons.insert(index, cause.reason());
                 }
@@ -181,7 +182,7 @@ impl Dialer {
         let chosen = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(failed) = pool.iter().find(|server| Some(&server.addr) == chosen.as_ref()) else { return };
         let (Some(error), Some(server)) = (&failed.last_error, self.configured(&failed.addr)) else { return };
-        let reason = cause::of(&self.servers, server, error).await.reason();
+        let reason = diagnosis::of(&self.servers, server, error).await.reason();
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         if reasons.insert(server.to_string(), reason.clone()).as_ref() != Some(&reason) {
             tracing::error!(reason, "the journal's server can't be connected to again");

@@ -13,8 +13,9 @@ use weir_event::Source;
 
 use super::{
     api::{self, ApiError, Context},
-    settings::{self, JournalSetting, SettingState, Shrinking},
-    wanted,
+    desired,
+    setting::{JournalSetting, SettingState, Shrinking},
+    settings_diff,
 };
 use crate::{DeadLetterStream, JournalError, Ownership, Settings};
 
@@ -51,13 +52,13 @@ pub(super) async fn status(
     settings: &Settings,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let mut found = delivery_status(context, settings).await?;
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     found.extend(match api::stream_info(context, &wanted.name).await {
         Ok(bucket) => told(
-            settings::stream_place(&wanted.name),
-            settings::compare_bucket(&bucket.info.config, &wanted, Shrinking::Refused),
+            settings_diff::stream_place(&wanted.name),
+            settings_diff::compare_bucket(&bucket.info.config, &wanted, Shrinking::Refused),
         ),
-        Err(ApiError::NotFound(_)) => vec![missing(settings::stream_place(&wanted.name))],
+        Err(ApiError::NotFound(_)) => vec![missing(settings_diff::stream_place(&wanted.name))],
         Err(error) => return Err(error.into()),
     });
     Ok(found)
@@ -70,7 +71,7 @@ async fn delivery_status(
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let mut found = Vec::new();
     for wanted in streams(settings) {
-        let place = settings::stream_place(&wanted.name);
+        let place = settings_diff::stream_place(&wanted.name);
         found.extend(match api::stream_info(context, &wanted.name).await {
             Ok(stream) => told(place, compare(&stream.info, &wanted, settings)),
             Err(ApiError::NotFound(_)) => vec![missing(place)],
@@ -79,12 +80,12 @@ async fn delivery_status(
     }
     let events = settings.names.events_stream();
     for source in Source::ALL {
-        let wanted = wanted::consumer(*source, settings);
+        let wanted = desired::consumer(*source, settings);
         let name = settings.names.consumer(*source);
-        let place = settings::consumer_place(&name);
+        let place = settings_diff::consumer_place(&name);
         found.extend(match api::consumer_info(context, &events, &name).await {
             Ok(consumer) => {
-                told(place, settings::compare_consumer(&consumer.config, &wanted, Shrinking::Refused))
+                told(place, settings_diff::compare_consumer(&consumer.config, &wanted, Shrinking::Refused))
             }
             Err(ApiError::NotFound(_)) => vec![missing(place)],
             Err(error) => return Err(error.into()),
@@ -116,15 +117,15 @@ pub(super) async fn find_others(context: &Context, settings: &Settings) -> Resul
     let [_, graveyards @ ..] = streams(settings);
     for wanted in graveyards {
         let found = api::stream_info(context, &wanted.name).await?.info;
-        let compared = told(settings::stream_place(&wanted.name), compare(&found, &wanted, settings));
+        let compared = told(settings_diff::stream_place(&wanted.name), compare(&found, &wanted, settings));
         if let Some(setting) = compared.into_iter().find(must_be_changed) {
             return Ok(Some(setting.to_string()));
         }
     }
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     let found = api::stream_info(context, &wanted.name).await?.info.config;
-    let compared = settings::compare_bucket(&found, &wanted, Shrinking::Refused);
-    let compared = told(settings::stream_place(&wanted.name), compared);
+    let compared = settings_diff::compare_bucket(&found, &wanted, Shrinking::Refused);
+    let compared = told(settings_diff::stream_place(&wanted.name), compared);
     Ok(compared.into_iter().find(must_be_changed).map(|setting| setting.to_string()))
 }
 
@@ -140,15 +141,15 @@ fn must_be_changed(found: &JournalSetting) -> bool {
 /// What of `EVENTS` and its consumers an owner has to set right while it runs: somebody gave it an age, took a subject
 /// away, or put another stream in its place.
 pub(super) fn must_change(found: &Info, consumers: &[consumer::Info], settings: &Settings) -> Option<String> {
-    let wanted = wanted::events(settings);
-    let mut all = told(settings::stream_place(&wanted.name), compare(found, &wanted, settings));
+    let wanted = desired::events(settings);
+    let mut all = told(settings_diff::stream_place(&wanted.name), compare(found, &wanted, settings));
     for (found, source) in consumers.iter().zip(Source::ALL) {
-        let compared = settings::compare_consumer(
+        let compared = settings_diff::compare_consumer(
             &found.config,
-            &wanted::consumer(*source, settings),
+            &desired::consumer(*source, settings),
             Shrinking::Refused,
         );
-        all.extend(told(settings::consumer_place(&settings.names.consumer(*source)), compared));
+        all.extend(told(settings_diff::consumer_place(&settings.names.consumer(*source)), compared));
     }
     all.into_iter().find(must_be_changed).map(|setting| setting.to_string())
 }
@@ -201,9 +202,9 @@ fn missing(place: String) -> JournalSetting {
 
 fn streams(settings: &Settings) -> [Config; 3] {
     [
-        wanted::events(settings),
-        wanted::graveyard(DeadLetterStream::Parked, settings),
-        wanted::graveyard(DeadLetterStream::Rejected, settings),
+        desired::events(settings),
+        desired::graveyard(DeadLetterStream::Parked, settings),
+        desired::graveyard(DeadLetterStream::Rejected, settings),
     ]
 }
 
@@ -212,7 +213,7 @@ fn compare(
     wanted: &Config,
     settings: &Settings,
 ) -> Result<(Config, Vec<JournalSetting>), String> {
-    settings::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused)
+    settings_diff::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused)
 }
 
 async fn put_stream(
@@ -234,7 +235,7 @@ async fn put_stream(
         }
         Err(error) => return Err(error.into()),
     };
-    let compared = settings::compare_stream(&info.config, wanted, &settings.names, shrinking);
+    let compared = settings_diff::compare_stream(&info.config, wanted, &settings.names, shrinking);
     let (config, differences) = compared.map_err(JournalError::Unusable)?;
     if config == info.config {
         return Ok(differences);
@@ -266,13 +267,13 @@ async fn put_consumer(
     shrinking: Shrinking,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let (events, name) = (settings.names.events_stream(), settings.names.consumer(source));
-    let wanted = wanted::consumer(source, settings);
+    let wanted = desired::consumer(source, settings);
     let (config, differences) = match api::consumer_info(context, &events, &name).await {
         Ok(found) => {
-            let compared = settings::compare_consumer(&found.config, &wanted, shrinking);
+            let compared = settings_diff::compare_consumer(&found.config, &wanted, shrinking);
             compared.map_err(JournalError::Unusable)?
         }
-        Err(ApiError::NotFound(_)) => (wanted, vec![missing(settings::consumer_place(&name))]),
+        Err(ApiError::NotFound(_)) => (wanted, vec![missing(settings_diff::consumer_place(&name))]),
         Err(error) => return Err(error.into()),
     };
     let changes = |found: &JournalSetting| match found.state {
@@ -289,11 +290,11 @@ async fn put_consumer(
 async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) -> Result<(), JournalError> {
     let subjects = wanted.filter_subjects.clone();
     let put = api::put_consumer(context, stream, wanted).await;
-    let made =
-        put.map_err(|error| refused(&settings::consumer_place(name), "can't be made or changed", error))?;
+    let made = put
+        .map_err(|error| refused(&settings_diff::consumer_place(name), "can't be made or changed", error))?;
     let config = &made.cached_info().config;
     // A server before 2.10 ignores several filters in silence, and would deliver every source to each collector.
-    if settings::filters(&config.filter_subject, &config.filter_subjects) != subjects {
+    if settings_diff::filters(&config.filter_subject, &config.filter_subjects) != subjects {
         return Err(JournalError::Unusable(format!(
             "the server ignores the filter subjects of the consumer {name}: it must be nats-server 2.10 or later"
         )));
@@ -309,11 +310,11 @@ async fn put_bucket(
 ) -> Result<Vec<JournalSetting>, JournalError> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let bucket = settings.names.state_bucket();
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     match api::stream_info(context, &wanted.name).await {
         Ok(found) => {
             let found = found.info.config;
-            let compared = settings::compare_bucket(&found, &wanted, shrinking);
+            let compared = settings_diff::compare_bucket(&found, &wanted, shrinking);
             let (config, differences) = compared.map_err(JournalError::Unusable)?;
             if config != found {
                 update(context, &config).await?;
@@ -352,7 +353,7 @@ async fn not_made(context: &Context, wanted: &Config, what: &str, error: ApiErro
             ));
         }
     }
-    refused(&settings::stream_place(&wanted.name), &format!("can't be {what}"), error)
+    refused(&settings_diff::stream_place(&wanted.name), &format!("can't be {what}"), error)
 }
 
 fn refused(place: &str, what: &str, error: ApiError) -> JournalError {

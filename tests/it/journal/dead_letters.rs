@@ -5,7 +5,7 @@ use weir_journal::{DeadLetter, DeadLetterStream, Journal, MediaType, StoredDeadL
 
 use super::{
     LONG,
-    ground::{Ground, origin, settings},
+    fixture::{Ground, origin, settings},
 };
 
 pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground: Ground) {

@@ -1,20 +1,18 @@
 //! Settings of a stream or consumer, wanted beside found: which of them are Weir's to change, and which would
 //! shrink something and so waits for an operator.
 
-mod comparison;
-
 use std::time::Duration;
 
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, FromConsumer as _, pull},
     stream::{Config, SubjectTransform},
 };
-pub(super) use comparison::Shrinking;
-use comparison::{Amount, Comparison};
-pub use comparison::{JournalSetting, SettingState};
 use weir_event::Source;
 
-use super::wanted::MARK;
+use super::{
+    desired::MARK,
+    setting::{Amount, Comparison, JournalSetting, Shrinking},
+};
 use crate::{Names, limits};
 
 pub(super) fn stream_place(name: &str) -> String {
@@ -194,7 +192,10 @@ mod tests {
     use async_nats::jetstream::stream::StorageType;
 
     use super::{
-        super::wanted::{MAX_ACK_PENDING, consumer, events, graveyard},
+        super::{
+            desired::{MAX_ACK_PENDING, consumer, events, graveyard},
+            setting::SettingState,
+        },
         *,
     };
     use crate::{DeadLetterStream, Settings, limits};

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-use super::held::{signed, unsigned};
+use super::usage::{signed, unsigned};
 use crate::{DeadLetter, DeadLetterStats, DeadLetterStream, JournalError, StoredDeadLetter};
 
 /// Sequence, subject, when it was stored in microseconds since 1970, payload.

@@ -13,11 +13,11 @@ use weir_event::Source;
 
 use super::{
     api::{self, ApiError, Context},
-    keeper::{self, Observation},
+    maintenance::{self, Observation},
 };
 use crate::{
     JournalError, JournalState, Names, Ownership,
-    state::{self, Appended},
+    checkpoint::{self, Appended},
 };
 
 /// The key of the one entry.
@@ -114,11 +114,11 @@ impl Notebook {
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
             let (revision, noted) = read(&store).await?;
-            let mut notes = state::merge(state::merge(noted.clone(), self.known()), others.clone());
+            let mut notes = checkpoint::merge(checkpoint::merge(noted.clone(), self.known()), others.clone());
             if notes.iter().any(|note| note.contradicts(&seen)) {
                 // Others may have noted what came after this look: only a look after theirs tells.
                 let may_purge = seen.may_purge;
-                let state = keeper::observe(&self.context, &self.names).await?.state;
+                let state = maintenance::observe(&self.context, &self.names).await?.state;
                 seen = self.with_own(JournalState { may_purge, ..state });
             }
             if suspected {
@@ -130,12 +130,12 @@ impl Notebook {
                 Some(note) => self.frames_behind(note).await?,
                 None => [0, 0],
             };
-            let reckoned = state::reckon(notes, &seen, still_there, &appended);
+            let reckoned = checkpoint::reckon(notes, &seen, still_there, &appended);
             // Only the owner notes how far the journal has got.
             let is_noted = reckoned == noted
-                || (self.ownership == Ownership::Guest && state::tells_the_same(&reckoned, &noted));
+                || (self.ownership == Ownership::Guest && checkpoint::tells_the_same(&reckoned, &noted));
             if is_noted || write(&store, revision, &reckoned).await? {
-                state::tell_losses(&noted, &reckoned);
+                checkpoint::tell_losses(&noted, &reckoned);
                 {
                     let mut inner = self.lock();
                     inner.notes.clone_from(&reckoned);
@@ -154,7 +154,7 @@ impl Notebook {
         &self,
         others: Vec<JournalState>,
     ) -> Result<Vec<JournalState>, JournalError> {
-        let Observation { state, .. } = keeper::observe(&self.context, &self.names).await?;
+        let Observation { state, .. } = maintenance::observe(&self.context, &self.names).await?;
         self.reckon(state, others).await
     }
 
@@ -163,7 +163,7 @@ impl Notebook {
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
             let (revision, mut notes) = read(&store).await?;
-            let lost = state::forget_losses(&mut notes);
+            let lost = checkpoint::forget_losses(&mut notes);
             if lost == 0 || write(&store, revision, &notes).await? {
                 return Ok(lost);
             }

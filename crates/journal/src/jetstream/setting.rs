@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer;
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use weir_process::clock;
 
-use super::super::wanted::MARK;
+use super::desired::MARK;
 
 /// One setting of a stream or consumer, wanted and found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl fmt::Display for JournalSetting {
 
 /// Whether a change may lower what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::jetstream) enum Shrinking {
+pub(super) enum Shrinking {
     Refused,
     Allowed,
 }

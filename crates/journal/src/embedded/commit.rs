@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::{
     bounds::Bounds,
     command::{Command, Letter, Record, Work},
-    held::{Held, signed, unsigned, weight},
-    letters, room,
+    compaction, dead_letters,
+    usage::{Held, signed, unsigned, weight},
 };
 use crate::{AppendError, DeadLetterStream};
 
@@ -156,10 +156,12 @@ async fn append_dead_letters(
     if excess > 0 {
         match graveyard {
             DeadLetterStream::Parked => return Ok(Err(AppendError::Full)),
-            DeadLetterStream::Rejected => room::drop_letters(connection, graveyard, excess, held).await?,
+            DeadLetterStream::Rejected => {
+                compaction::drop_letters(connection, graveyard, excess, held).await?
+            }
         }
     }
-    let table = letters::table(graveyard);
+    let table = dead_letters::table(graveyard);
     let insert = format!(
         "INSERT INTO {table} (subject, fingerprint, bytes, stored_at, payload) SELECT ?1, ?2, ?3, ?4, ?5
          WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE fingerprint = ?2)"
@@ -187,7 +189,7 @@ async fn remove(
     held: &mut Held,
 ) -> Result<(), sqlx::Error> {
     let Some(sequences) = list(sequences.iter().copied()) else { return Ok(()) };
-    let table = letters::table(graveyard);
+    let table = dead_letters::table(graveyard);
     let remove =
         format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?)) RETURNING bytes");
     // What is removed by order is gone from the file too: letters carry people's data.

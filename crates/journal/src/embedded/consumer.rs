@@ -12,9 +12,9 @@ use weir_event::Source;
 
 use super::{
     command::Writing,
-    held::{signed, unsigned},
-    lane::Lane,
-    transaction::list,
+    commit::list,
+    source_queue::Lane,
+    usage::{signed, unsigned},
 };
 use crate::{Backlog, Delivery, JournalError, Verdict};
 

@@ -8,7 +8,7 @@ use weir_testkit::eventually;
 
 use super::{
     LONG,
-    ground::{Ground, SOON, frames, settings, take, take_one},
+    fixture::{Ground, SOON, frames, settings, take, take_one},
 };
 
 pub(super) async fn age_removes_acknowledged_frames_and_never_those_that_wait(ground: Ground) {

@@ -5,7 +5,7 @@ use weir_journal::{AckFloor, Delivery, PresentFrame};
 
 use super::{
     LONG,
-    ground::{Ground, frame, frames, settings, take, take_one},
+    fixture::{Ground, frame, frames, settings, take, take_one},
 };
 
 pub(super) async fn what_is_acknowledged_ends_before_the_first_frame_that_waits(mut ground: Ground) {

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::letters;
+use super::dead_letters;
 use crate::DeadLetterStream;
 
 /// Room that a frame or letter takes beside its bytes: rows, keys, index entries.
@@ -26,7 +26,7 @@ impl Held {
         let mut held =
             Self { frames: unsigned(frames), frame_bytes: unsigned(frame_bytes), ..Self::default() };
         for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
-            let table = letters::table(graveyard);
+            let table = dead_letters::table(graveyard);
             let count = format!("SELECT coalesce(sum(bytes), 0) FROM {table} INDEXED BY {table}_bytes");
             let bytes: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
             *held.letter_bytes(graveyard) = unsigned(bytes);

@@ -5,10 +5,10 @@ use std::time::Duration;
 use weir_event::Source;
 
 use super::{
+    checkpoint_bucket::Notebook,
     connection::{self, Connection},
-    consume, graveyard,
-    notebook::Notebook,
-    settings::{JournalSetting, Shrinking},
+    consumer, dead_letters,
+    setting::{JournalSetting, Shrinking},
     streams,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Watched {
     }
 
     pub(crate) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        consume::backlog(self.connection.context(), self.names(), source).await
+        consumer::backlog(self.connection.context(), self.names(), source).await
     }
 
     pub(crate) async fn dead_letters(
@@ -43,7 +43,7 @@ impl Watched {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.connection.context(), &self.names().graveyard_stream(graveyard), after, limit)
+        dead_letters::read(self.connection.context(), &self.names().graveyard_stream(graveyard), after, limit)
             .await
     }
 
@@ -51,7 +51,7 @@ impl Watched {
         &self,
         graveyard: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        graveyard::stats(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
+        dead_letters::stats(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
     }
 
     /// Every setting, found on the servers and wanted by this process.

@@ -8,9 +8,9 @@ use weir_event::Source;
 
 use super::{
     bounds::Bounds,
-    held::{Held, unsigned},
-    letters,
-    transaction::{self, list},
+    commit::{self, list},
+    dead_letters,
+    usage::{Held, unsigned},
 };
 use crate::DeadLetterStream;
 
@@ -92,7 +92,7 @@ pub(super) async fn drop_letters(
     excess: u64,
     held: &mut Held,
 ) -> Result<(), sqlx::Error> {
-    let table = letters::table(graveyard);
+    let table = dead_letters::table(graveyard);
     let mut dropped = 0;
     let mut freed = 0;
     while freed < excess {
@@ -120,9 +120,9 @@ pub(super) async fn expire(
     held: &mut Held,
     bounds: &Bounds,
 ) -> Result<(), sqlx::Error> {
-    transaction::begin(connection).await?;
+    commit::begin(connection).await?;
     let aged = remove_aged(connection, bounds).await;
-    let removed = transaction::end(connection, aged).await?;
+    let removed = commit::end(connection, aged).await?;
     if removed > 0 {
         *held = Held::count(connection).await?;
     }
@@ -145,7 +145,7 @@ async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Resu
         .rows_affected();
     }
     for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
-        let table = letters::table(graveyard);
+        let table = dead_letters::table(graveyard);
         let kept = first_kept(connection, table, bounds.letter_age).await?;
         removed += remove_before(connection, table, kept).await?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::SqlitePool;
 use weir_event::Source;
 
-use super::{file, held::unsigned, letters};
+use super::{dead_letters, file, usage::unsigned};
 use crate::{Backlog, DeadLetterStats, DeadLetterStream, JournalError, StoredDeadLetter};
 
 /// A file that is read and never written.
@@ -34,13 +34,13 @@ impl OpenedFile {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        letters::read(&self.readers, graveyard, after, limit).await
+        dead_letters::read(&self.readers, graveyard, after, limit).await
     }
 
     pub(crate) async fn dead_letter_stats(
         &self,
         graveyard: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        letters::stats(&self.readers, graveyard).await
+        dead_letters::stats(&self.readers, graveyard).await
     }
 }

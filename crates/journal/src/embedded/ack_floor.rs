@@ -5,8 +5,8 @@ use weir_event::Source;
 
 use super::{
     Embedded,
-    held::{signed, unsigned},
-    transaction::list,
+    commit::list,
+    usage::{signed, unsigned},
 };
 use crate::{AckFloor, JournalError, JournalState, PresentFrame};
 

@@ -14,10 +14,10 @@ use sqlx::SqlitePool;
 use tokio::{sync::Mutex, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::acknowledged;
+use super::ack_floor;
 use crate::{
     JournalState,
-    state::{self, merge},
+    checkpoint::{self, merge},
 };
 
 const FILE: &str = "journal-state.json";
@@ -88,16 +88,16 @@ impl Notes {
 
     async fn note(&self, elsewhere: Vec<JournalState>) -> Result<Vec<JournalState>, sqlx::Error> {
         let mut noted = self.states.lock().await;
-        let seen = acknowledged::observed(&self.readers, self.identity).await?;
+        let seen = ack_floor::observed(&self.readers, self.identity).await?;
         let known = merge(noted.clone(), elsewhere);
         let still_there = match known.iter().find(|note| note.may_lack(&seen)) {
-            Some(note) => acknowledged::frames_behind(&self.readers, note).await?,
+            Some(note) => ack_floor::frames_behind(&self.readers, note).await?,
             None => [0, 0],
         };
-        let states = state::reckon(known, &seen, still_there, &[]);
+        let states = checkpoint::reckon(known, &seen, still_there, &[]);
         if states != *noted {
             write(&self.path, &states)?;
-            state::tell_losses(&noted, &states);
+            checkpoint::tell_losses(&noted, &states);
             noted.clone_from(&states);
         }
         Ok(states)

@@ -15,9 +15,9 @@ use weir_process::clock;
 
 use super::{
     api::{self, ApiError, Context, StreamInfo},
-    notebook::Notebook,
-    settings::Shrinking,
-    sizes::Sizes,
+    checkpoint_bucket::Notebook,
+    message_limits::Sizes,
+    setting::Shrinking,
     streams,
 };
 use crate::{JournalError, JournalState, Names, Settings, limits};
@@ -180,7 +180,7 @@ pub(super) async fn observe(context: &Context, names: &Names) -> Result<Observat
     let events = names.events_stream();
     let stream = api::stream_info(context, &events).await?;
     let mut state = JournalState {
-        journal: super::acknowledged::identity(&stream.info),
+        journal: super::ack_floor::identity(&stream.info),
         last_sequence: stream.info.state.last_sequence,
         first_sequence: stream.info.state.first_sequence,
         may_purge: true,

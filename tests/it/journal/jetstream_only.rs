@@ -9,7 +9,7 @@ use weir_journal::{
 };
 use weir_testkit::nats::Nats;
 
-use super::ground::{SOON, frame, ids, origin, settings, take, take_one};
+use super::fixture::{SOON, frame, ids, origin, settings, take, take_one};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(500);
