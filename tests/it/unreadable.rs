@@ -96,7 +96,7 @@ async fn is_parked_whole(weir: &Weir, frame: &[u8], reason: &str) {
     .await;
     let letters = journal(weir).await.dead_letters(DeadLetterStream::Parked, 0, 10).await.unwrap();
     let letter = &letters[0].letter;
-    assert!(!letter.is_cut() && letter.raw == frame);
+    assert!(!letter.is_truncated() && letter.raw == frame);
     assert!(letter.violations[0].message.contains(reason), "{:?}", letter.violations);
     // The line is written behind the letter.
     eventually(async || match weir.log().contains("a whole frame is parked") {

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
 use weir_database::{DatabaseUrl, register_pools};
 use weir_event::{Metrics, Service, Source};
-use weir_journal::LostFrames;
+use weir_journal::LostFrameMetrics;
 use weir_process::{
     Host,
     args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
@@ -104,7 +104,7 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
     let clock = ClockMetrics::register(host.registry());
-    let lost = LostFrames::register(host.registry());
+    let lost = LostFrameMetrics::register(host.registry());
     let metrics = CollectorMetrics::register(host.registry(), metrics, clock, lost);
     let readiness = host.readiness(sources.process_name());
     let [opened, waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));

@@ -5,7 +5,7 @@ use clap::Args;
 use tracing::info;
 use weir_event::Metrics;
 use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
-use weir_journal::{Journal, LostFrames};
+use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{
     Host, RoleReadiness,
     args::{ConfigErrors, Misconfigured, OperatorArgs, ProcessArgs, ProcessConfig},
@@ -62,7 +62,7 @@ async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) ->
     let metrics = IngestMetrics {
         events: Metrics::register(host.registry()),
         clock: ClockMetrics::register(host.registry()),
-        lost: LostFrames::register(host.registry()),
+        lost: LostFrameMetrics::register(host.registry()),
     };
     let readiness = host.readiness("ingest");
     let waiting = readiness.wait_for("journal");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use weir_collectors::store::Store;
 use weir_database::Access;
 use weir_event::Source;
-use weir_journal::{JournalSetting, JournalState, Observer, SettingState};
+use weir_journal::{JournalCheckpoint, JournalSetting, Observer, SettingState};
 use weir_process::args::ConfigErrors;
 
 use crate::{
@@ -80,7 +80,7 @@ async fn status(args: &SettingsArgs) -> Outcome {
     let journal = args.observer().await?;
     let settings = journal.settings().await.context("can't read the journal's settings")?;
     // Before the first ingest there is nothing to be lost.
-    let states = journal.states().await.unwrap_or_default();
+    let states = journal.checkpoints().await.unwrap_or_default();
     if args.json {
         say(format_args!("{:#}", shown_as_json(&settings, &states)));
     } else {
@@ -96,7 +96,7 @@ async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {
     let journal = args.observer().await?;
     let found = journal.apply(shrink).await.context("can't change the journal's settings")?;
     if args.json {
-        let states = journal.states().await.unwrap_or_default();
+        let states = journal.checkpoints().await.unwrap_or_default();
         let settings = journal.settings().await.context("can't read the journal's settings")?;
         say(format_args!("{:#}", shown_as_json(&settings, &states)));
         return Ok(ExitCode::SUCCESS);
@@ -153,11 +153,11 @@ fn show(settings: &[JournalSetting]) {
     }
 }
 
-fn lost_of(states: &[JournalState], source: Source) -> u64 {
+fn lost_of(states: &[JournalCheckpoint], source: Source) -> u64 {
     states.iter().map(|state| state.of(source).lost).sum()
 }
 
-fn show_lost(states: &[JournalState]) {
+fn show_lost(states: &[JournalCheckpoint]) {
     for &source in Source::ALL {
         let lost = lost_of(states, source);
         if lost > 0 {
@@ -168,7 +168,7 @@ fn show_lost(states: &[JournalState]) {
     }
 }
 
-fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value {
+fn shown_as_json(settings: &[JournalSetting], states: &[JournalCheckpoint]) -> Value {
     let settings = settings.iter().map(|setting| {
         let JournalSetting { place, setting, variable, wanted, found, state } = setting;
         let state = match state {
@@ -193,7 +193,7 @@ async fn forget_lost(args: &ForgetArgs) -> Outcome {
     if let Some(servers) = &journal.servers {
         let observer = Observer::connect(servers, journal.settings(), PATIENCE).await;
         let observer = observer.context("can't look at the journal (NATS_URL)")?;
-        lost = observer.forget_losses().await.context("can't change what is noted of the journal")?;
+        lost = observer.reset_losses().await.context("can't change what is noted of the journal")?;
     }
     if journal.servers.is_none() || !store.in_folder() {
         let opened = store::open(&store.url(&args.folder.weir_data_dir), Access::Read).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::debug;
-use weir_journal::{Journal, LostFrames};
+use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{Latch, Stop};
 
 use crate::store::Store;
@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct JournalNotes {
     pub(crate) journal: Journal,
     pub(crate) store: Store,
-    pub(crate) lost: LostFrames,
+    pub(crate) lost: LostFrameMetrics,
     pub(crate) latch: Latch,
 }
 
@@ -41,11 +41,11 @@ impl JournalNotes {
             Journal::Embedded(_) => before.states.clone(),
         };
         let known = self.store.without_settled(known).await?;
-        let states = self.journal.states(known).await?;
+        let states = self.journal.update_checkpoints(known).await?;
         self.store.note_journals(&before, &states).await?;
         // Also of journals that others use.
-        let all = weir_journal::merge(before.states, states);
-        self.lost.show(&all, &self.latch);
+        let all = weir_journal::merge_checkpoints(before.states, states);
+        self.lost.set(&all, &self.latch);
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ impl<'a> LettersOf<'a> {
             return false;
         }
         let said = match letter.media_type {
-            _ if letter.is_cut() => None,
+            _ if letter.is_truncated() => None,
             MediaType::Json => serde_json::from_slice(&letter.raw).ok().map(|item| self.is_in_json(&item)),
             MediaType::Protobuf => self.is_in_event(&letter.raw),
         };

@@ -7,7 +7,7 @@ mod storing;
 
 use prometheus_client::registry::Registry;
 use weir_event::Metrics;
-use weir_journal::LostFrames;
+use weir_journal::LostFrameMetrics;
 use weir_process::clock::ClockMetrics;
 
 pub(crate) use audit::AuditMetrics;
@@ -24,13 +24,18 @@ pub struct CollectorMetrics {
     pub(crate) audit: AuditMetrics,
     pub(crate) people: PeopleMetrics,
     pub(crate) clock: ClockMetrics,
-    pub(crate) lost: LostFrames,
+    pub(crate) lost: LostFrameMetrics,
 }
 
 impl CollectorMetrics {
     /// Registers the collectors' own families, once in a process; the others are shared with other roles.
     #[must_use]
-    pub fn register(registry: &mut Registry, events: Metrics, clock: ClockMetrics, lost: LostFrames) -> Self {
+    pub fn register(
+        registry: &mut Registry,
+        events: Metrics,
+        clock: ClockMetrics,
+        lost: LostFrameMetrics,
+    ) -> Self {
         let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
         let (audit, people) = (AuditMetrics::register(registry), PeopleMetrics::register(registry));
         Self { events, storing, removal, audit, people, clock, lost }

@@ -14,7 +14,7 @@ use weir::contract::{
     },
 };
 use weir_event::Metrics;
-use weir_journal::{Journal, LostFrames, SettingsLatch};
+use weir_journal::{Journal, LostFrameMetrics, SettingsLatch};
 use weir_process::{
     Budget, Latch, OperatorAccess, RoleReadiness, Stop,
     clock::{ClockMetrics, RoleClock},
@@ -47,7 +47,7 @@ const SERVICES: &[&str] = &[
 pub struct IngestMetrics {
     pub events: Metrics,
     pub clock: ClockMetrics,
-    pub lost: LostFrames,
+    pub lost: LostFrameMetrics,
 }
 
 /// The ingest role, listening and not serving yet.
@@ -60,7 +60,7 @@ pub struct Ingest {
     readiness: RoleReadiness,
     journal: Latch,
     durability: (PromiseGauge, Latch),
-    lost: (LostFrames, Latch),
+    lost: (LostFrameMetrics, Latch),
     settings: SettingsLatch,
 }
 
@@ -128,12 +128,12 @@ impl Ingest {
 }
 
 /// Until `stop`. A journal on files notes nothing itself: its collectors show what they noted.
-async fn show_losses(journal: Journal, (lost, latch): (LostFrames, Latch), stop: Stop) {
+async fn show_losses(journal: Journal, (lost, latch): (LostFrameMetrics, Latch), stop: Stop) {
     latch.set(Ok(()));
     if matches!(journal, Journal::Embedded(_)) {
         return;
     }
     while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-        lost.show(&journal.known_states(), &latch);
+        lost.set(&journal.last_checkpoints(), &latch);
     }
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use weir_collectors::{Collector, CollectorMetrics, Retention};
 use weir_event::{Metrics, Source};
-use weir_journal::{Framer, Journal, LostFrames, Settings};
+use weir_journal::{Framer, Journal, LostFrameMetrics, Settings};
 use weir_process::{RoleReadiness, Stop, clock::ClockMetrics};
 use weir_testkit::{
     events::{admit, origin, with_id},
@@ -31,7 +31,8 @@ impl Collecting {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
         let events = Metrics::register(&mut registry);
-        let (clock, lost) = (ClockMetrics::register(&mut registry), LostFrames::register(&mut registry));
+        let (clock, lost) =
+            (ClockMetrics::register(&mut registry), LostFrameMetrics::register(&mut registry));
         let metrics = CollectorMetrics::register(&mut registry, events, clock, lost);
         let settings = weir_collectors::Settings { workers: 2, retention: Retention::OFF, failpoint: None };
         let (journal, store) = (journal.clone(), store.clone());

@@ -1,21 +1,21 @@
-//! What graveyards promise: each letter once, in order, until it is removed.
+//! Stories of the dead-letter streams: each letter once, in order, until it is removed.
 
 use weir_event::{Source, Violation};
 use weir_journal::{DeadLetter, DeadLetterStream, Journal, MediaType, StoredDeadLetter};
 
 use super::{
     LONG,
-    fixture::{Ground, origin, settings},
+    fixture::{Fixture, origin, settings},
 };
 
-pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+pub(super) async fn a_rejected_letter_that_is_appended_again_is_one_letter(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let (first, other) = (letter("one", "{}"), letter("one", "{\"other\":1}"));
     journal
         .append_dead_letters(DeadLetterStream::Rejected, &[first.clone(), first.clone(), other.clone()])
         .await
         .unwrap();
-    // The same item comes by another call.
+    // Another call brings the same item.
     for again in [letter("one", "{}"), letter("one", "{\"other\":1}")] {
         assert_ne!(again.origin, first.origin);
         journal.append_dead_letters(DeadLetterStream::Rejected, &[again]).await.unwrap();
@@ -25,8 +25,8 @@ pub(super) async fn a_rejected_letter_that_is_buried_again_is_one_letter(ground:
     assert_eq!(journal.dead_letter_stats(DeadLetterStream::Rejected).await.unwrap().gone, 0);
 }
 
-pub(super) async fn a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+pub(super) async fn a_letter_that_is_parked_again_outlives_the_removal_of_the_first_one(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let letters = [letter("one", "{}")];
     journal.append_dead_letters(DeadLetterStream::Parked, &letters).await.unwrap();
     let redriven = all(&journal, DeadLetterStream::Parked).await[0].sequence;
@@ -35,40 +35,40 @@ pub(super) async fn a_letter_that_is_parked_anew_outlives_the_removal_of_the_one
     assert_eq!(all(&journal, DeadLetterStream::Parked).await.len(), 1);
 }
 
-pub(super) async fn burials_of_one_letter_that_race_make_one_letter(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
-    let burials = (0..20).map(|_| {
+pub(super) async fn concurrent_appends_of_one_letter_make_one_letter(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
+    let appends = (0..20).map(|_| {
         let journal = journal.clone();
         async move { journal.append_dead_letters(DeadLetterStream::Rejected, &[letter("one", "{}")]).await }
     });
-    assert!(futures::future::join_all(burials).await.iter().all(Result::is_ok));
+    assert!(futures::future::join_all(appends).await.iter().all(Result::is_ok));
     assert_eq!(all(&journal, DeadLetterStream::Rejected).await.len(), 1);
 }
 
-pub(super) async fn a_removed_letter_is_gone_and_its_neighbours_stay(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+pub(super) async fn a_removed_letter_is_gone_and_its_neighbours_stay(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let letters: Vec<_> = ["a", "b", "c"].map(|id| letter(id, "{}")).into();
-    for graveyard in DeadLetterStream::ALL {
-        journal.append_dead_letters(graveyard, &letters).await.unwrap();
-        let middle = all(&journal, graveyard).await[1].sequence;
-        assert_eq!(journal.dead_letter(graveyard, middle).await.unwrap().unwrap().letter, letters[1]);
+    for stream in DeadLetterStream::ALL {
+        journal.append_dead_letters(stream, &letters).await.unwrap();
+        let middle = all(&journal, stream).await[1].sequence;
+        assert_eq!(journal.dead_letter(stream, middle).await.unwrap().unwrap().letter, letters[1]);
         for _ in 0..2 {
-            journal.remove_dead_letters(graveyard, &[middle]).await.unwrap();
+            journal.remove_dead_letters(stream, &[middle]).await.unwrap();
         }
-        assert_eq!(journal.dead_letter(graveyard, middle).await.unwrap(), None);
-        let left = all(&journal, graveyard).await;
+        assert_eq!(journal.dead_letter(stream, middle).await.unwrap(), None);
+        let left = all(&journal, stream).await;
         let left: Vec<_> = left.iter().map(|stored| stored.letter.event_id.as_deref()).collect();
         assert_eq!(left, [Some("a"), Some("c")]);
-        let stats = journal.dead_letter_stats(graveyard).await.unwrap();
-        assert_eq!((stats.letters, stats.last, stats.gone), (2, 3, 1));
+        let stats = journal.dead_letter_stats(stream).await.unwrap();
+        assert_eq!((stats.letters, stats.last_sequence, stats.gone), (2, 3, 1));
     }
     assert_eq!(journal.dead_letter(DeadLetterStream::Parked, 0).await.unwrap(), None);
     assert_eq!(journal.dead_letter(DeadLetterStream::Parked, 99).await.unwrap(), None);
     journal.remove_dead_letters(DeadLetterStream::Parked, &[0, 99]).await.unwrap();
 }
 
-pub(super) async fn a_letter_that_comes_again_after_its_removal_is_laid_down_again(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+pub(super) async fn a_letter_that_comes_again_after_its_removal_is_appended_again(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let letters = [letter("one", "{}")];
     journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
     let first = all(&journal, DeadLetterStream::Rejected).await[0].sequence;
@@ -78,8 +78,8 @@ pub(super) async fn a_letter_that_comes_again_after_its_removal_is_laid_down_aga
     assert_eq!((again.len(), again[0].sequence > first), (1, true));
 }
 
-pub(super) async fn many_letters_are_read_page_by_page_past_the_gaps(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+pub(super) async fn letters_are_read_page_by_page_across_gaps(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let letters: Vec<_> = (0..700).map(|number| letter(&format!("{number:03}"), "{}")).collect();
     journal.append_dead_letters(DeadLetterStream::Rejected, &letters).await.unwrap();
     let removed: Vec<u64> = (100..400).collect();
@@ -98,8 +98,8 @@ pub(super) async fn many_letters_are_read_page_by_page_past_the_gaps(ground: Gro
     assert!(read.iter().map(|stored| &stored.letter).eq(kept.map(|(_, letter)| letter)));
 }
 
-async fn all(journal: &Journal, graveyard: DeadLetterStream) -> Vec<StoredDeadLetter> {
-    journal.dead_letters(graveyard, 0, 1000).await.unwrap()
+async fn all(journal: &Journal, stream: DeadLetterStream) -> Vec<StoredDeadLetter> {
+    journal.dead_letters(stream, 0, 1000).await.unwrap()
 }
 
 fn letter(event_id: &str, raw: &'static str) -> DeadLetter {

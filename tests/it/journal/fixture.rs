@@ -1,4 +1,4 @@
-//! Where a promise is tried: a folder or a real server, and events to try it with.
+//! The fixture of a story: a folder or a real server, and frames of test events.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use weir_journal::{Consumer, Content, Delivery, Frame, Framer, Journal, SealedFr
 use weir_process::CorrelationId;
 use weir_testkit::{eventually, nats::Nats};
 
-/// How long something may take that is sure to come.
+/// Timeout of a result that must come.
 pub(super) const SOON: Duration = Duration::from_secs(20);
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a journal stands on; it outlives the journal.
-pub(super) enum Ground {
+/// The folder or server of a journal. It outlives the journal.
+pub(super) enum Fixture {
     Embedded(TempDir),
     JetStream(Nats),
 }
 
-impl Ground {
+impl Fixture {
     pub(super) async fn embedded() -> Self {
         Self::Embedded(tempfile::tempdir().unwrap())
     }
@@ -36,7 +36,7 @@ impl Ground {
         }
     }
 
-    /// Closes the journal, and kills the server where there is one.
+    /// Closes the journal, restarts its server if it has one, and opens the journal again.
     pub(super) async fn restart(&mut self, journal: Journal, settings: Settings) -> Journal {
         journal.close(CLOSE_DEADLINE).await;
         if let Self::JetStream(nats) = self {
@@ -60,7 +60,7 @@ pub(super) fn origin() -> Origin {
     }
 }
 
-/// `count` events of a source, made of the reference cases, each with an id of its own.
+/// `count` events of a source, from the reference events, each with a new id.
 pub(super) fn events(source: Source, count: usize) -> Vec<Event> {
     let lines: Vec<Value> = include_str!("../../events/valid.jsonl")
         .lines()
@@ -76,11 +76,12 @@ pub(super) fn events(source: Source, count: usize) -> Vec<Event> {
         .collect()
 }
 
-/// One frame of a few events.
+/// One frame of ten events.
 pub(super) fn frame(source: Source) -> SealedFrame {
     frames(source, 1).remove(0)
 }
 
+/// `count` frames of ten events each.
 pub(super) fn frames(source: Source, count: usize) -> Vec<SealedFrame> {
     (0..count)
         .flat_map(|_| {
@@ -93,7 +94,7 @@ pub(super) fn frames(source: Source, count: usize) -> Vec<SealedFrame> {
         .collect()
 }
 
-/// The next frames until there are `count`.
+/// Receives `count` frames.
 pub(super) async fn take(consumer: &mut Consumer, count: usize) -> Vec<Delivery> {
     let taking = async {
         let mut deliveries = Vec::new();
@@ -113,7 +114,7 @@ pub(super) fn ids(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| frame_of(delivery).id.clone()).collect()
 }
 
-/// The events that a delivery carries.
+/// The frame of events in a delivery.
 pub(super) fn frame_of(delivery: &Delivery) -> &Frame {
     match delivery.content() {
         Ok(Content::Events(frame)) => frame,
@@ -121,11 +122,11 @@ pub(super) fn frame_of(delivery: &Delivery) -> &Frame {
     }
 }
 
-/// Waits until the journal has made room; a frame may fit before all of it is made.
-pub(super) async fn roomy(journal: &Journal) -> Usage {
+/// Waits until the journal has purged frames. An append may fit before the purge has ended.
+pub(super) async fn usage_after_purge(journal: &Journal) -> Usage {
     eventually(async || {
-        let fill = journal.usage().await.unwrap();
-        if fill.bytes <= fill.max_bytes / 10 * 8 { Ok(fill) } else { Err(fill) }
+        let usage = journal.usage().await.unwrap();
+        if usage.bytes <= usage.max_bytes / 10 * 8 { Ok(usage) } else { Err(usage) }
     })
     .await
 }

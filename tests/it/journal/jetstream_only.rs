@@ -1,4 +1,4 @@
-//! What only the journal on a server can be asked: the wire, set-up, and servers that come and go.
+//! Stories of the journal on a server alone: subjects and headers, streams and consumers, and restarts of the server.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ async fn operator(nats: &Nats) -> Context {
 }
 
 #[tokio::test]
-async fn a_frame_s_message_carries_its_id_and_its_origin() {
+async fn the_message_of_a_frame_carries_its_id_and_its_origin() {
     let nats = Nats::start().await;
     let frame = frame(Source::Tiktok);
     connect(&nats).await.append(std::slice::from_ref(&frame)).await.unwrap();
@@ -38,11 +38,11 @@ async fn a_frame_s_message_carries_its_id_and_its_origin() {
 }
 
 #[tokio::test]
-async fn a_frame_that_this_build_can_t_read_is_offered_all_the_same() {
+async fn a_frame_that_this_build_can_t_read_is_delivered() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let operator = operator(&nats).await;
-    // Field 1, the version, is 3; then 4; and no message at all.
+    // Version 3 in field 1, then version 4, then bytes that are no message.
     for payload in [&b"\x08\x03"[..], b"\x08\x04", b"\xff"] {
         operator.publish("events.facebook", payload.into()).await.unwrap().await.unwrap();
     }
@@ -54,14 +54,14 @@ async fn a_frame_that_this_build_can_t_read_is_offered_all_the_same() {
 }
 
 #[tokio::test]
-async fn streams_are_those_of_the_wire() {
+async fn streams_and_consumers_have_the_settings_of_the_protocol() {
     let nats = Nats::start().await;
     connect(&nats).await;
     let operator = operator(&nats).await;
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     let subjects = ["events.facebook", "events.tiktok", "erasures.facebook", "erasures.tiktok"];
     let expected = [
-        // Age never removes what waits.
+        // A maximum age would remove unacknowledged frames.
         ("EVENTS", subjects.to_vec(), Duration::ZERO, 8 << 30, stream::DiscardPolicy::New),
         ("DEAD_LETTERS", vec!["dead.>"], days(30), 1 << 30, stream::DiscardPolicy::New),
         ("REJECTED", vec!["rejected.>"], days(30), 1 << 30, stream::DiscardPolicy::Old),
@@ -82,13 +82,13 @@ async fn streams_are_those_of_the_wire() {
     assert_eq!((config.ack_wait, config.ack_policy), (LONG, jetstream::consumer::AckPolicy::Explicit));
 }
 
-/// A stream of other settings, without a mark.
+/// A stream with default settings and without Weir's mark.
 fn unmarked(name: &str, subject: &str) -> stream::Config {
     stream::Config { name: name.to_owned(), subjects: vec![subject.to_owned()], ..stream::Config::default() }
 }
 
 #[tokio::test]
-async fn a_stream_with_weir_s_subjects_is_adopted_and_another_is_refused_by_name() {
+async fn a_stream_with_weir_s_subjects_is_adopted_and_another_one_is_refused() {
     let nats = Nats::start().await;
     let operator = operator(&nats).await;
     let small = stream::Config { max_bytes: 1 << 20, ..unmarked("REJECTED", "rejected.>") };
@@ -100,21 +100,21 @@ async fn a_stream_with_weir_s_subjects_is_adopted_and_another_is_refused_by_name
 
     let memory =
         stream::Config { storage: stream::StorageType::Memory, ..unmarked("REJECTED", "rejected.>") };
-    for (foreign, told) in
+    for (foreign, text) in
         [(memory, "storage is Memory instead of File"), (unmarked("REJECTED", "orders.>"), "orders.>")]
     {
         operator.delete_stream("REJECTED").await.unwrap();
         operator.create_stream(foreign.clone()).await.unwrap();
         let refusal = Journal::connect(&nats.servers(), settings(LONG), SOON).await.unwrap_err();
         let JournalError::Unusable(reason) = refusal else { panic!("{refusal}") };
-        assert!(reason.contains("REJECTED") && reason.contains(told), "{reason}");
+        assert!(reason.contains("REJECTED") && reason.contains(text), "{reason}");
         let untouched = operator.get_stream("REJECTED").await.unwrap().cached_info().config.clone();
         assert_eq!((untouched.subjects, untouched.storage), (foreign.subjects, foreign.storage));
     }
 }
 
 #[tokio::test]
-async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
+async fn a_setting_that_an_operator_raised_stays_and_a_lower_one_is_raised() {
     let nats = Nats::start().await;
     connect(&nats).await;
     let operator = operator(&nats).await;
@@ -128,13 +128,14 @@ async fn what_an_operator_raised_stays_and_what_is_too_low_is_raised() {
     assert_eq!((config.max_bytes, config.max_age), (16 << 30, Duration::ZERO));
     let consumer = events.consumer_info("collector-facebook").await.unwrap().config;
     assert_eq!((consumer.ack_wait, journal.ack_wait()), (LONG, LONG));
-    let kept: Vec<String> = journal.differences().await.unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(kept.len(), 3, "bytes, and the deadline of both consumers: {kept:?}");
+    let kept: Vec<String> =
+        journal.differing_settings().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(kept.len(), 3, "the bytes, and the deadline of both consumers: {kept:?}");
     assert!(kept[0].contains("JOURNAL_MAX_BYTES") && kept[0].contains("17179869184"), "{kept:?}");
 }
 
 #[tokio::test]
-async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
+async fn a_guest_waits_for_the_owner_changes_no_setting_and_reports_differences() {
     let nats = Nats::start().await;
     let guest = Settings { replicas: 3, ack_wait: LONG, ownership: Ownership::Guest, ..Settings::default() };
     let refusal = Journal::connect(&nats.servers(), guest.clone(), SHORT).await.unwrap_err();
@@ -145,9 +146,9 @@ async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
     let owner = connect(&nats).await;
     let journal = Journal::connect(&nats.servers(), guest, SOON).await.unwrap();
     assert_eq!(journal.ack_wait(), LONG);
-    let differences = journal.differences().await.unwrap();
+    let differences = journal.differing_settings().await.unwrap();
     assert!(differences.iter().all(|found| found.variable == Some("JOURNAL_REPLICAS")), "{differences:?}");
-    assert_eq!(differences.len(), 3, "of each stream");
+    assert_eq!(differences.len(), 3, "one difference for each stream");
     let frame = frame(Source::Tiktok);
     owner.append(std::slice::from_ref(&frame)).await.unwrap();
     assert_eq!(ids(&take(&mut journal.consumer(Source::Tiktok).await.unwrap(), 1).await), [frame.id()]);
@@ -156,7 +157,7 @@ async fn a_guest_waits_for_the_owner_changes_nothing_and_says_what_differs() {
 #[tokio::test]
 async fn deployments_with_different_prefixes_share_a_server() {
     let nats = Nats::start().await;
-    let names = Names::behind("acme").unwrap();
+    let names = Names::with_prefix("acme").unwrap();
     let acme = Journal::connect(&nats.servers(), Settings { names, ..settings(LONG) }, SOON).await.unwrap();
     let plain = connect(&nats).await;
     let (one, other) = (frame(Source::Facebook), frame(Source::Facebook));
@@ -170,7 +171,7 @@ async fn deployments_with_different_prefixes_share_a_server() {
 }
 
 #[tokio::test]
-async fn an_erasure_has_a_subject_of_its_own_and_the_old_one_is_taken_too() {
+async fn an_erasure_has_a_subject_of_its_own_and_is_also_read_from_the_old_one() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let erasure = Erasure::new(Source::Facebook, "u-17".to_owned(), false, origin());
@@ -178,14 +179,14 @@ async fn an_erasure_has_a_subject_of_its_own_and_the_old_one_is_taken_too() {
     let operator = operator(&nats).await;
     let message = operator.get_stream("EVENTS").await.unwrap().get_raw_message(1).await.unwrap();
     assert_eq!(message.subject.as_str(), "erasures.facebook");
-    // As the build before this one published it.
+    // An earlier build publishes erasures under the subject of events.
     operator.publish("events.facebook", message.payload).await.unwrap().await.unwrap();
     let deliveries = take(&mut journal.consumer(Source::Facebook).await.unwrap(), 2).await;
     assert!(deliveries.iter().all(|delivery| delivery.content() == Ok(&Content::Erasure(erasure.clone()))));
 }
 
 #[tokio::test]
-async fn a_vanished_consumer_is_made_anew() {
+async fn a_vanished_consumer_is_created_anew() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
@@ -197,7 +198,7 @@ async fn a_vanished_consumer_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_vanished_stream_is_made_anew() {
+async fn a_vanished_stream_is_created_anew() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
@@ -208,7 +209,7 @@ async fn a_vanished_stream_is_made_anew() {
 }
 
 #[tokio::test]
-async fn an_append_outlives_a_short_absence_of_the_server() {
+async fn an_append_succeeds_after_a_short_outage_of_the_server() {
     let mut nats = Nats::start().await;
     let journal = connect(&nats).await;
     let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
@@ -221,17 +222,17 @@ async fn an_append_outlives_a_short_absence_of_the_server() {
 }
 
 #[tokio::test]
-async fn nothing_hangs_while_the_server_is_away() {
+async fn every_call_returns_while_the_server_is_down() {
     let mut nats = Nats::start().await;
     let journal = connect(&nats).await;
     journal.append(&[frame(Source::Tiktok), frame(Source::Tiktok)]).await.unwrap();
     let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
-    let held = take_one(&mut consumer).await;
+    let delivery = take_one(&mut consumer).await;
     nats.kill();
     let started = Instant::now();
     let refused = journal.append(&[frame(Source::Tiktok)]).await;
     assert!(matches!(refused, Err(AppendError::Unreachable(_))), "{refused:?}");
-    held.ack().await.unwrap_err();
+    delivery.ack().await.unwrap_err();
     consumer.next(1, SHORT).await.unwrap_err();
     consumer.backlog().await.unwrap_err();
     journal.usage().await.unwrap_err();
@@ -242,7 +243,7 @@ async fn nothing_hangs_while_the_server_is_away() {
 }
 
 #[tokio::test]
-async fn connecting_waits_for_a_server_and_not_for_ever() {
+async fn connecting_waits_for_a_server_up_to_its_timeout() {
     let mut nats = Nats::start().await;
     nats.kill();
     let refusal = Journal::connect(&nats.servers(), settings(LONG), SHORT).await.unwrap_err();

@@ -91,7 +91,7 @@ async fn a_bad_item_that_is_larger_than_the_server_takes_leaves_its_neighbours_a
     stores(&weir, "good").await;
     let letters = weir.rejected().await;
     let letter = &letters[0].letter;
-    assert!(letters.len() == 1 && letter.is_cut() && letter.size > 100_000, "{letter:?}");
+    assert!(letters.len() == 1 && letter.is_truncated() && letter.size > 100_000, "{letter:?}");
     assert_eq!(letter.event_id.as_deref(), Some("bad"));
     let (status, told) =
         weir.run(&["dead-letters", "list", "--graveyard", DeadLetterStream::Rejected.name()], &[]).await;

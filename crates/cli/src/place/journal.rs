@@ -129,7 +129,7 @@ impl JournalUrlArgs {
             mistakes.check("NATS_URL", url.as_deref().map(str::parse::<Servers>).transpose())
         });
         let servers = servers.map(|servers| servers.map(|servers| self.identity.apply(servers, mistakes)));
-        let names = given(self.journal_prefix.as_ref()).map(Names::behind).transpose();
+        let names = given(self.journal_prefix.as_ref()).map(Names::with_prefix).transpose();
         let names = mistakes.check("JOURNAL_PREFIX", names);
         Some(JournalAddress { servers: servers?, names: names?.unwrap_or_default() })
     }
@@ -150,19 +150,19 @@ impl NatsIdentityArgs {
             mistakes.add(format!("{}: are several ways to log in; leave one", names.join(", ")));
         }
         if let Some((_, identity)) = given.into_iter().next() {
-            servers = servers.identified_by(identity);
+            servers = servers.with_identity(identity);
         }
         if let Some(ca) = path(self.nats_ca.as_ref()) {
-            servers = servers.trusting(ca);
+            servers = servers.with_ca(ca);
         }
         match (path(self.nats_cert.as_ref()), path(self.nats_key.as_ref())) {
-            (Some(certificate), Some(key)) => servers = servers.shown_certificate(certificate, key),
+            (Some(certificate), Some(key)) => servers = servers.with_client_certificate(certificate, key),
             (Some(_), None) => mistakes.add("NATS_CERT: needs NATS_KEY, the file with its key"),
             (None, Some(_)) => mistakes.add("NATS_KEY: needs NATS_CERT, the file with its certificate"),
             (None, None) => {}
         }
         match given_domain(self.nats_jetstream_domain.as_ref()) {
-            Ok(Some(domain)) => servers.in_domain(domain),
+            Ok(Some(domain)) => servers.with_domain(domain),
             Ok(None) => servers,
             Err(reason) => {
                 mistakes.add(format!("NATS_JETSTREAM_DOMAIN: {reason}"));

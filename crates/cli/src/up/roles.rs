@@ -10,7 +10,7 @@ use weir_database::register_pools;
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_event::{Metrics, Source};
 use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
-use weir_journal::{Journal, LostFrames};
+use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{Host, Latch, clock::ClockMetrics};
 use weir_reporting::{Reporting, ReportingConfig};
 
@@ -59,7 +59,7 @@ impl Roles {
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
         let clock = ClockMetrics::register(host.registry());
-        let lost = LostFrames::register(host.registry());
+        let lost = LostFrameMetrics::register(host.registry());
         let (events, clocks, losses) = (metrics.clone(), clock.clone(), lost.clone());
         let collector_metrics = CollectorMetrics::register(host.registry(), events, clocks, losses);
         let on_files = config.journal.in_folder() || config.store.in_folder();

@@ -106,7 +106,7 @@ impl Sweeper {
     async fn oldest_waiting(&self) -> Option<i64> {
         let mut oldest: Option<DateTime<Utc>> = None;
         for source in Source::ALL {
-            let of_source: Result<_, JournalError> = self.journal.oldest_waiting(*source).await;
+            let of_source: Result<_, JournalError> = self.journal.oldest_unacknowledged(*source).await;
             match of_source {
                 Ok(of_source) => oldest = oldest.into_iter().chain(of_source).min(),
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! Notes of journals, copied where they outlive them: `weir_journal::JournalState`.
+//! Notes of journals, copied where they outlive them: `weir_journal::JournalCheckpoint`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +13,7 @@ use weir_database::{
     entity::{audits, journal_states, settled_frames},
 };
 use weir_event::Source;
-use weir_journal::{JournalState, SourceState};
+use weir_journal::{JournalCheckpoint, SourceCheckpoint};
 
 use super::{Store, row::small};
 
@@ -27,7 +27,7 @@ const REFRESH: i64 = 10_000_000;
 /// What the store has noted of journals.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Noted {
-    pub(crate) states: Vec<JournalState>,
+    pub(crate) states: Vec<JournalCheckpoint>,
     /// By journal, µs by the database's clock.
     noted_at: BTreeMap<i64, i64>,
     now: i64,
@@ -35,29 +35,29 @@ pub(crate) struct Noted {
 
 impl Noted {
     /// Without those that another collector uses now: of them this one can't say whether they vanished.
-    pub(crate) fn without_others(&self, own: i64) -> Vec<JournalState> {
-        let in_use = |state: &JournalState| {
+    pub(crate) fn without_others(&self, own: i64) -> Vec<JournalCheckpoint> {
+        let in_use = |state: &JournalCheckpoint| {
             let seen = self.noted_at.get(&state.journal).copied().unwrap_or_default();
             state.journal != own && !state.ended && self.now.saturating_sub(seen) < IN_USE
         };
         self.states.iter().filter(|state| !in_use(state)).cloned().collect()
     }
 
-    fn is_fresh(&self, state: &JournalState) -> bool {
+    fn is_fresh(&self, state: &JournalCheckpoint) -> bool {
         let seen = self.noted_at.get(&state.journal).copied().unwrap_or_default();
         self.now.saturating_sub(seen) < REFRESH && self.states.iter().any(|known| same(known, state))
     }
 }
 
 /// Whether the store has nothing else to say of it.
-fn same(known: &JournalState, state: &JournalState) -> bool {
-    *known == JournalState { last_sequences: BTreeMap::new(), ..state.clone() }
+fn same(known: &JournalCheckpoint, state: &JournalCheckpoint) -> bool {
+    *known == JournalCheckpoint { last_sequences: BTreeMap::new(), ..state.clone() }
 }
 
 impl Store {
     pub(crate) async fn noted_journals(&self) -> anyhow::Result<Noted> {
         in_time(async {
-            let mut states: BTreeMap<i64, JournalState> = BTreeMap::new();
+            let mut states: BTreeMap<i64, JournalCheckpoint> = BTreeMap::new();
             let mut noted_at = BTreeMap::new();
             for row in journal_states::Entity::find().all(&self.database).await? {
                 noted_at.insert(row.journal, row.noted_at);
@@ -67,7 +67,7 @@ impl Store {
                 state.revision = row.revision.cast_unsigned();
                 state.last_sequence = row.last_sequence.cast_unsigned();
                 state.ended = row.ended;
-                *state.of_mut(source) = SourceState {
+                *state.of_mut(source) = SourceCheckpoint {
                     waiting: row.waiting.cast_unsigned(),
                     floor: row.acknowledged.cast_unsigned(),
                     lost: row.lost.cast_unsigned(),
@@ -82,8 +82,8 @@ impl Store {
     /// Of journals that ended, what is stored after all is not lost: collectors may have had it in hand.
     pub(crate) async fn without_settled(
         &self,
-        mut states: Vec<JournalState>,
-    ) -> anyhow::Result<Vec<JournalState>> {
+        mut states: Vec<JournalCheckpoint>,
+    ) -> anyhow::Result<Vec<JournalCheckpoint>> {
         for state in states.iter_mut().filter(|state| state.ended && state.lost() > 0) {
             let Some(unsettled) = self.unsettled(state).await? else { continue };
             let (lost, facebook) = (state.lost(), state.facebook.lost);
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// How many sequences of a journal behind its last audit are not settled; `None` where it was never audited.
-    async fn unsettled(&self, state: &JournalState) -> anyhow::Result<Option<u64>> {
+    async fn unsettled(&self, state: &JournalCheckpoint) -> anyhow::Result<Option<u64>> {
         use settled_frames::{Column, Entity};
         in_time(async {
             let Some(audit) = audits::Entity::find_by_id(state.journal).one(&self.database).await? else {
@@ -119,7 +119,11 @@ impl Store {
     }
 
     /// Writes what differs from `before`, unless another collector wrote something newer.
-    pub(crate) async fn note_journals(&self, before: &Noted, states: &[JournalState]) -> anyhow::Result<()> {
+    pub(crate) async fn note_journals(
+        &self,
+        before: &Noted,
+        states: &[JournalCheckpoint],
+    ) -> anyhow::Result<()> {
         use journal_states::{ActiveModel, Column, Entity};
         let changed = states.iter().filter(|state| {
             let unchanged_end = state.ended && before.states.iter().any(|known| same(known, state));
@@ -167,7 +171,7 @@ impl Store {
     pub async fn forget_losses(&self) -> anyhow::Result<u64> {
         let noted = self.noted_journals().await?;
         let mut states = noted.states.clone();
-        let lost = weir_journal::forget_losses(&mut states);
+        let lost = weir_journal::reset_losses(&mut states);
         self.note_journals(&noted, &states).await?;
         Ok(lost)
     }
@@ -176,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub async fn journal_states(&self) -> anyhow::Result<Vec<JournalState>> {
+    pub async fn journal_states(&self) -> anyhow::Result<Vec<JournalCheckpoint>> {
         Ok(self.noted_journals().await?.states)
     }
 }

@@ -58,7 +58,7 @@ impl Worker {
     /// Goes over the letters that are there when it starts.
     async fn remove_letters(&self, graveyard: DeadLetterStream, erasure: &Erasure) -> anyhow::Result<()> {
         let persons = LettersOf::new(erasure.source, &erasure.user_id);
-        let (mut after, last) = (0, self.journal.dead_letter_stats(graveyard).await?.last);
+        let (mut after, last) = (0, self.journal.dead_letter_stats(graveyard).await?.last_sequence);
         while after < last {
             let page = self.journal.dead_letters(graveyard, after, PAGE).await?;
             let Some(furthest) = page.last() else { break };

@@ -56,8 +56,8 @@ impl Worker {
     async fn leaving(&self) -> Leaving {
         let now = match self.journal.clock().await {
             Ok(Clock::Server { now, ahead }) if !clock::is_far(ahead) => Some(now),
-            Ok(Clock::Alone { held: None }) => Some(Utc::now()),
-            Ok(Clock::Server { .. } | Clock::Alone { held: Some(_) } | Clock::Unknown) => None,
+            Ok(Clock::Local { held: None }) => Some(Utc::now()),
+            Ok(Clock::Server { .. } | Clock::Local { held: Some(_) } | Clock::Unknown) => None,
             Err(error) => {
                 debug!(%error, "it can't be told how long frames have waited");
                 None
@@ -99,6 +99,6 @@ impl Worker {
             arrived_at: delivery.stored_at(),
         };
         let violations = vec![Violation::new("", reason)];
-        DeadLetter::of_frame(delivery.raw().clone(), violations, self.source, origin)
+        DeadLetter::from_frame(delivery.raw().clone(), violations, self.source, origin)
     }
 }

@@ -23,7 +23,7 @@ pub(super) enum Mended {
 /// that is later: then the clock that the arrival was read from was behind the journal's.
 pub(super) fn mend(stored: &StoredDeadLetter, patch: Option<&Patch>) -> Mended {
     let (letter, arrived_at) = (&stored.letter, stored.letter.origin.arrived_at.max(stored.stored_at));
-    if letter.is_cut() {
+    if letter.is_truncated() {
         return Mended::NotRedrivable("only a part of its bytes was kept");
     }
     match (letter.media_type, patch) {
@@ -149,11 +149,16 @@ mod tests {
         let mut framer = Framer::default();
         framer.push(*event, &of_json(FOLLOW).origin, 2);
         let frame = framer.finish().remove(0);
-        let letter =
-            DeadLetter::of_frame(frame.encoded(), Vec::new(), Source::Tiktok, of_json(FOLLOW).origin);
+        let letter = DeadLetter::from_frame(
+            frame.payload().clone(),
+            Vec::new(),
+            Source::Tiktok,
+            of_json(FOLLOW).origin,
+        );
         let Mended::Frame(restored) = mend(&stored(letter.clone()), None) else { panic!("it is a frame") };
         assert_eq!(*restored, frame);
-        let newer = DeadLetter::of_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
+        let newer =
+            DeadLetter::from_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
         assert!(
             matches!(mend(&stored(newer), None), Mended::NotRedrivable(reason) if reason.contains("newer build"))
         );

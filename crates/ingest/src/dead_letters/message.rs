@@ -27,7 +27,7 @@ pub(super) fn letter(graveyard: DeadLetterStream, stored: &StoredDeadLetter) -> 
         origin: Some(letter.origin.clone().into()),
         media_type: letter.media_type.name().to_owned(),
         size: letter.size,
-        cut: letter.is_cut(),
+        cut: letter.is_truncated(),
         sha256: letter.sha256.map(Vec::from).unwrap_or_default(),
         raw: Vec::new(),
     }

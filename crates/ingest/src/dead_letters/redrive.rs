@@ -107,7 +107,7 @@ struct Judged {
 
 impl Judged {
     fn new(step: Step, patch: Option<&Patch>, limit: FrameLimit, totals: &mut RedriveTotals) -> Self {
-        let mut framer = Framer::default().within(limit);
+        let mut framer = Framer::default().with_limit(limit);
         let (mut results, mut good, mut frames) = (Vec::new(), Vec::new(), Vec::new());
         for id in step.gone {
             totals.gone += 1;

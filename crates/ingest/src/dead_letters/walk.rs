@@ -31,7 +31,7 @@ impl Walk {
     ) -> Result<Self, JournalError> {
         let mut ahead = Vec::new();
         for graveyard in filter.graveyards() {
-            ahead.push((graveyard, journal.dead_letter_stats(graveyard).await?.last));
+            ahead.push((graveyard, journal.dead_letter_stats(graveyard).await?.last_sequence));
         }
         if let Some(cursor) = cursor
             && let Some(position) = ahead.iter().position(|(graveyard, _)| *graveyard == cursor.graveyard)

@@ -1,4 +1,4 @@
-//! Making room: acknowledged frames go oldest first, letters past their bound, and everything past its age.
+//! Compaction of the file: purges acknowledged frames, drops dead letters over their limit, and removes expired rows.
 
 use std::time::Duration;
 
@@ -7,41 +7,39 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use weir_event::Source;
 
 use super::{
-    bounds::Bounds,
-    commit::{self, list},
-    dead_letters,
-    usage::{Held, unsigned},
+    sql::{begin, commit_or_roll_back, json_array, table, unsigned},
+    usage::{FileLimits, FileUsage},
 };
-use crate::DeadLetterStream;
+use crate::dead_letter_stream::DeadLetterStream;
 
-/// Rows that one step removes: freeing a frame reads its pages, and appends wait meanwhile.
-const STEP: i64 = 64;
+/// Rows that one step removes. SQLite reads the pages of a frame to free them, and appends wait meanwhile.
+const STEP_ROWS: i64 = 64;
 
-/// Purges acknowledged frames, oldest first, until at most `target` bytes of frames are left or none is
-/// acknowledged below its source's first unacknowledged one; at most `steps` steps.
+/// Purges acknowledged frames, oldest first, in at most `steps` steps. Ends when at most `target` bytes of frames are
+/// left, or when no acknowledged frame is left before its source's first unacknowledged one.
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
-    held: &mut Held,
+    usage: &mut FileUsage,
     target: u64,
     steps: usize,
 ) -> Result<(), sqlx::Error> {
     for _ in 0..steps {
-        let Some(excess) = held.frame_bytes.checked_sub(target).filter(|excess| *excess > 0) else {
+        let Some(excess) = usage.frame_bytes.checked_sub(target).filter(|excess| *excess > 0) else {
             return Ok(());
         };
-        let oldest = acknowledged_frames(connection).await?;
+        let oldest = oldest_acknowledged(connection).await?;
         if oldest.is_empty() {
             return Ok(());
         }
-        let (sequences, bytes) = enough(&oldest, excess);
+        let (sequences, bytes) = first_with_bytes(&oldest, excess);
         remove(connection, "frame", &sequences).await?;
-        held.remove_frames(sequences.len() as u64, bytes);
+        usage.remove_frames(sequences.len() as u64, bytes);
     }
     Ok(())
 }
 
-/// The oldest frames below their source's first unacknowledged frame, with their bytes.
-async fn acknowledged_frames(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+/// The oldest frames before their source's first unacknowledged frame: sequence and bytes.
+async fn oldest_acknowledged(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, sqlx::Error> {
     let mut oldest = Vec::new();
     for source in Source::ALL {
         let of_source: Vec<(i64, i64)> = sqlx::query_as(
@@ -51,7 +49,7 @@ async fn acknowledged_frames(connection: &mut SqliteConnection) -> Result<Vec<(i
              ORDER BY sequence LIMIT ?2",
         )
         .bind(source.number())
-        .bind(STEP)
+        .bind(STEP_ROWS)
         .fetch_all(&mut *connection)
         .await?;
         oldest.extend(of_source);
@@ -60,8 +58,8 @@ async fn acknowledged_frames(connection: &mut SqliteConnection) -> Result<Vec<(i
     Ok(oldest)
 }
 
-/// The first of them that hold `excess` bytes together, and how many bytes they hold.
-fn enough(oldest: &[(i64, i64)], excess: u64) -> (Vec<i64>, u64) {
+/// The first rows that hold `excess` bytes together, and the sum of their bytes.
+fn first_with_bytes(oldest: &[(i64, i64)], excess: u64) -> (Vec<i64>, u64) {
     let mut sequences = Vec::new();
     let mut freed = 0;
     for (sequence, bytes) in oldest {
@@ -79,59 +77,59 @@ async fn remove(
     table: &str,
     sequences: &[i64],
 ) -> Result<(), sqlx::Error> {
-    let Some(sequences) = list(sequences.iter().copied()) else { return Ok(()) };
+    let Some(sequences) = json_array(sequences.iter().copied()) else { return Ok(()) };
     let remove = format!("DELETE FROM {table} WHERE sequence IN (SELECT value FROM json_each(?))");
     sqlx::query(AssertSqlSafe(remove)).bind(sequences).execute(connection).await?;
     Ok(())
 }
 
-/// Drops the oldest letters of a graveyard until `excess` bytes are free.
-pub(super) async fn drop_letters(
+/// Drops the oldest letters of a stream until `excess` bytes are free.
+pub(super) async fn drop_oldest_letters(
     connection: &mut SqliteConnection,
-    graveyard: DeadLetterStream,
+    stream: DeadLetterStream,
     excess: u64,
-    held: &mut Held,
+    usage: &mut FileUsage,
 ) -> Result<(), sqlx::Error> {
-    let table = dead_letters::table(graveyard);
+    let table = table(stream);
     let mut dropped = 0;
     let mut freed = 0;
     while freed < excess {
         let select = format!("SELECT sequence, bytes FROM {table} ORDER BY sequence LIMIT ?");
         let oldest: Vec<(i64, i64)> =
-            sqlx::query_as(AssertSqlSafe(select)).bind(STEP).fetch_all(&mut *connection).await?;
+            sqlx::query_as(AssertSqlSafe(select)).bind(STEP_ROWS).fetch_all(&mut *connection).await?;
         if oldest.is_empty() {
             break;
         }
-        let (sequences, bytes) = enough(&oldest, excess - freed);
+        let (sequences, bytes) = first_with_bytes(&oldest, excess - freed);
         remove(connection, table, &sequences).await?;
         dropped += sequences.len();
         freed += bytes;
     }
-    let bytes = held.letter_bytes(graveyard);
+    let bytes = usage.letter_bytes(stream);
     *bytes = bytes.saturating_sub(freed);
-    tracing::warn!(graveyard = table, letters = dropped, "the oldest dead letters were dropped to make room");
+    tracing::warn!(stream = table, letters = dropped, "the oldest dead letters were dropped to make room");
     Ok(())
 }
 
-/// Removes letters that are past their age, and frames that are past theirs and acknowledged together with every older
-/// frame of their source. A frame that waits is never removed, however old.
+/// Removes expired letters and expired frames. A frame goes only if it is acknowledged together with every older frame of
+/// its source: an unacknowledged frame never expires.
 pub(super) async fn expire(
     connection: &mut SqliteConnection,
-    held: &mut Held,
-    bounds: &Bounds,
+    usage: &mut FileUsage,
+    limits: &FileLimits,
 ) -> Result<(), sqlx::Error> {
-    commit::begin(connection).await?;
-    let aged = remove_aged(connection, bounds).await;
-    let removed = commit::end(connection, aged).await?;
+    begin(connection).await?;
+    let removed = remove_expired(connection, limits).await;
+    let removed = commit_or_roll_back(connection, removed).await?;
     if removed > 0 {
-        *held = Held::count(connection).await?;
+        *usage = FileUsage::count(connection).await?;
     }
     Ok(())
 }
 
-/// How many rows were removed.
-async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Result<u64, sqlx::Error> {
-    let kept = first_kept(connection, "frame", bounds.frame_age).await?;
+/// Returns the number of removed rows.
+async fn remove_expired(connection: &mut SqliteConnection, limits: &FileLimits) -> Result<u64, sqlx::Error> {
+    let kept = first_within_age(connection, "frame", limits.frame_age).await?;
     let mut removed = 0;
     for source in Source::ALL {
         removed += sqlx::query(
@@ -144,16 +142,16 @@ async fn remove_aged(connection: &mut SqliteConnection, bounds: &Bounds) -> Resu
         .await?
         .rows_affected();
     }
-    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
-        let table = dead_letters::table(graveyard);
-        let kept = first_kept(connection, table, bounds.letter_age).await?;
+    for stream in DeadLetterStream::ALL {
+        let table = table(stream);
+        let kept = first_within_age(connection, table, limits.letter_age).await?;
         removed += remove_before(connection, table, kept).await?;
     }
     Ok(removed)
 }
 
-/// The oldest row that is within its age; rows lie in the order of their age.
-async fn first_kept(
+/// The sequence of the oldest row within `age`. Rows are stored in the order of their age.
+async fn first_within_age(
     connection: &mut SqliteConnection,
     table: &str,
     age: Duration,

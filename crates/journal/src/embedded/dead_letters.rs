@@ -1,42 +1,42 @@
-//! Dead letters in the file, and reading them back.
+//! Dead letters in the file: statistics and reading.
 
 use chrono::DateTime;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-use super::usage::{signed, unsigned};
-use crate::{DeadLetter, DeadLetterStats, DeadLetterStream, JournalError, StoredDeadLetter};
+use super::sql::{signed, table, unreachable, unsigned};
+use crate::{
+    dead_letter::{DeadLetter, StoredDeadLetter},
+    dead_letter_stream::{DeadLetterStats, DeadLetterStream},
+    error::JournalError,
+};
 
-/// Sequence, subject, when it was stored in microseconds since 1970, payload.
+/// Sequence, subject, time of storing in microseconds since 1970, payload.
 type Row = (i64, String, i64, Vec<u8>);
-
-/// The table of a graveyard.
-pub(super) fn table(graveyard: DeadLetterStream) -> &'static str {
-    graveyard.name()
-}
 
 pub(super) async fn stats(
     readers: &SqlitePool,
-    graveyard: DeadLetterStream,
+    stream: DeadLetterStream,
 ) -> Result<DeadLetterStats, JournalError> {
-    let table = table(graveyard);
+    let table = table(stream);
     let select = format!(
         "SELECT count(*), coalesce(sum(bytes), 0),
                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)
          FROM {table} INDEXED BY {table}_bytes"
     );
     let (letters, bytes, last): (i64, i64, i64) =
-        sqlx::query_as(AssertSqlSafe(select)).fetch_one(readers).await.map_err(away)?;
-    let [letters, bytes, last] = [letters, bytes, last].map(unsigned);
-    Ok(DeadLetterStats { letters, bytes, last, gone: last.saturating_sub(letters) })
+        sqlx::query_as(AssertSqlSafe(select)).fetch_one(readers).await.map_err(unreachable)?;
+    let [letters, bytes, last_sequence] = [letters, bytes, last].map(unsigned);
+    Ok(DeadLetterStats { letters, bytes, last_sequence, gone: last_sequence.saturating_sub(letters) })
 }
 
-pub(super) async fn read(
+/// Reads up to `limit` letters with a sequence over `after`.
+pub(super) async fn read_page(
     readers: &SqlitePool,
-    graveyard: DeadLetterStream,
+    stream: DeadLetterStream,
     after: u64,
     limit: usize,
 ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-    let table = table(graveyard);
+    let table = table(stream);
     let select = format!(
         "SELECT sequence, subject, stored_at, payload FROM {table} WHERE sequence > ? ORDER BY sequence LIMIT ?"
     );
@@ -45,38 +45,42 @@ pub(super) async fn read(
         .bind(signed(limit as u64))
         .fetch_all(readers)
         .await
-        .map_err(away)?;
+        .map_err(unreachable)?;
     rows.into_iter().map(stored).collect()
 }
 
-pub(super) async fn at(
+/// Reads the letter at a sequence.
+pub(super) async fn read_at(
     readers: &SqlitePool,
-    graveyard: DeadLetterStream,
+    stream: DeadLetterStream,
     sequence: u64,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
-    let table = table(graveyard);
+    let table = table(stream);
     let select = format!("SELECT sequence, subject, stored_at, payload FROM {table} WHERE sequence = ?");
     let row: Option<Row> = sqlx::query_as(AssertSqlSafe(select))
         .bind(signed(sequence))
         .fetch_optional(readers)
         .await
-        .map_err(away)?;
+        .map_err(unreachable)?;
     row.map(stored).transpose()
 }
 
-/// The newest letter under a subject.
-pub(super) async fn last(
+/// Reads the newest letter under a subject.
+pub(super) async fn read_last(
     readers: &SqlitePool,
-    graveyard: DeadLetterStream,
+    stream: DeadLetterStream,
     subject: &str,
 ) -> Result<Option<StoredDeadLetter>, JournalError> {
-    let table = table(graveyard);
+    let table = table(stream);
     let select = format!(
         "SELECT sequence, subject, stored_at, payload FROM {table} INDEXED BY {table}_by_subject
          WHERE subject = ? ORDER BY sequence DESC LIMIT 1"
     );
-    let row: Option<Row> =
-        sqlx::query_as(AssertSqlSafe(select)).bind(subject).fetch_optional(readers).await.map_err(away)?;
+    let row: Option<Row> = sqlx::query_as(AssertSqlSafe(select))
+        .bind(subject)
+        .fetch_optional(readers)
+        .await
+        .map_err(unreachable)?;
     row.map(stored).transpose()
 }
 
@@ -88,8 +92,4 @@ fn stored((sequence, subject, stored_at, payload): Row) -> Result<StoredDeadLett
         stored_at: DateTime::from_timestamp_micros(stored_at).ok_or_else(unreadable)?,
         letter: DeadLetter::decode(&payload).ok_or_else(unreadable)?,
     })
-}
-
-fn away(error: sqlx::Error) -> JournalError {
-    JournalError::Unreachable(error.to_string())
 }

@@ -1,41 +1,68 @@
-//! What the file holds, known without asking it: counted at the start, then kept by the one writer.
+//! Usage of the file and its limits. The writer counts the rows once when it starts, and keeps the counts in memory.
+
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::dead_letters;
-use crate::DeadLetterStream;
+use super::sql::{table, unsigned};
+use crate::{dead_letter_stream::DeadLetterStream, limits};
 
-/// Room that a frame or letter takes beside its bytes: rows, keys, index entries.
+/// Bytes that a frame or dead letter takes beside its payload: rows, keys and index entries.
 pub(super) const ROW_BYTES: u64 = 200;
 
-/// Counts and bytes, [`ROW_BYTES`] included.
+/// Limits of one journal file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileLimits {
+    /// The most bytes of all frames, acknowledged ones included.
+    pub(super) frame_bytes: u64,
+    /// The age of acknowledged frames.
+    pub(super) frame_age: Duration,
+    /// The most bytes of each dead-letter stream.
+    pub(super) letter_bytes: u64,
+    pub(super) letter_age: Duration,
+}
+
+/// Counts of rows and sums of bytes, [`ROW_BYTES`] included.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held {
+pub(super) struct FileUsage {
     pub(super) frames: u64,
     pub(super) frame_bytes: u64,
     rejected_bytes: u64,
     parked_bytes: u64,
 }
 
-impl Held {
+impl FileLimits {
+    /// The limits of a file with at most `frame_bytes` bytes of frames.
+    pub(super) fn new(frame_bytes: u64) -> Self {
+        Self {
+            frame_bytes,
+            frame_age: limits::ACKNOWLEDGED_FRAME_AGE,
+            letter_bytes: limits::DEAD_LETTER_STREAM_BYTES,
+            letter_age: limits::DEAD_LETTER_AGE,
+        }
+    }
+}
+
+impl FileUsage {
+    /// Counts the rows of the file.
     pub(super) async fn count(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let (frames, frame_bytes): (i64, i64) =
             sqlx::query_as("SELECT count(*), coalesce(sum(bytes), 0) FROM frame INDEXED BY frame_by_source")
                 .fetch_one(&mut *connection)
                 .await?;
-        let mut held =
+        let mut usage =
             Self { frames: unsigned(frames), frame_bytes: unsigned(frame_bytes), ..Self::default() };
-        for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
-            let table = dead_letters::table(graveyard);
+        for stream in DeadLetterStream::ALL {
+            let table = table(stream);
             let count = format!("SELECT coalesce(sum(bytes), 0) FROM {table} INDEXED BY {table}_bytes");
             let bytes: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
-            *held.letter_bytes(graveyard) = unsigned(bytes);
+            *usage.letter_bytes(stream) = unsigned(bytes);
         }
-        Ok(held)
+        Ok(usage)
     }
 
-    pub(super) fn letter_bytes(&mut self, graveyard: DeadLetterStream) -> &mut u64 {
-        match graveyard {
+    pub(super) fn letter_bytes(&mut self, stream: DeadLetterStream) -> &mut u64 {
+        match stream {
             DeadLetterStream::Rejected => &mut self.rejected_bytes,
             DeadLetterStream::Parked => &mut self.parked_bytes,
         }
@@ -52,16 +79,7 @@ impl Held {
     }
 }
 
-/// What a payload takes of the bounds.
-pub(super) fn weight(payload: &[u8]) -> u64 {
+/// The bytes of a payload with its row, as the limits count them.
+pub(super) fn row_bytes(payload: &[u8]) -> u64 {
     payload.len() as u64 + ROW_BYTES
-}
-
-/// SQLite's integers are signed; counts and sums of sizes are not.
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
-//! Notes of `EVENTS` in the key-value bucket `WEIR_STATE`: one entry of JSON, changed only by who has read its
-//! last revision.
+//! The checkpoints of `EVENTS` in the key-value bucket `WEIR_STATE`: one entry of JSON. A process replaces the entry only
+//! if it has read its last revision.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,239 +12,246 @@ use tokio::time::{Instant, timeout};
 use weir_event::Source;
 
 use super::{
-    api::{self, ApiError, Context},
-    maintenance::{self, Observation},
+    api::{self, ApiError, Context, unreachable},
+    observation::{Observation, observe},
 };
 use crate::{
-    JournalError, JournalState, Names, Ownership,
-    checkpoint::{self, Appended},
+    checkpoint::{self, AppendedFrame, JournalCheckpoint, merge_checkpoints},
+    error::JournalError,
+    names::Names,
+    settings::Ownership,
 };
 
 /// The key of the one entry.
 const KEY: &str = "EVENTS";
-/// Attempts at an entry that others change at the same time.
+/// Attempts to replace an entry that other processes replace at the same time.
 const ATTEMPTS: usize = 5;
-/// What others change is known after it.
-const READ_EVERY: Duration = Duration::from_secs(5);
-/// Frames behind the last note that are remembered: some seconds' worth, 10 MiB.
-const MOST_APPENDED: usize = 100_000;
-/// For one question to the bucket.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The bucket is read again after this time, because other processes change it too.
+const READ_INTERVAL: Duration = Duration::from_secs(5);
+/// The most frames behind the last checkpoint that are kept in memory: those of some seconds, 10 MiB.
+const MAX_APPENDED: usize = 100_000;
+/// Timeout of one request to the bucket.
+const BUCKET_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is noted, and what this process appended since.
+/// The recorded checkpoints, and the frames that this process has appended since.
 #[derive(Debug)]
-pub(super) struct Notebook {
+pub(super) struct CheckpointBucket {
     context: Context,
     names: Names,
     ownership: Ownership,
-    inner: Mutex<Inner>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    /// As this process wrote or read it last.
-    notes: Vec<JournalState>,
-    /// This process's own frames behind the last note.
-    appended: Vec<Appended>,
-    /// Something else than Weir may have removed frames since the last note.
-    suspected: bool,
-    /// When the bucket was read last: others change what it says of losses.
+struct Cache {
+    /// The checkpoints that this process wrote or read last.
+    checkpoints: Vec<JournalCheckpoint>,
+    /// This process's own frames behind the last checkpoint.
+    appended: Vec<AppendedFrame>,
+    /// Whether another application may have removed frames since the last checkpoint.
+    removal_suspected: bool,
+    /// When the bucket was read last. Other processes change the losses in it.
     read_at: Option<Instant>,
 }
 
-/// The entry's value.
+/// The value of the entry.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Entry {
-    journals: Vec<JournalState>,
+struct Document {
+    journals: Vec<JournalCheckpoint>,
 }
 
-impl Notebook {
+impl CheckpointBucket {
     pub(super) fn new(context: Context, names: Names, ownership: Ownership) -> Self {
-        Self { context, names, ownership, inner: Mutex::default() }
+        Self { context, names, ownership, cache: Mutex::default() }
     }
 
-    /// Frames that this process appended.
-    pub(super) fn appended(&self, frames: Vec<Appended>) {
-        let mut inner = self.lock();
-        inner.appended.extend(frames);
-        // While nothing can be noted.
-        let excess = inner.appended.len().saturating_sub(MOST_APPENDED);
-        inner.appended.drain(..excess);
+    /// Adds frames that this process has appended. Keeps the last [`MAX_APPENDED`] while no checkpoint can be recorded.
+    pub(super) fn add_appended(&self, frames: Vec<AppendedFrame>) {
+        let mut cache = self.lock();
+        cache.appended.extend(frames);
+        let excess = cache.appended.len().saturating_sub(MAX_APPENDED);
+        cache.appended.drain(..excess);
     }
 
-    /// Says that something else than Weir may remove frames now: the next note looks after those that waited.
+    /// Marks that another application may have removed frames: the next checkpoint counts the unacknowledged frames that
+    /// are still there.
     pub(super) fn suspect_removal(&self) {
-        self.lock().suspected = true;
+        self.lock().removal_suspected = true;
     }
 
-    /// What was noted last, as far as this process knows.
-    pub(super) fn known(&self) -> Vec<JournalState> {
-        self.lock().notes.clone()
+    /// The checkpoints that this process wrote or read last.
+    pub(super) fn last(&self) -> Vec<JournalCheckpoint> {
+        self.lock().checkpoints.clone()
     }
 
-    /// Notes what is seen now, where it differs from what is noted.
-    pub(super) async fn note(&self, seen: JournalState) -> Result<(), JournalError> {
-        let is_known = self.lock().read_at.is_some_and(|at| at.elapsed() < READ_EVERY);
-        let known = self.known();
-        let seen = self.with_own(seen);
-        let unchanged = |note: &JournalState| {
-            let mut same = JournalState {
-                revision: note.revision,
-                last_sequences: note.last_sequences.clone(),
-                ..seen.clone()
+    /// Records a checkpoint if it differs from the recorded one.
+    pub(super) async fn record(&self, current: JournalCheckpoint) -> Result<(), JournalError> {
+        let is_fresh = self.lock().read_at.is_some_and(|at| at.elapsed() < READ_INTERVAL);
+        let known = self.last();
+        let current = self.with_appended(current);
+        let is_unchanged = |recorded: &JournalCheckpoint| {
+            let mut same = JournalCheckpoint {
+                revision: recorded.revision,
+                last_sequences: recorded.last_sequences.clone(),
+                ..current.clone()
             };
-            Source::ALL.iter().for_each(|source| same.of_mut(*source).lost = note.of(*source).lost);
-            *note == same
+            Source::ALL.iter().for_each(|source| same.of_mut(*source).lost = recorded.of(*source).lost);
+            *recorded == same
         };
-        if is_known && known.iter().any(unchanged) {
-            self.forget_appended(&seen);
+        if is_fresh && known.iter().any(is_unchanged) {
+            self.drop_appended(&current);
             return Ok(());
         }
-        self.reckon(seen, Vec::new()).await.map(drop)
+        self.update(current, Vec::new()).await.map(drop)
     }
 
-    /// Reads what is noted, takes `others` into account and what is seen now, and notes what comes of it.
-    pub(super) async fn reckon(
+    /// Observes the journal, and updates the checkpoints with the observation and with `others`.
+    pub(super) async fn observe_and_update(
         &self,
-        seen: JournalState,
-        others: Vec<JournalState>,
-    ) -> Result<Vec<JournalState>, JournalError> {
-        let mut seen = self.with_own(seen);
-        let suspected = self.lock().suspected;
+        others: Vec<JournalCheckpoint>,
+    ) -> Result<Vec<JournalCheckpoint>, JournalError> {
+        let Observation { checkpoint, .. } = observe(&self.context, &self.names).await?;
+        self.update(checkpoint, others).await
+    }
+
+    /// Reads the recorded checkpoints, advances them to `current` and records the result.
+    async fn update(
+        &self,
+        current: JournalCheckpoint,
+        others: Vec<JournalCheckpoint>,
+    ) -> Result<Vec<JournalCheckpoint>, JournalError> {
+        let mut current = self.with_appended(current);
+        let removal_suspected = self.lock().removal_suspected;
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
-            let (revision, noted) = read(&store).await?;
-            let mut notes = checkpoint::merge(checkpoint::merge(noted.clone(), self.known()), others.clone());
-            if notes.iter().any(|note| note.contradicts(&seen)) {
-                // Others may have noted what came after this look: only a look after theirs tells.
-                let may_purge = seen.may_purge;
-                let state = maintenance::observe(&self.context, &self.names).await?.state;
-                seen = self.with_own(JournalState { may_purge, ..state });
+            let (revision, recorded) = read(&store).await?;
+            let known = merge_checkpoints(recorded.clone(), self.last());
+            let mut known = merge_checkpoints(known, others.clone());
+            if known.iter().any(|earlier| earlier.contradicts(&current)) {
+                // Another process may have recorded a later state: only an observation after its record is conclusive.
+                let may_purge = current.may_purge;
+                let checkpoint = observe(&self.context, &self.names).await?.checkpoint;
+                current = self.with_appended(JournalCheckpoint { may_purge, ..checkpoint });
             }
-            if suspected {
-                seen.may_purge = false;
-                notes.iter_mut().for_each(|note| note.may_purge = false);
+            if removal_suspected {
+                current.may_purge = false;
+                known.iter_mut().for_each(|earlier| earlier.may_purge = false);
             }
             let appended = self.lock().appended.clone();
-            let still_there = match notes.iter().find(|note| note.may_lack(&seen)) {
-                Some(note) => self.frames_behind(note).await?,
+            let present = match known.iter().find(|earlier| earlier.may_lack_frames(&current)) {
+                Some(earlier) => self.count_present(earlier).await?,
                 None => [0, 0],
             };
-            let reckoned = checkpoint::reckon(notes, &seen, still_there, &appended);
-            // Only the owner notes how far the journal has got.
-            let is_noted = reckoned == noted
-                || (self.ownership == Ownership::Guest && checkpoint::tells_the_same(&reckoned, &noted));
-            if is_noted || write(&store, revision, &reckoned).await? {
-                checkpoint::tell_losses(&noted, &reckoned);
+            let updated = checkpoint::advance(known, &current, present, &appended);
+            // A guest records losses and replaced journals, and leaves the progress to the owner.
+            let is_recorded = updated == recorded
+                || (self.ownership == Ownership::Guest && checkpoint::have_same_losses(&updated, &recorded));
+            if is_recorded || write(&store, revision, &updated).await? {
+                checkpoint::log_new_losses(&recorded, &updated);
                 {
-                    let mut inner = self.lock();
-                    inner.notes.clone_from(&reckoned);
-                    inner.read_at = Some(Instant::now());
-                    inner.suspected = false;
+                    let mut cache = self.lock();
+                    cache.checkpoints.clone_from(&updated);
+                    cache.read_at = Some(Instant::now());
+                    cache.removal_suspected = false;
                 }
-                self.forget_appended(&seen);
-                return Ok(reckoned);
+                self.drop_appended(&current);
+                return Ok(updated);
             }
         }
-        Err(JournalError::Unreachable("others note at the same time".to_owned()))
+        Err(concurrent_writes())
     }
 
-    /// Observes the journal first.
-    pub(super) async fn observe_and_reckon(
-        &self,
-        others: Vec<JournalState>,
-    ) -> Result<Vec<JournalState>, JournalError> {
-        let Observation { state, .. } = maintenance::observe(&self.context, &self.names).await?;
-        self.reckon(state, others).await
-    }
-
-    /// Takes note of the losses: from now on none is told.
-    pub(super) async fn forget_losses(&self) -> Result<u64, JournalError> {
+    /// Resets every loss to 0. Returns the number of frames that were lost.
+    pub(super) async fn reset_losses(&self) -> Result<u64, JournalError> {
         let store = self.store().await?;
         for _ in 0..ATTEMPTS {
-            let (revision, mut notes) = read(&store).await?;
-            let lost = checkpoint::forget_losses(&mut notes);
-            if lost == 0 || write(&store, revision, &notes).await? {
+            let (revision, mut checkpoints) = read(&store).await?;
+            let lost = checkpoint::reset_losses(&mut checkpoints);
+            if lost == 0 || write(&store, revision, &checkpoints).await? {
                 return Ok(lost);
             }
         }
-        Err(JournalError::Unreachable("others note at the same time".to_owned()))
+        Err(concurrent_writes())
     }
 
-    /// With the last sequences of this process's own frames.
-    fn with_own(&self, mut seen: JournalState) -> JournalState {
+    /// The checkpoint with the last sequences of this process's own frames.
+    fn with_appended(&self, mut current: JournalCheckpoint) -> JournalCheckpoint {
         for frame in &self.lock().appended {
-            if frame.sequence <= seen.last_sequence {
-                let last = seen.last_sequences.entry(frame.subject.clone()).or_default();
+            if frame.sequence <= current.last_sequence {
+                let last = current.last_sequences.entry(frame.subject.clone()).or_default();
                 *last = frame.sequence.max(*last);
             }
         }
-        seen
+        current
     }
 
-    /// Those that the note knows of.
-    fn forget_appended(&self, noted: &JournalState) {
-        self.lock().appended.retain(|frame| frame.sequence > noted.last_sequence);
+    /// Drops the appended frames that the checkpoint covers.
+    fn drop_appended(&self, recorded: &JournalCheckpoint) {
+        self.lock().appended.retain(|frame| frame.sequence > recorded.last_sequence);
     }
 
-    /// How many frames of each source lie between the floor and the last sequence that were noted of it.
-    async fn frames_behind(&self, note: &JournalState) -> Result<[u64; 2], ApiError> {
-        let mut behind = [0; 2];
-        for (count, &source) in behind.iter_mut().zip(Source::ALL) {
+    /// The number of each source's frames between the floor and the last sequence of `earlier` that the stream still has.
+    async fn count_present(&self, earlier: &JournalCheckpoint) -> Result<[u64; 2], ApiError> {
+        let mut present = [0; 2];
+        for (count, &source) in present.iter_mut().zip(Source::ALL) {
             let subjects = vec![self.names.events(source), self.names.erasures(source)];
-            let (events, floor) = (self.names.events_stream(), note.of(source).floor);
-            let behind_floor = api::frames_behind(&self.context, &events, subjects.clone(), floor).await?;
-            let newer = api::frames_behind(&self.context, &events, subjects, note.last_sequence).await?;
-            *count = behind_floor.saturating_sub(newer);
+            let (events, floor) = (self.names.events_stream(), earlier.of(source).floor);
+            let after_floor = api::count_after(&self.context, &events, subjects.clone(), floor).await?;
+            let after_last =
+                api::count_after(&self.context, &events, subjects, earlier.last_sequence).await?;
+            *count = after_floor.saturating_sub(after_last);
         }
-        Ok(behind)
+        Ok(present)
     }
 
     async fn store(&self) -> Result<Store, JournalError> {
         let bucket = self.names.state_bucket();
-        let opened = timeout(PATIENCE, self.context.get_key_value(&bucket)).await.map_err(away)?;
+        let opened = timeout(BUCKET_TIMEOUT, self.context.get_key_value(&bucket)).await;
         opened
+            .map_err(unreachable)?
             .map_err(|error| JournalError::Unreachable(format!("the bucket {bucket} can't be read: {error}")))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        // Every change is one step, so that a panic elsewhere leaves it whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        // Every change is one step, so that a panic elsewhere leaves the cache consistent.
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The entry's revision and what it says; an entry that can't be read is as none.
-async fn read(store: &Store) -> Result<(Option<u64>, Vec<JournalState>), JournalError> {
-    let entry = timeout(PATIENCE, store.entry(KEY)).await.map_err(away)?.map_err(away)?;
-    let Some(entry) = entry else { return Ok((None, Vec::new())) };
-    let read: Entry = serde_json::from_slice(&entry.value).unwrap_or_else(|error| {
-        tracing::warn!(%error, "what is noted of the journal can't be read and is noted anew");
-        Entry::default()
-    });
-    Ok((Some(entry.revision), read.journals))
+fn concurrent_writes() -> JournalError {
+    JournalError::Unreachable("other processes record checkpoints at the same time".to_owned())
 }
 
-/// False where somebody else wrote meanwhile.
+/// Reads the entry's revision and checkpoints. An entry that can't be read counts as empty.
+async fn read(store: &Store) -> Result<(Option<u64>, Vec<JournalCheckpoint>), JournalError> {
+    let entry = timeout(BUCKET_TIMEOUT, store.entry(KEY)).await.map_err(unreachable)?.map_err(unreachable)?;
+    let Some(entry) = entry else { return Ok((None, Vec::new())) };
+    let document: Document = serde_json::from_slice(&entry.value).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the journal's checkpoints can't be read and are recorded anew");
+        Document::default()
+    });
+    Ok((Some(entry.revision), document.journals))
+}
+
+/// Writes the entry. Returns false if another process has written it meanwhile.
 async fn write(
     store: &Store,
     revision: Option<u64>,
-    journals: &[JournalState],
+    checkpoints: &[JournalCheckpoint],
 ) -> Result<bool, JournalError> {
-    let value = serde_json::to_vec(&Entry { journals: journals.to_vec() }).map_err(away)?.into();
+    let value = serde_json::to_vec(&Document { journals: checkpoints.to_vec() }).map_err(unreachable)?.into();
     match revision {
-        Some(revision) => match timeout(PATIENCE, store.update(KEY, value, revision)).await.map_err(away)? {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
-            Err(error) => Err(away(error)),
-        },
-        None => match timeout(PATIENCE, store.create(KEY, value)).await.map_err(away)? {
+        Some(revision) => {
+            match timeout(BUCKET_TIMEOUT, store.update(KEY, value, revision)).await.map_err(unreachable)? {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
+                Err(error) => Err(unreachable(error)),
+            }
+        }
+        None => match timeout(BUCKET_TIMEOUT, store.create(KEY, value)).await.map_err(unreachable)? {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(away(error)),
+            Err(error) => Err(unreachable(error)),
         },
     }
-}
-
-fn away(error: impl std::fmt::Display) -> JournalError {
-    JournalError::Unreachable(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Pulling frames, and verdicts that the server confirms.
+//! The durable pull consumer of one source, and acknowledgements that the server confirms.
 
 use std::{fmt, mem, sync::Arc, time::Duration};
 
@@ -15,53 +15,54 @@ use tokio::time::{Instant, timeout};
 use weir_event::Source;
 
 use super::{
-    Shared,
-    api::{self, ApiError, Context},
-    connection::PUBLISH_TIMEOUT,
+    api::{self, ApiError, Context, unreachable},
+    session::Session,
+    timeouts::PUBLISH_TIMEOUT,
 };
-use crate::{Backlog, Delivery, JournalError, Names, Verdict};
+use crate::{error::JournalError, names::Names, offer::Offer, usage::Backlog};
 
-/// The longest that one pull waits at the server: a pull that a restarted server forgot is asked anew after it.
-const LONGEST_PULL: Duration = Duration::from_secs(2);
-/// How much later than the pull's end its last word may come.
+/// The longest wait of one pull at the server. A restarted server has forgotten the pull; the consumer sends a new one
+/// after this time.
+const MAX_PULL_WAIT: Duration = Duration::from_secs(2);
+/// The last message of a pull may come this much later than the pull's end.
 const GRACE: Duration = Duration::from_secs(1);
-/// Between pulls that the server refuses at once.
+/// Pause after a pull that the server refused at once.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The durable pull consumer of one source.
-pub struct Pull {
-    shared: Arc<Shared>,
+pub struct PullConsumer {
+    session: Arc<Session>,
     source: Source,
     consumer: Consumer<pull::Config>,
-    /// A pull that is still under way and what it brought: they survive a call that is cancelled.
+    /// A pull in progress, and the frames that it brought. Both survive a call that is cancelled.
     pull: Option<pull::Batch>,
-    ready: Vec<Delivery>,
+    ready: Vec<Offer<MessageAcker>>,
 }
 
-impl Pull {
-    pub(super) async fn open(shared: Arc<Shared>, source: Source) -> Result<Self, JournalError> {
-        let names = &shared.settings.names;
-        let (context, name) = (shared.connection.context(), names.consumer(source));
+impl PullConsumer {
+    pub(super) async fn open(session: Arc<Session>, source: Source) -> Result<Self, JournalError> {
+        let names = &session.settings.names;
+        let (context, name) = (session.connection.context(), names.consumer(source));
         let found = context.get_consumer_from_stream(name, names.events_stream());
-        let consumer = timeout(PUBLISH_TIMEOUT, found).await.map_err(away)?.map_err(|error| {
-            // The owner makes it anew as soon as it sees that it is gone.
-            shared.look();
-            away(error)
+        let consumer = timeout(PUBLISH_TIMEOUT, found).await.map_err(unreachable)?.map_err(|error| {
+            // The owner creates a vanished consumer anew in this round.
+            session.request_maintenance();
+            unreachable(error)
         })?;
-        Ok(Self { shared, source, consumer, pull: None, ready: Vec::new() })
+        Ok(Self { session, source, consumer, pull: None, ready: Vec::new() })
     }
 
     pub(crate) async fn next(
         &mut self,
         max_frames: usize,
         wait: Duration,
-    ) -> Result<Vec<Delivery>, JournalError> {
+    ) -> Result<Vec<Offer<MessageAcker>>, JournalError> {
         let deadline = Instant::now() + wait;
         loop {
-            self.shared.connection.up(deadline).await?;
-            if let Err(reason) = self.gather(max_frames, deadline).await {
+            self.session.connection.wait_until_up(deadline).await?;
+            if let Err(reason) = self.pull(max_frames, deadline).await {
                 self.pull = None;
-                self.mend(&reason, deadline).await?;
+                self.wait_after_failure(&reason, deadline).await?;
             }
             if !self.ready.is_empty() || Instant::now() >= deadline {
                 return Ok(mem::take(&mut self.ready));
@@ -69,9 +70,9 @@ impl Pull {
         }
     }
 
-    /// One pull, from its request to its end: what is there, or else the first frame that comes.
-    async fn gather(&mut self, max_frames: usize, deadline: Instant) -> Result<(), String> {
-        let expires = deadline.saturating_duration_since(Instant::now()).min(LONGEST_PULL);
+    /// Runs one pull from its request to its end: the frames that are there, or else the first one that comes.
+    async fn pull(&mut self, max_frames: usize, deadline: Instant) -> Result<(), String> {
+        let expires = deadline.saturating_duration_since(Instant::now()).min(MAX_PULL_WAIT);
         if self.pull.is_none() {
             let request = self.consumer.fetch().max_messages(max_frames.max(1)).expires(expires);
             let pull = timeout(GRACE, request.messages()).await.map_err(|elapsed| elapsed.to_string())?;
@@ -80,22 +81,22 @@ impl Pull {
         let Some(pull) = &mut self.pull else { return Ok(()) };
         while let Ok(Some(message)) = timeout(expires + GRACE, pull.next()).await {
             let message = message.map_err(|error| error.to_string())?;
-            self.ready.push(delivery(message, self.shared.connection.client())?);
+            self.ready.push(offer(message, self.session.connection.client())?);
         }
         self.pull = None;
         Ok(())
     }
 
-    /// After a pull that failed: waits a moment where the server refuses for now, and for the journal's owner where the
-    /// consumer vanished.
-    async fn mend(&self, reason: &str, deadline: Instant) -> Result<(), JournalError> {
-        let (context, names) = (self.shared.connection.context(), &self.shared.settings.names);
+    /// Waits after a pull that failed: for a moment if the server refuses pulls for now, and for the journal's owner if
+    /// the consumer vanished.
+    async fn wait_after_failure(&self, reason: &str, deadline: Instant) -> Result<(), JournalError> {
+        let (context, names) = (self.session.connection.context(), &self.session.settings.names);
         match api::consumer_info(context, &names.events_stream(), &names.consumer(self.source)).await {
             Ok(_) => {
-                // Too many frames are in flight, or its leader changes.
+                // Too many frames are in flight, or the consumer's leader changes.
                 tracing::debug!(reason, source = %self.source, "a pull of frames was refused");
             }
-            Err(ApiError::NotFound(_)) if Instant::now() < deadline => self.shared.look(),
+            Err(ApiError::NotFound(_)) if Instant::now() < deadline => self.session.request_maintenance(),
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(PAUSE).await;
@@ -103,7 +104,7 @@ impl Pull {
     }
 
     pub(crate) async fn backlog(&self) -> Result<Backlog, JournalError> {
-        backlog(self.shared.connection.context(), &self.shared.settings.names, self.source).await
+        backlog(self.session.connection.context(), &self.session.settings.names, self.source).await
     }
 }
 
@@ -116,8 +117,8 @@ pub(super) async fn backlog(
     Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
 }
 
-/// Everything up to the acknowledgement floor is acknowledged, and what follows on the source's subjects is not.
-pub(super) async fn oldest_waiting(
+/// When the stream stored the first frame behind the acknowledgement floor: the oldest one without an acknowledgement.
+pub(super) async fn oldest_unacknowledged(
     context: &Context,
     names: &Names,
     source: Source,
@@ -133,49 +134,45 @@ pub(super) async fn oldest_waiting(
     Ok(of_events.into_iter().chain(of_erasures).min())
 }
 
-fn away(error: impl fmt::Display) -> JournalError {
-    JournalError::Unreachable(error.to_string())
-}
-
-impl fmt::Debug for Pull {
+impl fmt::Debug for PullConsumer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Pull").field("source", &self.source).finish_non_exhaustive()
+        formatter.debug_struct("PullConsumer").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
-fn delivery(message: Message, client: &Client) -> Result<Delivery, String> {
+fn offer(message: Message, client: &Client) -> Result<Offer<MessageAcker>, String> {
     let info = message.info().map_err(|error| error.to_string())?;
     let (sequence, attempt) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
     let stored_at = info.published;
     let reply = message.reply.clone().ok_or("a message of the consumer has no reply subject")?;
-    let verdict = Verdict::JetStream(PullVerdict { client: client.clone(), reply });
-    Ok(Delivery::new(message.message.payload, sequence, attempt, stored_at, verdict))
+    let acker = MessageAcker { client: client.clone(), reply };
+    Ok(Offer { payload: message.message.payload, sequence, attempt, stored_at, acker })
 }
 
-/// Where the verdict over one delivery goes.
+/// Acknowledges one message at the server.
 #[derive(Debug)]
-pub(crate) struct PullVerdict {
+pub(crate) struct MessageAcker {
     client: Client,
     reply: Subject,
 }
 
-impl PullVerdict {
+impl MessageAcker {
     pub(crate) async fn ack(&self) -> Result<(), JournalError> {
-        self.tell(AckKind::Ack).await
+        self.send(AckKind::Ack).await
     }
 
     pub(crate) async fn progress(&self) -> Result<(), JournalError> {
-        self.tell(AckKind::Progress).await
+        self.send(AckKind::Progress).await
     }
 
     pub(crate) async fn retry_in(&self, delay: Duration) -> Result<(), JournalError> {
-        // Without a delay the server offers it at once; a delay of nothing would be the whole ack_wait.
-        self.tell(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await
+        // Without a delay the server delivers the frame at once. It takes a delay of zero for the whole ack_wait.
+        self.send(AckKind::Nak(Some(delay).filter(|delay| !delay.is_zero()))).await
     }
 
-    /// Returns when the server has it: a mere publish would wait in a buffer.
-    async fn tell(&self, verdict: AckKind) -> Result<(), JournalError> {
-        let request = Request::new().payload(verdict.into());
+    /// Returns when the server has confirmed the acknowledgement: a publish alone would wait in a buffer.
+    async fn send(&self, acknowledgement: AckKind) -> Result<(), JournalError> {
+        let request = Request::new().payload(acknowledgement.into());
         match timeout(PUBLISH_TIMEOUT, self.client.send_request(self.reply.clone(), request)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(JournalError::Unreachable(error.to_string())),

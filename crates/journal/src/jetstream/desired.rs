@@ -1,4 +1,4 @@
-//! Streams and consumers as their owner makes them anew.
+//! The desired configuration of streams and consumers, as the owner creates them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,19 +8,19 @@ use async_nats::jetstream::{
 };
 use weir_event::Source;
 
-use crate::{DeadLetterStream, Names, Settings, limits};
+use crate::{dead_letter_stream::DeadLetterStream, limits, names::Names, settings::Settings};
 
-/// The key in the metadata of a stream or consumer that says that it is Weir's; its value is the format of the mark.
+/// The metadata key that marks a stream or consumer as Weir's. Its value is the format of the mark.
 pub(super) const MARK: &str = "weir.journal";
 const MARK_FORMAT: &str = "1";
 
-/// It only absorbs the repetitions of one append, which ends within seconds.
+/// The window absorbs the repetitions of one append, which ends within seconds.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Frames without a verdict over all instances of a collector. Each holds few; but frames of a newer version that wait
-/// for a newer collector count too, and at the bound everything else would wait behind them.
+/// The most delivered frames without an acknowledgement, over all instances of a collector. Each instance holds few. But
+/// frames of a newer version that wait for a newer collector count too, and at the limit all other frames would wait.
 pub(super) const MAX_ACK_PENDING: i64 = 100_000;
 
-/// `EVENTS` as it is made anew.
+/// The stream `EVENTS`.
 pub(super) fn events(settings: &Settings) -> Config {
     let names = &settings.names;
     let subjects =
@@ -28,31 +28,31 @@ pub(super) fn events(settings: &Settings) -> Config {
     Config {
         name: names.events_stream(),
         subjects: subjects(Names::events).chain(subjects(Names::erasures)).collect(),
-        // Age never removes what waits: what is acknowledged and old is purged by ingest.
+        // A maximum age would remove unacknowledged frames too. Ingest purges old acknowledged frames instead.
         max_age: Duration::ZERO,
         max_bytes: signed(settings.max_bytes),
         discard: DiscardPolicy::New,
-        ..stream(settings)
+        ..common(settings)
     }
 }
 
-/// A graveyard's stream as it is made anew.
-pub(super) fn graveyard(graveyard: DeadLetterStream, settings: &Settings) -> Config {
-    let discard = match graveyard {
+/// A dead-letter stream.
+pub(super) fn dead_letters(stream: DeadLetterStream, settings: &Settings) -> Config {
+    let discard = match stream {
         DeadLetterStream::Rejected => DiscardPolicy::Old,
         DeadLetterStream::Parked => DiscardPolicy::New,
     };
     Config {
-        name: settings.names.graveyard_stream(graveyard),
-        subjects: vec![settings.names.all_letters(graveyard)],
-        max_age: limits::LETTER_AGE,
-        max_bytes: signed(limits::GRAVEYARD_BYTES),
+        name: settings.names.dead_letter_stream(stream),
+        subjects: vec![settings.names.all_dead_letters(stream)],
+        max_age: limits::DEAD_LETTER_AGE,
+        max_bytes: signed(limits::DEAD_LETTER_STREAM_BYTES),
         discard,
-        ..stream(settings)
+        ..common(settings)
     }
 }
 
-/// The stream of the bucket in which is noted what `EVENTS` holds, as far as it is compared.
+/// The stream of the bucket of checkpoints, with the settings that are compared.
 pub(super) fn bucket(settings: &Settings) -> Config {
     let bucket = settings.names.state_bucket();
     Config {
@@ -63,8 +63,8 @@ pub(super) fn bucket(settings: &Settings) -> Config {
     }
 }
 
-/// What every stream has in common.
-fn stream(settings: &Settings) -> Config {
+/// The settings that all streams share.
+fn common(settings: &Settings) -> Config {
     Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
@@ -79,8 +79,8 @@ fn mark() -> HashMap<String, String> {
     [(MARK.to_owned(), MARK_FORMAT.to_owned())].into()
 }
 
-/// The durable consumer of a source as it is made anew. It delivers for ever: only storage decides what is given up, and
-/// a bound here would be burnt by an outage of the database.
+/// The durable consumer of a source. It delivers a frame without a limit of attempts: only the collector gives a frame up.
+/// An outage of the database would use up any limit.
 pub(super) fn consumer(source: Source, settings: &Settings) -> pull::Config {
     let names = &settings.names;
     pull::Config {

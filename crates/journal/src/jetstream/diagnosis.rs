@@ -1,4 +1,4 @@
-//! The reason that a server is not connected to, in one sentence: cause, setting and remedy.
+//! The diagnosis of a failed connection, in one sentence: cause, setting and remedy.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use tokio::{
 
 use super::credentials;
 use crate::{
-    JournalError, Servers,
-    servers::{Identity, Login, Server},
+    error::JournalError,
+    servers::{Identity, Login, Server, Servers},
 };
 
-/// How long a server may take to greet: nats-server does so at once.
-const GREETING_PATIENCE: Duration = Duration::from_millis(500);
-/// As much of a greeting as tells what it is. `INFO` has about 500 bytes.
+/// Timeout of a server's greeting. nats-server sends it at once.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
+/// The most bytes of a greeting that are read. `INFO` has about 500 bytes.
 const GREETING_BYTES: usize = 16 * 1024;
 
-/// What listens at an address.
+/// The kind of server that listens at an address.
 #[derive(Debug, PartialEq)]
 enum Listener {
-    /// It can't be reached.
+    /// The address can't be reached.
     Nothing,
     Nats(Info),
-    /// It speaks only after its client does, and then neither HTTP.
+    /// The server sends no greeting, and answers no HTTP request.
     Silent,
     Http,
     Other,
 }
 
-/// What a nats-server says of itself before anything else.
+/// The greeting of a nats-server.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Info {
@@ -41,76 +41,78 @@ struct Info {
     tls_verify: bool,
 }
 
-/// Finds out why connecting to `server` failed with `told`, the client's own words.
-pub(super) async fn of(servers: &Servers, server: &Server, told: &str) -> JournalError {
-    let listener = greeting(server).await;
+/// Finds the cause of a connection to `server` that failed with `message`, the text of the client's error.
+pub(super) async fn diagnose(servers: &Servers, server: &Server, message: &str) -> JournalError {
+    let listener = greet(server).await;
     let expired = match &servers.identity {
         Identity::Credentials(_) => credentials::expired_at(servers).await,
         Identity::Url | Identity::Nkey(_) => None,
     };
     let expired = expired.map(|at| format!("the JWT of NATS_CREDS expired at {at:?}: replace the file"));
-    explain(servers, server, told, &listener, expired)
+    explain(servers, server, message, &listener, expired)
 }
 
 fn explain(
     servers: &Servers,
     server: &Server,
-    told: &str,
+    message: &str,
     listener: &Listener,
     expired: Option<String>,
 ) -> JournalError {
-    let has = |text: &str| told.to_lowercase().contains(&text.to_lowercase());
-    let final_word = |what: String| JournalError::Unusable(format!("{server} {what}"));
-    let may_heal = |what: String| JournalError::Unreachable(format!("{server} {what}"));
+    let has = |text: &str| message.to_lowercase().contains(&text.to_lowercase());
+    let unusable = |problem: String| JournalError::Unusable(format!("{server} {problem}"));
+    let unreachable = |problem: String| JournalError::Unreachable(format!("{server} {problem}"));
     match listener {
         Listener::Http => {
-            return final_word(
+            return unusable(
                 "answers HTTP, not NATS: name the client port in NATS_URL, which is 4222 by default"
                     .to_owned(),
             );
         }
         Listener::Other => {
-            return final_word("is no nats-server: correct host and port in NATS_URL".to_owned());
+            return unusable("is no nats-server: correct host and port in NATS_URL".to_owned());
         }
         Listener::Nats(_) | Listener::Silent | Listener::Nothing => {}
     }
     if has("authorization violation") {
-        return final_word(format!(
+        return unusable(format!(
             "refuses the login: {}",
-            expired.unwrap_or_else(|| login(servers, server))
+            expired.unwrap_or_else(|| login_problem(servers, server))
         ));
     }
     if has("AuthError(") || has("failed signing nonce") {
-        let inner = told.split_once("AuthError(").and_then(|(_, rest)| rest.strip_suffix(')'));
-        let reason = inner.unwrap_or(told);
+        let inner = message.split_once("AuthError(").and_then(|(_, rest)| rest.strip_suffix(')'));
+        let reason = inner.unwrap_or(message);
         return JournalError::Unusable(reason.to_owned());
     }
-    if let Some(what) = tls(servers, server, told, listener) {
-        return final_word(what);
+    if let Some(problem) = tls_problem(servers, server, message, listener) {
+        return unusable(problem);
     }
     if has("DNS error") {
-        return may_heal(
+        return unreachable(
             "has a host name that can't be resolved: correct NATS_URL, or the name service".to_owned(),
         );
     }
     if has("connection refused") {
-        return may_heal("refuses connections: start nats-server there, or correct NATS_URL".to_owned());
+        return unreachable("refuses connections: start nats-server there, or correct NATS_URL".to_owned());
     }
     if *listener == Listener::Silent {
-        return may_heal(
+        return unreachable(
             "accepts a connection and says nothing: it is no nats-server, hangs, or has handshake_first: true, \
              which Weir does not support"
                 .to_owned(),
         );
     }
     if has("timed out") {
-        return may_heal("does not answer: check NATS_URL, and the network and firewalls between".to_owned());
+        return unreachable(
+            "does not answer: check NATS_URL, and the network and firewalls between".to_owned(),
+        );
     }
-    may_heal(format!("can't be connected to: {told}"))
+    unreachable(format!("can't be connected to: {message}"))
 }
 
-/// What of the login is to be mended.
-fn login(servers: &Servers, server: &Server) -> String {
+/// The reason that the server refuses the login.
+fn login_problem(servers: &Servers, server: &Server) -> String {
     match &servers.identity {
         Identity::Credentials(path) => {
             format!("the user of NATS_CREDS ({}) is unknown or revoked", path.display())
@@ -128,18 +130,17 @@ fn login(servers: &Servers, server: &Server) -> String {
     }
 }
 
-/// What is wrong with TLS, where that is what is wrong.
-fn tls(servers: &Servers, server: &Server, told: &str, listener: &Listener) -> Option<String> {
-    let has = |text: &str| told.contains(text);
+/// The problem with TLS; `None` if there is another problem.
+fn tls_problem(servers: &Servers, server: &Server, message: &str, listener: &Listener) -> Option<String> {
+    let has = |text: &str| message.contains(text);
     let Listener::Nats(info) = listener else { return None };
     if !info.tls_required && !info.tls_available {
-        let asks = servers.demand_tls(server);
-        return asks.then(|| {
+        return servers.require_tls(server).then(|| {
             "offers no TLS: configure tls at nats-server, or write nats:// in NATS_URL and unset NATS_CA and NATS_CERT"
                 .to_owned()
         });
     }
-    let what = if has("UnknownIssuer") || has("CaUsedAsEndEntity") {
+    let problem = if has("UnknownIssuer") || has("CaUsedAsEndEntity") {
         "has a certificate of an unknown CA: name the CA's PEM file in NATS_CA"
     } else if has("NotValidForName") || has("not valid for name") {
         "has a certificate for another name: write a name of the certificate in NATS_URL"
@@ -148,7 +149,7 @@ fn tls(servers: &Servers, server: &Server, told: &str, listener: &Listener) -> O
     } else if has("NotValidYet") {
         "has a certificate that is not valid yet: compare the clocks"
     } else if has("invalid peer certificate") {
-        return Some(format!("has a certificate that is not accepted: {told}"));
+        return Some(format!("has a certificate that is not accepted: {message}"));
     } else if info.tls_verify && servers.certificate.is_none() {
         "demands a client certificate: set NATS_CERT and NATS_KEY"
     } else if info.tls_verify && (has("alert") || has("broken pipe") || has("reset") || has("got nothing")) {
@@ -158,23 +159,24 @@ fn tls(servers: &Servers, server: &Server, told: &str, listener: &Listener) -> O
     } else if has("could not load platform certs") {
         "can't be checked: SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read; correct it, unset it, or set NATS_CA"
     } else if has("TLS error") {
-        return Some(format!("can't be spoken to by TLS: {told}; check NATS_CA, NATS_CERT and NATS_KEY"));
+        return Some(format!("can't be spoken to by TLS: {message}; check NATS_CA, NATS_CERT and NATS_KEY"));
     } else {
         return None;
     };
-    Some(what.to_owned())
+    Some(problem.to_owned())
 }
 
-async fn greeting(server: &Server) -> Listener {
+/// Connects to a server and reads its greeting.
+async fn greet(server: &Server) -> Listener {
     let host = server.host.trim_matches(['[', ']']);
-    let connected = timeout(GREETING_PATIENCE, TcpStream::connect((host, server.port))).await;
+    let connected = timeout(GREETING_TIMEOUT, TcpStream::connect((host, server.port))).await;
     let Ok(Ok(mut stream)) = connected else { return Listener::Nothing };
-    match timeout(GREETING_PATIENCE, first_line(&mut stream)).await {
+    match timeout(GREETING_TIMEOUT, first_line(&mut stream)).await {
         Ok(line) => classify(&line),
         Err(_elapsed) => {
-            // A web server speaks when it is spoken to.
+            // A web server answers only a request.
             stream.write_all(b"OPTIONS * HTTP/1.0\r\n\r\n").await.ok();
-            let line = timeout(GREETING_PATIENCE, first_line(&mut stream)).await.unwrap_or_default();
+            let line = timeout(GREETING_TIMEOUT, first_line(&mut stream)).await.unwrap_or_default();
             if line.starts_with(b"HTTP/") { Listener::Http } else { Listener::Silent }
         }
     }
@@ -198,7 +200,7 @@ fn classify(line: &[u8]) -> Listener {
     match line {
         [] => Listener::Silent,
         line if line.starts_with(b"HTTP/") => Listener::Http,
-        // A nats-server that is full says so in place of its greeting.
+        // A nats-server without room for clients sends this error instead of its greeting.
         line if line.starts_with(b"-ERR '") => Listener::Nats(Info::default()),
         _ => Listener::Other,
     }
@@ -208,14 +210,14 @@ fn classify(line: &[u8]) -> Listener {
 mod tests {
     use super::*;
 
-    fn told(url: &str, error: &str, greeting: &str) -> String {
+    fn explained(url: &str, error: &str, greeting: &str) -> String {
         let servers: Servers = url.parse().unwrap();
         let listener = classify(greeting.as_bytes());
         explain(&servers, &servers.list[0], error, &listener, None).to_string()
     }
 
     #[test]
-    fn each_cause_names_address_setting_and_remedy() {
+    fn each_diagnosis_names_address_setting_and_remedy() {
         const PLAIN: &str = "INFO {}\r\n";
         const TLS: &str = r#"INFO {"tls_required":true}"#;
         const VERIFY: &str = r#"INFO {"tls_required":true,"tls_verify":true}"#;
@@ -252,7 +254,7 @@ mod tests {
             ("nats://n1", "timed out", "HTTP/1.1 400 Bad Request\r\n", ["answers HTTP", "4222"]),
             ("nats://n1", "IO error", "SSH-2.0-OpenSSH\r\n", ["no nats-server", "NATS_URL"]),
         ] {
-            let sentence = told(url, error, greeting);
+            let sentence = explained(url, error, greeting);
             for part in parts.into_iter().chain(["n1:4222"]) {
                 assert!(sentence.contains(part), "{part} is missing in {sentence}");
             }
@@ -261,8 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says_beside_the_known_causes_is_passed_on() {
-        let sentence = told("nats://n1", "IO error: nats: maximum connections exceeded", "INFO {}");
+    fn an_unknown_error_of_a_server_is_passed_on() {
+        let sentence = explained("nats://n1", "IO error: nats: maximum connections exceeded", "INFO {}");
         assert!(sentence.contains("maximum connections exceeded"), "{sentence}");
     }
 }

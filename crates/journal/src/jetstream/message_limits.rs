@@ -1,74 +1,76 @@
-//! How large a message may be: the server's `max_payload`, and the `max_msg_size` of a stream.
+//! The largest messages that the server and its streams accept: `max_payload` and `max_msg_size`.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use async_nats::{Client, jetstream::stream};
 
 use super::api::{self, ApiError, Context};
-use crate::{DeadLetterStream, FrameLimit, Names, limits};
+use crate::{
+    dead_letter_stream::DeadLetterStream, frame::FrameLimit, limits::MIN_MESSAGE_BYTES, names::Names,
+};
 
-/// Message id, correlation id, trace context and the expected stream, which count too. Trace context is at most 1 kB.
+/// Room for the headers, which count as bytes of a message: message id, correlation id, trace context and the expected
+/// stream. Trace context has at most 1 kB.
 const HEADER_BYTES: usize = 4 * 1024;
-/// What a dead letter has beside a whole frame: reason and origin.
+/// Room for reason and origin, which a dead letter has beside a whole frame.
 const LETTER_BYTES: usize = 4 * 1024;
 
-/// What each stream takes, as it was told last. The limit of the server is known by its connection.
+/// The `max_msg_size` of each stream when it was read last. The connection knows the server's `max_payload`.
 #[derive(Debug)]
-pub(super) struct Sizes {
+pub(super) struct MessageLimits {
     events: AtomicUsize,
     parked: AtomicUsize,
     rejected: AtomicUsize,
 }
 
-impl Default for Sizes {
+impl Default for MessageLimits {
     fn default() -> Self {
         let [events, parked, rejected] = [(); 3].map(|()| AtomicUsize::new(usize::MAX));
         Self { events, parked, rejected }
     }
 }
 
-impl Sizes {
-    /// Asks the server for the limits of every stream.
+impl MessageLimits {
+    /// Reads the limits of every stream from the server.
     ///
     /// # Errors
-    /// The server is away, or a stream is.
-    pub(super) async fn ask(&self, context: &Context, names: &Names) -> Result<(), ApiError> {
-        self.note_events(&api::stream_info(context, &names.events_stream()).await?.info);
-        for graveyard in DeadLetterStream::ALL {
-            let info = api::stream_info(context, &names.graveyard_stream(graveyard)).await?.info;
-            self.of_letters(graveyard).store(most_bytes(&info), Relaxed);
+    /// The server is unreachable, or a stream is missing.
+    pub(super) async fn refresh(&self, context: &Context, names: &Names) -> Result<(), ApiError> {
+        self.set_events(&api::stream_info(context, &names.events_stream()).await?.info);
+        for stream in DeadLetterStream::ALL {
+            let info = api::stream_info(context, &names.dead_letter_stream(stream)).await?.info;
+            self.of(stream).store(max_message_bytes(&info), Relaxed);
         }
         Ok(())
     }
 
-    /// Takes note of what `EVENTS` takes.
-    pub(super) fn note_events(&self, info: &stream::Info) {
-        self.events.store(most_bytes(info), Relaxed);
+    /// Sets the limit of `EVENTS`.
+    pub(super) fn set_events(&self, info: &stream::Info) {
+        self.events.store(max_message_bytes(info), Relaxed);
     }
 
-    /// A frame must fit into `EVENTS`, and into a dead letter, should no collector be able to read it. Whoever sets the limits
-    /// below the least that a server must take is answered by a server that refuses; no event is rejected for that.
+    /// The largest frame. It must fit into `EVENTS`, and also into a dead letter if no collector can read it. Limits below
+    /// the smallest allowed one are ignored here: then the server refuses appends, and no event is rejected for them.
     pub(super) fn frame_limit(&self, client: &Client) -> FrameLimit {
         let in_events = self.events.load(Relaxed).min(client.max_payload());
-        let as_letter = self.of_letters(DeadLetterStream::Parked).load(Relaxed).min(client.max_payload());
-        let bytes = in_events.min(as_letter).max(limits::LEAST_MESSAGE_BYTES) - HEADER_BYTES - LETTER_BYTES;
-        FrameLimit { bytes }
+        let as_letter = self.of(DeadLetterStream::Parked).load(Relaxed).min(client.max_payload());
+        FrameLimit { bytes: in_events.min(as_letter).max(MIN_MESSAGE_BYTES) - HEADER_BYTES - LETTER_BYTES }
     }
 
-    /// Bytes of an encoded letter.
-    pub(super) fn letter_bytes(&self, client: &Client, graveyard: DeadLetterStream) -> usize {
-        self.of_letters(graveyard).load(Relaxed).min(client.max_payload()).saturating_sub(HEADER_BYTES)
+    /// The most bytes of an encoded dead letter.
+    pub(super) fn letter_bytes(&self, client: &Client, stream: DeadLetterStream) -> usize {
+        self.of(stream).load(Relaxed).min(client.max_payload()).saturating_sub(HEADER_BYTES)
     }
 
-    fn of_letters(&self, graveyard: DeadLetterStream) -> &AtomicUsize {
-        match graveyard {
+    fn of(&self, stream: DeadLetterStream) -> &AtomicUsize {
+        match stream {
             DeadLetterStream::Parked => &self.parked,
             DeadLetterStream::Rejected => &self.rejected,
         }
     }
 }
 
-/// A stream without a limit of its own says -1.
-fn most_bytes(info: &stream::Info) -> usize {
+/// The stream's limit; NATS writes -1 for none.
+fn max_message_bytes(info: &stream::Info) -> usize {
     usize::try_from(info.config.max_message_size).ok().filter(|bytes| *bytes > 0).unwrap_or(usize::MAX)
 }

@@ -1,82 +1,92 @@
-//! The journal on NATS JetStream, looked at and not set up.
+//! The observer of a journal on NATS JetStream. It sets nothing up when it connects.
 
 use std::time::Duration;
 
 use weir_event::Source;
 
 use super::{
-    checkpoint_bucket::Notebook,
-    connection::{self, Connection},
+    api::Context,
+    checkpoint_bucket::CheckpointBucket,
+    connection::{Connection, with_retry},
     consumer, dead_letters,
     setting::{JournalSetting, Shrinking},
     streams,
 };
 use crate::{
-    Backlog, DeadLetterStats, DeadLetterStream, JournalError, JournalState, Names, Ownership, Servers,
-    Settings, StoredDeadLetter,
+    checkpoint::JournalCheckpoint,
+    dead_letter::StoredDeadLetter,
+    dead_letter_stream::{DeadLetterStats, DeadLetterStream},
+    error::JournalError,
+    names::Names,
+    servers::Servers,
+    settings::{Ownership, Settings},
+    usage::Backlog,
 };
 
-/// A connection that asks and never changes anything.
+/// A connection that reads the journal. It changes settings only on [`JetStreamObserver::apply`].
 #[derive(Debug)]
-pub struct Watched {
+pub struct JetStreamObserver {
     connection: Connection,
     settings: Settings,
 }
 
-impl Watched {
+impl JetStreamObserver {
     pub(crate) async fn connect(
         servers: &Servers,
         settings: Settings,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, JournalError> {
-        let connection = connection::patiently(patience, || Connection::open(servers)).await?;
+        let connection = with_retry(timeout, || Connection::open(servers)).await?;
         Ok(Self { connection, settings })
     }
 
     pub(crate) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        consumer::backlog(self.connection.context(), self.names(), source).await
+        consumer::backlog(self.context(), self.names(), source).await
     }
 
     pub(crate) async fn dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        dead_letters::read(self.connection.context(), &self.names().graveyard_stream(graveyard), after, limit)
-            .await
+        dead_letters::read_page(self.context(), &self.names().dead_letter_stream(stream), after, limit).await
     }
 
     pub(crate) async fn dead_letter_stats(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        dead_letters::stats(self.connection.context(), &self.names().graveyard_stream(graveyard)).await
+        dead_letters::stats(self.context(), &self.names().dead_letter_stream(stream)).await
     }
 
-    /// Every setting, found on the servers and wanted by this process.
-    pub(crate) async fn status(&self) -> Result<Vec<JournalSetting>, JournalError> {
-        streams::status(self.connection.context(), &self.settings).await
+    /// Every setting, as the servers have it and as this process wants it.
+    pub(crate) async fn settings(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        streams::status(self.context(), &self.settings).await
     }
 
-    /// Does what ingest does when it starts; with `shrink` also lowers what is found higher.
+    /// Creates and changes what ingest does when it starts. With `shrink` it also lowers settings that are higher.
     pub(crate) async fn apply(&self, shrink: bool) -> Result<Vec<JournalSetting>, JournalError> {
         let shrinking = if shrink { Shrinking::Allowed } else { Shrinking::Refused };
-        streams::set_up(self.connection.context(), &self.settings, shrinking).await
+        streams::set_up(self.context(), &self.settings, shrinking).await
     }
 
-    /// What is noted of the journal, as of now.
-    pub(crate) async fn states(&self) -> Result<Vec<JournalState>, JournalError> {
-        self.notebook().observe_and_reckon(Vec::new()).await
+    /// The checkpoints, updated with the contents of the journal now.
+    pub(crate) async fn checkpoints(&self) -> Result<Vec<JournalCheckpoint>, JournalError> {
+        self.bucket().observe_and_update(Vec::new()).await
     }
 
-    /// Sets every loss back to none; returns how many frames were lost.
-    pub(crate) async fn forget_losses(&self) -> Result<u64, JournalError> {
-        self.notebook().forget_losses().await
+    /// Resets every loss to 0. Returns the number of frames that were lost.
+    pub(crate) async fn reset_losses(&self) -> Result<u64, JournalError> {
+        self.bucket().reset_losses().await
     }
 
-    fn notebook(&self) -> Notebook {
-        Notebook::new(self.connection.context().clone(), self.names().clone(), Ownership::Guest)
+    fn bucket(&self) -> CheckpointBucket {
+        CheckpointBucket::new(self.context().clone(), self.names().clone(), Ownership::Guest)
+    }
+
+    fn context(&self) -> &Context {
+        self.connection.context()
     }
 
     fn names(&self) -> &Names {

@@ -1,4 +1,4 @@
-//! Goes through the settings of a stream or consumer one by one: which are changed, and which are only told.
+//! One setting of a stream or consumer, found and wanted, and the comparison of all of them.
 
 use std::{cmp::Ordering, collections::HashMap, fmt, time::Duration};
 
@@ -11,29 +11,66 @@ use super::desired::MARK;
 /// One setting of a stream or consumer, wanted and found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalSetting {
-    /// Such as `stream EVENTS` or `consumer collector-facebook`.
+    /// The stream or consumer, such as `stream EVENTS` or `consumer collector-facebook`.
     pub place: String,
-    /// As NATS names it.
+    /// The name of the setting in NATS.
     pub setting: &'static str,
-    /// The variable that chooses it; `None` where Weir fixes it.
+    /// The variable that chooses it; `None` if Weir fixes it.
     pub variable: Option<&'static str>,
+    /// The value that this process wants.
     pub wanted: String,
+    /// The value on the server.
     pub found: String,
     pub state: SettingState,
 }
 
-/// How a setting that is found stands to what is wanted.
+/// The state of a setting, from its comparison with the wanted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingState {
+    /// Both values are the same.
     Same,
-    /// Ingest changes it when it starts: nothing shrinks by it.
+    /// Ingest changes the setting when it starts; nothing shrinks.
     Changes,
-    /// The change would shrink something: ingest leaves it, `weir journal apply --shrink` makes it.
+    /// The change would shrink something. Ingest keeps the setting; `weir journal apply --shrink` changes it.
     Shrinks,
-    /// An operator stopped something for a time: nothing of Weir changes it.
+    /// An operator has paused the consumer. Weir does not change that.
     Paused,
-    /// It is another application's, or can't be used: what is found is a sentence for people, and is left untouched.
+    /// The stream or consumer is another application's, or can't be used. `found` is a sentence for operators, and Weir
+    /// leaves it untouched.
     Foreign,
+}
+
+/// The name of the setting that stands for a missing stream or consumer.
+const EXISTENCE: &str = "existence";
+
+impl JournalSetting {
+    /// A missing stream or consumer.
+    pub(super) fn missing(place: String) -> Self {
+        Self {
+            place,
+            setting: EXISTENCE,
+            variable: None,
+            wanted: "there".to_owned(),
+            found: "missing".to_owned(),
+            state: SettingState::Changes,
+        }
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.setting == EXISTENCE
+    }
+
+    /// Another application's stream or consumer, which `found` describes.
+    pub(super) fn foreign(place: String, found: String) -> Self {
+        Self {
+            place,
+            setting: "owner",
+            variable: Some("JOURNAL_PREFIX"),
+            wanted: "Weir".to_owned(),
+            found,
+            state: SettingState::Foreign,
+        }
+    }
 }
 
 impl fmt::Display for JournalSetting {
@@ -47,14 +84,14 @@ impl fmt::Display for JournalSetting {
     }
 }
 
-/// Whether a change may lower what is found.
+/// Permission to lower a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shrinking {
     Refused,
     Allowed,
 }
 
-/// A limit's value; the greatest is none.
+/// The value of a limit. `Unlimited` is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Amount {
     Count(u64),
@@ -64,16 +101,17 @@ pub(super) enum Amount {
 }
 
 impl Amount {
-    /// As NATS writes it: without a limit it is not positive.
+    /// Reads a number as NATS writes it: a number that is not positive means no limit.
     pub(super) fn count(number: i64) -> Self {
         u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Count)
     }
 
+    /// Reads bytes as NATS writes them: a number that is not positive means no limit.
     pub(super) fn bytes(number: i64) -> Self {
         u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Bytes)
     }
 
-    /// A time of which zero is none.
+    /// Reads an age as NATS writes it: zero means no limit.
     pub(super) fn age(time: Duration) -> Self {
         if time.is_zero() { Self::Unlimited } else { Self::Time(time) }
     }
@@ -95,19 +133,19 @@ impl fmt::Display for Amount {
     }
 }
 
-/// Goes through the settings of one stream or consumer: changes those that may be changed, and tells all of them.
-pub(super) struct Comparison {
+/// The comparison of one stream or consumer: changes the settings that may change, and collects all of them.
+pub(super) struct SettingsComparison {
     place: String,
     shrinking: Shrinking,
     pub(super) settings: Vec<JournalSetting>,
 }
 
-impl Comparison {
+impl SettingsComparison {
     pub(super) fn new(place: String, shrinking: Shrinking) -> Self {
         Self { place, shrinking, settings: Vec::new() }
     }
 
-    /// A setting that has one right value.
+    /// Compares a setting that has one right value.
     pub(super) fn fixed<T: PartialEq>(
         &mut self,
         setting: &'static str,
@@ -120,7 +158,7 @@ impl Comparison {
         *found = wanted;
     }
 
-    /// A setting of which more keeps more.
+    /// Compares a limit: a higher one keeps more.
     pub(super) fn limit<T: Copy>(
         &mut self,
         setting: &'static str,
@@ -129,13 +167,13 @@ impl Comparison {
         wanted: T,
         amount: impl Fn(T) -> Amount,
     ) {
-        let (there, here) = (amount(*found), amount(wanted));
-        let state = match here.cmp(&there) {
+        let (found_amount, wanted_amount) = (amount(*found), amount(wanted));
+        let state = match wanted_amount.cmp(&found_amount) {
             Ordering::Equal => SettingState::Same,
             Ordering::Greater => SettingState::Changes,
             Ordering::Less => SettingState::Shrinks,
         };
-        self.add(setting, variable, there.to_string(), here.to_string(), state);
+        self.add(setting, variable, found_amount.to_string(), wanted_amount.to_string(), state);
         if state == SettingState::Changes
             || (state == SettingState::Shrinks && self.shrinking == Shrinking::Allowed)
         {
@@ -143,12 +181,13 @@ impl Comparison {
         }
     }
 
+    /// Compares the number of copies.
     pub(super) fn replicas(&mut self, found: &mut usize, wanted: usize) {
         let copies = |copies: usize| Amount::Count(copies as u64);
         self.limit("num_replicas", Some("JOURNAL_REPLICAS"), found, wanted, copies);
     }
 
-    /// The mark of what is Weir's, beside what others wrote there.
+    /// Compares the mark, and keeps metadata of other applications.
     pub(super) fn mark(&mut self, found: &mut HashMap<String, String>, wanted: &HashMap<String, String>) {
         let mut mark = found.get(MARK).cloned();
         self.fixed("metadata", &mut mark, wanted.get(MARK).cloned(), |mark| {
@@ -157,7 +196,7 @@ impl Comparison {
         found.extend(wanted.clone());
     }
 
-    /// A consumer that delivers nothing for a time, as an operator asked.
+    /// Collects the pause of a consumer that an operator has paused.
     pub(super) fn pause(&mut self, found: &consumer::Config) {
         if let Some(until) = found.pause_until.filter(|until| *until > Utc::now()) {
             let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);

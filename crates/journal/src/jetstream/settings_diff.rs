@@ -1,5 +1,5 @@
-//! Settings of a stream or consumer, wanted beside found: which of them are Weir's to change, and which would
-//! shrink something and so waits for an operator.
+//! Differences between the desired and the found settings of a stream or consumer. Weir changes them, except those that
+//! would shrink something: these wait for an operator.
 
 use std::time::Duration;
 
@@ -11,22 +11,24 @@ use weir_event::Source;
 
 use super::{
     desired::MARK,
-    setting::{Amount, Comparison, JournalSetting, Shrinking},
+    setting::{Amount, JournalSetting, SettingsComparison, Shrinking},
 };
-use crate::{Names, limits};
+use crate::{limits::MIN_MESSAGE_BYTES, names::Names};
 
+/// The name of a stream in settings and errors.
 pub(super) fn stream_place(name: &str) -> String {
     format!("stream {name}")
 }
 
+/// The name of a consumer in settings and errors.
 pub(super) fn consumer_place(name: &str) -> String {
     format!("consumer {name}")
 }
 
-/// Brings a stream's settings from what is `found` to what is wanted, as far as that is allowed, and tells each of them.
+/// Compares a stream's settings. Returns `found` with the changes that are allowed, and every setting.
 ///
 /// # Errors
-/// The stream is another application's, or can't be used: a sentence for people. It is to be left untouched.
+/// The stream is another application's, or can't be used, and must be left untouched. The text is for operators.
 pub(super) fn compare_stream(
     found: &Config,
     wanted: &Config,
@@ -34,9 +36,9 @@ pub(super) fn compare_stream(
     shrinking: Shrinking,
 ) -> Result<(Config, Vec<JournalSetting>), String> {
     recognise_stream(found, wanted, names)?;
-    let mut comparison = Comparison::new(stream_place(&wanted.name), shrinking);
+    let mut comparison = SettingsComparison::new(stream_place(&wanted.name), shrinking);
     let mut config = found.clone();
-    // A newer build may have added subjects, whose messages wait for its collectors.
+    // Subjects of a newer build stay: their messages wait for its collectors.
     let missing = wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject));
     let subjects = found.subjects.iter().chain(missing).cloned().collect();
     comparison.fixed("subjects", &mut config.subjects, subjects, |subjects: &Vec<String>| subjects.join(" "));
@@ -44,24 +46,23 @@ pub(super) fn compare_stream(
     comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, Amount::age);
     let bytes = (wanted.name == names.events_stream()).then_some("JOURNAL_MAX_BYTES");
     comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, Amount::bytes);
-    // Even a stream that discards new messages drops the oldest of a subject at this bound.
+    // At this limit even a stream that refuses new messages drops the oldest one of a subject.
     let per_subject = &mut config.max_messages_per_subject;
     comparison.limit("max_msgs_per_subject", None, per_subject, -1, Amount::count);
     if config.max_messages_per_subject < 0 {
         config.discard_new_per_subject = false;
     }
     comparison.limit("max_msgs", None, &mut config.max_messages, -1, Amount::count);
-    // Frames and letters are cut to what an operator chose, as long as an event fits.
-    let is_enough =
-        usize::try_from(config.max_message_size).is_ok_and(|size| size >= limits::LEAST_MESSAGE_BYTES);
+    // A limit of an operator stays if an event fits: ingest makes smaller frames and letters.
+    let is_enough = usize::try_from(config.max_message_size).is_ok_and(|size| size >= MIN_MESSAGE_BYTES);
     let size = if is_enough { config.max_message_size } else { -1 };
     let largest = &mut config.max_message_size;
     comparison.limit("max_msg_size", None, largest, size, |bytes| Amount::bytes(bytes.into()));
-    // Without acknowledgements nothing is accepted, and under another subject no consumer is offered it.
+    // Without acknowledgements ingest accepts nothing, and under another subject no consumer gets a frame.
     comparison.fixed("no_ack", &mut config.no_ack, false, ToString::to_string);
     comparison.fixed("subject_transform", &mut config.subject_transform, None, |transform| {
-        let told = |to: &SubjectTransform| format!("{} to {}", to.source, to.destination);
-        transform.as_ref().map_or_else(|| "none".to_owned(), told)
+        let text = |to: &SubjectTransform| format!("{} to {}", to.source, to.destination);
+        transform.as_ref().map_or_else(|| "none".to_owned(), text)
     });
     comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
     let window = &mut config.duplicate_window;
@@ -95,10 +96,10 @@ fn recognise_stream(found: &Config, wanted: &Config, names: &Names) -> Result<()
     Ok(())
 }
 
-/// [`compare_stream`] for the stream of a key-value bucket, which nobody can mark as NATS makes it.
+/// [`compare_stream`] for the stream of a key-value bucket. NATS creates it, so that it has no mark.
 ///
 /// # Errors
-/// The stream is another application's: a sentence for people. It is to be left untouched.
+/// The stream is another application's and must be left untouched. The text is for operators.
 pub(super) fn compare_bucket(
     found: &Config,
     wanted: &Config,
@@ -111,20 +112,21 @@ pub(super) fn compare_bucket(
             wanted.name, found.subjects
         ));
     }
-    let mut comparison = Comparison::new(stream_place(&wanted.name), shrinking);
+    let mut comparison = SettingsComparison::new(stream_place(&wanted.name), shrinking);
     let mut config = found.clone();
     comparison.limit("max_age", None, &mut config.max_age, Duration::ZERO, Amount::age);
     comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
     Ok((config, comparison.settings))
 }
 
-/// Exactly those of this build, or of the build before, which had no subjects of their own for erasures.
+/// Whether the subjects are those of this build, or of an earlier build, which had no subjects for erasures.
 fn has_subjects_of_weir(found: &[String], wanted: &[String], names: &Names) -> bool {
     let is_erasures = |subject: &String| Source::ALL.iter().any(|source| *subject == names.erasures(*source));
     let before: Vec<String> = wanted.iter().filter(|subject| !is_erasures(subject)).cloned().collect();
     [wanted, &before].into_iter().any(|subjects| has_same(found, subjects))
 }
 
+/// Whether both have the same subjects, in any order.
 fn has_same(some: &[String], others: &[String]) -> bool {
     some.len() == others.len() && some.iter().all(|subject| others.contains(subject))
 }
@@ -132,7 +134,7 @@ fn has_same(some: &[String], others: &[String]) -> bool {
 /// [`compare_stream`] for a durable consumer.
 ///
 /// # Errors
-/// The consumer is another application's: a sentence for people. It is to be left untouched.
+/// The consumer is another application's and must be left untouched. The text is for operators.
 pub(super) fn compare_consumer(
     found: &consumer::Config,
     wanted: &pull::Config,
@@ -157,7 +159,7 @@ pub(super) fn compare_consumer(
     let Ok(mut config) = pull::Config::try_from_consumer_config(found.clone()) else {
         return Err(foreign("it is a push consumer"));
     };
-    let mut comparison = Comparison::new(consumer_place(&name), shrinking);
+    let mut comparison = SettingsComparison::new(consumer_place(&name), shrinking);
     let mut kept =
         if has_same(&filters, &wanted.filter_subjects) { wanted.filter_subjects.clone() } else { filters };
     comparison.fixed(
@@ -174,7 +176,7 @@ pub(super) fn compare_consumer(
     comparison.limit("max_deliver", None, deliver, wanted.max_deliver, Amount::count);
     let pending = &mut config.max_ack_pending;
     comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, Amount::count);
-    // Else the server removes the consumer while no collector runs, and forgets what is acknowledged.
+    // With a threshold the server removes the consumer while no collector runs, and forgets the acknowledgements.
     let inactive = &mut config.inactive_threshold;
     comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, Amount::age);
     comparison.mark(&mut config.metadata, &wanted.metadata);
@@ -182,7 +184,7 @@ pub(super) fn compare_consumer(
     Ok((config, comparison.settings))
 }
 
-/// A server tells one filter and several in different fields.
+/// The filter subjects of a consumer. A server reports one filter and several filters in different fields.
 pub(super) fn filters(one: &str, several: &[String]) -> Vec<String> {
     if one.is_empty() { several.to_vec() } else { vec![one.to_owned()] }
 }
@@ -193,18 +195,18 @@ mod tests {
 
     use super::{
         super::{
-            desired::{MAX_ACK_PENDING, consumer, events, graveyard},
+            desired::{MAX_ACK_PENDING, consumer, dead_letters, events},
             setting::SettingState,
         },
         *,
     };
-    use crate::{DeadLetterStream, Settings, limits};
+    use crate::{dead_letter_stream::DeadLetterStream, limits, settings::Settings};
 
     fn settings() -> Settings {
         Settings::default()
     }
 
-    /// As the build before this one made it.
+    /// `EVENTS` of an earlier build.
     fn events_before() -> Config {
         Config {
             subjects: vec!["events.facebook".into(), "events.tiktok".into()],
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_of_the_build_before_is_adopted_and_its_age_is_lifted() {
+    fn a_stream_of_an_earlier_build_is_adopted_and_its_maximum_age_is_removed() {
         let (config, differences) = compared(&events_before(), &events(&settings()), Shrinking::Refused);
         assert_eq!(config, events(&settings()));
         assert_eq!(differences, [("subjects", false), ("max_age", false), ("metadata", false)]);
@@ -233,20 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shrinks_unless_it_is_allowed_to() {
+    fn a_setting_shrinks_only_if_shrinking_is_allowed() {
         let raised = Config { max_bytes: -1, num_replicas: 3, ..events(&settings()) };
         let (kept, differences) = compared(&raised, &events(&settings()), Shrinking::Refused);
         assert_eq!((kept.max_bytes, kept.num_replicas), (-1, 3));
         assert_eq!(differences, [("max_bytes", true), ("num_replicas", true)]);
         let (shrunk, _) = compared(&raised, &events(&settings()), Shrinking::Allowed);
         assert_eq!((shrunk.max_bytes, shrunk.num_replicas), (8 << 30, 1));
-        let letters = graveyard(DeadLetterStream::Parked, &settings());
+        let letters = dead_letters(DeadLetterStream::Parked, &settings());
         let forever = Config { max_age: Duration::ZERO, ..letters.clone() };
         assert_eq!(compared(&forever, &letters, Shrinking::Refused).0.max_age, Duration::ZERO);
     }
 
     #[test]
-    fn what_grows_is_changed_at_once() {
+    fn a_setting_that_grows_is_changed_at_once() {
         let large = Settings { max_bytes: 16 << 30, replicas: 3, ..settings() };
         let (config, differences) = compared(&events(&settings()), &events(&large), Shrinking::Refused);
         assert_eq!((config.max_bytes, config.num_replicas), (16 << 30, 3));
@@ -263,15 +265,15 @@ mod tests {
         let orders =
             Config { subjects: vec!["orders.>".into()], metadata: Default::default(), ..events_before() };
         let memory = Config { storage: StorageType::Memory, ..events_before() };
-        for (found, told) in [(orders, "orders.>"), (memory, "storage is Memory instead of File")] {
+        for (found, text) in [(orders, "orders.>"), (memory, "storage is Memory instead of File")] {
             let refusal = compare_stream(&found, &events(&settings()), &Names::default(), Shrinking::Allowed);
             let refusal = refusal.unwrap_err();
-            assert!(refusal.contains("EVENTS") && refusal.contains(told), "{refusal}");
+            assert!(refusal.contains("EVENTS") && refusal.contains(text), "{refusal}");
         }
     }
 
     #[test]
-    fn a_newer_build_s_subjects_stay() {
+    fn subjects_of_a_newer_build_stay() {
         let mut newer = events(&settings());
         newer.subjects.push("pauses.facebook".into());
         let (config, differences) = compared(&newer, &events(&settings()), Shrinking::Allowed);
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_of_the_build_before_is_adopted_and_another_is_refused() {
+    fn a_consumer_of_an_earlier_build_is_adopted_and_another_one_is_refused() {
         let wanted = consumer(Source::Facebook, &settings());
         let before = consumer::Config {
             durable_name: wanted.durable_name.clone(),
