@@ -1,4 +1,5 @@
 //! The journal: accepted events wait in it, durably, until collectors have stored them.
+#![doc = include_str!("../README.md")]
 
 mod checkpoint;
 mod clock;
