@@ -13,9 +13,9 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{JournalArgs, JournalPlace, StoreArgs, store},
+    exit::{Outcome, configured},
+    runner,
+    storage::{JournalArgs, JournalPlace, StoreArgs, store},
 };
 
 /// Whose frames are collected.
@@ -98,7 +98,7 @@ pub(crate) async fn run(args: CollectCommand) -> Outcome {
     let config = args.check()?;
     let process = config.process.clone();
     let sources = args.sources;
-    hosting::host(sources.process_name(), &process, async |host| start(host, sources, config).await).await
+    runner::host(sources.process_name(), &process, async |host| start(host, sources, config).await).await
 }
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
@@ -115,6 +115,6 @@ async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Res
     let collector =
         Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
     host.add(sources.process_name(), |stop| collector.run(stop));
-    hosting::keep_journal(host, journal, None);
+    runner::keep_journal(host, journal, None);
     Ok(())
 }

@@ -13,7 +13,7 @@ use discard::DiscardArgs;
 use list::{ListArgs, ShowArgs};
 use redrive::RedriveArgs;
 
-use crate::failure::Outcome;
+use crate::exit::Outcome;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {

@@ -10,8 +10,8 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
+    exit::{Outcome, configured},
+    runner,
 };
 
 const ADMIN_PORT: u16 = 9101;
@@ -43,7 +43,7 @@ impl EdgeCommand {
 
 pub(crate) async fn run(command: EdgeCommand) -> Outcome {
     let Config { process, edge, upstreams } = command.check()?;
-    hosting::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
+    runner::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
 }
 
 async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> anyhow::Result<()> {

@@ -19,12 +19,14 @@ use weir::contract::{
     ingest::v1::{ErasePersonRequest, erasure_service_client::ErasureServiceClient},
     reporting::v1::{ErasureReceipt, GetErasuresRequest, reporting_service_client::ReportingServiceClient},
 };
+use weir_process::exit_code;
 
 use crate::{
-    failure::{EXIT_UNFINISHED, Failure, Outcome},
-    operator::Service,
+    client::Servers,
+    client::Service,
+    exit::{Failure, Outcome},
     output::say,
-    reach::{Servers, patiently},
+    wait::patiently,
 };
 
 /// Between questions after an erasure that is not complete yet.
@@ -52,7 +54,7 @@ pub(crate) async fn run(args: EraseArgs) -> Outcome {
         Err(error) if is_durable => Failure::from(error).tell(),
         Err(error) => return Err(error.into()),
     }
-    Ok(ExitCode::from(EXIT_UNFINISHED))
+    Ok(ExitCode::from(exit_code::UNFINISHED))
 }
 
 fn show(receipt: &Receipt, as_json: bool) {

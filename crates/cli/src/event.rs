@@ -12,14 +12,14 @@ use url::Url;
 use weir_event::Source;
 use weir_process::{
     args::{ConfigErrors, Misconfigured},
-    reach::{Target, Wanted},
+    diagnosis::{Target, Wanted},
+    exit_code,
 };
 
 use crate::{
-    failure::{EXIT_FAILED, Outcome, configured},
+    client::{self, EDGE_SETTING, edge_endpoint},
+    exit::{Outcome, configured},
     output::say,
-    publish::{ENDPOINT, endpoint},
-    reach,
 };
 
 /// Longer than the edge takes at most before it says what it could not ask.
@@ -55,13 +55,13 @@ pub(crate) async fn run(args: EventArgs) -> Outcome {
     } else {
         say(&whereabouts);
     }
-    Ok(if whereabouts.is_found() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if whereabouts.is_found() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
 impl EventArgs {
     fn url(&self) -> Result<Url, Misconfigured> {
         let mut mistakes = ConfigErrors::default();
-        let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
+        let endpoint = mistakes.check(EDGE_SETTING, edge_endpoint(&self.endpoint));
         let source = Source::from_name(&self.source);
         let source = source.ok_or_else(|| format!("'{}' is none of facebook, tiktok", self.source));
         let source = mistakes.check("SOURCE", source);
@@ -82,7 +82,7 @@ impl EventArgs {
 
 /// The answer, found or not.
 async fn ask(target: &Target) -> anyhow::Result<Value> {
-    let answer = reach::ask(target, TIMEOUT, |client| client.get(target.url.clone())).await?;
+    let answer = client::ask(target, TIMEOUT, |client| client.get(target.url.clone())).await?;
     let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if value["status"].is_string() { Ok(value) } else { Err(answer.explained(target)) }
 }

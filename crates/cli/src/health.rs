@@ -7,14 +7,14 @@ use serde_json::Value;
 use url::Url;
 use weir_process::{
     args::{ConfigErrors, Environment},
-    reach::{Target, Wanted},
+    diagnosis::{Target, Wanted},
+    exit_code,
 };
 
 use crate::{
-    address::{ADMIN_LISTEN, reachable},
-    failure::{EXIT_FAILED, Outcome, configured},
+    client::{self, ADMIN_LISTEN, http_url, reachable},
+    exit::{Outcome, configured},
     output::say,
-    reach::{self, http_url},
 };
 
 /// Shorter than the usual deadlines of container engines, so that this probe and not the engine says what is wrong.
@@ -51,13 +51,13 @@ pub(crate) async fn run(args: HealthArgs) -> Outcome {
     let url = configured(args.url(&mut mistakes), mistakes)?;
     let setting = if args.url.is_some() { "--url" } else { ADMIN_LISTEN };
     let target = Target { url, setting, wanted: Wanted::Admin, instance: None };
-    let answer = reach::ask(&target, TIMEOUT, |client| client.get(target.url.clone())).await?;
+    let answer = client::ask(&target, TIMEOUT, |client| client.get(target.url.clone())).await?;
     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if told["ready"].as_bool().or(told["live"].as_bool()).is_none() {
         return Err(answer.explained(&target).into());
     }
     say(String::from_utf8_lossy(&answer.body).trim_end());
-    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
 #[cfg(test)]

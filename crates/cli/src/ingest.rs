@@ -13,9 +13,9 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{JournalArgs, JournalPlace, MonitorArgs},
+    exit::{Outcome, configured},
+    runner,
+    storage::{JournalArgs, JournalPlace, MonitorArgs},
 };
 
 const ADMIN_PORT: u16 = 9102;
@@ -55,7 +55,7 @@ impl IngestCommand {
 
 pub(crate) async fn run(args: IngestCommand) -> Outcome {
     let Config { process, journal, ingest } = args.check()?;
-    hosting::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
+    runner::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
 }
 
 async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
@@ -70,7 +70,7 @@ async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) ->
     let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
-    hosting::keep_journal(host, journal, None);
+    runner::keep_journal(host, journal, None);
     Ok(())
 }
 

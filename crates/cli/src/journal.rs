@@ -9,12 +9,12 @@ use weir_collectors::store::Store;
 use weir_database::Access;
 use weir_event::Source;
 use weir_journal::{JournalSetting, JournalState, Observer, SettingState};
-use weir_process::args::ConfigErrors;
+use weir_process::{args::ConfigErrors, exit_code};
 
 use crate::{
-    failure::{EXIT_FAILED, Outcome, configured},
+    exit::{Outcome, configured},
     output::{say, table},
-    place::{FolderArgs, JournalAddress, JournalArgs, JournalUrlArgs, StoreArgs, StorePlace, store},
+    storage::{FolderArgs, JournalAddress, JournalArgs, JournalUrlArgs, StoreArgs, StorePlace, store},
 };
 
 /// How long the server may be away: a tool is not waited for.
@@ -68,7 +68,7 @@ pub(crate) async fn run(command: JournalCommand) -> Outcome {
 
 impl SettingsArgs {
     /// Looks at the journal as an ingest with these settings would.
-    async fn observer(&self) -> Result<Observer, crate::failure::Failure> {
+    async fn observer(&self) -> Result<Observer, crate::exit::Failure> {
         let mut mistakes = ConfigErrors::default();
         let place = self.journal.require(&mut mistakes);
         let place = configured(place, mistakes)?;
@@ -89,7 +89,7 @@ async fn status(args: &SettingsArgs) -> Outcome {
     }
     let differs = settings.iter().any(|found| found.state != SettingState::Same)
         || Source::ALL.iter().any(|source| lost_of(&states, *source) > 0);
-    Ok(if differs { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+    Ok(if differs { ExitCode::from(exit_code::FAILED) } else { ExitCode::SUCCESS })
 }
 
 async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {

@@ -3,7 +3,6 @@
 //!
 //! Events themselves are not in it: each is minted again from the seed, its number and its request's moment.
 
-mod line;
 mod runs;
 
 use std::{
@@ -15,11 +14,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
-use line::Line;
-pub(crate) use line::Outcome;
-pub(crate) use runs::{Run, read};
+use runs::Line;
+pub(crate) use runs::{Outcome, Run, read};
 
-use crate::publish::Mix;
+use crate::generator::Mix;
 
 /// The file of a run that goes on. Cheap to clone; every clone writes to the same file.
 #[derive(Clone, Debug)]

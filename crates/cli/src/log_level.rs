@@ -6,15 +6,15 @@ use anyhow::Context as _;
 use clap::Args;
 use reqwest::{Client, StatusCode};
 use weir_process::{
-    args::{ConfigErrors, EXIT_MISCONFIGURED, Environment},
-    reach::{Target, Wanted},
+    args::{ConfigErrors, Environment},
+    diagnosis::{Target, Wanted},
+    exit_code,
 };
 
 use crate::{
-    address::{ADMIN_LISTEN, reachable},
-    failure::{EXIT_FAILED, Outcome, configured},
+    client::{self, ADMIN_LISTEN, reachable},
+    exit::{Outcome, configured},
     output::say,
-    reach,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
         Some(level) => client.put(target.url.clone()).body(level),
         None => client.get(target.url.clone()),
     };
-    let answer = reach::ask(&target, TIMEOUT, request).await?;
+    let answer = client::ask(&target, TIMEOUT, request).await?;
     let told = String::from_utf8_lossy(&answer.body);
     if !is_of_weir(answer.status, &told) {
         return Err(answer.explained(&target).into());
@@ -51,8 +51,8 @@ pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
     say(told.trim_end());
     Ok(match answer.status {
         status if status.is_success() => ExitCode::SUCCESS,
-        StatusCode::BAD_REQUEST => ExitCode::from(EXIT_MISCONFIGURED),
-        _ => ExitCode::from(EXIT_FAILED),
+        StatusCode::BAD_REQUEST => ExitCode::from(exit_code::MISCONFIGURED),
+        _ => ExitCode::from(exit_code::FAILED),
     })
 }
 

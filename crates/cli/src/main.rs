@@ -1,38 +1,37 @@
 //! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
 
-mod address;
+mod client;
 mod collect;
 mod dead_letters;
 mod edge;
 mod erase;
 mod event;
-mod failure;
+mod exit;
+mod generator;
 mod health;
 mod help;
-mod hosting;
 mod ingest;
 mod journal;
 mod ledger;
 mod log_level;
 mod migrate;
-mod operator;
 mod output;
-mod place;
 mod publish;
-mod quantity;
-mod reach;
 mod reconcile;
 mod report;
 mod reporting;
-mod signals;
+mod runner;
+mod storage;
+mod units;
 mod up;
 mod verify;
+mod wait;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use failure::{EXIT_FAILED, Outcome, usage_exit_code};
-use weir_process::{args, flush_logs};
+use exit::{Outcome, ended, usage_exit_code};
+use weir_process::{args, exit_code, flush_logs};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
@@ -126,7 +125,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             output::complain(format_args!("weir: no threads can be had: {error}"));
-            return ExitCode::from(EXIT_FAILED);
+            return ExitCode::from(exit_code::FAILED);
         }
     };
     let code = runtime.block_on(run());
@@ -142,14 +141,14 @@ async fn run() -> ExitCode {
             if !error.use_stderr() {
                 output::note(printed);
             }
-            return output::ended(usage_exit_code(&error));
+            return ended(usage_exit_code(&error));
         }
     };
     let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
         failure.tell();
         failure.exit_code()
     });
-    let code = output::ended(code);
+    let code = ended(code);
     flush_logs();
     code
 }

@@ -9,9 +9,9 @@ use weir_database::{Access, DatabaseUrl, Step};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::{Outcome, configured},
+    exit::{Outcome, configured},
     output::{say, table},
-    place::{DataFolder, FolderArgs, StoreArgs, StorePlace, store},
+    storage::{DataFolder, FolderArgs, StoreArgs, StorePlace, store},
 };
 
 #[derive(Debug, Args)]

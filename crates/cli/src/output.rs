@@ -3,13 +3,10 @@
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write as _},
-    process::ExitCode,
     sync::OnceLock,
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
-use crate::failure::Failure;
 
 /// Why the first output that is missing could not be written.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -33,13 +30,10 @@ pub(crate) fn note(written: io::Result<()>) {
     }
 }
 
-/// The exit code of a command that would end with `code`: an answer that is not written whole is no success.
-pub(crate) fn ended(code: ExitCode) -> ExitCode {
+/// Flushes standard output, and returns the failure of the first write to it, if any.
+pub(crate) fn flush() -> Option<&'static io::Error> {
     note(io::stdout().flush());
-    let Some(error) = UNWRITTEN.get() else { return code };
-    let failure = Failure::Unwritten(error);
-    failure.tell();
-    if code == ExitCode::SUCCESS { failure.exit_code() } else { code }
+    UNWRITTEN.get()
 }
 
 /// A table, text to the left and numbers to the right: `numbers` columns from the right.

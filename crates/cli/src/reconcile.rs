@@ -3,7 +3,7 @@
 mod args;
 mod findings;
 mod json;
-mod names;
+mod labels;
 mod table;
 
 use std::process::ExitCode;
@@ -19,14 +19,9 @@ use weir_collectors::{
     store::Store,
 };
 use weir_database::{Access, DatabaseUrl, Rights};
-use weir_process::Stop;
+use weir_process::{Signals, Stop, exit_code};
 
-use crate::{
-    failure::{EXIT_FAILED, Outcome},
-    output::say,
-    place::store,
-    signals,
-};
+use crate::{exit::Outcome, output::say, storage::store};
 
 /// Who repairs, and the right to.
 struct Repairer {
@@ -45,13 +40,13 @@ impl Repairer {
 /// Compares, repairs where it is told to, says what it found, and fails where anything differs at the end.
 pub(crate) async fn run(args: ReconcileArgs) -> Outcome {
     let task = args.check()?;
-    let stop = signals::stop_when_interrupted()?;
+    let stop = Signals::stop_at_first().context("signals can't be watched")?;
     let findings = reconcile(&task, &stop).await?;
     match task.format {
         Format::Table => say(table::shown(&findings)),
         Format::Json => say(format_args!("{:#}", json::shown(&findings))),
     }
-    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
 async fn reconcile(task: &Task, stop: &Stop) -> anyhow::Result<Findings> {

@@ -16,7 +16,7 @@ pub(crate) use client::Client;
 use serde::Serialize;
 pub(crate) use tables::{Shown, demographics, events, revenue};
 
-use crate::{failure::Outcome, output::say};
+use crate::{exit::Outcome, output::say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {

@@ -13,9 +13,9 @@ use weir_process::{
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{StoreArgs, store},
+    exit::{Outcome, configured},
+    runner,
+    storage::{StoreArgs, store},
 };
 
 const ADMIN_PORT: u16 = 9105;
@@ -49,7 +49,7 @@ impl ReportingCommand {
 
 pub(crate) async fn run(args: ReportingCommand) -> Outcome {
     let Config { process, store, reporting } = args.check()?;
-    hosting::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
+    runner::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
 }
 
 async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {

@@ -1,49 +1,35 @@
 //! `weir verify`: whether everything that was answered yes is stored or a dead letter, once, and as it was sent.
 
 mod args;
-mod buried;
+mod case;
 mod columns;
+mod dead_letters;
 mod drain;
-mod fates;
+mod expectations;
 mod findings;
-mod removed;
 mod stored;
 
 use std::{process::ExitCode, time::Duration};
 
 pub(crate) use args::VerifyArgs;
 use args::{Place, Task};
-use buried::RejectedItems;
-use fates::Fates;
+use case::Case;
+use dead_letters::RejectedItems;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use stored::Stored;
 use weir_database::{Access, Rights};
+use weir_process::exit_code;
 
-use crate::{
-    failure::{EXIT_FAILED, Outcome},
-    ledger::{self, Run},
-    output::say,
-    place::{patiently, store},
-};
-
-/// A ledger's run, and what is known of each of its events.
-struct Case {
-    run: Run,
-    fates: Fates,
-}
+use crate::{exit::Outcome, ledger, output::say, storage::store, wait::patiently};
 
 /// Compares, says what it found, and fails if anything is not as it was promised.
 pub(crate) async fn run(args: VerifyArgs) -> Outcome {
     let Task { place, wait } = args.check()?;
-    let cases = cases(ledger::read(&args.ledger)?)?;
+    let cases: Vec<Case> = ledger::read(&args.ledger)?.into_iter().map(Case::of).collect::<Result<_, _>>()?;
     let findings = compare(cases, &place, wait).await?;
     say(&findings);
-    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
-}
-
-fn cases(runs: Vec<Run>) -> anyhow::Result<Vec<Case>> {
-    runs.into_iter().map(|run| Ok(Case { fates: Fates::of(&run)?, run })).collect()
+    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
 async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow::Result<Findings> {
@@ -56,8 +42,8 @@ async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow:
     for case in &mut cases {
         stored::compare(&store, case, &mut rejected, &mut findings, &progress).await?;
     }
-    buried::note_parked(&journal, &mut cases, &mut findings).await?;
-    buried::find_rejected(&journal, rejected, &mut findings).await?;
+    dead_letters::note_parked(&journal, &mut cases, &mut findings).await?;
+    dead_letters::find_rejected(&journal, rejected, &mut findings).await?;
     for case in &cases {
         case.fates.judge(case.run.seed, &mut findings);
     }

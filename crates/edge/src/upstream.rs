@@ -13,7 +13,7 @@ use url::Url;
 use weir_process::{
     CallContext, Latch, Stop,
     grpc::TracedChannel,
-    reach::{Target, Wanted},
+    diagnosis::{Target, Wanted},
 };
 
 use self::{

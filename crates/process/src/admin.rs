@@ -2,6 +2,7 @@
 
 mod exposition;
 mod log_level;
+mod state;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -16,6 +17,7 @@ pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use self::state::AdminState;
 use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
 
 /// The answer of the ready probe.
@@ -43,13 +45,6 @@ pub fn ready(role: &RoleReadiness) -> Response {
     Ready { ready: role.is_ready(), dependencies: role.dependencies() }.into_response()
 }
 
-#[derive(Clone)]
-struct Admin {
-    readiness: Readiness,
-    registry: SharedRegistry,
-    log_level: LogLevel,
-}
-
 /// A bound admin server.
 pub(super) struct AdminServer {
     listener: TcpListener,
@@ -65,13 +60,13 @@ impl AdminServer {
         registry: SharedRegistry,
         log_level: LogLevel,
     ) -> std::io::Result<Self> {
-        let admin = Admin { readiness, registry, log_level };
+        let state = AdminState { readiness, registry, log_level };
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
             .route("/log-level", get(log_level::shown).put(log_level::change))
-            .with_state(admin);
+            .with_state(state);
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }
 
@@ -86,13 +81,13 @@ impl AdminServer {
     }
 }
 
-async fn ready_process(State(admin): State<Admin>) -> Response {
-    let readiness = &admin.readiness;
+async fn ready_process(State(state): State<AdminState>) -> Response {
+    let readiness = &state.readiness;
     Ready { ready: readiness.is_ready(), dependencies: readiness.dependencies() }.into_response()
 }
 
-async fn metrics_process(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    match admin.registry.get() {
+async fn metrics_process(State(state): State<AdminState>, headers: HeaderMap) -> Response {
+    match state.registry.get() {
         Some(registry) => metrics(registry, &headers),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
     }

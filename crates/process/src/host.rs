@@ -1,11 +1,6 @@
 //! Hosts roles: starts them, watches signals, and ends them front to back against one deadline.
 
-use std::{
-    future::Future,
-    process::ExitCode,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
@@ -16,44 +11,18 @@ use tokio::{
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::{
-    Readiness, RoleReadiness, Signals,
+    Readiness, RoleReadiness, SharedRegistry, Signals, Stop,
     admin::AdminServer,
     args::ProcessConfig,
-    logging, supervisor,
+    exit_code, logging, process_metrics, supervisor,
     telemetry::{self, Telemetry},
-    vitals,
 };
-
-/// Cancelled when a role shall finish what it has in hand and return.
-pub type Stop = tokio_util::sync::CancellationToken;
 
 /// How long all roles together may take to end once the drain delay is over, the last spans included. A supervisor has to
 /// leave more than both.
 pub const END_DEADLINE: Duration = Duration::from_secs(25);
 /// What of that is kept for each role that ends later: one that hangs must not cost the others their end.
 const KEPT_FOR_EACH: Duration = Duration::from_secs(2);
-
-/// The exit code of a process that a role failed in.
-const EXIT_FAILED: u8 = 1;
-/// 128 + SIGINT: what a shell reports for a process that left at once.
-const EXIT_INTERRUPTED: i32 = 130;
-
-/// The registry of the whole process, for a role that serves metrics itself; it is there once the process runs.
-#[derive(Clone, Debug, Default)]
-pub struct SharedRegistry(Arc<OnceLock<Arc<Registry>>>);
-
-impl SharedRegistry {
-    /// `None` as long as roles may still register metrics.
-    #[must_use]
-    pub fn get(&self) -> Option<&Registry> {
-        self.0.get().map(Arc::as_ref)
-    }
-
-    /// Puts `registry` there; only the first one counts.
-    pub fn fill(&self, registry: Registry) -> Arc<Registry> {
-        Arc::clone(self.0.get_or_init(|| Arc::new(registry)))
-    }
-}
 
 /// One OS process and the roles in it.
 ///
@@ -93,17 +62,18 @@ impl Host {
     /// # Errors
     /// The admin address is taken.
     pub async fn begin(name: &'static str, config: &ProcessConfig) -> anyhow::Result<Self> {
-        let writer = logging::Writer { role: name, instance: telemetry::instance() };
+        let identity = logging::ProcessIdentity { role: name, instance: telemetry::instance() };
         let export = config.telemetry.export.as_ref();
-        let (telemetry, failed) = Telemetry::start(export, name, &writer.instance);
-        let log_level = logging::start(&config.log_directives, config.log_format, writer, &telemetry)?;
+        let (telemetry, failed) = Telemetry::start(export, name, &identity.instance);
+        let log_level =
+            logging::start(&config.log_directives, config.log_format, identity, telemetry.layer())?;
         for warning in config.telemetry.warnings.iter().chain(&failed) {
             warn!(warning, "a setting of telemetry can't be used");
         }
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
         logging::register(&mut registry);
-        vitals::register(&mut registry);
+        process_metrics::register(&mut registry);
         let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
         let admin = config.admin_listen;
         let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone(), log_level)
@@ -166,7 +136,7 @@ impl Host {
         };
         self.start.abort();
         supervisor::tell_of_end();
-        tokio::spawn(leave_at_next(signals));
+        tokio::spawn(signals.exit_at_next());
         let ended = match asked {
             Ok(()) => drain(&readiness, self.drain_delay, &mut roles).await,
             Err(ended) => ended,
@@ -181,7 +151,7 @@ impl Host {
         telemetry.flush().await;
         admin.stop.cancel();
         admin.task.abort();
-        if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+        if ended.is_some() || wrong { ExitCode::from(exit_code::FAILED) } else { ExitCode::SUCCESS }
     }
 }
 
@@ -243,9 +213,4 @@ async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
         }
     }
     wrong
-}
-
-async fn leave_at_next(mut signals: Signals) {
-    signals.next().await;
-    std::process::exit(EXIT_INTERRUPTED);
 }

@@ -1,10 +1,10 @@
 //! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
 
-mod call;
 mod json;
 mod level;
-mod lines;
+mod log_context;
 mod pretty;
+mod queue;
 
 use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
@@ -13,20 +13,24 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, LevelFilter, filter_fn},
     fmt::{self, format::JsonFields},
-    layer::SubscriberExt as _,
+    layer::{Layered, SubscriberExt as _},
     reload,
     util::SubscriberInitExt as _,
 };
 
-pub use self::call::LoggedCall;
 pub(super) use self::level::{LogLevel, directives};
-use self::{json::JsonLine, lines::Lines, pretty::PrettyLine};
-use super::telemetry::Telemetry;
+pub use self::log_context::LoggedCall;
+pub(super) use self::log_context::ProcessIdentity;
+use self::{json::JsonLine, pretty::PrettyLine, queue::Lines};
 
 /// Written to standard error once logging has started.
 static LINES: OnceLock<Lines> = OnceLock::new();
 /// How long the last lines of a process have.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
+/// The subscriber that writes log entries; spans that are exported are a layer on it.
+pub(super) type LogSubscriber = Layered<LogLayer, Registry>;
 
 /// How entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +66,6 @@ pub fn flush() {
     }
 }
 
-/// Who writes: in every entry.
-#[derive(Clone, Debug)]
-pub(super) struct Writer {
-    pub(super) role: &'static str,
-    pub(super) instance: String,
-}
-
 /// Starts logging, and the exporting of spans beside it. Only the first call of a process has an effect.
 ///
 /// # Errors
@@ -76,8 +73,8 @@ pub(super) struct Writer {
 pub(super) fn start(
     filter: &str,
     format: LogFormat,
-    writer: Writer,
-    telemetry: &Telemetry,
+    process: ProcessIdentity,
+    spans: Option<impl Layer<LogSubscriber> + Send + Sync>,
 ) -> std::io::Result<LogLevel> {
     let queue = Lines::to(std::io::stderr())?;
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
@@ -89,15 +86,15 @@ pub(super) fn start(
     });
     // Without a hint every level would be asked about, and a question that no entry follows costs the next entry.
     let filter = filter.and(told_by_cause.with_max_level_hint(LevelFilter::TRACE));
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+    let lines: LogLayer = match format {
         LogFormat::Json => Box::new(
-            lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),
+            lines.fmt_fields(JsonFields::new()).event_format(JsonLine { process }).with_filter(filter),
         ),
-        LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(writer)).with_filter(filter)),
+        LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(process)).with_filter(filter)),
     };
     let subscriber = tracing_subscriber::registry().with(lines);
     // A layer that is `None` would be one that wants everything: every span would be made, for nobody.
-    let started = match telemetry.layer() {
+    let started = match spans {
         Some(exported) => subscriber.with(exported).try_init(),
         None => subscriber.try_init(),
     };

@@ -2,6 +2,8 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::{Stop, exit_code};
+
 /// SIGTERM and SIGINT from the moment on at which they are watched: one that comes while nobody waits for it is not
 /// lost.
 #[derive(Debug)]
@@ -22,5 +24,27 @@ impl Signals {
     /// Returns at the next one.
     pub async fn next(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+    /// Ends the process at the next signal, whatever it does.
+    pub(super) async fn exit_at_next(mut self) {
+        self.next().await;
+        std::process::exit(exit_code::INTERRUPTED.into());
+    }
+
+    /// For a command that hosts no role: returns a token that the first signal cancels. A second signal ends the
+    /// process at once.
+    ///
+    /// # Errors
+    /// The operating system refuses to watch signals.
+    pub fn stop_at_first() -> std::io::Result<Stop> {
+        let mut signals = Self::watch()?;
+        let stop = Stop::new();
+        let cancelled = stop.clone();
+        tokio::spawn(async move {
+            signals.next().await;
+            cancelled.cancel();
+            signals.exit_at_next().await;
+        });
+        Ok(stop)
     }
 }

@@ -1,17 +1,13 @@
 //! Traces over OTLP: set up where OTEL_* asks for them, exported beside the work, flushed at the end.
 //!
-//! Spans are `tracing` spans of the target [`SPANS`]: where nothing is exported nobody is interested in that target,
+//! Spans are `tracing` spans of the target [`trace::TARGET`]: where nothing is exported nobody is interested in that target,
 //! and such a span costs the look at one flag.
 
-mod export;
+mod exporter;
 mod metrics;
 mod processor;
 
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
@@ -34,24 +30,14 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 pub(super) use self::metrics::SpanMetrics;
-use self::{export::Watched, processor::Bounded};
+use self::{exporter::Watched, processor::Bounded};
 use super::{
     args::{ExportConfig, Headers, Protocol, Sampling},
-    http_client,
+    http_client, trace,
 };
 
-/// The target of spans that are exported. Logs never show them, and log entries are no part of them.
-pub(super) const SPANS: &str = "span";
 /// How long the end of the process waits for its last spans to be taken.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
-
-/// Set once, when the process starts to export.
-static EXPORTING: AtomicBool = AtomicBool::new(false);
-
-/// Whether this process exports spans.
-pub(super) fn is_exporting() -> bool {
-    EXPORTING.load(Ordering::Relaxed)
-}
 
 /// The exporting of spans; where nothing is exported, nothing.
 #[derive(Clone, Debug, Default)]
@@ -82,11 +68,11 @@ impl Telemetry {
             .with_sampler(sampler(config.sampling))
             .with_span_processor(processor)
             .build();
-        EXPORTING.store(true, Ordering::Relaxed);
+        trace::set_exported();
         (Self { provider: Some(provider), metrics }, None)
     }
 
-    /// What turns spans of [`SPANS`] into exported ones, where something is exported.
+    /// What turns spans of [`trace::TARGET`] into exported ones, where something is exported.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -98,7 +84,7 @@ impl Telemetry {
             .with_target(false)
             .with_level(false)
             .with_tracked_inactivity(false);
-        Some(layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)))
+        Some(layer.with_filter(Targets::new().with_target(trace::TARGET, LevelFilter::INFO)))
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {

@@ -2,7 +2,10 @@
 //!
 //! Where nothing is exported they are disabled, and everything here does nothing.
 
-use std::str::FromStr as _;
+use std::{
+    str::FromStr as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -12,14 +15,22 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{CorrelationId, TraceContext, telemetry};
+use super::{CorrelationId, TraceContext};
 
 /// The target of a span that is to be exported: `info_span!(target: trace::TARGET, …)`.
-pub const TARGET: &str = telemetry::SPANS;
+pub const TARGET: &str = "span";
 /// The attribute and the baggage that carry the correlation id.
 pub const CORRELATION_ID: &str = "weir.correlation_id";
 /// The header of W3C Baggage.
 pub const BAGGAGE: &str = "baggage";
+
+/// Set once, when the process starts to export spans.
+static EXPORTED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that this process exports spans from now on.
+pub(super) fn set_exported() {
+    EXPORTED.store(true, Ordering::Relaxed);
+}
 
 /// Whether spans are exported at all, for what costs more than a disabled span.
 ///
@@ -27,7 +38,7 @@ pub const BAGGAGE: &str = "baggage";
 /// thread, which then is swallowed.
 #[must_use]
 pub fn is_exported() -> bool {
-    telemetry::is_exporting()
+    EXPORTED.load(Ordering::Relaxed)
 }
 
 /// Makes a span that was not entered yet the child of a span elsewhere, or the root of a trace where `parent` is

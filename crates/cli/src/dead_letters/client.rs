@@ -3,7 +3,7 @@
 use tonic::{Request, transport::Channel};
 use weir::contract::ingest::v1::dead_letter_service_client::DeadLetterServiceClient;
 
-use crate::operator::Service;
+use crate::client::Service;
 
 /// A page of letters, and one letter with its bytes, in bytes.
 const MAX_ANSWER: usize = 64 << 20;

@@ -9,10 +9,10 @@ use weir_process::args::ConfigErrors;
 
 use super::{args::SelectionArgs, client::Client};
 use crate::{
-    failure::{Outcome, configured},
-    operator::ServiceArgs,
+    client::ServiceArgs,
+    exit::{Outcome, configured},
     output::{grouped, say},
-    reach::patiently,
+    wait::patiently,
 };
 
 #[derive(Debug, Args)]

@@ -12,11 +12,11 @@ use weir_process::args::ConfigErrors;
 
 use super::{args::FilterArgs, client::Client, json};
 use crate::{
-    failure::{Outcome, configured},
-    operator::ServiceArgs,
+    client::ServiceArgs,
+    exit::{Outcome, configured},
     output::{grouped, say, table},
-    quantity,
     report::names,
+    units,
 };
 
 /// The largest page that ingest gives.
@@ -52,7 +52,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
     let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let filter = args.filter.check(&mut mistakes);
-    let limit = mistakes.check("--limit", quantity::at_least(1, &args.limit));
+    let limit = mistakes.check("--limit", units::at_least(1, &args.limit));
     let checked = service.zip(filter).zip(limit);
     let ((service, filter), limit) = configured(checked, mistakes)?;
     let mut client = Client::connect(service).await?;

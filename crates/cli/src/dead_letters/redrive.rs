@@ -14,11 +14,12 @@ use weir_process::args::ConfigErrors;
 
 use super::{args::SelectionArgs, client::Client, json, patch};
 use crate::{
-    failure::{Outcome, configured},
-    operator::{Service, ServiceArgs},
+    client::Servers,
+    client::{Service, ServiceArgs},
+    exit::{Outcome, configured},
     output::{grouped, say, table},
-    quantity,
-    reach::{Servers, patiently},
+    units,
+    wait::patiently,
 };
 
 /// Frames that one question to reporting names at most.
@@ -110,14 +111,14 @@ pub(super) async fn redrive(args: RedriveArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(args: &RedriveArgs) -> Result<Checked, crate::failure::Failure> {
+fn check(args: &RedriveArgs) -> Result<Checked, crate::exit::Failure> {
     let mut mistakes = ConfigErrors::default();
     let service = args.service.check(&mut mistakes);
     let selection = args.selection.check(&mut mistakes);
     let patch = mistakes.check("--patch", args.patch.as_deref().map(patch::read).transpose());
-    let rate = mistakes.check("--max-per-second", quantity::at_least(1, &args.max_per_second));
+    let rate = mistakes.check("--max-per-second", units::at_least(1, &args.max_per_second));
     let reporting = Servers::reporting(&args.reporting_url, &mut mistakes);
-    let wait = mistakes.check("--wait", quantity::duration(&args.wait));
+    let wait = mistakes.check("--wait", units::duration(&args.wait));
     let checked = || {
         let selection = selection?;
         let request = RedriveDeadLettersRequest {

@@ -8,10 +8,10 @@ use weir_event::{Source, keep_text_rules};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    operator::{Service, ServiceArgs},
-    quantity,
-    reach::Servers,
+    client::Servers,
+    client::{Service, ServiceArgs},
+    exit::configured,
+    units,
 };
 
 /// Whom to forget, and whom to ask.
@@ -64,7 +64,7 @@ impl EraseArgs {
         };
         let service = self.service.check(&mut mistakes);
         let reporting = Servers::reporting(&self.reporting_url, &mut mistakes);
-        let wait = mistakes.check("--wait", quantity::duration(&self.wait));
+        let wait = mistakes.check("--wait", units::duration(&self.wait));
         let task = || Some(Task { subject: subject?, service: service?, reporting: reporting?, wait: wait? });
         configured(task(), mistakes)
     }

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use url::Url;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
-use super::{publisher::Plan, stream::Mix};
-use crate::{failure::configured, quantity, reach::http_url};
+use super::publisher::Plan;
+use crate::{
+    client::{EDGE_SETTING, edge_endpoint},
+    exit::configured,
+    generator::Mix,
+    units,
+};
 
 /// How large, how often and how good.
 #[derive(Debug, Args)]
@@ -49,12 +53,12 @@ pub(crate) struct PublishArgs {
 impl PublishArgs {
     pub(super) fn plan(&self) -> Result<Plan, Misconfigured> {
         let mut mistakes = ConfigErrors::default();
-        let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
+        let endpoint = mistakes.check(EDGE_SETTING, edge_endpoint(&self.endpoint));
         let mix = self.mix(&mut mistakes);
-        let interval = mistakes.check("--interval-ms", quantity::at_least(1, &self.interval_ms));
-        let duration = self.duration.as_deref().map(quantity::duration).transpose();
+        let interval = mistakes.check("--interval-ms", units::at_least(1, &self.interval_ms));
+        let duration = self.duration.as_deref().map(units::duration).transpose();
         let duration = mistakes.check("--duration", duration);
-        let seed = self.seed.as_deref().map(|seed| quantity::at_least(0, seed)).transpose();
+        let seed = self.seed.as_deref().map(|seed| units::at_least(0, seed)).transpose();
         let seed = mistakes.check("--seed", seed);
         let plan = || {
             Some(Plan {
@@ -70,40 +74,17 @@ impl PublishArgs {
     }
 
     fn mix(&self, mistakes: &mut ConfigErrors) -> Option<Mix> {
-        let min = mistakes.check("--min", quantity::at_least(0, &self.min));
-        let max = mistakes.check("--max", quantity::at_least(0, &self.max));
+        let min = mistakes.check("--min", units::at_least(0, &self.min));
+        let max = mistakes.check("--max", units::at_least(0, &self.max));
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
             mistakes.add(format!("--min: {min} is over --max, which is {max}"));
         }
-        let corrupt = mistakes.check("--corrupt", quantity::share(&self.corrupt));
-        let duplicates = mistakes.check("--duplicates", quantity::share(&self.duplicates));
-        let late = mistakes.check("--late", quantity::share(&self.late));
+        let corrupt = mistakes.check("--corrupt", units::share(&self.corrupt));
+        let duplicates = mistakes.check("--duplicates", units::share(&self.duplicates));
+        let late = mistakes.check("--late", units::share(&self.late));
         let sizes = usize::try_from(min?).ok()?..=usize::try_from(max?).ok()?;
         Some(Mix { sizes, corrupt: corrupt?, duplicates: duplicates?, late: late? })
-    }
-}
-
-/// What names the edge for tools.
-pub(crate) const ENDPOINT: &str = "--endpoint (EVENT_ENDPOINT)";
-
-/// Reads where the edge takes events.
-///
-/// # Errors
-/// It is no http:// URL.
-pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
-    http_url(text, "http://127.0.0.1:3001/events")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::endpoint;
-
-    #[test]
-    fn https_is_refused_by_its_name() {
-        assert!(endpoint("http://edge:3001/events").is_ok());
-        assert!(endpoint("https://edge/events").unwrap_err().contains("https is not supported"));
-        assert!(endpoint("edge/events").unwrap_err().contains("is no http:// URL"));
     }
 }

@@ -12,12 +12,12 @@ use std::{
 use indicatif::ProgressBar;
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout};
-use weir_process::reach::{Target, Unusable};
+use weir_process::diagnosis::{Target, Unusable};
 
 use super::summary::Failure;
 use crate::{
+    client::{QUIET, broken, explained},
     output::complain,
-    reach::{QUIET, broken, explained},
 };
 
 /// What was found at the endpoint holds for so long.

@@ -16,15 +16,19 @@ use tokio::{
 use url::Url;
 use weir_process::{
     Stop,
-    reach::{Target, Wanted},
+    diagnosis::{Target, Wanted},
 };
 
 use super::{
     causes::Causes,
-    stream::{EventStream, Mix},
     summary::{Answer, Exchange, Failure, Summary},
 };
-use crate::{ledger::Ledger, output::grouped, reach::client_of};
+use crate::{
+    client::client_of,
+    generator::{EventStream, Mix},
+    ledger::Ledger,
+    output::grouped,
+};
 
 /// The edge answers or refuses within 30 s; what takes twice that will not be answered.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -10,10 +10,10 @@ use weir_event::Source;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    place::{FolderArgs, StoreArgs, StorePlace},
-    quantity,
+    exit::configured,
     report::filter::{self, Range},
+    storage::{FolderArgs, StoreArgs, StorePlace},
+    units,
 };
 
 /// More would not be read, and has to be kept until the end.
@@ -116,7 +116,7 @@ fn micros(time: Timestamp) -> i64 {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    let number = quantity::at_least(0, text)?;
+    let number = units::at_least(0, text)?;
     if number > MOST_NAMED {
         return Err(format!("{number} is over {MOST_NAMED}"));
     }

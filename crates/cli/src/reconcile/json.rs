@@ -4,22 +4,22 @@ use serde_json::{Map, Value, json};
 use weir_collectors::reconcile::{Difference, Figure, Figures, Subject};
 use weir_event::Source;
 
-use super::{findings::Findings, names};
+use super::{findings::Findings, labels};
 
 pub(super) fn shown(findings: &Findings) -> Value {
     let complete_from = findings.complete_from.iter().filter_map(|(source, complete_from)| {
-        Some((Source::from_number(*source)?.name().to_owned(), json!(complete_from.map(names::time))))
+        Some((Source::from_number(*source)?.name().to_owned(), json!(complete_from.map(labels::time))))
     });
     json!({
-        "from": findings.period.from.map(names::time),
-        "to": findings.period.to.map(names::time),
+        "from": findings.period.from.map(labels::time),
+        "to": findings.period.to.map(labels::time),
         "days": findings.days,
         "completeFrom": complete_from.collect::<Map<_, _>>(),
         "found": findings.found,
         "repaired": findings.repaired,
         "left": findings.left,
         "contradicted": findings.contradicted,
-        "interruptedAt": findings.interrupted_at.map(names::time),
+        "interruptedAt": findings.interrupted_at.map(labels::time),
         "differences": findings.named.iter().map(difference).collect::<Vec<_>>(),
     })
 }
@@ -29,15 +29,15 @@ fn difference(difference: &Difference) -> Value {
     let mut shown = json!({
         "source": difference.source.name(),
         "grain": difference.grain.name(),
-        "bucket": names::time(difference.bucket),
+        "bucket": labels::time(difference.bucket),
         written: figures(&difference.written),
         "expected": figures(&difference.expected),
-        "toldBy": names::evidence(difference.evidence),
+        "toldBy": labels::evidence(difference.evidence),
     });
     match &difference.subject {
         Subject::Kind { funnel_stage, event_type } => {
-            shown["funnelStage"] = names::funnel_stage(*funnel_stage).into();
-            shown["eventType"] = names::event_type(*event_type).into();
+            shown["funnelStage"] = labels::funnel_stage(*funnel_stage).into();
+            shown["eventType"] = labels::event_type(*event_type).into();
         }
         Subject::Campaign(campaign_id) => shown["campaignId"] = campaign_id.as_str().into(),
         Subject::People => {}
@@ -57,7 +57,7 @@ fn figures(figures: &Figures) -> Value {
             | Figure::Misplaced => {
                 i64::try_from(value).map_or_else(|_| json!(value.to_string()), Value::from)
             }
-            Figure::Measure | Figure::Amount => json!(names::figure(figure, value)),
+            Figure::Measure | Figure::Amount => json!(labels::figure(figure, value)),
         };
         (figure.name().to_owned(), shown)
     });

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use weir_collectors::reconcile::{Difference, Figures, Subject};
 use weir_event::Source;
 
-use super::{findings::Findings, names};
+use super::{findings::Findings, labels};
 use crate::output::{grouped, table};
 
 /// The findings, told.
@@ -23,7 +23,7 @@ fn write(told: &mut String, findings: &Findings) -> fmt::Result {
     }
     let unnamed = findings.found - findings.named.len() as u64;
     if unnamed > 0 {
-        writeln!(told, "and {} more (--limit names more of them)", grouped(unnamed))?;
+        writeln!(told, "and {} more (--limit labels more of them)", grouped(unnamed))?;
     }
     writeln!(told, "{} days compared, {} differences", grouped(findings.days), grouped(findings.found))?;
     if findings.repairs {
@@ -44,13 +44,13 @@ fn write(told: &mut String, findings: &Findings) -> fmt::Result {
         }
     }
     if let Some(day) = findings.interrupted_at {
-        writeln!(told, "interrupted: nothing from {} on was compared to its end", names::time(day))?;
+        writeln!(told, "interrupted: nothing from {} on was compared to its end", labels::time(day))?;
     }
     Ok(())
 }
 
 fn write_horizon(told: &mut String, source: Source, complete_from: i64) -> fmt::Result {
-    let (source, complete_from) = (source.name(), names::time(complete_from));
+    let (source, complete_from) = (source.name(), labels::time(complete_from));
     writeln!(
         told,
         "{source}: rows are complete from {complete_from}; before it hours and days were compared with minutes, and \
@@ -62,11 +62,11 @@ fn row(difference: &Difference) -> [String; 6] {
     let (written, expected) = (&difference.written, &difference.expected);
     [
         difference.grain.name().to_owned(),
-        names::time(difference.bucket),
+        labels::time(difference.bucket),
         subject(difference),
         figures(written, expected),
         figures(expected, written),
-        names::evidence(difference.evidence).to_owned(),
+        labels::evidence(difference.evidence).to_owned(),
     ]
 }
 
@@ -74,7 +74,7 @@ fn subject(difference: &Difference) -> String {
     let source = difference.source.name();
     match &difference.subject {
         Subject::Kind { funnel_stage, event_type } => {
-            let (stage, event_type) = (names::funnel_stage(*funnel_stage), names::event_type(*event_type));
+            let (stage, event_type) = (labels::funnel_stage(*funnel_stage), labels::event_type(*event_type));
             format!("{source} {stage} {event_type}")
         }
         Subject::Campaign(campaign_id) => format!("{source} campaign {campaign_id}"),
@@ -86,6 +86,6 @@ fn subject(difference: &Difference) -> String {
 fn figures(these: &Figures, others: &Figures) -> String {
     let differing = these.iter().zip(others.iter()).filter(|(this, other)| this != other);
     let told =
-        differing.map(|((figure, value), _)| format!("{} {}", figure.name(), names::figure(figure, value)));
+        differing.map(|((figure, value), _)| format!("{} {}", figure.name(), labels::figure(figure, value)));
     told.collect::<Vec<_>>().join("\n")
 }

@@ -5,7 +5,7 @@ use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRe
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use super::filter::{self, Range};
-use crate::{failure::configured, reach::Servers};
+use crate::{client::Servers, exit::configured};
 
 /// What every report may be asked for, and how it is shown.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use weir::contract::reporting::v1::{
     GetRevenueRequest, GetRevenueResponse, reporting_service_client::ReportingServiceClient,
 };
 
-use crate::reach::{Servers, patiently};
+use crate::{client::Servers, wait::patiently};
 
 /// A report over years of events takes seconds; one that takes a minute is not worth the wait.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -15,10 +15,9 @@ use weir_process::{Host, Latch, clock::ClockMetrics};
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
-    address::reachable,
-    edge, hosting, ingest,
-    place::{DataFolder, JournalPlace, StorePlace, store},
-    reporting,
+    client::reachable,
+    edge, ingest, reporting, runner,
+    storage::{DataFolder, JournalPlace, StorePlace, store},
 };
 
 /// What the roles are told, checked.
@@ -107,7 +106,7 @@ impl Roles {
         host.add("ingest", |stop| ingest.run(stop));
         host.add("collectors", |stop| collectors.run(stop));
         host.add("reporting", |stop| reporting.run(stop));
-        hosting::keep_journal(host, journal, folder);
+        runner::keep_journal(host, journal, folder);
     }
 }
 

@@ -12,9 +12,9 @@ use weir_journal::Observer;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    place::{FolderArgs, JournalAddress, JournalUrlArgs, StoreArgs, StorePlace},
-    quantity,
+    exit::configured,
+    storage::{FolderArgs, JournalAddress, JournalUrlArgs, StoreArgs, StorePlace},
+    units,
 };
 
 /// How long a journal's server may be away: nobody waits for a deployment to start here.
@@ -56,7 +56,7 @@ pub(super) struct Place {
 impl VerifyArgs {
     pub(super) fn check(&self) -> Result<Task, Misconfigured> {
         let mut mistakes = ConfigErrors::default();
-        let wait = mistakes.check("--wait", quantity::duration(&self.wait));
+        let wait = mistakes.check("--wait", units::duration(&self.wait));
         let journal = self.journal.check(&mut mistakes);
         let store = self.store.check(&mut mistakes);
         let folder = self.folder.weir_data_dir.clone();

@@ -7,19 +7,21 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use weir_collectors::store::{ErasedPersons, Store};
-use weir_database::entity::events::{Column, Entity, Model};
+use weir_collectors::store::{ErasedPersons, EventKey, Store};
+use weir_database::entity::{
+    event_keys::{Column as KeyColumn, Entity as KeyEntity},
+    events::{Column, Entity, Model},
+};
 use weir_event::Source;
 
 use super::{
-    Case,
-    buried::RejectedItems,
+    case::Case,
     columns,
-    fates::{Fates, Promise},
+    dead_letters::RejectedItems,
+    expectations::{Fates, Promise},
     findings::Findings,
-    removed,
 };
-use crate::publish::{Batch, EventStream, Item, Kind, id_prefix, number_of};
+use crate::generator::{Batch, EventStream, Item, Kind, id_prefix, number_of};
 
 /// Rows that are compared at once.
 const ROWS: usize = 1_000;
@@ -110,7 +112,7 @@ async fn compare_rows(
         let without_row: HashMap<&str, u64> =
             minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
         // Asked after the rows: an event that is removed meanwhile has its key by now.
-        for number in removed::find(&store.database, *source, &without_row).await? {
+        for number in removed_numbers(&store.database, *source, &without_row).await? {
             fates.note_stored(number);
             findings.removed += 1;
         }
@@ -118,6 +120,28 @@ async fn compare_rows(
         of_erased.for_each(|(number, _)| fates.note_erased(*number));
     }
     Ok(())
+}
+
+/// The numbers of the events of a source that have a key, given by their ids.
+async fn removed_numbers(
+    store: &DatabaseConnection,
+    source: Source,
+    numbers: &HashMap<&str, u64>,
+) -> anyhow::Result<Vec<u64>> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by_key: HashMap<Vec<u8>, u64> =
+        numbers.iter().map(|(id, number)| (EventKey::of(id).as_bytes().to_vec(), *number)).collect();
+    let found = KeyEntity::find()
+        .select_only()
+        .column(KeyColumn::Key)
+        .filter(KeyColumn::Source.eq(source.number()))
+        .filter(KeyColumn::Key.is_in(by_key.keys().cloned()))
+        .into_tuple::<Vec<u8>>()
+        .all(store)
+        .await?;
+    Ok(found.iter().filter_map(|key| by_key.get(key).copied()).collect())
 }
 
 /// The items of a source that may be stored, by their ids.

@@ -18,7 +18,7 @@ use tracing::{Instrument as _, error, info};
 use url::Url;
 use weir_process::{
     grpc::{self, TracedChannel},
-    reach::Target,
+    diagnosis::Target,
 };
 
 /// Below the 2 s that a sample may take in all, so that a frozen instance doesn't hide the others.

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, error, info};
 use url::{Host, Url};
 use weir_process::{
     Latch, Stop,
-    reach::{Target, Unusable},
+    diagnosis::{Target, Unusable},
 };
 
 use super::replica::Replica;
@@ -170,7 +170,7 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use weir_process::reach::Wanted;
+    use weir_process::diagnosis::Wanted;
 
     use super::*;
 

@@ -1,12 +1,14 @@
 //! The OTEL_* variables: whether spans are exported, where to and how. Here a mistake is no reason not to start: it
 //! warns, and OpenTelemetry's default is used instead. The names and their meaning are OpenTelemetry's.
 
+mod config;
 mod values;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use url::Url;
 
+pub use self::config::{ExportConfig, Headers, Protocol, Sampling, TelemetryConfig};
 use self::values::Values;
 
 /// Where spans go.
@@ -85,56 +87,6 @@ pub struct TelemetryArgs {
     /// The service's name in traces; by default the role's.
     #[arg(long, env = "OTEL_SERVICE_NAME", global = true, value_name = "NAME")]
     pub otel_service_name: Option<String>,
-}
-
-/// The checked [`TelemetryArgs`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TelemetryConfig {
-    /// Absent where nothing is exported.
-    pub export: Option<ExportConfig>,
-    /// What is wrong with a variable, what is right, and what is used instead. Nothing of a secret is in it.
-    pub warnings: Vec<String>,
-}
-
-/// How spans travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    Grpc,
-    HttpProtobuf,
-}
-
-/// Where and how spans are sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExportConfig {
-    pub protocol: Protocol,
-    pub endpoint: Url,
-    pub headers: Headers,
-    pub timeout: Duration,
-    pub gzip: bool,
-    pub sampling: Sampling,
-    pub schedule_delay: Duration,
-    pub most_in_batch: usize,
-    /// What was named by hand.
-    pub service_name: Option<String>,
-}
-
-/// Which traces are sampled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// A caller that samples, or does not, decides for its trace.
-    pub parent_based: bool,
-    /// Of the other ones, from 0 to 1.
-    pub share: f64,
-}
-
-/// What every export carries, by name. A value may be a secret and is never shown.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(String, String)>);
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
 }
 
 impl TelemetryArgs {

@@ -17,7 +17,7 @@ use tonic::{
 use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use super::code;
+use super::call_status::record_on_client;
 use crate::{CallContext, TraceContext, trace};
 
 /// A channel to one instance. Cheap to clone.
@@ -94,7 +94,7 @@ impl Service<Request<Body>> for TracedChannel {
                 }
                 Err(_) => Code::Unavailable,
             };
-            end(&Span::current(), status);
+            record_on_client(&Span::current(), status);
             answer
         };
         Box::pin(answered.instrument(span))
@@ -132,13 +132,4 @@ fn pass_on(span: &Span, request: &mut Request<Body>) {
         }
     }
     *request.headers_mut() = metadata.into_headers();
-}
-
-fn end(span: &Span, status: Code) {
-    let name = code::name(status);
-    span.record("rpc.response.status_code", name);
-    if status != Code::Ok {
-        span.record("error.type", name);
-        trace::fail(span, "");
-    }
 }

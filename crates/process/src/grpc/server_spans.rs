@@ -11,11 +11,11 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tonic::{Code, Status, body::Body, metadata::MetadataMap};
+use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use super::{code, spanned_body::SpannedBody};
+use super::{call_status::record_on_server, spanned_body::SpannedBody};
 use crate::{CallContext, CorrelationId, LoggedCall, trace};
 
 /// The methods of the services whose calls are traced, as `package.Service/Method`.
@@ -89,7 +89,7 @@ where
             let response = call.await?;
             let span = Span::current();
             if let Some(status) = Status::from_header_map(response.headers()) {
-                end(&span, status.code());
+                record_on_server(&span, status.code());
                 return Ok(response);
             }
             Ok(response.map(|body| Body::new(SpannedBody::new(body, span))))
@@ -123,25 +123,6 @@ fn adopt<B>(span: &Span, request: &mut Request<B>) -> CorrelationId {
     call.write_metadata(&mut metadata);
     *request.headers_mut() = metadata.into_headers();
     call.correlation_id
-}
-
-/// Says how the call ended.
-pub(super) fn end(span: &Span, status: Code) {
-    let name = code::name(status);
-    span.record("rpc.response.status_code", name);
-    // What is the caller's own fault is no error of the server.
-    if matches!(
-        status,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    ) {
-        span.record("error.type", name);
-        trace::fail(span, "");
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status, body::Body as TonicBody};
 use tracing::Span;
 
-use super::server_spans::end;
+use super::call_status::record_on_server;
 
 /// The body of an answer inside its call's span, which what makes its messages is part of.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl SpannedBody {
     fn tell(&mut self, status: Code) {
         if !self.told {
             self.told = true;
-            end(&self.span, status);
+            record_on_server(&self.span, status);
         }
     }
 }

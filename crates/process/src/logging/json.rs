@@ -13,12 +13,12 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::{LoggedCall, Writer};
+use super::log_context::{LoggedCall, ProcessIdentity};
 use crate::trace;
 
 /// A field of an inner span hides the same one of an outer span.
 pub(super) struct JsonLine {
-    pub(super) writer: Writer,
+    pub(super) process: ProcessIdentity,
 }
 
 impl<S> FormatEvent<S, JsonFields> for JsonLine
@@ -53,8 +53,8 @@ impl JsonLine {
         let mut line = Map::new();
         line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
         line.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());
-        line.insert("role".into(), self.writer.role.into());
-        line.insert("instance".into(), self.writer.instance.as_str().into());
+        line.insert("role".into(), self.process.role.into());
+        line.insert("instance".into(), self.process.instance.as_str().into());
         line.insert("target".into(), event.metadata().target().into());
         if let Some((trace_id, span_id)) = trace::current() {
             line.insert("trace_id".into(), trace_id.to_string().into());

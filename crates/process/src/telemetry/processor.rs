@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use super::{SpanMetrics, export::Watched};
+use super::{SpanMetrics, exporter::Watched};
 use crate::{args::ExportConfig, trace::CORRELATION_ID};
 
 /// Spans that wait for the exporter, some 1 KiB each: what comes while they do is dropped.

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Headers, Protocol, Sampling};
+use super::config::{Headers, Protocol, Sampling};
 use crate::args::ConfigErrors;
 
 pub(super) const PARENT_BASED_ALWAYS_ON: Sampling = Sampling { parent_based: true, share: 1.0 };
