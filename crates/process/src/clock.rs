@@ -1,5 +1,6 @@
 //! This process's clock beside others: how far it is off, whether it leapt, and so whether it may decide what is old.
 
+mod difference;
 mod leap;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+pub use difference::{is_far, span};
 pub use leap::{Noted, Reading};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -23,16 +25,8 @@ use super::{Latch, RoleReadiness, Stop};
 
 /// More is told: in the log, in the ready probe, and by an alert on the metric.
 const TOLD: TimeDelta = TimeDelta::seconds(60);
-/// From here on a clock decides nothing.
-const FAR: TimeDelta = TimeDelta::hours(1);
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whether a difference is so large that what goes by age must not be removed.
-#[must_use]
-pub fn is_far(difference: TimeDelta) -> bool {
-    difference.abs() > FAR
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -207,18 +201,6 @@ fn trouble(against: &str, comparison: &Comparison) -> Option<String> {
     }
 }
 
-/// A length of time in its two largest units, rounded to a second and without its sign: `91d 3h`, `2m 5s`.
-#[must_use]
-pub fn span(length: TimeDelta) -> String {
-    let seconds = length.num_milliseconds().unsigned_abs().saturating_add(500) / 1_000;
-    let parts =
-        [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(3);
-    let shown = parts[first..].iter().take(2).filter(|(number, _)| *number > 0);
-    let shown: Vec<String> = shown.map(|(number, unit)| format!("{number}{unit}")).collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,12 +235,5 @@ mod tests {
         assert_eq!(clock.may_remove(), Err("held".into()));
         clock.note("journal", Comparison::Alone { held: None });
         assert_eq!(clock.may_remove(), Ok(()));
-    }
-
-    #[test]
-    fn spans_have_two_units() {
-        for (seconds, text) in [(0, "0s"), (59, "59s"), (-125, "2m 5s"), (3600, "1h"), (90_061, "1d 1h")] {
-            assert_eq!(span(TimeDelta::seconds(seconds)), text);
-        }
     }
 }

@@ -18,6 +18,7 @@ mod logging;
 mod operator_auth;
 mod process_metrics;
 mod readiness;
+pub mod retry;
 mod shared_registry;
 mod signals;
 mod stop;

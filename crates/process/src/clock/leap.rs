@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 
-use super::{is_far, span};
+use super::difference::{is_far, span};
 
 /// Removal by age is held for so long after a leap, of the time that the process runs: somebody may notice.
 const HOLD: Duration = Duration::from_secs(24 * 60 * 60);
