@@ -1,5 +1,5 @@
-//! `weir collect`: moves frames from a JetStream journal into the store. Any number of collectors of a source share
-//! its frames.
+//! `weir collect`: stores the frames of a JetStream journal. Any number of collectors of a source share its
+//! frames.
 
 use clap::{Args, ValueEnum};
 use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
@@ -13,12 +13,12 @@ use weir_process::{
 };
 
 use crate::{
-    exit::{Outcome, configured},
+    exit::{CommandResult, configured},
     runner,
-    storage::{JournalArgs, JournalPlace, StoreArgs, store},
+    storage::{JournalArgs, JournalConfig, StoreArgs, store},
 };
 
-/// Whose frames are collected.
+/// The sources whose frames are collected.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Sources {
     Facebook,
@@ -53,7 +53,7 @@ impl Sources {
 
 #[derive(Debug, Args)]
 pub(crate) struct CollectCommand {
-    /// Whose events are stored.
+    /// The source whose events are stored.
     #[arg(value_name = "SOURCE")]
     sources: Sources,
     #[command(flatten)]
@@ -70,31 +70,31 @@ pub(crate) struct CollectCommand {
 
 struct Config {
     process: ProcessConfig,
-    journal: JournalPlace,
+    journal: JournalConfig,
     store: DatabaseUrl,
     settings: Settings,
 }
 
 impl CollectCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (_, process) = self.process.check(self.sources.admin_port(), &mut mistakes);
-        let journal = self.journal.require(&mut mistakes);
-        let store = self.store.require(&mut mistakes);
-        let workers = self.collectors.workers(&mut mistakes);
-        let retention = self.collectors.retention(&mut mistakes);
-        let failpoint = self.failpoint.check(&mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (_, process) = self.process.check(self.sources.admin_port(), &mut errors);
+        let journal = self.journal.require(&mut errors);
+        let store = self.store.require(&mut errors);
+        let workers = self.collectors.workers(&mut errors);
+        let retention = self.collectors.retention(&mut errors);
+        let failpoint = self.failpoint.check(&mut errors);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
             let settings = Settings::new(workers, &store, retention?);
             let settings = Settings { failpoint, ..settings };
             Some(Config { process, journal: journal.owned_by_ingest(), store, settings })
         };
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(args: CollectCommand) -> Outcome {
+pub(crate) async fn run(args: CollectCommand) -> CommandResult {
     let config = args.check()?;
     let process = config.process.clone();
     let sources = args.sources;

@@ -10,7 +10,7 @@ use weir_process::{
 };
 
 use crate::{
-    exit::{Outcome, configured},
+    exit::{CommandResult, configured},
     runner,
 };
 
@@ -32,16 +32,16 @@ struct Config {
 
 impl EdgeCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let edge = self.edge.check(environment, &mut mistakes);
-        let upstreams = self.edge.check_upstreams(&mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut errors);
+        let edge = self.edge.check(environment, &mut errors);
+        let upstreams = self.edge.check_upstreams(&mut errors);
         let config = || Some(Config { process: process?, edge: edge?, upstreams: upstreams? });
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(command: EdgeCommand) -> Outcome {
+pub(crate) async fn run(command: EdgeCommand) -> CommandResult {
     let Config { process, edge, upstreams } = command.check()?;
     runner::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
 }
@@ -54,7 +54,7 @@ async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> a
     Ok(())
 }
 
-/// Binds the edge, as a role of its host.
+/// Binds the edge as a role of its host.
 pub(crate) async fn bind(
     host: &mut Host,
     config: &EdgeConfig,

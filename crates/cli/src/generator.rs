@@ -1,4 +1,5 @@
-//! Invented events: a stream of batches that follows from a seed alone, as the reference publisher sends them.
+//! Generated events: a stream of batches that follows from a seed alone, like that of the reference
+//! publisher.
 
 mod corruption;
 mod dice;
@@ -7,5 +8,5 @@ mod item;
 mod person;
 mod stream;
 
-pub(crate) use item::{Item, Kind, event_id, id_prefix, number_of};
-pub(crate) use stream::{Batch, EventStream, Mix};
+pub(crate) use item::{Item, ItemKind, event_id, id_prefix, number_of};
+pub(crate) use stream::{EventStream, GeneratedBatch, Mix};

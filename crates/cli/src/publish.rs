@@ -1,4 +1,4 @@
-//! `weir publish`: behaves like the reference publisher, the load that the system exists to carry.
+//! `weir publish`: posts generated events, like the reference publisher.
 
 mod args;
 mod causes;
@@ -12,12 +12,12 @@ pub(crate) use args::PublishArgs;
 pub(crate) use publisher::{Plan, publish};
 use weir_process::{Signals, exit_code};
 
-use crate::{exit::Outcome, output::say};
+use crate::{exit::CommandResult, output::print_line};
 
-/// Publishes, says what came of it, and fails if a request had no 2xx for an answer.
-pub(crate) async fn run(args: PublishArgs) -> Outcome {
+/// Publishes, prints the summary, and fails if a request had no 2xx.
+pub(crate) async fn run(args: PublishArgs) -> CommandResult {
     let plan = args.plan()?;
     let summary = publish(plan, Signals::stop_at_first().context("signals can't be watched")?).await?;
-    say(&summary);
+    print_line(&summary);
     Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }

@@ -1,4 +1,4 @@
-//! `weir report`: asks the reporting service over gRPC, and shows tables or JSON.
+//! `weir report`: asks the reporting service over gRPC, and prints tables or JSON.
 
 mod args;
 mod client;
@@ -12,38 +12,38 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use args::{DemographicsArgs, EventsArgs, RevenueArgs};
 use clap::Subcommand;
-pub(crate) use client::Client;
+pub(crate) use client::ReportClient;
 use serde::Serialize;
-pub(crate) use tables::{Shown, demographics, events, revenue};
+pub(crate) use tables::{TitledTables, demographics, events, revenue};
 
-use crate::{exit::Outcome, output::say};
+use crate::{exit::CommandResult, output::print_line};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Report {
-    /// How many events, by source, funnel stage and type.
+pub(crate) enum ReportCommand {
+    /// Count events by source, funnel stage and type.
     Events(EventsArgs),
-    /// How much money, by source and campaign.
+    /// Sum up revenue by source and campaign.
     Revenue(RevenueArgs),
-    /// Who: distinct users by age, gender, place, followers and device.
+    /// Count distinct users by age, gender, place, followers and device.
     Demographics(DemographicsArgs),
 }
 
-pub(crate) async fn run(report: Report) -> Outcome {
+pub(crate) async fn run(report: ReportCommand) -> CommandResult {
     match report {
-        Report::Events(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.events(request).await?;
-            show(channel.json, || json::events(&answer), || events(&answer))
+        ReportCommand::Events(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.events(request).await?;
+            show(options.json, || json::events(&answer), || events(&answer))
         }
-        Report::Revenue(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.revenue(request).await?;
-            show(channel.json, || json::revenue(&answer), || revenue(&answer))
+        ReportCommand::Revenue(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.revenue(request).await?;
+            show(options.json, || json::revenue(&answer), || revenue(&answer))
         }
-        Report::Demographics(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.demographics(request).await?;
-            show(channel.json, || json::demographics(&answer), || demographics(&answer))
+        ReportCommand::Demographics(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.demographics(request).await?;
+            show(options.json, || json::demographics(&answer), || demographics(&answer))
         }
     }
 }
@@ -51,12 +51,12 @@ pub(crate) async fn run(report: Report) -> Outcome {
 fn show<Json: Serialize>(
     as_json: bool,
     json: impl FnOnce() -> Json,
-    tables: impl FnOnce() -> Shown,
-) -> Outcome {
+    tables: impl FnOnce() -> TitledTables,
+) -> CommandResult {
     if as_json {
-        say(serde_json::to_string_pretty(&json()).context("the answer can't be written as JSON")?);
+        print_line(serde_json::to_string_pretty(&json()).context("the answer can't be written as JSON")?);
     } else {
-        say(tables());
+        print_line(tables());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Hosts roles in this process until a signal: the start may be interrupted, the end is in order.
+//! Runs roles in this process until a signal. A signal interrupts the start, and ends running roles in order.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use weir_journal::{Journal, JournalMetrics};
 use weir_process::{Host, Signals, args::ProcessConfig};
 
-use crate::{exit::Outcome, storage::DataFolder};
+use crate::{exit::CommandResult, storage::DataFolder};
 
-/// The journal has nothing to do by then but to send verdicts that were given.
+/// By then the journal only has to send acknowledgements.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Lets `start` add roles, and hosts them. `name` is the process's in logs.
+/// Lets `start` add roles, and runs them. `name` is the name of the process in logs.
 ///
 /// # Errors
 /// The roles can't be started, or the admin address is taken.
@@ -19,7 +19,7 @@ pub(crate) async fn host(
     name: &'static str,
     process: &ProcessConfig,
     start: impl AsyncFnOnce(&mut Host) -> anyhow::Result<()>,
-) -> Outcome {
+) -> CommandResult {
     let mut signals = Signals::watch().context("signals can't be watched")?;
     let mut host = Host::begin(name, process).await?;
     tokio::select! {
@@ -29,8 +29,8 @@ pub(crate) async fn host(
     Ok(host.run(signals).await)
 }
 
-/// Shows the journal's metrics; closes it when the roles before it ended, and then lets go of the folder that it may
-/// be in.
+/// Adds the journal as the last role: it shows the journal's metrics, closes the journal after the other
+/// roles, and then unlocks the data folder.
 pub(crate) fn keep_journal(host: &mut Host, journal: Journal, folder: Option<DataFolder>) {
     let metrics = JournalMetrics::register(host.registry());
     host.add("journal", |stop| async move {

@@ -1,4 +1,7 @@
-//! Quantities as people write them: `90s`, `512MiB`, `0.1`.
+//! Values with units, as options have them: `90s`, `512MiB`, `0.1`.
+//!
+//! The crate `bytesize` is not used: it also accepts fractions and decimal units such as `8GB`, which are
+//! refused here.
 
 use std::num::ParseIntError;
 
@@ -24,7 +27,7 @@ pub(crate) fn at_least(least: u64, text: &str) -> Result<u64, String> {
     if number < least { Err(format!("{number} is under {least}")) } else { Ok(number) }
 }
 
-/// Reads a share: 0 is never, 1 is always.
+/// Reads a share: 0 means never, 1 means always.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),

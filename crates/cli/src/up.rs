@@ -9,9 +9,9 @@ pub(crate) use args::UpCommand;
 use roles::{Config, Roles};
 use weir_process::Host;
 
-use crate::{exit::Outcome, runner};
+use crate::{exit::CommandResult, runner};
 
-pub(crate) async fn run(command: UpCommand) -> Outcome {
+pub(crate) async fn run(command: UpCommand) -> CommandResult {
     if command.demo {
         return Box::pin(demo::run(command)).await;
     }

@@ -1,30 +1,34 @@
-//! Servers that are not there yet, or slow, are waited for, and it is said that they are.
+//! The wait for servers that are away or slow, with a notice every 5 s.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, interval_at};
 use tracing::warn;
 
-use crate::output::complain;
+use crate::output::eprint_line;
 
 /// How long a server may be away at the start. Containers start in any order, and a database takes its time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const SAY_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pauses between attempts at the start. A server that comes back is used within a second.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const NOTICE_EVERY: Duration = Duration::from_secs(5);
 
-/// Awaits `ready`, saying every 5 s that `dependency` is waited for: in the log, or on standard error where there is none.
-pub(crate) async fn patiently<F: Future>(dependency: &str, ready: F) -> F::Output {
+/// Awaits `ready`, and reports every 5 s that `dependency` is waited for: in the log, or on standard error if
+/// there is none.
+pub(crate) async fn with_wait_notice<F: Future>(dependency: &str, ready: F) -> F::Output {
     let started = Instant::now();
-    let mut say = interval_at(started + SAY_EVERY, SAY_EVERY);
+    let mut notice = interval_at(started + NOTICE_EVERY, NOTICE_EVERY);
     tokio::pin!(ready);
     loop {
         tokio::select! {
             output = &mut ready => return output,
-            _ = say.tick() => {
+            _ = notice.tick() => {
                 let waited_s = started.elapsed().as_secs();
                 if tracing::dispatcher::has_been_set() {
                     warn!(dependency, waited_s, "still waiting for a dependency");
                 } else {
-                    complain(format_args!("weir: still waiting for {dependency} ({waited_s} s)"));
+                    eprint_line(format_args!("weir: still waiting for {dependency} ({waited_s} s)"));
                 }
             }
         }

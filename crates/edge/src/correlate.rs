@@ -3,7 +3,7 @@
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tracing::{Span, debug, error, warn};
-use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext};
+use weir_process::{CallContext, CorrelationId, LogContext, TraceContext};
 
 use crate::{args::TraceTrust, problem::Problem, request_span};
 
@@ -15,7 +15,7 @@ const REQUEST_ID: &str = "x-request-id";
 pub(crate) struct Correlated {
     id: CorrelationId,
     exported: Span,
-    logged: LoggedCall,
+    logged: LogContext,
 }
 
 impl Correlated {
@@ -24,13 +24,13 @@ impl Correlated {
         let mut context = context(request.headers());
         let id = context.correlation_id.clone();
         let exported = request_span::begin(request, &mut context, trust);
-        let logged = LoggedCall::request(id.clone(), request.method().as_str(), request.uri().path());
+        let logged = LogContext::request(id.clone(), request.method().as_str(), request.uri().path());
         request.extensions_mut().insert(context);
         Self { id, exported, logged }
     }
 
     /// What the request is handled within: the span is exported, the call is part of log entries.
-    pub(crate) fn surroundings(&self) -> (Span, LoggedCall) {
+    pub(crate) fn surroundings(&self) -> (Span, LogContext) {
         (self.exported.clone(), self.logged.clone())
     }
 

@@ -11,7 +11,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     registry::Registry,
 };
-use weir_process::{CallContext, Durations, TraceContext};
+use weir_process::{CallContext, LatencyHistogram, TraceContext};
 
 /// For a path that no route has: senders choose paths, and must not make series.
 const NO_ROUTE: &str = "none";
@@ -62,11 +62,11 @@ pub(crate) fn pattern(matched: &MatchedPath) -> &str {
 }
 
 /// The histogram of requests.
-pub(crate) type RequestDurations = Durations<Labels>;
+pub(crate) type RequestDurations = LatencyHistogram<Labels>;
 
 /// Registers the histogram; once in a process.
 pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
-    Durations::register(
+    LatencyHistogram::register(
         registry,
         "http_server_request_duration_seconds",
         "How long the edge took from the head of a request to its answer",

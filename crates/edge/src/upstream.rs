@@ -12,8 +12,8 @@ use tonic::{Request, Response, Status};
 use url::Url;
 use weir_process::{
     CallContext, Latch, Stop,
+    diagnosis::{ServerKind, Target},
     grpc::TracedChannel,
-    diagnosis::{Target, Wanted},
 };
 
 use self::{
@@ -49,11 +49,11 @@ pub(crate) struct Attempts<'a> {
 impl Upstream {
     /// Looks the addresses up, and connects to nothing yet.
     pub(crate) async fn find(service: Service, addresses: &[Url], retries: Retries) -> Self {
-        let (setting, wanted) = match service {
-            Service::Ingest => ("INGEST_URL", Wanted::Ingest),
-            Service::Reporting => ("REPORTING_URL", Wanted::Reporting),
+        let (setting, kind) = match service {
+            Service::Ingest => ("INGEST_URL", ServerKind::Ingest),
+            Service::Reporting => ("REPORTING_URL", ServerKind::Reporting),
         };
-        let target = |url: &Url| Target { url: url.clone(), setting, wanted, instance: None };
+        let target = |url: &Url| Target { url: url.clone(), setting, kind, instance: None };
         let replicas = Replicas::find(addresses.iter().map(target).collect()).await;
         Self { service, replicas, budget: Arc::default(), retries }
     }

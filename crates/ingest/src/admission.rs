@@ -40,7 +40,7 @@ pub(crate) struct Admission<S> {
 
 impl Deadline {
     fn of(request: &Request<Body>) -> Self {
-        Self(Instant::now() + grpc_timeout::budget(request.headers(), MOST_TIME))
+        Self(Instant::now() + grpc_timeout::effective(request.headers(), MOST_TIME))
     }
 
     fn left(self) -> Duration {

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use weir_journal::{AppendError, SealedFrame};
-use weir_process::{Durations, TraceContext};
+use weir_process::{LatencyHistogram, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -18,7 +18,7 @@ struct Labels {
 /// Histograms of publishing. Cheap to clone; every clone observes into the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct PublishMetrics {
-    durations: Durations<Labels>,
+    durations: LatencyHistogram<Labels>,
     items: Histogram,
     frames: Histogram,
 }
@@ -27,7 +27,7 @@ impl PublishMetrics {
     /// Registers the families; once in a process.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            durations: Durations::register(
+            durations: LatencyHistogram::register(
                 registry,
                 "weir_publish_duration_seconds",
                 "How long items took from the gate to the journal's acknowledgement or refusal",

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use self::state::AdminState;
 use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
 
-/// The answer of the ready probe.
+/// The body of the ready probe.
 #[derive(Serialize)]
 struct Ready<Name: Ord> {
     ready: bool,
@@ -34,12 +34,12 @@ impl<Name: Ord + Serialize> IntoResponse for Ready<Name> {
     }
 }
 
-/// The answer of the live probe: the process answers, so it lives.
+/// Answers the live probe. An answer is proof enough that the process lives.
 pub async fn live() -> Response {
     Json(BTreeMap::from([("live", true)])).into_response()
 }
 
-/// The answer of the ready probe for one role: 200 or 503, naming each dependency.
+/// Answers the ready probe of one role with 200 or 503 and names each dependency.
 #[must_use]
 pub fn ready(role: &RoleReadiness) -> Response {
     Ready { ready: role.is_ready(), dependencies: role.dependencies() }.into_response()
@@ -53,7 +53,7 @@ pub(super) struct AdminServer {
 
 impl AdminServer {
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is taken, or it does not belong to this machine.
     pub(super) async fn bind(
         address: SocketAddr,
         readiness: Readiness,
@@ -65,7 +65,7 @@ impl AdminServer {
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
-            .route("/log-level", get(log_level::shown).put(log_level::change))
+            .route("/log-level", get(log_level::show).put(log_level::change))
             .with_state(state);
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }

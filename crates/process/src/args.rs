@@ -1,4 +1,4 @@
-//! The arguments that every process has, and the report of mistakes in them: all of them at once, exit code 64.
+//! The arguments that every process has. All errors in them are reported together, with exit code 64.
 
 mod config_errors;
 mod duration;

@@ -1,4 +1,4 @@
-//! Errors on the wire: a gRPC status with `google.rpc` details.
+//! Errors of gRPC calls: a status with `google.rpc` details.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 /// Error details stay under 8 KiB: hyper caps received header lists at 16 KiB.
 const MAX_DETAIL_BYTES: usize = 6 * 1024;
 
-/// `google.rpc.ErrorInfo.reason`: why a call was refused.
+/// `google.rpc.ErrorInfo.reason`: the reason why a call was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     InvalidRequest,
@@ -42,7 +42,7 @@ impl Reason {
         }
     }
 
-    /// The reason that a status carries, if it is one of ours.
+    /// Returns the reason of a status that a Weir server made.
     #[must_use]
     pub fn of(status: &Status) -> Option<Self> {
         let info = status.get_details_error_info()?;
@@ -57,7 +57,7 @@ impl Reason {
         }
     }
 
-    /// When a caller may try again; `None` where that does not help.
+    /// The wait before a caller may try again; `None` if a retry does not help.
     #[must_use]
     pub fn retry_after(self) -> Option<Duration> {
         match self {
@@ -70,7 +70,15 @@ impl Reason {
     }
 }
 
-/// A status that says why, names the fields at fault and tells when to try again.
+/// Makes a status with the reason, the fields at fault and the wait before a retry.
+///
+/// ```
+/// use weir_process::{Reason, refuse};
+///
+/// let status = refuse(Reason::InvalidRequest, "the range is invalid", &[("from", "must not be after to")]);
+/// assert_eq!(status.code(), tonic::Code::InvalidArgument);
+/// assert_eq!(Reason::of(&status), Some(Reason::InvalidRequest));
+/// ```
 #[must_use]
 pub fn refuse(reason: Reason, message: impl Into<String>, fields: &[(&str, &str)]) -> Status {
     let mut details = ErrorDetails::new();
@@ -98,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_says_why() {
+    fn a_status_carries_its_reason() {
         let status = refuse(Reason::JournalFull, "the journal is full", &[]);
         assert_eq!(
             (status.code(), Reason::of(&status)),
@@ -108,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn details_stay_small_however_much_is_wrong() {
+    fn error_details_stay_small_with_many_violations() {
         let long = "x".repeat(1000);
         let fields = vec![("items", long.as_str()); 100];
         let status = refuse(Reason::InvalidRequest, "bad", &fields);

@@ -1,4 +1,4 @@
-//! Histograms of durations whose observations lead to their trace.
+//! Histograms of durations with exemplars that name a trace.
 
 use std::{fmt::Debug, hash::Hash, time::Duration};
 
@@ -10,11 +10,11 @@ use prometheus_client::{
 
 use super::TraceContext;
 
-/// Seconds: from what a call on the same machine needs to the longest deadline.
+/// In seconds: from the duration of a call on the same machine to the longest deadline.
 const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The exemplar's label, by which dashboards find the trace.
+/// The label of an exemplar. Dashboards find the trace by it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TraceLabel {
     trace_id: String,
@@ -22,22 +22,23 @@ struct TraceLabel {
 
 /// A family of histograms, in seconds. Cheap to clone; every clone observes into the same series.
 #[derive(Clone, Debug)]
-pub struct Durations<Labels>(Family<Labels, HistogramWithExemplars<TraceLabel>, Histograms>);
+pub struct LatencyHistogram<Labels>(Family<Labels, HistogramWithExemplars<TraceLabel>, Histograms>);
 
 type Histograms = fn() -> HistogramWithExemplars<TraceLabel>;
 
-impl<Labels: Clone + Debug + Hash + Eq + EncodeLabelSet + Send + Sync + 'static> Durations<Labels> {
+impl<Labels: Clone + Debug + Hash + Eq + EncodeLabelSet + Send + Sync + 'static> LatencyHistogram<Labels> {
     /// Registers the family under `name`, which ends in `_seconds`.
     #[must_use]
     pub fn register(registry: &mut Registry, name: &'static str, help: &'static str) -> Self {
         let histogram: Histograms = || HistogramWithExemplars::new(BUCKETS.into_iter());
         let durations = Self(Family::new_with_constructor(histogram));
-        // Without a unit, which the registry would add to the name a second time.
+        // The registry would add a unit to the name a second time.
         registry.register(name, help, durations.0.clone());
         durations
     }
 
-    /// Observes one duration; `trace` becomes the exemplar where it is sampled, and so can be looked at.
+    /// Observes one duration. A sampled `trace` becomes the exemplar, because only such a trace can be looked
+    /// up.
     pub fn observe(&self, labels: &Labels, duration: Duration, trace: Option<&TraceContext>) {
         let label = trace
             .and_then(TraceContext::sampled_trace_id)
@@ -57,7 +58,7 @@ mod tests {
 
     fn text(trace: &TraceContext) -> String {
         let mut registry = Registry::default();
-        let durations = Durations::register(&mut registry, "work_seconds", "Work");
+        let durations = LatencyHistogram::register(&mut registry, "work_seconds", "Work");
         durations.observe(&Labels { kind: "a" }, Duration::from_millis(3), Some(trace));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_nobody_recorded_is_none() {
+    fn an_unsampled_trace_is_not_an_exemplar() {
         let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
         assert!(!text(&TraceContext::parse(Some(unsampled), None)).contains("trace_id"));
         assert!(!text(&TraceContext::default()).contains("trace_id"));

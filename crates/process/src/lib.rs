@@ -1,5 +1,6 @@
-//! The work of an OS process, whatever roles it hosts: arguments, logs, readiness, admin HTTP, the gRPC shell,
-//! signals and an orderly end. It knows no event.
+//! The parts of an OS process that every role needs: arguments, logs, readiness, servers, signals, the end.
+
+#![doc = include_str!("../README.md")]
 
 pub mod admin;
 pub mod args;
@@ -31,8 +32,8 @@ pub use budget::{Budget, Overloaded, Reservation};
 pub use correlation::CorrelationId;
 pub use error_info::{Reason, refuse};
 pub use host::{END_DEADLINE, Host};
-pub use latency::Durations;
-pub use logging::{LogFormat, LoggedCall, flush as flush_logs};
+pub use latency::LatencyHistogram;
+pub use logging::{LogContext, LogFormat, flush as flush_logs};
 pub use operator_auth::OperatorAccess;
 pub use readiness::{Dependency, Latch, Readiness, RoleReadiness};
 pub use shared_registry::SharedRegistry;

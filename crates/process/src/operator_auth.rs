@@ -1,4 +1,4 @@
-//! Who may call what carries people's data: anybody on this machine, and whoever presents the operator's token.
+//! Access to services with people's data: callers on this machine, and operators that present the token.
 
 use std::net::SocketAddr;
 
@@ -10,19 +10,19 @@ use super::args::OperatorToken;
 
 const SCHEME: &str = "Bearer ";
 
-/// The rule for one listener.
+/// The access rule of one listener.
 #[derive(Clone, Debug)]
 pub enum OperatorAccess {
-    /// It is reached from this machine alone.
+    /// Only this machine reaches the listener.
     Open,
     /// Calls present the token.
     Token(OperatorToken),
-    /// It is reached from elsewhere, and there is no token to tell operators by.
+    /// Other machines reach the listener, and no token is configured that tells operators from others.
     Closed,
 }
 
 impl OperatorAccess {
-    /// For a listener on `address` of a process that was given `token`.
+    /// The rule for a listener on `address` of a process with `token`.
     #[must_use]
     pub fn of_listener(address: SocketAddr, token: Option<OperatorToken>) -> Self {
         match token {
@@ -33,7 +33,7 @@ impl OperatorAccess {
     }
 
     /// # Errors
-    /// PERMISSION_DENIED or UNAUTHENTICATED, with what to do about it.
+    /// PERMISSION_DENIED or UNAUTHENTICATED, with the remedy.
     pub fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
         match self {
             Self::Open => Ok(()),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loopback_listener_asks_for_nothing() {
+    fn a_loopback_listener_needs_no_token() {
         for address in ["127.0.0.1:1", "[::1]:1"] {
             assert_eq!(code(&access(address, None), None), None);
             assert_eq!(code(&access(address, Some("secret")), None), None);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_the_token_and_nothing_else_opens() {
+    fn another_listener_requires_the_token() {
         let open = access("0.0.0.0:1", Some("secret"));
         assert_eq!(code(&open, Some("Bearer secret")), None);
         for wrong in [None, Some("secret"), Some("Bearer secre"), Some("Bearer secrets"), Some("Bearer ")] {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_without_a_token_nothing_opens() {
+    fn another_listener_without_a_token_refuses_every_call() {
         let closed = access("192.0.2.1:1", None);
         assert_eq!(code(&closed, Some("Bearer secret")), Some(Code::PermissionDenied));
     }

@@ -1,5 +1,5 @@
-//! What the operating system knows of this process, read at each scrape, under the names that every Prometheus client
-//! uses; and which build it runs.
+//! Metrics of this process from the operating system, read at each scrape, under the names that every
+//! Prometheus client uses; and the version of the build.
 
 use procfs::process::{LimitValue, Process, Stat};
 use prometheus_client::{
@@ -9,19 +9,19 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Registers both; once in a process.
+/// Registers both, once per process.
 pub(super) fn register(registry: &mut Registry) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("weir_build", "The build that runs", build);
-    registry.register_collector(Box::new(Vitals));
+    registry.register_collector(Box::new(ProcessMetrics));
 }
 
 #[derive(Debug)]
-struct Vitals;
+struct ProcessMetrics;
 
-impl Collector for Vitals {
+impl Collector for ProcessMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        // Without /proc there is nothing to tell, and no reason to refuse the other metrics.
+        // Without /proc these metrics are absent; the others are still served.
         let Ok(process) = Process::myself() else { return Ok(()) };
         if let Ok(stat) = process.stat() {
             encode_stat(&mut encoder, &stat)?;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_process_and_its_build_are_told() {
+    fn the_process_and_its_build_have_metrics() {
         let mut registry = Registry::default();
         register(&mut registry);
         let mut text = String::new();

@@ -3,7 +3,7 @@
 //! The crate `backon` is not used: its jitter makes a pause up to twice as long as its maximum, and it knows neither
 //! a [`Stop`] nor a deadline. Here the longest pause is a promise, because it bounds how late a recovery is noticed.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -73,22 +73,35 @@ pub enum RetryError<E, R> {
     Stopped,
 }
 
-/// Repeats an attempt until it succeeds, fails for good, or reaches a limit. Without limits it repeats for ever.
+/// The limit that ends a [`Retry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryLimit {
+    DeadlineExceeded,
+    Stopped,
+}
+
+/// The pauses and the limits of repeated attempts. Without limits they repeat for ever.
+///
+/// [`Retry::run`] repeats a closure. A loop whose attempts change local variables calls [`Retry::next_attempt`]
+/// instead.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use std::time::Duration;
-/// use weir_process::retry::{Attempt, Retry, RetryError};
 /// use tokio::time::Instant;
+/// use weir_process::retry::{Attempt, Retry, RetryError};
 ///
 /// let mut answers = ["busy", "busy", "42"].into_iter();
-/// let deadline = Instant::now() + Duration::from_secs(5);
 /// let answer: Result<u32, RetryError<_, &str>> = Retry::every(Duration::from_millis(1))
-///     .until(deadline)
-///     .run(async || match answers.next() {
-///         Some("busy") => Attempt::Again("busy"),
-///         Some(text) => text.parse().map_or_else(Attempt::Failed, Attempt::Done),
-///         None => Attempt::Again("silent"),
+///     .until(Instant::now() + Duration::from_secs(5))
+///     .run(|| {
+///         let answer = answers.next();
+///         async move {
+///             match answer {
+///                 Some("busy") | None => Attempt::Again("busy"),
+///                 Some(text) => text.parse().map_or_else(Attempt::Failed, Attempt::Done),
+///             }
+///         }
 ///     })
 ///     .await;
 /// assert_eq!(answer, Ok(42));
@@ -132,42 +145,50 @@ impl<'a> Retry<'a> {
         Self { stop: Some(stop), ..self }
     }
 
-    /// Makes attempts until one ends the matter.
+    /// Makes attempts until one succeeds, one fails for good, or a limit is reached.
     ///
     /// # Errors
     /// An attempt failed for good, the deadline passed, or the role was stopped.
-    pub async fn run<T, E, R>(
-        self,
-        attempt: impl AsyncFnMut() -> Attempt<T, E, R>,
+    pub async fn run<T, E, R, F: Future<Output = Attempt<T, E, R>>>(
+        mut self,
+        mut attempt: impl FnMut() -> F,
     ) -> Result<T, RetryError<E, R>> {
-        let Self { pauses, deadline, stop } = self;
-        let attempts = repeat(pauses, deadline, attempt);
-        match stop {
-            Some(stop) => stop.run_until_cancelled(attempts).await.unwrap_or(Err(RetryError::Stopped)),
-            None => attempts.await,
+        loop {
+            let made = match self.stop {
+                Some(stop) => stop.run_until_cancelled(attempt()).await.ok_or(RetryError::Stopped)?,
+                None => attempt().await,
+            };
+            let reason = match made {
+                Attempt::Done(done) => return Ok(done),
+                Attempt::Failed(error) => return Err(RetryError::Failed(error)),
+                Attempt::Again(reason) => reason,
+            };
+            self.next_attempt().await.map_err(|limit| match limit {
+                RetryLimit::DeadlineExceeded => RetryError::DeadlineExceeded(reason),
+                RetryLimit::Stopped => RetryError::Stopped,
+            })?;
         }
     }
-}
 
-async fn repeat<T, E, R>(
-    mut pauses: Pauses,
-    deadline: Option<Instant>,
-    mut attempt: impl AsyncFnMut() -> Attempt<T, E, R>,
-) -> Result<T, RetryError<E, R>> {
-    loop {
-        let reason = match attempt().await {
-            Attempt::Done(done) => return Ok(done),
-            Attempt::Failed(error) => return Err(RetryError::Failed(error)),
-            Attempt::Again(reason) => reason,
+    /// Waits after a failed attempt until the next one is due. The last attempt is at the deadline: a pause that
+    /// reaches beyond it is cut.
+    ///
+    /// # Errors
+    /// The deadline passed, or the role was stopped.
+    pub async fn next_attempt(&mut self) -> Result<(), RetryLimit> {
+        let now = Instant::now();
+        let next = now + self.pauses.next();
+        let next = match self.deadline {
+            Some(deadline) if now >= deadline => return Err(RetryLimit::DeadlineExceeded),
+            Some(deadline) => next.min(deadline),
+            None => next,
         };
-        let next = Instant::now() + pauses.next();
-        match deadline {
-            Some(deadline) if Instant::now() >= deadline => {
-                return Err(RetryError::DeadlineExceeded(reason));
+        match self.stop {
+            Some(stop) => stop.run_until_cancelled(sleep_until(next)).await.ok_or(RetryLimit::Stopped),
+            None => {
+                sleep_until(next).await;
+                Ok(())
             }
-            // The last attempt is at the deadline: a pause that reaches beyond it is cut.
-            Some(deadline) => sleep_until(next.min(deadline)).await,
-            None => sleep_until(next).await,
         }
     }
 }
@@ -177,16 +198,6 @@ impl Pauses {
         match self {
             Self::Constant(pause) => *pause,
             Self::Growing(backoff) => backoff.next_pause(),
-        }
-    }
-}
-
-impl<E> RetryError<E, E> {
-    /// The error of the last attempt; `None` if the role was stopped.
-    pub fn into_error(self) -> Option<E> {
-        match self {
-            Self::Failed(error) | Self::DeadlineExceeded(error) => Some(error),
-            Self::Stopped => None,
         }
     }
 }
@@ -232,9 +243,9 @@ mod tests {
     async fn attempts_repeat_until_one_succeeds() {
         let (started, mut attempts) = (Instant::now(), 0);
         let done: Result<u32, RetryError<(), ()>> = Retry::every(FIRST)
-            .run(async || {
+            .run(|| {
                 attempts += 1;
-                if attempts == 4 { Attempt::Done(attempts) } else { Attempt::Again(()) }
+                std::future::ready(if attempts == 4 { Attempt::Done(attempts) } else { Attempt::Again(()) })
             })
             .await;
         assert_eq!((done, started.elapsed()), (Ok(4), 3 * FIRST));
@@ -244,7 +255,7 @@ mod tests {
     async fn a_permanent_error_ends_at_once() {
         let started = Instant::now();
         let failed: Result<(), RetryError<_, ()>> =
-            Retry::with(Backoff::new(FIRST, LONGEST)).run(async || Attempt::Failed("refused")).await;
+            Retry::with(Backoff::new(FIRST, LONGEST)).run(|| async { Attempt::Failed("refused") }).await;
         assert_eq!((failed, started.elapsed()), (Err(RetryError::Failed("refused")), Duration::ZERO));
     }
 
@@ -253,9 +264,9 @@ mod tests {
         let (started, mut attempts) = (Instant::now(), 0);
         let late: Endless = Retry::every(3 * FIRST)
             .until(started + 4 * FIRST)
-            .run(async || {
+            .run(|| {
                 attempts += 1;
-                Attempt::Again(attempts)
+                std::future::ready(Attempt::Again(attempts))
             })
             .await;
         assert_eq!((late, started.elapsed()), (Err(RetryError::DeadlineExceeded(3)), 4 * FIRST));
@@ -263,7 +274,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_that_has_passed_leaves_one_attempt() {
-        let late: Endless = Retry::every(FIRST).until(Instant::now()).run(async || Attempt::Again(1)).await;
+        let late: Endless =
+            Retry::every(FIRST).until(Instant::now()).run(|| async { Attempt::Again(1) }).await;
         assert_eq!(late, Err(RetryError::DeadlineExceeded(1)));
     }
 
@@ -273,7 +285,7 @@ mod tests {
         let stopped = stop.clone();
         let retrying = tokio::spawn(async move {
             let retry = Retry::with(Backoff::new(FIRST, LONGEST)).unless_stopped(&stopped);
-            let endless: Endless = retry.run(async || std::future::pending().await).await;
+            let endless: Endless = retry.run(std::future::pending).await;
             endless
         });
         tokio::task::yield_now().await;

@@ -4,8 +4,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Stop, exit_code};
 
-/// SIGTERM and SIGINT from the moment on at which they are watched: one that comes while nobody waits for it is not
-/// lost.
+/// SIGTERM and SIGINT, watched from the creation of this value. A signal that arrives between two waits is
+/// not lost.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -13,26 +13,26 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on neither signal ends the process by itself.
+    /// Starts to watch. From now on neither signal ends the process by itself.
     ///
     /// # Errors
-    /// The operating system does not let them be watched.
+    /// The operating system refuses to watch signals.
     pub fn watch() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Returns at the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
-    /// Ends the process at the next signal, whatever it does.
+    /// Ends the process at the next signal, without regard to its work.
     pub(super) async fn exit_at_next(mut self) {
         self.next().await;
         std::process::exit(exit_code::INTERRUPTED.into());
     }
 
-    /// For a command that hosts no role: returns a token that the first signal cancels. A second signal ends the
-    /// process at once.
+    /// For a command that hosts no role: returns a token that the first signal cancels. A second signal ends
+    /// the process at once.
     ///
     /// # Errors
     /// The operating system refuses to watch signals.

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
-use weir_process::{Durations, TraceContext};
+use weir_process::{LatencyHistogram, TraceContext};
 
 use crate::demographics::Columns;
 
@@ -45,7 +45,7 @@ struct Labels {
 /// The histogram of reports. Cheap to clone; every clone observes into the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    duration: Durations<Labels>,
+    duration: LatencyHistogram<Labels>,
 }
 
 /// What is kept of people, read at each scrape.
@@ -70,7 +70,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(KeptBytes(columns)));
         let help = "How long a well-formed question took, answered or not";
-        Self { duration: Durations::register(registry, "report_duration_seconds", help) }
+        Self { duration: LatencyHistogram::register(registry, "report_duration_seconds", help) }
     }
 
     /// One question; `trace` leads to it.

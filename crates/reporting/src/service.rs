@@ -83,7 +83,7 @@ impl ReportingService for Service {
 
 impl Service {
     async fn answer<Q: Question>(&self, request: Request<Q::Request>) -> Result<Q::Answer, Status> {
-        let budget = grpc_timeout::budget(request.metadata().as_ref(), self.timeout);
+        let budget = grpc_timeout::effective(request.metadata().as_ref(), self.timeout);
         let call = CallContext::from_metadata(request.metadata());
         let question = Q::read(request.into_inner())?;
         // An error's level, so that an entry of any level names the report.

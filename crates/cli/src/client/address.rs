@@ -1,13 +1,15 @@
-//! From where a server listens to where it is reached.
+//! Addresses of servers: the settings that name them, and the address by which this machine reaches a
+//! listener.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
 
-/// What names a role's admin address for tools.
+/// The settings of a role's admin address, as messages name them.
 pub(crate) const ADMIN_LISTEN: &str = "ADMIN_LISTEN or --admin-listen";
 
-/// Where this machine reaches who listens on `address`: over the loopback, where that is every address.
+/// The address by which this machine reaches a server that listens on `address`: the loopback for a server
+/// that listens on every address.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -17,13 +19,13 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// What names the edge for tools.
+/// The setting of the edge's address, as error lists name it.
 pub(crate) const EDGE_SETTING: &str = "--endpoint (EVENT_EDGE_SETTING)";
 
-/// Reads where the edge takes events.
+/// Reads the URL where the edge accepts events.
 ///
 /// # Errors
-/// It is no http:// URL.
+/// The text is not an http:// URL.
 pub(crate) fn edge_endpoint(text: &str) -> Result<Url, String> {
     http_url(text, "http://127.0.0.1:3001/events")
 }
@@ -31,9 +33,9 @@ pub(crate) fn edge_endpoint(text: &str) -> Result<Url, String> {
 /// Reads the http:// URL of one HTTP server.
 ///
 /// # Errors
-/// It is none; `example` shows one.
+/// The text is not such a URL. The error shows `example`.
 pub(crate) fn http_url(text: &str, example: &str) -> Result<Url, String> {
-    // What comes before the last @ may be a password.
+    // The text before the last @ may be a password.
     let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),

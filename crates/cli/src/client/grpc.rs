@@ -8,47 +8,47 @@ use url::Url;
 use weir_process::{
     Reason,
     args::ConfigErrors,
-    diagnosis::{Target, Wanted},
+    diagnosis::{ServerKind, Target},
     grpc,
 };
 
-use crate::{exit::AskedWrongly, output::complain};
+use crate::{exit::InvalidRequest, output::eprint_line};
 
-/// The gRPC servers that a setting names, instances of one role.
+/// The gRPC servers of a setting: instances of one role.
 #[derive(Clone, Debug)]
-pub(crate) struct Servers {
+pub(crate) struct GrpcServers {
     urls: Vec<Url>,
     setting: &'static str,
-    wanted: Wanted,
+    kind: ServerKind,
 }
 
-impl Servers {
+impl GrpcServers {
     /// The instances of ingest.
-    pub(crate) fn ingest(text: &str, mistakes: &mut ConfigErrors) -> Option<Self> {
-        let urls = mistakes.check("--ingest-url (INGEST_URL)", grpc::addresses(text))?;
-        Some(Self { urls, setting: "INGEST_URL or --ingest-url", wanted: Wanted::Ingest })
+    pub(crate) fn ingest(text: &str, errors: &mut ConfigErrors) -> Option<Self> {
+        let urls = errors.check("--ingest-url (INGEST_URL)", grpc::addresses(text))?;
+        Some(Self { urls, setting: "INGEST_URL or --ingest-url", kind: ServerKind::Ingest })
     }
 
     /// The instances of reporting.
-    pub(crate) fn reporting(text: &str, mistakes: &mut ConfigErrors) -> Option<Self> {
-        let urls = mistakes.check("--reporting-url (REPORTING_URL)", grpc::addresses(text))?;
-        Some(Self { urls, setting: "REPORTING_URL or --reporting-url", wanted: Wanted::Reporting })
+    pub(crate) fn reporting(text: &str, errors: &mut ConfigErrors) -> Option<Self> {
+        let urls = errors.check("--reporting-url (REPORTING_URL)", grpc::addresses(text))?;
+        Some(Self { urls, setting: "REPORTING_URL or --reporting-url", kind: ServerKind::Reporting })
     }
 
-    /// The reporting of this process.
+    /// The reporting service of this process.
     pub(crate) fn own_reporting(url: Url) -> Self {
-        Self { urls: vec![url], setting: "REPORTING_LISTEN", wanted: Wanted::Reporting }
+        Self { urls: vec![url], setting: "REPORTING_LISTEN", kind: ServerKind::Reporting }
     }
 
-    /// A channel balanced over the instances that can be used; the others are named on standard error.
+    /// Connects a channel that is balanced over the usable instances. Standard error names the others.
     ///
     /// # Errors
-    /// None can be used; every one is named with its cause.
+    /// No instance is usable. The error names the cause of each.
     pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
         let mut asked = JoinSet::new();
         for (place, url) in self.urls.iter().cloned().enumerate() {
-            let target = Target { url, setting: self.setting, wanted: self.wanted, instance: None };
-            asked.spawn(async move { (place, target.serves_grpc().await) });
+            let target = Target { url, setting: self.setting, kind: self.kind, instance: None };
+            asked.spawn(async move { (place, target.check_grpc().await) });
         }
         let mut answers = asked.join_all().await;
         answers.sort_unstable_by_key(|(place, _)| *place);
@@ -62,30 +62,30 @@ impl Servers {
         if usable.is_empty() {
             return Err(anyhow!(causes.join("\nweir: ")));
         }
-        causes.iter().for_each(|cause| complain(format_args!("weir: {cause}; the others are asked")));
+        causes.iter().for_each(|cause| eprint_line(format_args!("weir: {cause}; the others are asked")));
         grpc::channel(&usable)
     }
 
-    /// What a status says, each field at fault, and what mends it.
-    pub(crate) fn explained(&self, status: &Status) -> anyhow::Error {
+    /// Explains a status: its message, the fields at fault, and the remedy.
+    pub(crate) fn explanation(&self, status: &Status) -> anyhow::Error {
         let (name, setting) =
-            (if self.wanted == Wanted::Ingest { "ingest" } else { "reporting" }, self.setting);
-        let told = status.message();
+            (if self.kind == ServerKind::Ingest { "ingest" } else { "reporting" }, self.setting);
+        let message = status.message();
         match (Reason::of(status), status.code()) {
             (None, Code::Unauthenticated) => anyhow!(
-                "{name} refused ({setting}): {told}. Set WEIR_OPERATOR_TOKEN here to the token that {name} was \
+                "{name} refused ({setting}): {message}. Set WEIR_OPERATOR_TOKEN here to the token that {name} was \
                  started with"
             ),
-            (None, Code::PermissionDenied) => anyhow!("{name} refused ({setting}): {told}"),
-            (None, Code::Unavailable) => anyhow!("{name} can't be reached ({setting}): {told}"),
+            (None, Code::PermissionDenied) => anyhow!("{name} refused ({setting}): {message}"),
+            (None, Code::Unavailable) => anyhow!("{name} can't be reached ({setting}): {message}"),
             (None, Code::Unimplemented) => anyhow!(
-                "{name} does not know this call ({setting}): {told}; it is of an older build, or not {name}"
+                "{name} does not know this call ({setting}): {message}; it is of an older build, or not {name}"
             ),
-            (Some(Reason::StoreUnavailable), _) if told.contains("took longer") => anyhow!(
-                "{name} refused ({setting}): {told}; ask for a shorter range, or raise REPORT_TIMEOUT_MS of {name}"
+            (Some(Reason::StoreUnavailable), _) if message.contains("took longer") => anyhow!(
+                "{name} refused ({setting}): {message}; ask for a shorter range, or raise REPORT_TIMEOUT_MS of {name}"
             ),
             (Some(Reason::StoreUnavailable | Reason::JournalUnavailable | Reason::JournalFull), _) => {
-                anyhow!("{name} refused ({setting}): {told}; its ready probe names the cause")
+                anyhow!("{name} refused ({setting}): {message}; its ready probe names the cause")
             }
             (reason, _) => {
                 let details = status.get_details_bad_request();
@@ -94,18 +94,22 @@ impl Servers {
                     .iter()
                     .map(|field| format!("\n  - {}: {}", field.field, field.description))
                     .collect();
-                let told = format!("{name} refused: {told}{fields}");
-                if reason == Some(Reason::InvalidRequest) { AskedWrongly(told).into() } else { anyhow!(told) }
+                let message = format!("{name} refused: {message}{fields}");
+                if reason == Some(Reason::InvalidRequest) {
+                    InvalidRequest(message).into()
+                } else {
+                    anyhow!(message)
+                }
             }
         }
     }
 
-    /// The answer, or what the server says against it.
+    /// Returns the answer, or the explanation of the status.
     pub(crate) fn answered<Message>(
         &self,
         answer: Result<Response<Message>, Status>,
     ) -> anyhow::Result<Message> {
-        answer.map(Response::into_inner).map_err(|status| self.explained(&status))
+        answer.map(Response::into_inner).map_err(|status| self.explanation(&status))
     }
 }
 
@@ -115,13 +119,13 @@ mod tests {
 
     use super::*;
 
-    fn told(status: &Status) -> String {
-        let servers = Servers::ingest("http://ingest:50051", &mut ConfigErrors::default()).unwrap();
-        servers.explained(status).to_string()
+    fn message(status: &Status) -> String {
+        let servers = GrpcServers::ingest("http://ingest:50051", &mut ConfigErrors::default()).unwrap();
+        servers.explanation(status).to_string()
     }
 
     #[test]
-    fn a_refusal_names_the_setting_that_mends_it() {
+    fn the_explanation_of_a_refusal_names_the_setting_to_change() {
         for (status, setting) in [
             (Status::unauthenticated("who are you"), "Set WEIR_OPERATOR_TOKEN"),
             (refuse(Reason::StoreUnavailable, "the report took longer than 30s", &[]), "REPORT_TIMEOUT_MS"),
@@ -130,8 +134,8 @@ mod tests {
             (Status::unavailable("gone"), "INGEST_URL"),
             (refuse(Reason::InvalidRequest, "bad", &[("from", "is after to")]), "from: is after to"),
         ] {
-            let told = told(&status);
-            assert!(told.contains(setting), "{told}");
+            let message = message(&status);
+            assert!(message.contains(setting), "{message}");
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Ingest's services over people's data, as an operator calls them.
+//! The client of ingest's services with people's data, which presents the operator's token.
 
 use clap::Args;
 use tonic::{Request, Response, Status};
 use weir_process::args::{ConfigErrors, OperatorArgs, OperatorToken};
 
-use super::grpc::Servers;
-use crate::wait::patiently;
+use super::grpc::GrpcServers;
+use crate::wait::with_wait_notice;
 
-/// Whom to ask, and how the answer is shown.
+/// The server and the format of the answer.
 #[derive(Debug, Args)]
-pub(crate) struct ServiceArgs {
-    /// Where ingest serves gRPC; several, separated by commas, are balanced over.
+pub(crate) struct OperatorClientArgs {
+    /// The gRPC address of ingest. Several addresses, separated by commas, share the calls.
     #[arg(long, env = "INGEST_URL", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     ingest_url: String,
     #[command(flatten)]
@@ -20,23 +20,23 @@ pub(crate) struct ServiceArgs {
     pub(crate) json: bool,
 }
 
-/// Whom to ask, checked.
+/// The servers and the token, checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Service {
-    pub(crate) servers: Servers,
+pub(crate) struct OperatorClient {
+    pub(crate) servers: GrpcServers,
     token: Option<OperatorToken>,
 }
 
-impl ServiceArgs {
-    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<Service> {
-        let servers = Servers::ingest(&self.ingest_url, mistakes);
-        let token = self.operator.check(mistakes);
-        Some(Service { servers: servers?, token: token? })
+impl OperatorClientArgs {
+    pub(crate) fn check(&self, errors: &mut ConfigErrors) -> Option<OperatorClient> {
+        let servers = GrpcServers::ingest(&self.ingest_url, errors);
+        let token = self.operator.check(errors);
+        Some(OperatorClient { servers: servers?, token: token? })
     }
 }
 
-impl Service {
-    /// A request with the operator's token, where there is one.
+impl OperatorClient {
+    /// A request with the operator's token, if one is configured.
     pub(crate) fn request<Message>(&self, message: Message) -> Request<Message> {
         let mut request = Request::new(message);
         if let Some(token) = &self.token {
@@ -46,16 +46,16 @@ impl Service {
         request
     }
 
-    /// The answer, or what ingest says against it; says every 5 s that it is waited for.
+    /// Returns the answer, or the explanation of the status. Standard error reports a wait every 5 s.
     pub(crate) async fn answered<Message>(
         &self,
         call: impl Future<Output = Result<Response<Message>, Status>>,
     ) -> anyhow::Result<Message> {
-        self.servers.answered(patiently("ingest", call).await)
+        self.servers.answered(with_wait_notice("ingest", call).await)
     }
 
-    /// What ingest says against a call.
-    pub(crate) fn explained(&self, status: &Status) -> anyhow::Error {
-        self.servers.explained(status)
+    /// Explains the status of a refused call.
+    pub(crate) fn explanation(&self, status: &Status) -> anyhow::Error {
+        self.servers.explanation(status)
     }
 }

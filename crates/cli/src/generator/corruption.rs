@@ -1,7 +1,7 @@
-//! The eight ways in which the reference publisher spoils an event.
+//! The eight ways in which the reference publisher corrupts an event.
 //!
-//! Two of them are chosen without looking at the source, so half the time they only touch a key that the source
-//! does not have: such an event is valid.
+//! Two of them are chosen without a look at the source. Half the time they only touch a key that the source
+//! does not have, so such an event is valid.
 
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -20,9 +20,9 @@ enum Corruption {
     NoUser,
     InvalidStage,
     SeveralTypes,
-    /// Of an engagement of this source, whichever the event has.
+    /// Corrupts an engagement of this source, whichever source the event has.
     Engagement(Source),
-    /// Of a user of this source, whichever the event has.
+    /// Corrupts a user of this source, whichever source the event has.
     User(Source),
 }
 
@@ -50,14 +50,14 @@ impl Corruption {
             Self::NoUser => remove(&mut event["data"], "user"),
             Self::InvalidStage => event["funnelStage"] = json!("invalid-stage"),
             Self::SeveralTypes => event["eventType"] = json!(["unknown", "event"]),
-            Self::Engagement(source) => spoil_engagement(event, source),
+            Self::Engagement(source) => corrupt_engagement(event, source),
             Self::User(Source::Facebook) => event["data"]["user"]["gender"] = json!("alien"),
             Self::User(Source::Tiktok) => event["data"]["user"]["followers"] = json!("not-a-number"),
         }
     }
 }
 
-fn spoil_engagement(event: &mut Value, source: Source) {
+fn corrupt_engagement(event: &mut Value, source: Source) {
     let top = event["funnelStage"] == FunnelStage::Top.name();
     let engagement = &mut event["data"]["engagement"];
     match (source, top) {
@@ -74,7 +74,7 @@ fn remove(object: &mut Value, key: &str) {
     }
 }
 
-/// The event, spoilt in one of the eight ways, as JSON.
+/// Corrupts the event in one of the eight ways, and returns its JSON.
 pub(super) fn corrupt(event: &Event, dice: &mut Dice) -> Value {
     let mut event = serde_json::to_value(event).expect("an event is plain JSON");
     Corruption::draw(dice).apply(&mut event);
@@ -93,7 +93,7 @@ mod tests {
     /// The pointers that the gate reports for an event of `source` and `stage` with `corruption`.
     fn pointers(corruption: Corruption, source: Source, stage: FunnelStage) -> Vec<String> {
         let mut dice = Dice::seed_from_u64(7);
-        let mut event = std::iter::repeat_with(|| Event::invent(&mut dice, Uuid::nil(), Utc::now()))
+        let mut event = std::iter::repeat_with(|| Event::generate(&mut dice, Uuid::nil(), Utc::now()))
             .map(|event| serde_json::to_value(event).expect("an event is plain JSON"))
             .find(|event| event["source"] == source.name() && event["funnelStage"] == stage.name())
             .expect("there is always another event");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn six_kinds_spoil_every_event() {
+    fn six_corruptions_spoil_every_event() {
         for (corruption, pointer) in [
             (Corruption::InvalidTimestamp, "/timestamp"),
             (Corruption::NoEventId, "/eventId"),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn two_kinds_spoil_only_events_of_the_source_that_they_were_made_for() {
+    fn two_corruptions_spoil_only_events_of_their_source() {
         for (source, stage, engagement, user) in [
             (Source::Facebook, FunnelStage::Top, "actionTime", "gender"),
             (Source::Facebook, FunnelStage::Bottom, "adId", "gender"),

@@ -1,5 +1,5 @@
-//! Invents events as the reference publisher does: sources, stages and types uniform, every
-//! user new, campaigns nearly unique, money on one event in six.
+//! Generated events, like those of the reference publisher: sources, stages and types uniform, every user
+//! new, campaigns nearly unique, money on one event in six.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rand::{Rng as _, RngExt as _, distr::Alphanumeric};
@@ -83,8 +83,8 @@ enum Engagement {
 }
 
 impl Event {
-    /// Invents an event with an id of its own that happens at `at`.
-    pub(super) fn invent(dice: &mut Dice, id: Uuid, at: DateTime<Utc>) -> Self {
+    /// Generates an event with this id that happens at `at`.
+    pub(super) fn generate(dice: &mut Dice, id: Uuid, at: DateTime<Utc>) -> Self {
         let source = Self::source(dice);
         let stage = one_of(dice, FunnelStage::ALL);
         let event_type = one_of(dice, EventType::of(source, stage));
@@ -102,13 +102,13 @@ impl Event {
         }
     }
 
-    /// The platform of the event that these dice invent next: it is drawn first.
+    /// The source of the next event of these dice, which is drawn first.
     pub(super) fn source(dice: &mut Dice) -> Source {
         one_of(dice, Source::ALL)
     }
 }
 
-/// How the ids of a source's events begin, as the reference publisher's do.
+/// The prefix of the ids of a source's events, as the reference publisher uses it.
 pub(super) fn prefix(source: Source) -> &'static str {
     match source {
         Source::Facebook => "fb",
@@ -131,7 +131,7 @@ fn user(dice: &mut Dice, source: Source) -> User {
     }
 }
 
-/// Up to seven digits, each length as likely: most people have few followers.
+/// Up to seven digits, each length equally likely, because most people have few followers.
 fn followers(dice: &mut Dice) -> u32 {
     let digits = dice.random_range(1..=7);
     dice.random_range(0..10_u32.pow(digits))
@@ -187,7 +187,7 @@ fn identifier(dice: &mut Dice, prefix: &str, length: usize) -> String {
     identifier
 }
 
-/// 1.00 to 999.99
+/// Draws an amount from 1.00 to 999.99.
 fn amount(dice: &mut Dice) -> String {
     let (whole, hundredths): (u16, u8) = (dice.random_range(1..1000), dice.random_range(0..100));
     format!("{whole}.{hundredths:02}")
@@ -204,18 +204,18 @@ mod tests {
 
     use super::*;
 
-    fn invented(count: usize) -> impl Iterator<Item = String> {
+    fn generated(count: usize) -> impl Iterator<Item = String> {
         let mut dice = Dice::seed_from_u64(7);
         std::iter::repeat_with(move || {
-            serde_json::to_string(&Event::invent(&mut dice, Uuid::nil(), Utc::now()))
+            serde_json::to_string(&Event::generate(&mut dice, Uuid::nil(), Utc::now()))
                 .expect("an event is plain JSON")
         })
         .take(count)
     }
 
     #[test]
-    fn every_invented_event_passes_the_gate() {
-        for event in invented(5_000) {
+    fn every_generated_event_passes_the_gate() {
+        for event in generated(5_000) {
             if let Err(refusal) = admit_json(&event, Utc::now()) {
                 panic!("{event} was refused: {refusal:?}");
             }
@@ -226,7 +226,7 @@ mod tests {
     fn events_are_as_large_as_the_reference_publisher_s() {
         for (source, expected) in [("\"facebook\"", 460), ("\"tiktok\"", 390)] {
             let sizes: Vec<usize> =
-                invented(5_000).filter(|event| event.contains(source)).map(|event| event.len()).collect();
+                generated(5_000).filter(|event| event.contains(source)).map(|event| event.len()).collect();
             let mean = sizes.iter().sum::<usize>() / sizes.len();
             assert!(mean.abs_diff(expected) < expected / 10, "{source} events have {mean} bytes");
         }
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn sources_are_half_and_half_and_one_event_in_six_carries_money() {
-        let events: Vec<String> = invented(12_000).collect();
+        let events: Vec<String> = generated(12_000).collect();
         let counted = |text: &str| events.iter().filter(|event| event.contains(text)).count();
         assert!(counted("\"source\":\"facebook\"").abs_diff(6_000) < 300);
         assert!(counted("\"purchaseAmount\":\"").abs_diff(2_000) < 200);

@@ -1,4 +1,4 @@
-//! Invented people and places, with the apostrophes, commas, dots, accents and hyphens that real ones carry.
+//! Generated people and places, with the apostrophes, commas, dots, accents and hyphens of real ones.
 
 use rand::RngExt as _;
 

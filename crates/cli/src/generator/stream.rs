@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dice::Dice,
-    item::{Item, Kind},
+    item::{Item, ItemKind},
 };
 
-/// Between two events of a batch: 50,000 of them, the largest batch, took a second to happen.
+/// The time between two events of a batch: the 50,000 events of the largest batch span a second.
 const SPACING: TimeDelta = TimeDelta::microseconds(20);
-/// How late a late event is, in minutes: an hour to a week.
+/// The delay of a late event, in minutes: an hour to a week.
 const LATE_MINUTES: std::ops::RangeInclusive<i64> = 60..=7 * 24 * 60;
-/// How many events are remembered, to be repeated.
-const MEMORY: usize = 1_000;
+/// The number of events that are kept for repeats.
+const MAX_REMEMBERED: usize = 1_000;
 
-/// What a stream is made of; the shares are 0 to 1.
+/// The composition of a stream; the shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mix {
     /// The smallest and the largest batch, in events.
     pub(crate) sizes: std::ops::RangeInclusive<usize>,
-    /// The share of batches that end in one corrupted event besides.
+    /// The share of batches with one more event, a corrupted one.
     pub(crate) corrupt: f64,
     /// The share of events that repeat an earlier one, byte for byte.
     pub(crate) duplicates: f64,
-    /// The share of events that happened hours or days ago.
+    /// The share of events that happened an hour to a week ago.
     pub(crate) late: f64,
 }
 
 /// The items of one request.
 #[derive(Clone, Debug)]
-pub(crate) struct Batch {
+pub(crate) struct GeneratedBatch {
     pub(crate) items: Vec<Item>,
     seed: u64,
 }
 
-/// Batches without an end.
+/// An endless stream of batches.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     dice: Dice,
@@ -51,8 +51,8 @@ impl EventStream {
         Self { dice: Dice::seed_from_u64(seed), mix, seed, next_number: 0, memory: Vec::new() }
     }
 
-    /// The next batch, of events that happened until `now`.
-    pub(crate) fn next_batch(&mut self, now: DateTime<Utc>) -> Batch {
+    /// The next batch, whose events happened until `now`.
+    pub(crate) fn next_batch(&mut self, now: DateTime<Utc>) -> GeneratedBatch {
         let size = self.dice.random_range(self.mix.sizes.clone());
         let mut at = now - SPACING * i32::try_from(size).unwrap_or(i32::MAX);
         let mut items = Vec::with_capacity(size + 1);
@@ -61,51 +61,51 @@ impl EventStream {
             items.push(self.next_item(at));
         }
         if self.dice.random_bool(self.mix.corrupt) {
-            items.push(self.new_item(now, Kind::Corrupted));
+            items.push(self.new_item(now, ItemKind::Corrupted));
         }
-        Batch { items, seed: self.seed }
+        GeneratedBatch { items, seed: self.seed }
     }
 
     fn next_item(&mut self, at: DateTime<Utc>) -> Item {
         if !self.memory.is_empty() && self.dice.random_bool(self.mix.duplicates) {
             let repeated = self.memory[self.dice.random_range(0..self.memory.len())];
-            return Item { kind: Kind::Repeat, ..repeated };
+            return Item { kind: ItemKind::Repeat, ..repeated };
         }
         let late = self.dice.random_bool(self.mix.late);
         let delay = if late { self.dice.random_range(LATE_MINUTES) } else { 0 };
-        let item = self.new_item(at - TimeDelta::minutes(delay), Kind::New);
+        let item = self.new_item(at - TimeDelta::minutes(delay), ItemKind::New);
         if self.mix.duplicates > 0.0 {
             self.remember(item);
         }
         item
     }
 
-    fn new_item(&mut self, at: DateTime<Utc>, kind: Kind) -> Item {
+    fn new_item(&mut self, at: DateTime<Utc>, kind: ItemKind) -> Item {
         let number = self.next_number;
         self.next_number += 1;
         Item { number, at, kind }
     }
 
-    /// Forgets by chance, so that repeats are young and old.
+    /// Replaces a kept item at random, so that repeats are young and old.
     fn remember(&mut self, item: Item) {
-        if self.memory.len() < MEMORY {
+        if self.memory.len() < MAX_REMEMBERED {
             self.memory.push(item);
         } else {
-            let forgotten = self.dice.random_range(0..MEMORY);
+            let forgotten = self.dice.random_range(0..MAX_REMEMBERED);
             self.memory[forgotten] = item;
         }
     }
 }
 
-impl Batch {
-    /// How many items it has.
+impl GeneratedBatch {
+    /// The number of items.
     pub(crate) fn events(&self) -> u64 {
         self.items.len() as u64
     }
 
-    /// How many of them repeat an earlier one.
+    /// The number of items that repeat an earlier one.
     pub(crate) fn duplicates(&self) -> u64 {
-        self.items.iter().filter(|item| item.kind == Kind::Repeat).count() as u64
+        self.items.iter().filter(|item| item.kind == ItemKind::Repeat).count() as u64
     }
 
     /// The body of the request: a JSON array.
@@ -115,7 +115,7 @@ impl Batch {
             if index > 0 {
                 body.push(b',');
             }
-            body.extend(item.mint(self.seed));
+            body.extend(item.generate(self.seed));
         }
         body.push(b']');
         body
@@ -135,7 +135,7 @@ mod tests {
         EventStream::new(Mix { sizes, corrupt, duplicates, late }, 7)
     }
 
-    fn items(batch: &Batch) -> Vec<Value> {
+    fn items(batch: &GeneratedBatch) -> Vec<Value> {
         serde_json::from_slice(&batch.body()).expect("a batch is a JSON array")
     }
 
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_ascend_but_for_late_events() {
-        let timestamps = |batch: &Batch| -> Vec<String> {
+    fn timestamps_ascend_except_for_late_events() {
+        let timestamps = |batch: &GeneratedBatch| -> Vec<String> {
             items(batch)
                 .iter()
                 .map(|item| item["timestamp"].as_str().unwrap_or_default().to_owned())

@@ -1,4 +1,4 @@
-//! The findings for programs.
+//! The findings as JSON.
 
 use serde_json::{Map, Value, json};
 use weir_collectors::reconcile::{Difference, Figure, Figures, Subject};
@@ -20,7 +20,7 @@ pub(super) fn shown(findings: &Findings) -> Value {
         "left": findings.left,
         "contradicted": findings.contradicted,
         "interruptedAt": findings.interrupted_at.map(labels::time),
-        "differences": findings.named.iter().map(difference).collect::<Vec<_>>(),
+        "differences": findings.shown.iter().map(difference).collect::<Vec<_>>(),
     })
 }
 
@@ -45,7 +45,7 @@ fn difference(difference: &Difference) -> Value {
     shown
 }
 
-/// Counts are numbers. Sums are strings: readers of JSON round large numbers.
+/// Counts are numbers. Sums are strings, because readers of JSON round large numbers.
 fn figures(figures: &Figures) -> Value {
     let shown = figures.iter().map(|(figure, value)| {
         let shown = match figure {

@@ -1,22 +1,22 @@
-//! What buckets are of and what they say, as people and programs read it.
+//! Labels of buckets and values, for tables and JSON.
 
 use chrono::{DateTime, SecondsFormat};
 use weir_collectors::reconcile::{Evidence, Figure};
 use weir_event::{EventType, FunnelStage};
 
-/// RFC 3339 in UTC; the number of microseconds where no calendar has the time.
+/// RFC 3339 in UTC; the number of microseconds if the calendar does not reach that time.
 pub(super) fn time(micros: i64) -> String {
     let time = DateTime::from_timestamp_micros(micros);
     time.map_or_else(|| micros.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
-/// The number where it is none of the contract's.
+/// The number if the contract has no such stage.
 pub(super) fn funnel_stage(number: i16) -> String {
     let stage = FunnelStage::from_number(number.into());
     stage.map_or_else(|| number.to_string(), |stage| stage.name().to_owned())
 }
 
-/// The number where it is none of the contract's.
+/// The number if the contract has no such type.
 pub(super) fn event_type(number: i16) -> String {
     let event_type = EventType::from_number(number.into());
     event_type.map_or_else(|| number.to_string(), |event_type| event_type.name().to_owned())
@@ -30,7 +30,7 @@ pub(super) fn evidence(evidence: Evidence) -> &'static str {
     }
 }
 
-/// Money as reports write it, everything else as it is counted.
+/// Money as in reports, every other value as a count.
 pub(super) fn figure(figure: Figure, value: i128) -> String {
     match figure {
         Figure::Amount => money(value),
@@ -44,7 +44,7 @@ pub(super) fn figure(figure: Figure, value: i128) -> String {
     }
 }
 
-/// Two places at least, four at most.
+/// Two decimals at least, four at most.
 fn money(ten_thousandths: i128) -> String {
     let sign = if ten_thousandths < 0 { "-" } else { "" };
     let (whole, fraction) =
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_does_not_know_is_told_by_its_number() {
+    fn a_value_unknown_to_the_contract_is_shown_by_its_number() {
         assert_eq!((funnel_stage(1).as_str(), funnel_stage(99).as_str()), ("top", "99"));
         assert_eq!(event_type(99), "99");
     }

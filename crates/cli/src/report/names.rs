@@ -1,10 +1,10 @@
-//! The contract's values in an answer, as people read them.
+//! Names of the contract's values in an answer.
 
 use chrono::{DateTime, SecondsFormat};
 use prost_types::Timestamp;
 use weir_event::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 
-/// What a member is called that a newer contract added.
+/// The name of a member that only a newer contract knows.
 const UNKNOWN: &str = "unknown";
 
 pub(crate) fn source(number: i32) -> &'static str {
@@ -27,7 +27,7 @@ pub(super) fn device(number: i32) -> &'static str {
     TiktokDevice::from_number(number).map_or(UNKNOWN, TiktokDevice::name)
 }
 
-/// RFC 3339 in UTC; `None` where the answer names no time.
+/// RFC 3339 in UTC; `None` if the answer has no time.
 pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<String> {
     let timestamp = timestamp?;
     let time = DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)?;

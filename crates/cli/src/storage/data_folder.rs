@@ -1,4 +1,4 @@
-//! WEIR_DATA_DIR: the folder for what is on files, for one process alone.
+//! WEIR_DATA_DIR: the folder of the embedded journal and the SQLite store, for one process only.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,17 +8,17 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-/// Where files are.
+/// The location of files.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FolderArgs {
-    /// The folder for the embedded journal and the SQLite store; made where it is missing, and locked, so that
-    /// no second process uses it.
+    /// The folder of the embedded journal and the SQLite store. It is created if it is missing, and locked
+    /// against a second process.
     #[arg(long, env = "WEIR_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub(crate) weir_data_dir: PathBuf,
 }
 
-/// A folder that this process alone uses, as long as the value lives.
+/// A folder that this process has locked, as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
     path: PathBuf,
@@ -26,11 +26,11 @@ pub(crate) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder where it is missing, and takes it.
+    /// Creates a missing folder, and locks it.
     ///
     /// # Errors
-    /// It can't be made or written, or another process has it.
-    pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
+    /// The folder can't be created or written, or another process has locked it.
+    pub(crate) fn lock(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         fs::create_dir_all(path).with_context(|| format!("can't make the folder {shown} (WEIR_DATA_DIR)"))?;
         let lock = File::options()
@@ -60,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_taken_is_refused_by_its_name() {
+    fn the_error_for_a_locked_folder_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/when/missing");
-        let first = DataFolder::take(&path).unwrap();
-        let refused = DataFolder::take(&path).unwrap_err().to_string();
+        let first = DataFolder::lock(&path).unwrap();
+        let refused = DataFolder::lock(&path).unwrap_err().to_string();
         assert!(refused.contains(&path.display().to_string()), "{refused}");
         drop(first);
-        assert!(DataFolder::take(&path).is_ok());
+        assert!(DataFolder::lock(&path).is_ok());
     }
 }

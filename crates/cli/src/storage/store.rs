@@ -1,4 +1,4 @@
-//! DATABASE_URL: where the store is.
+//! DATABASE_URL: the location of the store, and the ways to open it.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,70 +9,77 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use sea_orm::DatabaseConnection;
-use tokio::time::{Instant, sleep};
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{info, warn};
 use weir_database::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
-use weir_process::{Latch, args::ConfigErrors};
+use weir_process::{
+    Latch,
+    args::ConfigErrors,
+    retry::{Backoff, Retry},
+};
 
-use crate::{output::complain, wait::PATIENCE};
+use super::waiting::WaitReport;
+use crate::{
+    output::eprint_line,
+    wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT},
+};
 
 /// The store's file in the data folder.
 const FILE: &str = "store.sqlite";
 const CONTEXT: &str = "can't open the store";
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
-/// Where its owner has to bring something, which may take hours.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// How long a tool waits for a server that is away: an operator sits in front of it.
+/// How long a tool waits for a server that is away. An operator waits for the tool.
 const TOOL_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Where the store is.
+/// The location of the store.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or sqlite:///var/lib/weir.sqlite.
-    /// `up` and `migrate` use a file of the data folder where this is absent, a single role needs it.
+    /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or
+    /// sqlite:///var/lib/weir.sqlite. Without it `up` and `migrate` use a file in the data folder; a single
+    /// role requires it.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// A file that holds the URL, instead.
+    /// A file that holds the URL.
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     pub(crate) database_url_file: Option<PathBuf>,
 }
 
-/// The place that was chosen.
+/// The chosen location.
 #[derive(Clone, Debug)]
-pub(crate) enum StorePlace {
+pub(crate) enum StoreLocation {
     Database(Box<DatabaseUrl>),
     /// SQLite in the data folder.
     Folder,
 }
 
 impl StoreArgs {
-    pub(crate) fn check(&self, mistakes: &mut ConfigErrors) -> Option<StorePlace> {
+    pub(crate) fn check(&self, errors: &mut ConfigErrors) -> Option<StoreLocation> {
         let (text, file) = (self.database_url.as_deref(), self.database_url_file.as_ref());
-        match mistakes.secret("DATABASE_URL", text, file)? {
-            None => Some(StorePlace::Folder),
-            Some(url) => mistakes.check("DATABASE_URL", url.parse().map(Box::new)).map(StorePlace::Database),
+        match errors.secret("DATABASE_URL", text, file)? {
+            None => Some(StoreLocation::Folder),
+            Some(url) => errors.check("DATABASE_URL", url.parse().map(Box::new)).map(StoreLocation::Database),
         }
     }
 
-    /// The database, which a single role must be told: another one has to find it.
-    pub(crate) fn require(&self, mistakes: &mut ConfigErrors) -> Option<DatabaseUrl> {
-        match self.check(mistakes)? {
-            StorePlace::Database(url) => Some(*url),
-            StorePlace::Folder => {
-                mistakes.add("DATABASE_URL: is required, such as postgres://weir@127.0.0.1:5432/weir");
+    /// Checks the settings of a single role. It requires DATABASE_URL, because the other roles must find the
+    /// same store.
+    pub(crate) fn require(&self, errors: &mut ConfigErrors) -> Option<DatabaseUrl> {
+        match self.check(errors)? {
+            StoreLocation::Database(url) => Some(*url),
+            StoreLocation::Folder => {
+                errors.add("DATABASE_URL: is required, such as postgres://weir@127.0.0.1:5432/weir");
                 None
             }
         }
     }
 }
 
-impl StorePlace {
+impl StoreLocation {
     pub(crate) fn in_folder(&self) -> bool {
         matches!(self, Self::Folder)
     }
 
-    /// Where that is, `folder` being the data folder.
+    /// The URL of the store; `folder` is the data folder.
     pub(crate) fn url(&self, folder: &Path) -> DatabaseUrl {
         match self {
             Self::Database(url) => *url.clone(),
@@ -81,27 +88,27 @@ impl StorePlace {
     }
 }
 
-/// The store in a data folder.
+/// The URL of the store in a data folder.
 pub(crate) fn in_folder(folder: &Path) -> DatabaseUrl {
     DatabaseUrl::file(&folder.join(FILE))
 }
 
-/// Opens the store for writing, brings it up to date, and sees that this build and this user may write. Waits for what is
-/// not there yet, says why in `latches` and once in the log.
+/// Opens the store for writing, migrates it, and checks that this build and this user may write. Waits for a
+/// missing server or right; `latches` show the reason, and the log has it once.
 ///
 /// # Errors
-/// The server does not come or goes on refusing for [`PATIENCE`]; another configuration is needed.
+/// The server stays away or refuses for [`START_TIMEOUT`], or the configuration must change.
 pub(crate) async fn open_migrated(
     url: &DatabaseUrl,
     latches: &[&Latch],
 ) -> anyhow::Result<DatabaseConnection> {
-    let told = Once::new();
+    let message = Once::new();
     wait_for(url, latches, async || {
         let store = weir_database::connect(url, Access::Write, Duration::ZERO).await?;
         let newer = migrate(&store, url).await?;
         if !newer.is_empty() {
             let migrations = newer.join(", ");
-            told.call_once(|| {
+            message.call_once(|| {
                 warn!(migrations, "a newer build has migrated the store, which is used as it is")
             });
         }
@@ -111,7 +118,7 @@ pub(crate) async fn open_migrated(
     .await
 }
 
-/// Opens the store for reports, and changes nothing: waits for the schema as long as it takes, and otherwise as
+/// Opens the store for reports, and changes nothing. Waits without a limit for the schema, otherwise like
 /// [`open_migrated`].
 ///
 /// # Errors
@@ -123,7 +130,7 @@ pub(crate) async fn open_for_reports(
 ) -> anyhow::Result<DatabaseConnection> {
     wait_for(url, latches, async || {
         let store = match weir_database::connect(url, Access::Report(timeout), Duration::ZERO).await {
-            // Its file is made by whoever makes the tables.
+            // The process that migrates the store creates the file.
             Err(fault) if url.is_missing_file() => return Err(fault.lacking_schema()),
             opened => opened?,
         };
@@ -133,16 +140,16 @@ pub(crate) async fn open_for_reports(
     .await
 }
 
-/// Opens the store for a tool, as it is; a server that is away is waited for a few seconds.
+/// Opens the store for a tool, without a migration. Waits a few seconds for a server that is away.
 ///
 /// # Errors
-/// The server does not come, or can't be used.
+/// The server stays away, or can't be used.
 pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
-    let connecting = |patience| weir_database::connect(url, access, patience);
+    let connecting = |max_wait| weir_database::connect(url, access, max_wait);
     let opened = match connecting(Duration::ZERO).await {
         Err(fault) if fault.outlook == Outlook::Away => {
-            tell(&format!("{fault}; trying again for {} s", TOOL_PATIENCE.as_secs()));
+            warn_or_print(&format!("{fault}; trying again for {} s", TOOL_PATIENCE.as_secs()));
             connecting(TOOL_PATIENCE).await
         }
         opened => opened,
@@ -150,10 +157,10 @@ pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<Da
     opened.context(CONTEXT)
 }
 
-/// [`open`], where the tool needs the schema with `rights`.
+/// [`open`], for a tool that needs the schema with `rights`.
 ///
 /// # Errors
-/// As of [`open`], and where a table, a migration or a right is missing.
+/// As of [`open`]; also if a table, a migration or a right is missing.
 pub(crate) async fn open_with(
     url: &DatabaseUrl,
     access: Access,
@@ -164,10 +171,10 @@ pub(crate) async fn open_with(
     Ok(store)
 }
 
-/// Applies what is missing, and returns the names of migrations that only a newer build knows.
+/// Applies missing migrations, and returns the names of those that only a newer build knows.
 ///
 /// # Errors
-/// This user may not, or it does not go through.
+/// This user has no right to migrate, or a migration fails.
 pub(crate) async fn migrate(
     store: &DatabaseConnection,
     url: &DatabaseUrl,
@@ -175,8 +182,8 @@ pub(crate) async fn migrate(
     weir_database::up(store, None).await.map_err(|error| error.into_fault(url))
 }
 
-/// Tries until the store can be used. What its owner has to bring is waited for without a limit; a server that is away,
-/// or refuses, at most for [`PATIENCE`] at a time.
+/// Retries until the store is usable. The wait for the schema has no limit, because its owner may take hours.
+/// A server that is away or refuses has [`START_TIMEOUT`] at a time.
 async fn wait_for(
     url: &DatabaseUrl,
     latches: &[&Latch],
@@ -184,8 +191,9 @@ async fn wait_for(
 ) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
     info!(store = %url, "connecting to the store");
-    let mut told = String::new();
-    let mut without = Instant::now();
+    let mut waiting = WaitReport::new("database", latches);
+    let mut unusable_since = Instant::now();
+    let mut retry = Retry::with(Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
     loop {
         let fault = match attempt().await {
             Ok(store) => {
@@ -195,33 +203,29 @@ async fn wait_for(
             Err(fault) => fault,
         };
         match fault.outlook {
-            Outlook::Schema => without = Instant::now(),
-            Outlook::Away | Outlook::Refused if without.elapsed() < PATIENCE => {}
+            Outlook::Schema => unusable_since = Instant::now(),
+            Outlook::Away | Outlook::Refused if unusable_since.elapsed() < START_TIMEOUT => {}
             Outlook::Away | Outlook::Refused | Outlook::Never => return Err(fault).context(CONTEXT),
         }
-        let reason = fault.to_string();
-        latches.iter().for_each(|latch| latch.set(Err(reason.clone())));
-        if told != reason {
-            error!(reason, "the role waits for its database");
-            told = reason;
+        waiting.report(&fault.to_string());
+        if retry.next_attempt().await.is_err() {
+            return Err(fault).context(CONTEXT);
         }
-        let pause = if fault.outlook == Outlook::Schema { BETWEEN_LOOKS } else { BETWEEN_ATTEMPTS };
-        sleep(pause).await;
     }
 }
 
-/// The values may be secrets.
+/// Names the parameters only, because the values may be secrets.
 fn warn_of_ignored(url: &DatabaseUrl) {
     for name in url.ignored_parameters() {
-        tell(&format!("DATABASE_URL: the parameter {name} is not supported, and is ignored"));
+        warn_or_print(&format!("DATABASE_URL: the parameter {name} is not supported, and is ignored"));
     }
 }
 
-/// As a log entry where logs are written.
-fn tell(text: &str) {
+/// Warns in the log, or on standard error if there is no log.
+fn warn_or_print(text: &str) {
     if tracing::dispatcher::has_been_set() {
         warn!("{text}");
     } else {
-        complain(format_args!("weir: {text}"));
+        eprint_line(format_args!("weir: {text}"));
     }
 }

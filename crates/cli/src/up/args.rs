@@ -14,14 +14,14 @@ use crate::{
 };
 
 pub(super) const ADMIN_PORT: u16 = 9101;
-/// The process's name in logs and traces.
+/// The name of the process in logs and traces.
 pub(super) const NAME: &str = "weir";
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpCommand {
-    /// Show what it does: run on files in a temporary folder, whatever NATS_URL, DATABASE_URL and WEIR_DATA_DIR
-    /// say, publish for ten seconds, print the reports, stay up until it is interrupted, and remove the folder.
-    /// Takes free ports where the usual ones are taken.
+    /// Demonstrate the system: run on files in a temporary folder, regardless of NATS_URL, DATABASE_URL and
+    /// WEIR_DATA_DIR, publish for ten seconds, print the reports, run until an interrupt, and remove the
+    /// folder. Takes free ports if the usual ones are taken.
     #[arg(long)]
     pub(super) demo: bool,
     #[command(flatten)]
@@ -48,16 +48,16 @@ pub(crate) struct UpCommand {
 
 impl UpCommand {
     pub(super) fn check(&self) -> Result<(ProcessConfig, Config), Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let journal = self.journal.check(&mut mistakes);
-        let monitors = self.monitor.check(&mut mistakes);
-        let store = self.store.check(&mut mistakes);
-        let edge = self.edge.check(environment, &mut mistakes);
-        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
-        let workers = self.collectors.workers(&mut mistakes);
-        let retention = self.collectors.retention(&mut mistakes);
-        let reporting = self.reporting.check(environment, &mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut errors);
+        let journal = self.journal.check(&mut errors);
+        let monitors = self.monitor.check(&mut errors);
+        let store = self.store.check(&mut errors);
+        let edge = self.edge.check(environment, &mut errors);
+        let ingest = self.ingest.check(environment, &self.operator, &mut errors);
+        let workers = self.collectors.workers(&mut errors);
+        let retention = self.collectors.retention(&mut errors);
+        let reporting = self.reporting.check(environment, &mut errors);
         let config = || {
             Some(Config {
                 folder: self.folder.weir_data_dir.clone(),
@@ -70,7 +70,7 @@ impl UpCommand {
                 reporting: reporting?,
             })
         };
-        configured(process.zip(config()), mistakes)
+        configured(process.zip(config()), errors)
     }
 }
 
@@ -80,16 +80,16 @@ mod tests {
 
     use super::*;
 
-    /// Checks a command line, whatever the environment of the tests says.
+    /// Checks a command line without the environment of the tests.
     fn check(arguments: &[&str]) -> Result<Config, String> {
         let line = UpCommand::augment_args(Command::new("up")).mut_args(|arg| arg.env(Resettable::Reset));
         let matches = line.get_matches_from(["up"].iter().chain(arguments));
         let command = UpCommand::from_arg_matches(&matches).unwrap();
-        command.check().map(|(_, config)| config).map_err(|mistakes| mistakes.to_string())
+        command.check().map(|(_, config)| config).map_err(|errors| errors.to_string())
     }
 
     #[test]
-    fn either_server_is_taken_alone() {
+    fn either_server_can_be_set_alone() {
         let nats = check(&["--nats-url", "nats://127.0.0.1:4222"]).unwrap();
         assert!(!nats.journal.in_folder() && nats.store.in_folder());
         let postgres = check(&["--database-url", "postgres://weir@127.0.0.1/weir"]).unwrap();
@@ -97,8 +97,8 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
-        let told = check(&[
+    fn all_mistakes_are_reported_at_once() {
+        let message = check(&[
             "--app-env=home",
             "--nats-url=http://127.0.0.1",
             "--journal-max-bytes=much",
@@ -115,7 +115,7 @@ mod tests {
             "--event-retention=long",
             "--event-key-retention=longer",
         ]);
-        let told = told.err().unwrap();
+        let message = message.err().unwrap();
         for variable in [
             "APP_ENV",
             "NATS_URL",
@@ -133,7 +133,7 @@ mod tests {
             "EVENT_RETENTION",
             "EVENT_KEY_RETENTION",
         ] {
-            assert!(told.contains(variable), "{variable} is missing in {told}");
+            assert!(message.contains(variable), "{variable} is missing in {message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `weir up --demo`: the whole system on files that are gone afterwards, with a sender in front of it.
+//! `weir up --demo`: the whole system on temporary files, with a publisher in front of it.
 
 mod walkthrough;
 
@@ -16,18 +16,18 @@ use super::{
     args::{ADMIN_PORT, NAME, UpCommand},
     roles::Roles,
 };
-use crate::{exit::Outcome, output::say, runner};
+use crate::{exit::CommandResult, output::print_line, runner};
 
-pub(super) async fn run(mut command: UpCommand) -> Outcome {
+pub(super) async fn run(mut command: UpCommand) -> CommandResult {
     let folder = tempfile::Builder::new().prefix("weir-demo-").tempdir().context("can't make a folder")?;
     command.live_in(&folder);
     command.take_free_ports()?;
     let (process, config) = command.check()?;
-    say(format_args!("Weir starts on files in {}", folder.path().display()));
+    print_line(format_args!("Weir starts on files in {}", folder.path().display()));
     let hosted = runner::host(NAME, &process, async |host| {
         let roles = Roles::bind(config, host).await?;
         let walkthrough = Walkthrough { addresses: roles.addresses() };
-        // In front of the roles: the sender stops first.
+        // In front of the roles, so that the publisher stops first.
         host.add("demo", |stop| walkthrough.run(stop));
         roles.start(host);
         Ok(())
@@ -35,13 +35,13 @@ pub(super) async fn run(mut command: UpCommand) -> Outcome {
     let code = hosted.await?;
     folder.close().context("can't remove the folder of the demonstration")?;
     if code == ExitCode::SUCCESS {
-        say("Weir ended, and its files are removed");
+        print_line("Weir ended, and its files are removed");
     }
     Ok(code)
 }
 
 impl UpCommand {
-    /// Everything on files in `folder`, and logs only of what is wrong, unless they are asked for.
+    /// Puts everything into `folder`, and logs only warnings unless a level is set.
     fn live_in(&mut self, folder: &TempDir) {
         (self.journal.url.nats_url, self.journal.url.nats_url_file) = (None, None);
         (self.store.database_url, self.store.database_url_file) = (None, None);
@@ -49,7 +49,7 @@ impl UpCommand {
         self.process.log_level.get_or_insert_with(|| "warn".to_owned());
     }
 
-    /// Replaces the usual ports that are taken, but not those that were asked for, and says so.
+    /// Replaces usual ports that are taken, but not requested ones, and prints the replacement.
     fn take_free_ports(&mut self) -> anyhow::Result<()> {
         let listens = [
             ("the edge", 3001, &mut self.edge.edge_listen),
@@ -61,7 +61,7 @@ impl UpCommand {
             if listen.is_none()
                 && let Some(port) = free_port(usual).context("can't find a free port")?
             {
-                say(format_args!("Port {usual} is taken, so {who} listens on port {port}"));
+                print_line(format_args!("Port {usual} is taken, so {who} listens on port {port}"));
                 *listen = Some(port.to_string());
             }
         }
@@ -69,10 +69,10 @@ impl UpCommand {
     }
 }
 
-/// `None` where `usual` is free, else a port that is.
+/// Returns `None` if `usual` is free, else a free port.
 ///
 /// # Errors
-/// This machine has no port left.
+/// This machine has no free port.
 fn free_port(usual: u16) -> io::Result<Option<u16>> {
     let listen = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
     match listen(usual) {

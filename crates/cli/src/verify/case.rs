@@ -1,18 +1,18 @@
-//! One run of a ledger, and what is known of each of its events.
+//! One run of a ledger, and the expectations of its events.
 
-use super::expectations::Fates;
+use super::expectations::Expectations;
 use crate::ledger::Run;
 
-/// A ledger's run, and what is known of each of its events.
+/// One run of a ledger, and the expectations of its events.
 pub(super) struct Case {
     pub(super) run: Run,
-    pub(super) fates: Fates,
+    pub(super) expectations: Expectations,
 }
 
 impl Case {
     /// # Errors
-    /// The run's requests are not those that this build would make.
+    /// This build would make other requests from the run's seed.
     pub(super) fn of(run: Run) -> anyhow::Result<Self> {
-        Ok(Self { fates: Fates::of(&run)?, run })
+        Ok(Self { expectations: Expectations::of(&run)?, run })
     }
 }

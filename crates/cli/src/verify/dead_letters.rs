@@ -1,4 +1,5 @@
-//! The dead letters: accepted events that storage refused, and items that the gate did.
+//! The comparison with the dead letters: accepted events that the database refused, and items that the gate
+//! refused.
 
 use std::collections::HashMap;
 
@@ -8,10 +9,10 @@ use weir_journal::{DeadLetterStream, Observer, StoredDeadLetter};
 use super::{case::Case, expectations::Promise, findings::Findings};
 use crate::generator::number_of;
 
-/// Letters that are read at once.
+/// The number of letters per page.
 const PAGE: usize = 1_000;
 
-/// The items that were answered no, by their bytes; each has a name for people.
+/// The rejected items by their bytes, each with a name for messages.
 #[derive(Debug, Default)]
 pub(super) struct RejectedItems(HashMap<Vec<u8>, String>);
 
@@ -27,7 +28,7 @@ pub(super) async fn note_parked(
     cases: &mut [Case],
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    let mut letters = Letters::of(DeadLetterStream::Parked);
+    let mut letters = DeadLetterPages::of(DeadLetterStream::Parked);
     while let Some(page) = letters.next(journal).await? {
         for letter in page {
             note(&letter, cases, findings);
@@ -38,30 +39,30 @@ pub(super) async fn note_parked(
 
 fn note(letter: &StoredDeadLetter, cases: &mut [Case], findings: &mut Findings) {
     let (Some(source), Some(event_id)) = (letter.letter.source, &letter.letter.event_id) else { return };
-    let Some((case, number)) = whose(source, event_id, cases) else { return };
-    match case.fates.promise(source, number) {
-        Some(Promise::Accepted | Promise::Nothing) => case.fates.note_parked(number),
+    let Some((case, number)) = case_of(source, event_id, cases) else { return };
+    match case.expectations.promise(source, number) {
+        Some(Promise::Accepted | Promise::Nothing) => case.expectations.note_parked(number),
         Some(Promise::Rejected | Promise::NotStored) | None => {
             findings.spurious.add(|| format!("{event_id}, a dead letter"));
         }
     }
 }
 
-fn whose<'a>(source: Source, event_id: &str, cases: &'a mut [Case]) -> Option<(&'a mut Case, u64)> {
+fn case_of<'a>(source: Source, event_id: &str, cases: &'a mut [Case]) -> Option<(&'a mut Case, u64)> {
     cases.iter_mut().find_map(|case| {
         let number = number_of(event_id, source, case.run.seed)?;
         Some((case, number))
     })
 }
 
-/// Looks for a dead letter of every item that was answered no.
+/// Searches the dead letter of every rejected item.
 pub(super) async fn find_rejected(
     journal: &Observer,
     mut items: RejectedItems,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     findings.rejected = items.0.len() as u64;
-    let mut letters = Letters::of(DeadLetterStream::Rejected);
+    let mut letters = DeadLetterPages::of(DeadLetterStream::Rejected);
     while !items.0.is_empty()
         && let Some(page) = letters.next(journal).await?
     {
@@ -75,13 +76,13 @@ pub(super) async fn find_rejected(
     Ok(())
 }
 
-/// Dead letters, page by page.
-struct Letters {
+/// Reads dead letters page by page.
+struct DeadLetterPages {
     graveyard: DeadLetterStream,
     after: u64,
 }
 
-impl Letters {
+impl DeadLetterPages {
     fn of(graveyard: DeadLetterStream) -> Self {
         Self { graveyard, after: 0 }
     }

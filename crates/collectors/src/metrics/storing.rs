@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use weir_event::Source;
-use weir_process::{Durations, TraceContext};
+use weir_process::{LatencyHistogram, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
@@ -29,7 +29,7 @@ struct CommitLabels {
 pub(crate) struct StoringMetrics {
     frames: Family<SourceLabels, Histogram, fn() -> Histogram>,
     events: Family<SourceLabels, Histogram, fn() -> Histogram>,
-    commits: Durations<CommitLabels>,
+    commits: LatencyHistogram<CommitLabels>,
 }
 
 impl StoringMetrics {
@@ -41,7 +41,7 @@ impl StoringMetrics {
             Family::new_with_constructor((|| Histogram::new(exponential_buckets(1.0, 4.0, 8))) as fn() -> _);
         registry.register("weir_batch_frames", "Frames that were stored in one transaction", frames.clone());
         registry.register("weir_batch_events", "Events that were stored in one transaction", events.clone());
-        let commits = Durations::register(
+        let commits = LatencyHistogram::register(
             registry,
             "weir_commit_duration_seconds",
             "How long a storing transaction took, from its beginning to its commit or its failure",

@@ -17,8 +17,8 @@ use tonic_health::pb::{
 use tracing::{Instrument as _, error, info};
 use url::Url;
 use weir_process::{
-    grpc::{self, TracedChannel},
     diagnosis::Target,
+    grpc::{self, TracedChannel},
 };
 
 /// Below the 2 s that a sample may take in all, so that a frozen instance doesn't hide the others.
@@ -120,7 +120,7 @@ impl Replica {
         let channel = self.channel.untraced();
         let looking = async move {
             sleep(grace).await;
-            let found = target.serves_grpc_over(channel, CHECK_TIMEOUT).await;
+            let found = target.check_grpc_over(channel, CHECK_TIMEOUT).await;
             let found = found.err().map(|unusable| unusable.to_string());
             cause.found(&target, found);
         };

@@ -170,12 +170,12 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use weir_process::diagnosis::Wanted;
+    use weir_process::diagnosis::ServerKind;
 
     use super::*;
 
     fn target(url: &str) -> Target {
-        Target { url: url.parse().unwrap(), setting: "INGEST_URL", wanted: Wanted::Ingest, instance: None }
+        Target { url: url.parse().unwrap(), setting: "INGEST_URL", kind: ServerKind::Ingest, instance: None }
     }
 
     async fn replicas(urls: &[&str]) -> Replicas {

@@ -16,7 +16,7 @@ use tokio::{
 use tonic::Status;
 use weir::contract::ingest::v1::{Item, ItemResult};
 use weir_event::Origin;
-use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins};
+use weir_process::{CallContext, CorrelationId, LogContext, TraceContext, grpc::CallOrigins};
 
 use super::call::Call;
 use crate::upstream::Upstream;
@@ -52,7 +52,7 @@ struct Parcel {
     arrived_at: DateTime<Utc>,
     deadline: Instant,
     /// What log entries of it are part of.
-    logged: Option<LoggedCall>,
+    logged: Option<LogContext>,
     /// Whoever posted it may be gone; then nobody hears the answer.
     answer: oneshot::Sender<Result<Vec<ItemResult>, Status>>,
 }
@@ -78,7 +78,7 @@ impl Gatherer {
     ) -> Result<Vec<ItemResult>, Status> {
         let gone = || Status::internal("a call ended without an answer");
         let (answer, answered) = oneshot::channel();
-        let parcel = Parcel { items, context, arrived_at, deadline, logged: LoggedCall::current(), answer };
+        let parcel = Parcel { items, context, arrived_at, deadline, logged: LogContext::current(), answer };
         self.parcels.send(parcel).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
@@ -160,12 +160,12 @@ async fn deliver(ingest: Upstream, load: Vec<Parcel>, turn: Option<OwnedSemaphor
     let answered = match <[Parcel; 1]>::try_from(load) {
         Ok([parcel]) => {
             let logged = parcel.logged.clone();
-            let logged = logged.unwrap_or_else(|| LoggedCall::new(parcel.context.correlation_id.clone()));
+            let logged = logged.unwrap_or_else(|| LogContext::new(parcel.context.correlation_id.clone()));
             logged.within(alone(&ingest, parcel)).await
         }
         Err(load) => {
             let correlation_id = CorrelationId::generate();
-            let logged = LoggedCall::new(correlation_id.clone());
+            let logged = LogContext::new(correlation_id.clone());
             logged.within(together(&ingest, load, correlation_id)).await
         }
     };

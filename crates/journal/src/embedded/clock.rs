@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::SqliteConnection;
 use tokio::time::Instant;
-use weir_process::clock::{Noted, Reading};
+use weir_process::clock::{ClockCheckpoint, Reading};
 
 type Row = (i64, String, i64, i64, i64);
 
@@ -22,7 +22,7 @@ pub(super) struct FileClock(Arc<Mutex<LastNote>>);
 
 #[derive(Clone, Debug)]
 struct LastNote {
-    noted: Noted,
+    noted: ClockCheckpoint,
     at: Instant,
 }
 
@@ -32,14 +32,14 @@ impl FileClock {
         let row: Option<Row> = sqlx::query_as(SELECT).fetch_optional(&mut *connection).await?;
         let before = match row {
             Some((wall, boot, uptime, leap, held)) => {
-                Some(Noted { reading: Reading { wall, boot, uptime }, leap, held })
+                Some(ClockCheckpoint { reading: Reading { wall, boot, uptime }, leap, held })
             }
             None => {
                 let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_one(&mut *connection).await?;
-                newest.map(|wall| Noted::first(Reading { wall, boot: String::new(), uptime: 0 }))
+                newest.map(|wall| ClockCheckpoint::first(Reading { wall, boot: String::new(), uptime: 0 }))
             }
         };
-        let noted = before.unwrap_or_else(|| Noted::first(Reading::now()));
+        let noted = before.unwrap_or_else(|| ClockCheckpoint::first(Reading::now()));
         let clock = Self(Arc::new(Mutex::new(LastNote { noted, at: Instant::now() })));
         clock.tick(connection).await?;
         Ok(clock)
@@ -66,7 +66,7 @@ impl FileClock {
     }
 
     /// What would be noted now.
-    fn now(&self) -> Noted {
+    fn now(&self) -> ClockCheckpoint {
         let LastNote { noted, at } = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         noted.next(Reading::now(), at.elapsed())
     }

@@ -5,26 +5,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Everything that is wrong with a configuration, so that it can be mended in one go.
+/// Collects every error of a configuration, so that an operator can correct all of them at once.
 #[derive(Debug, Default)]
 pub struct ConfigErrors(Vec<String>);
 
-/// Every mistake of a configuration, one a line.
+/// Every error of a configuration, one per line.
 #[derive(Debug, thiserror::Error)]
 pub struct Misconfigured(Vec<String>);
 
 impl ConfigErrors {
-    pub fn add(&mut self, mistake: impl Into<String>) {
-        self.0.push(mistake.into());
+    pub fn add(&mut self, error: impl Into<String>) {
+        self.0.push(error.into());
     }
 
-    /// The value, or a mistake that names `variable`, the variable or option at fault.
+    /// Returns the value, or records an error that names `variable`, the variable or option at fault.
     pub fn check<T, E: fmt::Display>(&mut self, variable: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.add(format!("{variable}: {error}"))).ok()
     }
 
-    /// A secret that is given as `text`, or as the content of `file`, which the variable with the suffix `_FILE`
-    /// names. The inner `None` means that neither is given. The line break at the end of a file is no part of it.
+    /// Reads a secret from `text`, or from `file`, which the variable with the suffix `_FILE` names. The
+    /// inner `None` means that neither is given. The line break at the end of a file does not belong to the
+    /// secret.
     pub fn secret(
         &mut self,
         variable: &str,
@@ -44,14 +45,14 @@ impl ConfigErrors {
     }
 
     /// # Errors
-    /// There is at least one mistake.
+    /// At least one error was recorded.
     pub fn into_result(self) -> Result<(), Misconfigured> {
         if self.0.is_empty() { Ok(()) } else { Err(Misconfigured(self.0)) }
     }
 }
 
 impl Misconfigured {
-    /// Every mistake.
+    /// Iterates over the errors.
     pub(super) fn each(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -60,11 +61,11 @@ impl Misconfigured {
 impl fmt::Display for Misconfigured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration has mistakes:")?;
-        self.0.iter().try_for_each(|mistake| write!(formatter, "\n  - {mistake}"))
+        self.0.iter().try_for_each(|error| write!(formatter, "\n  - {error}"))
     }
 }
 
-/// The text of the file, which an error never shows.
+/// Reads the secret. The error names the path and the reason, and never the content.
 fn content(file: &Path) -> Result<String, String> {
     let refused = |reason: String| format!("can't take the secret from {}: {reason}", file.display());
     let bytes = fs::read(file).map_err(|error| refused(error.to_string()))?;
@@ -78,14 +79,14 @@ mod tests {
     use super::*;
 
     fn secret(text: Option<&str>, file: Option<&Path>) -> Result<Option<String>, String> {
-        let mut mistakes = ConfigErrors::default();
-        let secret = mistakes.secret("NATS_URL", text, file.map(Path::to_owned).as_ref());
-        mistakes.into_result().map_err(|mistakes| mistakes.to_string())?;
+        let mut errors = ConfigErrors::default();
+        let secret = errors.secret("NATS_URL", text, file.map(Path::to_owned).as_ref());
+        errors.into_result().map_err(|errors| errors.to_string())?;
         Ok(secret.expect("a secret without mistakes is complete"))
     }
 
     #[test]
-    fn a_secret_is_given_once() {
+    fn a_secret_comes_from_one_variable_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
         assert_eq!(secret(None, None), Ok(None));
@@ -100,18 +101,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_no_secret_is_refused_by_variable_path_and_reason() {
+    fn the_error_for_a_bad_secret_file_names_variable_path_and_reason() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secret");
-        let mut told = vec![(secret(None, Some(&file)).unwrap_err(), "No such file")];
-        told.push((secret(None, Some(folder.path())).unwrap_err(), "directory"));
+        let mut text = vec![(secret(None, Some(&file)).unwrap_err(), "No such file")];
+        text.push((secret(None, Some(folder.path())).unwrap_err(), "directory"));
         for (content, reason) in [(&b"\n"[..], "empty"), (b"\xff\xfe", "not UTF-8")] {
             fs::write(&file, content).unwrap();
-            told.push((secret(None, Some(&file)).unwrap_err(), reason));
+            text.push((secret(None, Some(&file)).unwrap_err(), reason));
         }
-        for (told, reason) in told {
+        for (text, reason) in text {
             let path = folder.path().display().to_string();
-            assert!(["NATS_URL_FILE", &path, reason].iter().all(|part| told.contains(part)), "{told}");
+            assert!(["NATS_URL_FILE", &path, reason].iter().all(|part| text.contains(part)), "{text}");
         }
     }
 }

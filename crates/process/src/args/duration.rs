@@ -1,11 +1,23 @@
-//! Spans of time as people write them: `90d`, `36h`, `15m`, `30s`.
+//! Durations in settings and options: `90d`, `36h`, `15m`, `30s`.
+//!
+//! The crate `humantime` is not used: it refuses a bare number, which stands for seconds here. It also
+//! accepts sums such as `1h30m`, weeks and years, which no setting accepts so far.
 
 use std::time::Duration;
 
-/// Reads a span of time: a whole number of `ms`, `s`, `m`, `h` or `d`; a bare number is seconds.
+/// Reads a duration: a whole number of `ms`, `s`, `m`, `h` or `d`. A bare number is in seconds.
+///
+/// ```
+/// use std::time::Duration;
+/// use weir_process::args::duration;
+///
+/// assert_eq!(duration("90 d"), Ok(Duration::from_secs(90 * 24 * 60 * 60)));
+/// assert_eq!(duration("60"), Ok(Duration::from_secs(60)));
+/// assert!(duration("1h30m").is_err());
+/// ```
 ///
 /// # Errors
-/// The text is none, or longer than 2^64 milliseconds.
+/// The text is not a duration, or exceeds 2^64 milliseconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let trimmed = text.trim();
     let (number, unit) =

@@ -1,13 +1,13 @@
-//! The environment as the arguments see it: empty variables are as if unset, and secrets may lie in files.
+//! Environment variables as arguments: an empty variable counts as unset.
 
 use std::ffi::OsStr;
 
 use clap::{Arg, ArgMatches, Command, builder::Resettable, error::ErrorKind};
 
-/// Parses this process's arguments; a variable whose value is empty or blank is as if it were not set.
+/// Parses the arguments of this process. A variable with an empty or blank value counts as unset.
 ///
 /// # Errors
-/// What clap refuses, or the help that was asked for.
+/// clap refuses the arguments, or the user asked for help.
 pub fn parse(command: &Command) -> Result<ArgMatches, clap::Error> {
     match without_blank_variables(command.clone()).try_get_matches() {
         // The help names every variable, the empty ones too.
@@ -20,7 +20,7 @@ fn is_help(error: &clap::Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)
 }
 
-/// Orchestrators pass a variable on that nobody has set: as an empty one.
+/// Orchestrators pass on unset variables as empty ones.
 fn without_blank_variables(command: Command) -> Command {
     command.mut_args(without_blank_variable).mut_subcommands(without_blank_variables)
 }

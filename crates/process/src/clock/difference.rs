@@ -2,16 +2,16 @@
 
 use chrono::TimeDelta;
 
-/// From here on a clock decides nothing.
-const FAR: TimeDelta = TimeDelta::hours(1);
+/// A clock that differs by more decides nothing.
+const DISTRUST_ABOVE: TimeDelta = TimeDelta::hours(1);
 
-/// Whether a difference is so large that what goes by age must not be removed.
+/// Returns true if a difference is too large to remove anything by its age.
 #[must_use]
 pub fn is_far(difference: TimeDelta) -> bool {
-    difference.abs() > FAR
+    difference.abs() > DISTRUST_ABOVE
 }
 
-/// A length of time in its two largest units, rounded to a second and without its sign: `91d 3h`, `2m 5s`.
+/// Formats a duration in its two largest units, rounded to a second and without its sign: `91d 3h`, `2m 5s`.
 #[must_use]
 pub fn span(length: TimeDelta) -> String {
     let seconds = length.num_milliseconds().unsigned_abs().saturating_add(500) / 1_000;

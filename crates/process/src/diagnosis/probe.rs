@@ -1,4 +1,4 @@
-//! Looks at an address over plain sockets: who listens, and in which protocol it answers.
+//! Probes of an address over plain sockets: they find the server and its protocol.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,39 +9,39 @@ use tokio::{
 };
 use url::{Host, Url};
 
-use super::finding::Found;
+use super::finding::Finding;
 
-/// A name is looked up, or a connection comes about, within this.
-const STEP: Duration = Duration::from_secs(2);
-/// The whole look.
-const LOOK: Duration = Duration::from_secs(4);
-/// What greets does so at once.
-const GREETING: Duration = Duration::from_millis(250);
-const REPLY: Duration = Duration::from_secs(1);
-/// Enough of an answer to tell whose it is, in bytes.
-const ENOUGH: usize = 4 << 10;
+/// The longest lookup of a name, and the longest connection attempt.
+const STEP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest duration of a whole probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
+/// A server that greets does so at once.
+const GREETING_TIMEOUT: Duration = Duration::from_millis(250);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Enough bytes of an answer to recognise its server.
+const MAX_ANSWER_BYTES: usize = 4 << 10;
 
-/// PostgreSQL's question whether TLS is spoken: its length and its code.
+/// PostgreSQL's SSL request: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// What is behind an address, within 4 s; at `instance`, where that is known.
-pub(super) async fn at(url: &Url, instance: Option<SocketAddr>) -> Found {
-    let deadline = Instant::now() + LOOK;
-    let addresses = match timeout(STEP, resolved(url, instance)).await {
+/// Probes an address within 4 s; probes `instance` if that is known.
+pub(super) async fn at(url: &Url, instance: Option<SocketAddr>) -> Finding {
+    let deadline = Instant::now() + PROBE_TIMEOUT;
+    let addresses = match timeout(STEP_TIMEOUT, resolve(url, instance)).await {
         Ok(Ok(addresses)) if !addresses.is_empty() => addresses,
-        Ok(_) => return Found::UnknownHost,
-        Err(_) => return Found::SilentResolver,
+        Ok(_) => return Finding::UnknownHost,
+        Err(_) => return Finding::SilentResolver,
     };
-    let (address, stream) = match timeout(STEP, connected(&addresses)).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Found::Refused,
-        Ok(Err(error)) => return Found::Unreachable(error.to_string()),
-        Err(_) => return Found::SilentNetwork,
+    let (address, stream) = match timeout(STEP_TIMEOUT, connect(&addresses)).await {
+        Ok(Ok(connect)) => connect,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Finding::Refused,
+        Ok(Err(error)) => return Finding::Unreachable(error.to_string()),
+        Err(_) => return Finding::SilentNetwork,
     };
-    timeout_at(deadline, talk(url, address, stream)).await.unwrap_or(Found::Silent)
+    timeout_at(deadline, identify(url, address, stream)).await.unwrap_or(Finding::Silent)
 }
 
-async fn resolved(url: &Url, instance: Option<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+async fn resolve(url: &Url, instance: Option<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
     if let Some(address) = instance {
         return Ok(vec![address]);
     }
@@ -54,8 +54,8 @@ async fn resolved(url: &Url, instance: Option<SocketAddr>) -> io::Result<Vec<Soc
     }
 }
 
-/// A connection to the first address that takes one.
-async fn connected(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+/// Connects to the first address that accepts a connection.
+async fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     let mut last = io::ErrorKind::AddrNotAvailable.into();
     for address in addresses {
         match TcpStream::connect(address).await {
@@ -66,57 +66,59 @@ async fn connected(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStrea
     Err(last)
 }
 
-/// What a server says by itself, to HTTP, and to other protocols where it has no answer to HTTP.
-async fn talk(url: &Url, address: SocketAddr, mut stream: TcpStream) -> Found {
-    let greeting = read(&mut stream, GREETING, 1).await;
-    if let Some(found) = Found::by_first_bytes(&greeting.bytes) {
-        return found;
+/// Recognises a server by its greeting, its answer to HTTP, and then by its answers to other protocols.
+async fn identify(url: &Url, address: SocketAddr, mut stream: TcpStream) -> Finding {
+    let greeting = read(&mut stream, GREETING_TIMEOUT, 1).await;
+    if let Some(finding) = Finding::by_first_bytes(&greeting.bytes) {
+        return finding;
     }
     let host = url.host_str().unwrap_or_default();
     let request = format!("GET /health/live HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let reply = match stream.write_all(request.as_bytes()).await {
-        Ok(()) => read(&mut stream, REPLY, ENOUGH).await,
+        Ok(()) => read(&mut stream, REPLY_TIMEOUT, MAX_ANSWER_BYTES).await,
         Err(_) => greeting,
     };
-    if let Some(found) = Found::by_first_bytes(&reply.bytes) {
-        return found;
+    if let Some(finding) = Finding::by_first_bytes(&reply.bytes) {
+        return finding;
     }
     let hello = client_hello();
-    let (ssl, hello) = tokio::join!(ask(address, &SSL_REQUEST), ask(address, &hello));
-    let silent = if reply.is_over { Found::Closed } else { Found::Silent };
-    let tls = Found::by_first_bytes(&hello).filter(|found| *found == Found::Tls);
-    Found::by_ssl_answer(&ssl).or(tls).unwrap_or(silent)
+    let (ssl, hello) = tokio::join!(exchange(address, &SSL_REQUEST), exchange(address, &hello));
+    let silent = if reply.is_over { Finding::Closed } else { Finding::Silent };
+    let tls = Finding::by_first_bytes(&hello).filter(|finding| *finding == Finding::Tls);
+    Finding::by_ssl_answer(&ssl).or(tls).unwrap_or(silent)
 }
 
-/// The answer of a new connection to some bytes.
-async fn ask(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
-    let Ok(Ok(mut stream)) = timeout(REPLY, TcpStream::connect(address)).await else { return Vec::new() };
+/// Sends bytes over a new connection and returns the answer.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let Ok(Ok(mut stream)) = timeout(REPLY_TIMEOUT, TcpStream::connect(address)).await else {
+        return Vec::new();
+    };
     match stream.write_all(bytes).await {
-        Ok(()) => read(&mut stream, REPLY, 1).await.bytes,
+        Ok(()) => read(&mut stream, REPLY_TIMEOUT, 1).await.bytes,
         Err(_) => Vec::new(),
     }
 }
 
 struct Read {
     bytes: Vec<u8>,
-    /// Whether the server ended the connection.
+    /// True if the server closed the connection.
     is_over: bool,
 }
 
-/// What comes within `patience`, until it is `enough` bytes.
-async fn read(stream: &mut TcpStream, patience: Duration, enough: usize) -> Read {
-    let deadline = Instant::now() + patience;
-    let mut bytes = Vec::with_capacity(ENOUGH);
+/// Reads until `most` bytes are there, or `max_wait` is over.
+async fn read(stream: &mut TcpStream, max_wait: Duration, most: usize) -> Read {
+    let deadline = Instant::now() + max_wait;
+    let mut bytes = Vec::with_capacity(MAX_ANSWER_BYTES);
     loop {
         match timeout_at(deadline, stream.read_buf(&mut bytes)).await {
-            Ok(Ok(1..)) if bytes.len() < enough => {}
+            Ok(Ok(1..)) if bytes.len() < most => {}
             Ok(Ok(1..)) | Err(_) => return Read { bytes, is_over: false },
             Ok(Ok(0) | Err(_)) => return Read { bytes, is_over: true },
         }
     }
 }
 
-/// The least that every server of TLS 1.2 and 1.3 answers, with a handshake or an alert.
+/// The smallest handshake that every server of TLS 1.2 and 1.3 answers, with a handshake or an alert.
 fn client_hello() -> Vec<u8> {
     #[rustfmt::skip]
     const EXTENSIONS: [u8; 41] = [
@@ -130,7 +132,7 @@ fn client_hello() -> Vec<u8> {
     let length = |length: usize| u16::try_from(length).unwrap_or_default().to_be_bytes();
     let body = [
         &[3, 3][..],
-        // Its random bytes: no secret follows from them, the handshake is not finished.
+        // The client random. It protects no secret, because the handshake never completes.
         &[7; 32],
         &[0],
         &length(CIPHERS.len()),

@@ -1,17 +1,17 @@
 //! The kinds of servers that a setting may name.
 
-/// What a setting says is behind an address.
+/// The server that a setting expects behind an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ServerKind {
     Ingest,
     Reporting,
-    /// Webhooks, reports and where an event is.
+    /// Serves webhooks, reports and event lookups.
     Edge,
-    /// A role's health, metrics and log level.
+    /// Serves a role's health, metrics and log level.
     Admin,
 }
 
-impl Wanted {
+impl ServerKind {
     pub(super) const GRPC: [Self; 2] = [Self::Ingest, Self::Reporting];
 
     pub(super) fn name(self) -> &'static str {
@@ -23,7 +23,7 @@ impl Wanted {
         }
     }
 
-    /// The gRPC service by which its health is asked.
+    /// The gRPC service whose health is checked.
     pub(super) fn service(self) -> Option<&'static str> {
         match self {
             Self::Ingest => Some("weir.ingest.v1.IngestService"),
@@ -32,7 +32,7 @@ impl Wanted {
         }
     }
 
-    /// What to name instead.
+    /// The address to use instead.
     pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Ingest => "name the address where ingest serves gRPC, such as http://127.0.0.1:50051",

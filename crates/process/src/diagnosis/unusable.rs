@@ -3,40 +3,40 @@
 use std::fmt;
 
 use super::{
-    finding::{self, Found},
-    server_kind::Wanted,
+    finding::{self, Finding},
+    server_kind::ServerKind,
 };
 
-/// Why a server can't be used, for people: address, setting and remedy are in its words.
+/// The reason why a server can't be used. Its text names the address, the setting and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Unusable {
     pub(super) address: String,
     pub(super) setting: &'static str,
-    pub(super) wanted: Wanted,
-    pub(super) found: Found,
+    pub(super) kind: ServerKind,
+    pub(super) finding: Finding,
 }
 
 impl fmt::Display for Unusable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, setting, wanted, found } = self;
-        let is_grpc = wanted.service().is_some();
-        let (protocol, name, remedy) =
-            (if is_grpc { "gRPC" } else { "HTTP" }, wanted.name(), wanted.remedy());
-        match found {
-            Found::UnknownHost => write!(
+        let Self { address, setting, kind, finding } = self;
+        let is_grpc = kind.service().is_some();
+        let (protocol, name, remedy) = (if is_grpc { "gRPC" } else { "HTTP" }, kind.name(), kind.remedy());
+        match finding {
+            Finding::UnknownHost => write!(
                 formatter,
                 "the host of {address} is unknown ({setting}): correct the name, or have it resolved"
             ),
-            Found::SilentResolver => write!(
+            Finding::SilentResolver => write!(
                 formatter,
                 "the name server does not answer for the host of {address} ({setting}): name an address, or mend \
                  the resolver of this machine"
             ),
-            Found::Refused => {
-                // What a role serves it serves when it has its servers, but for its health.
-                let waits = match wanted {
-                    Wanted::Admin => "",
-                    Wanted::Ingest | Wanted::Reporting | Wanted::Edge => {
+            Finding::Refused => {
+                // A role serves its health from its start, and everything else once its dependencies are
+                // there.
+                let waits = match kind {
+                    ServerKind::Admin => "",
+                    ServerKind::Ingest | ServerKind::Reporting | ServerKind::Edge => {
                         ". One that runs listens once it has what it waits for, which its log names"
                     }
                 };
@@ -45,66 +45,66 @@ impl fmt::Display for Unusable {
                     "nothing listens at {address} ({setting}): connection refused; start {name}, or {remedy}{waits}"
                 )
             }
-            Found::Unreachable(cause) => write!(
+            Finding::Unreachable(cause) => write!(
                 formatter,
                 "{address} can't be reached ({setting}): {cause}; correct the address, or the network between"
             ),
-            Found::SilentNetwork => write!(
+            Finding::SilentNetwork => write!(
                 formatter,
                 "{address} does not answer ({setting}): no connection in 2 s; correct the address, or open the \
                  firewall between"
             ),
-            Found::Silent => write!(
+            Finding::Silent => write!(
                 formatter,
                 "{address} takes connections and does not answer ({setting}): the process behind it hangs, or is \
                  another one; restart it, or {remedy}"
             ),
-            Found::Closed => write!(
+            Finding::Closed => write!(
                 formatter,
                 "{address} takes connections and ends them without an answer ({setting}): it is not {name}; {remedy}"
             ),
-            Found::Http { weir: true } => write!(
+            Finding::Http { weir: true } => write!(
                 formatter,
                 "{address} is HTTP, not {protocol} ({setting}): the port of an edge or an ADMIN_LISTEN; {remedy}"
             ),
-            Found::Http { weir: false } => {
+            Finding::Http { weir: false } => {
                 write!(formatter, "{address} is HTTP, not {protocol} ({setting}): {remedy}")
             }
-            Found::Grpc(Some(other)) if is_grpc => {
+            Finding::Grpc(Some(other)) if is_grpc => {
                 write!(formatter, "{address} is a Weir's {other}, not {name} ({setting}): {remedy}")
             }
-            Found::Grpc(None) if is_grpc => {
+            Finding::Grpc(None) if is_grpc => {
                 write!(formatter, "{address} is gRPC of another service, not {name} ({setting}): {remedy}")
             }
-            Found::Grpc(Some(other)) => {
+            Finding::Grpc(Some(other)) => {
                 write!(formatter, "{address} is gRPC, not HTTP ({setting}): a Weir's {other}; {remedy}")
             }
-            Found::Grpc(None) | Found::Http2 => {
+            Finding::Grpc(None) | Finding::Http2 => {
                 write!(formatter, "{address} is gRPC, not HTTP ({setting}): {remedy}")
             }
-            Found::Tls => write!(
+            Finding::Tls => write!(
                 formatter,
                 "{address} speaks TLS, and http:// is plain ({setting}): {remedy}, or a local TLS proxy"
             ),
-            Found::Server(server) => {
+            Finding::Server(server) => {
                 write!(formatter, "{address} is {server}, not {name} ({setting}): {remedy}")
             }
-            Found::Greeting(text) => write!(
+            Finding::Greeting(text) => write!(
                 formatter,
                 "{address} is not {name} ({setting}): it answers '{text}', which is not {protocol}; {remedy}"
             ),
-            // The address is right, and a path or a method of it is not.
-            Found::Refusal { status: 404 | 405, detail } => {
+            // The address is right, but its path or the method is not.
+            Finding::Refusal { status: 404 | 405, detail } => {
                 write!(formatter, "{name} answers at {address}: {detail} ({setting}); {remedy}")
             }
-            Found::Refusal { status, detail } => {
+            Finding::Refusal { status, detail } => {
                 write!(formatter, "{name} answers {status} at {address}: {detail} ({setting})")
             }
-            Found::Foreign { status, redirect: Some(location) } => write!(
+            Finding::Foreign { status, redirect: Some(location) } => write!(
                 formatter,
                 "{address} answers {status} and leads to '{location}' ({setting}): that is not {name}; {remedy}"
             ),
-            Found::Foreign { status, redirect: None } => write!(
+            Finding::Foreign { status, redirect: None } => write!(
                 formatter,
                 "{address} answers {status}, not as {name} does ({setting}): another web server or a proxy is there{}; \
                  {remedy}",

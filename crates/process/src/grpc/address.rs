@@ -2,10 +2,17 @@
 
 use url::Url;
 
-/// Reads a comma-separated list of addresses of gRPC servers, which have a host and a port alone.
+/// Reads a comma-separated list of addresses of gRPC servers, which have only a host and a port.
+///
+/// ```
+/// use weir_process::grpc::addresses;
+///
+/// assert_eq!(addresses("http://a:50051, http://b:50051").unwrap().len(), 2);
+/// assert!(addresses("https://a:50051").unwrap_err().contains("https is not supported"));
+/// ```
 ///
 /// # Errors
-/// The list is empty, or a part of it is no such address; the part is named.
+/// The list is empty, or a part of it is not such an address. The error names the part.
 pub fn addresses(text: &str) -> Result<Vec<Url>, String> {
     let addresses = urls(text)?;
     for address in &addresses {
@@ -21,7 +28,7 @@ pub fn addresses(text: &str) -> Result<Vec<Url>, String> {
 /// Reads a comma-separated list of http:// URLs.
 ///
 /// # Errors
-/// The list is empty, or a part of it is no such URL; the part is named.
+/// The list is empty, or a part of it is not such a URL. The error names the part.
 pub fn urls(text: &str) -> Result<Vec<Url>, String> {
     if text.trim().is_empty() {
         return Err("names no address".into());
@@ -37,9 +44,9 @@ pub fn urls(text: &str) -> Result<Vec<Url>, String> {
 /// Reads one http:// URL.
 ///
 /// # Errors
-/// It is none; what may be a password in it is not repeated.
+/// The text is not such a URL. The error does not repeat a possible password.
 fn url(text: &str) -> Result<Url, String> {
-    // What comes before the last @ may be a password.
+    // The text before the last @ may be a password.
     let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
     let example = "such as http://127.0.0.1:50051";
     match Url::parse(text) {
@@ -60,7 +67,7 @@ fn url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Without path, query and user.
+/// The URL without path, query and user.
 fn bare(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
@@ -77,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_part_of_a_list_that_is_wrong_is_named() {
+    fn the_error_names_the_invalid_part_of_a_list() {
         for (list, part) in [
             ("", "names no address"),
             ("http://a:1,", "part 2 of 2 is empty"),
@@ -100,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_repeated() {
+    fn an_error_message_does_not_repeat_a_password() {
         for list in ["http://me:secret@a:1", "nats://me:secret@a:1", "me:secret@a:1", "http://me:se/cret@a:1"]
         {
             let told = addresses(list).unwrap_err();

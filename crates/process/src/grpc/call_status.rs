@@ -1,4 +1,4 @@
-//! Status codes as gRPC writes them.
+//! The status of a call: its name in gRPC, and its record on a span.
 
 use tonic::Code;
 use tracing::Span;
@@ -28,11 +28,11 @@ fn name(code: Code) -> &'static str {
     }
 }
 
-/// Says how the call ended.
+/// Records the end of a call on the span of its server.
 pub(super) fn record_on_server(span: &Span, status: Code) {
     let name = name(status);
     span.record("rpc.response.status_code", name);
-    // What is the caller's own fault is no error of the server.
+    // A fault of the caller is not an error of the server.
     if matches!(
         status,
         Code::Unknown

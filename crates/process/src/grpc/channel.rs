@@ -9,10 +9,10 @@ use super::keep_alive::{CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A channel that is balanced over every address, connects when it is first used and again when it was lost.
+/// Makes a channel that balances over every address. It connects at its first use, and again after a loss.
 ///
 /// # Errors
-/// An address is no http:// URL.
+/// An address is not an http:// URL.
 pub fn channel(addresses: &[Url]) -> anyhow::Result<Channel> {
     let endpoints = addresses.iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(match endpoints.as_slice() {
@@ -21,10 +21,10 @@ pub fn channel(addresses: &[Url]) -> anyhow::Result<Channel> {
     })
 }
 
-/// One address with the keep-alive and windows of [`channel`].
+/// Makes the endpoint of one address, with the keep-alive and the windows of [`channel`].
 ///
 /// # Errors
-/// The address is no http:// URL.
+/// The address is not an http:// URL.
 pub fn endpoint(address: &Url) -> anyhow::Result<Endpoint> {
     Ok(Endpoint::from_shared(address.to_string())?
         .connect_timeout(CONNECT_TIMEOUT)

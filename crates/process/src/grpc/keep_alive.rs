@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// An end notices a peer that vanished within interval + timeout.
+/// Either side notices a peer that vanished within interval + timeout.
 pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for many 16 MiB batches at once: HTTP/2's 64 KiB default stalls a batch on a round trip per window.

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{RoleReadiness, Stop};
 
-/// How long calls in flight have at the end. Streams that a client holds open, such as a watch on health, never end by
-/// themselves.
+/// How long calls in flight may take at the end. Streams that a client holds open, such as a watch on health,
+/// never end by themselves.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// A bound gRPC server.
@@ -30,7 +30,7 @@ pub struct GrpcServer {
 
 impl GrpcServer {
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is taken, or it does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
@@ -38,18 +38,18 @@ impl GrpcServer {
         Ok(Self { listener, address })
     }
 
-    /// Where it listens, port 0 resolved.
+    /// The listen address, with port 0 resolved.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves `services`, health and reflection (v1 and v1alpha, of `descriptors`) until `stop`, then answers what
-    /// is in flight and returns. Health of `names` and of the whole server follows `readiness`, and says
-    /// NOT_SERVING as soon as it stops.
+    /// Serves `services`, health and reflection (v1 and v1alpha, from `descriptors`) until `stop`, then
+    /// finishes the calls in flight and returns. The health of each service in `names` and of the whole
+    /// server follows `readiness`. It becomes NOT_SERVING at `stop`.
     ///
     /// # Errors
-    /// The descriptors can't be read, or the listener fails.
+    /// The descriptors can't be decoded, or the listener fails.
     pub async fn serve(
         self,
         mut services: RoutesBuilder,
@@ -64,7 +64,7 @@ impl GrpcServer {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let (reporter, health) = tonic_health::server::health_reporter();
-        // The empty service starts as SERVING.
+        // tonic-health starts the empty service as SERVING.
         report(&reporter, names, false).await;
         services.add_service(health);
         services.add_service(reflection().build_v1()?);

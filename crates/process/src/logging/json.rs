@@ -1,4 +1,5 @@
-//! One JSON object a line: the entry's own fields and those of its spans side by side, so that a query needs no path.
+//! Log entries as JSON, one object per line. The fields of an entry and of its spans stand side by side, so
+//! that a query needs no path.
 
 use std::fmt;
 
@@ -13,10 +14,10 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::log_context::{LoggedCall, ProcessIdentity};
+use super::log_context::{LogContext, ProcessIdentity};
 use crate::trace;
 
-/// A field of an inner span hides the same one of an outer span.
+/// A field of an inner span replaces the same field of an outer span.
 pub(super) struct JsonLine {
     pub(super) process: ProcessIdentity,
 }
@@ -32,7 +33,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = self.begin(event);
-        if let Some(call) = LoggedCall::current() {
+        if let Some(call) = LogContext::current() {
             line.extend(call.fields().map(|(name, value)| (name.to_owned(), value.into())));
         }
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {

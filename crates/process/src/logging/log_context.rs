@@ -1,7 +1,8 @@
-//! What entries about a call say of it, whatever task works for it.
+//! The context of log entries: the process that writes them, and the call that they belong to, in whichever
+//! task.
 //!
-//! No span of `tracing`: making, entering and closing one, and formatting its fields before any entry needs them, showed
-//! in every profile of posts of single events.
+//! The context of a call is no span of `tracing`. Making, entering and closing a span, and formatting its
+//! fields before an entry needs them, showed in every profile of posts of single events.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tokio::task::futures::TaskLocalFuture;
 use crate::CorrelationId;
 
 tokio::task_local! {
-    static CALL: LoggedCall;
+    static CALL: LogContext;
 }
 
 /// The process that writes an entry: its role and its instance.
@@ -22,17 +23,17 @@ pub(crate) struct ProcessIdentity {
 
 /// A call as log entries name it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct LoggedCall(Arc<Named>);
+pub struct LogContext(Arc<Named>);
 
 #[derive(Debug)]
 struct Named {
     correlation_id: CorrelationId,
-    /// Method and path, where it came over HTTP.
+    /// Method and path of an HTTP request.
     request: Option<(String, String)>,
 }
 
-impl LoggedCall {
-    /// A call that is known by its id alone.
+impl LogContext {
+    /// A call of which only the id is known.
     #[must_use]
     pub fn new(correlation_id: CorrelationId) -> Self {
         Self(Arc::new(Named { correlation_id, request: None }))
@@ -44,23 +45,23 @@ impl LoggedCall {
         Self(Arc::new(Named { correlation_id, request: Some((method.to_owned(), path.to_owned())) }))
     }
 
-    /// What the current work is part of.
+    /// The call that the current work belongs to.
     #[must_use]
     pub fn current() -> Option<Self> {
         CALL.try_with(Self::clone).ok()
     }
 
-    /// Every entry of `work` names the call.
+    /// Runs `work`, whose log entries name the call.
     pub fn within<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
         CALL.scope(self, work)
     }
 
-    /// The same, of work that does not wait.
+    /// [`Self::within`] for work that does not wait.
     pub fn within_sync<T>(self, work: impl FnOnce() -> T) -> T {
         CALL.sync_scope(self, work)
     }
 
-    /// Names and values, in the order in which they are told.
+    /// Names and values, in the order of an entry.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let request = self.0.request.as_ref();
         let request = request.map(|(method, path)| [("method", method.as_str()), ("path", path.as_str())]);

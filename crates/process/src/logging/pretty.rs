@@ -1,4 +1,4 @@
-//! Lines for people: who wrote it and in which trace, then the entry as tracing-subscriber writes it.
+//! Log lines for people: process and trace first, then the entry as tracing-subscriber formats it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::log_context::{LoggedCall, ProcessIdentity};
+use super::log_context::{LogContext, ProcessIdentity};
 use crate::trace;
 
 pub(super) struct PrettyLine {
@@ -42,7 +42,7 @@ where
         if let Some((trace_id, span_id)) = trace::current() {
             write!(writer, "trace_id={trace_id} span_id={span_id} ")?;
         }
-        if let Some(call) = LoggedCall::current() {
+        if let Some(call) = LogContext::current() {
             for (name, value) in call.fields() {
                 write!(writer, "{name}={value} ")?;
             }

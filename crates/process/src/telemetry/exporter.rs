@@ -1,4 +1,4 @@
-//! The exporter, watched: what it fails at is counted, and an outage of the collector is told once.
+//! An exporter of spans that counts its failures and logs an outage of the collector once.
 
 use std::{
     sync::{
@@ -17,26 +17,26 @@ use tracing::{info, warn};
 
 use super::SpanMetrics;
 
-/// An exporter whose failures are seen.
+/// Counts and logs the failures of the exporter inside it.
 #[derive(Debug)]
-pub(super) struct Watched<E> {
+pub(super) struct CountingExporter<E> {
     exporter: E,
     metrics: SpanMetrics,
-    /// Spans that ended and that this exporter was not given yet.
-    waiting: Arc<AtomicUsize>,
+    /// Spans that ended and that the exporter has not received yet.
+    pending: Arc<AtomicUsize>,
     failing: AtomicBool,
 }
 
-impl<E> Watched<E> {
+impl<E> CountingExporter<E> {
     pub(super) fn new(exporter: E, metrics: SpanMetrics) -> Self {
-        Self { exporter, metrics, waiting: Arc::default(), failing: AtomicBool::new(false) }
+        Self { exporter, metrics, pending: Arc::default(), failing: AtomicBool::new(false) }
     }
 
-    pub(super) fn waiting(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.waiting)
+    pub(super) fn pending(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.pending)
     }
 
-    fn tell(&self, spans: usize, result: &OTelSdkResult) {
+    fn record(&self, spans: usize, result: &OTelSdkResult) {
         match result {
             Ok(()) => {
                 self.metrics.exported(spans);
@@ -54,12 +54,12 @@ impl<E> Watched<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Watched<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
-        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        self.pending.fetch_sub(spans, Ordering::Relaxed);
         let result = self.exporter.export(batch).await;
-        self.tell(spans, &result);
+        self.record(spans, &result);
         result
     }
 

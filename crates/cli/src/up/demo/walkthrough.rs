@@ -1,31 +1,34 @@
-//! The story of a demonstration: events go in, reports come out, and these are the addresses.
+//! The walkthrough of a demonstration: it publishes events, prints the reports, and lists the addresses.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{convert::Infallible, ops::RangeInclusive, time::Duration};
 
-use anyhow::{Context as _, ensure};
-use tokio::time::{Instant, sleep, timeout};
+use anyhow::{Context as _, anyhow, ensure};
+use tokio::time::{Instant, sleep};
 use url::Url;
 use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRequest, GetRevenueRequest};
-use weir_process::{Stop, http_client};
+use weir_process::{
+    Stop, http_client,
+    retry::{Attempt, Retry, RetryError},
+};
 
 use crate::{
-    client::Servers,
+    client::GrpcServers,
     generator::Mix,
-    output::{grouped, say},
+    output::{grouped, print_line},
     publish::{self, Plan},
-    report::{self, Client},
+    report::{self, ReportClient},
     up::roles::{Addresses, grpc_url},
 };
 
 const PUBLISH_FOR: Duration = Duration::from_secs(10);
-/// Events of a batch: moderate, so that an unoptimised build on a small machine keeps up.
+/// The sizes of batches, in events: moderate, so that an unoptimised build on a small machine keeps up.
 const SIZES: RangeInclusive<usize> = 1_000..=5_000;
-/// Rows of the longer tables.
+/// The rows of the longer tables.
 const ROWS: u32 = 5;
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long nothing may be stored while something still should.
+/// The longest time without progress while events are not stored yet.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
 /// The demonstration, as the first role of the process.
 pub(super) struct Walkthrough {
@@ -33,10 +36,10 @@ pub(super) struct Walkthrough {
 }
 
 impl Walkthrough {
-    /// Shows everything, and stays until `stop`.
+    /// Shows everything, then waits for `stop`.
     ///
     /// # Errors
-    /// Something did not come as it should.
+    /// A step of the demonstration failed.
     pub(super) async fn run(self, stop: Stop) -> anyhow::Result<()> {
         if let Some(shown) = stop.run_until_cancelled(self.show(&stop)).await {
             shown?;
@@ -46,24 +49,26 @@ impl Walkthrough {
     }
 
     async fn show(&self, stop: &Stop) -> anyhow::Result<()> {
-        timeout(READY_WITHIN, self.until_ready()).await.context("the roles did not get ready in 30 s")??;
-        say(format_args!("Every role is ready; events are published for {} s", PUBLISH_FOR.as_secs()));
+        self.until_ready().await?;
+        print_line(format_args!("Every role is ready; events are published for {} s", PUBLISH_FOR.as_secs()));
         let summary = publish::publish(self.plan()?, stop.clone()).await?;
-        say(&summary);
-        let mut client = Client::connect(Servers::own_reporting(grpc_url(self.addresses.reporting)?)).await?;
+        print_line(&summary);
+        let mut client =
+            ReportClient::connect(GrpcServers::own_reporting(grpc_url(self.addresses.reporting)?)).await?;
         until_stored(&mut client, summary.accepted).await?;
-        say(format_args!("Every one of the {} accepted events is stored", grouped(summary.accepted)));
+        print_line(format_args!("Every one of the {} accepted events is stored", grouped(summary.accepted)));
         say_reports(&mut client).await?;
-        say(self.farewell());
+        print_line(self.farewell());
         Ok(())
     }
 
     async fn until_ready(&self) -> anyhow::Result<()> {
         let url = self.edge_url("health/ready")?;
-        while !is_ready(&url).await {
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        let ready: Result<(), RetryError<Infallible, ()>> = Retry::every(POLL_EVERY)
+            .until(Instant::now() + READY_WITHIN)
+            .run(|| async { if is_ready(&url).await { Attempt::Done(()) } else { Attempt::Again(()) } })
+            .await;
+        ready.map_err(|_| anyhow!("the roles did not get ready in 30 s"))
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {
@@ -109,8 +114,8 @@ async fn is_ready(url: &Url) -> bool {
     client.get(url.clone()).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
-/// Waits until as many events are stored as were `accepted`, as long as their number grows.
-async fn until_stored(client: &mut Client, accepted: u64) -> anyhow::Result<()> {
+/// Waits until `accepted` events are stored, as long as their number grows.
+async fn until_stored(client: &mut ReportClient, accepted: u64) -> anyhow::Result<()> {
     let mut stored = 0;
     let mut grew = Instant::now();
     while stored < accepted {
@@ -118,7 +123,7 @@ async fn until_stored(client: &mut Client, accepted: u64) -> anyhow::Result<()> 
             grew.elapsed() < PROGRESS_WITHIN,
             "{stored} of {accepted} accepted events are stored, and no more"
         );
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
         let now = client.events(GetEventStatisticsRequest::default()).await?.total_events;
         if now > stored {
             (stored, grew) = (now, Instant::now());
@@ -128,11 +133,11 @@ async fn until_stored(client: &mut Client, accepted: u64) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn say_reports(client: &mut Client) -> anyhow::Result<()> {
-    say(report::events(&client.events(GetEventStatisticsRequest::default()).await?));
+async fn say_reports(client: &mut ReportClient) -> anyhow::Result<()> {
+    print_line(report::events(&client.events(GetEventStatisticsRequest::default()).await?));
     let question = GetRevenueRequest { limit: Some(ROWS), ..Default::default() };
-    say(report::revenue(&client.revenue(question).await?));
+    print_line(report::revenue(&client.revenue(question).await?));
     let question = GetDemographicsRequest { limit: Some(ROWS), ..Default::default() };
-    say(report::demographics(&client.demographics(question).await?));
+    print_line(report::demographics(&client.demographics(question).await?));
     Ok(())
 }

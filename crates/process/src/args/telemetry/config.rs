@@ -7,20 +7,21 @@ use url::Url;
 /// The checked [`TelemetryArgs`](super::TelemetryArgs).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TelemetryConfig {
-    /// Absent where nothing is exported.
+    /// `None` if nothing is exported.
     pub export: Option<ExportConfig>,
-    /// What is wrong with a variable, what is right, and what is used instead. Nothing of a secret is in it.
+    /// Each names a variable, its error, the valid values and the value that is used instead. None contains a
+    /// part of a secret.
     pub warnings: Vec<String>,
 }
 
-/// How spans travel.
+/// The protocol of the export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
     HttpProtobuf,
 }
 
-/// Where and how spans are sent.
+/// The address of the trace collector, and the way to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportConfig {
     pub protocol: Protocol,
@@ -30,21 +31,21 @@ pub struct ExportConfig {
     pub gzip: bool,
     pub sampling: Sampling,
     pub schedule_delay: Duration,
-    pub most_in_batch: usize,
-    /// What was named by hand.
+    pub max_batch: usize,
+    /// The name that the operator chose.
     pub service_name: Option<String>,
 }
 
-/// Which traces are sampled.
+/// The choice of the traces that are sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// A caller that samples, or does not, decides for its trace.
+    /// A sampled or unsampled caller decides for its trace.
     pub parent_based: bool,
-    /// Of the other ones, from 0 to 1.
+    /// The share of the other traces, from 0 to 1.
     pub share: f64,
 }
 
-/// What every export carries, by name. A value may be a secret and is never shown.
+/// The headers of every export, by name. A value may be a secret, so `Debug` does not show it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(String, String)>);
 
