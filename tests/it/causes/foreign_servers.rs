@@ -1,4 +1,5 @@
-//! Servers that are not Weir's: silent ones, and such that answer everything alike.
+//! Servers that are not part of Weir: silent ones, closing ones, TLS, and one that answers every request
+//! alike.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -8,67 +9,67 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// An alert of TLS: the handshake failed.
+/// A TLS alert: the handshake failed.
 const ALERT: &[u8] = b"\x15\x03\x03\x00\x02\x02\x28";
 
-/// A server on a free port; gone when dropped.
-pub(super) struct Stranger {
+/// A server on a free port. It stops when it is dropped.
+pub(super) struct ForeignServer {
     address: String,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
-enum Manner {
+enum Behaviour {
     Silent,
     Closing,
     Tls,
     Answering(Arc<str>),
 }
 
-impl Stranger {
-    /// Takes connections and says nothing.
+impl ForeignServer {
+    /// Accepts connections and sends nothing.
     pub(super) async fn silent() -> Self {
-        Self::start(Manner::Silent).await
+        Self::start(Behaviour::Silent).await
     }
 
-    /// Takes connections and ends them.
+    /// Accepts connections and closes them.
     pub(super) async fn closing() -> Self {
-        Self::start(Manner::Closing).await
+        Self::start(Behaviour::Closing).await
     }
 
-    /// Answers a handshake of TLS with an alert, and ends what speaks in plain.
+    /// Answers a TLS handshake with an alert, and closes plain connections.
     pub(super) async fn tls() -> Self {
-        Self::start(Manner::Tls).await
+        Self::start(Behaviour::Tls).await
     }
 
-    /// Answers whatever comes with the same text, once.
+    /// Answers every request with the same text, once per connection.
     pub(super) async fn answering(text: &str) -> Self {
-        Self::start(Manner::Answering(text.into())).await
+        Self::start(Behaviour::Answering(text.into())).await
     }
 
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    async fn start(manner: Manner) -> Self {
+    async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(manner.clone().serve(stream));
+                tokio::spawn(behaviour.clone().serve(stream));
             }
         });
         Self { address, task }
     }
 }
 
-impl Drop for Stranger {
+impl Drop for ForeignServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Manner {
+impl Behaviour {
     async fn serve(self, mut stream: TcpStream) {
         let mut request = [0; 16 * 1024];
         match self {
