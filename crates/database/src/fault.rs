@@ -1,10 +1,10 @@
 //! Faults of the store as an operator is told them: cause, place, setting and remedy, and whether waiting helps.
 
-mod io;
-mod server;
+mod connection;
+mod postgres;
 
+pub(crate) use postgres::RIGHTS;
 use sea_orm::{DbErr, RuntimeErr};
-pub(crate) use server::RIGHTS;
 use sqlx::{
     postgres::{PgConnectOptions, PgDatabaseError},
     sqlite::SqliteError,
@@ -80,12 +80,12 @@ impl StoreFault {
     pub(crate) fn of_server(options: &PgConnectOptions, error: &sqlx::Error) -> Self {
         let cause = match error {
             sqlx::Error::Database(refusal) => match refusal.try_downcast_ref::<PgDatabaseError>() {
-                Some(refusal) => server::cause(refusal, options),
+                Some(refusal) => postgres::cause(refusal, options),
                 None => Cause::new(Outlook::Refused, refusal.to_string(), ""),
             },
-            sqlx::Error::Io(error) => io::cause(error, options),
-            sqlx::Error::Tls(error) => io::tls_cause(&error.to_string(), options),
-            sqlx::Error::Protocol(text) => io::protocol_cause(text),
+            sqlx::Error::Io(error) => connection::cause(error, options),
+            sqlx::Error::Tls(error) => connection::tls_cause(&error.to_string(), options),
+            sqlx::Error::Protocol(text) => connection::protocol_cause(text),
             sqlx::Error::PoolTimedOut => Cause::new(Outlook::Away, "no connection came free in time", ""),
             other => Cause::new(Outlook::Refused, other.to_string(), "see DATABASE_URL"),
         };

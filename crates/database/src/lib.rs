@@ -6,21 +6,21 @@ pub mod clock;
 pub mod entity;
 pub mod people;
 
-mod applied;
 mod connect;
 mod fault;
-mod lock;
 mod migrate;
-mod pools;
+mod oldest_writer;
+mod pool_metrics;
 mod probe;
 mod schema;
+mod schema_watch;
 mod url;
-mod writer;
 
 pub use connect::{Access, connect};
 pub use fault::{Outlook, StoreFault};
 pub use migrate::{MigrateError, Step, down, status, up};
-pub use pools::register_pools;
-pub use schema::{Rights, SchemaWatch, check};
+pub use oldest_writer::{OLDEST_WRITER, OutdatedWriter, check_writer, oldest_writer, oldest_writer_if_named};
+pub use pool_metrics::register_pools;
+pub use schema::{Rights, check};
+pub use schema_watch::SchemaWatch;
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{OLDEST_WRITER, OutdatedWriter, check_writer, oldest_writer, oldest_writer_if_named};

@@ -1,14 +1,18 @@
 //! `weir migrate up|down|status`, and what every instance does at its start.
 
+mod applied;
+mod lock;
+
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::MigratorTrait;
 use weir_migration::Migrator;
 
+pub(crate) use applied::Applied;
+use lock::MigrationLock;
+
 use crate::{
     DatabaseUrl,
-    applied::Applied,
     fault::{Cause, Outlook, StoreFault, error_of},
-    lock::MigrationLock,
 };
 
 /// Why the database is not migrated.

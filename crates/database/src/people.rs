@@ -11,23 +11,23 @@
 //!
 //! Every blob begins with the version of its format.
 
-mod bytes;
-mod columns;
+mod attributes;
+mod block;
+mod encoding;
 mod groups;
 mod key;
-mod marks;
+mod observations;
+mod removals;
 mod sets;
-mod sightings;
-mod taken_out;
 
-pub use bytes::Malformed;
-pub use columns::{Block, Record};
+pub use attributes::{AttributeHashes, Attributes, Dimension};
+pub use block::{Block, Record};
+pub use encoding::Malformed;
 pub use groups::{AGE_ENDS, FOLLOWER_ENDS};
 pub use key::PersonKey;
-pub use marks::{AttributeHashes, Attributes, Dimension};
+pub use observations::{Observations, Sighting};
+pub use removals::Removals;
 pub use sets::{SLOTS, Sets, USERS};
-pub use sightings::{Observations, Sighting};
-pub use taken_out::Removals;
 
 /// Microseconds.
 pub const MINUTE: i64 = 60_000_000;

@@ -1,15 +1,14 @@
 //! The check of the schema: it is there, this user may use it, and this build may write to it.
 
-mod server;
-mod watch;
+mod postgres;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use crate::{
-    applied::Applied,
     fault::{Cause, Outlook, StoreFault, error_of},
+    migrate::Applied,
+    oldest_writer::{check_writer, oldest_writer},
     url::Named,
-    writer::{check_writer, oldest_writer},
 };
 
 pub use watch::SchemaWatch;
@@ -69,7 +68,7 @@ pub async fn check(database: &DatabaseConnection, rights: Rights) -> Result<(), 
 
 async fn find(database: &DatabaseConnection, rights: Rights) -> Result<Option<Cause>, DbErr> {
     let missing = match database.get_database_backend() {
-        DbBackend::Postgres => server::find(database, rights).await?,
+        DbBackend::Postgres => postgres::find(database, rights).await?,
         _ => find_in_file(database, rights).await?,
     };
     if missing.is_some() {
@@ -123,7 +122,7 @@ fn remedy(rights: Rights) -> &'static str {
     }
 }
 
-fn placed(database: &DatabaseConnection, cause: Cause) -> StoreFault {
+pub(crate) fn placed(database: &DatabaseConnection, cause: Cause) -> StoreFault {
     match database.get_database_backend() {
         DbBackend::Postgres => {
             StoreFault::new(Named(&database.get_postgres_connection_pool().connect_options()), cause)

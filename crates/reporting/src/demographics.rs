@@ -4,17 +4,17 @@
 //! was stored since and with rows at ragged ends; so an answer is about everything that is committed. Where the sets
 //! miss an event, which the rollups tell, rows are counted instead (`rows`).
 
-mod columns;
-mod counted;
+mod attribute_cache;
 mod counts;
-mod fresh;
+mod from_rows;
+mod from_sets;
 mod groups;
+mod interner;
 mod measured;
-mod names;
-mod parts;
-mod people;
-mod rows;
-mod seen;
+mod parallel;
+mod read_sets;
+mod result;
+mod unfolded;
 
 use std::cmp::Reverse;
 
@@ -27,19 +27,19 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds, Span},
     decimal::{self, Hundredths},
     error::ReportError,
     horizons::Horizons,
     metrics::ReportType,
     names as names_of,
-    question::{Question, Reader},
+    report::{Question, Reader},
     store::Snapshot,
+    time_range::{self, Bounds, Span},
 };
-pub(crate) use columns::Columns;
-use counted::Counted;
+pub(crate) use attribute_cache::Columns;
+use from_rows::People;
 use groups::Groups;
-use rows::People;
+use result::Counted;
 
 /// The third question.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl DemographicsQuestion {
         span: Span,
     ) -> Result<(Counted, Mean), ReportError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if let Some(counted) = people::counted(snapshot, source, span, limit).await? {
+        if let Some(counted) = from_sets::counted(snapshot, source, span, limit).await? {
             snapshot.columns().sections.count("sets");
             return Ok(counted);
         }
@@ -139,7 +139,7 @@ impl DemographicsQuestion {
             cities: people.cities,
             estimate: people.relative_error.is_some(),
             relative_error: people.relative_error,
-            complete_from: complete_from.map(bounds::timestamp),
+            complete_from: complete_from.map(time_range::timestamp),
         })
     }
 
@@ -163,7 +163,7 @@ impl DemographicsQuestion {
             devices,
             estimate: people.relative_error.is_some(),
             relative_error: people.relative_error,
-            complete_from: complete_from.map(bounds::timestamp),
+            complete_from: complete_from.map(time_range::timestamp),
         })
     }
 }

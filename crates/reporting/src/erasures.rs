@@ -8,11 +8,11 @@ use weir::contract::reporting::v1::{ErasureReceipt, GetErasuresRequest, GetErasu
 use weir_database::entity::erasures::{Column, Entity};
 
 use crate::{
-    bounds::timestamp,
     error::{Fault, ReportError},
     metrics::ReportType,
-    question::Question,
+    report::Question,
     store::Snapshot,
+    time_range::timestamp,
 };
 
 /// The most erasures of a call; one statement finds them.

@@ -8,14 +8,14 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds, Span},
     error::ReportError,
     horizons::Horizons,
     metrics::ReportType,
     names,
-    question::{Question, Reader},
+    report::{Question, Reader},
     series::{self, Grouping},
     store::Snapshot,
+    time_range::{self, Bounds, Span},
 };
 
 /// The first question.
@@ -64,7 +64,7 @@ impl EventsQuestion {
     async fn series(&self, snapshot: &Snapshot, span: Span) -> Result<Vec<EventBucket>, ReportError> {
         let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
         let counts = figures::counts_over_time(snapshot, self, span, grouping).await?;
-        let bucket = |(start, count)| EventBucket { bucket: Some(bounds::timestamp(start)), count };
+        let bucket = |(start, count)| EventBucket { bucket: Some(time_range::timestamp(start)), count };
         Ok(series::fill(counts, grouping)?.into_iter().map(bucket).collect())
     }
 }

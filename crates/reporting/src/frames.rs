@@ -10,7 +10,7 @@ use weir_database::entity::frames::{Column, Entity};
 use crate::{
     error::{Fault, ReportError},
     metrics::ReportType,
-    question::Question,
+    report::Question,
     store::Snapshot,
 };
 

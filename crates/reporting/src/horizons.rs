@@ -5,7 +5,7 @@ use sea_orm::{DbErr, FromQueryResult, sea_query::Query};
 use weir::contract::event::v1::Source;
 use weir_database::entity::horizons::{Column, Entity};
 
-use crate::{bounds::Bounds, store::Snapshot};
+use crate::{store::Snapshot, time_range::Bounds};
 
 /// Of both sources, as one snapshot has them.
 #[derive(Debug)]

@@ -7,26 +7,26 @@
 //! where those are not complete; both are complete from a horizon on (`horizons`).
 
 mod args;
-mod bounds;
 mod decimal;
 mod demographics;
 mod erasures;
 mod error;
 mod events;
+mod find_event;
 mod frames;
 mod horizons;
 mod metrics;
 mod names;
 mod plan;
-mod question;
+mod report;
 mod revenue;
-mod role;
 mod rollups;
 mod rows;
 mod series;
+mod server;
 mod service;
 mod store;
-mod whereabouts;
+mod time_range;
 
 pub use args::{ReportingArgs, ReportingConfig};
-pub use role::Reporting;
+pub use server::Reporting;

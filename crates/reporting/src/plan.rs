@@ -1,7 +1,7 @@
 //! How a range of event time is put together: from the coarsest buckets that fit, and from rows where it begins or
 //! ends between two whole minutes.
 
-use crate::bounds::Span;
+use crate::time_range::Span;
 
 const MINUTE: i64 = 60_000_000;
 

@@ -1,14 +1,14 @@
 //! How much money: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
 //! purchase (TikTok) with an amount.
 
-mod figures;
-mod rankings;
-mod settled;
+mod closed_days;
+mod queries;
+mod ranking_cache;
 
-pub(crate) use self::rankings::Rankings;
+pub(crate) use self::ranking_cache::Rankings;
 use self::{
-    rankings::{Asked, Ranking},
-    settled::Settled,
+    closed_days::Settled,
+    ranking_cache::{Asked, Ranking},
 };
 use chrono::Utc;
 use sea_orm::{DatabaseBackend, DbErr};
@@ -18,15 +18,15 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds, Span},
     decimal::Money,
     error::ReportError,
     horizons::Horizons,
     metrics::ReportType,
     names,
-    question::{Question, Reader},
+    report::{Question, Reader},
     series::{self, Grouping},
     store::Snapshot,
+    time_range::{self, Bounds, Span},
 };
 
 /// The second question.
@@ -67,7 +67,7 @@ impl Question for RevenueQuestion {
     async fn answer(self, snapshot: &Snapshot) -> Result<GetRevenueResponse, ReportError> {
         let horizon = Horizons::of_ends(snapshot, &self.bounds).await?.of(self.source);
         let (span, rounded_range) = self.bounds.answerable(horizon);
-        let mut sources = figures::by_source(snapshot, &self, span).await?;
+        let mut sources = queries::by_source(snapshot, &self, span).await?;
         sources.sort_by_key(|(source, revenue)| (std::cmp::Reverse(revenue.total), names::source(*source)));
         let all: Revenue = sources.iter().map(|(_, revenue)| *revenue).sum();
         let campaigns = self.campaigns(snapshot, span, &sources).await?;
@@ -104,7 +104,7 @@ impl RevenueQuestion {
         match settled {
             Some(settled) => self.remembered(snapshot, span, sold, self.of_parts(snapshot, &settled)).await,
             None => {
-                let all = figures::top_campaigns(snapshot, self, span);
+                let all = queries::top_campaigns(snapshot, self, span);
                 self.remembered(snapshot, span, sold, all).await
             }
         }
@@ -115,15 +115,15 @@ impl RevenueQuestion {
         snapshot: &Snapshot,
         settled: &Settled,
     ) -> Result<Vec<(String, Revenue)>, DbErr> {
-        let of_days = match of_facebook(&figures::by_source(snapshot, self, settled.days).await?) {
+        let of_days = match of_facebook(&queries::by_source(snapshot, self, settled.days).await?) {
             Some(sold) => {
-                let all = figures::top_campaigns(snapshot, self, settled.days);
+                let all = queries::top_campaigns(snapshot, self, settled.days);
                 self.remembered(snapshot, settled.days, sold, all).await?
             }
             None => Ranking::from([]),
         };
-        let of_rest = figures::top_campaigns_of_rest(snapshot, self, settled).await?;
-        Ok(settled::merged(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
+        let of_rest = queries::top_campaigns_of_rest(snapshot, self, settled).await?;
+        Ok(closed_days::merged(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
     }
 
     /// The ranking of `span` that is remembered, or what `rank` comes to; `sold` are all of its sales that could have a
@@ -150,7 +150,7 @@ impl RevenueQuestion {
 
     async fn series(&self, snapshot: &Snapshot, span: Span) -> Result<Vec<RevenueBucket>, ReportError> {
         let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
-        let revenue = figures::over_time(snapshot, self, span, grouping).await?;
+        let revenue = queries::over_time(snapshot, self, span, grouping).await?;
         Ok(series::fill(revenue, grouping)?.into_iter().map(of_bucket).collect())
     }
 }
@@ -195,7 +195,7 @@ fn of_campaign((campaign_id, revenue): &(String, Revenue)) -> CampaignRevenue {
 
 fn of_bucket((start, revenue): (i64, Revenue)) -> RevenueBucket {
     RevenueBucket {
-        bucket: Some(bounds::timestamp(start)),
+        bucket: Some(time_range::timestamp(start)),
         total_revenue: revenue.total.to_string(),
         transaction_count: revenue.transactions,
     }

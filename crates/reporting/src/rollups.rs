@@ -5,10 +5,10 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement
 use weir_database::entity::{campaign_rollups, events, rollups};
 
 use crate::{
-    bounds::Span,
     plan::{self, Grain, Origin, Piece},
     rows,
     series::Grouping,
+    time_range::Span,
 };
 
 /// Which rollups.

@@ -7,7 +7,7 @@ use sea_orm::{
 use weir::contract::event::v1::Source;
 use weir_database::entity::events::{Column, Entity};
 
-use crate::bounds::Span;
+use crate::time_range::Span;
 
 /// Where a sum is split: 2^53 − 1, the largest number of an event, has 27 bits above, so that 2^36 of either half
 /// fit an `i64`. SQLite fails where a plain sum leaves `i64`.

@@ -16,12 +16,12 @@ use crate::{
     erasures::ErasuresQuestion,
     error::ReportError,
     events::EventsQuestion,
+    find_event::WhereaboutsQuestion,
     frames::FramesQuestion,
     metrics::{Metrics, ReportType},
-    question::Question,
+    report::Question,
     revenue::RevenueQuestion,
     store::Store,
-    whereabouts::WhereaboutsQuestion,
 };
 
 /// Answers the rpcs.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::{
-    bytes::{Malformed, Reader, push_varint},
-    marks::Dimension,
+    attributes::Dimension,
+    encoding::{Malformed, Reader, push_varint},
 };
 
 const VERSION: u8 = 1;

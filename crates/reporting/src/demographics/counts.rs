@@ -6,8 +6,8 @@ use weir::contract::reporting::v1::{CityUsers, CountryUsers};
 use weir_database::people::{Attributes, Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets};
 
 use super::{
-    columns::{CHUNK, Chunk, Kept},
-    counted::Counted,
+    attribute_cache::{CHUNK, Chunk, Kept},
+    result::Counted,
 };
 
 /// Members by group, by kind, by country and by city, the latter two by the numbers of their names.

@@ -9,10 +9,10 @@ use weir_database::entity::events::Column;
 
 use super::Mean;
 use crate::{
-    bounds::Span,
     rollups::{Figures, Table, Term},
     rows::{self, SplitSum},
     store::Snapshot,
+    time_range::Span,
 };
 
 #[derive(FromQueryResult)]

@@ -9,11 +9,11 @@ use weir_database::entity::{events, rollups};
 
 use super::EventsQuestion;
 use crate::{
-    bounds::Span,
     rollups::{Figures, Table, Term},
     rows,
     series::{Grouping, MAX_BUCKETS},
     store::Snapshot,
+    time_range::Span,
 };
 
 #[derive(FromQueryResult)]

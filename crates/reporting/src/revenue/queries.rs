@@ -7,15 +7,15 @@ use sea_orm::{
 use weir::contract::event::v1::{EventType, Source};
 use weir_database::entity::{campaign_rollups, events::Column};
 
-use super::{Revenue, RevenueQuestion, settled::Settled};
+use super::{Revenue, RevenueQuestion, closed_days::Settled};
 use crate::{
-    bounds::Span,
     decimal::Money,
     plan::Grain,
     rollups::{Figures, Table, Term},
     rows::{self, SplitSum},
     series::{Grouping, MAX_BUCKETS},
     store::Snapshot,
+    time_range::Span,
 };
 
 #[derive(FromQueryResult)]

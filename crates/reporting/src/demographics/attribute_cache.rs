@@ -22,7 +22,7 @@ use weir_database::{
     people::{BLOCK, Block},
 };
 
-use super::{names::Names, seen::malformed};
+use super::{interner::Names, read_sets::malformed};
 use crate::store::Snapshot;
 
 /// Numbers of a chunk: little enough that the last one of each partition is copied quickly where it has grown.

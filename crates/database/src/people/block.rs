@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{
     BLOCK,
-    bytes::{Malformed, Reader, push_text, push_varint},
-    marks::Attributes,
+    attributes::Attributes,
+    encoding::{Malformed, Reader, push_text, push_varint},
 };
 
 const VERSION: u8 = 1;

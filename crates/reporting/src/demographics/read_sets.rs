@@ -10,12 +10,12 @@ use weir_database::{
     people::{Attributes, MINUTE, Malformed, Observations, PersonKey, Sets},
 };
 
-use super::parts::at_once;
+use super::parallel::at_once;
 use crate::{
-    bounds::Span,
     plan::{self, Grain, Origin},
     rows,
     store::Snapshot,
+    time_range::Span,
 };
 
 /// Days of a million people take some milliseconds each.

@@ -7,10 +7,10 @@ use weir::contract::event::v1::Source;
 use weir_database::people::{Dimension, PARTITIONS, Sets, USERS};
 
 use super::{
-    Mean, columns::Generation, counted::Counted, counts::Counts, fresh::Fresh, measured, parts::at_once,
-    seen::Seen,
+    Mean, attribute_cache::Generation, counts::Counts, measured, parallel::at_once, read_sets::Seen,
+    result::Counted, unfolded::Fresh,
 };
-use crate::{bounds::Span, store::Snapshot};
+use crate::{store::Snapshot, time_range::Span};
 
 /// Chunks that are counted at once: 2 million numbers, so that no answer holds all columns of a hundred millions.
 const CHUNKS_AT_ONCE: usize = 256;

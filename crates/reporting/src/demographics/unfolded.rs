@@ -12,7 +12,7 @@ use weir_database::{
     people::{AttributeHashes, Attributes, Dimension, PersonKey, SLOTS, Sets, USERS},
 };
 
-use super::seen::{Sighting, malformed};
+use super::read_sets::{Sighting, malformed};
 use crate::store::Snapshot;
 
 /// Keys of one statement: 128 KiB of them.

@@ -12,13 +12,13 @@ use weir_database::entity::events::Column;
 
 use super::{
     Mean,
-    counted::Counted,
     groups::{self, Groups},
+    result::Counted,
 };
 use crate::{
-    bounds::Span,
     rows::{self, SplitSum},
     store::Snapshot,
+    time_range::Span,
 };
 
 /// The people of one source within a span. An erased one is nobody: the rows that are left name no user.

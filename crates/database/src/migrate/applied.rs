@@ -4,7 +4,7 @@ use sea_orm::{DatabaseConnection, DbErr, EntityTrait as _, QueryOrder as _};
 use sea_orm_migration::{MigratorTrait, seaql_migrations};
 use weir_migration::Migrator;
 
-use crate::{MigrateError, writer::has_table};
+use crate::{MigrateError, oldest_writer::has_table};
 
 /// Names of migrations, each in order.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Who was seen when, as a storing transaction notes it.
 
 use super::{
-    bytes::{Malformed, Reader, push_signed, push_text},
+    attributes::Attributes,
+    encoding::{Malformed, Reader, push_signed, push_text},
     key::PersonKey,
-    marks::Attributes,
 };
 
 const VERSION: u8 = 1;

@@ -10,10 +10,10 @@ use sqlx::sqlite::SqlitePoolOptions;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::{Rights, check, placed};
 use crate::{
     fault::{Cause, Outlook, StoreFault},
     probe,
+    schema::{Rights, check, placed},
 };
 
 /// A pool that is slower is asked about by a connection of its own, which is told why there is none.

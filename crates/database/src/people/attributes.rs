@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    bytes::Malformed,
+    encoding::Malformed,
     groups::{self, AGE_ENDS, FOLLOWER_ENDS},
 };
 

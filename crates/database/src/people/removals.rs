@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bytes::{Malformed, Reader, push_signed, push_varint};
+use super::encoding::{Malformed, Reader, push_signed, push_varint};
 
 const VERSION: u8 = 1;
 

@@ -5,10 +5,10 @@
 
 use std::{cmp::Reverse, collections::HashSet};
 
-use super::{Revenue, rankings::Ranking};
+use super::{Revenue, ranking_cache::Ranking};
 use crate::{
-    bounds::Span,
     plan::{self, Grain, Origin},
+    time_range::Span,
 };
 
 /// Fewer are not worth two rankings: the rest may be as long as two days and today.

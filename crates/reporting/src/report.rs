@@ -9,10 +9,10 @@ use weir::contract::{
 };
 
 use crate::{
-    bounds::{self, Bounds},
     error::{Fault, ReportError},
     metrics::ReportType,
     store::Snapshot,
+    time_range::{self, Bounds},
 };
 
 const DEFAULT_LIMIT: u32 = 10;
@@ -110,7 +110,7 @@ impl Reader {
     }
 
     fn timestamp(&mut self, field: &'static str, timestamp: Option<Timestamp>) -> Option<Timestamp> {
-        let valid = timestamp.filter(bounds::is_valid);
+        let valid = timestamp.filter(time_range::is_valid);
         if valid != timestamp {
             self.fault(field, "must lie from 0001-01-01 to 9999-12-31, with 0 to 999999999 nanos");
         }

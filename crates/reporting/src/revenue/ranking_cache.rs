@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::Revenue;
-use crate::bounds::Span;
+use crate::time_range::Span;
 
 /// Campaigns by revenue descending, then by name.
 pub(super) type Ranking = Arc<[(String, Revenue)]>;

@@ -12,11 +12,11 @@ use weir::contract::{
 use weir_database::entity::{duplicates, event_keys, events};
 
 use crate::{
-    bounds,
     error::ReportError,
     metrics::ReportType,
-    question::{Question, Reader},
+    report::{Question, Reader},
     store::Snapshot,
+    time_range,
 };
 
 /// How much of the hash of an event's id is kept of a removed event.
@@ -79,7 +79,7 @@ impl WhereaboutsQuestion {
 
     async fn removed(&self, snapshot: &Snapshot) -> Result<Option<RemovedEvent>, DbErr> {
         let row = snapshot.all::<KeyRow>(&self.key()).await?.pop();
-        Ok(row.map(|row| RemovedEvent { arrived_at: Some(bounds::timestamp(row.arrived_at)) }))
+        Ok(row.map(|row| RemovedEvent { arrived_at: Some(time_range::timestamp(row.arrived_at)) }))
     }
 
     /// What is left of an event after its time.
@@ -128,8 +128,8 @@ impl WhereaboutsQuestion {
 impl EventRow {
     fn with(self, duplicates: u64) -> StoredEvent {
         StoredEvent {
-            arrived_at: Some(bounds::timestamp(self.arrived_at)),
-            stored_at: Some(bounds::timestamp(self.stored_at)),
+            arrived_at: Some(time_range::timestamp(self.arrived_at)),
+            stored_at: Some(time_range::timestamp(self.stored_at)),
             correlation_id: self.correlation_id,
             trace_id: self.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
             frame_id: self.frame_id,
