@@ -10,7 +10,7 @@ use sea_orm::{
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
 use weir_database::{
-    MigrateError, Step, down,
+    MigrateError, MigrationState, down,
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
         frames, horizons, journal_states, oldest_writer, people, people_aliases, people_columns,
@@ -87,8 +87,8 @@ async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database:
     let later = "m29990101_000001_later";
     note_applied(&database, later).await;
     up(&database, None).await.unwrap();
-    let newer = Step { name: later.to_owned(), applied: true, known: false };
-    let all: Vec<Step> = own.into_iter().chain([newer]).collect();
+    let newer = MigrationState { name: later.to_owned(), applied: true, known: false };
+    let all: Vec<MigrationState> = own.into_iter().chain([newer]).collect();
     assert_eq!(status(&database).await.unwrap(), all);
 
     let refusal = down(&database, 1).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sea_orm::DatabaseConnection;
-use weir_database::{Access, DatabaseUrl, Step};
+use weir_database::{Access, DatabaseUrl, MigrationState};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
@@ -116,7 +116,7 @@ async fn show(store: &DatabaseConnection) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn state(step: &Step) -> &'static str {
+fn state(step: &MigrationState) -> &'static str {
     match (step.applied, step.known) {
         (true, true) => "applied",
         (true, false) => "applied by another build, unknown to this one",

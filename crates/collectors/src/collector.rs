@@ -190,7 +190,7 @@ impl Collector {
         let asked = self.database.clone();
         self.clock.watch_microseconds("database", stop.clone(), move || {
             let asked = asked.clone();
-            async move { weir_database::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+            async move { weir_database::clock::server_time(&asked).await.map_err(|error| error.to_string()) }
         });
         let Self { journal, database, newer, journal_latch, database_latch, newer_latch, .. } = self;
         self.settings_latch.watch(journal.clone(), stop.clone());

@@ -1,23 +1,23 @@
-//! The oldest build that may write: the schema names it, so that a later migration can stop those before it.
+//! The oldest build that may write. The schema names it, so that a later migration can stop the builds before it.
 
 use std::sync::LazyLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait as _};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait as _};
 use sea_orm_migration::MigratorTrait as _;
 use weir_migration::Migrator;
 
-use crate::entity::oldest_writer;
+use crate::{dialect::has_table, entity::oldest_writer};
 
-/// An expression: the last migration that a build must know to write.
+/// An SQL expression: the last migration that a build must know to write.
 pub const OLDEST_WRITER: &str = "(SELECT migration FROM oldest_writer WHERE number = 1)";
-/// The number of the one row.
+/// The key of the table's only row.
 const NUMBER: i16 = 1;
 /// The last migration that this build knows.
 static NEWEST_KNOWN: LazyLock<String> = LazyLock::new(|| {
     Migrator::migrations().last().map(|migration| migration.name().to_owned()).unwrap_or_default()
 });
 
-/// This build may not write: the schema is for newer ones.
+/// This build may not write: the schema is for newer builds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this build is too old to write: the schema admits builds that know the migration {oldest}, and this one ends with \
@@ -28,10 +28,11 @@ pub struct OutdatedWriter {
     newest: &'static str,
 }
 
-/// Whether this build may write where the schema names `oldest`. Names of migrations ascend in the order of releases.
+/// Checks whether this build may write where the schema names `oldest`. Names of migrations ascend in the order of
+/// releases.
 ///
 /// # Errors
-/// It may not.
+/// The build is too old.
 pub fn check_writer(oldest: Option<&str>) -> Result<(), OutdatedWriter> {
     let newest = NEWEST_KNOWN.as_str();
     match oldest {
@@ -40,7 +41,7 @@ pub fn check_writer(oldest: Option<&str>) -> Result<(), OutdatedWriter> {
     }
 }
 
-/// The last migration that a build must know to write; none where the schema does not say it.
+/// Reads the last migration that a build must know to write; `None` where the table has no row.
 ///
 /// # Errors
 /// The database can't be read.
@@ -49,7 +50,7 @@ pub async fn oldest_writer(database: &impl ConnectionTrait) -> Result<Option<Str
     Ok(row.map(|row| row.migration))
 }
 
-/// [`oldest_writer`] of a schema that may be older than the table.
+/// [`oldest_writer`] in a schema that may be older than its table.
 ///
 /// # Errors
 /// The database can't be read.
@@ -57,25 +58,12 @@ pub async fn oldest_writer_if_named(database: &impl ConnectionTrait) -> Result<O
     if has_table(database, "oldest_writer").await? { oldest_writer(database).await } else { Ok(None) }
 }
 
-/// Whether a table is there and can be seen by this user.
-pub(crate) async fn has_table(database: &impl ConnectionTrait, name: &str) -> Result<bool, DbErr> {
-    let backend = database.get_database_backend();
-    let question = match backend {
-        DbBackend::Postgres => format!("SELECT to_regclass('{name}') IS NOT NULL AS found"),
-        _ => format!(
-            "SELECT COUNT(*) > 0 AS found FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
-        ),
-    };
-    let row = database.query_one_raw(sea_orm::Statement::from_string(backend, question)).await?;
-    row.map_or(Ok(false), |row| row.try_get("", "found"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_build_writes_where_the_schema_names_what_it_knows() {
+    fn a_build_writes_where_it_knows_the_migration_that_the_schema_names() {
         check_writer(None).unwrap();
         check_writer(Some("m20261122_000001_events_and_frames")).unwrap();
         check_writer(Some(&NEWEST_KNOWN)).unwrap();

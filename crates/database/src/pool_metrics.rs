@@ -1,4 +1,4 @@
-//! How much of a process's connections to the database is in use, read at each scrape.
+//! Metrics of the pools: the process's connections to the database, read at each scrape.
 
 use prometheus_client::{
     collector::Collector,
@@ -6,7 +6,9 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
     registry::Registry,
 };
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::DatabaseConnection;
+
+use crate::dialect::Pool;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -20,30 +22,30 @@ struct PoolLabels {
 }
 
 #[derive(Debug)]
-struct Pools(Vec<(&'static str, DatabaseConnection)>);
+struct Pools(Vec<(&'static str, Pool)>);
 
-/// Connections of one pool.
-struct Use {
+/// The connections of one pool at one moment.
+struct PoolUsage {
     idle: u32,
     used: u32,
     limit: u32,
 }
 
-/// Shows every pool of the process under its name; once in a process.
+/// Registers the gauges of every pool of the process under the pool's name. A process calls it once.
 pub fn register_pools(registry: &mut Registry, pools: &[(&'static str, &DatabaseConnection)]) {
-    let pools = pools.iter().map(|(name, database)| (*name, (*database).clone())).collect();
+    let pools = pools.iter().map(|(name, database)| (*name, Pool::of(database))).collect();
     registry.register_collector(Box::new(Pools(pools)));
 }
 
 impl Collector for Pools {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let uses: Vec<(&'static str, Use)> =
-            self.0.iter().map(|(pool, database)| (*pool, Use::of(database))).collect();
+        let usages: Vec<(&'static str, PoolUsage)> =
+            self.0.iter().map(|(name, pool)| (*name, PoolUsage::of(pool))).collect();
         let help = "Connections to the database that are open";
         let name = "weir_database_pool_connections";
         let mut connections = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (pool, told) in &uses {
-            for (state, count) in [("idle", told.idle), ("used", told.used)] {
+        for (pool, usage) in &usages {
+            for (state, count) in [("idle", usage.idle), ("used", usage.used)] {
                 let labels = StateLabels { pool, state };
                 ConstGauge::new(i64::from(count)).encode(connections.encode_family(&labels)?)?;
             }
@@ -51,26 +53,17 @@ impl Collector for Pools {
         let help = "Connections to the database that may be open";
         let mut limits =
             encoder.encode_descriptor("weir_database_pool_limit", help, None, MetricType::Gauge)?;
-        for (pool, told) in &uses {
-            ConstGauge::new(i64::from(told.limit)).encode(limits.encode_family(&PoolLabels { pool })?)?;
+        for (pool, usage) in &usages {
+            ConstGauge::new(i64::from(usage.limit)).encode(limits.encode_family(&PoolLabels { pool })?)?;
         }
         Ok(())
     }
 }
 
-impl Use {
-    fn of(database: &DatabaseConnection) -> Self {
-        let (size, idle, limit) = match database.get_database_backend() {
-            DbBackend::Postgres => {
-                let pool = database.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-            }
-            _ => {
-                let pool = database.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-            }
-        };
-        let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(size);
-        Self { idle, used: size - idle, limit }
+impl PoolUsage {
+    fn of(pool: &Pool) -> Self {
+        let size = pool.size();
+        let idle = pool.idle().min(size);
+        Self { idle, used: size - idle, limit: pool.max_connections() }
     }
 }

@@ -1,109 +1,109 @@
-//! The same look again and again while a process runs; a cause is told once in the log.
+//! The watch of the schema: repeats the check while a process runs, and logs each new cause once.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use sea_orm::{DatabaseConnection, DbBackend};
-use sqlx::sqlite::SqlitePoolOptions;
+use sea_orm::DatabaseConnection;
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::{
-    fault::{Cause, Outlook, StoreFault},
+    dialect::Pool,
+    fault::{Cause, FaultKind, StoreFault},
     probe,
-    schema::{Rights, check, placed},
+    schema::{Rights, check},
 };
 
-/// A pool that is slower is asked about by a connection of its own, which is told why there is none.
-const SOON: Duration = Duration::from_millis(500);
-/// Together shorter than a sample of a ready probe may take.
+/// Where the pool takes longer, a connection outside the pool finds out why.
+const DIAGNOSE_AFTER: Duration = Duration::from_millis(500);
+/// [`DIAGNOSE_AFTER`] and this together are shorter than a sample of a ready probe may take.
 const LIMIT: Duration = Duration::from_millis(1_300);
 
-/// A look at the store of a running process. Cheap to clone; all clones tell a cause once.
+/// Checks the store of a running process. Cheap to clone; all clones together log a cause once.
 #[derive(Clone, Debug)]
 pub struct SchemaWatch {
     database: DatabaseConnection,
     rights: Rights,
-    told: Arc<Mutex<Option<String>>>,
+    last_logged: Arc<Mutex<Option<String>>>,
 }
 
 impl SchemaWatch {
     #[must_use]
     pub fn new(database: &DatabaseConnection, rights: Rights) -> Self {
-        let database = match database.get_database_backend() {
-            DbBackend::Postgres => database.clone(),
-            _ => reader_beside(database),
+        let database = match Pool::of(database) {
+            Pool::Postgres(_) => database.clone(),
+            Pool::Sqlite(pool) => separate_reader(&pool),
         };
-        Self { database, rights, told: Arc::default() }
+        Self { database, rights, last_logged: Arc::default() }
     }
 
-    /// Looks once, within 2 s.
+    /// Checks the store once, within 2 s.
     ///
     /// # Errors
-    /// What is wrong, for people.
+    /// The fault, as text for an operator.
     pub async fn check(&self) -> Result<(), String> {
-        let found = self.look().await;
-        self.tell(&found);
-        found.map_err(|fault| fault.to_string())
+        let checked = self.check_in_time().await;
+        self.log_change(&checked);
+        checked.map_err(|fault| fault.to_string())
     }
 
-    async fn look(&self) -> Result<(), StoreFault> {
-        let mut asking = std::pin::pin!(check(&self.database, self.rights));
-        if let Ok(found) = timeout(SOON, &mut asking).await {
-            return found;
+    async fn check_in_time(&self) -> Result<(), StoreFault> {
+        let mut checking = std::pin::pin!(check(&self.database, self.rights));
+        if let Ok(checked) = timeout(DIAGNOSE_AFTER, &mut checking).await {
+            return checked;
         }
         let diagnosed = async {
             self.diagnose().await?;
-            // The server can be reached, and is only slow.
+            // The server can be reached and is only slow: the check goes on.
             std::future::pending().await
         };
-        let found = async {
+        let checked = async {
             tokio::select! {
-                found = &mut asking => found,
+                checked = &mut checking => checked,
                 fault = diagnosed => fault,
             }
         };
-        timeout(LIMIT, found).await.unwrap_or_else(|_| {
-            Err(placed(&self.database, Cause::new(Outlook::Away, "it does not answer in time", "")))
+        timeout(LIMIT, checked).await.unwrap_or_else(|_| {
+            let cause = Cause::new(FaultKind::Unavailable, "it does not answer in time", "");
+            Err(StoreFault::in_database(&self.database, cause))
         })
     }
 
-    /// Why a new connection can't be had.
+    /// Opens a connection outside the pool, which fails with the cause.
     async fn diagnose(&self) -> Result<(), StoreFault> {
-        if self.database.get_database_backend() != DbBackend::Postgres {
-            return Ok(());
+        match Pool::of(&self.database) {
+            Pool::Postgres(pool) => probe::connect_within(&pool.connect_options(), LIMIT).await.map(drop),
+            Pool::Sqlite(_) => Ok(()),
         }
-        let options = self.database.get_postgres_connection_pool().connect_options();
-        probe::reach(&options, LIMIT).await.map(drop)
     }
 
-    fn tell(&self, found: &Result<(), StoreFault>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Ok(()) if told.take().is_some() => info!("the database can be used again"),
+    fn log_change(&self, checked: &Result<(), StoreFault>) {
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        match checked {
+            Ok(()) if last_logged.take().is_some() => info!("the database can be used again"),
             Ok(()) => {}
             Err(fault) => {
                 let reason = fault.to_string();
-                if told.as_ref() == Some(&reason) {
+                if last_logged.as_ref() == Some(&reason) {
                     return;
                 }
-                match fault.outlook {
-                    Outlook::Away => warn!(reason, "the database can't be used"),
-                    Outlook::Refused | Outlook::Schema | Outlook::Never => {
+                match fault.kind {
+                    FaultKind::Unavailable => warn!(reason, "the database can't be used"),
+                    FaultKind::Refused | FaultKind::Schema | FaultKind::Permanent => {
                         error!(reason, "the database can't be used");
                     }
                 }
-                *told = Some(reason);
+                *last_logged = Some(reason);
             }
         }
     }
 }
 
-/// A connection of its own: the one that writes to an SQLite file may be held for seconds by who waits for the file.
-fn reader_beside(database: &DatabaseConnection) -> DatabaseConnection {
-    let options = database.get_sqlite_connection_pool().connect_options();
-    let options = options.as_ref().clone().create_if_missing(false).pragma("query_only", "ON");
+/// A connection of the watch's own: a transaction that waits for the file may hold the writing one for seconds.
+fn separate_reader(pool: &SqlitePool) -> DatabaseConnection {
+    let options = pool.connect_options().as_ref().clone().create_if_missing(false).pragma("query_only", "ON");
     SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options).into()
 }

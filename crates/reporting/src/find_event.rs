@@ -1,30 +1,29 @@
-//! Whether one event is stored, or was: no report, and asked by identity and not by time.
+//! The lookup of one event by its identity: stored, removed by retention, or unknown.
 
 use sea_orm::{
     DbErr, FromQueryResult,
     sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
 };
-use sha2::{Digest as _, Sha256};
 use weir::contract::{
     event::v1::Source,
     reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
 };
-use weir_database::entity::{duplicates, event_keys, events};
+use weir_database::{
+    entity::{duplicates, event_keys, events},
+    event_key::EventKey,
+};
 
 use crate::{
     error::ReportError,
     metrics::ReportType,
-    report::{Question, Reader},
+    report::{Report, RequestParser},
     store::Snapshot,
-    time_range,
+    time_range::timestamp,
 };
 
-/// How much of the hash of an event's id is kept of a removed event.
-const KEY_BYTES: usize = 16;
-
-/// By identity.
+/// A request for one event.
 #[derive(Debug)]
-pub(crate) struct WhereaboutsQuestion {
+pub(crate) struct FindEventReport {
     source: Option<Source>,
     event_id: String,
 }
@@ -48,19 +47,21 @@ struct DuplicatesRow {
     times: i64,
 }
 
-impl Question for WhereaboutsQuestion {
+impl Report for FindEventReport {
     type Request = FindEventRequest;
-    type Answer = FindEventResponse;
+    type Response = FindEventResponse;
+    type Cache = ();
+    /// Not measured as a report.
     const REPORT_TYPE: Option<ReportType> = None;
 
-    fn read(request: FindEventRequest) -> Result<Self, ReportError> {
-        let mut reader = Reader::default();
-        let question = Self { source: reader.required_source(request.source), event_id: request.event_id };
-        reader.finish(question)
+    fn parse(request: FindEventRequest) -> Result<Self, ReportError> {
+        let mut parser = RequestParser::default();
+        let report = Self { source: parser.required_source(request.source), event_id: request.event_id };
+        parser.finish(report)
     }
 
-    async fn answer(self, snapshot: &Snapshot) -> Result<FindEventResponse, ReportError> {
-        // No stored event has such an id, and PostgreSQL does not even take a NUL to compare with.
+    async fn answer(self, snapshot: &Snapshot, _: &()) -> Result<FindEventResponse, ReportError> {
+        // No stored event has such an id, and PostgreSQL does not even compare with a NUL.
         if self.event_id.contains('\0') {
             return Ok(FindEventResponse::default());
         }
@@ -70,7 +71,7 @@ impl Question for WhereaboutsQuestion {
     }
 }
 
-impl WhereaboutsQuestion {
+impl FindEventReport {
     async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
         let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
         let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
@@ -79,18 +80,17 @@ impl WhereaboutsQuestion {
 
     async fn removed(&self, snapshot: &Snapshot) -> Result<Option<RemovedEvent>, DbErr> {
         let row = snapshot.all::<KeyRow>(&self.key()).await?.pop();
-        Ok(row.map(|row| RemovedEvent { arrived_at: Some(time_range::timestamp(row.arrived_at)) }))
+        Ok(row.map(|row| RemovedEvent { arrived_at: Some(timestamp(row.arrived_at)) }))
     }
 
-    /// What is left of an event after its time.
+    /// The key that stays of an event when retention removes its row.
     fn key(&self) -> SelectStatement {
         use event_keys::Column;
-        let hash = Sha256::digest(&self.event_id);
         Query::select()
             .column(Column::ArrivedAt)
             .from(event_keys::Entity)
             .and_where(Expr::col(Column::Source).eq(self.source_number()))
-            .and_where(Expr::col(Column::Key).eq(hash[..KEY_BYTES].to_vec()))
+            .and_where(Expr::col(Column::Key).eq(EventKey::of(&self.event_id).as_bytes()))
             .take()
     }
 
@@ -128,8 +128,8 @@ impl WhereaboutsQuestion {
 impl EventRow {
     fn with(self, duplicates: u64) -> StoredEvent {
         StoredEvent {
-            arrived_at: Some(time_range::timestamp(self.arrived_at)),
-            stored_at: Some(time_range::timestamp(self.stored_at)),
+            arrived_at: Some(timestamp(self.arrived_at)),
+            stored_at: Some(timestamp(self.stored_at)),
             correlation_id: self.correlation_id,
             trace_id: self.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
             frame_id: self.frame_id,
@@ -138,7 +138,7 @@ impl EventRow {
     }
 }
 
-/// The second part of a `traceparent`.
+/// The trace id in a `traceparent`, which is its second part.
 fn trace_id(traceparent: &str) -> Option<&str> {
     traceparent.split('-').nth(1)
 }
@@ -148,18 +148,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trace_id_is_the_second_part() {
+    fn a_trace_id_is_the_second_part_of_a_traceparent() {
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(trace_id(traceparent), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
         assert_eq!(trace_id(""), None);
     }
 
     #[test]
-    fn a_source_must_be_named() {
+    fn a_request_without_a_source_is_invalid() {
         let request = FindEventRequest { source: 0, event_id: "a".into() };
-        let Err(ReportError::Question(faults)) = WhereaboutsQuestion::read(request) else {
-            panic!("it is read")
+        let Err(ReportError::InvalidRequest(errors)) = FindEventReport::parse(request) else {
+            panic!("the request is valid")
         };
-        assert_eq!(faults[0].field, "source");
+        assert_eq!(errors[0].field, "source");
     }
 }

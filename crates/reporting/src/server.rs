@@ -1,4 +1,4 @@
-//! The role as a process hosts it: bound early, run later, ready while the database is.
+//! The server of the reporting role: binds early, runs later, and is ready while the database is.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,13 +16,15 @@ use weir_process::{
     grpc::GrpcServer,
 };
 
-use crate::{ReportingConfig, demographics::Columns, metrics::Metrics, service::Service, store::Store};
+use crate::{
+    ReportingConfig, demographics::AttributeCache, metrics::Metrics, revenue::RankingCache, service::Service,
+    store::Store,
+};
 
-/// Above so many users of a section its groups are estimated from a sample, so that time and memory stay bounded however
-/// many they are.
-const EXACT_USERS: u64 = 2_000_000;
-/// Between two looks whether what is kept in memory is still used.
-const LOOK: Duration = Duration::from_secs(60);
+/// Where a section has more users, its groups are estimated from a sample, so that time and memory stay bounded.
+const MAX_EXACT_USERS: u64 = 2_000_000;
+/// The pause between two checks whether the attribute cache is still used.
+const CACHE_CHECK: Duration = Duration::from_secs(60);
 
 /// A bound reporting service.
 #[derive(Debug)]
@@ -31,16 +33,15 @@ pub struct Reporting {
     service: Service,
     readiness: RoleReadiness,
     database: Latch,
-    columns: Columns,
     clock: RoleClock,
 }
 
 impl Reporting {
-    /// Takes the address and registers metrics. `database` is a pool that reads suffice for; it is ready when its
-    /// tables are there.
+    /// Takes the address and registers metrics. `database` is a pool for reports; the service is ready when the tables
+    /// of the database exist.
     ///
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is taken, or it is not an address of this machine.
     pub async fn bind(
         config: &ReportingConfig,
         database: DatabaseConnection,
@@ -48,68 +49,72 @@ impl Reporting {
         clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        Self::bind_exact_to(EXACT_USERS, config, database, registry, clock, readiness).await
+        Self::bind_with_max_exact_users(MAX_EXACT_USERS, config, database, registry, clock, readiness).await
     }
 
-    /// The same, estimating groups above so many users of a section.
+    /// [`Self::bind`] with another number of users above which a section's groups are estimated.
     ///
     /// # Errors
-    /// As of [`Self::bind`].
-    pub async fn bind_exact_to(
-        exact_users: u64,
+    /// See [`Self::bind`].
+    pub async fn bind_with_max_exact_users(
+        max_exact_users: u64,
         config: &ReportingConfig,
         database: DatabaseConnection,
         registry: &mut Registry,
         clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        let columns = Columns::new(exact_users);
         let server = GrpcServer::bind(config.listen).await?;
+        let attributes = AttributeCache::new(max_exact_users);
+        attributes.register(registry);
         let service = Service {
-            store: Store::new(database, config.timeout, columns.clone()),
-            metrics: Metrics::register(registry, columns.clone()),
+            store: Store::new(database, config.timeout),
+            attributes,
+            rankings: RankingCache::default(),
+            metrics: Metrics::register(registry),
             currency: config.currency.clone(),
             timeout: config.timeout,
         };
         let database = readiness.dependency("database", true);
         let clock = RoleClock::new(clock, &readiness);
-        Ok(Self { server, service, readiness, database, columns, clock })
+        Ok(Self { server, service, readiness, database, clock })
     }
 
-    /// Where it listens, port 0 resolved.
+    /// The address of the listener, with port 0 resolved.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Answers until `stop`, then finishes what is in flight.
+    /// Serves until `stop`, then finishes the calls in flight.
     ///
     /// # Errors
     /// The listener fails.
     pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let store = self.service.store.clone();
-        let asked = store.database().clone();
+        let database = self.service.store.database().clone();
+        let watch = SchemaWatch::new(&database, Rights::Read);
         self.clock.watch_microseconds("database", stop.clone(), move || {
-            let asked = asked.clone();
-            async move { weir_database::clock::own_time(&asked).await.map_err(|error| error.to_string()) }
+            let database = database.clone();
+            async move {
+                weir_database::clock::server_time(&database).await.map_err(|error| error.to_string())
+            }
         });
-        let watch = SchemaWatch::new(store.database(), Rights::Read);
         let probe = move || {
             let watch = watch.clone();
             async move { watch.check().await }
         };
-        // It ends with `stop`.
+        // The sampler ends with `stop`.
         let _sampler = self.database.sample(stop.clone(), probe);
-        tokio::spawn(drop_unused(self.columns, stop.clone()));
+        tokio::spawn(drop_unused(self.service.attributes.clone(), stop.clone()));
         let mut services = RoutesBuilder::default();
         services.add_service(ReportingServiceServer::new(self.service));
         self.server.serve(services, &[SERVICE_NAME], contract::DESCRIPTORS, self.readiness, stop).await
     }
 }
 
-/// Until `stop`.
-async fn drop_unused(columns: Columns, stop: Stop) {
-    while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        columns.drop_unused();
+/// Drops an unused cache, until `stop`.
+async fn drop_unused(attributes: AttributeCache, stop: Stop) {
+    while stop.run_until_cancelled(tokio::time::sleep(CACHE_CHECK)).await.is_some() {
+        attributes.drop_unused();
     }
 }

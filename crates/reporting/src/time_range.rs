@@ -1,84 +1,135 @@
-//! The range of event time that a question is about, and the two clocks it is told in: the contract's
-//! timestamps and the store's microseconds.
+//! Time ranges of reports: as requested, in the store's microseconds, and as far as the store still has rows.
 
 use prost_types::Timestamp;
-use weir::contract::reporting::v1::DateRange;
+use sea_orm::{
+    DbErr, FromQueryResult,
+    sea_query::{Condition, Expr, ExprTrait as _, Query},
+};
+use weir::contract::{event::v1::Source, reporting::v1::DateRange};
+use weir_database::{
+    entity::horizons::{Column, Entity},
+    time_bucket::{Grain, SECOND},
+};
 
-const MICROSECONDS_PER_SECOND: i64 = 1_000_000;
+use crate::store::Snapshot;
+
 const NANOSECONDS_PER_MICROSECOND: i64 = 1_000;
-/// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z: what protobuf allows.
+/// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z, the range of protobuf.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const NANOSECONDS: std::ops::RangeInclusive<i32> = 0..=999_999_999;
 
-const MINUTE: i64 = 60 * MICROSECONDS_PER_SECOND;
-
-/// Half-open, `[from, to)`, in microseconds since the Unix epoch; `None` is unbounded.
+/// Half-open, `[from, to)`, in µs since the Unix epoch; `None` is unbounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Span {
+pub(crate) struct TimeRange {
     pub(crate) from: Option<i64>,
     pub(crate) to: Option<i64>,
 }
 
-impl Span {
-    /// Whether no time lies in it.
+impl TimeRange {
+    /// Whether no time lies in the range.
     pub(crate) fn is_empty(&self) -> bool {
         self.from.zip(self.to).is_some_and(|(from, to)| from >= to)
     }
 
-    /// Whether no end lies within a minute.
+    /// Whether both ends are whole minutes.
     pub(crate) fn is_of_whole_minutes(&self) -> bool {
-        [self.from, self.to].into_iter().flatten().all(|end| end.rem_euclid(MINUTE) == 0)
+        [self.from, self.to].into_iter().flatten().all(|end| Grain::Minute.is_start(end))
+    }
+
+    /// The condition that a time lies in the range.
+    pub(crate) fn contains(&self, time: Expr) -> Condition {
+        Condition::all()
+            .add_option(self.from.map(|from| time.clone().gte(from)))
+            .add_option(self.to.map(|to| time.lt(to)))
     }
 }
 
-/// What a question ranges over.
+/// The range of event time that a request selects.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    span: Span,
-    asked: DateRange,
+pub(crate) struct RequestedRange {
+    range: TimeRange,
+    requested: DateRange,
 }
 
-impl Bounds {
-    /// Bounds of valid timestamps.
+impl RequestedRange {
+    /// The range between valid timestamps.
     ///
-    /// An event's time has no digits finer than microseconds, so one that is not before a bound is not before
-    /// the next whole microsecond either: both bounds are rounded up.
+    /// Event times have no digits finer than microseconds. An event at or after a bound is therefore also at or after
+    /// the next whole microsecond: both bounds are rounded up.
     pub(crate) fn new(from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        let span = Span { from: from.map(ceiling), to: to.map(ceiling) };
-        Self { span, asked: DateRange { from, to } }
+        let range = TimeRange { from: from.map(ceiling), to: to.map(ceiling) };
+        Self { range, requested: DateRange { from, to } }
     }
 
-    /// The range in the store's clock.
-    pub(crate) fn span(&self) -> Span {
-        self.span
+    /// The range in µs.
+    pub(crate) fn range(&self) -> TimeRange {
+        self.range
     }
 
-    /// The range as it was asked for.
-    pub(crate) fn asked(&self) -> DateRange {
-        self.asked
+    /// The range as the request states it.
+    pub(crate) fn requested(&self) -> DateRange {
+        self.requested
     }
 
-    /// The range as it can be answered where rows before `horizon` may be gone: an end before it that is no whole
-    /// minute is rounded outward. With it what the answer says of that; `None` where nothing was rounded.
-    pub(crate) fn answerable(&self, horizon: Option<i64>) -> (Span, Option<DateRange>) {
-        let Span { from, to } = self.span;
-        if self.span.is_empty() {
-            return (self.span, None);
+    /// The range that can be answered where rows before `horizon` may be removed: an end before it that is no whole
+    /// minute is rounded outward. The second value is the rounded range of the response; `None` where nothing was
+    /// rounded.
+    pub(crate) fn answerable(&self, horizon: Option<i64>) -> (TimeRange, Option<DateRange>) {
+        let TimeRange { from, to } = self.range;
+        if self.range.is_empty() {
+            return (self.range, None);
         }
-        let is_gone =
-            |end: &i64| horizon.is_some_and(|horizon| *end < horizon) && end.rem_euclid(MINUTE) != 0;
-        let earlier = from.filter(is_gone).map(|from| from.div_euclid(MINUTE) * MINUTE);
-        let later = to.filter(is_gone).map(|to| (to.div_euclid(MINUTE) + 1) * MINUTE);
+        let is_removed =
+            |end: &i64| horizon.is_some_and(|horizon| *end < horizon) && !Grain::Minute.is_start(*end);
+        let earlier = from.filter(is_removed).map(|from| Grain::Minute.start_of(from));
+        let later = to.filter(is_removed).map(|to| Grain::Minute.next_start(to));
         let rounded = DateRange {
-            from: earlier.map(timestamp).or(self.asked.from),
-            to: later.map(timestamp).or(self.asked.to),
+            from: earlier.map(timestamp).or(self.requested.from),
+            to: later.map(timestamp).or(self.requested.to),
         };
-        let span = Span { from: earlier.or(from), to: later.or(to) };
-        (span, (span != self.span).then_some(rounded))
+        let range = TimeRange { from: earlier.or(from), to: later.or(to) };
+        (range, (range != self.range).then_some(rounded))
     }
 }
 
-/// Whether protobuf allows it.
+/// The horizons of both sources in one snapshot. From its horizon on a source has the rows of all its events; retention
+/// removed older ones. Only rollups answer for the time before.
+#[derive(Debug)]
+pub(crate) struct Horizons(Vec<HorizonRow>);
+
+#[derive(Debug, FromQueryResult)]
+struct HorizonRow {
+    source: i16,
+    complete_from: i64,
+}
+
+impl Horizons {
+    /// The horizons for a report that reads rows only at the ends of `range`. Nothing is read where both ends are whole
+    /// minutes: rollups answer them.
+    ///
+    /// # Errors
+    /// The database can't be reached or is too slow.
+    pub(crate) async fn for_ends(snapshot: &Snapshot, range: &RequestedRange) -> Result<Self, DbErr> {
+        if range.range().is_of_whole_minutes() { Ok(Self(Vec::new())) } else { Self::read(snapshot).await }
+    }
+
+    /// # Errors
+    /// The database can't be reached or is too slow.
+    pub(crate) async fn read(snapshot: &Snapshot) -> Result<Self, DbErr> {
+        let query = Query::select().columns([Column::Source, Column::CompleteFrom]).from(Entity).take();
+        Ok(Self(snapshot.all(&query).await?))
+    }
+
+    /// The time from which on every event of `source` (of both, where it is `None`) has its row: µs since the Unix
+    /// epoch, a whole minute. `None` where no row was removed.
+    pub(crate) fn of(&self, source: Option<Source>) -> Option<i64> {
+        let matches =
+            |row: &&HorizonRow| source.is_none_or(|source| i32::from(source) == i32::from(row.source));
+        self.0.iter().filter(matches).map(|row| row.complete_from).max()
+    }
+}
+
+/// Whether protobuf allows the timestamp.
 pub(crate) fn is_valid(timestamp: &Timestamp) -> bool {
     SECONDS.contains(&timestamp.seconds) && NANOSECONDS.contains(&timestamp.nanos)
 }
@@ -87,14 +138,14 @@ pub(crate) fn is_valid(timestamp: &Timestamp) -> bool {
 fn ceiling(timestamp: Timestamp) -> i64 {
     let nanoseconds = i64::from(timestamp.nanos);
     let microseconds = (nanoseconds + NANOSECONDS_PER_MICROSECOND - 1) / NANOSECONDS_PER_MICROSECOND;
-    timestamp.seconds * MICROSECONDS_PER_SECOND + microseconds
+    timestamp.seconds * SECOND + microseconds
 }
 
 /// The contract's timestamp of a microsecond since the Unix epoch.
 pub(crate) fn timestamp(microseconds: i64) -> Timestamp {
-    let nanoseconds = microseconds.rem_euclid(MICROSECONDS_PER_SECOND) * NANOSECONDS_PER_MICROSECOND;
+    let nanoseconds = microseconds.rem_euclid(SECOND) * NANOSECONDS_PER_MICROSECOND;
     Timestamp {
-        seconds: microseconds.div_euclid(MICROSECONDS_PER_SECOND),
+        seconds: microseconds.div_euclid(SECOND),
         nanos: i32::try_from(nanoseconds).expect("a remainder of a second is under a billion nanoseconds"),
     }
 }
@@ -121,60 +172,60 @@ mod tests {
 
     #[test]
     fn the_widest_range_of_protobuf_fits() {
-        let bounds = Bounds::new(
+        let range = RequestedRange::new(
             Some(Timestamp { seconds: *SECONDS.start(), nanos: 0 }),
             Some(Timestamp { seconds: *SECONDS.end(), nanos: *NANOSECONDS.end() }),
         );
-        assert_eq!(bounds.span().from, Some(-62_135_596_800_000_000));
-        assert_eq!(bounds.span().to, Some(253_402_300_800_000_000));
+        assert_eq!(range.range().from, Some(-62_135_596_800_000_000));
+        assert_eq!(range.range().to, Some(253_402_300_800_000_000));
     }
 
-    /// Of seconds, and nanoseconds of the first end.
+    /// [`RequestedRange::answerable`] of seconds, with nanoseconds of the first end.
     fn answerable(
         from: Option<(i64, i32)>,
         to: Option<i64>,
         horizon: Option<i64>,
-    ) -> (Span, Option<DateRange>) {
+    ) -> (TimeRange, Option<DateRange>) {
         let from = from.map(|(seconds, nanos)| Timestamp { seconds, nanos });
         let to = to.map(|seconds| Timestamp { seconds, nanos: 0 });
-        Bounds::new(from, to).answerable(horizon.map(|seconds| seconds * MICROSECONDS_PER_SECOND))
+        RequestedRange::new(from, to).answerable(horizon.map(|seconds| seconds * SECOND))
     }
 
-    fn span(from: Option<i64>, to: Option<i64>) -> Span {
-        let microseconds = |seconds: i64| seconds * MICROSECONDS_PER_SECOND;
-        Span { from: from.map(microseconds), to: to.map(microseconds) }
+    fn range(from: Option<i64>, to: Option<i64>) -> TimeRange {
+        let microseconds = |seconds: i64| seconds * SECOND;
+        TimeRange { from: from.map(microseconds), to: to.map(microseconds) }
     }
 
-    fn range(from: Option<i64>, to: Option<i64>) -> DateRange {
+    fn dates(from: Option<i64>, to: Option<i64>) -> DateRange {
         let at = |seconds| Timestamp { seconds, nanos: 0 };
         DateRange { from: from.map(at), to: to.map(at) }
     }
 
     #[test]
     fn an_end_between_minutes_before_the_horizon_is_rounded_outward() {
-        let both = (span(Some(60), Some(180)), Some(range(Some(60), Some(180))));
+        let both = (range(Some(60), Some(180)), Some(dates(Some(60), Some(180))));
         assert_eq!(answerable(Some((61, 0)), Some(179), Some(180)), both);
-        let first = (span(Some(60), Some(200)), Some(range(Some(60), Some(200))));
+        let first = (range(Some(60), Some(200)), Some(dates(Some(60), Some(200))));
         assert_eq!(answerable(Some((119, 0)), Some(200), Some(180)), first);
-        let last = (span(None, Some(120)), Some(range(None, Some(120))));
+        let last = (range(None, Some(120)), Some(dates(None, Some(120))));
         assert_eq!(answerable(None, Some(61), Some(180)), last);
         // Within one minute, and before the epoch.
-        let minute = (span(Some(-60), Some(0)), Some(range(Some(-60), Some(0))));
+        let minute = (range(Some(-60), Some(0)), Some(dates(Some(-60), Some(0))));
         assert_eq!(answerable(Some((-2, 0)), Some(-1), Some(180)), minute);
     }
 
     #[test]
-    fn what_rows_can_tell_is_not_rounded() {
+    fn a_range_that_rows_can_answer_is_not_rounded() {
         let at = |(seconds, nanos)| Timestamp { seconds, nanos };
         let exact = |from: Option<(i64, i32)>, to: Option<i64>, horizon| {
-            let asked = Bounds::new(from.map(at), to.map(|to| at((to, 0)))).span();
-            assert_eq!(answerable(from, to, horizon), (asked, None));
+            let requested = RequestedRange::new(from.map(at), to.map(|to| at((to, 0)))).range();
+            assert_eq!(answerable(from, to, horizon), (requested, None));
         };
         exact(Some((61, 5)), Some(179), None);
         exact(Some((60, 0)), Some(120), Some(180));
         exact(Some((181, 0)), Some(182), Some(180));
         exact(None, None, Some(180));
-        // Empty, also where only finer digits than an event's lie between the ends.
+        // Empty ranges, also where only digits finer than a microsecond lie between the ends.
         exact(Some((61, 0)), Some(61), Some(180));
         exact(Some((60, 999_999_001)), Some(61), Some(180));
     }
@@ -183,5 +234,26 @@ mod tests {
     fn a_microsecond_before_the_epoch_has_a_timestamp() {
         assert_eq!(timestamp(-1), Timestamp { seconds: -1, nanos: 999_999_000 });
         assert_eq!(timestamp(1_000_001), Timestamp { seconds: 1, nanos: 1_000 });
+    }
+
+    #[test]
+    fn the_latest_horizon_of_the_requested_sources_counts() {
+        let horizons = |rows: &[(i16, i64)]| {
+            Horizons(
+                rows.iter()
+                    .map(|(source, complete_from)| HorizonRow {
+                        source: *source,
+                        complete_from: *complete_from,
+                    })
+                    .collect(),
+            )
+        };
+        let both = horizons(&[(1, 60), (2, 120)]);
+        let of = |horizons: &Horizons| {
+            [None, Some(Source::Facebook), Some(Source::Tiktok)].map(|source| horizons.of(source))
+        };
+        assert_eq!(of(&both), [Some(120), Some(60), Some(120)]);
+        assert_eq!(of(&horizons(&[(1, 60)])), [Some(60), Some(60), None]);
+        assert_eq!(of(&horizons(&[])), [None; 3]);
     }
 }

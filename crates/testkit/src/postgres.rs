@@ -16,7 +16,7 @@ use std::{
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use weir_database::{Access, DatabaseUrl, Outlook, StoreFault, connect};
+use weir_database::{Access, DatabaseUrl, FaultKind, StoreFault, connect};
 
 use self::owner::Owner;
 pub use self::{certificates::Certificates, owner::program, pooler::Pooler};
@@ -200,7 +200,7 @@ impl Postgres {
     /// Whoever it admits: also a refusal is an answer.
     async fn answers(&self) -> Result<(), StoreFault> {
         match connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
-            Err(fault) if fault.outlook == Outlook::Refused && !self.setup.admits.is_empty() => Ok(()),
+            Err(fault) if fault.kind == FaultKind::Refused && !self.setup.admits.is_empty() => Ok(()),
             answered => answered.map(drop),
         }
     }

@@ -38,8 +38,14 @@ impl Running {
         let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
         let clock = ClockMetrics::register(&mut registry);
-        let reporting =
-            Reporting::bind_exact_to(users, &config, pool, &mut registry, clock, readiness.clone());
+        let reporting = Reporting::bind_with_max_exact_users(
+            users,
+            &config,
+            pool,
+            &mut registry,
+            clock,
+            readiness.clone(),
+        );
         let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();

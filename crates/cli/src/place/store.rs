@@ -11,7 +11,7 @@ use clap::Args;
 use sea_orm::DatabaseConnection;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
-use weir_database::{Access, DatabaseUrl, Outlook, Rights, StoreFault};
+use weir_database::{Access, DatabaseUrl, FaultKind, Rights, StoreFault};
 use weir_process::{Latch, args::ConfigErrors};
 
 use super::patience::PATIENCE;
@@ -142,7 +142,7 @@ pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<Da
     warn_of_ignored(url);
     let connecting = |patience| weir_database::connect(url, access, patience);
     let opened = match connecting(Duration::ZERO).await {
-        Err(fault) if fault.outlook == Outlook::Away => {
+        Err(fault) if fault.kind == FaultKind::Unavailable => {
             tell(&format!("{fault}; trying again for {} s", TOOL_PATIENCE.as_secs()));
             connecting(TOOL_PATIENCE).await
         }
@@ -195,10 +195,12 @@ async fn wait_for(
             }
             Err(fault) => fault,
         };
-        match fault.outlook {
-            Outlook::Schema => without = Instant::now(),
-            Outlook::Away | Outlook::Refused if without.elapsed() < PATIENCE => {}
-            Outlook::Away | Outlook::Refused | Outlook::Never => return Err(fault).context(CONTEXT),
+        match fault.kind {
+            FaultKind::Schema => without = Instant::now(),
+            FaultKind::Unavailable | FaultKind::Refused if without.elapsed() < PATIENCE => {}
+            FaultKind::Unavailable | FaultKind::Refused | FaultKind::Permanent => {
+                return Err(fault).context(CONTEXT);
+            }
         }
         let reason = fault.to_string();
         latches.iter().for_each(|latch| latch.set(Err(reason.clone())));
@@ -206,7 +208,7 @@ async fn wait_for(
             error!(reason, "the role waits for its database");
             told = reason;
         }
-        let pause = if fault.outlook == Outlook::Schema { BETWEEN_LOOKS } else { BETWEEN_ATTEMPTS };
+        let pause = if fault.kind == FaultKind::Schema { BETWEEN_LOOKS } else { BETWEEN_ATTEMPTS };
         sleep(pause).await;
     }
 }

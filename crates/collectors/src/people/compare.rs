@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use weir_database::people::{Dimension, MINUTE, Observations, PersonKey, SLOTS, Sets, Sighting, USERS};
+use weir_database::people::{Dimension, MINUTE, Observation, Observations, PersonKey, SLOTS, Sets, USERS};
 
 use super::{
     People, PeopleError,
@@ -183,7 +183,7 @@ async fn of_minute(
         let start = minute + part * (MINUTE / parts);
         let rows = rows(session, source, start..start + MINUTE / parts).await?;
         let number = minute.div_euclid(MINUTE);
-        let seen: Vec<Sighting<'_>> = rows.iter().map(|row| sighting(source, number, row)).collect();
+        let seen: Vec<Observation<'_>> = rows.iter().map(|row| sighting(source, number, row)).collect();
         for (sighting, found) in seen.iter().zip(numbering::find(session, source, &seen).await?) {
             keys.insert(sighting.key);
             let is_folded = !take(&mut unfolded, sighting);
@@ -201,12 +201,12 @@ async fn of_minute(
     Ok(differing((1, minute), &stored, [&least, &most], expected, lacking))
 }
 
-fn seen(sighting: &Sighting<'_>) -> Seen {
-    (sighting.key, sighting.traits.marks().0)
+fn seen(sighting: &Observation<'_>) -> Seen {
+    (sighting.key, sighting.attributes.hashes().0)
 }
 
 /// Whether it was there, which it is once less.
-fn take(unfolded: &mut Unfolded, sighting: &Sighting<'_>) -> bool {
+fn take(unfolded: &mut Unfolded, sighting: &Observation<'_>) -> bool {
     let times = unfolded.get_mut(&seen(sighting)).filter(|times| **times > 0);
     times.map(|times| *times -= 1).is_some()
 }

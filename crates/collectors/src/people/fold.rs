@@ -1,6 +1,6 @@
 //! Folding: what storing noted goes into numbers and sets, and is gone in the same transaction.
 
-use weir_database::people::{MINUTE, Observations, Sighting};
+use weir_database::people::{MINUTE, Observation, Observations};
 
 use super::{
     People, PeopleError, Step,
@@ -73,7 +73,7 @@ async fn fold(session: &mut Session, source: i16, most: u64, last: i64) -> Resul
         });
         deltas.push((id, data));
     }
-    let mut sightings: Vec<Sighting<'_>> = Vec::with_capacity(usize::try_from(folded).unwrap_or_default());
+    let mut sightings: Vec<Observation<'_>> = Vec::with_capacity(usize::try_from(folded).unwrap_or_default());
     for (_, data) in &deltas {
         sightings.extend(Observations::read(data)?);
     }
@@ -91,11 +91,11 @@ async fn fold(session: &mut Session, source: i16, most: u64, last: i64) -> Resul
 pub(super) async fn see(
     session: &mut Session,
     source: i16,
-    sightings: &[Sighting<'_>],
+    sightings: &[Observation<'_>],
     weight: i64,
 ) -> Result<(), PeopleError> {
     let horizon = session.horizon(source).await?.div_euclid(MINUTE);
-    let sightings: Vec<Sighting<'_>> =
+    let sightings: Vec<Observation<'_>> =
         sightings.iter().filter(|sighting| sighting.minute >= horizon).copied().collect();
     let mut minutes = Minutes::default();
     for (sighting, numbers) in sightings.iter().zip(numbering::number(session, source, &sightings).await?) {

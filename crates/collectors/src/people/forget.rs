@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
-use weir_database::people::{Attributes, BLOCK, Block, MINUTE, PersonKey, Removals, Sighting};
+use weir_database::people::{Attributes, BLOCK, Block, MINUTE, Observation, PersonKey, Removals};
 
 use super::{
     People, PeopleError, fold,
@@ -45,7 +45,7 @@ impl People {
             sqlx::query_as(LEFT).bind(source).bind(user_id).bind(until).fetch_all(connection).await?
         });
         let key = PersonKey::of(user_id);
-        let left: Vec<Sighting<'_>> = left.iter().map(|row| sighting(source, key, row)).collect();
+        let left: Vec<Observation<'_>> = left.iter().map(|row| sighting(source, key, row)).collect();
         let numbers = drop_person(&mut session, source, key).await?;
         take_out(&mut session, source, &taken_out, &left, &numbers).await?;
         // They were counted when they were folded, or will be.
@@ -75,11 +75,11 @@ async fn taken_out(
     Ok(rows)
 }
 
-fn sighting(source: i16, key: PersonKey, row: &LeftRow) -> Sighting<'_> {
+fn sighting(source: i16, key: PersonKey, row: &LeftRow) -> Observation<'_> {
     let (occurred_at, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
     let traits = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
-    Sighting { minute: occurred_at.div_euclid(MINUTE), key, traits }
+    Observation { minute: occurred_at.div_euclid(MINUTE), key, attributes: traits }
 }
 
 /// Takes a person out of the dictionary, and what is told of the person out of the columns; returns every number that
@@ -115,7 +115,7 @@ async fn take_out(
     session: &mut Session,
     source: i16,
     taken_out: &BTreeMap<i64, u64>,
-    left: &[Sighting<'_>],
+    left: &[Observation<'_>],
     numbers: &RoaringBitmap,
 ) -> Result<(), PeopleError> {
     let mut rows: BTreeMap<Bucket, i64> = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::{
     sync::PoisonError,
 };
 
-use weir_database::people::{Attributes, MINUTE, Observations, PersonKey, Sets, Sighting};
+use weir_database::people::{Attributes, MINUTE, Observation, Observations, PersonKey, Sets};
 
 use super::{
     People, PeopleError, Step,
@@ -219,7 +219,7 @@ async fn from_rows(session: &mut Session, source: i16, minute: i64) -> Result<Bu
             continue;
         }
         let minute = minute.div_euclid(MINUTE);
-        let sightings: Vec<Sighting<'_>> = rows.iter().map(|row| sighting(source, minute, row)).collect();
+        let sightings: Vec<Observation<'_>> = rows.iter().map(|row| sighting(source, minute, row)).collect();
         let mut seen = Minutes::default();
         for numbers in numbering::number(session, source, &sightings).await? {
             seen.add(minute, &numbers, 1);
@@ -240,11 +240,11 @@ pub(super) async fn rows(
     })
 }
 
-pub(super) fn sighting(source: i16, minute: i64, row: &Row) -> Sighting<'_> {
+pub(super) fn sighting(source: i16, minute: i64, row: &Row) -> Observation<'_> {
     let (user_id, age, gender, followers, device, country, city) = row;
     let (country, city) = (country.as_deref(), city.as_deref());
     let traits = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
-    Sighting { minute, key: PersonKey::of(user_id), traits }
+    Observation { minute, key: PersonKey::of(user_id), attributes: traits }
 }
 
 /// Makes hours anew from their minutes, and then their days from all of their hours.

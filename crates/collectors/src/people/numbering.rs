@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use weir_database::people::{
-    AttributeHashes, Attributes, BLOCK, Block, Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, SLOTS,
-    Sighting, USERS,
+    AttributeHashes, Attributes, BLOCK, Block, Dimension, Observation, PARTITION_NUMBERS, PARTITIONS,
+    PersonKey, SLOTS, USERS,
 };
 
 use super::{
@@ -57,9 +57,9 @@ struct Numbering<'a> {
 pub(super) async fn number(
     session: &mut Session,
     source: i16,
-    sightings: &[Sighting<'_>],
+    sightings: &[Observation<'_>],
 ) -> Result<Vec<Numbers>, PeopleError> {
-    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
+    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.attributes.hashes()).collect();
     let mut numbering = Numbering {
         source,
         people: known(session, source, sightings, &marks).await?,
@@ -85,11 +85,11 @@ pub(super) async fn number(
 pub(super) async fn find(
     session: &mut Session,
     source: i16,
-    sightings: &[Sighting<'_>],
+    sightings: &[Observation<'_>],
 ) -> Result<Vec<Found>, PeopleError> {
-    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.traits.marks()).collect();
+    let marks: Vec<AttributeHashes> = sightings.iter().map(|sighting| sighting.attributes.hashes()).collect();
     let people = known(session, source, sightings, &marks).await?;
-    let find = |(sighting, marks): (&Sighting<'_>, &AttributeHashes)| {
+    let find = |(sighting, marks): (&Observation<'_>, &AttributeHashes)| {
         let numbers = people.get(&sighting.key).map_or([None; SLOTS], |person| person.numbers(*marks));
         let told = 1 + marks.0.iter().filter(|mark| **mark != 0).count();
         Found { numbers, lacking: told - numbers.iter().flatten().count() }
@@ -101,7 +101,7 @@ pub(super) async fn find(
 async fn known(
     session: &mut Session,
     source: i16,
-    sightings: &[Sighting<'_>],
+    sightings: &[Observation<'_>],
     marks: &[AttributeHashes],
 ) -> Result<HashMap<PersonKey, Person>, PeopleError> {
     let mut keys: Vec<PersonKey> = sightings.iter().map(|sighting| sighting.key).collect();
@@ -162,8 +162,8 @@ impl Person {
 
 impl<'a> Numbering<'a> {
     /// The partitions that need new numbers.
-    fn growing(&self, sightings: &[Sighting<'_>], marks: &[AttributeHashes]) -> BTreeSet<u32> {
-        let grows = |(sighting, marks): &(&Sighting<'_>, &AttributeHashes)| {
+    fn growing(&self, sightings: &[Observation<'_>], marks: &[AttributeHashes]) -> BTreeSet<u32> {
+        let grows = |(sighting, marks): &(&Observation<'_>, &AttributeHashes)| {
             self.people
                 .get(&sighting.key)
                 .is_none_or(|person| person.lacks(**marks) != AttributeHashes::default())
@@ -173,8 +173,8 @@ impl<'a> Numbering<'a> {
         growing.map(|(sighting, _)| sighting.key.partition()).collect()
     }
 
-    fn see(&mut self, sighting: &Sighting<'a>, marks: AttributeHashes) -> Result<Numbers, PeopleError> {
-        let Sighting { key, traits, .. } = sighting;
+    fn see(&mut self, sighting: &Observation<'a>, marks: AttributeHashes) -> Result<Numbers, PeopleError> {
+        let Observation { key, attributes: traits, .. } = sighting;
         let source = self.source;
         let mut next = || {
             let tail = self.tails.get_mut(&key.partition()).ok_or(PeopleError::NoNumbers(source))?;

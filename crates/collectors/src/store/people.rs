@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_database::people::{Attributes, MINUTE, Observations, PersonKey, Removals, Sighting};
+use weir_database::people::{Attributes, MINUTE, Observation, Observations, PersonKey, Removals};
 
 use super::row::Row;
 
@@ -43,10 +43,10 @@ impl Seen {
             deltas.push(Observations::default());
         }
         let Some(last) = deltas.last_mut() else { return };
-        last.push(&Sighting {
+        last.push(&Observation {
             minute: row.occurred_at.div_euclid(MINUTE),
             key: PersonKey::of(row.user_id),
-            traits: Attributes::of_row(
+            attributes: Attributes::of_row(
                 row.source,
                 row.age,
                 row.gender,

@@ -1,10 +1,10 @@
-//! Connections that do not come about: names, addresses, TLS, and servers that are not PostgreSQL.
+//! Connections that fail: names, addresses, TLS, and servers that are not PostgreSQL.
 
 use std::io::{Error, ErrorKind};
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Cause, Outlook};
+use super::cause::{Cause, FaultKind};
 
 const ADDRESS: &str = "check host and port in DATABASE_URL, and firewalls";
 
@@ -15,24 +15,28 @@ pub(super) fn cause(error: &Error, options: &PgConnectOptions) -> Cause {
     }
     if text.contains("lookup address") {
         let what = format!("the host name {} is unknown ({text})", options.get_host());
-        return Cause::new(Outlook::Away, what, "correct it in DATABASE_URL, or mend the name service");
+        return Cause::new(
+            FaultKind::Unavailable,
+            what,
+            "correct it in DATABASE_URL, or mend the name service",
+        );
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => {
             let remedy = "start the server, or correct host and port in DATABASE_URL";
-            Cause::new(Outlook::Away, "nothing listens there (connection refused)", remedy)
+            Cause::new(FaultKind::Unavailable, "nothing listens there (connection refused)", remedy)
         }
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
             let what = format!("the connection was closed without an answer ({text})");
-            Cause::new(Outlook::Away, what, "see whether PostgreSQL listens there")
+            Cause::new(FaultKind::Unavailable, what, "see whether PostgreSQL listens there")
         }
-        ErrorKind::TimedOut => Cause::new(Outlook::Away, text, ADDRESS),
-        ErrorKind::NotFound => Cause::new(Outlook::Away, "there is no socket of a server", ADDRESS),
-        _ => Cause::new(Outlook::Away, text, ADDRESS),
+        ErrorKind::TimedOut => Cause::new(FaultKind::Unavailable, text, ADDRESS),
+        ErrorKind::NotFound => Cause::new(FaultKind::Unavailable, "there is no socket of a server", ADDRESS),
+        _ => Cause::new(FaultKind::Unavailable, text, ADDRESS),
     }
 }
 
-/// How rustls says it; sqlx hands it on as an error of reading.
+/// Whether rustls made the error; sqlx returns it as an error of reading.
 fn is_of_tls(text: &str) -> bool {
     ["certificate", "alert", "TLS", "handshake", "corrupt message"].iter().any(|word| text.contains(word))
 }
@@ -71,20 +75,20 @@ pub(super) fn tls_cause(text: &str, options: &PgConnectOptions) -> Cause {
             "see sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL".to_owned(),
         )
     };
-    Cause::new(Outlook::Refused, what, remedy)
+    Cause::new(FaultKind::Refused, what, remedy)
 }
 
-/// Why roots of the system are missing, if any is.
+/// The reasons why root certificates of the system could not be read; empty where all were read.
 fn unread_roots() -> String {
     let errors = rustls_native_certs::load_native_certs().errors;
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     if errors.is_empty() { String::new() } else { format!(" (which can't be read: {})", errors.join(", ")) }
 }
 
-/// What the first byte of an answer says about the server.
+/// The cause behind an answer that is not PostgreSQL's: its first byte often names the server.
 pub(super) fn protocol_cause(text: &str) -> Cause {
     if text.contains("uthentication") || text.contains("SASL") {
-        return Cause::new(Outlook::Refused, text, "choose scram-sha-256, md5 or cert in pg_hba.conf");
+        return Cause::new(FaultKind::Refused, text, "choose scram-sha-256, md5 or cert in pg_hba.conf");
     }
     let like = if text.contains("0x48") {
         ", it answers like HTTP"
@@ -94,19 +98,19 @@ pub(super) fn protocol_cause(text: &str) -> Cause {
         ""
     };
     let what = format!("what listens there is not PostgreSQL{like} ({text})");
-    Cause::new(Outlook::Refused, what, "correct host and port in DATABASE_URL")
+    Cause::new(FaultKind::Refused, what, "correct host and port in DATABASE_URL")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(cause: Cause) -> String {
-        format!("{}: {}", cause.what, cause.remedy)
+    fn text_of(cause: Cause) -> String {
+        format!("{}: {}", cause.text, cause.remedy)
     }
 
     #[test]
-    fn each_trouble_with_tls_has_its_remedy() {
+    fn each_failure_of_tls_has_its_remedy() {
         let options = PgConnectOptions::new_without_pgpass().host("db");
         for (text, named) in [
             ("server does not support TLS", "sslmode=prefer"),
@@ -117,8 +121,8 @@ mod tests {
             ("received fatal alert: CertificateRequired", "sslcert"),
         ] {
             assert!(
-                told(cause(&Error::new(ErrorKind::InvalidData, text), &options)).contains(named)
-                    || told(tls_cause(text, &options)).contains(named),
+                text_of(cause(&Error::new(ErrorKind::InvalidData, text), &options)).contains(named)
+                    || text_of(tls_cause(text, &options)).contains(named),
                 "{text}"
             );
         }
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_server_of_another_kind_is_named() {
-        assert!(told(protocol_cause("unexpected response from SSLRequest: 0x48")).contains("HTTP"));
-        assert!(told(protocol_cause("unexpected response from SSLRequest: 0x49")).contains("NATS"));
+        assert!(text_of(protocol_cause("unexpected response from SSLRequest: 0x48")).contains("HTTP"));
+        assert!(text_of(protocol_cause("unexpected response from SSLRequest: 0x49")).contains("NATS"));
     }
 }

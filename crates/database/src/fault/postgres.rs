@@ -2,38 +2,39 @@
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
 
-use super::{Cause, Outlook, POOLER};
+use super::cause::{Cause, FaultKind, POOLER, RIGHTS};
 
-/// The section of the runbook that has the statements.
-pub(crate) const RIGHTS: &str = "grant what \"PostgreSQL: roles and rights\" in docs/runbook.md lists";
-
-/// By SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+/// The cause of a refusal, by its SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 pub(super) fn cause(refusal: &PgDatabaseError, options: &PgConnectOptions) -> Cause {
     let (code, message) = (refusal.code(), refusal.message());
     let detail = refusal.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let what = format!("{message}{detail} [{code}]");
     let (outlook, remedy) = match code {
-        "28P01" => (Outlook::Refused, "set the right user and password in DATABASE_URL".to_owned()),
-        "28000" => (Outlook::Refused, authorization(message)),
+        "28P01" => (FaultKind::Refused, "set the right user and password in DATABASE_URL".to_owned()),
+        "28000" => (FaultKind::Refused, authorization(message)),
         "3D000" => {
             let database = options.get_database().unwrap_or(options.get_username());
-            (Outlook::Refused, format!("create the database {database}, or name another one in DATABASE_URL"))
+            (
+                FaultKind::Refused,
+                format!("create the database {database}, or name another one in DATABASE_URL"),
+            )
         }
-        "42501" | "3F000" => (Outlook::Schema, RIGHTS.to_owned()),
-        "53300" => {
-            (Outlook::Away, "raise max_connections or the role's limit, or end other sessions".to_owned())
-        }
-        "57P03" | "57P01" | "57P02" => (Outlook::Away, "it is waited for".to_owned()),
-        "55000" => (Outlook::Refused, "allow connections to the database".to_owned()),
-        "42P01" => (Outlook::Schema, "run `weir migrate up` as the owner of the tables".to_owned()),
-        "25006" => (Outlook::Schema, "name the primary, with a session that may write".to_owned()),
-        // Another session's statement stands there, or this one's was left on another connection.
-        "42P05" | "26000" => return Cause::new(Outlook::Never, what, POOLER),
+        "42501" | "3F000" => (FaultKind::Schema, RIGHTS.to_owned()),
+        "53300" => (
+            FaultKind::Unavailable,
+            "raise max_connections or the role's limit, or end other sessions".to_owned(),
+        ),
+        "57P03" | "57P01" | "57P02" => (FaultKind::Unavailable, "it is waited for".to_owned()),
+        "55000" => (FaultKind::Refused, "allow connections to the database".to_owned()),
+        "42P01" => (FaultKind::Schema, "run `weir migrate up` as the owner of the tables".to_owned()),
+        "25006" => (FaultKind::Schema, "name the primary, with a session that may write".to_owned()),
+        // The pooler holds a prepared statement of another session, or left this session's on another connection.
+        "42P05" | "26000" => return Cause::new(FaultKind::Permanent, what, POOLER),
         _ if message.contains("startup parameter") => (
-            Outlook::Refused,
+            FaultKind::Refused,
             "take it out of DATABASE_URL, or list it in the pooler's ignore_startup_parameters".to_owned(),
         ),
-        _ => (Outlook::Refused, "see the server's log".to_owned()),
+        _ => (FaultKind::Refused, "see the server's log".to_owned()),
     };
     Cause::new(outlook, what, remedy)
 }
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_to_be_refused_has_its_remedy() {
+    fn each_refused_authorization_has_its_remedy() {
         for (message, remedy) in [
             ("connection requires a valid client certificate", "sslcert"),
             (

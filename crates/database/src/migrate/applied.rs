@@ -1,10 +1,11 @@
-//! The migrations that the database says were applied, beside those that this build knows.
+//! Applied migrations: those that the database records, beside those that this build knows.
 
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait as _, QueryOrder as _};
 use sea_orm_migration::{MigratorTrait, seaql_migrations};
 use weir_migration::Migrator;
 
-use crate::{MigrateError, oldest_writer::has_table};
+use super::error::MigrateError;
+use crate::dialect::has_table;
 
 /// Names of migrations, each in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
-    /// Changes nothing, and needs no table of migrations to be there.
+    /// Reads the database and changes nothing. The table of migrations may be missing.
     pub(crate) async fn read(database: &DatabaseConnection) -> Result<Self, DbErr> {
         let known: Vec<String> =
             Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
@@ -28,7 +29,7 @@ impl Applied {
         Ok(Self { known, missing, unknown })
     }
 
-    /// What is missing, as an operator is told it.
+    /// The missing migrations as text for an operator.
     pub(crate) fn lacking(&self) -> String {
         match self.missing.as_slice() {
             [] => "no migration".to_owned(),
@@ -37,11 +38,11 @@ impl Applied {
         }
     }
 
-    /// Whether a build after this one migrated the database.
+    /// Whether a later build migrated the database.
     ///
     /// # Errors
-    /// [`MigrateError::Diverged`] where the other build does not come after this one: then what it applied was
-    /// made without knowing of what is missing here.
+    /// [`MigrateError::Diverged`] where the other build does not come after this one. Its migrations were then written
+    /// without knowledge of those that are missing here.
     pub(crate) fn is_newer(&self) -> Result<bool, MigrateError> {
         let Some(first) = self.unknown.first() else { return Ok(false) };
         // Names ascend in the order of releases.
@@ -55,14 +56,14 @@ impl Applied {
     }
 }
 
-/// Of every applied migration, in order.
+/// The names of the applied migrations, in order.
 async fn names(database: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     if !has_table(database, "seaql_migrations").await? {
         return Ok(Vec::new());
     }
     let by_name = seaql_migrations::Entity::find().order_by_asc(seaql_migrations::Column::Version);
     let mut names: Vec<String> = by_name.all(database).await?.into_iter().map(|row| row.version).collect();
-    // The database's order may be a language's.
+    // The database may sort by the rules of a language.
     names.sort_unstable();
     Ok(names)
 }
@@ -77,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_newer_where_a_later_build_added_to_all_of_this_one_s() {
+    fn a_schema_is_newer_where_a_later_build_added_migrations() {
         assert!(!applied(&[], &[]).is_newer().unwrap());
         assert!(!applied(&["m1", "m3"], &[]).is_newer().unwrap());
         assert!(applied(&[], &["m4", "m5"]).is_newer().unwrap());
     }
 
     #[test]
-    fn a_schema_of_a_build_that_does_not_follow_this_one_is_refused_by_its_names() {
+    fn a_schema_of_a_build_that_does_not_follow_this_one_is_refused_by_name() {
         let refusal = applied(&["m3"], &["m4"]).is_newer().unwrap_err().to_string();
         assert!(refusal.contains("m4") && refusal.contains("m3"), "{refusal}");
         applied(&[], &["m2", "m4"]).is_newer().unwrap_err();

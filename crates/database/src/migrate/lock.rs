@@ -1,36 +1,33 @@
-//! One migrator at a time, whatever number of instances start at once on an empty database. The migrator itself
-//! takes no lock, and several of them race already for its own table.
+//! The migration lock: one migrator at a time, however many instances start at once on an empty database.
+//!
+//! SeaORM's migrator takes no lock, and several of them race for its own table already.
 
 use std::{fs::File, path::PathBuf};
 
-use sea_orm::{DatabaseConnection, DbBackend};
-use sqlx::{Connection, PgConnection};
+use sea_orm::DatabaseConnection;
+use sqlx::{Connection, PgConnection, PgPool, SqlitePool};
 
-use crate::MigrateError;
+use super::error::MigrateError;
+use crate::{advisory_lock::AdvisoryLock, dialect::Pool};
 
-/// The advisory lock's key: "weir" in ASCII, so that other users of the same server hardly take it.
-const ADVISORY_KEY: i64 = 0x7765_6972;
-
-/// The right to migrate; it ends with the value, and with the process.
-pub(crate) enum MigrationLock {
-    /// A connection of its own: one of the pool's might be the last one, and the migrator needs another.
+/// The right to migrate. It ends with the value, and with the process.
+pub(super) enum MigrationLock {
+    /// A connection of its own: a connection of the pool may be the last one, and the migrator needs another.
     Postgres(PgConnection),
     Sqlite(File),
 }
 
 impl MigrationLock {
-    /// Waits until nobody else migrates this database.
-    pub(crate) async fn acquire(database: &DatabaseConnection) -> Result<Self, MigrateError> {
-        match database.get_database_backend() {
-            DbBackend::Postgres => {
-                lock_server(database).await.map(Self::Postgres).map_err(MigrateError::Lock)
-            }
-            _ => lock_file(database).await.map(Self::Sqlite).map_err(MigrateError::LockFile),
+    /// Waits until no other process migrates this database.
+    pub(super) async fn acquire(database: &DatabaseConnection) -> Result<Self, MigrateError> {
+        match Pool::of(database) {
+            Pool::Postgres(pool) => lock_server(&pool).await.map(Self::Postgres).map_err(MigrateError::Lock),
+            Pool::Sqlite(pool) => lock_file(&pool).await.map(Self::Sqlite).map_err(MigrateError::LockFile),
         }
     }
 
-    /// Lets the next one in. A lock that is only dropped ends too, but not before the server notices.
-    pub(crate) async fn release(self) -> Result<(), MigrateError> {
+    /// Releases the lock. A lock that is only dropped ends too, but not before the server notices.
+    pub(super) async fn release(self) -> Result<(), MigrateError> {
         match self {
             Self::Postgres(connection) => connection.close().await.map_err(MigrateError::Lock),
             Self::Sqlite(file) => file.unlock().map_err(MigrateError::LockFile),
@@ -38,17 +35,16 @@ impl MigrationLock {
     }
 }
 
-async fn lock_server(database: &DatabaseConnection) -> Result<PgConnection, sqlx::Error> {
-    let options = database.get_postgres_connection_pool().connect_options();
-    let mut connection = PgConnection::connect_with(&options).await?;
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(ADVISORY_KEY).execute(&mut connection).await?;
+async fn lock_server(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
+    AdvisoryLock::Migration.lock_session(&mut connection).await?;
     Ok(connection)
 }
 
-/// The file beside the database stays: removing it would let two in.
-async fn lock_file(database: &DatabaseConnection) -> std::io::Result<File> {
-    let mut path =
-        database.get_sqlite_connection_pool().connect_options().get_filename().as_os_str().to_owned();
+/// Locks a file beside the database. The file stays: if a process removed it, two processes could lock two files of
+/// that name.
+async fn lock_file(pool: &SqlitePool) -> std::io::Result<File> {
+    let mut path = pool.connect_options().get_filename().as_os_str().to_owned();
     path.push(".migrate-lock");
     let path = PathBuf::from(path);
     let locked = tokio::task::spawn_blocking(move || {

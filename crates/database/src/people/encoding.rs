@@ -1,27 +1,27 @@
-//! Reading and writing blobs.
+//! Encoding of blobs: numbers of variable length and texts, read and written.
 
-/// A blob that no build wrote, or only a newer one.
+/// A blob that is damaged, or that a newer build wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} can't be read: it is damaged, or of a newer build")]
 pub struct Malformed(pub(super) &'static str);
 
-/// What is left to read.
+/// Reads a blob from its begin to its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct BlobReader<'a> {
     rest: &'a [u8],
-    what: Malformed,
+    error: Malformed,
 }
 
-impl<'a> Reader<'a> {
-    /// A blob of a known version.
-    pub(super) fn new(blob: &'a [u8], version: u8, what: &'static str) -> Result<Self, Malformed> {
-        let what = Malformed(what);
-        let (first, rest) = blob.split_first().ok_or(what)?;
-        if *first == version { Ok(Self { rest, what }) } else { Err(what) }
+impl<'a> BlobReader<'a> {
+    /// A reader of a blob of this version; `name` is the blob's name in errors.
+    pub(super) fn new(blob: &'a [u8], version: u8, name: &'static str) -> Result<Self, Malformed> {
+        let error = Malformed(name);
+        let (first, rest) = blob.split_first().ok_or(error)?;
+        if *first == version { Ok(Self { rest, error }) } else { Err(error) }
     }
 
     pub(super) fn malformed(&self) -> Malformed {
-        self.what
+        self.error
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -29,13 +29,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.what)?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.error)?;
         self.rest = rest;
         Ok(taken)
     }
 
     pub(super) fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk().ok_or(self.what)?;
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(self.error)?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Seven bits a byte, the lowest first; the eighth says that more follow.
+    /// A number of seven bits a byte, the lowest first. The eighth bit is set where more bytes follow.
     pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(self.what)
+        Err(self.error)
     }
 
     /// A number of either sign, as [`push_signed`] writes it.
@@ -64,8 +64,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
-        let length = usize::try_from(self.varint()?).map_err(|_| self.what)?;
-        std::str::from_utf8(self.take(length)?).map_err(|_| self.what)
+        let length = usize::try_from(self.varint()?).map_err(|_| self.error)?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| self.error)
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn push_varint(blob: &mut Vec<u8>, mut value: u64) {
     blob.push(value as u8);
 }
 
-/// Small numbers of either sign are short.
+/// Writes a number of either sign; small ones are short.
 pub(super) fn push_signed(blob: &mut Vec<u8>, value: i64) {
     push_varint(blob, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
@@ -97,19 +97,19 @@ mod tests {
             let mut blob = vec![1];
             push_signed(&mut blob, value);
             push_varint(&mut blob, value.cast_unsigned());
-            let mut reader = Reader::new(&blob, 1, "it").unwrap();
+            let mut reader = BlobReader::new(&blob, 1, "it").unwrap();
             assert_eq!((reader.signed(), reader.varint()), (Ok(value), Ok(value.cast_unsigned())));
             assert!(reader.is_empty());
         }
     }
 
     #[test]
-    fn what_ends_too_early_or_is_of_another_version_is_told() {
-        assert_eq!(Reader::new(&[], 1, "it").unwrap_err(), Malformed("it"));
-        assert_eq!(Reader::new(&[2, 0], 1, "it").unwrap_err(), Malformed("it"));
-        let mut reader = Reader::new(&[1, 0x80], 1, "it").unwrap();
+    fn a_blob_that_is_cut_or_of_another_version_is_malformed() {
+        assert_eq!(BlobReader::new(&[], 1, "it").unwrap_err(), Malformed("it"));
+        assert_eq!(BlobReader::new(&[2, 0], 1, "it").unwrap_err(), Malformed("it"));
+        let mut reader = BlobReader::new(&[1, 0x80], 1, "it").unwrap();
         assert_eq!(reader.varint(), Err(Malformed("it")));
-        let mut reader = Reader::new(&[1, 3, b'a', b'b'], 1, "it").unwrap();
+        let mut reader = BlobReader::new(&[1, 3, b'a', b'b'], 1, "it").unwrap();
         assert_eq!(reader.text(), Err(Malformed("it")));
     }
 }

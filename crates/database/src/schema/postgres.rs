@@ -1,13 +1,13 @@
-//! Tables and rights on PostgreSQL. Only catalogs are read, which every role may do, on a standby too.
+//! Tables and rights on PostgreSQL. The statement reads only catalogs, which every role may do, on a standby too.
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::postgres::PgPool;
 
-use super::{Rights, lacking};
-use crate::fault::{Cause, Outlook, RIGHTS};
+use super::tables::{Rights, missing_tables};
+use crate::fault::{Cause, FaultKind, RIGHTS};
 
-/// `$1`: names of tables; `$2`: whether their rows are changed.
-const LOOK: &str = "SELECT current_user::text, current_setting('transaction_read_only') = 'on', \
+/// `$1`: names of tables; `$2`: whether the process changes their rows.
+const TABLES_AND_RIGHTS: &str = "SELECT current_user::text, current_setting('transaction_read_only') = 'on', \
         current_schema() IS NULL, \
         ARRAY(SELECT name FROM UNNEST($1::text[]) AS name WHERE to_regclass(name) IS NULL), \
         ARRAY(SELECT name FROM UNNEST($1::text[], $2::boolean[]) AS asked (name, changed) \
@@ -16,26 +16,30 @@ const LOOK: &str = "SELECT current_user::text, current_setting('transaction_read
                 has_table_privilege(to_regclass(name), 'UPDATE') AND \
                 has_table_privilege(to_regclass(name), 'DELETE')))))";
 
-type Seen = (String, bool, bool, Vec<String>, Vec<String>);
+/// Role, whether its sessions only read, whether it has no schema, missing tables, tables without the needed rights.
+type TablesAndRights = (String, bool, bool, Vec<String>, Vec<String>);
 
-/// What is missing.
-pub(super) async fn find(database: &DatabaseConnection, rights: Rights) -> Result<Option<Cause>, DbErr> {
-    let seen = look(database.get_postgres_connection_pool(), rights).await;
+/// Finds a missing table or right.
+pub(super) async fn find_cause(
+    database: &DatabaseConnection,
+    rights: Rights,
+) -> Result<Option<Cause>, DbErr> {
+    let found = read(database.get_postgres_connection_pool(), rights).await;
     let (role, reads_only, no_schema, missing, denied) =
-        seen.map_err(|error| DbErr::Query(sea_orm::RuntimeErr::SqlxError(error.into())))?;
-    let schema = |what, remedy: &str| Some(Cause::new(Outlook::Schema, what, remedy));
+        found.map_err(|error| DbErr::Query(RuntimeErr::SqlxError(error.into())))?;
+    let schema = |text, remedy: &str| Some(Cause::new(FaultKind::Schema, text, remedy));
     if rights == Rights::Write && reads_only {
-        let what = format!(
+        let text = format!(
             "sessions of the role {role} may not write (a standby, or default_transaction_read_only)"
         );
-        return Ok(schema(what, "name the primary in DATABASE_URL, or let the role write"));
+        return Ok(schema(text, "name the primary in DATABASE_URL, or let the role write"));
     }
     if no_schema {
         return Ok(schema(format!("the role {role} may use no schema of its search_path"), RIGHTS));
     }
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-        return Ok(Some(lacking(&missing, rights)));
+        return Ok(Some(missing_tables(&missing, rights)));
     }
     if denied.is_empty() {
         return Ok(None);
@@ -44,7 +48,7 @@ pub(super) async fn find(database: &DatabaseConnection, rights: Rights) -> Resul
     Ok(schema(format!("permission denied: the role {role} lacks {needed} on {}", denied.join(", ")), RIGHTS))
 }
 
-async fn look(pool: &PgPool, rights: Rights) -> Result<Seen, sqlx::Error> {
+async fn read(pool: &PgPool, rights: Rights) -> Result<TablesAndRights, sqlx::Error> {
     let (names, changed): (Vec<&str>, Vec<bool>) = rights.tables().into_iter().unzip();
-    sqlx::query_as(LOOK).bind(names).bind(changed).persistent(false).fetch_one(pool).await
+    sqlx::query_as(TABLES_AND_RIGHTS).bind(names).bind(changed).persistent(false).fetch_one(pool).await
 }

@@ -1,4 +1,4 @@
-//! The people, from the rows: what is counted where the sets of people are not complete, and what they are tested by.
+//! Users from rows of `events`: the count where the sets of people are incomplete, and the reference of tests.
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -8,21 +8,37 @@ use weir::contract::{
     event::v1::{FunnelStage, Source},
     reporting::v1::{CityUsers, CountryUsers},
 };
-use weir_database::entity::events::Column;
-
-use super::{
-    Mean,
-    groups::{self, Groups},
-    result::Counted,
+use weir_database::{
+    entity::events::Column,
+    split_sum::{SplitSum, halves, sum_or_zero},
 };
+
+use super::result::{AGES, FOLLOWERS, Groups, Mean, Users};
 use crate::{
-    rows::{self, SplitSum},
+    rollups::{column_is, occurred_in, select_events, source_is},
     store::Snapshot,
-    time_range::Span,
+    time_range::TimeRange,
 };
 
-/// The people of one source within a span. An erased one is nobody: the rows that are left name no user.
-pub(super) struct People<'a> {
+/// The users of a source in a range, and the mean of their events' ages or followers.
+///
+/// # Errors
+/// The store can't be read.
+pub(super) async fn count(
+    snapshot: &Snapshot,
+    source: Source,
+    range: TimeRange,
+    limit: u64,
+) -> Result<(Users, Mean), DbErr> {
+    let rows = UserRows::new(snapshot, source, &range);
+    match source {
+        Source::Tiktok => rows.tiktok(limit).await,
+        Source::Facebook | Source::Unspecified => rows.facebook(limit).await,
+    }
+}
+
+/// The rows with a user of one source in a range. The rows of an erased person name no user.
+struct UserRows<'a> {
     snapshot: &'a Snapshot,
     events: Condition,
 }
@@ -32,7 +48,7 @@ struct UsersRow {
     users: i64,
 }
 
-/// A closed set's number, or a group's place.
+/// The number of a closed set, or the index of a group.
 #[derive(FromQueryResult)]
 struct NumberRow {
     number: i32,
@@ -59,37 +75,39 @@ struct MeanRow {
     sum: SplitSum,
 }
 
-impl<'a> People<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot, source: Source, span: &Span) -> Self {
-        let of_somebody = Expr::col(Column::UserId).ne("");
-        Self { snapshot, events: rows::within(span).add(rows::of_source(source)).add(of_somebody) }
+impl<'a> UserRows<'a> {
+    fn new(snapshot: &'a Snapshot, source: Source, range: &TimeRange) -> Self {
+        let has_user = Expr::col(Column::UserId).ne("");
+        Self { snapshot, events: occurred_in(range).add(source_is(source)).add(has_user) }
     }
 
-    /// Facebook's people, and the mean of their events' ages.
-    pub(super) async fn of_facebook(&self, limit: u64) -> Result<(Counted, Mean), DbErr> {
-        let counted = Counted {
+    /// Facebook's users, and the mean of their events' ages.
+    async fn facebook(&self, limit: u64) -> Result<(Users, Mean), DbErr> {
+        let users = Users {
             users: self.users().await?,
-            groups: self.by_place(place(Column::Age, &groups::AGE)).await?,
-            kinds: self.by_number(self.events.clone(), Expr::col(Column::Gender)).await?,
+            groups: self.by_group(group_index(Column::Age, &AGES)).await?,
+            genders_or_devices: self.by_number(self.events.clone(), Expr::col(Column::Gender)).await?,
             countries: self.top_countries(limit).await?,
             cities: self.top_cities(limit).await?,
             relative_error: None,
         };
-        Ok((counted, self.mean(Column::Age).await?))
+        Ok((users, self.mean(Column::Age).await?))
     }
 
-    /// TikTok's people, and the mean of their events' followers.
-    pub(super) async fn of_tiktok(&self, limit: u64) -> Result<(Counted, Mean), DbErr> {
-        let top = rows::is(Column::FunnelStage, FunnelStage::Top.into());
-        let counted = Counted {
+    /// TikTok's users, and the mean of their events' followers.
+    async fn tiktok(&self, limit: u64) -> Result<(Users, Mean), DbErr> {
+        let top = column_is(Column::FunnelStage, FunnelStage::Top.into());
+        let users = Users {
             users: self.users().await?,
-            groups: self.by_place(place(Column::Followers, &groups::FOLLOWERS)).await?,
-            kinds: self.by_number(self.events.clone().add(top), Expr::col(Column::Device)).await?,
+            groups: self.by_group(group_index(Column::Followers, &FOLLOWERS)).await?,
+            genders_or_devices: self
+                .by_number(self.events.clone().add(top), Expr::col(Column::Device))
+                .await?,
             countries: self.top_countries(limit).await?,
             cities: Vec::new(),
             relative_error: None,
         };
-        Ok((counted, self.mean(Column::Followers).await?))
+        Ok((users, self.mean(Column::Followers).await?))
     }
 
     async fn users(&self) -> Result<u64, DbErr> {
@@ -99,8 +117,8 @@ impl<'a> People<'a> {
 
     /// By users descending, then by name. TikTok's bottom events name no country.
     async fn top_countries(&self, limit: u64) -> Result<Vec<CountryUsers>, DbErr> {
-        let named = self.events.clone().add(Expr::col(Column::Country).is_not_null());
-        let query = users_by(named, [("country", Expr::col(Column::Country))])
+        let has_country = self.events.clone().add(Expr::col(Column::Country).is_not_null());
+        let query = users_by(has_country, [("country", Expr::col(Column::Country))])
             .order_by("users", Order::Desc)
             .order_by("country", Order::Asc)
             .limit(limit)
@@ -123,17 +141,17 @@ impl<'a> People<'a> {
     }
 
     async fn mean(&self, column: Column) -> Result<Mean, DbErr> {
-        let mut query = rows::select(self.events.clone());
-        query.expr_as(rows::count(), "events");
-        SplitSum::add_to(&mut query, column);
+        let mut query = select_events(self.events.clone());
+        let [high, low] = halves(Expr::col(column)).map(sum_or_zero);
+        query.expr_as(count_rows(), "events").expr_as(high, "high").expr_as(low, "low");
         let row: MeanRow = self.snapshot.one(&query).await?;
         Ok(Mean { sum: row.sum.total(), events: row.events.unsigned_abs() })
     }
 
-    async fn by_place(&self, place: Expr) -> Result<Vec<(usize, u64)>, DbErr> {
-        let users = self.by_number(self.events.clone(), place).await?;
-        let place = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        Ok(users.into_iter().map(|(number, users)| (place(number), users)).collect())
+    async fn by_group(&self, index: Expr) -> Result<Vec<(usize, u64)>, DbErr> {
+        let users = self.by_number(self.events.clone(), index).await?;
+        let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(users.into_iter().map(|(number, users)| (index(number), users)).collect())
     }
 
     async fn by_number(&self, events: Condition, number: Expr) -> Result<Vec<(i32, u64)>, DbErr> {
@@ -146,32 +164,36 @@ impl<'a> People<'a> {
 /// `SELECT <keys>, COUNT(*) AS users FROM (SELECT <keys> FROM events WHERE … GROUP BY <keys>, user_id) GROUP BY
 /// <keys>`.
 ///
-/// The same as `COUNT(DISTINCT user_id)`, which PostgreSQL can not hash, and for which SQLite keeps a tree of every
-/// text where it sorts groups in runs.
+/// The result is that of `COUNT(DISTINCT user_id)`. PostgreSQL can't hash that one, and SQLite keeps a tree of every
+/// text for it, while it sorts groups in runs.
 fn users_by<const KEYS: usize>(events: Condition, keys: [(&'static str, Expr); KEYS]) -> SelectStatement {
     let names: Vec<&'static str> = keys.iter().map(|(name, _)| *name).collect();
-    let mut people = rows::select(events);
+    let mut people = select_events(events);
     people.column(Column::UserId).group_by_columns(names.clone()).group_by_col(Column::UserId);
     for (name, key) in keys {
         people.expr_as(key, name);
     }
     Query::select()
         .columns(names.clone())
-        .expr_as(rows::count(), "users")
+        .expr_as(count_rows(), "users")
         .from_subquery(people, "people")
         .group_by_columns(names)
         .take()
 }
 
-/// The place of the group that a number falls into.
-fn place(column: Column, groups: &Groups) -> Expr {
-    let mut place = 0;
+fn count_rows() -> Expr {
+    Expr::cust("COUNT(*)")
+}
+
+/// The index of the group that a number falls into.
+fn group_index(column: Column, groups: &Groups) -> Expr {
+    let mut index = 0;
     let mut case = CaseStatement::new();
     for end in groups.ends() {
-        case = case.case(Expr::col(column).lt(end), place);
-        place += 1;
+        case = case.case(Expr::col(column).lt(end), index);
+        index += 1;
     }
-    case.finally(place).into()
+    case.finally(index).into()
 }
 
 impl From<CountryRow> for CountryUsers {

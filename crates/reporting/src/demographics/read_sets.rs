@@ -1,4 +1,5 @@
-//! Who was seen in a range: sets of whole buckets, and sightings that are in no set yet or lie at ragged ends.
+//! The users that were seen in a range: sets of whole buckets, deltas that are not folded into sets yet, and rows of
+//! partial minutes at the ends.
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -7,33 +8,34 @@ use sea_orm::{
 use weir::contract::event::v1::Source;
 use weir_database::{
     entity::{events, people_deltas, people_sets},
-    people::{Attributes, MINUTE, Malformed, Observations, PersonKey, Sets},
+    people::{Attributes, Observations, PersonKey, Sets},
+    time_bucket::{Grain, MINUTE},
 };
 
-use super::parallel::at_once;
+use super::parallel::in_parallel;
 use crate::{
-    plan::{self, Grain, Origin},
-    rows,
-    store::Snapshot,
-    time_range::Span,
+    plan::{self, Origin},
+    rollups::{occurred_in, select_events, source_is},
+    store::{Snapshot, malformed},
+    time_range::TimeRange,
 };
 
-/// Days of a million people take some milliseconds each.
-const SETS_WORTH_TWO: usize = 8;
+/// Sets that are worth two threads: the sets of days with a million people take some milliseconds each.
+const MIN_PARALLEL_SETS: usize = 8;
 
-/// A person at an event, with what the event tells.
-pub(super) type Sighting<'a> = (PersonKey, Attributes<'a>);
+/// The person of an event, with the attributes in the event.
+pub(super) type SeenUser<'a> = (PersonKey, Attributes<'a>);
 
-/// Everybody of a source within a span.
+/// The users of a source in a range.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenUsers {
     pub(super) sets: Sets,
-    /// Events that the sets and the deltas count: whole minutes.
-    pub(super) counted: i64,
+    /// Events of whole minutes that the sets and the deltas count.
+    pub(super) events: i64,
     deltas: Vec<Vec<u8>>,
-    /// Minutes since the Unix epoch that the deltas are asked about, half-open.
+    /// The whole minutes of the range, since the Unix epoch, half-open. A delta may have others too.
     minutes: (i64, i64),
-    ragged: Vec<RaggedRow>,
+    partial_minutes: Vec<UserRow>,
 }
 
 #[derive(FromQueryResult)]
@@ -47,9 +49,9 @@ struct DeltaRow {
     data: Vec<u8>,
 }
 
-/// A row of a part of a minute.
+/// A row of `events` with a user.
 #[derive(Debug, FromQueryResult)]
-struct RaggedRow {
+struct UserRow {
     source: i16,
     user_id: String,
     age: Option<i16>,
@@ -60,23 +62,25 @@ struct RaggedRow {
     city: Option<String>,
 }
 
-impl Seen {
-    pub(super) async fn read(snapshot: &Snapshot, source: Source, span: Span) -> Result<Self, DbErr> {
+impl SeenUsers {
+    pub(super) async fn read(snapshot: &Snapshot, source: Source, range: TimeRange) -> Result<Self, DbErr> {
         let mut seen = Self::default();
         let mut sets = Vec::new();
         let (mut first, mut end) = (None, None);
-        for piece in plan::pieces(span, Grain::Day) {
+        for piece in plan::pieces(range, Grain::Day) {
             match piece.origin {
-                Origin::Rows => seen.ragged.extend(ragged(snapshot, source, &piece.span).await?),
+                Origin::Rows => {
+                    seen.partial_minutes.extend(read_rows(snapshot, source, &piece.range).await?);
+                }
                 Origin::Buckets(grain) => {
-                    sets.extend(read_sets(snapshot, source, grain, &piece.span).await?);
-                    first = first.or(Some(piece.span.from));
-                    end = Some(piece.span.to);
+                    sets.extend(read_sets(snapshot, source, grain, &piece.range).await?);
+                    first = first.or(Some(piece.range.from));
+                    end = Some(piece.range.to);
                 }
             }
         }
-        seen.counted = sets.iter().map(|set| set.sightings).sum();
-        seen.sets = united(sets).await?;
+        seen.events = sets.iter().map(|set| set.sightings).sum();
+        seen.sets = unite(sets).await?;
         if let Some((first, end)) = first.zip(end) {
             let minute = |time: i64| time.div_euclid(MINUTE);
             seen.minutes = (first.map_or(i64::MIN, minute), end.map_or(i64::MAX, minute));
@@ -85,20 +89,20 @@ impl Seen {
         Ok(seen)
     }
 
-    /// How many rows of somebody lie at the ragged ends.
-    pub(super) fn ragged_rows(&self) -> i64 {
-        self.ragged.iter().filter(|row| row.age.is_some() || row.followers.is_some()).count() as i64
+    /// Events with an age or followers in the partial minutes.
+    pub(super) fn partial_minute_events(&self) -> i64 {
+        self.partial_minutes.iter().filter(|row| row.age.is_some() || row.followers.is_some()).count() as i64
     }
 
-    /// Who is in no set, in no order; some of them more than once.
-    pub(super) fn sightings(&self) -> Result<Vec<Sighting<'_>>, DbErr> {
-        let mut sightings: Vec<Sighting<'_>> = self.ragged.iter().map(RaggedRow::sighting).collect();
+    /// The users of events that are in no set, in no order, with repeats.
+    pub(super) fn unfolded(&self) -> Result<Vec<SeenUser<'_>>, DbErr> {
+        let mut users: Vec<SeenUser<'_>> = self.partial_minutes.iter().map(UserRow::user).collect();
         for delta in &self.deltas {
-            let within = Observations::read(delta).map_err(malformed)?.into_iter();
-            let within = within.filter(|seen| (self.minutes.0..self.minutes.1).contains(&seen.minute));
-            sightings.extend(within.map(|seen| (seen.key, seen.traits)));
+            let observations = Observations::read(delta).map_err(malformed)?.into_iter();
+            let within = observations.filter(|seen| (self.minutes.0..self.minutes.1).contains(&seen.minute));
+            users.extend(within.map(|seen| (seen.key, seen.attributes)));
         }
-        Ok(sightings)
+        Ok(users)
     }
 
     async fn read_deltas(&mut self, snapshot: &Snapshot, source: Source) -> Result<(), DbErr> {
@@ -116,7 +120,7 @@ impl Seen {
         self.deltas = deltas.into_iter().map(|row| row.data).collect();
         for delta in &self.deltas {
             let minutes = Observations::read(delta).map_err(malformed)?.into_iter().map(|seen| seen.minute);
-            self.counted += minutes.filter(|minute| (first..end).contains(minute)).count() as i64;
+            self.events += minutes.filter(|minute| (first..end).contains(minute)).count() as i64;
         }
         Ok(())
     }
@@ -126,7 +130,7 @@ async fn read_sets(
     snapshot: &Snapshot,
     source: Source,
     grain: Grain,
-    span: &Span,
+    range: &TimeRange,
 ) -> Result<Vec<SetRow>, DbErr> {
     use people_sets::Column;
     let query = Query::select()
@@ -134,14 +138,14 @@ async fn read_sets(
         .from(people_sets::Entity)
         .and_where(Expr::col(Column::Source).eq(i32::from(source)))
         .and_where(Expr::col(Column::Grain).eq(grain.number()))
-        .cond_where(rows::between(Expr::col(Column::Bucket), span))
+        .cond_where(range.contains(Expr::col(Column::Bucket)))
         .take();
     snapshot.all(&query).await
 }
 
-/// Everybody of all the sets.
-async fn united(sets: Vec<SetRow>) -> Result<Sets, DbErr> {
-    let parts = at_once(sets, SETS_WORTH_TWO, |sets| {
+/// The union of the sets.
+async fn unite(sets: Vec<SetRow>) -> Result<Sets, DbErr> {
+    let parts = in_parallel(sets, MIN_PARALLEL_SETS, |sets| {
         let mut united = Sets::default();
         for SetRow { data, .. } in sets {
             united.unite(&Sets::read(&data)?);
@@ -155,10 +159,10 @@ async fn united(sets: Vec<SetRow>) -> Result<Sets, DbErr> {
     Ok(united)
 }
 
-async fn ragged(snapshot: &Snapshot, source: Source, span: &Span) -> Result<Vec<RaggedRow>, DbErr> {
+async fn read_rows(snapshot: &Snapshot, source: Source, range: &TimeRange) -> Result<Vec<UserRow>, DbErr> {
     use events::Column;
-    let of_somebody: Condition =
-        rows::within(span).add(rows::of_source(source)).add(Expr::col(Column::UserId).ne(""));
+    let with_user: Condition =
+        occurred_in(range).add(source_is(source)).add(Expr::col(Column::UserId).ne(""));
     let columns = [
         Column::Source,
         Column::UserId,
@@ -169,19 +173,14 @@ async fn ragged(snapshot: &Snapshot, source: Source, span: &Span) -> Result<Vec<
         Column::Country,
         Column::City,
     ];
-    snapshot.all(rows::select(of_somebody).columns(columns)).await
+    snapshot.all(select_events(with_user).columns(columns)).await
 }
 
-impl RaggedRow {
-    fn sighting(&self) -> Sighting<'_> {
+impl UserRow {
+    fn user(&self) -> SeenUser<'_> {
         let Self { source, age, gender, followers, device, .. } = self;
         let (country, city) = (self.country.as_deref(), self.city.as_deref());
-        let traits = Attributes::of_row(*source, *age, *gender, *followers, *device, country, city);
-        (PersonKey::of(&self.user_id), traits)
+        let attributes = Attributes::of_row(*source, *age, *gender, *followers, *device, country, city);
+        (PersonKey::of(&self.user_id), attributes)
     }
-}
-
-/// What a build of the same version did not write is the store's trouble.
-pub(super) fn malformed(error: Malformed) -> DbErr {
-    DbErr::Custom(error.to_string())
 }

@@ -1,8 +1,8 @@
-//! Rankings of campaigns, remembered for as long as they are proven to be right.
+//! A cache of rankings of campaigns, each valid as long as the sales of its range stay the same.
 //!
-//! To add up what each of many campaigns earned costs by the campaigns, also where none has sold anything since it was
-//! last asked. Sales are only ever added, in one transaction to both tables of rollups: while the rollups by source,
-//! which are few, know the same sales of a span of whole minutes, its ranking is the same.
+//! A ranking of many campaigns costs by the number of campaigns, also where none of them has sold anything since the
+//! last report. A transaction adds a sale to both tables of rollups. The rollups by source are few: while they have the
+//! same sales in a range of whole minutes, the ranking of the range is the same too.
 
 use std::{
     collections::HashMap,
@@ -10,67 +10,67 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Revenue;
-use crate::time_range::Span;
+use super::queries::Revenue;
+use crate::time_range::TimeRange;
 
 /// Campaigns by revenue descending, then by name.
 pub(super) type Ranking = Arc<[(String, Revenue)]>;
 
-/// More than a board of dashboards asks for; each has a thousand campaigns at most.
-const MOST: usize = 64;
-/// `weir reconcile` may move money between campaigns while the sum stays; that is seen within this.
-const LONGEST: Duration = Duration::from_secs(60);
+/// More rankings than the dashboards of a team request; each has at most a thousand campaigns.
+const MAX_RANKINGS: usize = 64;
+/// `weir reconcile` may move money between campaigns while the sum stays. Reports show that within this time.
+const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// What was asked.
+/// The request that a ranking answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Asked {
-    /// Of whole minutes.
-    pub(super) span: Span,
+pub(super) struct RankingKey {
+    /// A range of whole minutes.
+    pub(super) range: TimeRange,
     pub(super) limit: u64,
 }
 
-/// The rankings that are remembered. Cheap to clone; every clone is the same.
+/// The cached rankings. Cheap to clone; all clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rankings(Arc<Mutex<HashMap<Asked, Kept>>>);
+pub(crate) struct RankingCache(Arc<Mutex<HashMap<RankingKey, CachedRanking>>>);
 
 #[derive(Debug)]
-struct Kept {
+struct CachedRanking {
     since: Instant,
-    /// All sales that could have a campaign.
-    of_source: Revenue,
+    /// Facebook's sales in the range, which alone may have a campaign.
+    facebook: Revenue,
     ranking: Ranking,
 }
 
-impl Rankings {
-    /// The ranking while `of_source` is what Facebook's sales of the same span are.
-    pub(super) fn get(&self, asked: Asked, of_source: Revenue) -> Option<Ranking> {
-        let kept = self.kept();
-        let kept = kept.get(&asked).filter(|kept| kept.is_fresh() && kept.of_source == of_source)?;
-        Some(Arc::clone(&kept.ranking))
+impl RankingCache {
+    /// The ranking, if `facebook`, Facebook's sales in the same range, is unchanged.
+    pub(super) fn get(&self, key: RankingKey, facebook: Revenue) -> Option<Ranking> {
+        let rankings = self.rankings();
+        let cached = rankings.get(&key).filter(|cached| cached.is_fresh() && cached.facebook == facebook)?;
+        Some(Arc::clone(&cached.ranking))
     }
 
-    /// Both figures are of one snapshot.
-    pub(super) fn put(&self, asked: Asked, of_source: Revenue, ranking: &Ranking) {
-        let mut kept = self.kept();
-        kept.retain(|_, kept| kept.is_fresh());
-        if kept.len() >= MOST
-            && let Some(oldest) = kept.iter().min_by_key(|(_, kept)| kept.since).map(|(asked, _)| *asked)
+    /// Caches a ranking. `facebook` and `ranking` are of one snapshot.
+    pub(super) fn put(&self, key: RankingKey, facebook: Revenue, ranking: &Ranking) {
+        let mut rankings = self.rankings();
+        rankings.retain(|_, cached| cached.is_fresh());
+        if rankings.len() >= MAX_RANKINGS
+            && let Some(oldest) = rankings.iter().min_by_key(|(_, cached)| cached.since).map(|(key, _)| *key)
         {
-            kept.remove(&oldest);
+            rankings.remove(&oldest);
         }
         let ranking = Arc::clone(ranking);
-        kept.insert(asked, Kept { since: Instant::now(), of_source, ranking });
+        rankings.insert(key, CachedRanking { since: Instant::now(), facebook, ranking });
     }
 
-    /// Nobody panics while holding it.
-    fn kept(&self) -> MutexGuard<'_, HashMap<Asked, Kept>> {
+    /// No code panics while it holds the lock, so that a poisoned map is still whole.
+    fn rankings(&self) -> MutexGuard<'_, HashMap<RankingKey, CachedRanking>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl CachedRanking {
     fn is_fresh(&self) -> bool {
-        self.since.elapsed() < LONGEST
+        self.since.elapsed() < MAX_AGE
     }
 }
 
@@ -79,30 +79,30 @@ mod tests {
     use super::*;
     use crate::decimal::Money;
 
-    fn asked(to: i64) -> Asked {
-        Asked { span: Span { from: None, to: Some(to) }, limit: 10 }
+    fn key(to: i64) -> RankingKey {
+        RankingKey { range: TimeRange { from: None, to: Some(to) }, limit: 10 }
     }
 
     #[test]
-    fn a_ranking_is_right_while_the_sales_are_the_same() {
+    fn a_ranking_is_valid_while_the_sales_are_the_same() {
         let (rankings, ranking) =
-            (Rankings::default(), Ranking::from([("c".to_owned(), Revenue::default())]));
+            (RankingCache::default(), Ranking::from([("c".to_owned(), Revenue::default())]));
         let sales = |transactions| Revenue { total: Money(10), transactions };
-        rankings.put(asked(0), sales(1), &ranking);
-        assert_eq!(rankings.get(asked(0), sales(1)), Some(ranking));
-        assert_eq!(rankings.get(asked(0), sales(2)), None);
-        assert_eq!(rankings.get(asked(1), sales(1)), None);
-        assert_eq!(rankings.get(Asked { limit: 11, ..asked(0) }, sales(1)), None);
+        rankings.put(key(0), sales(1), &ranking);
+        assert_eq!(rankings.get(key(0), sales(1)), Some(ranking));
+        assert_eq!(rankings.get(key(0), sales(2)), None);
+        assert_eq!(rankings.get(key(1), sales(1)), None);
+        assert_eq!(rankings.get(RankingKey { limit: 11, ..key(0) }, sales(1)), None);
     }
 
     #[test]
-    fn only_so_many_are_remembered_and_the_newest_stay() {
-        let rankings = Rankings::default();
-        for to in 0..=MOST as i64 {
-            rankings.put(asked(to), Revenue::default(), &Ranking::from([]));
+    fn a_full_cache_drops_its_oldest_ranking() {
+        let rankings = RankingCache::default();
+        for to in 0..=MAX_RANKINGS as i64 {
+            rankings.put(key(to), Revenue::default(), &Ranking::from([]));
         }
-        assert_eq!(rankings.kept().len(), MOST);
-        assert_eq!(rankings.get(asked(0), Revenue::default()), None);
-        assert!(rankings.get(asked(MOST as i64), Revenue::default()).is_some());
+        assert_eq!(rankings.rankings().len(), MAX_RANKINGS);
+        assert_eq!(rankings.get(key(0), Revenue::default()), None);
+        assert!(rankings.get(key(MAX_RANKINGS as i64), Revenue::default()).is_some());
     }
 }
