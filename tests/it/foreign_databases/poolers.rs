@@ -29,7 +29,7 @@ async fn a_pooler_in_session_mode_is_as_good_as_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_in_transaction_mode_is_refused_by_what_to_set() {
+async fn a_pooler_in_transaction_mode_is_refused_with_the_setting_to_change() {
     const SENTENCE: [&str; 3] = ["transaction mode", "pool_mode = session", "DATABASE_URL"];
     let server = Postgres::start().await;
     let database_url = server.fresh_address().await;

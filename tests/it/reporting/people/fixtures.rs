@@ -1,4 +1,4 @@
-//! What the stories of people are given, and what they ask.
+//! Fixtures of the stories of people: events, frames, requests and their comparison.
 
 use chrono::{DateTime, SecondsFormat};
 use rand::seq::IndexedRandom as _;
@@ -11,7 +11,7 @@ use weir_testkit::events::origin;
 
 use super::*;
 
-/// Events of both sources at moments that crowd around edges; many of the same two hundred people of either.
+/// Events of both sources at random times that crowd around edges, many of the same two hundred people of each source.
 pub(super) fn scattered(name: &'static str, random: &mut StdRng) -> Vec<Value> {
     let mut events = Sender::new(name, 3).events(EVENTS);
     events.iter_mut().for_each(|event| event["timestamp"] = written(moments::moment(random)));
@@ -53,7 +53,7 @@ pub(super) fn erasure(user_id: &str, suppress: bool) -> Erasure {
 
 pub(super) async fn erase(store: &Store, user_id: &str, suppress: bool) {
     let mut erasure = erasure(user_id, suppress);
-    // Of the second time, too.
+    // So that the erasure includes the events of the second time.
     erasure.requested_at = origin().arrived_at;
     store.record_erasure(&erasure).await.unwrap();
     store.make_anonymous(&erasure).await.unwrap();
@@ -64,15 +64,15 @@ pub(super) async fn store_of(database: &Database) -> DatabaseConnection {
     database.connect().await
 }
 
-/// Asks about random ranges, and compares with a scan of the rows as they are.
+/// Requests random ranges, and compares the responses with a scan of the present rows.
 pub(super) async fn compare(reporting: &Running, database: &Database, random: &mut StdRng) {
-    let found = ask(QUESTIONS, reporting, database, random).await;
-    assert!(found > QUESTIONS / 5, "only {found} questions had an answer to compare");
+    let found = ask(REQUESTS, reporting, database, random).await;
+    assert!(found > REQUESTS / 5, "only {found} reports had users to compare");
 }
 
-/// Returns how many questions had an answer.
+/// Compares responses to random requests. Returns the number of responses with users.
 pub(super) async fn ask(
-    questions: usize,
+    requests: usize,
     reporting: &Running,
     database: &Database,
     random: &mut StdRng,
@@ -83,7 +83,7 @@ pub(super) async fn ask(
         .filter(|row| !row.user_id.is_empty())
         .collect();
     let mut found = 0;
-    for _ in 0..questions {
+    for _ in 0..requests {
         let (from, to) = if random.random_bool(0.2) { (None, None) } else { moments::range(random) };
         let request = GetDemographicsRequest {
             from,
@@ -128,7 +128,7 @@ pub(super) async fn keys(database: &DatabaseConnection, source: i16) -> Vec<Vec<
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
-/// What the previous build leaves in the rollups when it takes somebody out of rows.
+/// Writes the rollups as the previous build leaves them when it makes rows anonymous.
 pub(super) async fn roll_up_again(database: &DatabaseConnection) {
     database
         .execute_unprepared("UPDATE rollups SET measured = 0, measure_high = 0, measure_low = 0")
