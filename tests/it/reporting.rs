@@ -70,7 +70,8 @@ async fn revenue_equals_the_rows_for_every_filter(database: Database) {
                         group_by: group_by.into(),
                         limit: *limit,
                     };
-                    let response = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
+                    let response =
+                        reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
                     assert_eq!(response, expected::revenue(&rows, &request), "{request:?}");
                 }
             }

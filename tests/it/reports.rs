@@ -123,7 +123,10 @@ async fn an_invalid_request_is_refused_with_its_errors(weir: Weir) {
         let answer = weir.get(&format!("/reports/events?{}", pair.repeat(60_000 / pair.len()))).await;
         answer.expect_problem(StatusCode::BAD_REQUEST);
         let (violations, text) = (&answer.body["violations"], answer.body.to_string());
-        assert!(violations.as_array().is_some_and(|violations| violations.len() == 20) && text.len() < 5_000, "{text}");
+        assert!(
+            violations.as_array().is_some_and(|violations| violations.len() == 20) && text.len() < 5_000,
+            "{text}"
+        );
     }
     let long = weir.get(&format!("/reports/events?{}=1", "a".repeat(30_000))).await;
     long.expect_problem(StatusCode::BAD_REQUEST);

@@ -1,8 +1,9 @@
-//! The tables `erasures` and `erasure_keys`. They have a keyed hash of each erased person's id, so that events that
-//! arrived before the erasure are stored without the person, whenever a collector stores them; and the result of each
-//! erasure, for its receipt.
+//! The tables `erasures` and `erasure_keys`: a keyed hash of each erased person's id, and the result of each erasure
+//! for its receipt.
 //!
-//! A row of `events` without its person has an empty `user_id` and `user_name`, which no event can have.
+//! A collector recognises the person of an event by the hash. Events that arrived before the erasure are therefore
+//! stored without the person, whenever a collector stores them. A row of `events` without its person has an empty
+//! `user_id` and `user_name`, which no event can have.
 
 use sea_orm_migration::{
     prelude::*,

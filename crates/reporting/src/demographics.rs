@@ -2,9 +2,9 @@
 //! names.
 //!
 //! Collectors keep sets of the users' numbers by minute, hour and day (`weir_database::people`). A report unites these
-//! sets (`read_sets`), adds observations that are not folded into them yet (`unfolded`), and counts the union by the
-//! attributes of each number (`attribute_cache`, `counts`). So it covers every committed event. Where the rollups show
-//! that the sets miss an event, it counts rows instead (`from_rows`).
+//! sets (`read_sets`) and adds observations that are in no set yet (`unfolded`), so that it covers every committed
+//! event. It then counts the union by the attributes of each number (`attribute_cache`, `counts`). Where the rollups
+//! show that the sets miss an event, the report counts rows instead (`from_rows`).
 
 mod attribute_cache;
 mod counts;

@@ -42,7 +42,8 @@ async fn migrate(weir: &Weir, server: &Postgres) {
 async fn every_role_runs_with_the_rights_that_the_runbook_lists_and_changes_no_schema() {
     let server = server().await;
     let mut weir = one_source(&address(&server, "weir_collectors")).await;
-    reports_cause(&weir, "collect-facebook", &["weir migrate up", "permission denied", "m20261122_000001"]).await;
+    reports_cause(&weir, "collect-facebook", &["weir migrate up", "permission denied", "m20261122_000001"])
+        .await;
     migrate(&weir, &server).await;
     becomes_ready(&weir, "collect-facebook").await;
     let before = server.log().lines().filter(|line| line.contains("permission denied")).count();

@@ -228,8 +228,11 @@ async fn an_estimate_lies_within_its_stated_error(database: Database) {
         assert_eq!((estimated.users, estimated.average_age), (exact.users, exact.average_age), "exact");
         let error = estimated.relative_error.unwrap();
         assert!((0.01..0.2).contains(&error), "{error}");
-        let groups =
-            estimated.age_groups.iter().zip(&exact.age_groups).map(|(group, exact)| (group.users, exact.users));
+        let groups = estimated
+            .age_groups
+            .iter()
+            .zip(&exact.age_groups)
+            .map(|(group, exact)| (group.users, exact.users));
         let genders = estimated.genders.iter().map(|group| {
             let exact = exact.genders.iter().find(|exact| exact.gender == group.gender).unwrap();
             (group.users, exact.users)

@@ -76,9 +76,7 @@ async fn a_series_of_ten_thousand_buckets_is_answered_and_a_longer_one_refused(d
     assert_invalid(&reporting.client().get_revenue(revenue).await.unwrap_err(), &["group_by"]);
 }
 
-async fn reporting_is_unready_and_unavailable_while_a_table_is_missing(
-    database: Database,
-) {
+async fn reporting_is_unready_and_unavailable_while_a_table_is_missing(database: Database) {
     let store = database.migrated().await;
     let reporting = Running::on(&database, "30000").await;
     reporting.readiness.changed_from(false).await;

@@ -28,7 +28,11 @@ impl Running {
     }
 
     /// Reporting that estimates groups where a section has more users.
-    pub(super) async fn with_max_exact_users(users: u64, database: &Database, report_timeout_ms: &str) -> Self {
+    pub(super) async fn with_max_exact_users(
+        users: u64,
+        database: &Database,
+        report_timeout_ms: &str,
+    ) -> Self {
         let args = ReportingArgs {
             reporting_listen: Some("127.0.0.1:0".into()),
             default_currency: "USD".into(),
