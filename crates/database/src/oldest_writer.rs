@@ -50,7 +50,7 @@ pub async fn oldest_writer(database: &impl ConnectionTrait) -> Result<Option<Str
     Ok(row.map(|row| row.migration))
 }
 
-/// [`oldest_writer`] in a schema that may be older than its table.
+/// [`oldest_writer()`] in a schema that may be older than its table.
 ///
 /// # Errors
 /// The database can't be read.
