@@ -3,10 +3,9 @@
 //! Steps that serve run in a process of their own, as the roles do: this bench starts itself with `--serve`.
 
 pub(crate) mod append;
-pub(crate) mod copy;
 pub(crate) mod grpc;
 pub(crate) mod http;
-pub(crate) mod insert;
+pub(crate) mod postgres;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 

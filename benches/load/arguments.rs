@@ -1,14 +1,8 @@
 //! What is measured, and how thoroughly.
 
-use std::time::Duration;
-
 use clap::{Parser, ValueEnum as _};
 
-use crate::{alone::Step, sections::Section};
-
-/// The events behind the reports, unless others are asked for.
-const REPORTED_EVENTS: u64 = 10_000_000;
-const REPORTED_EVENTS_QUICKLY: u64 = 1_000_000;
+use crate::{alone::Step, effort::Effort, sections::Section};
 
 #[derive(Clone, Debug, Parser)]
 #[command(name = "load", about = "Measures the whole system against each step alone")]
@@ -32,62 +26,12 @@ pub(crate) struct Arguments {
     pub(crate) port: u16,
 }
 
-/// How thoroughly.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Effort {
-    quick: bool,
-    events: u64,
-}
-
 impl Arguments {
     pub(crate) fn sections(&self) -> Vec<Section> {
         if self.sections.is_empty() { Section::value_variants().to_vec() } else { self.sections.clone() }
     }
 
     pub(crate) fn effort(&self) -> Effort {
-        let events = if self.quick { REPORTED_EVENTS_QUICKLY } else { REPORTED_EVENTS };
-        Effort { quick: self.quick, events: self.events.unwrap_or(events) }
-    }
-}
-
-impl Effort {
-    /// Runs of which the median is told.
-    pub(crate) fn runs(self) -> usize {
-        if self.quick { 1 } else { 3 }
-    }
-
-    /// Of one run at full speed: caches are warm after a tenth of it, and the machine's mood changes slower.
-    pub(crate) fn run(self) -> Duration {
-        Duration::from_secs(if self.quick { 2 } else { 4 })
-    }
-
-    /// At a given rate: a thousand posts at a hundred a second, so that a hundredth of them is ten.
-    pub(crate) fn steady(self) -> Duration {
-        Duration::from_secs(if self.quick { 4 } else { 10 })
-    }
-
-    /// At the reference publisher's mean.
-    pub(crate) fn mean(self) -> Duration {
-        Duration::from_secs(if self.quick { 30 } else { 300 })
-    }
-
-    /// From the first post to the last row.
-    pub(crate) fn peak_events(self) -> u64 {
-        if self.quick { 200_000 } else { 600_000 }
-    }
-
-    /// In frames of 512: what one writer stores within seconds.
-    pub(crate) fn stored_events(self) -> u64 {
-        if self.quick { 1 << 16 } else { 3 << 16 }
-    }
-
-    /// Behind the reports.
-    pub(crate) fn reported_events(self) -> u64 {
-        self.events
-    }
-
-    /// How often each question is asked.
-    pub(crate) fn questions(self) -> usize {
-        if self.quick { 5 } else { 15 }
+        Effort::new(self.quick, self.events)
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use weir_event::{Origin, Source, admit_json};
 use weir_journal::{Frame, FramedEvent, MAX_FRAME_EVENTS};
 use weir_process::{CallContext, CorrelationId, TraceContext};
-use weir_testkit::generator::Writer;
+use weir_testkit::events::Writer;
 
 /// Events of one transaction of a worker.
 pub(crate) const BATCH_EVENTS: usize = 8_192;

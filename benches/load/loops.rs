@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{client::Connection, samples::Latencies, template::Template};
+use crate::{client::Connection, request_template::Template, statistics::Latencies};
 
 /// When a closed loop ends.
 #[derive(Clone, Copy, Debug)]

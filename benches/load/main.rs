@@ -14,17 +14,17 @@
 mod alone;
 mod arguments;
 mod client;
+mod dataset;
+mod effort;
 mod fleet;
 mod frames;
-mod loading;
 mod loops;
 mod machine;
-mod memory;
-mod processors;
 mod report;
-mod samples;
+mod request_template;
 mod sections;
-mod template;
+mod statistics;
+mod usage;
 
 use clap::Parser as _;
 

@@ -9,7 +9,7 @@ mod scale;
 mod singles;
 mod store;
 
-use crate::arguments::Effort;
+use crate::effort::Effort;
 
 /// A part of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -2,18 +2,15 @@
 //!
 //! A batch of 512 events, a full frame, goes through each step; the unit is events a second.
 
-mod decode;
-mod frame;
-mod project;
-mod restore;
-mod validate;
+mod collection;
+mod intake;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir_event::{Event, Source, admit_json};
-use weir_testkit::generator::{Crowd, Writer, Written};
+use weir_testkit::events::{Crowd, Writer, Written};
 
 /// A full frame.
 const EVENTS: u64 = 512;
@@ -44,6 +41,6 @@ fn quickly() -> Criterion {
 criterion_group! {
     name = steps;
     config = quickly();
-    targets = decode::measure, validate::measure, frame::measure, restore::measure, project::measure
+    targets = intake::decode, intake::validate, intake::frame, collection::restore, collection::project
 }
 criterion_main!(steps);

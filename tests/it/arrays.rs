@@ -2,12 +2,11 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use weir_testkit::Weir;
+use weir_testkit::{Weir, events::Sender};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 on_files_and_on_servers!(

@@ -7,12 +7,11 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir_testkit::{Ground, Weir, eventually, nats::Cluster};
+use weir_testkit::{Ground, Weir, events::Sender, eventually, nats::Cluster};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 const ARRAY: usize = 200;

@@ -1,9 +1,7 @@
 //! One correlation id from the webhook to the row.
 
 use sqlx::Row as _;
-use weir_testkit::{Ground, Weir};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender};
 
 on_files_and_on_servers!(
     a_correlation_id_is_echoed_and_reaches_the_row,

@@ -1,12 +1,11 @@
 //! One process for each role, as in production: the same answers, and collectors that share a source's frames.
 
 use serde_json::json;
-use weir_testkit::{Weir, eventually};
+use weir_testkit::{Weir, events::Sender, eventually};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 #[tokio::test(flavor = "multi_thread")]

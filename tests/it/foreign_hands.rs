@@ -4,11 +4,11 @@
 mod clocks;
 mod erasures;
 mod files;
+mod other_applications;
 mod prefix;
 mod restored;
 mod settings;
 mod skew;
-mod strangers;
 mod vanished;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use weir_journal::StoredDeadLetter;
 use weir_testkit::{
     Weir,
-    reference::{Invalid, invalid_items, valid_events},
+    events::{Invalid, invalid_items, valid_events},
 };
 
 use crate::{

@@ -4,9 +4,7 @@ use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
-use weir_testkit::Weir;
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender};
 
 on_files_and_on_servers!(
     an_object_an_array_and_ndjson_are_taken,

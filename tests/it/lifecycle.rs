@@ -3,12 +3,11 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::tempdir;
-use weir_testkit::{Weir, eventually, weir::command};
+use weir_testkit::{Weir, events::Sender, eventually, weir::command};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 on_files_and_on_servers!(

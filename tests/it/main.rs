@@ -7,27 +7,11 @@
     reason = "a story that goes wrong fails where it goes wrong, helpers included"
 )]
 
-/// Tells stories twice: with every role in one process on files alone, and the same on real servers.
-macro_rules! on_files_and_on_servers {
-    ($($story:ident),+ $(,)?) => {
-        mod on_files {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                super::$story(weir_testkit::Weir::on_files().await).await;
-            })+
-        }
-
-        mod on_servers {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                super::$story(weir_testkit::Weir::on_servers().await).await;
-            })+
-        }
-    };
-}
+// Every story may write `on_files_and_on_servers!` without an import.
+#[macro_use(on_files_and_on_servers)]
+extern crate weir_testkit;
 
 mod model;
-mod sender;
 
 mod arrays;
 mod audit;
@@ -40,6 +24,7 @@ mod demonstration;
 mod deploy;
 mod durability;
 mod erasure;
+mod event_lookup;
 mod examples;
 mod faults;
 mod fleet;
@@ -71,4 +56,3 @@ mod traces;
 mod unreadable;
 mod upgrades;
 mod verify;
-mod whereabouts;

@@ -5,9 +5,7 @@ use std::{net::SocketAddr, process::Stdio};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, VARY};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
-use weir_testkit::{Weir, eventually, prometheus::Prometheus};
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender, eventually, prometheus::Prometheus};
 
 on_files_and_on_servers!(prometheus_scrapes_the_seed_metrics, a_scraper_gets_the_format_that_it_accepts);
 

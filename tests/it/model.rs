@@ -3,18 +3,17 @@
 
 mod demographics;
 mod money;
-mod normal;
+mod normalise;
 mod query;
-mod ranking;
+mod rows;
 
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use money::{average, decimal};
-pub(crate) use normal::normalised;
+pub(crate) use normalise::normalised;
 pub(crate) use query::{Query, Width};
-use query::{bucket, series};
-use ranking::by_size_then_name;
+use rows::{bucket, by_size_then_name, series};
 use serde_json::{Value, json};
 
 /// The events of every accepted item, each identity once.

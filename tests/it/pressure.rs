@@ -18,9 +18,7 @@ use weir::contract::{
 };
 use weir_database::{Access, connect};
 use weir_process::Reason;
-use weir_testkit::{Ground, Weir, eventually};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, eventually};
 
 const MIB: usize = 1 << 20;
 /// The least that ingest can be told.

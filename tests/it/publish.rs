@@ -1,6 +1,6 @@
 //! The publisher against the system: reports equal what was sent.
 
-use weir_testkit::{Weir, soak::soak};
+use weir_testkit::{Weir, soak};
 
 on_files_and_on_servers!(what_the_publisher_sent_is_what_the_reports_say);
 

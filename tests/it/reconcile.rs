@@ -15,8 +15,7 @@ use weir_event::Source;
 use weir_journal::{Erasure, Frame};
 use weir_testkit::{
     database::{Database, on_both_databases},
-    events::origin,
-    reference::valid_events,
+    events::{origin, valid_events},
 };
 
 use crate::store::{

@@ -4,12 +4,13 @@ use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt as _, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use weir_testkit::{Weir, eventually};
-
-use crate::{
-    model::{Model, Query, Width, normalised},
-    sender::{Sender, first_day},
+use weir_testkit::{
+    Weir,
+    events::{Sender, first_day},
+    eventually,
 };
+
+use crate::model::{Model, Query, Width, normalised};
 
 on_files_and_on_servers!(
     event_statistics_are_exact_whatever_is_asked,

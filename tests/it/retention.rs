@@ -11,12 +11,10 @@ use weir_event::Source;
 use weir_testkit::{
     Weir,
     database::{accept_again, refuse},
-    events::with_id,
+    events::{Sender, with_id},
     eventually,
     load::Load,
 };
-
-use crate::sender::Sender;
 
 on_files_and_on_servers!(
     rows_are_removed_beside_a_publisher_that_does_not_notice,

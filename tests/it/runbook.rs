@@ -13,10 +13,7 @@ use serde_json::json;
 use text::{Code, codes, words};
 use tokio::process::{Child, Command};
 use tools::Compose;
-use weir_testkit::repository::repository;
-use weir_testkit::{Ground, Weir, eventually, ports, weir::command};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, eventually, ports, repository::repository, weir::command};
 
 /// Where the runbook reads them, with the fleet's process behind each.
 const ADMIN: [(&str, &str); 5] = [

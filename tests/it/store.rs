@@ -18,8 +18,7 @@ use weir_event::{
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, accounts, accounts_of_all, duplicates, on_both_databases, refuse, stored_events},
-    events::{frame, with_id},
-    reference::valid_events,
+    events::{frame, valid_events, with_id},
 };
 
 on_both_databases!(

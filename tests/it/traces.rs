@@ -1,6 +1,6 @@
 //! One webhook, one trace, over every hop to the committed row.
 
-mod gathered;
+mod coalesced;
 mod links;
 mod outages;
 mod trail;

@@ -17,7 +17,7 @@ use prost::Message as _;
 use uuid::Uuid;
 use weir::contract::event::v1;
 use weir_journal::{Frame, FramedEvent, Framer, Journal, MAX_FRAME_EVENTS, SealedFrame, Settings};
-use weir_testkit::generator::{Crowd, Writer};
+use weir_testkit::events::{Crowd, Writer};
 
 use crate::{frames, loops::Reached};
 

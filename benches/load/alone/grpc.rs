@@ -28,7 +28,7 @@ use weir::contract::{
     },
 };
 use weir_event::admit_json;
-use weir_testkit::generator::{Crowd, Writer};
+use weir_testkit::events::{Crowd, Writer};
 
 use crate::loops::Reached;
 

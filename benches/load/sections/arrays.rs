@@ -6,13 +6,13 @@ use weir_testkit::{Ground, Weir, nats::Nats};
 
 use crate::{
     alone::{self, Server, Step},
-    arguments::Effort,
+    effort::Effort,
     fleet::{FRONT, Fleet},
     loops::{self, Until},
-    processors::Processors,
     report::{Report, Row, grouped, milliseconds, percent, rate},
-    samples::median,
-    template::Template,
+    request_template::Template,
+    statistics::median,
+    usage::Processors,
 };
 
 const SIZES: [usize; 2] = [1_000, 10_000];

@@ -1,7 +1,7 @@
 //! The reference publisher's mean for minutes, on the whole fleet, while people ask for reports.
 
-mod asking;
 mod freshness;
+mod report_load;
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use chrono::TimeDelta;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
-    arguments::Effort,
+    dataset::{self, Load},
+    effort::Effort,
     fleet::{self, FLEET, Fleet},
-    loading::{self, Load},
-    memory::Memory,
-    processors::Processors,
     report::{Report, Row, grouped, mebibytes, milliseconds},
-    samples::{Latencies, median},
+    statistics::{Latencies, median},
+    usage::Memory,
+    usage::Processors,
 };
-use asking::Asked;
+use report_load::Asked;
 use weir_testkit::{
-    generator::{Crowd, Writer},
+    events::{Crowd, Writer},
     process::Process,
 };
 
@@ -39,7 +39,7 @@ const STORED_BEFORE: u64 = 300_000;
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("mean: 27,500 events a second on the whole fleet");
     let mut fleet = prepared().await?;
-    asking::for_a_while(&fleet.weir, WARMING).await?;
+    report_load::for_a_while(&fleet.weir, WARMING).await?;
     let quiet = looks(&fleet, 2001, QUIET.max(effort.mean() / 5)).await;
     let before = Processors::now();
     let mut publisher = publish(&fleet, effort.mean());
@@ -72,7 +72,7 @@ struct Looks {
 async fn looks(fleet: &Fleet, year: i32, duration: Duration) -> Looks {
     let (lags, asked, behind) = tokio::join!(
         lags(fleet, duration),
-        asking::for_a_while(&fleet.weir, duration),
+        report_load::for_a_while(&fleet.weir, duration),
         freshness::for_a_while(&fleet.weir, year, duration),
     );
     Looks { lags, asked, behind }
@@ -82,18 +82,18 @@ async fn looks(fleet: &Fleet, year: i32, duration: Duration) -> Looks {
 async fn prepared() -> anyhow::Result<Fleet> {
     let postgres = fleet::database().await;
     let database_url = postgres.fresh_address().await;
-    let database = loading::migrated(&database_url.parse()?).await?;
-    let span = TimeDelta::days(asking::DAYS);
+    let database = dataset::migrated(&database_url.parse()?).await?;
+    let span = TimeDelta::days(report_load::DAYS);
     let load = Load {
         writer: Writer { run: 1, crowd: Crowd::EachNew },
         events: STORED_BEFORE,
-        from: asking::first_day(),
+        from: report_load::first_day(),
         span,
     };
-    loading::load(&database, load).await?;
+    dataset::load(&database, load).await?;
     // With collectors, because what storing leaves for later is theirs to do.
     let fleet = Fleet::start_on(postgres, database_url, FLEET).await;
-    loading::settle(&database).await?;
+    dataset::settle(&database).await?;
     Ok(fleet)
 }
 

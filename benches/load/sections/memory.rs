@@ -14,13 +14,13 @@ use weir_testkit::{
 };
 
 use crate::{
-    arguments::Effort,
     client::Connection,
+    effort::Effort,
     fleet::{FLEET, FRONT, Fleet},
-    memory::Memory,
     report::{Report, Row, mebibytes, milliseconds},
-    samples::median,
-    template::Template,
+    request_template::Template,
+    statistics::median,
+    usage::Memory,
 };
 
 const MIB: u64 = 1 << 20;

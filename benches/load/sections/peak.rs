@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep};
 use weir_testkit::{Ground, Weir};
 
 use crate::{
-    arguments::Effort,
+    effort::Effort,
     fleet::{Fleet, LINE, processed},
     loops::{self, Until},
-    processors::{Processors, Share},
     report::{Report, Row, rate},
-    samples::median,
-    template::Template,
+    request_template::Template,
+    statistics::median,
+    usage::{Processors, Share},
 };
 
 /// As large as the reference publisher's, within the mix.

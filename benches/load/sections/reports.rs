@@ -1,22 +1,22 @@
 //! How long the reports take on many events, warm and cold.
 
-mod asking;
-mod questions;
+mod latency;
+mod requests;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use crate::{
-    arguments::Effort,
+    dataset::{self, Load},
+    effort::Effort,
     fleet::{self, FLEET, Fleet},
-    loading::{self, Load},
     report::{Report, Row, grouped, milliseconds, progress},
-    samples::Latencies,
+    statistics::Latencies,
 };
-use asking::Answered;
-use questions::{Kind, Question};
-use weir_testkit::generator::{Crowd, Writer};
+use latency::Answered;
+use requests::{Kind, Question};
+use weir_testkit::events::{Crowd, Writer};
 
 /// Time that the events are spread over; it ended at the last midnight.
 const DAYS: u64 = 30;
@@ -73,20 +73,20 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
 async fn answered(events: u64, crowd: Crowd, effort: Effort) -> anyhow::Result<Vec<Answered>> {
     let postgres = fleet::database().await;
     let database_url = postgres.fresh_address().await;
-    let database = loading::migrated(&database_url.parse()?).await?;
+    let database = dataset::migrated(&database_url.parse()?).await?;
     let span = TimeDelta::days(DAYS.cast_signed());
     let load = Load { writer: Writer { run: 1, crowd }, events, from: first_day(), span };
-    loading::load(&database, load).await?;
+    dataset::load(&database, load).await?;
     // With collectors, because what storing leaves for later is theirs to do.
     let mut fleet = Fleet::start_on(postgres, database_url, FLEET).await;
-    loading::settle(&database).await?;
+    dataset::settle(&database).await?;
     drop(database);
     let mut answered = Vec::new();
     for kind in Kind::ALL {
         let questions = Question::all(kind, first_day());
         progress(format!("asking for {}", kind.name()));
-        let warm = asking::warm(&fleet.weir, &questions, effort.questions()).await;
-        let cold = asking::cold(&mut fleet, &questions).await;
+        let warm = latency::warm(&fleet.weir, &questions, effort.questions()).await;
+        let cold = latency::cold(&mut fleet, &questions).await;
         answered.push(Answered { kind, warm, cold });
     }
     Ok(answered)

@@ -2,7 +2,7 @@
 
 use super::peak::{middle, several};
 use crate::{
-    arguments::Effort,
+    effort::Effort,
     fleet::{Fleet, Role},
     report::{Report, Row, rate},
 };

@@ -4,13 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     alone::{Server, Step},
-    arguments::Effort,
+    effort::Effort,
     fleet::{FRONT, Fleet},
     loops::{self, Until},
-    processors::{Processors, Share},
     report::{Report, Row, milliseconds, rate},
-    samples::median,
-    template::Template,
+    request_template::Template,
+    statistics::median,
+    usage::{Processors, Share},
 };
 
 const CONNECTIONS: usize = 64;

@@ -11,18 +11,18 @@ use weir_collectors::store::{Store, Submission};
 use weir_database::{DatabaseUrl, entity::events};
 use weir_journal::{Frame, Position};
 use weir_testkit::{
-    generator::{Crowd, Writer},
+    events::{Crowd, Writer},
     postgres::Postgres,
 };
 
 use crate::{
-    alone::{copy::Rows, insert::insert},
-    arguments::Effort,
+    alone::postgres::{Rows, insert},
+    dataset,
+    effort::Effort,
     fleet,
     frames::{self, BATCH_FRAMES},
-    loading,
     report::{Report, Row, percent, rate},
-    samples::median,
+    statistics::median,
 };
 
 /// Of a bare copy or a bare insert.
@@ -65,7 +65,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let repeating = repeating(&batches);
     let mut stored = Vec::new();
     for _ in 0..effort.runs() {
-        let database = loading::migrated(&empty(&postgres).await?).await?;
+        let database = dataset::migrated(&empty(&postgres).await?).await?;
         let store = Store::new(&database);
         accustom(&store).await?;
         stored.push(store_in(&store, &repeating, 1).await?);
@@ -91,7 +91,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
 /// A database without events; what was stored before is written, so that nobody pays for somebody else.
 async fn empty(postgres: &Postgres) -> anyhow::Result<DatabaseUrl> {
     let url = postgres.fresh_database().await;
-    loading::migrated(&url).await?.execute_unprepared("CHECKPOINT").await?;
+    dataset::migrated(&url).await?.execute_unprepared("CHECKPOINT").await?;
     Ok(url)
 }
 
@@ -136,7 +136,7 @@ struct Bare {
 async fn bare_batches(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::Result<Vec<Bare>> {
     let url = empty(postgres).await?;
     store_all(&url, batches, 1).await?;
-    let database = loading::migrated(&url).await?;
+    let database = dataset::migrated(&url).await?;
     let mut bare = Vec::with_capacity(batches.len());
     for batch in batches {
         let frame_ids: Vec<&str> = batch.iter().map(|frame| frame.id.as_str()).collect();
@@ -150,7 +150,7 @@ async fn bare_batches(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::
 
 /// Rows a second of the collectors' store.
 async fn store_all(url: &DatabaseUrl, batches: &Batches<Frame>, writers: usize) -> anyhow::Result<f64> {
-    let database = loading::migrated(url).await?;
+    let database = dataset::migrated(url).await?;
     store_in(&Store::new(&database), batches, writers).await
 }
 
@@ -205,7 +205,7 @@ async fn bare_all<F>(
 where
     F: Future<Output = Result<(), sqlx::Error>> + Send,
 {
-    let database = loading::migrated(url).await?;
+    let database = dataset::migrated(url).await?;
     let mut shares = JoinSet::new();
     let rows: usize = batches.iter().map(|batch| batch.inserted.len()).sum();
     let mine = dealt(batches, writers);

@@ -1,43 +1,13 @@
-//! Frames of the reference events.
+//! The makers of events: the reference cases, random events for reports, events by number for load, and frames of them.
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
-use uuid::Uuid;
-use weir_event::{Event, Origin, Source, admit_json};
-use weir_journal::{Frame, FramedEvent};
-use weir_process::CorrelationId;
+mod frames;
+mod generator;
+mod reference;
+mod sender;
 
-use crate::reference::valid_events;
-
-/// The first valid event of a source, under another id.
-pub fn with_id(source: Source, id: &str) -> Value {
-    let mut event = valid_events().into_iter().find(|event| event["source"] == source.name()).unwrap();
-    event["eventId"] = id.into();
-    event
-}
-
-/// Passes the gate.
-pub fn admit(event: &Value) -> Event {
-    admit_json(&event.to_string(), Utc::now()).unwrap()
-}
-
-/// A frame of events of one source that came in with one call.
-pub fn frame(events: &[Value]) -> Frame {
-    let events: Vec<FramedEvent> =
-        events.iter().map(|event| FramedEvent { event: admit(event), origin: 0, repeats: 0 }).collect();
-    Frame {
-        id: Uuid::now_v7().to_string(),
-        source: events[0].event.source(),
-        origins: vec![origin()],
-        events,
-    }
-}
-
-pub fn origin() -> Origin {
-    Origin {
-        correlation_id: CorrelationId::generate(),
-        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
-        tracestate: String::new(),
-        arrived_at: DateTime::from_timestamp_micros(1_757_834_505_318_001).unwrap(),
-    }
-}
+pub use self::{
+    frames::{admit, frame, origin},
+    generator::{CAMPAIGN_DIGITS, Crowd, SERIAL_DIGITS, Writer, Written, serial},
+    reference::{Invalid, invalid_items, valid_events, with_id},
+    sender::{Sender, first_day},
+};

@@ -13,16 +13,13 @@ pub mod disk;
 pub mod events;
 pub mod eventually;
 pub mod fault_proxy;
-pub mod generator;
 pub mod load;
 pub mod nats;
 pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
-pub mod reference;
 pub mod repository;
-pub mod soak;
 pub mod trace_collector;
 pub mod weir;
 
@@ -32,3 +29,9 @@ pub use self::{
     trace_collector::TraceCollector,
     weir::{Ground, Weir},
 };
+
+/// `tests/run --soak`.
+#[expect(clippy::disallowed_methods, reason = "tests/run --soak tells it through the environment")]
+pub fn soak() -> bool {
+    std::env::var_os("WEIR_SOAK").is_some()
+}

@@ -1,12 +1,10 @@
 //! A running Weir: everything in one process on files, the same on real servers, or one process for each role.
 
-mod addresses;
-mod audit;
 mod binary;
-mod dead_letters;
 mod faults;
+mod fleet;
 mod metrics;
-mod store;
+mod storage;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,56 +12,45 @@ use std::{
     time::Duration,
 };
 
-pub use addresses::Addresses;
 pub use binary::{binary, command, example};
+pub use fleet::Addresses;
+use fleet::{FLEET, PAIRS};
 pub use metrics::Series;
 use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::Value;
+pub use storage::Ground;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{
     Answer, eventually,
     nats::{Nats, Operator},
-    postgres::Postgres,
     process::Process,
 };
 
+/// Tells stories twice: with every role in one process on files alone, and the same on real servers.
+#[macro_export]
+macro_rules! on_files_and_on_servers {
+    ($($story:ident),+ $(,)?) => {
+        mod on_files {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story($crate::Weir::on_files().await).await;
+            })+
+        }
+
+        mod on_servers {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::$story($crate::Weir::on_servers().await).await;
+            })+
+        }
+    };
+}
+pub use on_files_and_on_servers;
+
 /// One request of a test's: an array of 50,000 events on a slow machine that runs other tests besides.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The processes of a fleet, by name and arguments.
-const FLEET: &[(&str, &[&str]); 6] = &[
-    ("edge", &["edge"]),
-    ("ingest", &["ingest"]),
-    ("collect-facebook", &["collect", "facebook"]),
-    ("collect-facebook-too", &["collect", "facebook"]),
-    ("collect-tiktok", &["collect", "tiktok"]),
-    ("reporting", &["reporting"]),
-];
-
-/// Two processes of each role.
-const PAIRS: &[(&str, &[&str]); 10] = &[
-    ("edge", &["edge"]),
-    ("edge-too", &["edge"]),
-    ("ingest", &["ingest"]),
-    ("ingest-too", &["ingest"]),
-    ("collect-facebook", &["collect", "facebook"]),
-    ("collect-facebook-too", &["collect", "facebook"]),
-    ("collect-tiktok", &["collect", "tiktok"]),
-    ("collect-tiktok-too", &["collect", "tiktok"]),
-    ("reporting", &["reporting"]),
-    ("reporting-too", &["reporting"]),
-];
-
-/// What journal and store stand on.
-#[derive(Debug)]
-pub enum Ground {
-    /// Files in the data folder.
-    Files,
-    /// A nats-server of this test's own, and a database of its own on a shared PostgreSQL.
-    Servers { nats: Nats, database_url: String },
-}
 
 /// A running Weir. Dropped, its processes are killed and its files are gone.
 #[derive(Debug)]
@@ -378,12 +365,5 @@ impl Weir {
             Ground::Servers { nats, .. } => nats,
             Ground::Files => panic!("there is no nats-server on files"),
         }
-    }
-}
-
-impl Ground {
-    pub async fn servers() -> Self {
-        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
-        Self::Servers { nats, database_url: postgres.fresh_address().await }
     }
 }

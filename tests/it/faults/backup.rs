@@ -8,7 +8,7 @@ use weir_testkit::{
     load::Load,
     nats::Nats,
     postgres::{Postgres, program},
-    soak::soak,
+    soak,
 };
 
 const FACEBOOK: [&str; 2] = ["collect-facebook", "collect-facebook-too"];

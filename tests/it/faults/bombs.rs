@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
-use weir_testkit::{Ground, Weir, soak::soak};
+use weir_testkit::{Ground, Weir, soak};
 
 use super::good_client::GoodClient;
 

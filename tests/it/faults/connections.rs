@@ -6,15 +6,16 @@ use reqwest::StatusCode;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use weir_testkit::{
-    Ground, Weir, eventually,
+    Ground, Weir,
+    events::Sender,
+    eventually,
     load::Load,
     nats::Nats,
     postgres::{Postgres, Setup},
-    soak::soak,
+    soak,
 };
 
 use super::store::outage_is_felt;
-use crate::sender::Sender;
 
 /// Few enough that a test can take all of them, and enough for the pools of a fleet, which all open again at once, and
 /// for who compares afterwards.

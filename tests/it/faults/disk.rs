@@ -5,15 +5,15 @@ use serde_json::json;
 use weir_testkit::{
     Ground, Weir,
     disk::Disk,
+    events::Sender,
     eventually,
     load::Load,
     nats::Nats,
     postgres::{Postgres, Setup},
-    soak::soak,
+    soak,
 };
 
 use super::store::outage_is_felt;
-use crate::sender::Sender;
 
 /// Mebibytes: more than a story writes before its disk is filled.
 const SIZE: u32 = 512;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_testkit::{Ground, Weir, eventually, load::Load, soak::soak};
+use weir_testkit::{Ground, Weir, eventually, load::Load, soak};
 
 /// A freeze longer than the acknowledgement deadline.
 const ACK_WAIT_MS: &str = "2000";

@@ -5,9 +5,7 @@ use std::{fmt, time::Duration};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
-use weir_testkit::Weir;
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender};
 
 /// Longer than any bound of the edge's that it may have to wait for, generously.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use tokio::{
     process::Command,
     time::Instant,
 };
-use weir_testkit::{Ground, Weir, eventually, eventually::within, soak::soak};
+use weir_testkit::{Ground, Weir, eventually, eventually::within, soak};
 
 use super::good_client::GoodClient;
 

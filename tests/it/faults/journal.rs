@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::json;
-use weir_testkit::{Ground, Weir, eventually, eventually::within, load::Load, soak::soak};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, eventually, eventually::within, load::Load, soak};
 
 /// How soon readiness tells of an outage, and some for a busy machine.
 const TOLD: Duration = Duration::from_secs(8);

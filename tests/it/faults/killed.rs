@@ -1,6 +1,6 @@
 //! kill -9 under load.
 
-use weir_testkit::{Weir, load::Load, soak::soak};
+use weir_testkit::{Weir, load::Load, soak};
 
 const ROLES: [&str; 6] =
     ["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];

@@ -8,7 +8,7 @@ use weir_testkit::{
     load::Load,
     nats::Nats,
     postgres::Postgres,
-    soak::soak,
+    soak,
 };
 
 /// How soon a connection that died silently is given up (20 s) and what waited behind it is stored.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use weir_testkit::{Ground, Weir, eventually, load::Load, soak::soak};
+use weir_testkit::{Ground, Weir, eventually, load::Load, soak};
 
 use super::good_client::GoodClient;
 

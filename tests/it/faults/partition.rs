@@ -10,14 +10,12 @@ use serde_json::json;
 use tokio::time::Instant;
 use weir_testkit::{
     Answer, Ground, Weir,
+    events::Sender,
     eventually::within,
     fault_proxy::{FaultProxy, Weather},
     load::Load,
-    ports,
-    soak::soak,
+    ports, soak,
 };
-
-use crate::sender::Sender;
 
 /// What the edge may take for one request here.
 const DEADLINE_MS: u64 = 3000;

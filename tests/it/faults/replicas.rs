@@ -9,14 +9,13 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 use weir_testkit::{
-    Ground, Weir, eventually,
+    Ground, Weir,
+    events::Sender,
+    eventually,
     fault_proxy::{FaultProxy, Weather},
     load::Load,
-    ports,
-    soak::soak,
+    ports, soak,
 };
-
-use crate::sender::Sender;
 
 /// A silent peer is given up by keepalive after 15 s; then the call is made again elsewhere.
 const SWITCHED: Duration = Duration::from_secs(20);

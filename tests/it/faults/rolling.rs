@@ -14,9 +14,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use weir_database::{Access, connect};
 use weir_process::Stop;
-use weir_testkit::{Ground, Weir, database::stored_events, eventually, load::Load, soak::soak};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, database::stored_events, events::Sender, eventually, load::Load, soak};
 
 const FAST: &[&str] = &["edge", "edge-too", "ingest", "collect-facebook", "reporting"];
 const ALL: &[&str] = &[

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, TransactionTrait as _};
 use weir_database::{Access, connect};
-use weir_testkit::{Ground, Weir, eventually, load::Load, nats::Nats, postgres::Postgres, soak::soak};
+use weir_testkit::{Ground, Weir, eventually, load::Load, nats::Nats, postgres::Postgres, soak};
 
 /// A fleet with a short acknowledgement deadline, on a database of this story's own.
 async fn fleet(database_url: &str) -> Weir {

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use tokio::time::sleep;
-use weir_testkit::{Ground, Weir, clock, database::stored_events, eventually};
+use weir_testkit::{Ground, Weir, clock, database::stored_events, events::Sender, eventually};
 
 use super::{SWEPT, held, named};
-use crate::sender::Sender;
 
 on_files_and_on_servers!(frames_that_wait_outlive_a_start_with_a_clock_8_days_ahead);
 

@@ -2,9 +2,7 @@
 
 use futures::StreamExt as _;
 use serde_json::json;
-use weir_testkit::{Ground, Weir, eventually, nats::Operator};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, eventually, nats::Operator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_with_different_prefixes_share_a_server_and_no_event() {

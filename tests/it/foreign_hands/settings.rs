@@ -9,13 +9,14 @@ use async_nats::jetstream::{
 use chrono::Utc;
 use serde_json::json;
 use weir_testkit::{
-    Ground, Weir, eventually,
+    Ground, Weir,
+    events::Sender,
+    eventually,
     nats::{Cluster, Nats, Operator},
     postgres::Postgres,
 };
 
 use super::{ids, named, one_source, post_each, stored_are};
-use crate::sender::Sender;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const STREAMS: [&str; 3] = ["EVENTS", "DEAD_LETTERS", "REJECTED"];

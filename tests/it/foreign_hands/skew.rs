@@ -4,10 +4,14 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tokio::time::sleep;
 use weir_event::Source;
-use weir_testkit::{Ground, Weir, clock, database::stored_events, events::with_id, eventually};
+use weir_testkit::{
+    Ground, Weir, clock,
+    database::stored_events,
+    events::{Sender, with_id},
+    eventually,
+};
 
 use super::{SWEPT, named};
-use crate::sender::Sender;
 
 const EVENTS: usize = 200;
 const DAY: f64 = 86_400.0;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Event, money::mean, ranking::by_size_then_name, text};
+use super::{Event, money::mean, rows::by_size_then_name, text};
 
 /// Users by the group that an event of theirs names.
 type Groups = BTreeMap<String, BTreeSet<String>>;

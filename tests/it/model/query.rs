@@ -1,6 +1,4 @@
-//! What a report is asked: its parameters, the range, and the buckets of a series.
-
-use std::{collections::BTreeMap, ops::AddAssign};
+//! What a report is asked: its parameters and the range.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -33,7 +31,7 @@ impl Width {
         }
     }
 
-    fn duration(self) -> Duration {
+    pub(super) fn duration(self) -> Duration {
         match self {
             Self::Hour => Duration::hours(1),
             Self::Day => Duration::days(1),
@@ -73,29 +71,4 @@ impl Query {
 /// An instant as the comparison writes it.
 pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-/// The start of the bucket that `at` falls into.
-pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
-    let seconds = width.duration().num_seconds();
-    DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0)
-        .expect("near the event's own time")
-}
-
-/// Rows from the first to the last bucket with data, empty ones included.
-pub(super) fn series<V: AddAssign + Default + Copy>(
-    values: impl Iterator<Item = (DateTime<Utc>, V)>,
-    width: Width,
-    row: impl Fn(String, V) -> Value,
-) -> Value {
-    let mut buckets = BTreeMap::<_, V>::new();
-    for (start, value) in values {
-        *buckets.entry(start).or_default() += value;
-    }
-    let Some((&first, &last)) = buckets.keys().next().zip(buckets.keys().next_back()) else {
-        return json!([]);
-    };
-    let starts = std::iter::successors(Some(first), |start| Some(*start + width.duration()));
-    let rows = starts.take_while(|start| *start <= last);
-    rows.map(|start| row(instant(start), buckets.get(&start).copied().unwrap_or_default())).collect()
 }

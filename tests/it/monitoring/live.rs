@@ -5,16 +5,13 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::json;
-use weir_testkit::{Ground, Weir, eventually, load::Load, prometheus::Prometheus, soak::soak};
+use weir_testkit::{Ground, Weir, events::Sender, eventually, load::Load, prometheus::Prometheus, soak};
 
 use super::{
     boards, expression,
     rules::{alerts, recorded},
 };
-use crate::{
-    runbook::{is_query, text::codes},
-    sender::Sender,
-};
+use crate::{runbook::is_query, runbook::text::codes};
 
 /// The trace that the story's own requests belong to.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use weir_testkit::{Weir, weir::Series};
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender, weir::Series};
 
 /// What the hostile sender invents; nothing of it may be seen in a scrape.
 const INVENTED: &str = "invented";

@@ -6,9 +6,7 @@ use futures::StreamExt as _;
 use reqwest::{Body, Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use weir_testkit::{Ground, Weir, eventually::within};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, eventually::within};
 
 /// Long enough that a slow machine sees what happens meanwhile.
 const DELAY: Duration = Duration::from_secs(8);

@@ -5,9 +5,7 @@ use std::fs;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::tempdir;
-use weir_testkit::{Ground, Weir, weir::command};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, Weir, events::Sender, weir::command};
 
 /// Every variable that carries a secret, with a value of its own.
 const SECRETS: [(&str, &str); 3] = [

@@ -1,9 +1,7 @@
 //! Telemetry that is misconfigured warns, and events are taken all the same.
 
 use serde_json::json;
-use weir_testkit::{Ground, TraceCollector, Weir};
-
-use crate::sender::Sender;
+use weir_testkit::{Ground, TraceCollector, Weir, events::Sender};
 
 type Settings = Vec<(&'static str, String)>;
 

@@ -4,9 +4,7 @@ use std::process::ExitStatus;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
-use weir_testkit::{Weir, eventually, load::Load};
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender, eventually, load::Load};
 
 on_files_and_on_servers!(
     nothing_differs_beside_a_publisher_whose_rows_are_removed,

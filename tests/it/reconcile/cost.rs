@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
 use weir_collectors::reconcile::Period;
 use weir_testkit::{
     database::{Database, on_both_databases},
-    soak::soak,
+    soak,
 };
 
 use super::{damage, found, repaired};

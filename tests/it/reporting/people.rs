@@ -15,12 +15,11 @@ use weir_collectors::{
 use weir_database::entity::{events::Model, people_deltas, people_sets};
 use weir_testkit::{
     database::{Database, on_both_databases, stored_events},
-    events::frame,
+    events::{Sender, frame},
 };
 
 use self::given::*;
 use super::{expected, moments, rows, running::Running};
-use crate::sender::Sender;
 
 on_both_databases!(
     sets_answer_as_the_rows_do_however_much_is_folded,

@@ -12,11 +12,10 @@ use weir_event::Source;
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, on_both_databases, stored_events},
-    events::frame,
+    events::{Sender, frame},
 };
 
 use super::{expected, moments, rows, running::Running};
-use crate::sender::Sender;
 
 on_both_databases!(
     rollups_that_the_migration_fills_answer_as_the_rows_do,

@@ -3,10 +3,9 @@
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
 use serde_json::json;
 use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
-use weir_testkit::{Ground, Weir, eventually};
+use weir_testkit::{Ground, Weir, events::Sender, eventually};
 
 use super::{keeping, left::Left, removed, stored};
-use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_has_the_right_to_remove_removes() {

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 use serde_json::{Value, json};
-use weir_testkit::Weir;
+use weir_testkit::{
+    Weir,
+    events::{Sender, first_day},
+};
 
 use super::{keeping, removed, stored};
-use crate::sender::{Sender, first_day};
 
 on_files_and_on_servers!(reports_of_whole_minutes_do_not_change_when_rows_are_removed);
 

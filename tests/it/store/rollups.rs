@@ -11,8 +11,7 @@ use weir_event::Source;
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, duplicates, on_both_databases, refuse, stored_events},
-    events::frame,
-    reference::valid_events,
+    events::{frame, valid_events},
 };
 
 use super::{numbered, removed::remember, store_all};

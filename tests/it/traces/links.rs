@@ -9,13 +9,12 @@ use weir::contract::{
 use weir_event::Source;
 use weir_testkit::{
     Ground, TraceCollector, Weir,
-    events::{admit, with_id},
+    events::{Sender, admit, with_id},
     eventually,
     trace_collector::Span,
 };
 
 use super::trail::{CALLER_SPAN, CALLER_TRACE, Trail, post_in_trace};
-use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_frame_of_a_large_webhook_is_part_of_its_trace() {

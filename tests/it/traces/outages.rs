@@ -7,7 +7,7 @@ use serde_json::json;
 use weir_event::Source;
 use weir_testkit::{
     Ground, TraceCollector, Weir,
-    events::with_id,
+    events::{Sender, with_id},
     eventually,
     fault_proxy::{FaultProxy, Weather},
     ports,
@@ -15,7 +15,6 @@ use weir_testkit::{
 };
 
 use super::trail::{CALLER_TRACE, post_in_trace};
-use crate::sender::Sender;
 
 /// Far below the 10 s that an export may take, far above what a request needs beside other stories.
 const PROMPT: Duration = Duration::from_secs(3);

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use weir_testkit::Weir;
 
-use crate::samples::Latencies;
+use crate::statistics::Latencies;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -6,7 +6,10 @@ use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{FLEET, PAIRS, Weir};
+use super::{
+    Weir,
+    fleet::{FLEET, PAIRS},
+};
 use crate::{eventually::within, process::Process};
 
 /// How soon after a fault's end a fresh event is reported.

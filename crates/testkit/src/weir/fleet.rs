@@ -7,6 +7,30 @@ use std::{
 
 use crate::ports;
 
+/// The processes of a fleet, by name and arguments.
+pub(super) const FLEET: &[(&str, &[&str]); 6] = &[
+    ("edge", &["edge"]),
+    ("ingest", &["ingest"]),
+    ("collect-facebook", &["collect", "facebook"]),
+    ("collect-facebook-too", &["collect", "facebook"]),
+    ("collect-tiktok", &["collect", "tiktok"]),
+    ("reporting", &["reporting"]),
+];
+
+/// Two processes of each role.
+pub(super) const PAIRS: &[(&str, &[&str]); 10] = &[
+    ("edge", &["edge"]),
+    ("edge-too", &["edge"]),
+    ("ingest", &["ingest"]),
+    ("ingest-too", &["ingest"]),
+    ("collect-facebook", &["collect", "facebook"]),
+    ("collect-facebook-too", &["collect", "facebook"]),
+    ("collect-tiktok", &["collect", "tiktok"]),
+    ("collect-tiktok-too", &["collect", "tiktok"]),
+    ("reporting", &["reporting"]),
+    ("reporting-too", &["reporting"]),
+];
+
 /// Where the processes of one Weir listen; chosen before they start, because they must know each other's.
 #[derive(Debug)]
 pub struct Addresses {

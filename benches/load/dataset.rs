@@ -13,12 +13,12 @@ use tokio::{
 use weir_collectors::store::{Store, Submission};
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_journal::Frame;
-use weir_testkit::generator::Writer;
+use weir_testkit::events::Writer;
 
 use crate::{
     frames::{self, BATCH_EVENTS, BATCH_FRAMES},
-    processors::Processors,
     report::{grouped, progress},
+    usage::Processors,
 };
 
 /// As many as the collectors of both sources have.

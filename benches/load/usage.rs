@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use procfs::{
     CurrentSI as _, KernelStats,
     process::{Process, Stat, all_processes},
@@ -128,5 +129,25 @@ fn name(process: &Process, stat: &Stat, own: i32) -> String {
         Some(role) if is_weir => role.clone(),
         Some(serve) if serve == "--serve" => "step alone".to_owned(),
         _ => stat.comm.clone(),
+    }
+}
+
+/// Resident memory in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) now: u64,
+    /// The most that it has had.
+    pub(crate) peak: u64,
+}
+
+impl Memory {
+    /// # Errors
+    /// The process is gone.
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
+        let status = Process::new(pid.cast_signed()).and_then(|process| process.status());
+        let status = status.with_context(|| format!("process {pid} is gone"))?;
+        // The kernel tells them in KiB.
+        let bytes = |kibibytes: Option<u64>| kibibytes.unwrap_or_default() << 10;
+        Ok(Self { now: bytes(status.vmrss), peak: bytes(status.vmhwm) })
     }
 }

@@ -19,19 +19,19 @@ const AMOUNTS: [&str; 8] = ["0.00", "57", "318.49", "0.0001", "12.5", "999999999
 const ZONES: [&str; 4] = ["Z", "+05:30", "-08:00", "z"];
 
 /// Draws events. Two senders of different names never draw the same identity.
-pub(crate) struct Sender {
+pub struct Sender {
     name: &'static str,
     drawn: u64,
     random: StdRng,
 }
 
 impl Sender {
-    pub(crate) fn new(name: &'static str, seed: u64) -> Self {
+    pub fn new(name: &'static str, seed: u64) -> Self {
         Self { name, drawn: 0, random: StdRng::seed_from_u64(seed) }
     }
 
     /// `count` events as the values of one array.
-    pub(crate) fn events(&mut self, count: usize) -> Vec<Value> {
+    pub fn events(&mut self, count: usize) -> Vec<Value> {
         (0..count).map(|_| self.event()).collect()
     }
 
@@ -159,7 +159,7 @@ impl Sender {
 }
 
 /// The midnight at which every sender's events begin.
-pub(crate) fn first_day() -> DateTime<Utc> {
+pub fn first_day() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2025, 9, 13, 0, 0, 0).single().expect("a day that exists")
 }
 

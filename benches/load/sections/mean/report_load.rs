@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use weir_testkit::Weir;
 
-use crate::samples::Latencies;
+use crate::statistics::Latencies;
 
 /// How many they ask about: whole ones that are over.
 pub(super) const DAYS: i64 = 7;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::Range};
 
 use chrono::Utc;
-use weir_testkit::generator::{CAMPAIGN_DIGITS, Crowd, SERIAL_DIGITS, Writer, serial};
+use weir_testkit::events::{CAMPAIGN_DIGITS, Crowd, SERIAL_DIGITS, Writer, serial};
 
 /// What of an event differs each time, and where it stands: hexadecimal digits.
 const EVENT_ID: &str = "\"eventId\":\"";

@@ -1,10 +1,18 @@
 //! The reference cases beside this folder: `events/valid.jsonl` and `events/invalid.jsonl`.
 
 use serde_json::Value;
+use weir_event::Source;
 
 /// Every event that must be accepted.
 pub fn valid_events() -> Vec<Value> {
-    lines(include_str!("../../../tests/events/valid.jsonl")).map(|mut line| line["event"].take()).collect()
+    lines(include_str!("../../../../tests/events/valid.jsonl")).map(|mut line| line["event"].take()).collect()
+}
+
+/// The first valid event of a source, under another id.
+pub fn with_id(source: Source, id: &str) -> Value {
+    let mut event = valid_events().into_iter().find(|event| event["source"] == source.name()).unwrap();
+    event["eventId"] = id.into();
+    event
 }
 
 /// An item that must be rejected.
@@ -18,7 +26,7 @@ pub struct Invalid {
 
 /// Every item that must be rejected.
 pub fn invalid_items() -> Vec<Invalid> {
-    lines(include_str!("../../../tests/events/invalid.jsonl"))
+    lines(include_str!("../../../../tests/events/invalid.jsonl"))
         .map(|mut line| Invalid {
             case: line["case"].to_string(),
             pointers: serde_json::from_value(line["pointers"].take()).expect("pointers are strings"),

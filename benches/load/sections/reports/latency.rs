@@ -5,8 +5,8 @@ use std::{fs, time::Duration};
 use tokio::time::Instant;
 use weir_testkit::{Weir, eventually};
 
-use super::questions::{Kind, Question};
-use crate::{fleet::Fleet, samples::Latencies};
+use super::requests::{Kind, Question};
+use crate::{fleet::Fleet, statistics::Latencies};
 
 /// How long the answers of one report took.
 #[derive(Clone, Debug)]

@@ -9,10 +9,62 @@ use weir_database::{
     entity::{audits, journal_states, unaccounted_frames},
 };
 
-use super::{Ground, Weir};
-use crate::eventually;
+use weir_journal::{DeadLetterStream, Journal, Settings, StoredDeadLetter};
+
+use super::Weir;
+use crate::{eventually, nats::Nats, postgres::Postgres};
+
+/// More than any story rejects.
+const MOST: usize = 1000;
+
+/// What journal and store stand on.
+#[derive(Debug)]
+pub enum Ground {
+    /// Files in the data folder.
+    Files,
+    /// A nats-server of this test's own, and a database of its own on a shared PostgreSQL.
+    Servers { nats: Nats, database_url: String },
+}
+
+impl Ground {
+    pub async fn servers() -> Self {
+        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
+        Self::Servers { nats, database_url: postgres.fresh_address().await }
+    }
+}
 
 impl Weir {
+    /// A pool of the story's own.
+    pub async fn store(&self) -> DatabaseConnection {
+        let url: DatabaseUrl = match &self.ground {
+            Ground::Files => DatabaseUrl::file(&self.store_file()),
+            Ground::Servers { database_url, .. } => {
+                database_url.parse().expect("a story's database has a valid URL")
+            }
+        };
+        connect(&url, Access::Write, Duration::ZERO).await.expect("the store is there")
+    }
+
+    /// What lies in `REJECTED`, oldest first. On files it ends this Weir first: the journal has one owner.
+    pub async fn rejected(&mut self) -> Vec<StoredDeadLetter> {
+        let journal = match &self.ground {
+            Ground::Servers { nats, .. } => {
+                Journal::connect(&nats.servers(), Settings::default(), Duration::from_secs(10)).await
+            }
+            Ground::Files => {
+                self.stop().await;
+                Journal::open(&self.data_folder(), Settings::default()).await
+            }
+        };
+        let journal = journal.expect("the journal can be opened");
+        let letters = journal
+            .dead_letters(DeadLetterStream::Rejected, 0, MOST)
+            .await
+            .expect("dead letters can be read");
+        journal.close(Duration::from_secs(5)).await;
+        letters
+    }
+
     /// Waits until the audit has gone through every frame that the journal has taken so far; fails where one is missing, or
     /// is said to be lost.
     pub async fn is_accounted_for(&self) {
