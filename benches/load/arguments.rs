@@ -1,4 +1,4 @@
-//! What is measured, and how thoroughly.
+//! The command line of the bench: the sections, and the effort of the measurement.
 
 use clap::{Parser, ValueEnum as _};
 
@@ -7,19 +7,19 @@ use crate::{alone::Step, effort::Effort, sections::Section};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "load", about = "Measures the whole system against each step alone")]
 pub(crate) struct Arguments {
-    /// One short run where there would be several: for a first look, not for the book.
+    /// One short run instead of several: for a first look, not for the documented figures.
     #[arg(long)]
     quick: bool,
-    /// How many events lie behind the reports; by default 10 million, quickly 1 million.
+    /// The number of events behind the reports; by default 10 million, with --quick 1 million.
     #[arg(long, value_name = "NUMBER")]
     events: Option<u64>,
-    /// What to measure; by default everything.
+    /// The sections to measure; by default all of them.
     #[arg(value_enum)]
     sections: Vec<Section>,
-    /// Cargo says it to every bench.
+    /// Cargo passes this option to every bench.
     #[arg(long, hide = true)]
     bench: bool,
-    /// Be the server of a step alone: the bench starts itself so.
+    /// Runs as the server of one step; the bench starts itself with this option.
     #[arg(long, hide = true)]
     pub(crate) serve: Option<Step>,
     #[arg(long, hide = true, default_value_t = 0)]

@@ -1,4 +1,5 @@
-//! Fills a database through the collectors' own store, so that everything is there that storing maintains.
+//! Events that fill a database before a measurement, through the store of the collectors, so that rollups and all other
+//! tables are filled too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,36 +13,39 @@ use tokio::{
 };
 use weir_collectors::store::{Store, Submission};
 use weir_database::{Access, DatabaseUrl, connect};
-use weir_journal::Frame;
-use weir_testkit::events::Writer;
+use weir_journal::{Frame, MAX_FRAME_EVENTS};
+use weir_testkit::events::Generator;
 
 use crate::{
-    frames::{self, BATCH_EVENTS, BATCH_FRAMES},
     report::{grouped, progress},
-    usage::Processors,
+    usage::CpuTimes,
 };
 
-/// As many as the collectors of both sources have.
+/// Events of one transaction of a worker.
+const BATCH_EVENTS: usize = 8_192;
+/// Frames of one transaction of a worker: of one source, as its consumer's are.
+pub(crate) const BATCH_FRAMES: usize = BATCH_EVENTS / MAX_FRAME_EVENTS;
+/// Writers at the same time, as many as the collectors of both sources have.
 const WRITERS: usize = 2;
 
-/// What is loaded: events that are spread evenly over a time.
+/// Events that are spread evenly over a span of time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) writer: Writer,
+pub(crate) struct Dataset {
+    pub(crate) generator: Generator,
     pub(crate) events: u64,
     pub(crate) from: DateTime<Utc>,
     pub(crate) span: TimeDelta,
 }
 
-impl Load {
+impl Dataset {
     fn at(&self, number: u64) -> DateTime<Utc> {
         let share = number as f64 / self.events as f64;
-        // Microseconds of a year have sixteen digits, as many as a float tells.
+        // The microseconds of a year have sixteen digits, as many as a float holds.
         self.from + TimeDelta::microseconds((share * self.span.num_microseconds().unwrap_or(0) as f64) as i64)
     }
 }
 
-/// An empty store with its tables.
+/// Opens a database and applies every migration.
 ///
 /// # Errors
 /// It can't be opened or migrated.
@@ -51,48 +55,47 @@ pub(crate) async fn migrated(url: &DatabaseUrl) -> anyhow::Result<DatabaseConnec
     Ok(database)
 }
 
-/// Stores all of it in the order of time, in transactions as workers make them.
+/// Stores all events in the order of time, in transactions of the size that workers use.
 ///
 /// # Errors
-/// The database refuses it.
-pub(crate) async fn load(database: &DatabaseConnection, load: Load) -> anyhow::Result<()> {
+/// The database refuses a transaction.
+pub(crate) async fn store(database: &DatabaseConnection, dataset: Dataset) -> anyhow::Result<()> {
     let started = Instant::now();
     // A batch for each writer, and one that is being made.
     let (send, receive) = mpsc::channel(WRITERS);
-    let making = tokio::task::spawn_blocking(move || make(load, &send));
+    let making = tokio::task::spawn_blocking(move || make(dataset, &send));
     let receive = Arc::new(Mutex::new(receive));
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
-        writers.spawn(store(Store::new(database), Arc::clone(&receive)));
+        writers.spawn(store_batches(Store::new(database), Arc::clone(&receive)));
     }
     drop(receive);
     while let Some(writer) = writers.join_next().await {
         writer??;
     }
-    making.await??;
+    making.await?;
     let took = started.elapsed().as_secs_f64();
-    progress(format!("loaded {} events in {took:.0} s", grouped(load.events as f64)));
+    progress(format!("loaded {} events in {took:.0} s", grouped(dataset.events as f64)));
     Ok(())
 }
 
-fn make(load: Load, send: &mpsc::Sender<Vec<Frame>>) -> anyhow::Result<()> {
+fn make(dataset: Dataset, send: &mpsc::Sender<Vec<Frame>>) {
     // A full batch of each source.
     let stride = 2 * BATCH_EVENTS;
-    for first in (0..load.events).step_by(stride) {
-        let numbers = first..load.events.min(first + stride as u64);
-        let mut frames = frames::make(load.writer, numbers, |number| load.at(number))?;
+    for first in (0..dataset.events).step_by(stride) {
+        let numbers = first..dataset.events.min(first + stride as u64);
+        let mut frames = dataset.generator.frames(numbers, |number| dataset.at(number));
         let rest = frames.split_off(frames.len() / 2);
         for batch in [frames, rest] {
             if send.blocking_send(batch).is_err() {
-                // The writers have failed, and tell why.
-                return Ok(());
+                // The writers have failed, and return the error.
+                return;
             }
         }
     }
-    Ok(())
 }
 
-async fn store(store: Store, batches: Arc<Mutex<mpsc::Receiver<Vec<Frame>>>>) -> anyhow::Result<()> {
+async fn store_batches(store: Store, batches: Arc<Mutex<mpsc::Receiver<Vec<Frame>>>>) -> anyhow::Result<()> {
     loop {
         let batch = batches.lock().await.recv().await;
         let Some(batch) = batch else { return Ok(()) };
@@ -102,26 +105,26 @@ async fn store(store: Store, batches: Arc<Mutex<mpsc::Receiver<Vec<Frame>>>>) ->
     }
 }
 
-/// Waits until nothing is busy any more, whatever goes on behind the rows, and brings the planner's statistics and the
-/// visibility map up to date, as autovacuum would some minutes later.
+/// Brings the planner's statistics and the visibility map up to date, as autovacuum would some minutes later, and waits
+/// until all background work has ended.
 ///
 /// # Errors
 /// The database is gone.
 pub(crate) async fn settle(database: &DatabaseConnection) -> anyhow::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(1800);
+    const TIMEOUT: Duration = Duration::from_secs(1800);
     const LOOK: Duration = Duration::from_secs(2);
-    /// Processors; probes and timers take less.
+    /// The number of busy processors below which nothing works; probes and timers take less.
     const IDLE: f64 = 0.1;
     database.execute_unprepared("VACUUM (ANALYZE)").await.context("VACUUM fails")?;
     database.execute_unprepared("CHECKPOINT").await.context("CHECKPOINT fails")?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
-        let before = Processors::now();
+        let before = CpuTimes::now();
         sleep(LOOK).await;
         if before.since().ours() < IDLE {
             return Ok(());
         }
     }
-    progress(format!("something is still busy after {PATIENCE:?}"));
+    progress(format!("background work still runs after {TIMEOUT:?}"));
     Ok(())
 }

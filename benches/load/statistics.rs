@@ -1,14 +1,14 @@
-//! Many measurements in a few figures.
+//! Statistics of many measurements: medians and quantiles.
 
 use std::time::Duration;
 
-/// The middle one; of an even number the upper middle one. 0 of none.
+/// The median; of an even number of samples the upper of the two in the middle. 0 without samples.
 pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()
 }
 
-/// Durations, ascending.
+/// Latencies in ascending order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latencies(Vec<Duration>);
 
@@ -22,7 +22,7 @@ impl Latencies {
         self.0.len()
     }
 
-    /// What so many of a hundred did not exceed, by the nearest rank; zero of none.
+    /// The quantile at `percent`, by the nearest rank; zero without samples.
     pub(crate) fn quantile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()

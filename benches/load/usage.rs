@@ -1,4 +1,4 @@
-//! Who uses the processors: this process and everything that it started.
+//! The usage of processors and memory by this process and its descendants.
 
 use std::{
     collections::BTreeMap,
@@ -13,33 +13,33 @@ use procfs::{
 };
 use weir_testkit::weir::binary;
 
-/// What every process has used so far.
+/// The processor time of every process so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Processors {
+pub(crate) struct CpuTimes {
     at: Instant,
-    /// By everybody, and by other machines on the same processors.
+    /// The busy time of all processors, which includes other processes, and other machines on the same processors.
     busy: Duration,
     used: BTreeMap<String, Duration>,
 }
 
-/// Whatever else the machine does: what is measured beside much of it is worth little.
+/// The name for all other work of the machine. A figure beside much of it is worth little.
 const OTHERS: &str = "others";
 
-/// Processors that were busy on average, by who kept them so.
+/// The average number of busy processors, by process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Share(BTreeMap<String, f64>);
+pub(crate) struct CpuShares(BTreeMap<String, f64>);
 
-impl Processors {
+impl CpuTimes {
     pub(crate) fn now() -> Self {
         let mut used: BTreeMap<String, Duration> = BTreeMap::new();
-        for (name, time) in family() {
+        for (name, time) in descendants() {
             *used.entry(name).or_default() += time;
         }
         Self { at: Instant::now(), busy: busy(), used }
     }
 
-    /// Since then. What ended meanwhile counts for whoever waited for it.
-    pub(crate) fn since(&self) -> Share {
+    /// The shares since this sample. The time of a process that has ended counts for its parent.
+    pub(crate) fn since(&self) -> CpuShares {
         let now = Self::now();
         let elapsed = (now.at - self.at).as_secs_f64();
         let share = |(name, used): (String, Duration)| {
@@ -51,33 +51,34 @@ impl Processors {
         let all = now.busy.saturating_sub(self.busy).as_secs_f64() / elapsed;
         let others = (all - shares.values().sum::<f64>()).max(0.0);
         shares.insert(OTHERS.to_owned(), others);
-        Share(shares)
+        CpuShares(shares)
     }
 }
 
-impl Share {
+impl CpuShares {
+    /// The share of one process; 0 if it has none.
     pub(crate) fn of(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or_default()
     }
 
-    /// Ours together, without others.
+    /// The sum of the shares of this process and its descendants.
     pub(crate) fn ours(&self) -> f64 {
         self.0.iter().filter(|(name, _)| *name != OTHERS).map(|(_, share)| share).sum()
     }
 }
 
-impl fmt::Display for Share {
-    /// The busiest first; who did next to nothing is left out.
+impl fmt::Display for CpuShares {
+    /// Writes the busiest process first, and leaves out those below 0.01.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NEXT_TO_NOTHING: f64 = 0.01;
-        let mut shares: Vec<_> = self.0.iter().filter(|(_, share)| **share >= NEXT_TO_NOTHING).collect();
+        const LEAST_SHOWN: f64 = 0.01;
+        let mut shares: Vec<_> = self.0.iter().filter(|(_, share)| **share >= LEAST_SHOWN).collect();
         shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         let shares: Vec<String> = shares.iter().map(|(name, share)| format!("{name} {share:.2}")).collect();
         write!(formatter, "{}", shares.join(", "))
     }
 }
 
-/// The time of every processor that was not idle.
+/// The time in which processors were not idle, summed over all of them.
 fn busy() -> Duration {
     let ticks = KernelStats::current().map_or(0, |stats| {
         let time = stats.total;
@@ -91,8 +92,8 @@ fn duration(ticks: u64) -> Duration {
     Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
-/// The time of this process and of its descendants.
-fn family() -> Vec<(String, Duration)> {
+/// The processor time of this process and of its descendants.
+fn descendants() -> Vec<(String, Duration)> {
     let own = std::process::id().cast_signed();
     let living: Vec<(Process, Stat)> = all_processes()
         .into_iter()
@@ -108,7 +109,7 @@ fn family() -> Vec<(String, Duration)> {
     let ours = living.into_iter().filter(|(_, stat)| is_ours(stat.pid));
     ours.map(|(process, stat)| {
         let ticks = if stat.pid == own {
-            // Not of servers that it has stopped since.
+            // Without the servers that this process has stopped.
             stat.utime + stat.stime
         } else {
             stat.utime + stat.stime + stat.cutime.unsigned_abs() + stat.cstime.unsigned_abs()
@@ -118,7 +119,7 @@ fn family() -> Vec<(String, Duration)> {
     .collect()
 }
 
-/// A role by its command, a step alone by what it serves.
+/// The name of a process: a role by its command, and the server of a step as `step alone`.
 fn name(process: &Process, stat: &Stat, own: i32) -> String {
     if stat.pid == own {
         return "client".to_owned();
@@ -136,7 +137,7 @@ fn name(process: &Process, stat: &Stat, own: i32) -> String {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) now: u64,
-    /// The most that it has had.
+    /// The peak.
     pub(crate) peak: u64,
 }
 
@@ -146,7 +147,7 @@ impl Memory {
     pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let status = Process::new(pid.cast_signed()).and_then(|process| process.status());
         let status = status.with_context(|| format!("process {pid} is gone"))?;
-        // The kernel tells them in KiB.
+        // The kernel reports them in KiB.
         let bytes = |kibibytes: Option<u64>| kibibytes.unwrap_or_default() << 10;
         Ok(Self { now: bytes(status.vmrss), peak: bytes(status.vmhwm) })
     }

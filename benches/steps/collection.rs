@@ -5,22 +5,21 @@ use std::time::Duration;
 use chrono::Utc;
 use criterion::{BatchSize, Criterion, Throughput};
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 use weir_collectors::store::{Store, Submission};
 use weir_database::{Access, DatabaseUrl, connect, up};
-use weir_event::{Source, admit_json};
-use weir_journal::{Frame, FramedEvent, Journal, Settings};
-use weir_testkit::events::{Crowd, Writer};
+use weir_event::Source;
+use weir_journal::{Frame, Journal, Settings};
+use weir_testkit::events::{Generator, untraced_origin};
 
-use crate::{
-    EVENTS, admitted,
-    intake::{origin, seal},
-};
+use crate::{EVENTS, admitted, intake::seal};
 
-/// Longer than it ever takes.
+/// The timeout of a delivery and of the journal's close, which neither ever needs.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A message of the journal → frame: what a collector does first.  Only a delivery decodes, so this is a delivery from an embedded journal that holds one frame: offered, decoded, and given back at once. The offer itself is a few microseconds of bookkeeping in memory and one read of the file.
+/// Restore: message of the journal → frame, as a collector does first.
+///
+/// Only a delivery decodes. So an embedded journal with one frame delivers it, and the bench decodes it and hands it
+/// back at once. The delivery itself is a few microseconds of bookkeeping in memory and one read of the file.
 pub(super) fn restore(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime can be made");
     let mut group = criterion.benchmark_group("restore");
@@ -29,7 +28,8 @@ pub(super) fn restore(criterion: &mut Criterion) {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let journal = runtime.block_on(async {
             let journal = Journal::open(folder.path(), Settings::default()).await.expect("an empty folder");
-            let frames = seal(admitted(source, Utc::now()), &origin());
+            let now = Utc::now();
+            let frames = seal(admitted(source, now), &untraced_origin(now));
             journal.append(&frames).await.expect("an empty journal takes a frame");
             journal
         });
@@ -51,7 +51,10 @@ pub(super) fn restore(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A frame → rows and rollups: what a collector stores.  Rows and rollups show in the store alone, so this is [`Store::store`] into a file of SQLite: the projection, and a transaction with its sync.
+/// Project: frame → rows and rollups, as a collector stores them.
+///
+/// Rows and rollups exist only in the store. So this measures [`Store::store`] into a SQLite file: the projection, and
+/// a transaction with its sync.
 pub(super) fn project(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime can be made");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -80,18 +83,10 @@ pub(super) fn project(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A full frame of events that are in no other.
+/// A full frame of Facebook's events, which no other run has.
 fn full_frame(run: u64) -> Frame {
-    let (writer, now) = (Writer { run, crowd: Crowd::EachNew }, Utc::now());
-    let admit = |number| {
-        // Even numbers are of Facebook.
-        let event = admit_json(&writer.write(2 * number, now).json, now).expect("what is written is valid");
-        FramedEvent { event, origin: 0, repeats: 0 }
-    };
-    Frame {
-        id: Uuid::now_v7().to_string(),
-        source: Source::Facebook,
-        origins: vec![origin()],
-        events: (0..EVENTS).map(admit).collect(),
-    }
+    let now = Utc::now();
+    // Even numbers are Facebook's.
+    let mut frames = Generator::all_new(run).frames((0..EVENTS).map(|number| 2 * number), |_| now);
+    frames.remove(0)
 }

@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use weir_event::Source;
 use weir_journal::{Framer, Journal, Settings};
 use weir_testkit::{
-    Ground, Weir,
+    Storage, Weir,
     events::{admit, origin, with_id},
     eventually,
     load::Load,
@@ -18,18 +18,18 @@ const SOON: Duration = Duration::from_secs(20);
 
 async fn a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_whatever_is_restarted(mut weir: Weir) {
     let load = Load::start(&weir);
-    load.answered(5).await;
-    load.prove(&weir).await;
+    load.wait_for_accepted(5).await;
+    load.verify(&weir).await;
     weir.stop().await;
     lose_a_frame(&weir).await;
     weir.start_again().await;
     unaccounted_is(&weir, 1.0).await;
-    assert_eq!(weir.unaccounted().await.len(), 1);
+    assert_eq!(weir.unaccounted_frames().await.len(), 1);
     weir.signal("KILL").await;
-    weir.killed().await;
+    weir.wait_for_exits().await;
     weir.start_again().await;
     unaccounted_is(&weir, 1.0).await;
-    assert_eq!(weir.unaccounted().await.len(), 1);
+    assert_eq!(weir.unaccounted_frames().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,19 +42,19 @@ async fn a_frame_that_was_unaccounted_is_accounted_for_when_it_is_stored_after_a
     unaccounted_is(&weir, 1.0).await;
     assert_eq!(weir.reported_events().await, 0);
     // As docs/runbook.md says, WeirFramesUnaccounted, while it runs.
-    let Ground::Servers { nats, .. } = weir.ground() else { unreachable!("servers were asked for") };
+    let Storage::Servers { nats, .. } = weir.storage() else { unreachable!("servers were asked for") };
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     context.delete_consumer_from_stream("collector-facebook", "EVENTS").await.unwrap();
     unaccounted_is(&weir, 0.0).await;
     assert_eq!(weir.reported_events().await, 1);
-    weir.is_accounted_for().await;
+    weir.expect_all_accounted().await;
 }
 
 /// While no collector runs: a frame is appended, offered, and acknowledged without anything else.
 async fn lose_a_frame(weir: &Weir) {
-    let journal = match weir.ground() {
-        Ground::Servers { nats, .. } => Journal::connect(&nats.servers(), Settings::default(), SOON).await,
-        Ground::Files => Journal::open(weir.store_file().parent().unwrap(), Settings::default()).await,
+    let journal = match weir.storage() {
+        Storage::Servers { nats, .. } => Journal::connect(&nats.servers(), Settings::default(), SOON).await,
+        Storage::Files => Journal::open(weir.store_file().parent().unwrap(), Settings::default()).await,
     };
     let journal = journal.unwrap();
     let mut framer = Framer::default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use strangers::Stranger;
-use weir_testkit::{Ground, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
+use weir_testkit::{Storage, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
 
 /// A tool says its cause within 5 s; the rest is for a machine that runs other tests besides.
 const AT_ONCE: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ fn place(address: impl Into<String>, instead_of_grpc: &'static str, instead_of_h
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tool_names_the_stranger_behind_its_address() {
-    let (nats, postgres) = (Nats::start().await, Postgres::shared().await.fresh_address().await);
+    let (nats, postgres) = (Nats::start().await, Postgres::shared().await.fresh_database_url().await);
     let (silent, closing) = (Stranger::silent().await, Stranger::closing().await);
     let (tls, redis) = (Stranger::tls().await, Stranger::answering("-ERR unknown command\r\n").await);
     let page = Stranger::answering(
@@ -161,7 +161,7 @@ async fn the_edge_names_the_stranger_behind_its_setting_in_ready_and_once_in_its
     ] {
         let started = Instant::now();
         let settings = vec![("INGEST_URL", url.clone())];
-        let edge = Weir::launched(Ground::Files, settings, &[("edge", &["edge"])]);
+        let edge = Weir::launch(Storage::Files, settings, &[("edge", &["edge"])]);
         eventually(async || {
             let dependencies = dependencies(&edge).await?;
             let reason = dependencies["ingest"]["reason"].as_str().unwrap_or_default();

@@ -1,31 +1,26 @@
-//! Where is my event? At the edge and from the command line: stored, a dead letter, or unknown.
-
-use std::time::Duration;
+//! Lookup of one event, at the edge and from the command line: it is stored, a dead letter, removed, or unknown.
 
 use reqwest::StatusCode;
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait as _, IntoActiveModel as _, ModelTrait as _};
+use sea_orm::{ConnectionTrait, EntityTrait as _, IntoActiveModel as _, ModelTrait as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
-use weir_database::{
-    Access, DatabaseUrl, connect,
-    entity::{event_keys, events},
-};
+use weir_database::entity::{event_keys, events};
 use weir_event::Source;
-use weir_testkit::{Answer, Ground, Weir, database::refuse, events::with_id, eventually};
+use weir_testkit::{Answer, Weir, database::refuse, events::with_id, eventually};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 on_files_and_on_servers!(
     an_event_that_came_once_is_stored_without_duplicates,
     an_event_that_came_three_times_has_two_duplicates,
-    an_event_that_breaks_rules_is_a_dead_letter_until_it_is_mended,
-    an_item_that_names_no_source_is_found_under_either,
+    an_event_that_breaks_rules_is_a_dead_letter_until_it_is_corrected,
+    an_item_without_a_source_is_found_under_either_source,
     an_event_that_the_store_refuses_is_parked,
-    an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival,
+    an_event_whose_row_was_removed_after_its_time_is_reported_with_its_arrival,
     an_event_that_never_came_is_unknown,
-    an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored,
-    an_id_may_hold_what_a_path_may_not,
+    an_event_that_waits_is_reported_as_unknown_until_it_is_stored,
+    an_id_may_hold_characters_that_a_path_may_not,
 );
 
 async fn an_event_that_came_once_is_stored_without_duplicates(weir: Weir) {
@@ -37,8 +32,8 @@ async fn an_event_that_came_once_is_stored_without_duplicates(weir: Weir) {
     let answer = find(&weir, Source::Facebook, "once").await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let stored = &answer.body["stored"];
-    let told = [&stored["correlationId"], &stored["traceId"], &stored["duplicates"]];
-    assert_eq!(told, [&json!("order-17"), &json!("4bf92f3577b34da6a3ce929d0e0e4736"), &json!(0)]);
+    let fields = [&stored["correlationId"], &stored["traceId"], &stored["duplicates"]];
+    assert_eq!(fields, [&json!("order-17"), &json!("4bf92f3577b34da6a3ce929d0e0e4736"), &json!(0)]);
     let instant = |name: &str| chrono::DateTime::parse_from_rfc3339(stored[name].as_str().unwrap()).unwrap();
     assert!(instant("arrivedAt") <= instant("storedAt"), "{stored}");
     assert_eq!(answer.body["deadLetters"], json!([]));
@@ -59,7 +54,7 @@ async fn an_event_that_came_three_times_has_two_duplicates(weir: Weir) {
     assert_eq!((duplicates("thrice").await, duplicates("other").await), (json!(2), json!(0)));
 }
 
-async fn an_event_that_breaks_rules_is_a_dead_letter_until_it_is_mended(weir: Weir) {
+async fn an_event_that_breaks_rules_is_a_dead_letter_until_it_is_corrected(weir: Weir) {
     let good = with_id(Source::Facebook, "mended");
     let mut bad = good.clone();
     bad["timestamp"] = json!("yesterday");
@@ -80,7 +75,7 @@ async fn an_event_that_breaks_rules_is_a_dead_letter_until_it_is_mended(weir: We
     assert_eq!(answer.body["deadLetters"].as_array().map(Vec::len), Some(1));
 }
 
-async fn an_item_that_names_no_source_is_found_under_either(weir: Weir) {
+async fn an_item_without_a_source_is_found_under_either_source(weir: Weir) {
     let mut item = with_id(Source::Facebook, "sourceless");
     item["source"] = json!("Facebook");
     weir.post(&item).await.expect_problem(StatusCode::BAD_REQUEST);
@@ -92,7 +87,7 @@ async fn an_item_that_names_no_source_is_found_under_either(weir: Weir) {
 }
 
 async fn an_event_that_the_store_refuses_is_parked(weir: Weir) {
-    refuse(&store(&weir).await, &["refused"]).await;
+    refuse(&weir.store().await, &["refused"]).await;
     let events = ["refused", "neighbour"].map(|id| with_id(Source::Facebook, id));
     weir.post(&json!(events)).await.expect_accepted(2, 0);
     let letter = eventually(async || {
@@ -112,11 +107,11 @@ async fn an_event_that_the_store_refuses_is_parked(weir: Weir) {
     assert_eq!(find(&weir, Source::Facebook, "neighbour").await.body["status"], "stored");
 }
 
-async fn an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival(weir: Weir) {
+async fn an_event_whose_row_was_removed_after_its_time_is_reported_with_its_arrival(weir: Weir) {
     weir.post(&with_id(Source::Facebook, "old")).await.expect_accepted(1, 0);
     weir.drained(1).await;
     let arrived_at = find(&weir, Source::Facebook, "old").await.body["stored"]["arrivedAt"].clone();
-    let store = store(&weir).await;
+    let store = weir.store().await;
     let row = events::Entity::find_by_id((1, "old".to_owned())).one(&store).await.unwrap().unwrap();
     let key = event_keys::Model {
         source: row.source,
@@ -132,8 +127,8 @@ async fn an_event_whose_row_was_removed_after_its_time_is_told_with_its_arrival(
     assert_eq!(answer.body["removed"], json!({"arrivedAt": arrived_at}));
     assert!(answer.body.get("stored").is_none(), "{answer:?}");
     let (status, shown) = weir.run(&["event", "facebook", "old"], &[]).await;
-    let told = shown.contains("removed") && shown.contains(arrived_at.as_str().unwrap());
-    assert!(status.success() && told, "{shown}");
+    let is_reported = shown.contains("removed") && shown.contains(arrived_at.as_str().unwrap());
+    assert!(status.success() && is_reported, "{shown}");
 }
 
 async fn an_event_that_never_came_is_unknown(weir: Weir) {
@@ -152,9 +147,9 @@ async fn an_event_that_never_came_is_unknown(weir: Weir) {
     assert_eq!(nul.status, StatusCode::NOT_FOUND, "{nul:?}");
 }
 
-async fn an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored(weir: Weir) {
-    let store = store(&weir).await;
-    // Collectors can't record a frame, while reporting can read events.
+async fn an_event_that_waits_is_reported_as_unknown_until_it_is_stored(weir: Weir) {
+    let store = weir.store().await;
+    // Collectors can't account for a frame, while reporting can read events.
     store.execute_unprepared("ALTER TABLE frames RENAME TO away").await.unwrap();
     weir.post(&with_id(Source::Tiktok, "waiting")).await.expect_accepted(1, 0);
     let answer = find(&weir, Source::Tiktok, "waiting").await;
@@ -172,7 +167,7 @@ async fn an_event_that_waits_is_unknown_and_so_is_said_until_it_is_stored(weir: 
     .await;
 }
 
-async fn an_id_may_hold_what_a_path_may_not(weir: Weir) {
+async fn an_id_may_hold_characters_that_a_path_may_not(weir: Weir) {
     let ids =
         ["a/b/../c", "with space + plus", "q?x=1&y#z", "100%25", "Zoë 東京 💩", "quote'\"\\", "*.>", "..."];
     let events: Vec<Value> = ids.iter().map(|id| with_id(Source::Facebook, id)).collect();
@@ -186,27 +181,18 @@ async fn an_id_may_hold_what_a_path_may_not(weir: Weir) {
     }
 }
 
-/// What the edge says of an event, whatever its id.
+/// The answer of the edge about an event; the id may have any characters.
 async fn find(weir: &Weir, source: Source, id: &str) -> Answer {
     let mut url = Url::parse("http://edge/events").unwrap();
     url.path_segments_mut().unwrap().extend([source.name(), id]);
     weir.get(url.path()).await
 }
 
-/// Of every violation, ascending.
+/// The pointers of a letter's violations, ascending.
 fn pointers(letter: &Value) -> Vec<String> {
     let violations = letter["violations"].as_array().expect("a letter names violations").iter();
     let mut pointers: Vec<String> =
         violations.map(|violation| violation["pointer"].as_str().unwrap().to_owned()).collect();
     pointers.sort();
     pointers
-}
-
-/// The store of a running Weir.
-async fn store(weir: &Weir) -> DatabaseConnection {
-    let url = match weir.ground() {
-        Ground::Files => DatabaseUrl::file(&weir.store_file()),
-        Ground::Servers { database_url, .. } => database_url.parse().unwrap(),
-    };
-    connect(&url, Access::Write, Duration::ZERO).await.unwrap()
 }

@@ -12,7 +12,7 @@ mod writers;
 use std::time::Duration;
 
 use weir_testkit::{
-    Ground, Weir,
+    Storage, Weir,
     eventually::{eventually, within},
     nats::Nats,
 };
@@ -30,16 +30,16 @@ async fn reporting(database_url: &str) -> Weir {
 }
 
 async fn reporting_with(database_url: &str, settings: Vec<(&'static str, String)>) -> Weir {
-    let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
-    Weir::launched(ground, settings, &[REPORTING])
+    let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
+    Weir::launch(ground, settings, &[REPORTING])
 }
 
 /// One process of each role for Facebook's events, not waited for.
 async fn one_source(database_url: &str) -> Weir {
-    let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
+    let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
     let roles: &[(&str, &[&str])] =
         &[("edge", &["edge"]), ("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
-    Weir::launched(ground, Vec::new(), roles)
+    Weir::launch(ground, Vec::new(), roles)
 }
 
 /// Waits until a process lives, and then at most 5 s until its ready probe and its log tell the cause. Returns the reason.

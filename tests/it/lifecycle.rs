@@ -40,7 +40,7 @@ async fn what_was_accepted_is_reported_although_every_role_was_asked_to_end(mut 
 
 async fn what_was_accepted_is_reported_although_the_process_was_killed(mut weir: Weir) {
     let accepted = interrupted(&weir, "KILL").await;
-    weir.killed().await;
+    weir.wait_for_exits().await;
     expect_all(weir, accepted).await;
 }
 

@@ -5,7 +5,7 @@ mod failures;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_event::Source;
-use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, eventually};
+use weir_testkit::{Storage, TraceCollector, Weir, events::with_id, eventually};
 
 /// What events carry of people; none of it is like anything else that is written.
 const SECRETS: [&str; 6] =
@@ -16,7 +16,7 @@ async fn no_person_s_data_is_logged_or_exported_although_everything_is() {
     let collector = TraceCollector::start().await;
     let mut settings = collector.settings();
     settings.push(("LOG_LEVEL", "debug,hyper=info,h2=info".to_owned()));
-    let mut weir = Weir::fleet_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, settings).await;
     let (facebook, tiktok) = (with_secrets(Source::Facebook), with_secrets(Source::Tiktok));
     let mut bad = with_secrets(Source::Facebook);
     bad["timestamp"] = json!("secret-user-id");
@@ -62,7 +62,7 @@ async fn entries_name_the_trace_and_the_process_in_either_format() {
     for format in ["json", "pretty"] {
         let mut settings = collector.settings();
         settings.extend([("LOG_LEVEL", "debug".to_owned()), ("LOG_FORMAT", format.to_owned())]);
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         let request = weir.request("/events").json(&json!([with_id(Source::Facebook, "logged")]));
         weir.send(request.header("x-correlation-id", format)).await.expect_accepted(1, 0);
         let webhook = collector.find(|span| span.attribute("weir.correlation_id") == format).await;

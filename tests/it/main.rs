@@ -1,13 +1,9 @@
-//! The whole system from outside, one file per story.
-//!
-//! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long ones.
+//! Stories: tests of the whole system from outside, one file for each subject.
+//! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long variants.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a story that goes wrong fails where it goes wrong, helpers included"
-)]
+#![expect(clippy::unwrap_used, reason = "a story fails at the line that goes wrong, its helpers included")]
 
-// Every story may write `on_files_and_on_servers!` without an import.
+// Stories use `on_files_and_on_servers!` without an import, as they use the macros of the standard library.
 #[macro_use(on_files_and_on_servers)]
 extern crate weir_testkit;
 

@@ -26,7 +26,7 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
     weir.drained(210).await;
     weir.report("revenue", &[]).await;
     let again = events.iter().take(10).filter(|event| event["source"] == "facebook").count();
-    let prometheus = Prometheus::scraping(&weir);
+    let prometheus = Prometheus::start(&weir);
 
     for (query, expected) in [
         (r#"events_accepted_total{service="edge",source="facebook"}"#, facebook + again),

@@ -39,9 +39,9 @@ async fn rows_are_removed_beside_a_publisher_that_does_not_notice(mut weir: Weir
             removed => Err(format!("{removed} rows removed")),
         })
         .await;
-        load.answered(10).await;
+        load.wait_for_accepted(10).await;
     }
-    let proof = load.prove(&weir).await;
+    let proof = load.verify(&weir).await;
     assert_eq!((proof.unanswered_requests, proof.parked), (0, 0), "{proof}");
     removed(&weir, proof.stored).await;
     let left = Left::of(&weir).await;

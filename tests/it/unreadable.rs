@@ -11,7 +11,7 @@ use uuid::Uuid;
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_event::Source;
 use weir_journal::{DeadLetterStream, Observer, Settings};
-use weir_testkit::{Ground, Weir, eventually};
+use weir_testkit::{Storage, Weir, eventually};
 
 on_files_and_on_servers!(
     a_frame_of_a_newer_version_waits_and_nothing_waits_behind_it,
@@ -73,7 +73,7 @@ async fn a_frame_of_a_version_beyond_the_next_is_parked_whole_at_once(weir: Weir
     append(&weir, std::slice::from_ref(&frame)).await;
     is_parked_whole(&weir, &frame, "version 4").await;
     assert_eq!(weir.metric("frames_left_total", &[]).await, 0.0);
-    weir.is_accounted_for().await;
+    weir.expect_all_accounted().await;
 }
 
 /// On files alone: no test sets the clock of a nats-server.
@@ -115,7 +115,7 @@ async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: W
     })
     .await;
     assert_eq!(parked(&weir).await, 1);
-    weir.is_accounted_for().await;
+    weir.expect_all_accounted().await;
     eventually(async || match waiting(&weir).await {
         0 => Ok(()),
         waiting => Err(waiting),
@@ -126,7 +126,7 @@ async fn a_message_that_is_no_frame_becomes_a_dead_letter_and_is_counted(weir: W
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_collector_is_offered_what_an_older_one_left() {
     let weir = Weir::on_servers().await;
-    let Ground::Servers { nats, .. } = weir.ground() else { unreachable!("servers were asked for") };
+    let Storage::Servers { nats, .. } = weir.storage() else { unreachable!("servers were asked for") };
     let frame = newer_frame();
     append(&weir, std::slice::from_ref(&frame)).await;
     is_left(&weir, 1).await;
@@ -166,15 +166,15 @@ fn frame_of_version(version: u8, bytes: u16) -> Vec<u8> {
 
 /// Appends messages for the collectors of Facebook, past ingest.
 async fn append(weir: &Weir, messages: &[Vec<u8>]) {
-    match weir.ground() {
-        Ground::Servers { nats, .. } => {
+    match weir.storage() {
+        Storage::Servers { nats, .. } => {
             let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
             for message in messages {
                 let sent = context.publish("events.facebook", message.clone().into()).await.unwrap();
                 sent.await.unwrap();
             }
         }
-        Ground::Files => append_to_file(weir, messages, TimeDelta::zero()).await,
+        Storage::Files => append_to_file(weir, messages, TimeDelta::zero()).await,
     }
 }
 
@@ -217,10 +217,10 @@ async fn parked(weir: &Weir) -> u64 {
 }
 
 async fn journal(weir: &Weir) -> Observer {
-    match weir.ground() {
-        Ground::Servers { nats, .. } => {
+    match weir.storage() {
+        Storage::Servers { nats, .. } => {
             Observer::connect(&nats.servers(), Settings::default(), SOON).await.unwrap()
         }
-        Ground::Files => Observer::open(weir.store_file().parent().unwrap()).await.unwrap(),
+        Storage::Files => Observer::open(weir.store_file().parent().unwrap()).await.unwrap(),
     }
 }

@@ -1,4 +1,5 @@
-//! PostgreSQL alone: the rows of events, inserted by arrays, with neither rollups nor the accounts of frames.
+//! PostgreSQL alone: the rows of events, inserted from arrays or copied, without rollups and without rows that account
+//! for frames.
 
 use std::sync::LazyLock;
 
@@ -6,7 +7,7 @@ use futures::TryStreamExt as _;
 use sqlx::PgPool;
 use weir_database::entity::events::Model;
 
-/// Every column, with the type of an array of it.
+/// Makes the insert from every column and the type of its array.
 macro_rules! columns {
     ($($column:ident: $array:literal),+ $(,)?) => {
         static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -61,15 +62,15 @@ columns! {
     purchase_amount: "bigint",
 }
 
-/// Rows in PostgreSQL's binary format.
+/// Rows in the binary format of PostgreSQL's COPY.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows(Vec<u8>);
 
 impl Rows {
-    /// The rows that these frames became, in the order of their key.
+    /// The stored rows of these frames, in the order of their key.
     ///
     /// # Errors
-    /// The database does not give them.
+    /// The database does not return them.
     pub(crate) async fn of_frames(pool: &PgPool, frame_ids: &[&str]) -> Result<Self, sqlx::Error> {
         let statement = format!(
             "COPY (SELECT * FROM events WHERE frame_id IN ('{}') ORDER BY source, event_id) \
@@ -85,7 +86,7 @@ impl Rows {
         Ok(Self(rows))
     }
 
-    /// Stores them in one statement, which is one transaction.
+    /// Copies the rows into the table in one statement, which is one transaction.
     ///
     /// # Errors
     /// The database refuses them.

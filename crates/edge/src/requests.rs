@@ -129,7 +129,7 @@ mod tests {
     use crate::{args::TraceTrust, surround::Surround};
 
     #[tokio::test]
-    async fn what_a_sender_makes_up_makes_no_series() {
+    async fn words_that_a_sender_invents_create_no_series() {
         let mut registry = Registry::default();
         let durations = register(&mut registry);
         let router: Router = Router::new()

@@ -1,4 +1,9 @@
-//! The makers of events: the reference cases, random events for reports, events by number for load, and frames of them.
+//! The makers of events.
+//!
+//! - [`valid_events`], [`invalid_items`] and [`with_id`] return the reference cases of `tests/events`.
+//! - [`Sender`] draws random events for the stories about reports.
+//! - [`Generator`] makes events like the reference publisher's by their number, and full frames of them, for load.
+//! - [`admit`], [`frame`] and [`origin`] bring any of them behind the gate.
 
 mod frames;
 mod generator;
@@ -6,8 +11,8 @@ mod reference;
 mod sender;
 
 pub use self::{
-    frames::{admit, frame, origin},
-    generator::{CAMPAIGN_DIGITS, Crowd, SERIAL_DIGITS, Writer, Written, serial},
-    reference::{Invalid, invalid_items, valid_events, with_id},
+    frames::{admit, frame, origin, untraced_origin},
+    generator::{CAMPAIGN_DIGITS, GeneratedEvent, Generator, Population, SERIAL_DIGITS, serial_number},
+    reference::{InvalidItem, invalid_items, valid_events, with_id},
     sender::{Sender, first_day},
 };

@@ -20,7 +20,7 @@ const ADMITS: &[&str] = &[
 const SECRET: &str = "se-cr-et";
 
 async fn server() -> Postgres {
-    let server = Postgres::start_with(Setup { admits: ADMITS, ..Setup::default() }).await;
+    let server = Postgres::start_with(Setup { hba_lines: ADMITS, ..Setup::default() }).await;
     server.psql(
         "postgres",
         "CREATE ROLE known LOGIN PASSWORD 'right'; CREATE ROLE locked NOLOGIN PASSWORD 'right'; CREATE ROLE foreign_role; \
@@ -103,7 +103,7 @@ async fn another_encoding_is_refused_by_every_role_and_tool() {
     for (database, encoding) in [("latin", "LATIN1"), ("bytes", "SQL_ASCII")] {
         let database_url = format!("postgres://weir@127.0.0.1:{}/{database}", server.port());
         let mut weir = super::one_source(&database_url).await;
-        assert_eq!(weir.died("collect-facebook").await.code(), Some(1));
+        assert_eq!(weir.exit_of("collect-facebook").await.code(), Some(1));
         let words = [encoding, "UTF8", "DATABASE_URL"];
         for tool in [&["migrate", "up"][..], &["reconcile"], &["reporting"], &["collect", "all"], &["up"]] {
             fails_at_once(&weir, tool, &database_url, &words).await;
@@ -113,7 +113,7 @@ async fn another_encoding_is_refused_by_every_role_and_tool() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_wrong_is_named_by_its_part_and_what_is_unknown_by_its_name() {
-    let database_url = Postgres::shared().await.fresh_address().await;
+    let database_url = Postgres::shared().await.fresh_database_url().await;
     let weir = reporting(&format!("{database_url}?connect_timeout=3&sslpassword={SECRET}&foo=1")).await;
     tells(&weir, "reporting", &["no tables"]).await;
     let log = weir.log();

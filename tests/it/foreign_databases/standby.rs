@@ -8,7 +8,7 @@ use super::{fails_at_once, one_source, tells};
 #[tokio::test(flavor = "multi_thread")]
 async fn reporting_answers_from_a_hot_standby_and_a_collector_asks_for_the_primary() {
     let primary = Postgres::start().await;
-    let database_url = primary.fresh_address().await;
+    let database_url = primary.fresh_database_url().await;
     let standby = primary.standby().await;
     let replica_url =
         database_url.replace(&format!(":{}/", primary.port()), &format!(":{}/", standby.port()));

@@ -17,7 +17,7 @@ const ADMITS: &[&str] = &[
 
 async fn server(names: &str) -> (Postgres, Certificates) {
     let certificates = Certificates::of(names);
-    let setup = Setup { certificates: Some(certificates.clone()), admits: ADMITS, ..Setup::default() };
+    let setup = Setup { certificates: Some(certificates.clone()), hba_lines: ADMITS, ..Setup::default() };
     let server = Postgres::start_with(setup).await;
     server.psql("postgres", "CREATE ROLE shown LOGIN; CREATE DATABASE weir;");
     (server, certificates)
@@ -113,7 +113,7 @@ async fn a_client_shows_its_certificate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_is_named_where_it_is_demanded() {
-    let database_url = Postgres::shared().await.fresh_address().await + "?sslmode=require";
+    let database_url = Postgres::shared().await.fresh_database_url().await + "?sslmode=require";
     let weir = reporting_with(&database_url, Vec::new()).await;
     tells(&weir, "reporting", &["TLS is demanded", "sslmode=prefer", "DATABASE_URL"]).await;
     fails_at_once(&weir, &["reconcile"], &database_url, &["TLS is demanded"]).await;

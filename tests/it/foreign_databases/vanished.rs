@@ -5,13 +5,13 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait as _, DbBackend};
 use weir_database::{Access, connect, up};
 use weir_event::Source;
-use weir_testkit::{Ground, Weir, events::with_id, eventually, postgres::Postgres};
+use weir_testkit::{Storage, Weir, events::with_id, eventually, postgres::Postgres};
 
 use super::{becomes_ready, one_source, reporting, tells};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reporting_migrates_nothing_and_is_ready_when_the_tables_are_there() {
-    let database_url = Postgres::shared().await.fresh_address().await;
+    let database_url = Postgres::shared().await.fresh_database_url().await;
     let mut weir = reporting(&database_url).await;
     let reason = tells(&weir, "reporting", &["no tables", "weir migrate up"]).await;
     assert!(reason.contains("collector"), "{reason}");
@@ -25,7 +25,7 @@ async fn reporting_migrates_nothing_and_is_ready_when_the_tables_are_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_are_dropped_are_told_by_whoever_needs_them_and_events_wait() {
-    let database_url = Postgres::shared().await.fresh_address().await;
+    let database_url = Postgres::shared().await.fresh_database_url().await;
     let mut weir = one_source(&database_url).await;
     weir.ready().await;
     weir.join("reporting", &["reporting"], &[]).await;
@@ -54,7 +54,7 @@ async fn tables_that_are_dropped_are_told_by_whoever_needs_them_and_events_wait(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_tables_are_gone_is_not_ready() {
     let weir = Weir::on_files().await;
-    assert!(matches!(weir.ground(), Ground::Files));
+    assert!(matches!(weir.storage(), Storage::Files));
     let store = weir.store().await;
     assert_eq!(store.get_database_backend(), DbBackend::Sqlite);
     store.execute_unprepared("ALTER TABLE rollups RENAME TO elsewhere").await.unwrap();

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use weir_event::Source;
 use weir_testkit::{
-    Ground, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,
+    Storage, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,
 };
 
 /// The trace of whoever asks.
@@ -27,8 +27,8 @@ async fn fail_in_turn(mut settings: Vec<(&'static str, String)>, traced: bool) {
     // Longer than ingest waits for the journal and reporting for the store: a call that the edge gives up first is told
     // of at the edge alone.
     settings.extend([("LOG_LEVEL", "warn".to_owned()), ("EDGE_REQUEST_TIMEOUT_MS", "20000".to_owned())]);
-    let database_url = postgres.fresh_address().await;
-    let mut weir = Weir::fleet_with(Ground::Servers { nats, database_url }, settings).await;
+    let database_url = postgres.fresh_database_url().await;
+    let mut weir = Weir::fleet_with(Storage::Servers { nats, database_url }, settings).await;
     postgres.kill();
     assert_eq!(post(&weir, "to-be-stored").await, StatusCode::ACCEPTED);
     expect(&weir, "facebook-collector", "trying again until it works", "to-be-stored", traced).await;

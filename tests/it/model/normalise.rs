@@ -1,5 +1,4 @@
-//! Where senders and readers have a choice of writing (trailing zeros, fractions of a second), answers are
-//! compared by value.
+//! Normalised answers: money and instants can be written in several ways, so stories compare them by value.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,7 +8,7 @@ use super::{
     query::instant,
 };
 
-/// The answer with its instants and its money written as the model writes them.
+/// The answer with its instants and amounts written as the model writes them.
 pub(crate) fn normalised(mut answer: Value) -> Value {
     normalise("", &mut answer);
     answer
@@ -22,7 +21,7 @@ fn normalise(key: &str, value: &mut Value) {
         Value::String(text) => match key {
             "from" | "to" | "bucket" => *text = instant(text.parse::<DateTime<Utc>>().expect("an instant")),
             "totalRevenue" => {
-                assert!(has_two_places_at_least(text), "'{text}' is no money");
+                assert!(has_two_places_at_least(text), "'{text}' is no amount");
                 *text = decimal(ten_thousandths(text));
             }
             _ => {}

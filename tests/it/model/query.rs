@@ -1,9 +1,9 @@
-//! What a report is asked: its parameters and the range.
+//! The parameters of a report.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// What a report is asked. Every part is optional.
+/// The parameters of a report, each optional.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pub(crate) from: Option<DateTime<Utc>>,
@@ -16,7 +16,7 @@ pub(crate) struct Query {
     pub(crate) limit: Option<usize>,
 }
 
-/// How wide a bucket is.
+/// The width of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
     Hour,
@@ -40,7 +40,7 @@ impl Width {
 }
 
 impl Query {
-    /// As parameters of the HTTP request.
+    /// The parameters of the HTTP request.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
         let parameters = [
             ("from", self.from.map(instant)),
@@ -68,7 +68,7 @@ impl Query {
     }
 }
 
-/// An instant as the comparison writes it.
+/// An instant as the model writes it.
 pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::query::{Width, instant};
 
-/// The largest first, and by name where they are as large; at most `limit`.
+/// At most `limit` rows, ordered by size descending, then by name.
 pub(super) fn by_size_then_name<Name: Ord + Clone>(
     sizes: impl IntoIterator<Item = (Name, u64)>,
     limit: usize,
@@ -18,14 +18,14 @@ pub(super) fn by_size_then_name<Name: Ord + Clone>(
     rows
 }
 
-/// The start of the bucket that `at` falls into.
+/// The start of the bucket that contains `at`.
 pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
     let seconds = width.duration().num_seconds();
     DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0)
-        .expect("near the event's own time")
+        .expect("the bucket starts near the event's timestamp")
 }
 
-/// Rows from the first to the last bucket with data, empty ones included.
+/// The rows from the first to the last bucket with data, empty buckets between them included.
 pub(super) fn series<V: AddAssign + Default + Copy>(
     values: impl Iterator<Item = (DateTime<Utc>, V)>,
     width: Width,

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use reqwest::{Body, Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use weir_testkit::{Ground, Weir, events::Sender, eventually::within};
+use weir_testkit::{Storage, Weir, events::Sender, eventually::within};
 
 /// Long enough that a slow machine sees what happens meanwhile.
 const DELAY: Duration = Duration::from_secs(8);
@@ -21,7 +21,7 @@ fn delayed() -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_that_is_asked_to_end_is_unready_at_once_and_serves_new_clients_for_the_delay() {
-    let mut weir = Weir::up_with(Ground::Files, delayed()).await;
+    let mut weir = Weir::up_with(Storage::Files, delayed()).await;
     let asked = Instant::now();
     weir.signal("TERM").await;
     expect_unready(&weir, "up", &["process"]).await;
@@ -52,7 +52,7 @@ async fn an_edge_that_is_asked_to_end_is_unready_at_once_and_serves_new_clients_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_takes_fourteen_seconds_outlives_the_signal() {
     let settings = vec![("DRAIN_DELAY_MS", "1000".to_owned())];
-    let mut weir = Weir::up_with(Ground::Files, settings).await;
+    let mut weir = Weir::up_with(Storage::Files, settings).await;
     let body = json!(Sender::new("slow", 5).events(14)).to_string().into_bytes();
     let piece = body.len().div_ceil(14);
     let pieces: Vec<_> = body.chunks(piece).map(<[u8]>::to_vec).collect();
@@ -75,7 +75,7 @@ async fn a_body_that_takes_fourteen_seconds_outlives_the_signal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_of_a_fleet_is_unready_at_once_and_goes_on() {
-    let mut weir = Weir::fleet_with(Ground::servers().await, delayed()).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, delayed()).await;
     weir.signal("TERM").await;
     let asked = Instant::now();
     let roles: Vec<_> = weir.addresses.admin_by_process().map(|(name, _)| name).collect();
@@ -91,7 +91,7 @@ async fn every_role_of_a_fleet_is_unready_at_once_and_goes_on() {
 async fn a_second_signal_ends_a_process_that_drains_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
         let settings = vec![("DRAIN_DELAY_MS", "600000".to_owned())];
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         weir.signal(first).await;
         expect_unready(&weir, "up", &["process"]).await;
         weir.signal(second).await;
@@ -103,7 +103,7 @@ async fn a_second_signal_ends_a_process_that_drains_at_once() {
 async fn production_drains_by_default_and_development_does_not() {
     for (environment, expected) in [("production", true), ("staging", true), ("development", false)] {
         let settings = vec![("APP_ENV", environment.to_owned())];
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         weir.stop().await;
         let drained = weir.log().contains(r#""delay_ms":5000"#);
         assert_eq!(drained, expected, "{environment}: {}", weir.log());

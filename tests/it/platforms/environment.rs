@@ -1,6 +1,6 @@
 //! Variables that are there and empty: orchestrators pass on what nobody has set.
 
-use weir_testkit::{Ground, Weir, weir::command};
+use weir_testkit::{Storage, Weir, weir::command};
 
 use super::variables;
 
@@ -42,7 +42,7 @@ async fn every_role_runs_although_all_its_variables_are_empty() {
     let is_chosen = |name: &String| name.ends_with("_LISTEN") || name == "WEIR_DATA_DIR";
     let names = variables(&["up"]).await.into_iter().filter(|name| !is_chosen(name));
     let empty = names.map(|name| (&*name.leak(), String::new())).collect();
-    let mut weir = Weir::up_with(Ground::Files, empty).await;
+    let mut weir = Weir::up_with(Storage::Files, empty).await;
     weir.post(&serde_json::json!([])).await.expect_accepted(0, 0);
     weir.stop().await;
 }

@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
-use weir_testkit::{Ground, TraceCollector, Weir, eventually, weir::command};
+use weir_testkit::{Storage, TraceCollector, Weir, eventually, weir::command};
 
 /// A proxy that answers everything with 418, and counts.
 struct Proxy {
@@ -91,8 +91,8 @@ async fn other_hosts_are_asked_through_the_proxy_unless_no_proxy_names_them() {
 async fn a_process_asks_the_monitor_and_the_trace_collector_beside_it_without_a_proxy() {
     let proxy = Proxy::start().await;
     let collector = TraceCollector::over_http().await;
-    let ground = Ground::servers().await;
-    let Ground::Servers { nats, .. } = &ground else { unreachable!("these are servers") };
+    let ground = Storage::servers().await;
+    let Storage::Servers { nats, .. } = &ground else { unreachable!("these are servers") };
     let named = [
         ("NATS_MONITOR_URL", nats.monitor_url()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address())),

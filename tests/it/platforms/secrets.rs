@@ -5,7 +5,7 @@ use std::fs;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::tempdir;
-use weir_testkit::{Ground, Weir, events::Sender, weir::command};
+use weir_testkit::{Storage, Weir, events::Sender, weir::command};
 
 /// Every variable that carries a secret, with a value of its own.
 const SECRETS: [(&str, &str); 3] = [
@@ -16,8 +16,8 @@ const SECRETS: [(&str, &str); 3] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_runs_on_secrets_in_files() {
-    let ground = Ground::servers().await;
-    let Ground::Servers { nats, database_url } = &ground else { unreachable!("these are servers") };
+    let ground = Storage::servers().await;
+    let Storage::Servers { nats, database_url } = &ground else { unreachable!("these are servers") };
     let folder = tempdir().unwrap();
     let file = |name: &str, content: String| {
         let path = folder.path().join(name);

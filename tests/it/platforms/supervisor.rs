@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{net::UnixDatagram, time::timeout};
 use weir_testkit::repository::{deploy, repository};
-use weir_testkit::{Ground, Weir, nats::Nats};
+use weir_testkit::{Storage, Weir, nats::Nats};
 
 use super::variables;
 
@@ -52,7 +52,7 @@ impl Supervisor {
 async fn a_supervisor_is_told_of_the_start_and_of_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::listen(folder.path());
-    let mut weir = Weir::up_with(Ground::Files, supervisor.settings()).await;
+    let mut weir = Weir::up_with(Storage::Files, supervisor.settings()).await;
     supervisor.told(|line| line == "READY=1").await;
     let stopping = tokio::join!(supervisor.told(|line| line == "STOPPING=1"), weir.stop()).0;
     assert!(!stopping.contains(&"READY=1".to_owned()), "{stopping:?}");
@@ -64,8 +64,8 @@ async fn a_supervisor_is_told_what_a_process_waits_for() {
     let supervisor = Supervisor::listen(folder.path());
     let mut nats = Nats::start().await;
     nats.kill();
-    let ground = Ground::Servers { nats, database_url: String::new() };
-    let mut weir = Weir::launched(ground, supervisor.settings(), &[("ingest", &["ingest"])]);
+    let ground = Storage::Servers { nats, database_url: String::new() };
+    let mut weir = Weir::launch(ground, supervisor.settings(), &[("ingest", &["ingest"])]);
     let told = supervisor.told(|line| line.starts_with("STATUS=") && line.contains("journal")).await;
     assert!(!told.contains(&"READY=1".to_owned()), "{told:?}");
     weir.nats().start_again().await;

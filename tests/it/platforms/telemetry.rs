@@ -1,13 +1,13 @@
 //! Telemetry that is misconfigured warns, and events are taken all the same.
 
 use serde_json::json;
-use weir_testkit::{Ground, TraceCollector, Weir, events::Sender};
+use weir_testkit::{Storage, TraceCollector, Weir, events::Sender};
 
 type Settings = Vec<(&'static str, String)>;
 
 /// Runs `weir up` on files, posts an event, and returns what was logged.
 async fn taken(settings: Settings) -> String {
-    let mut weir = Weir::up_with(Ground::Files, settings).await;
+    let mut weir = Weir::up_with(Storage::Files, settings).await;
     weir.post(&json!(Sender::new("telemetry", 1).events(1))).await.expect_accepted(1, 0);
     weir.stop().await;
     weir.log()

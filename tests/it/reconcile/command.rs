@@ -29,7 +29,7 @@ async fn nothing_differs_beside_a_publisher_whose_rows_are_removed(mut weir: Wei
         assert_eq!(told["found"], 0, "{told}");
         assert!(told["days"].as_u64().unwrap() > 0 && told["completeFrom"]["tiktok"].is_string(), "{told}");
     }
-    load.prove(&weir).await;
+    load.verify(&weir).await;
 }
 
 async fn damage_is_told_and_mended_beside_the_running_system(weir: Weir) {

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
 use serde_json::json;
 use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
-use weir_testkit::{Ground, Weir, events::Sender, eventually};
+use weir_testkit::{Storage, Weir, events::Sender, eventually};
 
 use super::{keeping, left::Left, removed, stored};
 
@@ -45,7 +45,7 @@ async fn storing_goes_on_while_removing_waits_for_somebody_who_stores() {
 async fn fleet() -> Weir {
     let mut settings = keeping("1s", "400d");
     settings.push(("LOG_LEVEL", "info,weir_collectors=debug".to_owned()));
-    Weir::fleet_with(Ground::servers().await, settings).await
+    Weir::fleet_with(Storage::servers().await, settings).await
 }
 
 async fn take(transaction: &DatabaseTransaction, lock: &str) {

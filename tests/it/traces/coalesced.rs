@@ -1,36 +1,36 @@
-//! Posts that the edge gathers into one call keep their own traces, and the call leads to each of them.
+//! Posts that the edge coalesces into one call: each stays in its own trace, and the call links to all of them.
 
 use futures::future::join_all;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use weir_event::Source;
-use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
+use weir_testkit::{Storage, TraceCollector, Weir, events::with_id, trace_collector::Span};
 
 use super::trail::CALLER_SPAN;
 
-/// Of posts that are made at once, and how often: among so many some meet.
+/// The number of posts at the same time, and of such crowds. Among so many, some share a call.
 const CROWD: usize = 32;
 const CROWDS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_that_go_together_stay_in_their_own_traces_in_one_process_on_files() {
+async fn coalesced_posts_stay_in_their_own_traces_in_one_process_on_files() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::up_with(Ground::Files, collector.settings()).await;
-    follow_gathered(&weir, &collector).await;
+    let weir = Weir::up_with(Storage::Files, collector.settings()).await;
+    follow_coalesced(&weir, &collector).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn posts_that_go_together_stay_in_their_own_traces_through_a_fleet() {
+async fn coalesced_posts_stay_in_their_own_traces_through_a_fleet() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
-    follow_gathered(&weir, &collector).await;
+    let weir = Weir::fleet_with(Storage::servers().await, collector.settings()).await;
+    follow_coalesced(&weir, &collector).await;
 }
 
-async fn follow_gathered(weir: &Weir, collector: &TraceCollector) {
+async fn follow_coalesced(weir: &Weir, collector: &TraceCollector) {
     let traces: Vec<String> = (1..=CROWD * CROWDS).map(|number| format!("{number:032x}")).collect();
     for crowd in traces.chunks(CROWD) {
         join_all(crowd.iter().map(|trace| post(weir, trace))).await;
     }
-    // Only where several posts went together is there such a span.
+    // This span exists only if several posts shared a call.
     let created = collector.find(|span| span.name == "create events.facebook").await;
     let webhook = collector.find(|span| created.is_child_of(span)).await;
     assert_eq!((created.kind, webhook.name.as_str()), (SpanKind::Producer, "POST /events"));

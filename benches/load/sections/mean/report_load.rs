@@ -1,4 +1,4 @@
-//! People who ask for reports of the same week, before the load and during it.
+//! Report requests for the same week, before the load and during it.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use weir_testkit::Weir;
 
 use crate::statistics::Latencies;
 
-/// How many they ask about: whole ones that are over.
+/// The number of days that the reports cover: whole ones that are over.
 pub(super) const DAYS: i64 = 7;
 const REPORTS: [&str; 3] = ["events", "revenue", "demographics"];
-/// From one round of the three reports to the next.
+/// The interval between two rounds of the three reports.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// How long one of the reports took.
+/// The latencies of one report.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct ReportLatencies {
     pub(super) report: &'static str,
     pub(super) latencies: Latencies,
 }
 
-/// When the week begins: it ended at the last midnight.
+/// The begin of the week, which ended at the last midnight.
 pub(super) fn first_day() -> DateTime<Utc> {
     let today = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
     today - Days::new(DAYS.unsigned_abs())
 }
 
-/// Asks for each of the reports, round by round.
+/// Requests each of the reports, round by round.
 ///
 /// # Errors
 /// A report is refused.
-pub(super) async fn for_a_while(weir: &Weir, duration: Duration) -> anyhow::Result<Vec<Asked>> {
+pub(super) async fn for_a_while(weir: &Weir, duration: Duration) -> anyhow::Result<Vec<ReportLatencies>> {
     let end = Instant::now() + duration;
     let from = first_day();
     let range = [("from", from.to_rfc3339()), ("to", (from + TimeDelta::days(DAYS)).to_rfc3339())];
@@ -42,12 +42,12 @@ pub(super) async fn for_a_while(weir: &Weir, duration: Duration) -> anyhow::Resu
     while Instant::now() < end {
         round.tick().await;
         for (report, latencies) in REPORTS.iter().zip(&mut latencies) {
-            let asked = Instant::now();
+            let requested = Instant::now();
             let answer = weir.report(report, &range).await;
             ensure!(answer.status.is_success(), "{report}: {answer:?}");
-            latencies.push(asked.elapsed());
+            latencies.push(requested.elapsed());
         }
     }
-    let asked = |(report, latencies)| Asked { report, latencies: Latencies::new(latencies) };
-    Ok(REPORTS.into_iter().zip(latencies).map(asked).collect())
+    let of_report = |(report, latencies)| ReportLatencies { report, latencies: Latencies::new(latencies) };
+    Ok(REPORTS.into_iter().zip(latencies).map(of_report).collect())
 }

@@ -1,99 +1,100 @@
-//! Asking, with everything in memory and with nothing.
+//! The latency of report requests, with all data in memory and with none.
 
 use std::{fs, time::Duration};
 
 use tokio::time::Instant;
 use weir_testkit::{Weir, eventually};
 
-use super::requests::{Kind, Question};
+use super::requests::{ReportKind, ReportRequest};
 use crate::{fleet::Fleet, statistics::Latencies};
 
-/// How long the answers of one report took.
+/// The latencies of one report.
 #[derive(Clone, Debug)]
-pub(super) struct Answered {
-    pub(super) kind: Kind,
-    /// By question.
+pub(super) struct ReportLatencies {
+    pub(super) kind: ReportKind,
+    /// By the name of the request.
     pub(super) warm: Vec<(&'static str, Vec<Duration>)>,
     pub(super) cold: Latencies,
 }
 
-impl Answered {
-    /// Warm, over all questions.
-    pub(super) fn middle(&self) -> Duration {
+impl ReportLatencies {
+    /// The warm median over all requests.
+    pub(super) fn median(&self) -> Duration {
         let all = self.warm.iter().flat_map(|(_, latencies)| latencies.clone()).collect();
         Latencies::new(all).quantile(50)
     }
 }
 
-/// What takes longer is known well enough once it was asked.
+/// A request above this latency is measured only once.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// Every question so many times, in turn, after each was asked once.
+/// Sends every request so many times, in turn, after one request each to warm up.
 pub(super) async fn warm(
     weir: &Weir,
-    questions: &[Question],
+    requests: &[ReportRequest],
     times: usize,
 ) -> Vec<(&'static str, Vec<Duration>)> {
     let mut latencies = Vec::new();
-    for question in questions {
-        let first = ask(weir, question).await.took;
+    for request in requests {
+        let first = send(weir, request).await.took;
         let known = if first > SLOW { vec![first] } else { Vec::new() };
-        latencies.push((question.name, known));
+        latencies.push((request.name, known));
     }
     let slow: Vec<bool> = latencies.iter().map(|(_, known)| !known.is_empty()).collect();
     for _ in 0..times {
-        let asked = questions.iter().zip(&mut latencies).zip(&slow).filter(|(_, slow)| !**slow);
-        for ((question, (_, latencies)), _) in asked {
-            latencies.push(ask(weir, question).await.took);
+        let repeated = requests.iter().zip(&mut latencies).zip(&slow).filter(|(_, slow)| !**slow);
+        for ((request, (_, latencies)), _) in repeated {
+            latencies.push(send(weir, request).await.took);
         }
     }
     latencies
 }
 
-/// Some of the questions once, each on a database that has just been started.
-pub(super) async fn cold(fleet: &mut Fleet, questions: &[Question]) -> Latencies {
+/// Sends some of the requests once, each to a database that has just started.
+pub(super) async fn cold(fleet: &mut Fleet, requests: &[ReportRequest]) -> Latencies {
     /// A restart takes seconds.
     const MOST: usize = 4;
     let mut latencies = Vec::new();
-    for question in questions.iter().take(MOST) {
+    for request in requests.iter().take(MOST) {
         fleet.postgres.kill();
-        forget_pages();
+        drop_page_cache();
         fleet.postgres.start_again().await;
         fleet.weir.ready().await;
-        connect_again(&fleet.weir, question.kind).await;
-        latencies.push(ask(&fleet.weir, question).await.took);
+        connect_again(&fleet.weir, request.kind).await;
+        latencies.push(send(&fleet.weir, request).await.took);
     }
     Latencies::new(latencies)
 }
 
-/// Asks for nothing until it is answered: the connections to the database are there again, and no figure was read.
-async fn connect_again(weir: &Weir, kind: Kind) {
+/// Requests an empty range until it is answered. Then the connections to the database exist again, and no data was
+/// read.
+async fn connect_again(weir: &Weir, kind: ReportKind) {
     let nothing = [("from", "2001-01-01".to_owned()), ("to", "2001-01-01".to_owned())];
-    let nothing = Question { kind, name: "nothing", parameters: nothing.into() };
-    eventually(async || match ask(weir, &nothing).await {
-        Answer { is_given: true, .. } => Ok(()),
+    let nothing = ReportRequest { kind, name: "nothing", parameters: nothing.into() };
+    eventually(async || match send(weir, &nothing).await {
+        Outcome { is_answered: true, .. } => Ok(()),
         none => Err(none),
     })
     .await;
 }
 
-/// How a question was answered.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+struct Outcome {
     took: Duration,
-    /// Otherwise it took too long for the deadline of a report.
-    is_given: bool,
+    /// False if the report ran into its timeout.
+    is_answered: bool,
 }
 
-async fn ask(weir: &Weir, question: &Question) -> Answer {
-    let asked = Instant::now();
-    let answer = weir.report(question.kind.name(), &question.parameters).await;
-    Answer { took: asked.elapsed(), is_given: answer.status.is_success() }
+async fn send(weir: &Weir, request: &ReportRequest) -> Outcome {
+    let sent = Instant::now();
+    let answer = weir.report(request.kind.name(), &request.parameters).await;
+    Outcome { took: sent.elapsed(), is_answered: answer.status.is_success() }
 }
 
-/// Only root may.
-fn forget_pages() {
-    /// Clean pages, and what names them.
+/// Drops the kernel's page cache; only root may do so.
+fn drop_page_cache() {
+    /// Clean pages, dentries and inodes.
     const ALL: &str = "3";
     fs::write("/proc/sys/vm/drop_caches", ALL).ok();
 }

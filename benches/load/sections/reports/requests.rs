@@ -1,24 +1,25 @@
-//! What people ask: of all of the time and of some of it, in whole days and ragged, with filters and over time.
+//! The measured report requests: over all time and parts of it, with whole days and ragged ends, with filters and with
+//! series.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// One of the three reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ReportKind {
     Events,
     Revenue,
     Demographics,
 }
 
-/// One question.
+/// One report request.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) kind: Kind,
+pub(super) struct ReportRequest {
+    pub(super) kind: ReportKind,
     pub(super) name: &'static str,
     pub(super) parameters: Vec<(&'static str, String)>,
 }
 
-impl Kind {
+impl ReportKind {
     pub(super) const ALL: [Self; 3] = [Self::Events, Self::Revenue, Self::Demographics];
 
     pub(super) fn name(self) -> &'static str {
@@ -30,9 +31,9 @@ impl Kind {
     }
 }
 
-impl Question {
-    /// Every question of one report about the thirty days from `first` on.
-    pub(super) fn all(kind: Kind, first: DateTime<Utc>) -> Vec<Self> {
+impl ReportRequest {
+    /// Every request of one report for the thirty days from `first` on.
+    pub(super) fn all(kind: ReportKind, first: DateTime<Utc>) -> Vec<Self> {
         let range = |from: TimeDelta, to: TimeDelta| {
             vec![("from", (first + from).to_rfc3339()), ("to", (first + to).to_rfc3339())]
         };
@@ -62,12 +63,12 @@ impl Question {
             ("one campaign", vec![("campaignId", "camp-00007".to_owned())]),
             ("a hundred campaigns", vec![("limit", "100".to_owned())]),
         ];
-        let mut asked: Vec<(&'static str, Vec<(&'static str, String)>)> = of_all.into();
+        let mut all: Vec<(&'static str, Vec<(&'static str, String)>)> = of_all.into();
         match kind {
-            Kind::Events => asked.extend(series.into_iter().chain(of_events)),
-            Kind::Revenue => asked.extend(series.into_iter().chain(of_revenue)),
-            Kind::Demographics => {}
+            ReportKind::Events => all.extend(series.into_iter().chain(of_events)),
+            ReportKind::Revenue => all.extend(series.into_iter().chain(of_revenue)),
+            ReportKind::Demographics => {}
         }
-        asked.into_iter().map(|(name, parameters)| Self { kind, name, parameters }).collect()
+        all.into_iter().map(|(name, parameters)| Self { kind, name, parameters }).collect()
     }
 }

@@ -1,29 +1,63 @@
-//! Frames of the reference events.
+//! Events behind the gate, and frames of them.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
-use weir_event::{Event, Origin, admit_json};
-use weir_journal::{Frame, FramedEvent};
-use weir_process::CorrelationId;
+use weir_event::{Event, Origin, Source, admit_json};
+use weir_journal::{Frame, FramedEvent, MAX_FRAME_EVENTS};
+use weir_process::{CallContext, CorrelationId, TraceContext};
 
-/// Passes the gate.
+use super::generator::Generator;
+
+/// Passes an event through the gate as of now; fails if the gate refuses it.
 pub fn admit(event: &Value) -> Event {
     admit_json(&event.to_string(), Utc::now()).unwrap()
 }
 
-/// A frame of events of one source that came in with one call.
+/// A frame of events of one source that came in with one call, from [`origin`].
 pub fn frame(events: &[Value]) -> Frame {
-    let events: Vec<FramedEvent> =
-        events.iter().map(|event| FramedEvent { event: admit(event), origin: 0, repeats: 0 }).collect();
+    frame_of(events.iter().map(admit).collect(), origin())
+}
+
+/// A frame of events of one source that came in with the call of `origin`.
+fn frame_of(events: Vec<Event>, origin: Origin) -> Frame {
+    let source = events[0].source();
+    let framed = |event| FramedEvent { event, origin: 0, repeats: 0 };
     Frame {
         id: Uuid::now_v7().to_string(),
-        source: events[0].event.source(),
-        origins: vec![origin()],
-        events,
+        source,
+        origins: vec![origin],
+        events: events.into_iter().map(framed).collect(),
     }
 }
 
+impl Generator {
+    /// The events of these numbers in full frames, Facebook's before TikTok's. `at` returns the timestamp of a number.
+    pub fn frames(
+        &self,
+        numbers: impl IntoIterator<Item = u64>,
+        at: impl Fn(u64) -> DateTime<Utc>,
+    ) -> Vec<Frame> {
+        let now = Utc::now();
+        let events = numbers.into_iter().map(|number| self.event(number, at(number)).admit(now));
+        let (facebook, tiktok): (Vec<_>, Vec<_>) =
+            events.partition(|event| event.source() == Source::Facebook);
+        [facebook, tiktok].into_iter().flat_map(|events| full_frames(events, now)).collect()
+    }
+}
+
+/// Splits events of one source into frames, each from a call of its own.
+fn full_frames(mut events: Vec<Event>, arrived_at: DateTime<Utc>) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while !events.is_empty() {
+        let rest = events.split_off(events.len().min(MAX_FRAME_EVENTS));
+        frames.push(frame_of(events, untraced_origin(arrived_at)));
+        events = rest;
+    }
+    frames
+}
+
+/// The origin of a traced call that arrived at a fixed moment.
 pub fn origin() -> Origin {
     Origin {
         correlation_id: CorrelationId::generate(),
@@ -31,4 +65,10 @@ pub fn origin() -> Origin {
         tracestate: String::new(),
         arrived_at: DateTime::from_timestamp_micros(1_757_834_505_318_001).unwrap(),
     }
+}
+
+/// The origin of a call without a trace.
+pub fn untraced_origin(arrived_at: DateTime<Utc>) -> Origin {
+    let call = CallContext { correlation_id: CorrelationId::generate(), trace: TraceContext::default() };
+    Origin::of_call(call, arrived_at)
 }

@@ -1,12 +1,11 @@
-//! Events like the reference publisher's, as JSON: of its sizes, its kinds and its shares.
-//!
-//! An event is a pure function of its number, the number of its run and its crowd.
+//! A generator of events like the reference publisher's, as JSON: its sizes, its event types and its shares.
+//! An event is a pure function of its number, the number of its run and its population.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
-use weir_event::{EventType, FunnelStage, Source};
+use weir_event::{EventType, FunnelStage, Source, admit_json};
 
 const NAMES: [&str; 8] = [
     "Orla O'Dell",
@@ -51,49 +50,62 @@ const CITIES: [&str; 12] = [
     "Chidi-sur-Mer",
 ];
 
-/// Behind the part of an id that differs, so that it is as long as the reference publisher's UUIDs.
+/// The end of every id. It makes ids as long as the reference publisher's UUIDs.
 const TAIL: &str = "-9f1c-4e6b-8d20-77a1";
-/// Of the part that differs, in hexadecimal digits.
+/// The length of the serial number in an id, in hexadecimal digits.
 pub const SERIAL_DIGITS: usize = 16;
-/// Of a campaign's name behind `camp-`.
+/// The length of a campaign's number behind `camp-`, in hexadecimal digits.
 pub const CAMPAIGN_DIGITS: usize = 5;
 
-/// Whose events they are.
+/// The users and campaigns that the events belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowd {
-    /// As the reference publisher's: every user is new, and so is nearly every campaign.
-    EachNew,
-    /// Of so many users and campaigns, each as likely.
-    Of { users: u64, campaigns: u64 },
+pub enum Population {
+    /// Every user is new, and so is nearly every campaign, as with the reference publisher.
+    AllNew,
+    /// A fixed number of users and campaigns, each equally likely.
+    Fixed { users: u64, campaigns: u64 },
 }
 
-/// One event as a sender writes it.
+/// One event as a sender posts it.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct GeneratedEvent {
     pub source: Source,
     pub json: String,
 }
 
-/// Writes events by their number.
+/// Makes events by their number.
 #[derive(Clone, Copy, Debug)]
-pub struct Writer {
-    /// Tells apart the events of two writers that count from the same number.
+pub struct Generator {
+    /// Distinguishes the ids of two generators that count from the same number.
     pub run: u64,
-    pub crowd: Crowd,
+    pub population: Population,
 }
 
-impl Writer {
-    /// Its sources alternate.
-    pub fn write(&self, number: u64, at: DateTime<Utc>) -> Written {
+impl Generator {
+    /// A generator whose every user is new.
+    pub fn all_new(run: u64) -> Self {
+        Self { run, population: Population::AllNew }
+    }
+
+    /// The event of a number, with the timestamp `at`. Even numbers are Facebook's, odd ones TikTok's.
+    pub fn event(&self, number: u64, at: DateTime<Utc>) -> GeneratedEvent {
         let source = if number.is_multiple_of(2) { Source::Facebook } else { Source::Tiktok };
-        let mut event = Event::new(*self, number, source);
-        let json = event.json(&at.to_rfc3339_opts(SecondsFormat::Millis, true));
-        Written { source, json }
+        let mut draft = Draft::new(*self, number, source);
+        let json = draft.json(&at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        GeneratedEvent { source, json }
     }
 }
 
-/// The part of an id that differs: unlike its neighbours', as that of a random UUID is, and never twice in a run.
-pub fn serial(run: u64, number: u64) -> u64 {
+impl GeneratedEvent {
+    /// Passes the event through the gate; fails if the gate refuses it.
+    pub fn admit(&self, arrived_at: DateTime<Utc>) -> weir_event::Event {
+        let admitted = admit_json(&self.json, arrived_at);
+        admitted.unwrap_or_else(|violations| panic!("{} is refused: {violations:?}", self.json))
+    }
+}
+
+/// The serial number in an id: scattered like a random UUID, and unique within a run.
+pub fn serial_number(run: u64, number: u64) -> u64 {
     // SplitMix64's finaliser maps 64 bits to 64 bits one to one.
     let mut mixed = number.wrapping_add(run << 40);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -101,17 +113,18 @@ pub fn serial(run: u64, number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-struct Event {
-    writer: Writer,
+/// The event in the making.
+struct Draft {
+    generator: Generator,
     number: u64,
     source: Source,
-    dice: Xoshiro256PlusPlus,
+    random: Xoshiro256PlusPlus,
 }
 
-impl Event {
-    fn new(writer: Writer, number: u64, source: Source) -> Self {
-        let dice = Xoshiro256PlusPlus::seed_from_u64(serial(writer.run, number));
-        Self { writer, number, source, dice }
+impl Draft {
+    fn new(generator: Generator, number: u64, source: Source) -> Self {
+        let random = Xoshiro256PlusPlus::seed_from_u64(serial_number(generator.run, number));
+        Self { generator, number, source, random }
     }
 
     fn json(&mut self, at: &str) -> String {
@@ -121,7 +134,7 @@ impl Event {
             Source::Facebook => "fb",
             Source::Tiktok => "ttk",
         };
-        let serial = serial(self.writer.run, self.number);
+        let serial = serial_number(self.generator.run, self.number);
         let (user, engagement) = (self.user(), self.engagement(stage, event_type, at));
         // Long enough for either source.
         let mut json = String::with_capacity(640);
@@ -139,11 +152,11 @@ impl Event {
         json
     }
 
-    /// What is told of a person is the same in every event of theirs.
+    /// The user object. A user has the same attributes in every event.
     fn user(&mut self) -> String {
-        let user = match self.writer.crowd {
-            Crowd::EachNew => serial(self.writer.run, !self.number),
-            Crowd::Of { users, .. } => serial(0, self.dice.random_range(0..users)),
+        let user = match self.generator.population {
+            Population::AllNew => serial_number(self.generator.run, !self.number),
+            Population::Fixed { users, .. } => serial_number(0, self.random.random_range(0..users)),
         };
         let mut person = Xoshiro256PlusPlus::seed_from_u64(user);
         let name = NAMES[person.random_range(0..NAMES.len())];
@@ -168,18 +181,18 @@ impl Event {
     }
 
     fn engagement(&mut self, stage: FunnelStage, event_type: EventType, at: &str) -> String {
-        let serial = self.dice.random_range(0..100_000_000_u32);
+        let serial = self.random.random_range(0..100_000_000_u32);
         match (self.source, stage) {
             (Source::Facebook, FunnelStage::Top) => {
-                let referrer = ["newsfeed", "marketplace", "groups"][self.dice.random_range(0..3)];
+                let referrer = ["newsfeed", "marketplace", "groups"][self.random.random_range(0..3)];
                 let video = nullable(event_type == EventType::VideoView, || format!("vid-{serial:08}"));
                 format!(r#"{{"actionTime":"{at}","referrer":"{referrer}","videoId":{video}}}"#)
             }
             (Source::Facebook, FunnelStage::Bottom) => self.facebook_bottom(event_type, serial),
             (Source::Tiktok, FunnelStage::Top) => {
-                let device = ["Android", "iOS", "Desktop"][self.dice.random_range(0..3)];
-                let (watched, share) = (self.dice.random_range(0..=180), self.dice.random_range(0..=100));
-                let country = COUNTRIES[self.dice.random_range(0..COUNTRIES.len())];
+                let device = ["Android", "iOS", "Desktop"][self.random.random_range(0..3)];
+                let (watched, share) = (self.random.random_range(0..=180), self.random.random_range(0..=100));
+                let country = COUNTRIES[self.random.random_range(0..COUNTRIES.len())];
                 format!(
                     r#"{{"watchTime":{watched},"percentageWatched":{share},"device":"{device}","country":"{country}","videoId":"vid-{serial:08}"}}"#
                 )
@@ -198,27 +211,27 @@ impl Event {
     }
 
     fn facebook_bottom(&mut self, event_type: EventType, serial: u32) -> String {
-        let campaign = match self.writer.crowd {
-            Crowd::EachNew => u64::from(self.dice.random_range(0..1_u32 << (4 * CAMPAIGN_DIGITS))),
-            Crowd::Of { campaigns, .. } => self.dice.random_range(0..campaigns),
+        let campaign = match self.generator.population {
+            Population::AllNew => u64::from(self.random.random_range(0..1_u32 << (4 * CAMPAIGN_DIGITS))),
+            Population::Fixed { campaigns, .. } => self.random.random_range(0..campaigns),
         };
-        let position = ["top_left", "bottom_right", "center"][self.dice.random_range(0..3)];
-        let device = ["mobile", "desktop"][self.dice.random_range(0..2)];
-        let browser = ["Chrome", "Firefox", "Safari"][self.dice.random_range(0..3)];
+        let position = ["top_left", "bottom_right", "center"][self.random.random_range(0..3)];
+        let device = ["mobile", "desktop"][self.random.random_range(0..2)];
+        let browser = ["Chrome", "Firefox", "Safari"][self.random.random_range(0..3)];
         let amount = self.amount(event_type == EventType::CheckoutComplete);
         format!(
             r#"{{"adId":"ad-{serial:08}","campaignId":"camp-{campaign:05x}","clickPosition":"{position}","device":"{device}","browser":"{browser}","purchaseAmount":{amount}}}"#
         )
     }
 
-    /// 1.00 to 999.99, where there is one.
+    /// An amount from 1.00 to 999.99, or null.
     fn amount(&mut self, is_there: bool) -> String {
-        let (whole, hundredths) = (self.dice.random_range(1..1_000), self.dice.random_range(0..100));
+        let (whole, hundredths) = (self.random.random_range(1..1_000), self.random.random_range(0..100));
         nullable(is_there, || format!("{whole}.{hundredths:02}"))
     }
 
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.dice.random_range(0..all.len())]
+        all[self.random.random_range(0..all.len())]
     }
 }
 

@@ -1,5 +1,5 @@
-//! A sender of the tests' own: random valid events, from few enough people, places and campaigns that reports
-//! have something to gather. A seed gives the same events again.
+//! A sender of random valid events for the stories about reports. It draws from few users, places and campaigns, so
+//! that reports have groups to count. The same seed gives the same events.
 
 use chrono::{DateTime, Duration, SecondsFormat, TimeZone as _, Utc};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -18,7 +18,7 @@ const PLACES: [(&str, &str); 7] = [
 const AMOUNTS: [&str; 8] = ["0.00", "57", "318.49", "0.0001", "12.5", "999999999.9999", "7.005", "20.1230"];
 const ZONES: [&str; 4] = ["Z", "+05:30", "-08:00", "z"];
 
-/// Draws events. Two senders of different names never draw the same identity.
+/// Draws random events. Two senders with different names never draw the same identity.
 pub struct Sender {
     name: &'static str,
     drawn: u64,
@@ -26,11 +26,12 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// A sender whose event ids begin with `name`.
     pub fn new(name: &'static str, seed: u64) -> Self {
         Self { name, drawn: 0, random: StdRng::seed_from_u64(seed) }
     }
 
-    /// `count` events as the values of one array.
+    /// The next `count` events.
     pub fn events(&mut self, count: usize) -> Vec<Value> {
         (0..count).map(|_| self.event()).collect()
     }
@@ -131,7 +132,7 @@ impl Sender {
         })
     }
 
-    /// A moment within the four days from [`first_day`], in one of several offsets, sometimes on a bucket's edge.
+    /// A moment within the four days from [`first_day`], in one of several offsets, sometimes on the edge of a bucket.
     fn time(&mut self) -> String {
         let seconds = self.random.random_range(0..4 * 86_400);
         let on_the_hour = self.random.random_bool(0.05);
@@ -158,7 +159,7 @@ impl Sender {
     }
 }
 
-/// The midnight at which every sender's events begin.
+/// The midnight at which the events of every sender begin.
 pub fn first_day() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2025, 9, 13, 0, 0, 0).single().expect("a day that exists")
 }

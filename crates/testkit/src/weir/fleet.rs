@@ -1,4 +1,4 @@
-//! Where the processes of one Weir listen.
+//! The processes of a fleet: their names, their arguments and their addresses.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::ports;
 
-/// The processes of a fleet, by name and arguments.
+/// One process of each role and a second collector for Facebook, by name and arguments.
 pub(super) const FLEET: &[(&str, &[&str]); 6] = &[
     ("edge", &["edge"]),
     ("ingest", &["ingest"]),
@@ -17,7 +17,7 @@ pub(super) const FLEET: &[(&str, &[&str]); 6] = &[
     ("reporting", &["reporting"]),
 ];
 
-/// Two processes of each role.
+/// Two processes of each role, by name and arguments.
 pub(super) const PAIRS: &[(&str, &[&str]); 10] = &[
     ("edge", &["edge"]),
     ("edge-too", &["edge"]),
@@ -31,22 +31,22 @@ pub(super) const PAIRS: &[(&str, &[&str]); 10] = &[
     ("reporting-too", &["reporting"]),
 ];
 
-/// Where the processes of one Weir listen; chosen before they start, because they must know each other's.
+/// The addresses of all processes. They are chosen before the start, because the processes must know each other's.
 #[derive(Debug)]
 pub struct Addresses {
     pub edge: SocketAddr,
     pub ingest: SocketAddr,
     pub reporting: SocketAddr,
-    /// Of the second process of each role, where there are two.
+    /// The second edge, if there are two.
     pub edge_too: SocketAddr,
     ingest_too: SocketAddr,
     reporting_too: SocketAddr,
-    /// By process.
+    /// The admin addresses, by process.
     admin: BTreeMap<&'static str, SocketAddr>,
 }
 
 impl Addresses {
-    /// Free ones for processes of these names.
+    /// Chooses free addresses for the processes of these names.
     pub(super) fn choose(names: &[&'static str]) -> Self {
         let free = || SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
         let admin = names.iter().map(|name| (*name, free())).collect();
@@ -55,27 +55,27 @@ impl Addresses {
         Self { edge, ingest, reporting, edge_too, ingest_too, reporting_too, admin }
     }
 
-    /// A free one for one more process.
+    /// Chooses a free admin address for one more process.
     pub(super) fn add(&mut self, name: &'static str) {
         self.admin.insert(name, SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())));
     }
 
-    /// Of every process.
+    /// The admin addresses of all processes.
     pub fn admin(&self) -> impl Iterator<Item = SocketAddr> {
         self.admin.values().copied()
     }
 
-    /// Of every process, with its name.
+    /// The admin addresses of all processes, with their names.
     pub fn admin_by_process(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.admin.iter().map(|(name, address)| (*name, *address))
     }
 
-    /// Of one process.
+    /// The admin address of one process.
     pub fn admin_of(&self, name: &str) -> SocketAddr {
         self.admin[name]
     }
 
-    /// The environment that tells one process where to listen and where the others do.
+    /// The environment variables that give one process its addresses and those of the others.
     pub(super) fn environment(&self, name: &str) -> impl Iterator<Item = (&'static str, String)> {
         let admin = self.admin.get(name).map(|address| ("ADMIN_LISTEN", address.to_string()));
         let too = name.ends_with("-too");
@@ -97,7 +97,7 @@ impl Addresses {
         .chain(admin)
     }
 
-    /// Of a service that has a second process where one of this name runs.
+    /// The URLs of a service, which has two processes if one of them has the name `second_name`.
     fn urls(&self, second_name: &str, first: SocketAddr, second: SocketAddr) -> String {
         let both = self.admin.contains_key(second_name);
         if both { format!("http://{first},http://{second}") } else { format!("http://{first}") }

@@ -1,4 +1,5 @@
-//! Tells whether everything that a running Weir's journal holds is accounted for in its store.
+//! The journal and the store behind a running Weir: a story reads them, changes them, and checks that the store
+//! accounts for every frame.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,44 +15,46 @@ use weir_journal::{DeadLetterStream, Journal, Settings, StoredDeadLetter};
 use super::Weir;
 use crate::{eventually, nats::Nats, postgres::Postgres};
 
-/// More than any story rejects.
+/// More dead letters than any story makes.
 const MOST: usize = 1000;
 
-/// What journal and store stand on.
+/// The files or servers that hold the journal and the store.
 #[derive(Debug)]
-pub enum Ground {
+pub enum Storage {
     /// Files in the data folder.
     Files,
-    /// A nats-server of this test's own, and a database of its own on a shared PostgreSQL.
+    /// A nats-server of this story, and a database on a PostgreSQL server.
     Servers { nats: Nats, database_url: String },
 }
 
-impl Ground {
+impl Storage {
+    /// Starts a nats-server, and creates a database on the shared PostgreSQL.
     pub async fn servers() -> Self {
         let (nats, postgres) = tokio::join!(Nats::start(), Postgres::shared());
-        Self::Servers { nats, database_url: postgres.fresh_address().await }
+        Self::Servers { nats, database_url: postgres.fresh_database_url().await }
     }
 }
 
 impl Weir {
-    /// A pool of the story's own.
+    /// Opens a pool on the store.
     pub async fn store(&self) -> DatabaseConnection {
-        let url: DatabaseUrl = match &self.ground {
-            Ground::Files => DatabaseUrl::file(&self.store_file()),
-            Ground::Servers { database_url, .. } => {
+        let url: DatabaseUrl = match &self.storage {
+            Storage::Files => DatabaseUrl::file(&self.store_file()),
+            Storage::Servers { database_url, .. } => {
                 database_url.parse().expect("a story's database has a valid URL")
             }
         };
         connect(&url, Access::Write, Duration::ZERO).await.expect("the store is there")
     }
 
-    /// What lies in `REJECTED`, oldest first. On files it ends this Weir first: the journal has one owner.
+    /// The dead letters of `REJECTED`, oldest first. On files it ends this Weir first, because one process owns the
+    /// journal's file.
     pub async fn rejected(&mut self) -> Vec<StoredDeadLetter> {
-        let journal = match &self.ground {
-            Ground::Servers { nats, .. } => {
+        let journal = match &self.storage {
+            Storage::Servers { nats, .. } => {
                 Journal::connect(&nats.servers(), Settings::default(), Duration::from_secs(10)).await
             }
-            Ground::Files => {
+            Storage::Files => {
                 self.stop().await;
                 Journal::open(&self.data_folder(), Settings::default()).await
             }
@@ -65,18 +68,18 @@ impl Weir {
         letters
     }
 
-    /// Waits until the audit has gone through every frame that the journal has taken so far; fails where one is missing, or
-    /// is said to be lost.
-    pub async fn is_accounted_for(&self) {
-        assert_eq!(self.unaccounted().await, []);
+    /// Waits until the audit has checked every frame that the journal has accepted so far. Fails if the store does not
+    /// account for a frame, or counts one as lost.
+    pub async fn expect_all_accounted(&self) {
+        assert_eq!(self.unaccounted_frames().await, []);
         let store = connected(self.audited_store()).await;
         let noted = journal_states::Entity::find().all(&store).await.expect("the store is there");
         let lost: Vec<_> = noted.into_iter().filter(|state| state.lost > 0).collect();
         assert_eq!(lost, [], "nothing was removed from the journal");
     }
 
-    /// Waits as [`Weir::is_accounted_for`]; says which frames are missing.
-    pub async fn unaccounted(&self) -> Vec<unaccounted_frames::Model> {
+    /// Waits as [`Weir::expect_all_accounted`] does; returns the frames that are not accounted for.
+    pub async fn unaccounted_frames(&self) -> Vec<unaccounted_frames::Model> {
         let (last, store) = (self.last_frame().await, connected(self.audited_store()).await);
         eventually(async || {
             let audits = audits::Entity::find().all(&store).await.map_err(|error| error.to_string())?;
@@ -87,12 +90,12 @@ impl Weir {
         unaccounted_frames::Entity::find().all(&store).await.expect("the store is there")
     }
 
-    /// The sequence of the frame that the journal took last.
+    /// The sequence of the last frame in the journal.
     async fn last_frame(&self) -> i64 {
         const LAST: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'frame'";
-        let servers = match &self.ground {
-            Ground::Files => None,
-            Ground::Servers { nats, .. } => Some(nats.url()),
+        let servers = match &self.storage {
+            Storage::Files => None,
+            Storage::Servers { nats, .. } => Some(nats.url()),
         };
         let Some(servers) = self.setting("NATS_URL").or(servers) else {
             let journal = connected(DatabaseUrl::file(&self.audited_folder().join("journal.db"))).await;
@@ -107,9 +110,9 @@ impl Weir {
     }
 
     fn audited_store(&self) -> DatabaseUrl {
-        let chosen = self.setting("DATABASE_URL").or_else(|| match &self.ground {
-            Ground::Files => None,
-            Ground::Servers { database_url, .. } => Some(database_url.clone()),
+        let chosen = self.setting("DATABASE_URL").or_else(|| match &self.storage {
+            Storage::Files => None,
+            Storage::Servers { database_url, .. } => Some(database_url.clone()),
         });
         match chosen {
             Some(url) => url.parse().expect("a story's database has a valid URL"),
@@ -121,7 +124,7 @@ impl Weir {
         self.setting("WEIR_DATA_DIR").map_or_else(|| self.data_folder(), PathBuf::from)
     }
 
-    /// What a story chose over what the deployment gives.
+    /// The value of a variable that the story has set.
     pub(super) fn setting(&self, name: &str) -> Option<String> {
         self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
     }
