@@ -2,6 +2,7 @@
 //! shares the rules with the system, but no code.
 
 mod demographics;
+mod event;
 mod money;
 mod normalise;
 mod query;
@@ -9,7 +10,7 @@ mod rows;
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use event::{Event, text};
 use money::{average, decimal};
 pub(crate) use normalise::normalised;
 pub(crate) use query::{Query, Width};
@@ -21,15 +22,6 @@ use serde_json::{Value, json};
 pub(crate) struct Model {
     events: Vec<Event>,
     identities: HashSet<(String, String)>,
-}
-
-/// The parts of an event that reports use.
-struct Event {
-    source: String,
-    stage: String,
-    event_type: String,
-    at: DateTime<Utc>,
-    data: Value,
 }
 
 impl Model {
@@ -123,33 +115,6 @@ impl Model {
     }
 }
 
-impl Event {
-    fn read(item: &Value) -> Self {
-        let at = text(&item["timestamp"]);
-        Self {
-            source: text(&item["source"]),
-            stage: text(&item["funnelStage"]),
-            event_type: text(&item["eventType"]),
-            at: at.parse::<DateTime<Utc>>().expect("an accepted timestamp").trunc_subsecs(6),
-            data: item["data"].clone(),
-        }
-    }
-
-    /// The amount of a sale in ten-thousandths; `None` if the event is no sale.
-    fn transaction(&self) -> Option<i128> {
-        let sells = matches!(
-            (self.source.as_str(), self.event_type.as_str()),
-            ("facebook", "checkout.complete") | ("tiktok", "purchase")
-        );
-        let amount = self.data["engagement"]["purchaseAmount"].as_str()?;
-        sells.then(|| money::ten_thousandths(amount))
-    }
-
-    fn campaign(&self) -> Option<&str> {
-        self.data["engagement"]["campaignId"].as_str()
-    }
-}
-
 /// An amount of revenue in ten-thousandths, and the number of its transactions.
 #[derive(Clone, Copy, Default)]
 struct Revenue {
@@ -213,8 +178,4 @@ fn revenues<'a>(amounts: impl Iterator<Item = (&'a str, i128)>) -> Vec<(&'a str,
     let mut rows: Vec<_> = by_name.into_iter().collect();
     rows.sort_by_key(|(name, revenue)| (std::cmp::Reverse(revenue.sum), *name));
     rows
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
-
-use super::{deploy, yaml};
+use weir_testkit::repository::{deploy, yaml};
 
 /// The ports of images that are not built here, from the documents of these images.
 const FOREIGN_PORTS: [(&str, u16); 9] = [

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Event, money::mean, rows::by_size_then_name, text};
+use super::{
+    event::{Event, text},
+    money::mean,
+    rows::by_size_then_name,
+};
 
 /// The users of each group. A user belongs to every group that one of the user's events names.
 type Groups = BTreeMap<String, BTreeSet<String>>;

@@ -80,7 +80,7 @@ async fn a_seed_of_a_known_key_is_a_login_and_an_unknown_key_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_are_reported_and_replaced_while_weir_runs() {
-    let (users, folder) = (Users::new(), tempfile::tempdir().unwrap());
+    let (users, folder) = (Users::generate(), tempfile::tempdir().unwrap());
     let soon = Utc::now() + TimeDelta::seconds(15);
     let file = users.credentials(folder.path(), Some(soon));
     let nats = Nats::configured("", &users.configuration()).await;

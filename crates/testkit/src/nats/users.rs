@@ -20,7 +20,7 @@ pub struct Users {
 
 impl Users {
     /// Makes new keys.
-    pub fn new() -> Self {
+    pub fn generate() -> Self {
         let [system, account] = [(); 2].map(|()| KeyPair::new_account());
         Self { operator: KeyPair::new_operator(), system, account }
     }
