@@ -1,12 +1,10 @@
-//! Each step alone: what it can do at most with nothing of ours around it.
-//!
-//! Steps that serve run in a process of their own, as the roles do: this bench starts itself with `--serve`.
+//! Each step alone: its highest throughput without Weir around it.
+//! Steps that serve requests run in a separate process, as the roles do: the bench starts itself with `--serve`.
 
 pub(crate) mod append;
-pub(crate) mod copy;
 pub(crate) mod grpc;
 pub(crate) mod http;
-pub(crate) mod insert;
+pub(crate) mod postgres;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -17,14 +15,14 @@ use tokio::{
 };
 use weir_testkit::{ports, process::Process};
 
-/// A step that serves.
+/// A step that serves requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Step {
-    /// HTTP, and arrays of JSON to typed events.
+    /// HTTP, and arrays of JSON parsed to typed events.
     Arrays,
-    /// HTTP, and one JSON object to a typed event.
+    /// HTTP, and one JSON object parsed to a typed event.
     Singles,
-    /// gRPC, and protobuf to typed events.
+    /// gRPC, and protobuf decoded to typed events.
     Grpc,
 }
 
@@ -38,7 +36,7 @@ impl Step {
     }
 }
 
-/// A running server of one step. Dropped, it is killed.
+/// A running server of one step. When dropped, it is killed.
 #[derive(Debug)]
 pub(crate) struct Server {
     _process: Process,
@@ -46,12 +44,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, and waits until it listens.
+    /// Starts the server, and waits until it listens.
     ///
     /// # Errors
     /// It does not listen.
     pub(crate) async fn start(step: Step, folder: &Path) -> anyhow::Result<Self> {
-        const PATIENCE: Duration = Duration::from_secs(10);
+        const TIMEOUT: Duration = Duration::from_secs(10);
         let port = ports::free();
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--serve", step.name(), "--port", &port.to_string()]);
@@ -62,7 +60,7 @@ impl Server {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, listens).await?;
+        timeout(TIMEOUT, listens).await?;
         Ok(Self { _process: process, address })
     }
 }

@@ -1,5 +1,4 @@
-//! HTTP/1.1 over one connection, as cheap as it can be: whole requests go out as they are, and of an answer the status
-//! alone is read.
+//! A cheap HTTP/1.1 client over one connection: it sends prepared requests, and checks only the status of an answer.
 
 use std::net::SocketAddr;
 
@@ -9,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection that is kept alive.
+/// A connection with keep-alive.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -18,29 +17,29 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// # Errors
-    /// Nobody listens.
+    /// No server listens.
     pub(crate) async fn open(server: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(server).await.context("the server is not there")?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(4096) })
     }
 
-    /// Sends a request and reads its answer whole.
+    /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// The connection broke, or the answer is no 2xx.
+    /// The connection breaks, or the answer is no 2xx.
     pub(crate) async fn post(&mut self, request: &[u8]) -> anyhow::Result<()> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let head = loop {
-            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server hung up");
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
             }
         };
         let whole = head + content_length(&self.buffer[..head])?;
         while self.buffer.len() < whole {
-            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server hung up");
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
         }
         if self.buffer.get(9) != Some(&b'2') {
             bail!("no 2xx: {}", String::from_utf8_lossy(&self.buffer));

@@ -1,19 +1,19 @@
-//! A running Weir on servers of its own.
+//! Running processes of Weir with their own nats-server and PostgreSQL.
 
 use std::sync::LazyLock;
 
 use weir_testkit::{
-    Ground, Weir,
+    Storage, Weir,
     nats::Nats,
     postgres::{Postgres, Setup},
 };
 
-/// A process by its name and its arguments.
+/// The name and the arguments of a process.
 pub(crate) type Role = (&'static str, &'static [&'static str]);
 
-/// What takes events in, up to the acknowledgement.
+/// The processes that accept events, up to the acknowledgement.
 pub(crate) const FRONT: &[Role] = &[("edge", &["edge"]), ("ingest", &["ingest"])];
-/// What carries events from the sender to the rows.
+/// The processes between the sender and the rows.
 pub(crate) const LINE: &[Role] = &[
     ("edge", &["edge"]),
     ("ingest", &["ingest"]),
@@ -30,7 +30,7 @@ pub(crate) const FLEET: &[Role] = &[
 ];
 
 /// Some processes of Weir, a nats-server that syncs before it acknowledges, and a PostgreSQL that syncs before it
-/// commits. Dropped, all of them are stopped and their files are gone.
+/// commits. When dropped, all of them are stopped and their files are removed.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     // In the order in which they are stopped.
@@ -39,29 +39,29 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts servers and roles, and waits until all of them are ready.
+    /// Starts the servers and these processes, and waits until all of them are ready.
     pub(crate) async fn start(roles: &[Role]) -> Self {
         let postgres = database().await;
-        let database_url = postgres.fresh_address().await;
+        let database_url = postgres.fresh_database_url().await;
         Self::start_on(postgres, database_url, roles).await
     }
 
-    /// The same on a database that is there.
+    /// [`Fleet::start`] on a database that exists already.
     pub(crate) async fn start_on(postgres: Postgres, database_url: String, roles: &[Role]) -> Self {
-        let ground = Ground::Servers { nats: Nats::start().await, database_url };
-        let mut weir = Weir::launched(ground, Vec::new(), roles);
+        let ground = Storage::Servers { nats: Nats::start().await, database_url };
+        let mut weir = Weir::launch(ground, Vec::new(), roles);
         weir.ready().await;
         Self { weir, postgres }
     }
 
-    /// How many events were accepted and not stored yet.
+    /// The number of events that are accepted and not stored yet.
     pub(crate) async fn lag(&self) -> f64 {
         let accepted = self.weir.metric("events_accepted_total", &[("service", "edge")]).await;
         accepted - processed(&self.weir).await
     }
 }
 
-/// What deploy/compose.yaml gives PostgreSQL; docs/runbook.md says why.
+/// The settings of PostgreSQL in deploy/compose.yaml; docs/runbook.md has their reasons.
 static SETTINGS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let mut lines = include_str!("../../deploy/compose.yaml").lines().map(str::trim);
     let command =
@@ -69,12 +69,12 @@ static SETTINGS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     command.split([' ', ',', ']']).filter(|word| word.contains('=')).collect()
 });
 
-/// A PostgreSQL in a temporary folder, as deploy/ has one.
+/// A PostgreSQL in a temporary folder, with the settings of deploy/.
 pub(crate) async fn database() -> Postgres {
     Postgres::start_with(Setup { durable: true, settings: &SETTINGS, ..Setup::default() }).await
 }
 
-/// How many events its collectors have stored since they were started.
+/// The number of events that the collectors have stored since their start.
 pub(crate) async fn processed(weir: &Weir) -> f64 {
     weir.metric("events_processed_total", &[]).await
 }

@@ -1,4 +1,4 @@
-//! How load is put on: as fast as answers come (a closed loop), or at a rate whatever comes (an open one).
+//! Load loops: a closed loop sends as fast as answers come, and an open loop sends at a given rate.
 
 use std::{
     net::SocketAddr,
@@ -14,39 +14,39 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{client::Connection, samples::Latencies, template::Template};
+use crate::{client::Connection, request_template::RequestTemplate, statistics::Latencies};
 
-/// When a closed loop ends.
+/// The end of a closed loop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
     Elapsed(Duration),
-    /// So many were sent.
+    /// After so many events were sent.
     Events(u64),
 }
 
-/// What a closed loop reached.
+/// The throughput of a closed loop.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reached {
+pub(crate) struct Throughput {
     /// Events that were answered with a 2xx.
     pub(crate) events: u64,
     pub(crate) elapsed: Duration,
 }
 
-impl Reached {
+impl Throughput {
     pub(crate) fn per_second(&self) -> f64 {
         self.events as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// Each template over a connection of its own, one request after the other.
+/// Sends the requests of each template over its own connection, one after the other.
 ///
 /// # Errors
-/// A request was not answered with a 2xx.
+/// A request is not answered with a 2xx.
 pub(crate) async fn closed(
     server: SocketAddr,
-    templates: &mut Vec<Template>,
+    templates: &mut Vec<RequestTemplate>,
     until: Until,
-) -> anyhow::Result<Reached> {
+) -> anyhow::Result<Throughput> {
     let claimed = Arc::new(AtomicU64::new(0));
     let mut senders = JoinSet::new();
     let started = Instant::now();
@@ -55,7 +55,7 @@ pub(crate) async fn closed(
         senders.spawn(async move {
             let mut connection = Connection::open(server).await?;
             let mut events = 0;
-            while goes_on(until, started, &claimed, template.events()) {
+            while continues(until, started, &claimed, template.events()) {
                 connection.post(template.renew()).await?;
                 events += template.events();
             }
@@ -68,24 +68,25 @@ pub(crate) async fn closed(
         templates.push(template);
         events += sent;
     }
-    Ok(Reached { events, elapsed: started.elapsed() })
+    Ok(Throughput { events, elapsed: started.elapsed() })
 }
 
-fn goes_on(until: Until, started: Instant, claimed: &AtomicU64, events: u64) -> bool {
+fn continues(until: Until, started: Instant, claimed: &AtomicU64, events: u64) -> bool {
     match until {
         Until::Elapsed(duration) => started.elapsed() < duration,
         Until::Events(all) => claimed.fetch_add(events, Ordering::Relaxed) < all,
     }
 }
 
-/// So many requests a second over as many connections as there are templates. A latency counts from the moment at which
-/// the request was due: what waits for a free connection waits for the server. The clock ticks every millisecond.
+/// Sends `per_second` requests a second, over one connection for each template. A latency counts from the moment at
+/// which the request was due, because a request that waits for a free connection waits for the server. The resolution
+/// of the timer is a millisecond.
 ///
 /// # Errors
-/// A request was not answered with a 2xx.
+/// A request is not answered with a 2xx.
 pub(crate) async fn open(
     server: SocketAddr,
-    templates: &mut Vec<Template>,
+    templates: &mut Vec<RequestTemplate>,
     per_second: f64,
     duration: Duration,
 ) -> anyhow::Result<Latencies> {

@@ -1,4 +1,4 @@
-//! The machine and the binary of a measurement.
+//! The machine, the servers and the binary of a measurement.
 
 use std::{fs, path::Path, process::Command, time::SystemTime};
 
@@ -6,24 +6,24 @@ use anyhow::{Context as _, ensure};
 use procfs::{CpuInfo, Current as _, Meminfo};
 use weir_testkit::{postgres, weir::binary};
 
-use crate::report::say;
+use crate::report::print_line;
 
-/// Says which machine, which servers and which binary. Builds the binary, where it was not given.
+/// Prints the machine, the servers and the binary. Builds the binary unless WEIR_BIN names one.
 ///
 /// # Errors
-/// The binary is not there, or no optimised one.
-pub(crate) fn introduce() -> anyhow::Result<()> {
+/// The binary does not exist or is a debug build.
+pub(crate) fn print() -> anyhow::Result<()> {
     let processors = CpuInfo::current().context("/proc/cpuinfo can't be read")?;
     let memory = Meminfo::current().context("/proc/meminfo can't be read")?;
     let model = processors.model_name(0).unwrap_or("unknown");
-    say(format!("- machine: {} × {model}, {} GiB", processors.num_cores(), memory.mem_total >> 30));
-    say(format!("- {}", version("nats-server".as_ref())));
-    say(format!("- {}", version(&postgres::program("postgres"))));
-    say(format!("- {}", weir()?));
+    print_line(format!("- machine: {} × {model}, {} GiB", processors.num_cores(), memory.mem_total >> 30));
+    print_line(format!("- {}", version("nats-server".as_ref())));
+    print_line(format!("- {}", version(&postgres::program("postgres"))));
+    print_line(format!("- {}", weir()?));
     Ok(())
 }
 
-/// A debug build would be measured to no purpose.
+/// The folder and the age of the binary. Figures of a debug build would be useless, so it is refused.
 fn weir() -> anyhow::Result<String> {
     let path = binary();
     let is_debug = path.components().any(|part| part.as_os_str() == "debug");
@@ -39,7 +39,7 @@ fn weir() -> anyhow::Result<String> {
 }
 
 fn version(program: &Path) -> String {
-    let told = Command::new(program).arg("--version").output();
-    let told = told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    told.unwrap_or_else(|error| format!("{}: {error}", program.display()))
+    let output = Command::new(program).arg("--version").output();
+    let version = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    version.unwrap_or_else(|error| format!("{}: {error}", program.display()))
 }

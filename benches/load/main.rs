@@ -3,28 +3,25 @@
 //! ```sh
 //! cargo bench --profile dist --bench load -- [--quick] [--events N] [SECTION…]
 //! ```
-//!
-//! Starts nats-server, PostgreSQL and Weir on free loopback ports and in temporary folders, measures, stops them, and
-//! prints Markdown tables as the sections end; docs/performance.md says how to read them. A bar that is missed is
-//! printed and no failure: this is a measurement, not a test.
-//!
-//! The `weir` that is driven is built first, in the profile of this bench: figures are those of the profile `dist`,
-//! `cargo bench --profile profiling` takes a build that takes minutes less. `WEIR_BIN` names another one.
+//! The bench starts nats-server, PostgreSQL and Weir on free loopback ports and in temporary folders, measures, and
+//! stops them. It prints a Markdown table at the end of each section; docs/performance.md explains them. A missed bar
+//! is printed and is no failure, because this is a measurement and not a test. The bench first builds `weir` in its own
+//! profile. The documented figures are those of the profile `dist`; the profile `profiling` builds minutes faster.
+//! `WEIR_BIN` names another binary.
 
 mod alone;
 mod arguments;
 mod client;
+mod dataset;
+mod effort;
 mod fleet;
-mod frames;
-mod loading;
 mod loops;
 mod machine;
-mod memory;
-mod processors;
 mod report;
-mod samples;
+mod request_template;
 mod sections;
-mod template;
+mod statistics;
+mod usage;
 
 use clap::Parser as _;
 
@@ -36,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
     if let Some(step) = arguments.serve {
         return alone::serve(step, arguments.port).await;
     }
-    machine::introduce()?;
+    machine::print()?;
     for section in arguments.sections() {
         section.run(arguments.effort()).await?;
     }

@@ -1,4 +1,4 @@
-//! What was measured, as Markdown.
+//! The report of a measurement, as Markdown.
 
 use std::{
     fmt::{self, Display},
@@ -40,11 +40,14 @@ impl Report {
     }
 
     pub(crate) fn print(self) {
-        say(format!("\n### {}\n\n| measured | figure | beside it | bar |\n|---|--:|---|---|", self.title));
-        self.rows.iter().for_each(say);
-        say("");
-        self.notes.iter().for_each(say);
-        say(format!("Took {} s.", self.begun.elapsed().as_secs()));
+        print_line(format!(
+            "\n### {}\n\n| measured | figure | beside it | bar |\n|---|--:|---|---|",
+            self.title
+        ));
+        self.rows.iter().for_each(print_line);
+        print_line("");
+        self.notes.iter().for_each(print_line);
+        print_line(format!("Took {} s.", self.begun.elapsed().as_secs()));
     }
 }
 
@@ -53,12 +56,12 @@ impl Row {
         Self { measured: measured.into(), figure: figure.into(), beside: String::new(), bar: String::new() }
     }
 
-    /// What the figure is to be read beside.
+    /// Adds another figure for comparison.
     pub(crate) fn beside(self, text: impl Into<String>) -> Self {
         Self { beside: text.into(), ..self }
     }
 
-    /// What it was to be, and whether it is.
+    /// Adds the target of the figure, and whether the figure meets it.
     pub(crate) fn bar(self, text: impl Display, is_met: bool) -> Self {
         let verdict = if is_met { "met" } else { "**missed**" };
         Self { bar: format!("{text}: {verdict}"), ..self }
@@ -74,12 +77,12 @@ impl Display for Row {
 
 /// Events, rows or posts a second.
 pub(crate) fn rate(per_second: f64) -> String {
-    // Three digits: the fourth is another one in the next run.
+    // Three digits, because the fourth differs in the next run.
     let magnitude = 10_f64.powi(((per_second.max(1.0).log10().floor() as i32) - 2).max(0));
     format!("{}/s", grouped((per_second / magnitude).round() * magnitude))
 }
 
-/// With a comma between thousands.
+/// A number with commas between thousands.
 pub(crate) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut grouped = String::new();
@@ -106,13 +109,13 @@ pub(crate) fn mebibytes(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// On standard output, which is the report.
+/// Prints a line of the report, on standard output.
 #[expect(clippy::print_stdout, reason = "the report goes to standard output")]
-pub(crate) fn say(line: impl Display) {
+pub(crate) fn print_line(line: impl Display) {
     println!("{line}");
 }
 
-/// On standard error, for whoever waits.
+/// Prints the progress, on standard error.
 pub(crate) fn progress(text: impl Display) {
     eprintln!("load: {text}");
 }

@@ -1,4 +1,4 @@
-//! What is measured, one file each; any of them runs alone.
+//! The sections of the bench, one file each. Each can run alone.
 
 mod arrays;
 mod mean;
@@ -9,34 +9,34 @@ mod scale;
 mod singles;
 mod store;
 
-use crate::arguments::Effort;
+use crate::effort::Effort;
 
-/// A part of the report.
+/// A section of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Section {
-    /// Arrays to the acknowledgement.
+    /// Arrays, from the post to the acknowledgement.
     Arrays,
-    /// One event a post over 64 connections.
+    /// Single events over 64 connections.
     Singles,
-    /// From frames to rows.
+    /// Storing, from frames to rows.
     Store,
-    /// As fast as possible to the rows.
+    /// The highest throughput, from the post to the rows.
     Peak,
-    /// More collectors, more ingests.
+    /// The throughput with more collectors or more ingests.
     Scale,
-    /// The reference publisher's mean for minutes, with people asking.
+    /// The reference publisher's mean for minutes, with readers of reports.
     Mean,
-    /// How long the reports take.
+    /// The latency of reports.
     Reports,
-    /// Memory, the start and the binary.
+    /// Memory, the duration of the start and the size of the binary.
     Memory,
 }
 
 impl Section {
-    /// Measures and prints.
+    /// Measures the section and prints its report.
     ///
     /// # Errors
-    /// It could not be measured.
+    /// A server does not start, or a request fails.
     pub(crate) async fn run(self, effort: Effort) -> anyhow::Result<()> {
         let report = match self {
             Self::Arrays => Box::pin(arrays::measure(effort)).await,

@@ -1,38 +1,34 @@
-//! The inner steps of an event's way, each alone: `cargo bench --bench steps`, which takes less than a minute.
+//! The inner steps of an event's path, each alone: `cargo bench --bench steps`, which takes less than a minute.
 //!
 //! A batch of 512 events, a full frame, goes through each step; the unit is events a second.
 
-mod decode;
-mod frame;
-mod project;
-mod restore;
-mod validate;
+mod collection;
+mod intake;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
-use weir_event::{Event, Source, admit_json};
-use weir_testkit::generator::{Crowd, Writer, Written};
+use weir_event::{Event, Source};
+use weir_testkit::events::{GeneratedEvent, Generator};
 
-/// A full frame.
+/// The events of a full frame.
 const EVENTS: u64 = 512;
 
-/// As many events of one source as a frame has, as their senders write them.
-fn written(source: Source) -> Vec<Written> {
-    let (writer, now) = (Writer { run: 0, crowd: Crowd::EachNew }, Utc::now());
+/// The events of a full frame of one source, as senders post them.
+fn generated(source: Source) -> Vec<GeneratedEvent> {
+    let (generator, now) = (Generator::all_new(0), Utc::now());
     // The sources alternate.
-    let both = (0..2 * EVENTS).map(|number| writer.write(number, now));
-    both.filter(|written| written.source == source).collect()
+    let both = (0..2 * EVENTS).map(|number| generator.event(number, now));
+    both.filter(|generated| generated.source == source).collect()
 }
 
-/// The same behind the gate.
+/// The same events behind the gate.
 fn admitted(source: Source, arrived_at: DateTime<Utc>) -> Vec<Event> {
-    let admit = |written: &Written| admit_json(&written.json, arrived_at).expect("what is written is valid");
-    written(source).iter().map(admit).collect()
+    generated(source).iter().map(|generated| generated.admit(arrived_at)).collect()
 }
 
-/// Enough to tell a tenth, within a minute for all of the steps.
+/// Samples enough to see a difference of a tenth, within a minute for all steps.
 fn quickly() -> Criterion {
     Criterion::default()
         .sample_size(20)
@@ -44,6 +40,6 @@ fn quickly() -> Criterion {
 criterion_group! {
     name = steps;
     config = quickly();
-    targets = decode::measure, validate::measure, frame::measure, restore::measure, project::measure
+    targets = intake::decode, intake::validate, intake::frame, collection::restore, collection::project
 }
 criterion_main!(steps);

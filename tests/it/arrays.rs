@@ -2,12 +2,11 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use weir_testkit::Weir;
+use weir_testkit::{Weir, events::Sender};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 on_files_and_on_servers!(
@@ -55,7 +54,7 @@ async fn ten_overlapping_arrays_are_counted_once_each(weir: Weir) {
     let arrays: Vec<Vec<Value>> = (0..10).map(|_| sender.events(1_000)).collect();
     let mut model = Model::default();
     arrays.iter().for_each(|array| model.accept(array));
-    // Each carries the end of the one before it, too: the same identities come in at the same time.
+    // Each array repeats the end of the one before it, so that the same identities arrive at the same time.
     let sent: Vec<Value> = arrays
         .iter()
         .enumerate()

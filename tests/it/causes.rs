@@ -1,17 +1,17 @@
-//! A wrong address in a setting is told at once: what is there, which setting named it, and the remedy.
+//! A wrong address in a setting is diagnosed at once: the server there, the setting, and the remedy.
 
-mod strangers;
+mod foreign_servers;
 
 use std::time::{Duration, Instant};
 
+use foreign_servers::ForeignServer;
 use serde_json::Value;
-use strangers::Stranger;
-use weir_testkit::{Ground, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
+use weir_testkit::{Storage, Weir, eventually, nats::Nats, ports, postgres::Postgres, weir::command};
 
-/// A tool says its cause within 5 s; the rest is for a machine that runs other tests besides.
-const AT_ONCE: Duration = Duration::from_secs(15);
+/// A tool names its cause within 5 s. The rest is for a machine that runs other tests too.
+const DEADLINE: Duration = Duration::from_secs(15);
 
-/// What a tool is asked, and the variable that names its address.
+/// Tools, and the variables that name their addresses.
 const OVER_GRPC: [(&[&str], &str); 5] = [
     (&["report", "events"], "REPORTING_URL"),
     (&["erase", "--receipt", "r-1"], "REPORTING_URL"),
@@ -26,42 +26,47 @@ const OVER_HTTP: [(&[&str], &str); 4] = [
     (&["log-level"], "ADMIN_LISTEN"),
 ];
 
-/// What is behind the addresses of one story, and what is said of it to who expects gRPC and to who expects HTTP.
-struct Place {
+/// A foreign server, and the messages of tools that expect gRPC or HTTP there.
+struct Endpoint {
     address: String,
     instead_of_grpc: &'static str,
     instead_of_http: &'static str,
 }
 
-fn place(address: impl Into<String>, instead_of_grpc: &'static str, instead_of_http: &'static str) -> Place {
-    Place { address: address.into(), instead_of_grpc, instead_of_http }
+fn endpoint(
+    address: impl Into<String>,
+    instead_of_grpc: &'static str,
+    instead_of_http: &'static str,
+) -> Endpoint {
+    Endpoint { address: address.into(), instead_of_grpc, instead_of_http }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tool_names_the_stranger_behind_its_address() {
-    let (nats, postgres) = (Nats::start().await, Postgres::shared().await.fresh_address().await);
-    let (silent, closing) = (Stranger::silent().await, Stranger::closing().await);
-    let (tls, redis) = (Stranger::tls().await, Stranger::answering("-ERR unknown command\r\n").await);
-    let page = Stranger::answering(
+async fn every_tool_names_the_foreign_server_behind_its_address() {
+    let (nats, postgres) = (Nats::start().await, Postgres::shared().await.fresh_database_url().await);
+    let (silent, closing) = (ForeignServer::silent().await, ForeignServer::closing().await);
+    let (tls, redis) =
+        (ForeignServer::tls().await, ForeignServer::answering("-ERR unknown command\r\n").await);
+    let page = ForeignServer::answering(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\nConnection: close\r\n\r\n<html>\n</html>",
     )
     .await;
-    let moved = Stranger::answering(
+    let moved = ForeignServer::answering(
         "HTTP/1.1 301 Moved\r\nLocation: https://weir.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     )
     .await;
-    for Place { address, instead_of_grpc, instead_of_http } in [
-        place(format!("127.0.0.1:{}", ports::free()), "nothing listens", "nothing listens"),
-        place(address_of(&nats.url()), "is a NATS server", "is a NATS server"),
-        place(address_of(&postgres), "is a PostgreSQL server", "is a PostgreSQL server"),
-        place(redis.address(), "is a Redis server", "is a Redis server"),
-        place(tls.address(), "speaks TLS", "speaks TLS"),
-        place(silent.address(), "does not answer", "does not answer"),
-        place(closing.address(), "without an answer", "without an answer"),
-        place(page.address(), "is HTTP, not gRPC", "answers 200, not as"),
-        place(moved.address(), "is HTTP, not gRPC", "leads to 'https://weir.example/'"),
+    for Endpoint { address, instead_of_grpc, instead_of_http } in [
+        endpoint(format!("127.0.0.1:{}", ports::free()), "nothing listens", "nothing listens"),
+        endpoint(address_of(&nats.url()), "is a NATS server", "is a NATS server"),
+        endpoint(address_of(&postgres), "is a PostgreSQL server", "is a PostgreSQL server"),
+        endpoint(redis.address(), "is a Redis server", "is a Redis server"),
+        endpoint(tls.address(), "speaks TLS", "speaks TLS"),
+        endpoint(silent.address(), "does not answer", "does not answer"),
+        endpoint(closing.address(), "without an answer", "without an answer"),
+        endpoint(page.address(), "is HTTP, not gRPC", "answers 200, not as"),
+        endpoint(moved.address(), "is HTTP, not gRPC", "leads to 'https://weir.example/'"),
     ] {
-        every_tool_says(&address, instead_of_grpc, instead_of_http).await;
+        expect_of_every_tool(&address, instead_of_grpc, instead_of_http).await;
     }
     for (args, variable) in OVER_GRPC.into_iter().chain(OVER_HTTP.into_iter().take(2)) {
         expect(args, variable, "http://nowhere.invalid:50051", "the host of http://nowhere.invalid").await;
@@ -69,7 +74,7 @@ async fn every_tool_names_the_stranger_behind_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tool_names_the_part_of_weir_behind_its_address() {
+async fn every_tool_names_the_weir_server_behind_its_address() {
     let weir = Weir::on_files().await;
     let (ingest, reporting) = (weir.addresses.ingest, weir.addresses.reporting);
     for http in [weir.addresses.edge, weir.addresses.admin_of("up")] {
@@ -82,11 +87,11 @@ async fn every_tool_names_the_part_of_weir_behind_its_address() {
         expect(args, variable, &url, "is gRPC, not HTTP").await;
     }
     for (args, variable) in OVER_GRPC {
-        let (other, told) = match variable {
+        let (other, expected) = match variable {
             "INGEST_URL" => (reporting, "is a Weir's reporting, not ingest"),
             _ => (ingest, "is a Weir's ingest, not reporting"),
         };
-        expect(args, variable, &format!("http://{other}"), told).await;
+        expect(args, variable, &format!("http://{other}"), expected).await;
     }
     let edge = weir.addresses.edge;
     let wrong_path = format!("http://{edge}/event");
@@ -96,28 +101,31 @@ async fn every_tool_names_the_part_of_weir_behind_its_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_can_t_be_used_is_named_and_the_others_are_asked() {
+async fn an_unusable_instance_is_named_and_the_others_are_used() {
     let weir = Weir::on_files().await;
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     let both = format!("{nobody},http://{}", weir.addresses.reporting);
-    let (status, told) = weir.run(&["report", "events"], &[("REPORTING_URL", &both)]).await;
-    assert!(status.success() && told.contains("Events: 0"), "{told}");
-    assert!(told.contains(&format!("nothing listens at {nobody}")), "{told}");
+    let (status, output) = weir.run(&["report", "events"], &[("REPORTING_URL", &both)]).await;
+    assert!(status.success() && output.contains("Events: 0"), "{output}");
+    assert!(output.contains(&format!("nothing listens at {nobody}")), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_that_can_t_be_followed_is_ordered_and_told_at_once() {
+async fn an_erasure_whose_progress_is_unknown_is_durable_and_ends_with_75() {
     let weir = Weir::on_files().await;
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     let started = Instant::now();
-    let (status, told) = weir.run(&["erase", "facebook", "u-1"], &[("REPORTING_URL", &nobody)]).await;
-    assert_eq!(status.code(), Some(75), "{told}");
-    assert!(told.contains("It is durable and will be done") && told.contains("nothing listens at"), "{told}");
-    assert!(started.elapsed() < AT_ONCE, "it took {:?}", started.elapsed());
+    let (status, output) = weir.run(&["erase", "facebook", "u-1"], &[("REPORTING_URL", &nobody)]).await;
+    assert_eq!(status.code(), Some(75), "{output}");
+    assert!(
+        output.contains("It is durable and will be done") && output.contains("nothing listens at"),
+        "{output}"
+    );
+    assert!(started.elapsed() < DEADLINE, "it took {:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_address_ends_with_64_and_names_its_part() {
+async fn a_malformed_address_ends_with_64_and_the_error_names_its_part() {
     for (args, variable, value, part) in [
         (&["report", "events"][..], "REPORTING_URL", "http://a:1,", "part 2 of 2 is empty"),
         (
@@ -139,18 +147,19 @@ async fn a_malformed_address_ends_with_64_and_names_its_part() {
         (&["edge"], "INGEST_URL", "http://a:1,,http://b:2", "part 2 of 3 is empty"),
     ] {
         let output = command(args).env(variable, value).output().await.unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(64), "{args:?} {value}: {told}");
-        assert!(told.contains(variable) && told.contains(part), "{args:?} {value}: {told}");
-        assert!(!told.contains("secret"), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{args:?} {value}: {stderr}");
+        assert!(stderr.contains(variable) && stderr.contains(part), "{args:?} {value}: {stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_edge_names_the_stranger_behind_its_setting_in_ready_and_once_in_its_log() {
-    let (nats, silent, tls) = (Nats::start().await, Stranger::silent().await, Stranger::tls().await);
+async fn the_edge_names_the_foreign_server_in_its_ready_probe_and_once_in_its_log() {
+    let (nats, silent, tls) =
+        (Nats::start().await, ForeignServer::silent().await, ForeignServer::tls().await);
     let weir = Weir::on_files().await;
-    for (url, told) in [
+    for (url, expected) in [
         (format!("http://{}", address_of(&nats.url())), "is a NATS server, not ingest"),
         (format!("http://{}", silent.address()), "does not answer"),
         (format!("http://{}", tls.address()), "speaks TLS"),
@@ -161,24 +170,24 @@ async fn the_edge_names_the_stranger_behind_its_setting_in_ready_and_once_in_its
     ] {
         let started = Instant::now();
         let settings = vec![("INGEST_URL", url.clone())];
-        let edge = Weir::launched(Ground::Files, settings, &[("edge", &["edge"])]);
+        let edge = Weir::launch(Storage::Files, settings, &[("edge", &["edge"])]);
         eventually(async || {
             let dependencies = dependencies(&edge).await?;
             let reason = dependencies["ingest"]["reason"].as_str().unwrap_or_default();
-            let is_named = [told, "INGEST_URL", &url].iter().all(|part| reason.contains(part));
+            let is_named = [expected, "INGEST_URL", &url].iter().all(|part| reason.contains(part));
             if is_named { Ok(()) } else { Err(reason.to_owned()) }
         })
         .await;
-        assert!(started.elapsed() < AT_ONCE, "{told}: it took {:?}", started.elapsed());
-        // Some samples later it is still said once.
+        assert!(started.elapsed() < DEADLINE, "{expected}: it took {:?}", started.elapsed());
+        // Later samples repeat no log entry.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let log = edge.log();
-        let lines = log.lines().filter(|line| line.contains(told) && line.contains("INGEST_URL")).count();
-        assert_eq!(lines, 1, "{told}: {log}");
+        let lines = log.lines().filter(|line| line.contains(expected) && line.contains("INGEST_URL")).count();
+        assert_eq!(lines, 1, "{expected}: {log}");
     }
 }
 
-async fn every_tool_says(address: &str, instead_of_grpc: &str, instead_of_http: &str) {
+async fn expect_of_every_tool(address: &str, instead_of_grpc: &str, instead_of_http: &str) {
     for (args, variable) in OVER_GRPC {
         expect(args, variable, &format!("http://{address}"), instead_of_grpc).await;
     }
@@ -187,28 +196,29 @@ async fn every_tool_says(address: &str, instead_of_grpc: &str, instead_of_http: 
     }
 }
 
-/// How a variable names an address.
+/// The value of a variable for an address.
 fn url_for(variable: &str, address: &str) -> String {
     if variable == "ADMIN_LISTEN" { address.to_owned() } else { format!("http://{address}/events") }
 }
 
-/// Host and port of any URL.
+/// Host and port of a URL.
 fn address_of(url: &str) -> String {
     let url = url::Url::parse(url).unwrap();
     format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
 }
 
-/// Fails unless the tool ends with 1 at once, and says `told`, the address and the variable.
-async fn expect(args: &[&str], variable: &str, value: &str, told: &str) {
+/// Fails unless the tool ends with 1 in time, and its error contains `expected`, the address and the
+/// variable.
+async fn expect(args: &[&str], variable: &str, value: &str, expected: &str) {
     let started = Instant::now();
     let output = command(args).env(variable, value).output().await.unwrap();
     let took = started.elapsed();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{args:?} {value}: {said}");
-    for part in [told, variable, value.trim_end_matches("/events")] {
-        assert!(said.contains(part), "{args:?} {value}: '{part}' is missing in {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?} {value}: {stderr}");
+    for part in [expected, variable, value.trim_end_matches("/events")] {
+        assert!(stderr.contains(part), "{args:?} {value}: '{part}' is missing in {stderr}");
     }
-    assert!(took < AT_ONCE, "{args:?} {value}: it took {took:?}");
+    assert!(took < DEADLINE, "{args:?} {value}: it took {took:?}");
 }
 
 async fn dependencies(edge: &Weir) -> Result<Value, String> {

@@ -1,4 +1,4 @@
-//! Three nats-servers that keep the same streams.
+//! A cluster of three nats-servers under load, while its servers die and come back.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -7,19 +7,18 @@ use std::{
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use weir_testkit::{Ground, Weir, eventually, nats::Cluster};
+use weir_testkit::{Storage, Weir, events::Sender, eventually, nats::Cluster};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 const ARRAY: usize = 200;
-/// An election takes a few seconds at most, and finding another server is a matter of one.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(10);
+/// The longest time without an accepted array. An election takes a few seconds at most, and a reconnect about one.
+const REFUSAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a load that never gives up has seen.
+/// A load that posts each array until it is accepted.
 #[derive(Debug, Default)]
 struct Load {
     stop: AtomicBool,
@@ -34,21 +33,21 @@ async fn a_cluster_loses_nothing_when_a_server_dies_and_another_comes_back_empty
         ("NATS_MONITOR_URL", cluster.monitor_url()),
         ("JOURNAL_REPLICAS", "3".to_owned()),
     ];
-    let mut weir = Weir::up_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::up_with(Storage::servers().await, settings).await;
     let load = Load::default();
     let ((model, refused), ()) = tokio::join!(load.pour(&weir), async {
         load.accepted_more().await;
         cluster.kill(0);
         load.accepted_more().await;
         cluster.start_again(0).await;
-        cluster.well().await;
+        cluster.healthy().await;
         cluster.kill(1);
         cluster.start_again_empty(1).await;
-        cluster.well().await;
+        cluster.healthy().await;
         load.accepted_more().await;
         load.stop.store(true, Ordering::Relaxed);
     });
-    assert!(refused < LONGEST_REFUSAL, "no array was accepted for {refused:?}");
+    assert!(refused < REFUSAL_DEADLINE, "no array was accepted for {refused:?}");
     eventually(async || match weir.reported_events().await {
         events if events == model.len() as u64 => Ok(()),
         events => Err(format!("{events} of {}", model.len())),
@@ -59,7 +58,8 @@ async fn a_cluster_loses_nothing_when_a_server_dies_and_another_comes_back_empty
 }
 
 impl Load {
-    /// Posts arrays, each until it is accepted; returns what was, and the longest time for which arrays were refused.
+    /// Posts arrays, each until it is accepted. Returns a model of the accepted events, and the longest time for which
+    /// an array was refused.
     async fn pour(&self, weir: &Weir) -> (Model, Duration) {
         let (mut sender, mut model) = (Sender::new("cluster", 13), Model::default());
         let mut longest = Duration::ZERO;
@@ -72,7 +72,7 @@ impl Load {
         (model, longest)
     }
 
-    /// Waits until some more arrays were accepted.
+    /// Waits until ten more arrays are accepted.
     async fn accepted_more(&self) {
         let before = self.accepted.load(Ordering::Relaxed);
         eventually(async || match self.accepted.load(Ordering::Relaxed) {
@@ -83,7 +83,7 @@ impl Load {
     }
 }
 
-/// From the first refusal to the yes; nothing where there was no refusal.
+/// Posts an array until it is accepted. Returns the time from the first refusal on, or zero without a refusal.
 async fn post_until_accepted(weir: &Weir, array: &[Value]) -> Duration {
     let mut refused: Option<Instant> = None;
     loop {

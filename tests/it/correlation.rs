@@ -1,9 +1,7 @@
-//! One correlation id from the webhook to the row.
+//! The correlation id of a request, from the webhook to the row.
 
 use sqlx::Row as _;
-use weir_testkit::{Ground, Weir};
-
-use crate::sender::Sender;
+use weir_testkit::{Storage, Weir, events::Sender};
 
 on_files_and_on_servers!(
     a_correlation_id_is_echoed_and_reaches_the_row,
@@ -32,14 +30,14 @@ async fn an_unusable_correlation_id_is_replaced(weir: Weir) {
         assert_eq!(answer.body["correlationId"], given);
         assert_eq!(uuid::Uuid::parse_str(&given).map(|id| id.get_version_num()), Ok(7), "{given}");
     }
-    // On what is no POST too.
+    // A GET has a correlation id too.
     assert!(!weir.get("/health/live").await.header("x-correlation-id").is_empty());
 }
 
-/// How many stored events name this correlation id.
+/// The number of rows with this correlation id.
 async fn rows(weir: &Weir, correlation_id: &str) -> i64 {
-    match weir.ground() {
-        Ground::Files => {
+    match weir.storage() {
+        Storage::Files => {
             let options =
                 sqlx::sqlite::SqliteConnectOptions::new().filename(weir.store_file()).read_only(true);
             let pool = sqlx::SqlitePool::connect_with(options).await.expect("the store can be read");
@@ -47,7 +45,7 @@ async fn rows(weir: &Weir, correlation_id: &str) -> i64 {
                 sqlx::query("SELECT count(*) FROM events WHERE correlation_id = ?").bind(correlation_id);
             count.fetch_one(&pool).await.expect("the events are in this table").get(0)
         }
-        Ground::Servers { database_url, .. } => {
+        Storage::Servers { database_url, .. } => {
             let pool = sqlx::PgPool::connect(database_url).await.expect("the store can be read");
             let count =
                 sqlx::query("SELECT count(*) FROM events WHERE correlation_id = $1").bind(correlation_id);

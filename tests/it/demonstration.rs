@@ -1,4 +1,4 @@
-//! `weir up --demo`: what a newcomer types first.
+//! `weir up --demo`, the first command of a newcomer.
 
 use weir_testkit::{eventually, process::Process, weir::command};
 

@@ -1,5 +1,5 @@
-//! The files that deploy Weir name only what exists: paths, variables, ports, commands, services, metrics.
-//! No container engine is needed for that.
+//! The files of deploy/: every path, variable, port, command, service and metric that they name exists.
+//! The checks need no container engine.
 
 mod compose;
 
@@ -13,7 +13,7 @@ use weir_testkit::{
     weir::{binary, command},
 };
 
-/// The commands of the runbook that the service `operator` is for.
+/// The commands of the runbook that run in the service `operator`.
 const OPERATED: [&str; 13] = [
     "journal status",
     "journal apply",
@@ -30,8 +30,8 @@ const OPERATED: [&str; 13] = [
     "verify",
 ];
 
-/// What they read besides: the image names the folder of a process's own files, and a file of a login has to be mounted,
-/// which an override does with its name.
+/// Variables that these commands read and the service does not set. The image sets the data folder. A file of a login
+/// must be mounted, and the override that mounts it sets its variable.
 const NOT_THE_OPERATOR_S: [&str; 6] =
     ["WEIR_DATA_DIR", "NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT", "NATS_KEY"];
 
@@ -50,11 +50,11 @@ fn every_path_that_compose_names_exists() {
 }
 
 #[tokio::test]
-async fn every_command_and_variable_that_compose_names_is_the_binary_s() {
+async fn every_command_and_variable_in_compose_is_known_to_the_binary() {
     for (name, service) in Compose::read().services_of_ours() {
         let mut help = help(&service.command()).await;
         if name == "operator" {
-            // An ingest beside a copy of the journal is part of what the runbook has operators do.
+            // The runbook also lets operators run an ingest beside a copy of the journal.
             for words in OPERATED.into_iter().chain(["ingest"]) {
                 help.push_str(&self::help(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).await);
             }
@@ -73,7 +73,7 @@ async fn every_command_and_variable_that_compose_names_is_the_binary_s() {
 }
 
 #[tokio::test]
-async fn ports_are_the_ones_that_the_roles_listen_on() {
+async fn published_ports_are_those_that_the_roles_listen_on() {
     let compose = Compose::read();
     for (name, variable, port) in [
         ("edge", "EDGE_LISTEN", "3001"),
@@ -94,7 +94,7 @@ async fn ports_are_the_ones_that_the_roles_listen_on() {
 }
 
 #[test]
-fn every_service_is_checked_and_starts_only_on_healthy_ones() {
+fn every_service_has_a_health_check_and_waits_for_healthy_services() {
     let compose = Compose::read();
     for (name, service) in compose.services() {
         assert!(!service.probe().is_empty(), "{name} has no health check");
@@ -115,7 +115,7 @@ fn every_service_is_checked_and_starts_only_on_healthy_ones() {
 }
 
 #[tokio::test]
-async fn the_operator_of_compose_has_every_variable_that_the_runbook_s_commands_read() {
+async fn the_operator_service_has_every_variable_that_the_runbook_s_commands_read() {
     let compose = Compose::read();
     let operator = compose.service("operator");
     assert_eq!(operator.profiles(), ["operator"], "`up` starts it");
@@ -140,7 +140,7 @@ async fn the_operator_of_compose_has_every_variable_that_the_runbook_s_commands_
 }
 
 #[test]
-fn compose_gives_a_role_the_time_to_end_and_keeps_its_log_in_bounds() {
+fn compose_gives_every_role_time_to_end_and_bounds_its_log() {
     let longest = Environment::Production.default_drain_delay() + END_DEADLINE;
     let compose = Compose::read();
     for (name, service) in compose.services_of_ours() {
@@ -172,15 +172,15 @@ fn prometheus_scrapes_every_role_where_it_serves_metrics() {
 }
 
 #[test]
-fn the_configuration_of_the_journal_passes_its_server_s_check() {
+fn the_journal_s_configuration_passes_the_check_of_nats_server() {
     let nats = Blocking::new("nats-server").arg("-t").arg("-c").arg(deploy("nats.conf")).output().unwrap();
     assert!(nats.status.success(), "{}", String::from_utf8_lossy(&nats.stderr));
     let configuration = fs::read_to_string(deploy("nats.conf")).unwrap();
-    assert!(configuration.contains("sync_interval: always"), "acknowledged does not mean on disk");
+    assert!(configuration.contains("sync_interval: always"), "the server acknowledges before it syncs");
 }
 
 #[test]
-fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
+fn every_pipeline_uses_configured_components() {
     for file in [repository("otel-collector.yaml"), deploy("jaeger.yaml")] {
         let collector = yaml(&file);
         let configured = |kinds: &[&str], name: &Value| {
@@ -212,14 +212,14 @@ fn every_pipeline_of_the_collectors_is_made_of_what_they_configure() {
 }
 
 #[test]
-fn telemetry_is_bounded_first_counted_whole_and_sent_in_batches() {
+fn telemetry_pipelines_limit_memory_first_count_every_span_and_send_batches() {
     let collector = yaml(&repository("otel-collector.yaml"));
     let pipelines = collector["service"]["pipelines"].as_object().expect("pipelines");
     for (pipeline, parts) in pipelines {
         assert_eq!(parts["processors"][0], "memory_limiter", "{pipeline}");
         let sampled = parts["processors"].as_array().expect("a list").contains(&"tail_sampling".into());
         let counted = parts["exporters"].as_array().expect("a list").contains(&"spanmetrics".into());
-        assert!(!(sampled && counted), "{pipeline} counts what is left of a sample");
+        assert!(!(sampled && counted), "{pipeline} counts spans after the sampling");
         if !counted {
             assert_eq!(parts["processors"].as_array().and_then(|all| all.last()), Some(&"batch".into()));
         }
@@ -227,11 +227,12 @@ fn telemetry_is_bounded_first_counted_whole_and_sent_in_batches() {
 }
 
 #[tokio::test]
-async fn the_reference_tells_every_variable_and_no_other() {
+async fn the_reference_lists_every_variable_and_no_other() {
     let reference = fs::read_to_string(repository("docs/reference.md")).unwrap();
     let rows = reference.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let is_variable = |name: &str| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
-    let told: BTreeSet<_> = rows.map(|(name, _)| name.to_owned()).filter(|name| is_variable(name)).collect();
+    let listed: BTreeSet<_> =
+        rows.map(|(name, _)| name.to_owned()).filter(|name| is_variable(name)).collect();
     let mut known = BTreeSet::new();
     for words in [
         "up",
@@ -250,10 +251,10 @@ async fn the_reference_tells_every_variable_and_no_other() {
         let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
         known.extend(variables.map(str::to_owned));
     }
-    assert_eq!(told, known);
+    assert_eq!(listed, known);
 }
 
-/// What the help of a command says; fails where the binary knows no such command.
+/// The help of a command, in one line; fails if the binary has no such command.
 async fn help(words: &[String]) -> String {
     let words: Vec<_> = words.iter().map(String::as_str).chain(["--help"]).collect();
     let output = command(&words).output().await.unwrap_or_else(|error| panic!("{:?}: {error}", binary()));
@@ -262,7 +263,7 @@ async fn help(words: &[String]) -> String {
     String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whom Prometheus scrapes: place, host and port.
+/// The targets that Prometheus scrapes: file, host and port.
 fn scraped() -> Vec<(String, String, u16)> {
     let configuration = yaml(&deploy("prometheus/prometheus.yml"));
     let jobs = configuration["scrape_configs"].as_array().expect("jobs").iter();
@@ -271,7 +272,7 @@ fn scraped() -> Vec<(String, String, u16)> {
     targets.map(|target| compose::address("prometheus.yml", target.as_str().expect("an address"))).collect()
 }
 
-/// Whom Grafana asks: place, host and port.
+/// The servers that Grafana queries: file, host and port.
 fn data_sources() -> Vec<(String, String, u16)> {
     let configuration = yaml(&deploy("grafana/provisioning/datasources/datasources.yaml"));
     let sources = configuration["datasources"].as_array().expect("data sources").iter();

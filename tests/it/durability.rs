@@ -1,46 +1,46 @@
-//! What an acknowledgement is worth, told truthfully: at the start, as a gauge, and in the ready probe.
+//! The durability that an acknowledgement promises: Weir reports it in the log, as a gauge, and in the ready probe.
 
 use serde_json::Value;
-use weir_testkit::{Ground, Weir, eventually, nats::Nats};
+use weir_testkit::{Storage, Weir, eventually, nats::Nats};
 
 const PROMISES: [&str; 3] = ["power_loss", "process_crash", "unknown"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_journal_outlives_a_power_cut() {
+async fn the_embedded_journal_survives_a_power_cut() {
     let mut weir = Weir::on_files().await;
     expect_promise(&mut weir, "power_loss").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_syncs_before_it_acknowledges_outlives_a_power_cut() {
-    let mut weir = monitored(Ground::servers().await).await;
+async fn a_server_that_syncs_before_it_acknowledges_survives_a_power_cut() {
+    let mut weir = monitored(Storage::servers().await).await;
     expect_promise(&mut weir, "power_loss").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_syncs_later_is_warned_of() {
-    let mut ground = Ground::servers().await;
-    if let Ground::Servers { nats, .. } = &mut ground {
+async fn a_server_that_syncs_later_causes_a_warning() {
+    let mut storage = Storage::servers().await;
+    if let Storage::Servers { nats, .. } = &mut storage {
         *nats = Nats::start_with_late_sync().await;
     }
-    let mut weir = monitored(ground).await;
+    let mut weir = monitored(storage).await;
     expect_promise(&mut weir, "process_crash").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_nobody_can_ask_is_warned_of() {
+async fn a_server_without_a_known_monitor_causes_a_warning() {
     let mut weir = Weir::on_servers().await;
     expect_promise(&mut weir, "unknown").await;
 }
 
-/// `weir up` that is told where its nats-server says what it promises.
-async fn monitored(ground: Ground) -> Weir {
-    let Ground::Servers { nats, .. } = &ground else { panic!("files have no monitoring port") };
+/// `weir up` with the monitoring URL of its nats-server.
+async fn monitored(storage: Storage) -> Weir {
+    let Storage::Servers { nats, .. } = &storage else { panic!("files have no monitoring port") };
     let settings = vec![("NATS_MONITOR_URL", nats.monitor_url())];
-    Weir::up_with(ground, settings).await
+    Weir::up_with(storage, settings).await
 }
 
-/// The gauge, the ready probe and the log tell the same, and a lesser promise keeps nobody from being ready.
+/// Expects the same promise in the gauge, the ready probe and the log. The process is ready with a weaker promise too.
 async fn expect_promise(weir: &mut Weir, promise: &str) {
     eventually(async || {
         let mut shown = Vec::new();
@@ -53,16 +53,16 @@ async fn expect_promise(weir: &mut Weir, promise: &str) {
     })
     .await;
     let (ready, dependencies) = weir.readiness("up").await;
-    let told = &dependencies["ingest.durability"];
+    let durability = &dependencies["ingest.durability"];
     assert!(ready, "{dependencies}");
     assert_eq!(
-        (&told["ready"], &told["required"]),
+        (&durability["ready"], &durability["required"]),
         (&Value::from(promise == "power_loss"), &Value::from(false))
     );
     let level = if promise == "power_loss" { "info" } else { "warn" };
     let log = weir.log();
     let line = log.lines().find(|line| line.contains(&format!(r#""promise":"{promise}""#)));
-    let line = line.unwrap_or_else(|| panic!("no line tells of {promise}: {log}"));
+    let line = line.unwrap_or_else(|| panic!("no line of the log has {promise}: {log}"));
     assert!(line.contains(&format!(r#""level":"{level}""#)), "{line}");
     weir.stop().await;
 }

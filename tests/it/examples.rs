@@ -1,4 +1,4 @@
-//! The programs of examples/: each runs against a running Weir.
+//! The programs of examples/, each against a running Weir.
 
 use weir_testkit::{Weir, weir::example};
 

@@ -1,5 +1,6 @@
-//! The matrix of faults: whatever dies, freezes or is cut off under load, what was answered yes is stored once and
-//! as it was sent, and the system recovers by itself. docs/reliability.md has the figures.
+//! Faults under load: processes, servers, disks and networks die, freeze, fill up or are cut off. Every event that was
+//! answered yes is stored once and unchanged, and the system recovers by itself. docs/reliability.md#the-matrix has the
+//! figures.
 
 mod backup;
 mod bombs;

@@ -1,12 +1,12 @@
-//! One process for each role, as in production: the same answers, and collectors that share a source's frames.
+//! A fleet with one process for each role, as in production: it gives the same answers, and its collectors share the
+//! frames of a source.
 
 use serde_json::json;
-use weir_testkit::{Weir, eventually};
+use weir_testkit::{Weir, events::Sender, eventually};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +29,7 @@ async fn a_fleet_of_single_roles_answers_as_one_and_two_collectors_share_a_sourc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_role_of_a_fleet_shows_what_it_depends_on() {
+async fn every_role_of_a_fleet_lists_its_dependencies() {
     let weir = Weir::fleet().await;
     for process in ["edge", "ingest", "collect-facebook", "collect-tiktok", "reporting"] {
         let (ready, dependencies) = weir.readiness(process).await;

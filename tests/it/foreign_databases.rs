@@ -1,5 +1,6 @@
-//! Databases as people have them: roles with few rights, standbys, TLS, poolers, other encodings, schemas that are gone or
-//! for newer builds. What works, works without more; what can't is told at once, by its cause and its remedy.
+//! Databases that others administer: roles with few rights, standbys, TLS, poolers, other encodings, missing schemas
+//! and schemas for newer builds. A usable one needs no settings. A process reports an unusable one at once, with cause
+//! and remedy.
 
 mod causes;
 mod poolers;
@@ -12,40 +13,41 @@ mod writers;
 use std::time::Duration;
 
 use weir_testkit::{
-    Ground, Weir,
+    Storage, Weir,
     eventually::{eventually, within},
     nats::Nats,
 };
 
-/// How soon a cause is in the log and in the ready probe.
-const TOLD: Duration = Duration::from_secs(5);
-/// Processes that start beside compilers take their time.
-const STARTED: Duration = Duration::from_secs(30);
+/// A cause is in the log and in the ready probe within this time.
+const REPORTED_WITHIN: Duration = Duration::from_secs(5);
+/// Processes that start while compilers run take long.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
 const REPORTING: (&str, &[&str]) = ("reporting", &["reporting"]);
 
-/// Reporting alone, not waited for.
+/// Starts reporting alone, without waiting for it.
 async fn reporting(database_url: &str) -> Weir {
     reporting_with(database_url, Vec::new()).await
 }
 
 async fn reporting_with(database_url: &str, settings: Vec<(&'static str, String)>) -> Weir {
-    let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
-    Weir::launched(ground, settings, &[REPORTING])
+    let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
+    Weir::launch(ground, settings, &[REPORTING])
 }
 
-/// One process of each role for Facebook's events, not waited for.
+/// Starts one process of each role for Facebook's events, without waiting for them.
 async fn one_source(database_url: &str) -> Weir {
-    let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
+    let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
     let roles: &[(&str, &[&str])] =
         &[("edge", &["edge"]), ("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
-    Weir::launched(ground, Vec::new(), roles)
+    Weir::launch(ground, Vec::new(), roles)
 }
 
-/// Waits until a process lives, and then at most 5 s until its ready probe and its log tell the cause. Returns the reason.
-async fn tells(weir: &Weir, process: &str, words: &[&str]) -> String {
-    lives(weir, process).await;
-    within(TOLD, async || {
+/// Waits until a process is live, and then at most 5 s until its ready probe and its log have the cause. Returns the
+/// reason.
+async fn reports_cause(weir: &Weir, process: &str, words: &[&str]) -> String {
+    is_live(weir, process).await;
+    within(REPORTED_WITHIN, async || {
         let (ready, dependencies) = weir.readiness(process).await;
         let reason = dependencies["database"]["reason"].as_str().unwrap_or_default().to_owned();
         let errors = errors(weir, process);
@@ -58,9 +60,9 @@ async fn tells(weir: &Weir, process: &str, words: &[&str]) -> String {
     .await
 }
 
-async fn lives(weir: &Weir, process: &str) {
+async fn is_live(weir: &Weir, process: &str) {
     let live = format!("http://{}/health/live", weir.addresses.admin_of(process));
-    within(STARTED, async || reqwest::get(&live).await.map_err(|error| error.to_string())).await;
+    within(STARTED_WITHIN, async || reqwest::get(&live).await.map_err(|error| error.to_string())).await;
 }
 
 /// The lines of a process's log at level error.
@@ -70,7 +72,7 @@ fn errors(weir: &Weir, process: &str) -> Vec<String> {
 }
 
 async fn becomes_ready(weir: &Weir, process: &str) {
-    lives(weir, process).await;
+    is_live(weir, process).await;
     eventually(async || match weir.readiness(process).await {
         (true, _) => Ok(()),
         (false, dependencies) => Err(dependencies),
@@ -78,13 +80,13 @@ async fn becomes_ready(weir: &Weir, process: &str) {
     .await;
 }
 
-/// Has a tool fail at once; returns what it said.
+/// Expects a tool to fail at once. Returns its output.
 async fn fails_at_once(weir: &Weir, tool: &[&str], database_url: &str, words: &[&str]) -> String {
     let begun = tokio::time::Instant::now();
-    let (status, told) = weir.run(tool, &[("DATABASE_URL", database_url)]).await;
+    let (status, output) = weir.run(tool, &[("DATABASE_URL", database_url)]).await;
     let took = begun.elapsed();
-    assert_eq!(status.code(), Some(1), "{tool:?}: {told}");
-    assert!(words.iter().all(|word| told.contains(word)), "{tool:?} does not tell {words:?}: {told}");
-    assert!(took < STARTED, "{tool:?} took {took:?}: {told}");
-    told
+    assert_eq!(status.code(), Some(1), "{tool:?}: {output}");
+    assert!(words.iter().all(|word| output.contains(word)), "{tool:?} does not name {words:?}: {output}");
+    assert!(took < STARTED_WITHIN, "{tool:?} took {took:?}: {output}");
+    output
 }

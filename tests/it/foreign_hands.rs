@@ -1,14 +1,14 @@
-//! Things that Weir does not own: clocks, the settings of servers, and operators that delete, restore and share. Whatever
-//! they do, no accepted event goes unnoticed, and the ready probe names what is wrong.
+//! Changes by other hands (docs/reliability.md#i11-foreign-hands): wrong clocks, changed settings of servers, and
+//! operators that delete, restore and share. No accepted event is lost uncounted, and the ready probe names the cause.
 
 mod clocks;
 mod erasures;
 mod files;
+mod other_applications;
 mod prefix;
 mod restored;
 mod settings;
 mod skew;
-mod strangers;
 mod vanished;
 
 use std::time::Duration;
@@ -20,31 +20,31 @@ use sea_orm::{
 };
 use serde_json::Value;
 use weir_event::Source;
-use weir_testkit::{Ground, Weir, database::stored_events, events::with_id, eventually};
+use weir_testkit::{Storage, Weir, database::stored_events, events::with_id, eventually};
 
-/// Ingest notes what waits within a second of each change.
-const NOTED: Duration = Duration::from_millis(1_500);
-/// The first sweep is 10 s after the start.
-const SWEPT: Duration = Duration::from_secs(15);
+/// Ingest records the waiting frames within a second of each change.
+const NOTE_INTERVAL: Duration = Duration::from_millis(1_500);
+/// The first sweep starts 10 s after the process.
+const FIRST_SWEEP: Duration = Duration::from_secs(15);
 
-/// The roles that one source needs.
+/// The processes that Facebook's events need.
 const ONE_SOURCE: &[(&str, &[&str])] =
     &[("edge", &["edge"]), ("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
 
-/// A small fleet for Facebook's events, ready.
+/// Starts a small fleet for Facebook's events, and waits until it is ready.
 async fn one_source() -> Weir {
-    let mut weir = Weir::launched(Ground::servers().await, Vec::new(), ONE_SOURCE);
+    let mut weir = Weir::launch(Storage::servers().await, Vec::new(), ONE_SOURCE);
     weir.ready().await;
     weir
 }
 
-/// Holds the store, so that nothing more is stored and frames wait, until it is given back. Readers do not notice.
-async fn held(store: &DatabaseConnection) -> DatabaseTransaction {
+/// Locks the store against writers until the transaction ends, so that frames wait. Readers are not blocked.
+async fn lock_store(store: &DatabaseConnection) -> DatabaseTransaction {
     match store.get_database_backend() {
         DbBackend::Postgres => {
-            let hold = store.begin().await.unwrap();
-            hold.execute_unprepared("LOCK TABLE frames, events IN SHARE MODE").await.unwrap();
-            hold
+            let lock = store.begin().await.unwrap();
+            lock.execute_unprepared("LOCK TABLE frames, events IN SHARE MODE").await.unwrap();
+            lock
         }
         _ => {
             let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
@@ -54,7 +54,7 @@ async fn held(store: &DatabaseConnection) -> DatabaseTransaction {
     }
 }
 
-/// Posts Facebook's events one after the other, each until it is accepted.
+/// Posts events of Facebook one after the other, each until it is accepted.
 async fn post_each(weir: &Weir, ids: impl Iterator<Item = String>) {
     for id in ids {
         let event = with_id(Source::Facebook, &id);
@@ -70,8 +70,8 @@ async fn post_each(weir: &Weir, ids: impl Iterator<Item = String>) {
     }
 }
 
-/// Waits until exactly these of Facebook's events have rows.
-async fn stored_are(store: &DatabaseConnection, ids: impl Iterator<Item = String>) {
+/// Waits until exactly these events are stored.
+async fn expect_stored(store: &DatabaseConnection, ids: impl Iterator<Item = String>) {
     let mut expected: Vec<String> = ids.collect();
     expected.sort();
     eventually(async || {
@@ -83,12 +83,13 @@ async fn stored_are(store: &DatabaseConnection, ids: impl Iterator<Item = String
     .await;
 }
 
-/// Waits until a process that is ready names a dependency that it does not require; says what it says of it.
-async fn named(weir: &Weir, process: &str, dependency: &str) -> String {
+/// Waits until a process is ready and its probe reports an optional dependency as missing; returns the reason.
+async fn expect_reported(weir: &Weir, process: &str, dependency: &str) -> String {
     eventually(async || {
         let (ready, dependencies) = weir.readiness(process).await;
-        let told: &Value = &dependencies[dependency];
-        let reason = told["reason"].as_str().filter(|_| told["ready"] == false && told["required"] == false);
+        let probed: &Value = &dependencies[dependency];
+        let reason =
+            probed["reason"].as_str().filter(|_| probed["ready"] == false && probed["required"] == false);
         match reason {
             Some(reason) if ready => Ok(reason.to_owned()),
             _ => Err(format!("{process} does not name {dependency}: ready {ready}, {dependencies}")),
@@ -97,8 +98,8 @@ async fn named(weir: &Weir, process: &str, dependency: &str) -> String {
     .await
 }
 
-/// Waits until each process shows how many of Facebook's frames are lost.
-async fn lost_is(weir: &Weir, processes: &[&str], frames: u64) {
+/// Waits until each process shows this number of lost frames of Facebook.
+async fn expect_lost_frames(weir: &Weir, processes: &[&str], frames: u64) {
     for process in processes {
         eventually(async || match lost(weir, process).await {
             Some(lost) if lost == frames as f64 => Ok(()),
@@ -108,11 +109,12 @@ async fn lost_is(weir: &Weir, processes: &[&str], frames: u64) {
     }
 }
 
+/// The number of lost frames of Facebook that a process shows.
 async fn lost(weir: &Weir, process: &str) -> Option<f64> {
-    weir.shown(process, "weir_frames_lost", &[("source", "facebook")]).await
+    weir.series_value(process, "weir_frames_lost", &[("source", "facebook")]).await
 }
 
-/// Ids that begin alike.
+/// Ids with a common prefix.
 fn ids(prefix: &str, number: usize) -> impl Iterator<Item = String> + use<> {
     let prefix = prefix.to_owned();
     (0..number).map(move |place| format!("{prefix}-{place}"))

@@ -1,11 +1,11 @@
-//! The gate over HTTP: what keeps the rules is counted, what breaks them is told rule by rule and kept.
+//! The gate over HTTP: valid events are counted, and invalid items are reported rule by rule and become dead letters.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_journal::StoredDeadLetter;
 use weir_testkit::{
     Weir,
-    reference::{Invalid, invalid_items, valid_events},
+    events::{InvalidItem, invalid_items, valid_events},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 
 on_files_and_on_servers!(
     every_valid_event_is_accepted_and_counted,
-    every_invalid_item_is_rejected_with_exactly_its_pointers_and_lies_in_rejected,
+    every_invalid_item_is_rejected_with_exactly_its_pointers_and_is_in_rejected,
     good_items_are_accepted_although_others_are_bad,
 );
 
@@ -28,23 +28,24 @@ async fn every_valid_event_is_accepted_and_counted(weir: Weir) {
     expect_reports(&weir, &model, &Query::default()).await;
 }
 
-async fn every_invalid_item_is_rejected_with_exactly_its_pointers_and_lies_in_rejected(mut weir: Weir) {
+async fn every_invalid_item_is_rejected_with_exactly_its_pointers_and_is_in_rejected(mut weir: Weir) {
     let invalid = invalid_items();
     let items: Vec<_> = invalid.iter().map(|invalid| &invalid.item).collect();
     let request = weir.request("/events").header("x-correlation-id", "all-bad").json(&items);
     let answer = weir.send(request).await;
     answer.expect_problem(StatusCode::BAD_REQUEST);
-    for (index, Invalid { case, pointers, .. }) in invalid.iter().enumerate() {
+    for (index, InvalidItem { case, pointers, .. }) in invalid.iter().enumerate() {
         assert_eq!(&answer.pointers(index), pointers, "{case}");
     }
     let letters = weir.rejected().await;
     assert_eq!(letters.len(), invalid.len());
-    for Invalid { case, pointers, item } in &invalid {
+    for InvalidItem { case, pointers, item } in &invalid {
         let found = letters.iter().find(|letter| raw(letter) == *item);
         let letter = found.unwrap_or_else(|| panic!("no dead letter for {case}"));
-        let mut told: Vec<_> = letter.letter.violations.iter().map(|violation| &violation.pointer).collect();
-        told.sort();
-        assert_eq!(told, pointers.iter().collect::<Vec<_>>(), "{case}");
+        let mut reported: Vec<_> =
+            letter.letter.violations.iter().map(|violation| &violation.pointer).collect();
+        reported.sort();
+        assert_eq!(reported, pointers.iter().collect::<Vec<_>>(), "{case}");
         assert_eq!(letter.letter.origin.correlation_id.to_string(), "all-bad", "{case}");
     }
 }

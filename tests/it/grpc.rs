@@ -1,4 +1,5 @@
-//! gRPC clients that know nothing but the address: the same rules as at the edge, the same answers, and reflection.
+//! gRPC clients that bypass the edge: they get the same rules and the same answers, and reflection describes the
+//! services.
 
 mod reflection;
 
@@ -23,8 +24,8 @@ use weir_testkit::Weir;
 on_files_and_on_servers!(
     a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers,
     a_malformed_call_is_refused_whole,
-    reports_over_grpc_say_the_same_as_over_http,
-    an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused,
+    reports_over_grpc_equal_those_over_http,
+    an_event_is_found_over_grpc_and_a_request_without_a_source_is_refused,
     reflection_lists_and_describes_every_service,
 );
 
@@ -43,9 +44,10 @@ async fn a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers(mut wei
     assert_eq!(results[0].outcome(), Outcome::Accepted);
     for ((pointers, _), result) in cases.iter().zip(&results[1..]) {
         assert_eq!(result.outcome(), Outcome::Rejected, "{pointers:?}");
-        let mut told: Vec<_> = result.violations.iter().map(|violation| violation.pointer.as_str()).collect();
-        told.sort_unstable();
-        assert_eq!(&told, pointers);
+        let mut reported: Vec<_> =
+            result.violations.iter().map(|violation| violation.pointer.as_str()).collect();
+        reported.sort_unstable();
+        assert_eq!(&reported, pointers);
     }
     assert_eq!(results[cases.len() + 1].outcome(), Outcome::Rejected);
     weir.drained(1).await;
@@ -83,7 +85,7 @@ fn encoded(event: &event::Event) -> Content {
     Content::Event(event.encode_to_vec().into())
 }
 
-async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
+async fn reports_over_grpc_equal_those_over_http(weir: Weir) {
     let items = (0..5).map(|number| item(encoded(&checkout(&format!("checkout-{number}"))))).collect();
     ingest(&weir)
         .await
@@ -110,7 +112,7 @@ async fn reports_over_grpc_say_the_same_as_over_http(weir: Weir) {
     assert_eq!(client.get_revenue(backwards).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
-async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(weir: Weir) {
+async fn an_event_is_found_over_grpc_and_a_request_without_a_source_is_refused(weir: Weir) {
     let items = vec![item(encoded(&checkout("found"))), item(encoded(&checkout("")))];
     ingest(&weir)
         .await
@@ -121,11 +123,11 @@ async fn an_event_is_found_over_grpc_and_a_question_without_a_source_is_refused(
     let (source, event_id) = (event::Source::Facebook.into(), "found".to_owned());
     let (mut journal, mut store) = (ingest(&weir).await, reporting(&weir).await);
 
-    let question = ingest::FindEventRequest { source, event_id: event_id.clone() };
-    let known = journal.find_event(question).await.unwrap().into_inner();
+    let request = ingest::FindEventRequest { source, event_id: event_id.clone() };
+    let known = journal.find_event(request).await.unwrap().into_inner();
     assert_eq!(known, ingest::FindEventResponse::default());
-    let question = reporting::FindEventRequest { source, event_id };
-    let stored = store.find_event(question).await.unwrap().into_inner().stored.unwrap();
+    let request = reporting::FindEventRequest { source, event_id };
+    let stored = store.find_event(request).await.unwrap().into_inner().stored.unwrap();
     assert!(!stored.frame_id.is_empty() && stored.trace_id.is_empty(), "{stored:?}");
 
     let refused = journal.find_event(ingest::FindEventRequest::default()).await.unwrap_err();
@@ -172,7 +174,7 @@ async fn reflection_lists_and_describes_every_service(weir: Weir) {
     }
 }
 
-/// Events that can be written down and break rules, each with the pointers that must be told, ascending.
+/// Events that can be encoded and break rules, each with the pointers that must be reported, ascending.
 fn broken_events() -> Vec<(Vec<&'static str>, event::Event)> {
     vec![
         (vec!["/eventId"], checkout("")),

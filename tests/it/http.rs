@@ -1,25 +1,23 @@
-//! The edge as senders see it: bodies, encodings, aliases and refusals.
+//! The HTTP interface of the edge: bodies, encodings, aliases and refusals.
 
 use async_compression::tokio::bufread::{GzipEncoder, ZstdEncoder};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
-use weir_testkit::Weir;
-
-use crate::sender::Sender;
+use weir_testkit::{Weir, events::Sender};
 
 on_files_and_on_servers!(
-    an_object_an_array_and_ndjson_are_taken,
-    compressed_bodies_are_taken,
-    what_is_no_json_is_refused_whole,
+    an_object_an_array_and_ndjson_are_accepted,
+    compressed_bodies_are_accepted,
+    a_body_that_is_no_json_is_refused_whole,
     bodies_over_the_limit_and_unknown_media_types_are_refused,
     the_interface_describes_itself,
 );
 
-/// 64 MiB after decompression.
+/// The limit of a body after decompression: 64 MiB.
 const LIMIT: u64 = 64 << 20;
 
-async fn an_object_an_array_and_ndjson_are_taken(weir: Weir) {
+async fn an_object_an_array_and_ndjson_are_accepted(weir: Weir) {
     let events = Sender::new("bodies", 5).events(6);
     for (path, event) in ["/events", "/webhook", "/webhooks"].into_iter().zip(&events) {
         weir.send(weir.request(path).json(event)).await.expect_accepted(1, 0);
@@ -34,7 +32,7 @@ async fn an_object_an_array_and_ndjson_are_taken(weir: Weir) {
     assert_eq!(weir.reported_events().await, 6);
 }
 
-async fn compressed_bodies_are_taken(weir: Weir) {
+async fn compressed_bodies_are_accepted(weir: Weir) {
     let mut sender = Sender::new("compressed", 6);
     for encoding in ["gzip", "zstd"] {
         let body = compressed(encoding, json!(sender.events(500)).to_string().as_bytes()).await;
@@ -45,7 +43,7 @@ async fn compressed_bodies_are_taken(weir: Weir) {
     assert_eq!(weir.reported_events().await, 1000);
 }
 
-async fn what_is_no_json_is_refused_whole(weir: Weir) {
+async fn a_body_that_is_no_json_is_refused_whole(weir: Weir) {
     let good = json!(Sender::new("whole", 7).events(100)).to_string();
     let torn = good[..good.len() - 1].to_owned();
     for body in ["", "oops", "{", "[1,]", &torn, &format!("{good}]"), "[\"\u{0}\"]"] {
@@ -59,9 +57,9 @@ async fn what_is_no_json_is_refused_whole(weir: Weir) {
 }
 
 async fn bodies_over_the_limit_and_unknown_media_types_are_refused(weir: Weir) {
-    // An array of nothing: small on the wire, one byte over the limit when unpacked.
+    // An empty array with spaces: small when compressed, and one byte over the limit when decompressed.
     let spaces = BufReader::new(tokio::io::repeat(b' ').take(LIMIT - 1));
-    let bomb = packed(GzipEncoder::new(b"[".chain(spaces).chain(&b"]"[..]))).await;
+    let bomb = compressed_bytes(GzipEncoder::new(b"[".chain(spaces).chain(&b"]"[..]))).await;
     let request = weir.request("/events").header("content-type", "application/json");
     let answer = weir.send(request.header("content-encoding", "gzip").body(bomb)).await;
     answer.expect_problem(StatusCode::PAYLOAD_TOO_LARGE);
@@ -93,13 +91,13 @@ async fn the_interface_describes_itself(weir: Weir) {
 
 async fn compressed(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     match encoding {
-        "gzip" => packed(GzipEncoder::new(bytes)).await,
-        _ => packed(ZstdEncoder::new(bytes)).await,
+        "gzip" => compressed_bytes(GzipEncoder::new(bytes)).await,
+        _ => compressed_bytes(ZstdEncoder::new(bytes)).await,
     }
 }
 
-async fn packed(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
-    let mut packed = Vec::new();
-    encoder.read_to_end(&mut packed).await.expect("memory can be read");
-    packed
+async fn compressed_bytes(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encoder.read_to_end(&mut bytes).await.expect("memory can be read");
+    bytes
 }

@@ -1,4 +1,4 @@
-//! Items as senders really write them: keys that nobody knows, repeated keys, foreign encodings, torn lines.
+//! Unusual items of real senders: unknown keys, repeated keys, other encodings, and torn lines.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use weir_event::Source;
 use weir_testkit::{Answer, Weir, events::with_id};
 
 on_files_and_on_servers!(
-    keys_that_nobody_knows_are_ignored_whatever_they_hold,
-    a_bad_item_is_found_by_its_id_with_the_place_of_its_fault,
+    unknown_keys_are_ignored_with_any_value,
+    a_bad_item_is_found_by_its_id_with_the_pointer_of_its_fault,
     a_line_in_another_encoding_is_one_bad_item,
     a_body_of_too_many_items_for_its_size_is_refused_whole,
 );
 
-/// The event's text with further members at its beginning, or behind `"key":{`.
+/// The JSON of an event with further members at its beginning, or at the beginning of the object `key`.
 fn with(source: Source, id: &str, key: &str, members: &str) -> String {
     let event = with_id(source, id).to_string();
     let opening = if key.is_empty() { "{".to_owned() } else { format!("\"{key}\":{{") };
@@ -20,7 +20,7 @@ fn with(source: Source, id: &str, key: &str, members: &str) -> String {
     event.replacen(&opening, &format!("{opening}{members},"), 1)
 }
 
-async fn keys_that_nobody_knows_are_ignored_whatever_they_hold(weir: Weir) {
+async fn unknown_keys_are_ignored_with_any_value(weir: Weir) {
     let items = [
         with(Source::Facebook, "surrogate", "data", r#""cut \ud83d":1"#),
         with(Source::Facebook, "twice", "", r#""x":1,"x":[{}]"#),
@@ -45,7 +45,7 @@ async fn keys_that_nobody_knows_are_ignored_whatever_they_hold(weir: Weir) {
     assert_eq!(stored.body["stored"]["duplicates"], json!(4), "{stored:?}");
 }
 
-async fn a_bad_item_is_found_by_its_id_with_the_place_of_its_fault(weir: Weir) {
+async fn a_bad_item_is_found_by_its_id_with_the_pointer_of_its_fault(weir: Weir) {
     let cases = [
         ("twice", with(Source::Facebook, "twice", "user", r#""age":41"#), "/data/user/age"),
         ("object", with(Source::Facebook, "object", "data", r#""user":{}"#), "/data/user"),
@@ -89,9 +89,9 @@ async fn a_bad_item_is_found_by_its_id_with_the_place_of_its_fault(weir: Weir) {
 }
 
 fn expect_fault(answer: &Answer, id: &str, pointer: &str) {
-    let told = &answer.body["errors"][0];
-    let fault = &told["violations"][0]["pointer"];
-    assert_eq!((&told["eventId"], fault), (&json!(id), &json!(pointer)), "{answer:?}");
+    let error = &answer.body["errors"][0];
+    let fault = &error["violations"][0]["pointer"];
+    assert_eq!((&error["eventId"], fault), (&json!(id), &json!(pointer)), "{answer:?}");
 }
 
 async fn a_line_in_another_encoding_is_one_bad_item(mut weir: Weir) {
@@ -101,7 +101,7 @@ async fn a_line_in_another_encoding_is_one_bad_item(mut weir: Weir) {
         weir.post_bytes("application/x-ndjson", [&good[0][..], latin_1, &good[1]].join(&b'\n')).await;
     answer.expect_accepted(2, 1);
     assert_eq!(answer.pointers(1), [""]);
-    // A file that was cut inside a character.
+    // A file that ends inside a character.
     let cut = [&good[0][..], &b"{\"name\":\"Jos\xc3"[..]].join(&b'\n');
     weir.post_bytes("application/x-ndjson", cut).await.expect_accepted(1, 1);
     let named = [&b"{\"eventId\":\"accented\",\"source\":\"facebook\",\"name\":\"Jos\xe9\"}"[..], &good[0]]
@@ -110,7 +110,7 @@ async fn a_line_in_another_encoding_is_one_bad_item(mut weir: Weir) {
     expect_fault(&answer, "accented", "");
     let found: Value = weir.get("/events/facebook/accented").await.body;
     assert_eq!(found["status"], json!("deadLetter"), "{found}");
-    // The end of a file is torn off: the id is there already.
+    // A file that ends inside an item, behind its id.
     let torn = with_id(Source::Tiktok, "torn").to_string();
     let torn = [&good[0][..], &torn.as_bytes()[..torn.len() - 9]].join(&b'\n');
     expect_fault(&weir.post_bytes("application/x-ndjson", torn).await, "torn", "");
@@ -135,8 +135,5 @@ async fn a_body_of_too_many_items_for_its_size_is_refused_whole(mut weir: Weir) 
     let long = format!("{{\"x\":\"{}\"}}\n", "x".repeat(128));
     weir.post_bytes("application/x-ndjson", long.repeat(1500)).await.expect_problem(StatusCode::BAD_REQUEST);
     let kinds = weir.rejected().await.len();
-    assert_eq!(
-        kinds, 2,
-        "an item that comes again is the same letter, and nothing of a refused body is kept"
-    );
+    assert_eq!(kinds, 2, "an item that comes again makes no second letter, and a refused body makes none");
 }

@@ -1,32 +1,34 @@
-//! The journal's promises, told once and kept by both adapters.
+//! The conformance suite of the journal: every story runs on both adapters.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
 
-mod ages;
-mod ground;
-mod letters;
-mod positions;
-mod server;
+mod ack_floor;
+mod dead_letters;
+mod fixture;
+mod jetstream_only;
+mod retention;
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use ages::{
-    age_removes_acknowledged_frames_and_never_those_that_wait, what_waits_is_noted_and_lost_with_its_journal,
+use ack_floor::{
+    present_frames_are_found_by_their_sequences, the_ack_floor_is_before_the_first_unacknowledged_frame,
 };
 use chrono::Utc;
-use ground::{Ground, SOON, events, frame, frame_of, frames, ids, origin, roomy, settings, take, take_one};
-use letters::{
-    a_letter_that_comes_again_after_its_removal_is_laid_down_again,
-    a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
-    a_rejected_letter_that_is_buried_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
-    burials_of_one_letter_that_race_make_one_letter, many_letters_are_read_page_by_page_past_the_gaps,
+use dead_letters::{
+    a_letter_that_comes_again_after_its_removal_is_appended_again,
+    a_letter_that_is_parked_again_outlives_the_removal_of_the_first_one,
+    a_rejected_letter_that_is_appended_again_is_one_letter, a_removed_letter_is_gone_and_its_neighbours_stay,
+    concurrent_appends_of_one_letter_make_one_letter, letters_are_read_page_by_page_across_gaps,
 };
-use positions::{
-    frames_that_are_held_are_told_by_their_sequences,
-    what_is_acknowledged_ends_before_the_first_frame_that_waits,
+use fixture::{
+    Fixture, SOON, events, frame, frame_of, frames, ids, origin, settings, take, take_one, usage_after_purge,
+};
+use retention::{
+    age_removes_acknowledged_frames_and_never_unacknowledged_ones,
+    unacknowledged_frames_are_recorded_and_lost_with_their_journal,
 };
 use weir_event::{Source, Violation};
 use weir_journal::{
@@ -34,61 +36,61 @@ use weir_journal::{
     SealedFrame, Settings,
 };
 
-/// Long enough that nothing is offered again while a promise is tried.
+/// An acknowledgement deadline that does not pass during a story.
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(500);
 
-macro_rules! kept_by_both_adapters {
-    ($($promise:ident),+ $(,)?) => {
+macro_rules! run_on_both_adapters {
+    ($($story:ident),+ $(,)?) => {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise(super::Ground::embedded().await).await;
+            async fn $story() {
+                super::$story(super::Fixture::embedded().await).await;
             })+
         }
         mod jetstream {
             $(#[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                super::$promise(super::Ground::jetstream().await).await;
+            async fn $story() {
+                super::$story(super::Fixture::jetstream().await).await;
             })+
         }
     };
 }
 
-kept_by_both_adapters!(
+run_on_both_adapters!(
     an_appended_frame_is_delivered_to_its_source_s_consumer,
-    an_erasure_is_delivered_to_its_source_s_consumer_as_it_was_asked_for,
-    an_unacknowledged_frame_is_offered_again,
-    an_acknowledged_frame_is_never_offered_again,
-    a_frame_that_was_put_back_is_offered_after_its_delay,
-    a_frame_that_was_put_back_without_delay_is_offered_at_once,
+    an_erasure_is_delivered_to_its_source_s_consumer_unchanged,
+    an_unacknowledged_frame_is_delivered_again,
+    an_acknowledged_frame_is_never_delivered_again,
+    a_frame_that_was_put_back_is_delivered_after_its_delay,
+    a_frame_that_was_put_back_without_delay_is_delivered_at_once,
     the_same_frame_appended_twice_is_delivered_once,
     two_consumers_share_the_frames,
-    progress_extends_the_deadline,
+    progress_extends_the_acknowledgement_deadline,
     frames_of_a_source_are_delivered_in_the_order_of_the_appends,
-    a_waiting_consumer_is_woken_by_an_append,
-    a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged,
+    an_append_wakes_a_waiting_consumer,
+    a_full_journal_refuses_appends_until_frames_are_acknowledged,
     unacknowledged_frames_are_never_purged,
-    age_removes_acknowledged_frames_and_never_those_that_wait,
-    what_waits_is_noted_and_lost_with_its_journal,
-    a_frame_larger_than_the_journal_is_told_apart,
+    age_removes_acknowledged_frames_and_never_unacknowledged_ones,
+    unacknowledged_frames_are_recorded_and_lost_with_their_journal,
+    a_frame_larger_than_the_journal_is_refused,
     dead_letters_are_read_back_exactly,
-    a_rejected_letter_that_is_buried_again_is_one_letter,
-    a_letter_that_is_parked_anew_outlives_the_removal_of_the_one_before,
-    burials_of_one_letter_that_race_make_one_letter,
+    a_rejected_letter_that_is_appended_again_is_one_letter,
+    a_letter_that_is_parked_again_outlives_the_removal_of_the_first_one,
+    concurrent_appends_of_one_letter_make_one_letter,
     a_removed_letter_is_gone_and_its_neighbours_stay,
-    a_letter_that_comes_again_after_its_removal_is_laid_down_again,
-    many_letters_are_read_page_by_page_past_the_gaps,
+    a_letter_that_comes_again_after_its_removal_is_appended_again,
+    letters_are_read_page_by_page_across_gaps,
     the_newest_dead_letter_of_an_identity_is_found,
-    a_restart_keeps_what_is_unacknowledged,
-    fill_and_backlog_tell_what_is_there,
-    what_is_acknowledged_ends_before_the_first_frame_that_waits,
-    frames_that_are_held_are_told_by_their_sequences,
-    a_closed_journal_says_so,
+    a_restart_keeps_unacknowledged_frames_and_dead_letters,
+    usage_and_backlog_count_the_frames,
+    the_ack_floor_is_before_the_first_unacknowledged_frame,
+    present_frames_are_found_by_their_sequences,
+    a_closed_journal_is_unreachable,
 );
 
-async fn an_appended_frame_is_delivered_to_its_source_s_consumer(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn an_appended_frame_is_delivered_to_its_source_s_consumer(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let mut framer = Framer::default();
     let sent = [events(Source::Facebook, 20), events(Source::Tiktok, 20)].concat();
     let origin = origin();
@@ -107,16 +109,16 @@ async fn an_appended_frame_is_delivered_to_its_source_s_consumer(ground: Ground)
     assert_eq!(received, sent);
 }
 
-async fn an_erasure_is_delivered_to_its_source_s_consumer_as_it_was_asked_for(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn an_erasure_is_delivered_to_its_source_s_consumer_unchanged(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let erasure = Erasure::new(Source::Tiktok, "u-17".to_owned(), true, origin());
     journal.append(&[erasure.seal()]).await.unwrap();
     let delivery = take_one(&mut journal.consumer(Source::Tiktok).await.unwrap()).await;
     assert_eq!(delivery.content(), Ok(&Content::Erasure(erasure)));
 }
 
-async fn an_unacknowledged_frame_is_offered_again(ground: Ground) {
-    let journal = ground.journal(settings(SHORT)).await;
+async fn an_unacknowledged_frame_is_delivered_again(fixture: Fixture) {
+    let journal = fixture.journal(settings(SHORT)).await;
     journal.append(&[frame(Source::Facebook)]).await.unwrap();
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let first = take_one(&mut consumer).await;
@@ -125,8 +127,8 @@ async fn an_unacknowledged_frame_is_offered_again(ground: Ground) {
     assert_eq!(ids(&[first]), ids(&[again]));
 }
 
-async fn an_acknowledged_frame_is_never_offered_again(ground: Ground) {
-    let journal = ground.journal(settings(SHORT)).await;
+async fn an_acknowledged_frame_is_never_delivered_again(fixture: Fixture) {
+    let journal = fixture.journal(settings(SHORT)).await;
     journal.append(&frames(Source::Tiktok, 3)).await.unwrap();
     let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
     for delivery in take(&mut consumer, 3).await {
@@ -136,8 +138,8 @@ async fn an_acknowledged_frame_is_never_offered_again(ground: Ground) {
     assert!(consumer.next(10, SHORT * 4).await.unwrap().is_empty());
 }
 
-async fn a_frame_that_was_put_back_is_offered_after_its_delay(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn a_frame_that_was_put_back_is_delivered_after_its_delay(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     journal.append(&[frame(Source::Tiktok)]).await.unwrap();
     let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
     let put_back = Instant::now();
@@ -148,8 +150,8 @@ async fn a_frame_that_was_put_back_is_offered_after_its_delay(ground: Ground) {
     assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
 }
 
-async fn a_frame_that_was_put_back_without_delay_is_offered_at_once(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn a_frame_that_was_put_back_without_delay_is_delivered_at_once(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     journal.append(&[frame(Source::Tiktok)]).await.unwrap();
     take_one(&mut journal.consumer(Source::Tiktok).await.unwrap())
         .await
@@ -160,8 +162,8 @@ async fn a_frame_that_was_put_back_without_delay_is_offered_at_once(ground: Grou
     assert_eq!(take_one(another).await.attempt(), 2);
 }
 
-async fn the_same_frame_appended_twice_is_delivered_once(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn the_same_frame_appended_twice_is_delivered_once(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let (twice, once) = (frame(Source::Facebook), frame(Source::Facebook));
     journal.append(std::slice::from_ref(&twice)).await.unwrap();
     journal.append(&[twice.clone(), twice.clone(), once.clone()]).await.unwrap();
@@ -170,8 +172,8 @@ async fn the_same_frame_appended_twice_is_delivered_once(ground: Ground) {
     assert_eq!(journal.usage().await.unwrap().frames, 2);
 }
 
-async fn two_consumers_share_the_frames(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn two_consumers_share_the_frames(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let sent = frames(Source::Facebook, 40);
     journal.append(&sent).await.unwrap();
     let mut one = journal.consumer(Source::Facebook).await.unwrap();
@@ -181,21 +183,21 @@ async fn two_consumers_share_the_frames(ground: Ground) {
     assert_eq!(received, sent.iter().map(|frame| frame.id().to_owned()).collect());
 }
 
-async fn progress_extends_the_deadline(ground: Ground) {
-    let journal = ground.journal(settings(Duration::from_secs(1))).await;
+async fn progress_extends_the_acknowledgement_deadline(fixture: Fixture) {
+    let journal = fixture.journal(settings(Duration::from_secs(1))).await;
     journal.append(&[frame(Source::Facebook)]).await.unwrap();
-    let held = take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await;
+    let delivery = take_one(&mut journal.consumer(Source::Facebook).await.unwrap()).await;
     let mut other = journal.consumer(Source::Facebook).await.unwrap();
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(3) {
-        held.progress().await.unwrap();
+        delivery.progress().await.unwrap();
         assert!(other.next(1, Duration::from_millis(300)).await.unwrap().is_empty());
     }
     assert_eq!(take_one(&mut other).await.attempt(), 2);
 }
 
-async fn frames_of_a_source_are_delivered_in_the_order_of_the_appends(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn frames_of_a_source_are_delivered_in_the_order_of_the_appends(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let mut appended = Vec::new();
     for _ in 0..10 {
         let together = [frames(Source::Facebook, 8), frames(Source::Tiktok, 8)].concat();
@@ -209,8 +211,8 @@ async fn frames_of_a_source_are_delivered_in_the_order_of_the_appends(ground: Gr
     }
 }
 
-async fn a_waiting_consumer_is_woken_by_an_append(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn an_append_wakes_a_waiting_consumer(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let mut consumer = journal.consumer(Source::Tiktok).await.unwrap();
     let waiting = tokio::spawn(async move { consumer.next(100, SOON).await.unwrap().len() });
     tokio::task::yield_now().await;
@@ -219,12 +221,12 @@ async fn a_waiting_consumer_is_woken_by_an_append(ground: Ground) {
     assert_eq!(waiting.await.unwrap(), 1);
     assert!(
         started.elapsed() < Duration::from_secs(1),
-        "it returns with what is there: {:?}",
+        "the call returns with the first frame: {:?}",
         started.elapsed()
     );
 }
 
-/// Appends until the journal refuses; says what it took.
+/// Appends until the journal refuses. Returns the appended frames.
 async fn fill_up(journal: &Journal, source: Source) -> Vec<SealedFrame> {
     let mut taken = Vec::new();
     loop {
@@ -246,8 +248,8 @@ fn small() -> Settings {
     Settings { max_bytes: SMALL, ..settings(LONG) }
 }
 
-async fn a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged(ground: Ground) {
-    let journal = ground.journal(small()).await;
+async fn a_full_journal_refuses_appends_until_frames_are_acknowledged(fixture: Fixture) {
+    let journal = fixture.journal(small()).await;
     let taken = fill_up(&journal, Source::Tiktok).await;
     let (mut consumer, next) = (journal.consumer(Source::Tiktok).await.unwrap(), frame(Source::Tiktok));
     for delivery in take(&mut consumer, taken.len()).await {
@@ -259,39 +261,39 @@ async fn a_full_journal_refuses_and_takes_again_when_frames_are_acknowledged(gro
         }
     };
     tokio::time::timeout(SOON, taken_again).await.expect("acknowledged frames make room");
-    let fill = roomy(&journal).await;
-    assert!(fill.frames > 1, "only what is needed is purged: {fill:?}");
+    let usage = usage_after_purge(&journal).await;
+    assert!(usage.frames > 1, "the journal purges more than necessary: {usage:?}");
     assert_eq!(ids(&take(&mut consumer, 1).await), [next.id()]);
 }
 
-async fn unacknowledged_frames_are_never_purged(ground: Ground) {
-    let journal = ground.journal(small()).await;
+async fn unacknowledged_frames_are_never_purged(fixture: Fixture) {
+    let journal = fixture.journal(small()).await;
     let mut unacknowledged = frames(Source::Facebook, 3);
     journal.append(&unacknowledged).await.unwrap();
     let tiktok = fill_up(&journal, Source::Tiktok).await;
     for delivery in take(&mut journal.consumer(Source::Tiktok).await.unwrap(), tiktok.len()).await {
         delivery.ack().await.unwrap();
     }
-    let room = async {
+    let purge = async {
         while journal.usage().await.unwrap().frames == (unacknowledged.len() + tiktok.len()) as u64 {
             journal.append(&[frame(Source::Tiktok)]).await.ok();
         }
     };
-    tokio::time::timeout(SOON, room).await.expect("acknowledged frames make room");
+    tokio::time::timeout(SOON, purge).await.expect("acknowledged frames make room");
     unacknowledged.extend(fill_up(&journal, Source::Facebook).await);
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let delivered = take(&mut consumer, unacknowledged.len()).await;
     assert_eq!(ids(&delivered), unacknowledged.iter().map(SealedFrame::id).collect::<Vec<_>>());
 }
 
-async fn a_frame_larger_than_the_journal_is_told_apart(ground: Ground) {
-    let journal = ground.journal(Settings { max_bytes: 1024, ..settings(LONG) }).await;
+async fn a_frame_larger_than_the_journal_is_refused(fixture: Fixture) {
+    let journal = fixture.journal(Settings { max_bytes: 1024, ..settings(LONG) }).await;
     let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();
     assert!(matches!(refusal, AppendError::TooLarge { .. } | AppendError::Full), "{refusal:?}");
 }
 
-async fn dead_letters_are_read_back_exactly(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn dead_letters_are_read_back_exactly(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let violations =
         vec![Violation::new("/data/user/gender", "must be one of …"), Violation::new("", "\u{1F4A9}")];
     let raw: [&[u8]; 4] = [b"{\"eventId\":1}", b"\xff\xfe\0", b"", &[b'x'; 100_000]];
@@ -303,27 +305,27 @@ async fn dead_letters_are_read_back_exactly(ground: Ground) {
             DeadLetter::new(raw, MediaType::Json, violations.clone(), source, id, origin())
         })
         .collect();
-    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
-        assert!(journal.dead_letters(graveyard, 0, 10).await.unwrap().is_empty());
-        journal.append_dead_letters(graveyard, &letters).await.unwrap();
-        let first = journal.dead_letters(graveyard, 0, 3).await.unwrap();
-        let rest = journal.dead_letters(graveyard, first[2].sequence, 10).await.unwrap();
+    for stream in DeadLetterStream::ALL {
+        assert!(journal.dead_letters(stream, 0, 10).await.unwrap().is_empty());
+        journal.append_dead_letters(stream, &letters).await.unwrap();
+        let first = journal.dead_letters(stream, 0, 3).await.unwrap();
+        let rest = journal.dead_letters(stream, first[2].sequence, 10).await.unwrap();
         let stored = [first, rest].concat();
         assert_eq!(
             stored.iter().map(|stored| &stored.letter).collect::<Vec<_>>(),
             letters.iter().collect::<Vec<_>>()
         );
         assert!(stored.is_sorted_by(|one, next| one.sequence < next.sequence));
-        let stats = journal.dead_letter_stats(graveyard).await.unwrap();
+        let stats = journal.dead_letter_stats(stream).await.unwrap();
         assert_eq!((stats.letters, stats.gone), (4, 0));
         assert!(stats.bytes > letters.iter().map(|letter| letter.raw.len() as u64).sum());
-        let prefix = if graveyard == DeadLetterStream::Rejected { "rejected." } else { "dead." };
+        let prefix = if stream == DeadLetterStream::Rejected { "rejected." } else { "dead." };
         assert!(stored.iter().all(|stored| stored.subject.starts_with(prefix)));
     }
 }
 
-async fn the_newest_dead_letter_of_an_identity_is_found(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn the_newest_dead_letter_of_an_identity_is_found(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let letter = |raw: &str, source, id: Option<&str>| {
         let raw = raw.to_owned().into_bytes().into();
         let violations = vec![Violation::new("", "no")];
@@ -333,23 +335,23 @@ async fn the_newest_dead_letter_of_an_identity_is_found(ground: Ground) {
     let [first, newest] = ["first", "newest"].map(|raw| letter(raw, facebook, Some(id)));
     let sourceless = letter("sourceless", None, Some(id));
     let letters = [first, newest.clone(), sourceless.clone(), letter("nameless", None, None)];
-    for graveyard in [DeadLetterStream::Rejected, DeadLetterStream::Parked] {
+    for stream in DeadLetterStream::ALL {
         let found = async |source, id| {
-            let found = journal.last_dead_letter(graveyard, source, id).await.unwrap();
+            let found = journal.last_dead_letter(stream, source, id).await.unwrap();
             found.map(|stored| stored.letter)
         };
         assert_eq!(found(facebook, id).await, None);
-        journal.append_dead_letters(graveyard, &letters).await.unwrap();
+        journal.append_dead_letters(stream, &letters).await.unwrap();
         assert_eq!(found(facebook, id).await, Some(newest.clone()));
         assert_eq!(found(None, id).await, Some(sourceless.clone()));
         assert_eq!(found(Some(Source::Tiktok), id).await, None);
         assert_eq!(found(facebook, "a/b").await, None);
-        assert_eq!(found(None, "nameless").await, None, "its bytes are no id");
+        assert_eq!(found(None, "nameless").await, None, "the bytes of an item are no id");
     }
 }
 
-async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn a_restart_keeps_unacknowledged_frames_and_dead_letters(mut fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let sent = frames(Source::Facebook, 4);
     journal.append(&sent).await.unwrap();
     let letter =
@@ -358,37 +360,37 @@ async fn a_restart_keeps_what_is_unacknowledged(mut ground: Ground) {
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     take_one(&mut consumer).await.ack().await.unwrap();
     drop(consumer);
-    let journal = ground.restart(journal, settings(LONG)).await;
+    let journal = fixture.restart(journal, settings(LONG)).await;
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     let mut kept = Vec::new();
-    // A server that is killed may forget an acknowledgement, and offers the frame again.
+    // A killed server may forget an acknowledgement, and delivers the frame again.
     while sent[1..].iter().any(|frame| !kept.iter().any(|id| id == frame.id())) {
         kept.extend(ids(&take(&mut consumer, 1).await));
     }
     assert_eq!(journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap()[0].letter, letter);
 }
 
-async fn fill_and_backlog_tell_what_is_there(ground: Ground) {
-    let journal = ground.journal(small()).await;
+async fn usage_and_backlog_count_the_frames(fixture: Fixture) {
+    let journal = fixture.journal(small()).await;
     assert_eq!(journal.usage().await.unwrap().bytes, 0);
     let before = Utc::now();
     journal.append(&frames(Source::Facebook, 5)).await.unwrap();
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
-    let held = take(&mut consumer, 2).await;
-    let fill = journal.usage().await.unwrap();
-    assert_eq!((fill.frames, fill.max_bytes), (5, SMALL));
-    assert!(fill.bytes > 5 * 1000, "{fill:?}");
-    let backlog = Backlog { waiting: 3, in_flight: held.len() as u64 };
+    let deliveries = take(&mut consumer, 2).await;
+    let usage = journal.usage().await.unwrap();
+    assert_eq!((usage.frames, usage.max_bytes), (5, SMALL));
+    assert!(usage.bytes > 5 * 1000, "{usage:?}");
+    let backlog = Backlog { waiting: 3, in_flight: deliveries.len() as u64 };
     assert_eq!(consumer.backlog().await.unwrap(), backlog);
     assert_eq!(journal.backlog(Source::Facebook).await.unwrap(), backlog);
     assert_eq!(journal.backlog(Source::Tiktok).await.unwrap(), Backlog::default());
-    let oldest = journal.oldest_waiting(Source::Facebook).await.unwrap();
+    let oldest = journal.oldest_unacknowledged(Source::Facebook).await.unwrap();
     assert!(oldest.is_some_and(|oldest| (before..=Utc::now()).contains(&oldest)), "{oldest:?}");
-    assert_eq!(journal.oldest_waiting(Source::Tiktok).await.unwrap(), None);
+    assert_eq!(journal.oldest_unacknowledged(Source::Tiktok).await.unwrap(), None);
 }
 
-async fn a_closed_journal_says_so(ground: Ground) {
-    let journal = ground.journal(settings(LONG)).await;
+async fn a_closed_journal_is_unreachable(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
     let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
     journal.clone().close(SOON).await;
     let refusal = journal.append(&[frame(Source::Facebook)]).await.unwrap_err();

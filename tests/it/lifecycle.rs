@@ -1,26 +1,25 @@
-//! Beginning, ending, and what is there afterwards.
+//! Start, stop, crash and restart, and the events that survive them.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::tempdir;
-use weir_testkit::{Weir, eventually, weir::command};
+use weir_testkit::{Weir, events::Sender, eventually, weir::command};
 
 use crate::{
     model::{Model, Query},
     reports::expect_reports,
-    sender::Sender,
 };
 
 on_files_and_on_servers!(
-    a_restart_keeps_what_was_stored,
-    what_was_accepted_is_reported_although_every_role_was_asked_to_end,
-    what_was_accepted_is_reported_although_the_process_was_killed,
+    a_restart_keeps_the_stored_events,
+    accepted_events_are_reported_after_sigterm,
+    accepted_events_are_reported_after_sigkill,
 );
 
-/// sysexits.h's EX_USAGE.
+/// `EX_USAGE` of sysexits.h.
 const MISCONFIGURED: Option<i32> = Some(64);
 
-async fn a_restart_keeps_what_was_stored(mut weir: Weir) {
+async fn a_restart_keeps_the_stored_events(mut weir: Weir) {
     let (mut sender, mut model) = (Sender::new("restart", 10), Model::default());
     for _ in 0..2 {
         let events = sender.events(500);
@@ -33,19 +32,19 @@ async fn a_restart_keeps_what_was_stored(mut weir: Weir) {
     weir.stop().await;
 }
 
-async fn what_was_accepted_is_reported_although_every_role_was_asked_to_end(mut weir: Weir) {
+async fn accepted_events_are_reported_after_sigterm(mut weir: Weir) {
     let accepted = interrupted(&weir, "TERM").await;
     weir.stopped().await;
     expect_all(weir, accepted).await;
 }
 
-async fn what_was_accepted_is_reported_although_the_process_was_killed(mut weir: Weir) {
+async fn accepted_events_are_reported_after_sigkill(mut weir: Weir) {
     let accepted = interrupted(&weir, "KILL").await;
-    weir.killed().await;
+    weir.wait_for_exits().await;
     expect_all(weir, accepted).await;
 }
 
-/// Posts arrays, four at a time, and sends the signal when some were answered; returns what was accepted.
+/// Posts arrays, four at a time, and sends the signal after some answers. Returns the accepted events.
 async fn interrupted(weir: &Weir, signal: &str) -> Model {
     let mut senders = ["a", "b", "c", "d"].map(|name| Sender::new(name, 11));
     let (mut accepted, mut answered) = (Model::default(), 0);
@@ -69,7 +68,8 @@ async fn interrupted(weir: &Weir, signal: &str) -> Model {
     }
 }
 
-/// Starts again: at least what was accepted is there, and at most the array of the last moment besides.
+/// Starts again. At least the accepted events are reported, and at most the arrays of the last moment
+/// besides.
 async fn expect_all(mut weir: Weir, accepted: Model) {
     weir.start_again().await;
     let least = accepted.len() as u64;
@@ -83,7 +83,7 @@ async fn expect_all(mut weir: Weir, accepted: Model) {
 }
 
 #[tokio::test]
-async fn every_mistake_of_a_configuration_is_told_at_once() {
+async fn all_errors_of_a_configuration_are_reported_at_once() {
     let folder = tempdir().unwrap();
     let mistaken = [
         ("APP_ENV", "home"),
@@ -99,15 +99,15 @@ async fn every_mistake_of_a_configuration_is_told_at_once() {
     ];
     let mut weir = command(&["up"]);
     let output = weir.envs(mistaken).env("WEIR_DATA_DIR", folder.path()).output().await.unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), MISCONFIGURED, "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), MISCONFIGURED, "{stderr}");
     for (variable, _) in mistaken {
-        assert!(told.contains(variable), "{variable} is missing in: {told}");
+        assert!(stderr.contains(variable), "{variable} is missing in: {stderr}");
     }
 }
 
 #[tokio::test]
-async fn a_single_role_says_which_addresses_it_needs() {
+async fn a_single_role_names_the_addresses_that_it_needs() {
     for (role, needed) in [
         (vec!["edge"], vec!["INGEST_URL"]),
         (vec!["ingest"], vec!["NATS_URL"]),
@@ -116,24 +116,24 @@ async fn a_single_role_says_which_addresses_it_needs() {
         (vec!["up", "--no-such-flag"], vec!["--no-such-flag"]),
     ] {
         let output = command(&role).output().await.unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), MISCONFIGURED, "{role:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), MISCONFIGURED, "{role:?}: {stderr}");
         for variable in needed {
-            assert!(told.contains(variable), "{role:?}: {variable} is missing in: {told}");
+            assert!(stderr.contains(variable), "{role:?}: {variable} is missing in: {stderr}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_folder_is_one_process_s_alone() {
+async fn a_data_folder_belongs_to_one_process() {
     let weir = Weir::on_files().await;
-    let (status, told) = weir.run(&["up"], &[("EDGE_LISTEN", "0"), ("ADMIN_LISTEN", "0")]).await;
-    assert!(!status.success(), "{told}");
-    assert!(told.contains("WEIR_DATA_DIR"), "{told}");
+    let (status, stderr) = weir.run(&["up"], &[("EDGE_LISTEN", "0"), ("ADMIN_LISTEN", "0")]).await;
+    assert!(!status.success(), "{stderr}");
+    assert!(stderr.contains("WEIR_DATA_DIR"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_are_json_with_the_role_and_no_person_s_data() {
+async fn logs_are_json_with_the_role_and_without_people_s_data() {
     let mut weir = Weir::on_files().await;
     let mut event = Sender::new("logged", 12).events(1).remove(0);
     event["data"]["user"]["userId"] = json!("a-very-private-id");

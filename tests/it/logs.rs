@@ -1,22 +1,22 @@
-//! Logs: which trace and which process an entry is of, no person's data, and a level that changes at run time.
+//! Logs: the trace and the process of an entry, no people's data, and a level that changes at run time.
 
 mod failures;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_event::Source;
-use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, eventually};
+use weir_testkit::{Storage, TraceCollector, Weir, events::with_id, eventually};
 
-/// What events carry of people; none of it is like anything else that is written.
+/// People's data of the events. No other text resembles it.
 const SECRETS: [&str; 6] =
     ["Qwendolyn-Secret", "secret-user-id", "secret_username", "Secretland", "Secretville", "secret-campaign"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_person_s_data_is_logged_or_exported_although_everything_is() {
+async fn people_s_data_is_neither_logged_nor_exported_at_debug_level() {
     let collector = TraceCollector::start().await;
     let mut settings = collector.settings();
     settings.push(("LOG_LEVEL", "debug,hyper=info,h2=info".to_owned()));
-    let mut weir = Weir::fleet_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, settings).await;
     let (facebook, tiktok) = (with_secrets(Source::Facebook), with_secrets(Source::Tiktok));
     let mut bad = with_secrets(Source::Facebook);
     bad["timestamp"] = json!("secret-user-id");
@@ -57,12 +57,12 @@ fn with_secrets(source: Source) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_name_the_trace_and_the_process_in_either_format() {
+async fn log_entries_name_the_trace_and_the_process_in_either_format() {
     let collector = TraceCollector::start().await;
     for format in ["json", "pretty"] {
         let mut settings = collector.settings();
         settings.extend([("LOG_LEVEL", "debug".to_owned()), ("LOG_FORMAT", format.to_owned())]);
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         let request = weir.request("/events").json(&json!([with_id(Source::Facebook, "logged")]));
         weir.send(request.header("x-correlation-id", format)).await.expect_accepted(1, 0);
         let webhook = collector.find(|span| span.attribute("weir.correlation_id") == format).await;
@@ -80,20 +80,20 @@ async fn entries_name_the_trace_and_the_process_in_either_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_level_is_changed_while_the_process_runs() {
+async fn the_log_level_changes_while_the_process_runs() {
     let weir = Weir::on_files().await;
     let address = weir.addresses.admin_of("up").to_string();
     let level = async |level: &'static str| {
-        let (status, told) = weir.run(&["log-level", level], &[("ADMIN_LISTEN", &address)]).await;
-        (status.code(), told.trim().to_owned())
+        let (status, output) = weir.run(&["log-level", level], &[("ADMIN_LISTEN", &address)]).await;
+        (status.code(), output.trim().to_owned())
     };
     let answers = async || {
         weir.post(&json!([])).await.expect_accepted(0, 0);
         weir.log().matches("request answered").count()
     };
     assert_eq!(answers().await, 0);
-    let (refused, told) = level("loud").await;
-    assert!(refused == Some(64) && told.contains("'loud'"), "{told}");
+    let (refused, output) = level("loud").await;
+    assert!(refused == Some(64) && output.contains("'loud'"), "{output}");
     assert_eq!(level("debug").await, (Some(0), "weir=debug,warn".to_owned()));
     eventually(async || if answers().await > 0 { Ok(()) } else { Err("nothing more is logged") }).await;
     assert_eq!(level("info").await, (Some(0), "weir=info,warn".to_owned()));

@@ -1,33 +1,13 @@
-//! The whole system from outside, one file per story.
-//!
-//! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long ones.
+//! Stories: tests of the whole system from outside, one file for each subject.
+//! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long variants.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a story that goes wrong fails where it goes wrong, helpers included"
-)]
+#![expect(clippy::unwrap_used, reason = "a story fails at the line that goes wrong, its helpers included")]
 
-/// Tells stories twice: with every role in one process on files alone, and the same on real servers.
-macro_rules! on_files_and_on_servers {
-    ($($story:ident),+ $(,)?) => {
-        mod on_files {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                super::$story(weir_testkit::Weir::on_files().await).await;
-            })+
-        }
-
-        mod on_servers {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $story() {
-                super::$story(weir_testkit::Weir::on_servers().await).await;
-            })+
-        }
-    };
-}
+// Stories use `on_files_and_on_servers!` without an import, as they use the macros of the standard library.
+#[macro_use(on_files_and_on_servers)]
+extern crate weir_testkit;
 
 mod model;
-mod sender;
 
 mod arrays;
 mod audit;
@@ -40,6 +20,7 @@ mod demonstration;
 mod deploy;
 mod durability;
 mod erasure;
+mod event_lookup;
 mod examples;
 mod faults;
 mod fleet;
@@ -71,4 +52,3 @@ mod traces;
 mod unreadable;
 mod upgrades;
 mod verify;
-mod whereabouts;

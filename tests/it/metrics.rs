@@ -5,11 +5,9 @@ use std::{net::SocketAddr, process::Stdio};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, VARY};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
-use weir_testkit::{Weir, eventually, prometheus::Prometheus};
+use weir_testkit::{Weir, events::Sender, eventually, prometheus::Prometheus};
 
-use crate::sender::Sender;
-
-on_files_and_on_servers!(prometheus_scrapes_the_seed_metrics, a_scraper_gets_the_format_that_it_accepts);
+on_files_and_on_servers!(prometheus_scrapes_the_seed_metrics, a_scraper_receives_the_format_that_it_accepts);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,7 +26,7 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
     weir.drained(210).await;
     weir.report("revenue", &[]).await;
     let again = events.iter().take(10).filter(|event| event["source"] == "facebook").count();
-    let prometheus = Prometheus::scraping(&weir);
+    let prometheus = Prometheus::start(&weir);
 
     for (query, expected) in [
         (r#"events_accepted_total{service="edge",source="facebook"}"#, facebook + again),
@@ -48,10 +46,10 @@ async fn prometheus_scrapes_the_seed_metrics(weir: Weir) {
         })
         .await;
     }
-    every_label_is_one_of_the_wire(&weir).await;
+    expect_known_labels(&weir).await;
 }
 
-async fn a_scraper_gets_the_format_that_it_accepts(weir: Weir) {
+async fn a_scraper_receives_the_format_that_it_accepts(weir: Weir) {
     let events = Sender::new("formats", 14).events(20);
     weir.post(&json!(events)).await.expect_accepted(20, 0);
     weir.drained(20).await;
@@ -75,7 +73,7 @@ async fn a_scraper_gets_the_format_that_it_accepts(weir: Weir) {
     }
 }
 
-/// The media type of the metrics behind an address, and themselves.
+/// The media type and the text of the metrics at an address.
 async fn scraped(address: SocketAddr, accept: &str) -> (String, String) {
     let request = reqwest::Client::new().get(format!("http://{address}/metrics")).header(ACCEPT, accept);
     let answer = request.send().await.unwrap();
@@ -84,7 +82,7 @@ async fn scraped(address: SocketAddr, accept: &str) -> (String, String) {
     (format, answer.text().await.unwrap())
 }
 
-/// Fails where Prometheus' own tool can't parse the text, or finds it named against the rules.
+/// Fails if Prometheus' own tool can't parse the text, or finds names that break the rules.
 async fn is_clean(text: String) {
     let mut promtool = Command::new("promtool");
     let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped());
@@ -95,8 +93,8 @@ async fn is_clean(text: String) {
     assert!(output.status.success(), "{told}\n{text}");
 }
 
-/// The labels of each family as dashboards name them, and the values that each may have.
-async fn every_label_is_one_of_the_wire(weir: &Weir) {
+/// Expects the labels of each family that dashboards use, with known values only.
+async fn expect_known_labels(weir: &Weir) {
     let shown = weir.series().await;
     for (name, labels) in [
         ("events_accepted_total", &["service", "source"][..]),

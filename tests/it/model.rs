@@ -1,40 +1,31 @@
-//! The reports once more, computed by the plainest means from the JSON that was sent: what the system's answers
-//! are compared with. It shares no code with the system, only the rules.
+//! A model of the reports, computed from the JSON that was sent. Stories compare the system's answers with it. It
+//! shares the rules with the system, but no code.
 
 mod demographics;
+mod event;
 mod money;
-mod normal;
+mod normalise;
 mod query;
-mod ranking;
+mod rows;
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use event::{Event, text};
 use money::{average, decimal};
-pub(crate) use normal::normalised;
+pub(crate) use normalise::normalised;
 pub(crate) use query::{Query, Width};
-use query::{bucket, series};
-use ranking::by_size_then_name;
+use rows::{bucket, by_size_then_name, series};
 use serde_json::{Value, json};
 
-/// The events of every accepted item, each identity once.
+/// The accepted events, each identity once.
 #[derive(Default)]
 pub(crate) struct Model {
     events: Vec<Event>,
     identities: HashSet<(String, String)>,
 }
 
-/// What reports ask of an event.
-struct Event {
-    source: String,
-    stage: String,
-    event_type: String,
-    at: DateTime<Utc>,
-    data: Value,
-}
-
 impl Model {
-    /// Takes in what one array sent; an identity that was there before changes nothing.
+    /// Adds the events of an accepted array; an identity that was there before changes nothing.
     pub(crate) fn accept(&mut self, items: &[Value]) {
         for item in items {
             let event = Event::read(item);
@@ -78,7 +69,7 @@ impl Model {
             .filter_map(|event| Some((event, event.transaction()?)))
             .filter(|(event, _)| query.campaign_id.as_ref().is_none_or(|id| event.campaign() == Some(id)))
             .collect();
-        let total = found.iter().map(|(_, amount)| *amount).collect::<Takings>();
+        let total = found.iter().map(|(_, amount)| *amount).collect::<Revenue>();
         let mut report = json!({
             "dateRange": query.date_range(),
             "currency": "USD",
@@ -89,11 +80,12 @@ impl Model {
             "campaigns": revenue_by_campaign(&found, query.limit()),
         });
         if let Some(width) = query.group_by {
-            let takings = found.iter().map(|(event, amount)| (bucket(event.at, width), Takings::of(*amount)));
+            let revenues =
+                found.iter().map(|(event, amount)| (bucket(event.at, width), Revenue::of(*amount)));
             report["series"] = series(
-                takings,
+                revenues,
                 width,
-                |bucket, takings| json!({"bucket": bucket, "totalRevenue": decimal(takings.sum), "transactionCount": takings.count}),
+                |bucket, revenue| json!({"bucket": bucket, "totalRevenue": decimal(revenue.sum), "transactionCount": revenue.count}),
             );
         }
         report
@@ -123,54 +115,27 @@ impl Model {
     }
 }
 
-impl Event {
-    fn read(item: &Value) -> Self {
-        let at = text(&item["timestamp"]);
-        Self {
-            source: text(&item["source"]),
-            stage: text(&item["funnelStage"]),
-            event_type: text(&item["eventType"]),
-            at: at.parse::<DateTime<Utc>>().expect("an accepted timestamp").trunc_subsecs(6),
-            data: item["data"].clone(),
-        }
-    }
-
-    /// Ten-thousandths of the money that changed hands, where it did.
-    fn transaction(&self) -> Option<i128> {
-        let sells = matches!(
-            (self.source.as_str(), self.event_type.as_str()),
-            ("facebook", "checkout.complete") | ("tiktok", "purchase")
-        );
-        let amount = self.data["engagement"]["purchaseAmount"].as_str()?;
-        sells.then(|| money::ten_thousandths(amount))
-    }
-
-    fn campaign(&self) -> Option<&str> {
-        self.data["engagement"]["campaignId"].as_str()
-    }
-}
-
-/// Money taken, and in how many transactions.
+/// An amount of revenue in ten-thousandths, and the number of its transactions.
 #[derive(Clone, Copy, Default)]
-struct Takings {
+struct Revenue {
     sum: i128,
     count: u64,
 }
 
-impl Takings {
+impl Revenue {
     fn of(amount: i128) -> Self {
         Self { sum: amount, count: 1 }
     }
 }
 
-impl std::ops::AddAssign for Takings {
+impl std::ops::AddAssign for Revenue {
     fn add_assign(&mut self, other: Self) {
         self.sum += other.sum;
         self.count += other.count;
     }
 }
 
-impl FromIterator<i128> for Takings {
+impl FromIterator<i128> for Revenue {
     fn from_iter<I: IntoIterator<Item = i128>>(amounts: I) -> Self {
         amounts.into_iter().fold(Self::default(), |mut all, amount| {
             all += Self::of(amount);
@@ -180,13 +145,13 @@ impl FromIterator<i128> for Takings {
 }
 
 fn revenue_by_source(found: &[(&Event, i128)]) -> Vec<Value> {
-    let sources = takings(found.iter().map(|(event, amount)| (event.source.as_str(), *amount)));
-    let rows = sources.into_iter().map(|(source, takings)| {
+    let sources = revenues(found.iter().map(|(event, amount)| (event.source.as_str(), *amount)));
+    let rows = sources.into_iter().map(|(source, revenue)| {
         json!({
             "source": source,
-            "totalRevenue": decimal(takings.sum),
-            "transactionCount": takings.count,
-            "averageTransactionValue": average(takings.sum, takings.count),
+            "totalRevenue": decimal(revenue.sum),
+            "transactionCount": revenue.count,
+            "averageTransactionValue": average(revenue.sum, revenue.count),
         })
     });
     rows.collect()
@@ -194,27 +159,23 @@ fn revenue_by_source(found: &[(&Event, i128)]) -> Vec<Value> {
 
 fn revenue_by_campaign(found: &[(&Event, i128)], limit: usize) -> Vec<Value> {
     let with_campaign = found.iter().filter_map(|(event, amount)| Some((event.campaign()?, *amount)));
-    let campaigns = takings(with_campaign).into_iter().take(limit).map(|(campaign, takings)| {
+    let campaigns = revenues(with_campaign).into_iter().take(limit).map(|(campaign, revenue)| {
         json!({
             "campaignId": campaign,
-            "totalRevenue": decimal(takings.sum),
-            "transactionCount": takings.count,
+            "totalRevenue": decimal(revenue.sum),
+            "transactionCount": revenue.count,
         })
     });
     campaigns.collect()
 }
 
-/// Takings by name: by revenue descending, then by name.
-fn takings<'a>(amounts: impl Iterator<Item = (&'a str, i128)>) -> Vec<(&'a str, Takings)> {
-    let mut by_name = BTreeMap::<_, Takings>::new();
+/// Revenue by name, ordered by amount descending, then by name.
+fn revenues<'a>(amounts: impl Iterator<Item = (&'a str, i128)>) -> Vec<(&'a str, Revenue)> {
+    let mut by_name = BTreeMap::<_, Revenue>::new();
     for (name, amount) in amounts {
-        *by_name.entry(name).or_default() += Takings::of(amount);
+        *by_name.entry(name).or_default() += Revenue::of(amount);
     }
     let mut rows: Vec<_> = by_name.into_iter().collect();
-    rows.sort_by_key(|(name, takings)| (std::cmp::Reverse(takings.sum), *name));
+    rows.sort_by_key(|(name, revenue)| (std::cmp::Reverse(revenue.sum), *name));
     rows
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }

@@ -1,5 +1,5 @@
-//! What Prometheus and Grafana are told: rules that fire when they shall and lead to the runbook, boards whose every
-//! question is answered, and no more series than there are labels.
+//! Monitoring: rules fire as intended and lead to the runbook, every query of a board finds data, and labels come from
+//! closed sets.
 
 mod boards;
 mod expression;

@@ -1,4 +1,4 @@
-//! What supervisors, orchestrators and networks do to a process: their variables, secrets, proxies and signals.
+//! The platform around a process: environment variables, secrets, proxies, supervisors and signals.
 
 mod draining;
 mod environment;
@@ -9,7 +9,7 @@ mod telemetry;
 
 use weir_testkit::weir::command;
 
-/// The variables that the help of a command names, but for those that are `_FILE`s of secrets.
+/// The variables in the help of a command, except the `_FILE` variables of secrets.
 async fn variables(words: &[&str]) -> Vec<String> {
     let output = command(&[words, &["--help"]].concat()).output().await.unwrap();
     let help = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");

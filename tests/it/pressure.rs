@@ -1,4 +1,4 @@
-//! More than can be done now, and an end in the midst of it.
+//! Overload of ingest, and a shutdown under load.
 
 use std::time::Duration;
 
@@ -18,23 +18,22 @@ use weir::contract::{
 };
 use weir_database::{Access, connect};
 use weir_process::Reason;
-use weir_testkit::{Ground, Weir, eventually};
-
-use crate::sender::Sender;
+use weir_testkit::{Storage, Weir, events::Sender, eventually};
 
 const MIB: usize = 1 << 20;
-/// The least that ingest can be told.
+/// The lowest bound on bytes in flight that ingest accepts.
 const ROOM: usize = 32 * MIB;
-/// No collector is offered a held frame again within the story, unless the one that held it says so.
+/// An acknowledgement deadline beyond the story: the journal offers a held frame again only if its collector hands it
+/// back.
 const NEVER_MS: &str = "600000";
 const IN_FLIGHT: usize = 8;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ingest_takes_in_what_it_has_room_for_and_answers_before_every_deadline() {
+async fn ingest_accepts_calls_within_its_memory_bound_and_answers_before_every_deadline() {
     let settings = vec![("INGEST_MAX_IN_FLIGHT_BYTES", ROOM.to_string())];
-    let weir = Weir::up_with(Ground::servers().await, settings).await;
+    let weir = Weir::up_with(Storage::servers().await, settings).await;
     signal_nats(&weir, "STOP");
-    // Whoever is not answered before it is told so by the client, which knows no reasons.
+    // A call without an answer before this deadline would be ended by the client, without a reason of ingest.
     let deadline = Duration::from_secs(8);
     let calls = join_all((0..6).map(|_| publish(&weir, 12, deadline)));
     let mut calls = Box::pin(calls);
@@ -52,19 +51,21 @@ async fn ingest_takes_in_what_it_has_room_for_and_answers_before_every_deadline(
     for (reason, code, count) in
         [(Reason::Overloaded, Code::ResourceExhausted, 4), (Reason::JournalUnavailable, Code::Unavailable, 2)]
     {
-        let told: Vec<_> = refusals.iter().filter(|status| Reason::of(status) == Some(reason)).collect();
-        assert_eq!(told.len(), count, "{reason:?} in {refusals:?}");
-        assert!(told.iter().all(|status| status.code() == code && status.get_details_retry_info().is_some()));
+        let refused: Vec<_> = refusals.iter().filter(|status| Reason::of(status) == Some(reason)).collect();
+        assert_eq!(refused.len(), count, "{reason:?} in {refusals:?}");
+        assert!(
+            refused.iter().all(|status| status.code() == code && status.get_details_retry_info().is_some())
+        );
     }
     eventually(async || publish(&weir, 12, Duration::from_secs(20)).await).await;
 }
 
 fn signal_nats(weir: &Weir, signal: &str) {
-    let Ground::Servers { nats, .. } = weir.ground() else { panic!("there is no nats-server on files") };
+    let Storage::Servers { nats, .. } = weir.storage() else { panic!("there is no nats-server on files") };
     nats.signal(signal);
 }
 
-/// One call of so many MiB.
+/// One call with so many MiB.
 async fn publish(weir: &Weir, mebibytes: usize, deadline: Duration) -> Result<(), Status> {
     let url = format!("http://{}", weir.addresses.ingest);
     let mut client = IngestServiceClient::connect(url).await.expect("ingest listens");
@@ -78,17 +79,19 @@ async fn publish(weir: &Weir, mebibytes: usize, deadline: Duration) -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_under_load_answers_every_request_and_hands_held_frames_back() {
+async fn a_shutdown_under_load_answers_every_request_and_hands_held_frames_back() {
     let settings = vec![("JOURNAL_ACK_WAIT_MS", NEVER_MS.to_owned())];
-    let mut weir = Weir::up_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::up_with(Storage::servers().await, settings).await;
     let mut sender = Sender::new("ending", 14);
-    let Ground::Servers { database_url, .. } = weir.ground() else { panic!("there is no database on files") };
+    let Storage::Servers { database_url, .. } = weir.storage() else {
+        panic!("there is no database on files")
+    };
     let database = connect(&database_url.parse().unwrap(), Access::Write, Duration::from_secs(10)).await;
     let database = database.unwrap();
     let lock = database.begin().await.unwrap();
     lock.execute_unprepared("LOCK TABLE events IN ACCESS EXCLUSIVE MODE").await.unwrap();
     weir.post(&json!(sender.events(500))).await.expect_accepted(500, 0);
-    frames_are_held(&weir).await;
+    wait_for_held_frames(&weir).await;
 
     let (halves, answers): (Vec<_>, Vec<_>) =
         (0..IN_FLIGHT).map(|_| half_a_request(&weir, json!(sender.events(500)).to_string())).unzip();
@@ -110,7 +113,7 @@ async fn an_end_under_load_answers_every_request_and_hands_held_frames_back() {
     let log = weir.log();
     for role in ["edge", "ingest", "collectors", "reporting", "journal"] {
         let ended = |line: &str| line.contains(r#""message":"role ended""#) && line.contains(role);
-        assert!(log.lines().any(ended), "{role} is not told to have ended: {log}");
+        assert!(log.lines().any(ended), "the log has no end of {role}: {log}");
     }
 
     lock.rollback().await.unwrap();
@@ -124,13 +127,13 @@ async fn an_end_under_load_answers_every_request_and_hands_held_frames_back() {
 }
 
 /// Waits until collectors hold frames of both sources.
-async fn frames_are_held(weir: &Weir) {
-    let Ground::Servers { nats, .. } = weir.ground() else { panic!("there is no nats-server on files") };
+async fn wait_for_held_frames(weir: &Weir) {
+    let Storage::Servers { nats, .. } = weir.storage() else { panic!("there is no nats-server on files") };
     let operator = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let events = operator.get_stream("EVENTS").await.unwrap();
     for consumer in ["collector-facebook", "collector-tiktok"] {
         eventually(async || match events.consumer_info(consumer).await.unwrap().num_ack_pending {
-            0 => Err("nobody holds a frame"),
+            0 => Err("no collector holds a frame"),
             _ => Ok(()),
         })
         .await;
@@ -139,7 +142,7 @@ async fn frames_are_held(weir: &Weir) {
 
 type Rest = (mpsc::UnboundedSender<Bytes>, Bytes);
 
-/// A request with half of its body sent, and where the rest goes.
+/// A request that has sent half of its body, and the sender and bytes of the other half.
 fn half_a_request(
     weir: &Weir,
     body: String,

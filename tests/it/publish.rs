@@ -1,10 +1,10 @@
-//! The publisher against the system: reports equal what was sent.
+//! The publisher against the system: reports equal the published events.
 
-use weir_testkit::{Weir, soak::soak};
+use weir_testkit::{Weir, soak};
 
-on_files_and_on_servers!(what_the_publisher_sent_is_what_the_reports_say);
+on_files_and_on_servers!(reports_equal_the_published_events);
 
-async fn what_the_publisher_sent_is_what_the_reports_say(mut weir: Weir) {
+async fn reports_equal_the_published_events(mut weir: Weir) {
     let (seconds, most) = if soak() { ("60s", "10000") } else { ("4s", "2000") };
     let args =
         ["publish", "--min", "1000", "--max", most, "--duration", seconds, "--seed", "7", "--corrupt", "1"];
@@ -17,14 +17,14 @@ async fn what_the_publisher_sent_is_what_the_reports_say(mut weir: Weir) {
     weir.drained(accepted).await;
     assert_eq!(weir.reported_events().await, accepted as u64);
 
-    // The same seed again sends the same identities again: duplicates, every one.
+    // The same seed repeats the same ids, so every event is a duplicate.
     let (_, again) = weir.run(&args, &[]).await;
     weir.drained(accepted + count(&again, "accepted")).await;
     assert_eq!(weir.reported_events().await, accepted.max(count(&again, "accepted")) as u64);
     assert_eq!(weir.rejected().await.len(), rejected + count(&again, "rejected"));
 }
 
-/// The number on the line of the summary that is named so.
+/// The number on the line of the summary with this name.
 fn count(summary: &str, name: &str) -> usize {
     let line =
         summary.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in {summary}"));

@@ -1,5 +1,5 @@
-//! Reporting alone: rows in the store, questions over gRPC, answers compared with an independent computation over
-//! the same rows.
+//! Reporting alone: rows in the store, requests over gRPC, responses compared with an independent computation over the
+//! same rows.
 
 mod expected;
 mod moments;
@@ -48,8 +48,8 @@ async fn event_statistics_equal_the_rows_for_every_filter(database: Database) {
                 event_type,
                 group_by: groupings.next().unwrap().into(),
             };
-            let answer = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
-            assert_eq!(answer, expected::event_statistics(&rows, &request), "{request:?}");
+            let response = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
+            assert_eq!(response, expected::event_statistics(&rows, &request), "{request:?}");
         }
     }
 }
@@ -70,8 +70,9 @@ async fn revenue_equals_the_rows_for_every_filter(database: Database) {
                         group_by: group_by.into(),
                         limit: *limit,
                     };
-                    let answer = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
-                    assert_eq!(answer, expected::revenue(&rows, &request), "{request:?}");
+                    let response =
+                        reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
+                    assert_eq!(response, expected::revenue(&rows, &request), "{request:?}");
                 }
             }
         }
@@ -84,8 +85,8 @@ async fn demographics_equal_the_rows_for_every_filter(database: Database) {
         for source in SOURCES {
             for limit in [None, Some(1), Some(2), Some(1_000)] {
                 let request = GetDemographicsRequest { from, to, source: source.into(), limit };
-                let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
-                assert_eq!(answer, expected::demographics(&rows, &request), "{request:?}");
+                let response = reporting.client().get_demographics(request).await.unwrap().into_inner();
+                assert_eq!(response, expected::demographics(&rows, &request), "{request:?}");
             }
         }
     }
@@ -111,28 +112,28 @@ async fn a_user_with_a_birthday_counts_in_both_age_groups(database: Database) {
     let aged =
         |number, age| Model { user_id: "same".into(), age: Some(age), ..rows::checkout(number, "c", 1) };
     let reporting = given(&database, vec![aged(1, 24), aged(2, 25), aged(3, 25)]).await.1;
-    let answer = reporting.client().get_demographics(GetDemographicsRequest::default()).await.unwrap();
-    let facebook = answer.into_inner().facebook.unwrap();
+    let response = reporting.client().get_demographics(GetDemographicsRequest::default()).await.unwrap();
+    let facebook = response.into_inner().facebook.unwrap();
     let users: Vec<u64> = facebook.age_groups.iter().map(|group| group.users).collect();
     assert_eq!((facebook.users, users), (1, vec![0, 1, 1, 0, 0, 0]));
     assert_eq!(facebook.average_age, 24.67);
 }
 
-/// Asks each report once with a series and once without, over everything.
+/// Compares each report over all rows, with and without a series.
 async fn compare(database: &Database, rows: &[Model]) {
     let (rows, reporting) = given(database, rows.to_vec()).await;
     for group_by in GROUPINGS.map(i32::from) {
         let request = GetEventStatisticsRequest { group_by, ..Default::default() };
-        let answer = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
-        assert_eq!(answer, expected::event_statistics(&rows, &request));
+        let response = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
+        assert_eq!(response, expected::event_statistics(&rows, &request));
 
         let request = GetRevenueRequest { group_by, ..Default::default() };
-        let answer = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
-        assert_eq!(answer, expected::revenue(&rows, &request));
+        let response = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
+        assert_eq!(response, expected::revenue(&rows, &request));
     }
     let request = GetDemographicsRequest::default();
-    let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
-    assert_eq!(answer, expected::demographics(&rows, &request));
+    let response = reporting.client().get_demographics(request).await.unwrap().into_inner();
+    assert_eq!(response, expected::demographics(&rows, &request));
 }
 
 async fn given(database: &Database, rows: Vec<Model>) -> (Vec<Model>, Running) {

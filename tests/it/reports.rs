@@ -1,26 +1,27 @@
-//! The three reports with every filter, compared with a computation of the tests' own over what was sent.
+//! The three reports with every filter, compared with the tests' own computation over the sent events.
 
 use chrono::{DateTime, Duration, Utc};
 use futures::{StreamExt as _, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use weir_testkit::{Weir, eventually};
-
-use crate::{
-    model::{Model, Query, Width, normalised},
-    sender::{Sender, first_day},
+use weir_testkit::{
+    Weir,
+    events::{Sender, first_day},
+    eventually,
 };
 
+use crate::model::{Model, Query, Width, normalised};
+
 on_files_and_on_servers!(
-    event_statistics_are_exact_whatever_is_asked,
-    revenue_is_exact_whatever_is_asked,
-    demographics_are_exact_whatever_is_asked,
-    a_bad_question_is_answered_with_what_is_wrong_in_it,
+    event_statistics_are_exact_for_every_filter,
+    revenue_is_exact_for_every_filter,
+    demographics_are_exact_for_every_filter,
+    an_invalid_request_is_refused_with_its_errors,
     means_keep_every_digit,
 );
 
 const EVENTS: usize = 3_000;
-/// Questions at a time.
+/// Requests at the same time.
 const AT_ONCE: usize = 8;
 const TYPES: [&str; 12] = [
     "ad.view",
@@ -37,7 +38,7 @@ const TYPES: [&str; 12] = [
     "follow",
 ];
 
-async fn event_statistics_are_exact_whatever_is_asked(weir: Weir) {
+async fn event_statistics_are_exact_for_every_filter(weir: Weir) {
     let model = filled(&weir).await;
     let mut queries = Vec::new();
     for range in ranges() {
@@ -55,7 +56,7 @@ async fn event_statistics_are_exact_whatever_is_asked(weir: Weir) {
     compare(&weir, "events", queries, |query| model.events(query)).await;
 }
 
-async fn revenue_is_exact_whatever_is_asked(weir: Weir) {
+async fn revenue_is_exact_for_every_filter(weir: Weir) {
     let model = filled(&weir).await;
     let mut queries = Vec::new();
     for range in ranges() {
@@ -73,7 +74,7 @@ async fn revenue_is_exact_whatever_is_asked(weir: Weir) {
     compare(&weir, "revenue", queries, |query| model.revenue(query)).await;
 }
 
-async fn demographics_are_exact_whatever_is_asked(weir: Weir) {
+async fn demographics_are_exact_for_every_filter(weir: Weir) {
     let model = filled(&weir).await;
     let mut queries = Vec::new();
     for range in ranges() {
@@ -86,19 +87,19 @@ async fn demographics_are_exact_whatever_is_asked(weir: Weir) {
     compare(&weir, "demographics", queries.clone(), |query| model.demographics(query)).await;
     eventually(async || match weir.metric("weir_people_folded_total", &[]).await {
         folded if folded == EVENTS as f64 => Ok(()),
-        folded => Err(format!("{folded} of {EVENTS} sightings are folded")),
+        folded => Err(format!("{folded} of {EVENTS} observations are folded")),
     })
     .await;
     compare(&weir, "demographics", queries, |query| model.demographics(query)).await;
     let sections = async |from| weir.metric("weir_demographics_sections_total", &[("from", from)]).await;
     assert!(
         sections("sets").await > 0.0 && sections("rows").await == 0.0,
-        "rows are asked for ragged ends alone"
+        "rows are read for partial minutes only"
     );
 }
 
-async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
-    for (question, at_fault) in [
+async fn an_invalid_request_is_refused_with_its_errors(weir: Weir) {
+    for (request, invalid) in [
         ("events?from=yesterday", "from"),
         ("events?from=2025-09-14&to=2025-09-13", "from"),
         ("events?source=myspace", "source"),
@@ -113,9 +114,9 @@ async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
         ("events?source=tiktok%FF", "source"),
         ("events?from%FF=2025-09-14", "from\u{FFFD}"),
     ] {
-        let answer = weir.get(&format!("/reports/{question}")).await;
+        let answer = weir.get(&format!("/reports/{request}")).await;
         answer.expect_problem(StatusCode::BAD_REQUEST);
-        assert!(answer.body["violations"].to_string().contains(at_fault), "{question}: {answer:?}");
+        assert!(answer.body["violations"].to_string().contains(invalid), "{request}: {answer:?}");
     }
     let replaced = weir.get("/reports/revenue?campaignId=%EF%BF%BD").await;
     assert_eq!(replaced.status, StatusCode::OK, "a replacement character is text: {replaced:?}");
@@ -123,14 +124,17 @@ async fn a_bad_question_is_answered_with_what_is_wrong_in_it(weir: Weir) {
         let answer = weir.get(&format!("/reports/events?{}", pair.repeat(60_000 / pair.len()))).await;
         answer.expect_problem(StatusCode::BAD_REQUEST);
         let (violations, text) = (&answer.body["violations"], answer.body.to_string());
-        assert!(violations.as_array().is_some_and(|told| told.len() == 20) && text.len() < 5_000, "{text}");
+        assert!(
+            violations.as_array().is_some_and(|violations| violations.len() == 20) && text.len() < 5_000,
+            "{text}"
+        );
     }
     let long = weir.get(&format!("/reports/events?{}=1", "a".repeat(30_000))).await;
     long.expect_problem(StatusCode::BAD_REQUEST);
     assert!(long.body.to_string().len() < 1_000, "{long:?}");
     let empty = weir.get("/reports/events?from=2025-09-14&to=2025-09-14").await;
     assert_eq!((empty.status, &empty.body["totalEvents"]), (StatusCode::OK, &json!(0)));
-    // A plus in a query is a space to most clients: an offset must survive that.
+    // Many clients send a space for a plus: an offset must survive it.
     let spaced = weir.get("/reports/events?from=2025-09-14T00:00:00+02:00").await;
     assert_eq!(normalised(spaced.body)["dateRange"]["from"], "2025-09-13T22:00:00Z");
 }
@@ -155,7 +159,7 @@ async fn means_keep_every_digit(weir: Weir) {
     assert!(tables.contains(" 9007199254740990.50 "), "{tables}");
 }
 
-/// Compares the three reports' answers to one question.
+/// Compares the three reports for one query.
 pub(crate) async fn expect_reports(weir: &Weir, model: &Model, query: &Query) {
     compare(weir, "events", vec![query.clone()], |query| model.events(query)).await;
     compare(weir, "revenue", vec![query.clone()], |query| model.revenue(query)).await;
@@ -176,7 +180,7 @@ async fn compare(weir: &Weir, report: &str, queries: Vec<Query>, expected: impl 
     }
 }
 
-/// A Weir that has stored random events, and the model of them.
+/// Stores random events, and returns the model of them.
 async fn filled(weir: &Weir) -> Model {
     let events = Sender::new("reports", 4).events(EVENTS);
     weir.post(&json!(events)).await.expect_accepted(EVENTS, 0);
@@ -187,7 +191,7 @@ async fn filled(weir: &Weir) -> Model {
     model
 }
 
-/// Whole buckets, ragged ends, one open end, nothing.
+/// Whole buckets, ends within a minute, one open end, an empty range.
 fn ranges() -> Vec<Query> {
     let at =
         |hours: i64, micros: i64| Some(first_day() + Duration::hours(hours) + Duration::microseconds(micros));

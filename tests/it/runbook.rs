@@ -1,4 +1,5 @@
-//! Every command of the runbook is run against a fleet, and every command of the other pages is one of the binary's.
+//! The commands of the documents: those of the runbook succeed against a fleet, and those of the other pages exist in
+//! the binary.
 
 pub(crate) mod text;
 mod tools;
@@ -13,12 +14,9 @@ use serde_json::json;
 use text::{Code, codes, words};
 use tokio::process::{Child, Command};
 use tools::Compose;
-use weir_testkit::repository::repository;
-use weir_testkit::{Ground, Weir, eventually, ports, weir::command};
+use weir_testkit::{Storage, Weir, events::Sender, eventually, ports, repository::repository, weir::command};
 
-use crate::sender::Sender;
-
-/// Where the runbook reads them, with the fleet's process behind each.
+/// The admin addresses in the runbook, with the process of the fleet behind each.
 const ADMIN: [(&str, &str); 5] = [
     ("edge:9101", "edge"),
     ("ingest:9102", "ingest"),
@@ -26,33 +24,33 @@ const ADMIN: [(&str, &str); 5] = [
     ("collector-tiktok:9104", "collect-tiktok"),
     ("reporting:9105", "reporting"),
 ];
-/// Groups of commands, and commands that need more words, as the text speaks of them.
-const SPOKEN_OF: [&str; 9] =
+/// Groups of commands, and commands that need more words, which the text only mentions.
+const MENTIONED: [&str; 9] =
     ["up", "edge", "ingest", "collect", "reporting", "journal", "dead-letters", "migrate", "verify"];
-/// Programs of the machine that a story neither has nor may use.
+/// Programs of the machine that a story may not run.
 const OF_THE_MACHINE: [&str; 8] =
     ["timedatectl", "chronyc", "date", "systemctl", "journalctl", "ulimit", "cargo", "install"];
-/// Statements that no transaction takes, or that psql alone knows.
+/// Statements that can't run in a transaction, or that only psql has.
 const OUTSIDE_TRANSACTIONS: [&str; 3] = ["CREATE DATABASE", "DROP DATABASE", "ALTER SYSTEM"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_runbook_does_what_it_is_for() {
-    let mut desk = Desk::start().await;
+async fn every_command_of_the_runbook_succeeds() {
+    let mut runner = Runner::start().await;
     let (mut wrong, mut tried) = (Vec::new(), 0);
     let mut block = None;
     for code in codes("docs/runbook.md") {
         let here = code.block.as_ref().map(|_| code.number);
         if block.is_some() && block != here {
-            desk.end_of_block().await.unwrap_or_else(|error| wrong.push(error));
+            runner.end_block().await.unwrap_or_else(|error| wrong.push(error));
         }
         block = here;
-        match desk.run(&code).await {
+        match runner.run(&code).await {
             Ok(is_command) => tried += usize::from(is_command),
             Err(error) => wrong.push(format!("{}: {}: {error}", code.place, code.text)),
         }
     }
-    for words in std::mem::take(&mut desk.after_dry_run) {
-        desk.weir(&words, None).await.unwrap_or_else(|error| wrong.push(format!("{words:?}: {error}")));
+    for words in std::mem::take(&mut runner.after_dry_run) {
+        runner.weir(&words, None).await.unwrap_or_else(|error| wrong.push(format!("{words:?}: {error}")));
     }
     assert!(wrong.is_empty(), "{} of the runbook's commands:\n{}", wrong.len(), wrong.join("\n"));
     assert!(tried > 25, "the runbook has more than {tried} commands");
@@ -76,7 +74,10 @@ async fn every_command_line_of_weir_in_the_pages_is_known_to_the_binary() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether the binary has the command and every option.
+/// Checks that the binary has the command and every option.
+///
+/// # Errors
+/// It lacks one.
 async fn is_known(words: &[String]) -> Result<(), String> {
     let is_name = |word: &&String| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let names = words.iter().take_while(|word| is_name(word) && !word.starts_with('-')).take(2);
@@ -94,27 +95,27 @@ async fn is_known(words: &[String]) -> Result<(), String> {
     }
 }
 
-/// An operator's desk at a fleet that has stored events, rejected some, and knows what it was sent.
-struct Desk {
+/// A fleet with stored and rejected events, on which the commands of the runbook run.
+struct Runner {
     weir: Weir,
-    /// What stands in the runbook, and here for it.
+    /// The placeholders of the runbook, with their values here.
     placeholders: Vec<(&'static str, String)>,
-    /// Processes of the block that is being run.
+    /// The processes that the current block has started.
     background: Vec<(String, Child)>,
-    /// Commands that were tried with --dry-run.
+    /// Commands that have run with --dry-run and still have to run without it.
     after_dry_run: Vec<Vec<String>>,
-    /// Statements that made the roles of which later ones speak.
+    /// Statements that create roles, which later statements use.
     roles: Vec<String>,
 }
 
-impl Desk {
+impl Runner {
     async fn start() -> Self {
         let weir = Weir::fleet().await;
         let (ledger, patch) = (weir.folder().join("run.ledger"), weir.folder().join("fix.json"));
         let ledger = ledger.to_str().unwrap().to_owned();
         let publish = ["publish", "--min", "50", "--max", "90", "--duration", "1s", "--ledger", &ledger];
-        let (status, told) = weir.run(&publish, &[]).await;
-        assert!(status.success(), "{told}");
+        let (status, output) = weir.run(&publish, &[]).await;
+        assert!(status.success(), "{output}");
         let events = Sender::new("runbook", 3).events(20);
         let (id, source) = (events[0]["eventId"].clone(), events[0]["source"].clone());
         let mut bad = events[1].clone();
@@ -124,12 +125,12 @@ impl Desk {
         let event = ["event", source.as_str().unwrap(), id.as_str().unwrap()];
         eventually(async || match weir.run(&event, &[]).await {
             (status, _) if status.success() => Ok(()),
-            (_, told) => Err(told),
+            (_, output) => Err(output),
         })
         .await;
         fs::write(&patch, r#"[{"op": "replace", "path": "/timestamp", "value": "2025-09-14T07:21:45Z"}]"#)
             .unwrap();
-        let Ground::Servers { nats, .. } = weir.ground() else { panic!("a fleet is on servers") };
+        let Storage::Servers { nats, .. } = weir.storage() else { panic!("a fleet is on servers") };
         let text = |value: serde_json::Value| value.as_str().unwrap().to_owned();
         let placeholders = vec![
             ("SOURCE", text(source)),
@@ -138,19 +139,22 @@ impl Desk {
             ("fix.json", patch.to_str().unwrap().to_owned()),
             ("TEXT", "/timestamp".to_owned()),
             ("SEQUENCE", "1".to_owned()),
-            ("USER_ID", "u-nobody".to_owned()),
+            ("USER_ID", "u-unknown".to_owned()),
             ("FOLDER", nats.store().to_str().unwrap().to_owned()),
             ("4333", ports::free().to_string()),
         ];
         Self { weir, placeholders, background: Vec::new(), after_dry_run: Vec::new(), roles: Vec::new() }
     }
 
-    /// Runs a code if it is a command; says whether it is one.
+    /// Runs a piece of code if it is a command; returns whether it is one.
+    ///
+    /// # Errors
+    /// The command fails, or this story does not know it.
     async fn run(&mut self, code: &Code) -> Result<bool, String> {
         if code.block.as_deref() == Some("sql") || is_sql(&code.text) {
             return self.sql(&code.text).await.map(|()| true);
         }
-        // What a pipe does with the output is for the reader.
+        // The commands behind a pipe only format the output.
         let line = code.text.split(" | ").next().unwrap_or_default();
         let words: Vec<_> = words(line).iter().map(|word| self.substituted(word)).collect();
         let (variables, words): (Vec<_>, Vec<_>) = {
@@ -159,7 +163,7 @@ impl Desk {
         };
         let plain: Vec<_> = words.iter().map(String::as_str).collect();
         match plain.as_slice() {
-            ["weir", rest @ ..] if rest.len() > 1 || !SPOKEN_OF.contains(rest.first().unwrap_or(&"up")) => {
+            ["weir", rest @ ..] if rest.len() > 1 || !MENTIONED.contains(rest.first().unwrap_or(&"up")) => {
                 let is_role = ["up", "edge", "ingest", "collect", "reporting"].contains(&rest[0]);
                 match (is_role, code.block.is_some()) {
                     (true, true) => self.role(&words[1..], &variables),
@@ -169,7 +173,7 @@ impl Desk {
             }
             ["weir", ..] => is_known(&words[1..]).await?,
             ["nats", rest @ ..] if !rest.is_empty() => {
-                let Ground::Servers { nats, .. } = self.weir.ground() else { unreachable!() };
+                let Storage::Servers { nats, .. } = self.weir.storage() else { unreachable!() };
                 tools::nats(rest, &nats.url()).await?;
             }
             ["docker", rest @ ..] => match tools::compose(rest)? {
@@ -178,7 +182,7 @@ impl Desk {
                     Some((weir, words)) if weir == "weir" => {
                         self.weir(words, Some((&service, &variables))).await?
                     }
-                    _ => return Err("the test knows no other command in a container than weir".to_owned()),
+                    _ => return Err("this story runs only weir in a container".to_owned()),
                 },
             },
             ["cp", ..] if code.block.is_some() => {
@@ -191,26 +195,26 @@ impl Desk {
                 self.spawn("nats-server", server);
             }
             [program, rest @ ..] if OF_THE_MACHINE.contains(program) => tools::machine(rest)?,
-            // A message of the log is no command.
+            // Otherwise a log message would count as a command.
             [program, _, ..] if is_program(program) && *program != "the" && !is_query(&code.text) => {
-                return Err("the test does not know this command".to_owned());
+                return Err("this story does not know the command".to_owned());
             }
             [_, ..] if matches!(code.block.as_deref(), Some("sh" | "bash" | "console")) => {
-                return Err("the test does not know this command".to_owned());
+                return Err("this story does not know the command".to_owned());
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Runs a tool with every variable of the deployment, or with those of a service alone.
+    /// Runs a command of the binary with every variable of the deployment, or only with those of a service.
     async fn weir(&mut self, words: &[String], within: Option<(&str, &[String])>) -> Result<(), String> {
         let args: Vec<_> = words.iter().map(String::as_str).collect();
         let mut tool = self.weir.tool(&args);
         if let Some((service, variables)) = within {
             let all: Vec<_> = tool.as_std().get_envs().map(|(name, _)| name.to_owned()).collect();
             for name in all.iter().filter_map(|name| name.to_str()) {
-                // In its container a role is reached at the default address.
+                // In its own container a role has its default address.
                 let is_own =
                     matches!((service, name), ("ingest", "INGEST_URL") | ("reporting", "REPORTING_URL"))
                         || (service == "edge" && name == "EVENT_ENDPOINT");
@@ -242,8 +246,8 @@ impl Desk {
         self.background.push((name.to_owned(), program.spawn().unwrap()));
     }
 
-    /// Ends what a block started as Ctrl-C does, Weir first.
-    async fn end_of_block(&mut self) -> Result<(), String> {
+    /// Ends the processes of a block with SIGINT, as Ctrl-C does, Weir first.
+    async fn end_block(&mut self) -> Result<(), String> {
         let mut ended = Ok(());
         for (name, mut child) in std::mem::take(&mut self.background).into_iter().rev() {
             let id = child.id().unwrap_or_default().to_string();
@@ -256,7 +260,8 @@ impl Desk {
         ended
     }
 
-    /// Statements in a transaction that is taken back: they speak of roles and tables of the whole deployment.
+    /// Runs statements in a transaction that is rolled back, because they change roles and tables of the whole
+    /// deployment.
     async fn sql(&mut self, text: &str) -> Result<(), String> {
         let store = self.weir.store().await;
         let lines = text.lines().filter(|line| !line.starts_with(['\\', '-']));
@@ -283,7 +288,7 @@ impl Desk {
     fn substituted(&self, word: &str) -> String {
         let mut word = word.to_owned();
         for (name, value) in &self.placeholders {
-            // A placeholder is a word of its own, or what follows a colon.
+            // A placeholder is a whole word, or the part after a colon.
             if word == *name || word.ends_with(&format!(":{name}")) {
                 word.truncate(word.len() - name.len());
                 word.push_str(value);
@@ -298,8 +303,8 @@ impl Desk {
 }
 
 fn succeeded(output: Output) -> Result<(), String> {
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { Ok(()) } else { Err(format!("{}: {said}", output.status)) }
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { Ok(()) } else { Err(format!("{}: {text}", output.status)) }
 }
 
 fn statement(sql: &str) -> sea_orm::Statement {
@@ -322,7 +327,7 @@ fn is_program(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// Of PromQL, which monitoring tries.
+/// Whether the text is PromQL, which monitoring/live.rs runs.
 pub(crate) fn is_query(text: &str) -> bool {
     let of_promql = ["(", "{", " == ", " > ", " < "];
     of_promql.iter().any(|part| text.contains(part)) && !["://", "…"].iter().any(|part| text.contains(part))

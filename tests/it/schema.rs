@@ -10,7 +10,7 @@ use sea_orm::{
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
 use weir_database::{
-    MigrateError, Step, down,
+    MigrateError, MigrationState, down,
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
         frames, horizons, journal_states, oldest_writer, people, people_aliases, people_columns,
@@ -35,13 +35,13 @@ async fn four_instances_that_start_at_once_on_an_empty_database_all_find_it_migr
         migrated.unwrap();
     }
     for instance in &instances {
-        let steps = status(instance).await.unwrap();
-        assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
+        let migrations = status(instance).await.unwrap();
+        assert!(!migrations.is_empty() && migrations.iter().all(|one| one.applied), "{migrations:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for() {
+async fn opening_a_file_waits_for_another_process_that_writes_it() {
     let database = Database::sqlite();
     let file = format!("{}?mode=rwc", database.url.to_string().replacen("SQLite file ", "sqlite://", 1));
     let mut writer = SqliteConnection::connect(&file).await.unwrap();
@@ -56,9 +56,9 @@ async fn a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for(
     opening.await.unwrap();
 }
 
-/// PostgreSQL finds out by itself.
+/// Only SQLite needs a test: the planner of PostgreSQL finds these indexes by its statistics.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_find_rows_of_a_time_by_their_time() {
+async fn sqlite_finds_rows_of_a_range_by_an_index() {
     let database = Database::sqlite();
     let migrated = database.migrated().await;
     for store in [migrated, database.connect().await] {
@@ -85,10 +85,10 @@ async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database:
     let database = database.migrated().await;
     let own = status(&database).await.unwrap();
     let later = "m29990101_000001_later";
-    note_applied(&database, later).await;
+    record_applied(&database, later).await;
     up(&database, None).await.unwrap();
-    let newer = Step { name: later.to_owned(), applied: true, known: false };
-    let all: Vec<Step> = own.into_iter().chain([newer]).collect();
+    let newer = MigrationState { name: later.to_owned(), applied: true, known: false };
+    let all: Vec<MigrationState> = own.into_iter().chain([newer]).collect();
     assert_eq!(status(&database).await.unwrap(), all);
 
     let refusal = down(&database, 1).await.unwrap_err();
@@ -98,14 +98,14 @@ async fn a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back(database:
 
 async fn a_schema_of_a_build_that_does_not_come_after_is_refused(database: Database) {
     let database = database.migrated().await;
-    note_applied(&database, "m20000101_000001_elsewhere").await;
+    record_applied(&database, "m20000101_000001_elsewhere").await;
     let refusal = up(&database, None).await.unwrap_err().to_string();
     assert!(refusal.contains("m20000101_000001_elsewhere"), "{refusal}");
 }
 
-async fn note_applied(database: &DatabaseConnection, name: &str) {
-    let note = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', 0)");
-    database.execute_unprepared(&note).await.unwrap();
+async fn record_applied(database: &DatabaseConnection, name: &str) {
+    let record = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{name}', 0)");
+    database.execute_unprepared(&record).await.unwrap();
 }
 
 async fn every_entity_mirrors_its_table(database: Database) {
@@ -149,7 +149,7 @@ async fn text_is_ordered_by_code_point(database: Database) {
     assert_eq!(names, ["B", "Z", "a", "z", "é", "€", "𝄞"]);
 }
 
-/// As reports find them: this schema before `pg_catalog`.
+/// With the settings of reports: this schema comes before `pg_catalog`.
 async fn sums_of_whole_numbers_are_exact_and_never_wrap(database: Database) {
     let database = database.migrated().await;
     let transaction = database.begin().await.unwrap();
@@ -174,7 +174,7 @@ async fn sums_of_whole_numbers_are_exact_and_never_wrap(database: Database) {
     transaction.query_all_raw(too_large).await.unwrap_err();
 }
 
-/// Name, type, nullable, place in the primary key.
+/// Name, type, nullable, index in the primary key.
 type Column = (String, String, bool, Option<usize>);
 
 fn mirrored<E: EntityTrait>(database: &DatabaseConnection) -> Vec<Column> {
@@ -203,9 +203,9 @@ fn type_name(column_type: &ColumnType, backend: DbBackend) -> &'static str {
     }
 }
 
-/// The same, as the database tells it.
+/// The same columns from the catalog of the database.
 async fn table(database: &DatabaseConnection, table: &str) -> Vec<Column> {
-    let question = match database.get_database_backend() {
+    let catalog_query = match database.get_database_backend() {
         DbBackend::Postgres => format!(
             "SELECT attname::text AS name, format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable, \
              (array_position(indkey::int2[], attnum))::bigint AS key \
@@ -217,7 +217,7 @@ async fn table(database: &DatabaseConnection, table: &str) -> Vec<Column> {
              FROM pragma_table_info('{table}') ORDER BY cid"
         ),
     };
-    let rows = query(database, &question).await;
+    let rows = query(database, &catalog_query).await;
     let column = |row: &sea_orm::QueryResult| {
         let kind: String = row.try_get("", "type").unwrap();
         let key: Option<i64> = row.try_get("", "key").unwrap();
@@ -231,7 +231,7 @@ async fn table(database: &DatabaseConnection, table: &str) -> Vec<Column> {
     rows.iter().map(column).collect()
 }
 
-async fn query(database: &impl ConnectionTrait, question: &str) -> Vec<sea_orm::QueryResult> {
-    let statement = Statement::from_string(database.get_database_backend(), question);
+async fn query(database: &impl ConnectionTrait, sql: &str) -> Vec<sea_orm::QueryResult> {
+    let statement = Statement::from_string(database.get_database_backend(), sql);
     database.query_all_raw(statement).await.unwrap()
 }

@@ -1,9 +1,9 @@
-//! Storing frames: each event once, each frame once, and nothing else changed.
+//! The store: each event and each frame is stored once, and a repeat changes no row.
 
 mod erased;
 mod removed;
 pub(crate) mod rollups;
-mod silent;
+mod stalled_copy;
 
 use std::collections::BTreeSet;
 
@@ -18,24 +18,23 @@ use weir_event::{
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, accounts, accounts_of_all, duplicates, on_both_databases, refuse, stored_events},
-    events::{frame, with_id},
-    reference::valid_events,
+    events::{frame, valid_events, with_id},
 };
 
 on_both_databases!(
     every_column_of_every_kind_of_event_is_stored_as_sent,
-    a_frame_that_comes_again_changes_nothing_and_reports_its_first_accounts,
+    a_redelivered_frame_changes_nothing_and_returns_its_first_accounts,
     a_frame_that_comes_twice_in_one_batch_is_recorded_once,
-    of_events_with_the_same_identity_the_first_stays,
+    the_first_of_several_events_with_one_identity_stays,
     repeats_within_an_array_are_counted_and_not_stored,
     duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none,
-    what_comes_again_is_counted_whoever_stored_it_and_however_often_that_was_met,
+    duplicates_are_counted_in_every_round_whichever_store_has_the_row,
     the_same_id_from_two_sources_is_two_events,
     stores_that_race_over_the_same_events_neither_deadlock_nor_double,
     stores_that_race_over_the_same_frames_record_each_once,
     an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stored,
-    a_database_without_its_tables_is_waited_for,
-    a_schema_that_is_made_anew_is_stored_into_again,
+    a_database_without_its_tables_is_a_transient_error,
+    a_schema_that_is_created_again_is_stored_into_again,
 );
 
 async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Database) {
@@ -59,7 +58,7 @@ async fn every_column_of_every_kind_of_event_is_stored_as_sent(database: Databas
     }
 }
 
-async fn a_frame_that_comes_again_changes_nothing_and_reports_its_first_accounts(database: Database) {
+async fn a_redelivered_frame_changes_nothing_and_returns_its_first_accounts(database: Database) {
     let database = database.migrated().await;
     let store = Store::new(&database);
     let frame = numbered(Source::Facebook, 0..3);
@@ -80,7 +79,7 @@ async fn a_frame_that_comes_twice_in_one_batch_is_recorded_once(database: Databa
     assert_eq!(stored_events(&database).await.len(), 3);
 }
 
-async fn of_events_with_the_same_identity_the_first_stays(database: Database) {
+async fn the_first_of_several_events_with_one_identity_stays(database: Database) {
     let database = database.migrated().await;
     let store = Store::new(&database);
     let named = |id: &str, name: &str| {
@@ -116,7 +115,7 @@ async fn duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none(da
     let store = Store::new(&database);
     let first = numbered(Source::Facebook, 0..100);
     store_one(&store, &first).await;
-    assert!(duplicates(&database).await.is_empty(), "what came once has no row");
+    assert!(duplicates(&database).await.is_empty(), "an event that occurred once has no row");
 
     let mut overlapping = numbered(Source::Facebook, 98..102);
     overlapping.events[1].repeats = 3;
@@ -133,8 +132,9 @@ async fn duplicates_are_counted_by_identity_and_a_redelivered_frame_adds_none(da
     assert_eq!(accounted, 8);
 }
 
-/// More transactions than a store looks at every event after a surprise; later it looks at what it stored itself.
-async fn what_comes_again_is_counted_whoever_stored_it_and_however_often_that_was_met(database: Database) {
+/// More transactions than a store looks up all events after a missed duplicate. Later ones look up recent events
+/// alone.
+async fn duplicates_are_counted_in_every_round_whichever_store_has_the_row(database: Database) {
     let database = database.migrated().await;
     let [store, other] = [Store::new(&database), Store::new(&database)];
     let of_round = |round: usize| (0..5).map(move |number| format!("{round:02}-{number}"));
@@ -146,7 +146,7 @@ async fn what_comes_again_is_counted_whoever_stored_it_and_however_often_that_wa
         }
         ids.rotate_left(round % 6);
         let events: Vec<Value> = ids.iter().map(|id| with_id(Source::Facebook, id)).collect();
-        // The first round is the only one whose last event is new as well.
+        // Only in the first round, the last event is new as well.
         let again = u64::from(round > 1) + u64::from(foreign);
         assert_eq!(store_one(&store, &frame(&events)).await, outcome(6 - again, again), "round {round}");
     }
@@ -220,16 +220,16 @@ async fn an_event_that_the_database_refuses_is_found_and_its_neighbours_are_stor
     let parked: BTreeSet<usize> = refused.iter().map(|event| event.index).collect();
     assert_eq!(parked, BTreeSet::from([37, 99]));
     assert!(refused.iter().all(|event| event.reason.contains("not_this_one")), "{refused:?}");
-    assert!(accounts(&database, &frame.id).await.is_none(), "a trial leaves nothing");
+    assert!(accounts(&database, &frame.id).await.is_none(), "a trial leaves no accounts");
 
     let outcomes = store.store(&[Submission::without(&frame, &parked)]).await.unwrap();
     assert_eq!(outcomes, [FrameOutcome { stored: 98, duplicate: 2, parked: 2, recorded_before: false }]);
     assert_eq!(frame.accepted(), 102);
-    assert_eq!(duplicates(&database).await, [(1, "00037".to_owned(), 2)], "the repeats of what is parked");
+    assert_eq!(duplicates(&database).await, [(1, "00037".to_owned(), 2)], "the repeats of the parked event");
     assert_eq!(stored_events(&database).await.len(), 98);
 }
 
-async fn a_database_without_its_tables_is_waited_for(database: Database) {
+async fn a_database_without_its_tables_is_a_transient_error(database: Database) {
     let store = Store::new(&database.connect().await);
     let frame = numbered(Source::Facebook, 0..1);
     let result = store.store(&[Submission::whole(&frame)]).await;
@@ -237,8 +237,8 @@ async fn a_database_without_its_tables_is_waited_for(database: Database) {
     assert!(matches!(store.refused_events(&frame).await, Err(StoreError::Transient(_))));
 }
 
-/// What a connection remembers of the schema is not of this one.
-async fn a_schema_that_is_made_anew_is_stored_into_again(database: Database) {
+/// The statements that a connection has prepared belong to the previous schema.
+async fn a_schema_that_is_created_again_is_stored_into_again(database: Database) {
     let operator = database.migrated().await;
     let store = Store::new(&database.connect().await);
     let (first, second) = (numbered(Source::Facebook, 0..3), numbered(Source::Facebook, 3..5));
@@ -248,14 +248,15 @@ async fn a_schema_that_is_made_anew_is_stored_into_again(database: Database) {
     let refused = store.store(&[Submission::whole(&second)]).await;
     assert!(matches!(refused, Err(StoreError::Transient(_))), "{refused:?}");
     weir_database::up(&operator, None).await.unwrap();
-    // The last connection to notice has noticed after as many attempts as there are.
+    // Each connection notices the new schema by a failed attempt. After as many attempts as there are connections,
+    // all have.
     for _ in 0..8 {
         match store.store(&[Submission::whole(&second)]).await {
             Ok(outcomes) => return assert_eq!(outcomes, [outcome(2, 0)]),
             Err(error) => assert!(matches!(error, StoreError::Transient(_)), "{error:?}"),
         }
     }
-    panic!("nothing is stored into the new schema");
+    panic!("no event is stored into the new schema");
 }
 
 fn outcome(stored: u64, duplicate: u64) -> FrameOutcome {
@@ -276,13 +277,13 @@ async fn store_one(store: &Store, frame: &Frame) -> FrameOutcome {
     store_all(store, std::slice::from_ref(frame)).await[0]
 }
 
-/// The row of an event, read from what the sender wrote.
+/// The expected row of an event, read from the sender's JSON.
 fn expected(event: &Value, frame: &Frame, stored_at: i64) -> events::Model {
     let (user, engagement) = (&event["data"]["user"], &event["data"]["engagement"]);
     let on_facebook = event["source"] == "facebook";
     let place = if on_facebook { &user["location"] } else { engagement };
     let is_top = event["funnelStage"] == "top";
-    // Keys that a kind of event does not have are ignored, whatever they hold.
+    // Keys that this kind of event does not have are ignored, with any value.
     let only = |has: bool, value: &Value| if has { value.clone() } else { json!(null) };
     let device = |name: &str| match on_facebook {
         true => FacebookDevice::from_name(name).map(FacebookDevice::number),

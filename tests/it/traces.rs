@@ -1,6 +1,6 @@
-//! One webhook, one trace, over every hop to the committed row.
+//! Traces: one webhook is one trace over every hop to the committed row (docs/reliability.md#i9-traceable).
 
-mod gathered;
+mod coalesced;
 mod links;
 mod outages;
 mod trail;
@@ -9,12 +9,12 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use weir_event::Source;
 
 use trail::{CALLER_SPAN, CALLER_TRACE, Trail, caller, post_in_trace};
-use weir_testkit::{Ground, TraceCollector, Weir, events::with_id, trace_collector::Span};
+use weir_testkit::{Storage, TraceCollector, Weir, events::with_id, trace_collector::Span};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_webhook_is_one_trace_in_one_process_on_files() {
     let collector = TraceCollector::start().await;
-    let mut weir = Weir::up_with(Ground::Files, collector.settings()).await;
+    let mut weir = Weir::up_with(Storage::Files, collector.settings()).await;
     let trail = follow(&weir, &collector).await;
     assert_eq!(trail.services(), ["weir"; 6]);
     assert_eq!(
@@ -27,7 +27,7 @@ async fn one_webhook_is_one_trace_in_one_process_on_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_webhook_is_one_trace_through_a_fleet() {
     let collector = TraceCollector::start().await;
-    let mut weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, collector.settings()).await;
     let trail = follow(&weir, &collector).await;
     let [edge, ingest, facebook] = ["edge", "ingest", "facebook-collector"];
     assert_eq!(trail.services(), [edge, edge, ingest, ingest, facebook, facebook]);
@@ -41,30 +41,30 @@ async fn one_webhook_is_one_trace_through_a_fleet() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_one_trace_down_to_its_queries_in_one_process_on_files() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::up_with(Ground::Files, collector.settings()).await;
+    let weir = Weir::up_with(Storage::Files, collector.settings()).await;
     follow_report(&weir, &collector, ["weir"; 4], "sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_one_trace_down_to_its_queries_through_a_fleet() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
+    let weir = Weir::fleet_with(Storage::servers().await, collector.settings()).await;
     follow_report(&weir, &collector, ["edge", "edge", "reporting", "reporting"], "postgresql").await;
 }
 
-/// Asks for a report as part of a caller's trace and follows the question to its SQL.
+/// Requests a report as part of a caller's trace, and follows the request to its SQL.
 async fn follow_report(weir: &Weir, collector: &TraceCollector, services: [&str; 4], database: &str) {
     let url = format!("http://{}/reports/revenue?campaignId=a-campaign", weir.addresses.edge);
-    let request = reqwest::Client::new().get(url).header("traceparent", caller());
-    assert!(weir.send(request).await.status.is_success());
+    let get = reqwest::Client::new().get(url).header("traceparent", caller());
+    assert!(weir.send(get).await.status.is_success());
     let query = collector.find(|span| span.trace == CALLER_TRACE && span.name.starts_with("SELECT ")).await;
     let served = collector.find(|span| query.is_child_of(span)).await;
     let call = collector.find(|span| served.is_child_of(span)).await;
-    let asked = collector.find(|span| call.is_child_of(span)).await;
-    assert_eq!([&asked, &call, &served, &query].map(Span::service), services);
-    assert_eq!(asked.parent, CALLER_SPAN);
+    let request = collector.find(|span| call.is_child_of(span)).await;
+    assert_eq!([&request, &call, &served, &query].map(Span::service), services);
+    assert_eq!(request.parent, CALLER_SPAN);
     assert_eq!(
-        (asked.name.as_str(), served.name.as_str()),
+        (request.name.as_str(), served.name.as_str()),
         ("GET /reports/revenue", "weir.reporting.v1.ReportingService/GetRevenue")
     );
     assert_eq!((query.kind, query.attribute("db.system.name")), (SpanKind::Client, database));
@@ -72,7 +72,7 @@ async fn follow_report(weir: &Weir, collector: &TraceCollector, services: [&str;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_exported_over_http_names_what_the_environment_says() {
+async fn spans_exported_over_http_carry_the_names_of_the_environment() {
     let collector = TraceCollector::over_http().await;
     let settings = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address())),
@@ -80,7 +80,7 @@ async fn what_is_exported_over_http_names_what_the_environment_says() {
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a-test".to_owned()),
         ("OTEL_TRACES_SAMPLER", "parentbased_always_off".to_owned()),
     ];
-    let mut weir = Weir::up_with(Ground::Files, settings.to_vec()).await;
+    let mut weir = Weir::up_with(Storage::Files, settings.to_vec()).await;
     weir.send(weir.request("/events").body("[]")).await.expect_accepted(0, 0);
     post_in_trace(&weir, &[], "sampled").await;
     weir.stop().await;
@@ -90,7 +90,7 @@ async fn what_is_exported_over_http_names_what_the_environment_says() {
     assert_eq!(spans[0].resource["deployment.environment.name"], "a-test");
 }
 
-/// Posts an event as part of a caller's trace and follows it to its row; returns what was seen of it.
+/// Posts an event as part of a caller's trace, and follows it to its row; returns its spans.
 async fn follow(weir: &Weir, collector: &TraceCollector) -> Trail {
     post_in_trace(weir, &[with_id(Source::Facebook, "followed")], "follow-me").await;
     let trail = Trail::find(collector, "follow-me").await;

@@ -1,14 +1,11 @@
-//! The build before an upgrade, beside and after the one that follows it.
+//! Upgrades: this build on the schema of the next one.
 
-use std::time::Duration;
-
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
-use weir_database::{Access, DatabaseUrl, connect};
-use weir_testkit::{Ground, Weir, eventually};
+use sea_orm::ConnectionTrait as _;
+use weir_testkit::{Weir, eventually};
 
 on_files_and_on_servers!(a_build_runs_on_the_schema_of_the_next_one);
 
-/// What the next build's migration would do: it adds, and nothing of the present build has to know.
+/// The migration of a next build. It only adds, so that this build works with it.
 const EXPAND: [&str; 4] = [
     "ALTER TABLE events ADD COLUMN of_the_next_build TEXT",
     "ALTER TABLE frames ADD COLUMN of_the_next_build BIGINT DEFAULT 0 NOT NULL",
@@ -19,7 +16,7 @@ const EXPAND: [&str; 4] = [
 async fn a_build_runs_on_the_schema_of_the_next_one(mut weir: Weir) {
     let before = published(&weir, "before").await;
     weir.stop().await;
-    let store = store(&weir).await;
+    let store = weir.store().await;
     for step in EXPAND {
         store.execute_unprepared(step).await.unwrap();
     }
@@ -29,24 +26,24 @@ async fn a_build_runs_on_the_schema_of_the_next_one(mut weir: Weir) {
 
     let after = published(&weir, "after").await;
     for ledger in [&before, &after] {
-        let (status, told) = weir.run(&["verify", "--ledger", ledger], &[]).await;
-        assert!(status.success(), "{told}");
+        let (status, output) = weir.run(&["verify", "--ledger", ledger], &[]).await;
+        assert!(status.success(), "{output}");
     }
     eventually(async || match weir.reported_events().await {
         0 => Err("nothing is reported"),
         _ => Ok(()),
     })
     .await;
-    let (status, told) = weir.run(&["migrate", "status"], &[]).await;
-    assert!(status.success() && told.contains("unknown to this one"), "{told}");
+    let (status, output) = weir.run(&["migrate", "status"], &[]).await;
+    assert!(status.success() && output.contains("unknown to this one"), "{output}");
 
     weir.stop().await;
-    let (status, told) = weir.run(&["migrate", "down"], &[]).await;
-    assert_eq!(status.code(), Some(1), "{told}");
-    assert!(told.contains("m29990101_000001_next_build"), "{told}");
+    let (status, output) = weir.run(&["migrate", "down"], &[]).await;
+    assert_eq!(status.code(), Some(1), "{output}");
+    assert!(output.contains("m29990101_000001_next_build"), "{output}");
     weir.start_again().await;
-    let (status, told) = weir.run(&["verify", "--ledger", &after], &[]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["verify", "--ledger", &after], &[]).await;
+    assert!(status.success(), "{output}");
 }
 
 /// Publishes for a moment and returns the ledger.
@@ -54,15 +51,7 @@ async fn published(weir: &Weir, name: &str) -> String {
     let ledger = weir.folder().join(name).display().to_string();
     let sizes = ["--min", "50", "--max", "300", "--interval-ms", "100", "--duration", "1s"];
     let shares = ["--duplicates", "0.1", "--ledger", &ledger];
-    let (status, told) = weir.run(&[&["publish"][..], &sizes, &shares].concat(), &[]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&[&["publish"][..], &sizes, &shares].concat(), &[]).await;
+    assert!(status.success(), "{output}");
     ledger
-}
-
-async fn store(weir: &Weir) -> DatabaseConnection {
-    let url: DatabaseUrl = match weir.ground() {
-        Ground::Servers { database_url, .. } => database_url.parse().unwrap(),
-        Ground::Files => DatabaseUrl::file(&weir.store_file()),
-    };
-    connect(&url, Access::Write, Duration::ZERO).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! The journals alone: frames of 512 events, durable before they are acknowledged.
+//! The journals alone: appends of frames with 512 events, which are durable before the acknowledgement.
 
 use std::{
     path::Path,
@@ -17,24 +17,24 @@ use prost::Message as _;
 use uuid::Uuid;
 use weir::contract::event::v1;
 use weir_journal::{Frame, FramedEvent, Framer, Journal, MAX_FRAME_EVENTS, SealedFrame, Settings};
-use weir_testkit::generator::{Crowd, Writer};
+use weir_testkit::events::Generator;
 
-use crate::{frames, loops::Reached};
+use crate::loops::Throughput;
 
-/// More gain nothing: the server takes one message after the other.
+/// Appends at the same time. More gain nothing, because the server stores one message after the other.
 const IN_FLIGHT: usize = 16;
 const SUBJECT: &str = "alone";
 
 /// Appends to JetStream, with message ids as ingest sends them.
 ///
 /// # Errors
-/// The server does not take it.
-pub(crate) async fn to_jetstream(url: &str, duration: Duration) -> anyhow::Result<Reached> {
+/// The server refuses an append.
+pub(crate) async fn to_jetstream(url: &str, duration: Duration) -> anyhow::Result<Throughput> {
     let context = jetstream::new(async_nats::connect(url).await?);
     let stream =
         stream::Config { name: SUBJECT.into(), subjects: vec![SUBJECT.into()], ..Default::default() };
     context.create_stream(stream).await?;
-    let payload = payload()?;
+    let payload = payload();
     let started = Instant::now();
     let goes_on = |_: &u64| std::future::ready(started.elapsed() < duration);
     let appended = futures_stream::iter(0_u64..)
@@ -45,7 +45,7 @@ pub(crate) async fn to_jetstream(url: &str, duration: Duration) -> anyhow::Resul
         .await?;
     let elapsed = started.elapsed();
     context.delete_stream(SUBJECT).await?;
-    Ok(Reached { events: appended * MAX_FRAME_EVENTS as u64, elapsed })
+    Ok(Throughput { events: appended * MAX_FRAME_EVENTS as u64, elapsed })
 }
 
 async fn append(context: &jetstream::Context, payload: Bytes) -> anyhow::Result<()> {
@@ -55,9 +55,9 @@ async fn append(context: &jetstream::Context, payload: Bytes) -> anyhow::Result<
     Ok(())
 }
 
-/// A frame as the journal's message carries it.
-fn payload() -> anyhow::Result<Bytes> {
-    let frame = frame()?;
+/// A frame encoded as the journal's message.
+fn payload() -> Bytes {
+    let frame = frame();
     let event = |framed: FramedEvent| v1::FramedEvent {
         event: v1::Event::from(framed.event).encode_to_vec().into(),
         ..v1::FramedEvent::default()
@@ -70,17 +70,17 @@ fn payload() -> anyhow::Result<Bytes> {
         events: frame.events.into_iter().map(event).collect(),
         erasure: None,
     };
-    Ok(message.encode_to_vec().into())
+    message.encode_to_vec().into()
 }
 
-/// Appends to an embedded journal in a folder: a quarter of a million events, which take less than seconds.
+/// Appends a quarter of a million events to an embedded journal in a folder, within a few seconds.
 ///
 /// # Errors
 /// The folder can't be written.
-pub(crate) async fn to_files(folder: &Path) -> anyhow::Result<Reached> {
+pub(crate) async fn to_files(folder: &Path) -> anyhow::Result<Throughput> {
     const FRAMES: usize = 512;
     let journal = Journal::open(folder, Settings::default()).await?;
-    let frame = frame()?;
+    let frame = frame();
     let frames: Vec<SealedFrame> = (0..FRAMES).flat_map(|_| seal(&frame)).collect();
     let events = frames.iter().map(SealedFrame::accepted).sum();
     let started = Instant::now();
@@ -89,21 +89,21 @@ pub(crate) async fn to_files(folder: &Path) -> anyhow::Result<Reached> {
         .buffer_unordered(IN_FLIGHT)
         .try_collect::<()>()
         .await?;
-    let reached = Reached { events, elapsed: started.elapsed() };
+    let reached = Throughput { events, elapsed: started.elapsed() };
     journal.close(Duration::from_secs(1)).await;
     Ok(reached)
 }
 
-/// The same events under a new frame's id.
+/// The same events in a frame with a new id.
 fn seal(frame: &Frame) -> Vec<SealedFrame> {
     let mut framer = Framer::new(None);
     frame.events.iter().for_each(|framed| framer.push(framed.event.clone(), &frame.origins[0], 0));
     framer.finish()
 }
 
-/// As many events of one source as a frame takes.
-fn frame() -> anyhow::Result<Frame> {
-    let (writer, now) = (Writer { run: 0, crowd: Crowd::EachNew }, Utc::now());
-    let mut frames = frames::make(writer, 0..2 * MAX_FRAME_EVENTS as u64, |_| now)?;
-    Ok(frames.remove(0))
+/// A full frame of one source.
+fn frame() -> Frame {
+    let now = Utc::now();
+    let mut frames = Generator::all_new(0).frames(0..2 * MAX_FRAME_EVENTS as u64, |_| now);
+    frames.remove(0)
 }

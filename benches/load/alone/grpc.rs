@@ -1,4 +1,4 @@
-//! A unary call of the contract: a thousand encoded events are sent, each is decoded, and answered.
+//! gRPC alone: unary calls of the contract with a thousand events, each of which the server decodes and answers.
 
 use std::{
     net::SocketAddr,
@@ -27,16 +27,15 @@ use weir::contract::{
         item::Content,
     },
 };
-use weir_event::admit_json;
-use weir_testkit::generator::{Crowd, Writer};
+use weir_testkit::events::Generator;
 
-use crate::loops::Reached;
+use crate::loops::Throughput;
 
-/// As the edge packs them.
+/// Events in one call, as the edge packs them.
 const EVENTS_IN_A_CALL: u64 = 1_000;
-/// As many as the edge has on their way for one body.
+/// Calls at the same time, as the edge makes them for one body.
 const CALLS_IN_FLIGHT: usize = 4;
-/// HTTP/2's own windows of 64 KiB would measure round trips; these are Weir's.
+/// The windows of Weir. HTTP/2's default of 64 KiB would measure round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
@@ -54,13 +53,13 @@ impl IngestService for Decoding {
     }
 
     async fn find_event(&self, _: Request<FindEventRequest>) -> Result<Response<FindEventResponse>, Status> {
-        Err(Status::unimplemented("this server measures one call"))
+        Err(Status::unimplemented("this server has only PublishEvents"))
     }
 }
 
 fn decode(item: Item) -> Result<ItemResult, Status> {
     let Some(Content::Event(encoded)) = item.content else {
-        return Err(Status::invalid_argument("this server takes events alone"));
+        return Err(Status::invalid_argument("this server accepts only events"));
     };
     match Event::decode(encoded) {
         Ok(_) => Ok(ItemResult { outcome: Outcome::Accepted.into(), ..ItemResult::default() }),
@@ -78,17 +77,17 @@ pub(super) async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls as fast as they are answered.
+/// Makes calls as fast as the server answers them.
 ///
 /// # Errors
 /// A call fails.
-pub(crate) async fn call(server: SocketAddr, duration: Duration) -> anyhow::Result<Reached> {
+pub(crate) async fn call(server: SocketAddr, duration: Duration) -> anyhow::Result<Throughput> {
     let channel = Endpoint::from_shared(format!("http://{server}"))?
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .connect()
         .await?;
-    let request = Arc::new(request()?);
+    let request = Arc::new(request());
     let mut callers = JoinSet::new();
     let started = Instant::now();
     for _ in 0..CALLS_IN_FLIGHT {
@@ -105,19 +104,18 @@ pub(crate) async fn call(server: SocketAddr, duration: Duration) -> anyhow::Resu
     while let Some(caller) = callers.join_next().await {
         events += caller??;
     }
-    Ok(Reached { events, elapsed: started.elapsed() })
+    Ok(Throughput { events, elapsed: started.elapsed() })
 }
 
-fn request() -> anyhow::Result<PublishEventsRequest> {
-    let (writer, now) = (Writer { run: 0, crowd: Crowd::EachNew }, Utc::now());
+fn request() -> PublishEventsRequest {
+    let (generator, now) = (Generator::all_new(0), Utc::now());
     let item = |number| {
-        let event = admit_json(&writer.write(number, now).json, now);
-        let event = event.map_err(|refusal| anyhow::anyhow!("a written event is refused: {refusal:?}"))?;
+        let event = generator.event(number, now).admit(now);
         let encoded = Event::from(event).encode_to_vec().into();
-        anyhow::Ok(Item { content: Some(Content::Event(encoded)), ..Item::default() })
+        Item { content: Some(Content::Event(encoded)), ..Item::default() }
     };
-    let items = (0..EVENTS_IN_A_CALL).map(item).collect::<Result<_, _>>()?;
-    Ok(PublishEventsRequest { items, ..PublishEventsRequest::default() })
+    let items = (0..EVENTS_IN_A_CALL).map(item).collect();
+    PublishEventsRequest { items, ..PublishEventsRequest::default() }
 }
 
 async fn publish(channel: Channel, request: Arc<PublishEventsRequest>) -> anyhow::Result<u64> {
@@ -128,7 +126,7 @@ async fn publish(channel: Channel, request: Arc<PublishEventsRequest>) -> anyhow
     Ok(response.into_inner().results.len() as u64)
 }
 
-/// Encodes a request that is kept: to copy a thousand events for every call would be measured too.
+/// A codec for a shared request. Otherwise the figure would include a copy of a thousand events for every call.
 #[derive(Clone, Copy, Debug)]
 struct SharedCodec;
 

@@ -1,4 +1,4 @@
-//! What any HTTP server in front of such events does: read the body, parse it into a typed value, answer.
+//! HTTP alone: a server that reads a body, parses it into typed events, and answers.
 
 use axum::{
     Json, Router, extract::DefaultBodyLimit, http::StatusCode, routing::post, serve::ListenerExt as _,
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// An event with everything that any of its kinds tells.
+/// An event with the fields of every source and stage.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it is parsed for the cost of it")]
+#[expect(dead_code, reason = "the bench measures the cost of parsing it")]
 struct Event {
     event_id: String,
     timestamp: DateTime<Utc>,
@@ -91,7 +91,7 @@ pub(super) async fn serve_singles(listener: TcpListener) -> anyhow::Result<()> {
 }
 
 async fn serve(listener: TcpListener, router: Router) -> anyhow::Result<()> {
-    // A connection without delayed answers: those would measure TCP.
+    // Without TCP_NODELAY the figure would include TCP's delay of small answers.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router.layer(DefaultBodyLimit::disable())).await?;
     Ok(())

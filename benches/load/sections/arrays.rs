@@ -1,33 +1,33 @@
-//! Arrays of events, from the first byte to the acknowledgement, against what its steps allow.
+//! Arrays of events, from the first byte to the acknowledgement, compared with the steps alone.
 
 use std::{net::SocketAddr, time::Duration};
 
-use weir_testkit::{Ground, Weir, nats::Nats};
+use weir_testkit::{Storage, Weir, nats::Nats};
 
 use crate::{
     alone::{self, Server, Step},
-    arguments::Effort,
+    effort::Effort,
     fleet::{FRONT, Fleet},
     loops::{self, Until},
-    processors::Processors,
     report::{Report, Row, grouped, milliseconds, percent, rate},
-    samples::median,
-    template::Template,
+    request_template::RequestTemplate,
+    statistics::median,
+    usage::CpuTimes,
 };
 
 const SIZES: [usize; 2] = [1_000, 10_000];
-/// Two processors are busy with fewer.
+/// Connections of the closed loop. Fewer already keep two processors busy.
 const CONNECTIONS: usize = 4;
-/// Of the open loop: more than are ever on their way at half the rate.
+/// Connections of the open loop: more than are ever in use at half the rate.
 const OPEN_CONNECTIONS: usize = 16;
-/// Of what the steps allow.
+/// The bar, as a share of the steps' budget.
 const LEAST_RATIO: f64 = 0.6;
 const LONGEST_P99: Duration = Duration::from_millis(50);
 
-/// Events a second of each step alone.
+/// The throughput of each step alone, in events a second.
 #[derive(Debug)]
 struct Alone {
-    /// By size of array.
+    /// By the size of the array.
     http: [f64; 2],
     grpc: f64,
     jetstream: f64,
@@ -41,7 +41,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let edge = fleet.weir.addresses.edge;
     let mut reached = 0.0;
     for (place, size) in SIZES.iter().enumerate() {
-        let before = Processors::now();
+        let before = CpuTimes::now();
         let figures = closed(edge, *size, effort).await?;
         report.note(format!("Processors, arrays of {}: {}.", grouped(*size as f64), before.since()));
         let figure = median(figures);
@@ -49,7 +49,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
             reached = figure;
         }
         let budget = budget([alone.http[place], alone.grpc, alone.jetstream]);
-        report.add(against(format!("JetStream, arrays of {}", grouped(*size as f64)), figure, budget));
+        report.add(compared(format!("JetStream, arrays of {}", grouped(*size as f64)), figure, budget));
     }
     add_latencies(&mut report, "JetStream", edge, reached, effort).await?;
     drop(fleet);
@@ -91,26 +91,26 @@ async fn measure_alone(effort: Effort, report: &mut Report) -> anyhow::Result<Al
     Ok(alone)
 }
 
-/// `weir up` anew for every run: it stores what it took, and that would be in the way of the next one.
+/// Starts `weir up` again for every run: otherwise it would still store the events of the run before.
 async fn on_files(effort: Effort, alone: &Alone, report: &mut Report) -> anyhow::Result<()> {
     for (place, size) in SIZES.iter().enumerate() {
         let mut figures = Vec::new();
         for _ in 0..effort.runs() {
-            let weir = Weir::up_with(Ground::Files, Vec::new()).await;
+            let weir = Weir::up_with(Storage::Files, Vec::new()).await;
             figures.push(once(weir.addresses.edge, *size, effort.run(), 0).await?);
         }
         let figure = median(figures);
         let budget = budget([alone.http[place], alone.grpc, alone.files]);
-        report.add(against(format!("files, arrays of {}", grouped(*size as f64)), figure, budget));
+        report.add(compared(format!("files, arrays of {}", grouped(*size as f64)), figure, budget));
         if place == 0 {
-            let weir = Weir::up_with(Ground::Files, Vec::new()).await;
+            let weir = Weir::up_with(Storage::Files, Vec::new()).await;
             add_latencies(report, "files", weir.addresses.edge, figure, effort).await?;
         }
     }
     Ok(())
 }
 
-/// Events a second of several runs.
+/// The throughput of several runs, in events a second.
 async fn closed(server: SocketAddr, size: usize, effort: Effort) -> anyhow::Result<Vec<f64>> {
     let mut figures = Vec::new();
     for run in 0..effort.runs() {
@@ -120,16 +120,16 @@ async fn closed(server: SocketAddr, size: usize, effort: Effort) -> anyhow::Resu
 }
 
 async fn once(server: SocketAddr, size: usize, duration: Duration, run: u64) -> anyhow::Result<f64> {
-    let mut templates = Template::arrays(server, CONNECTIONS, size, run);
+    let mut templates = RequestTemplate::arrays(server, CONNECTIONS, size, run);
     Ok(loops::closed(server, &mut templates, Until::Elapsed(duration)).await?.per_second())
 }
 
-/// What is left where each event goes through all of the steps, one after the other.
+/// The throughput of all steps one after the other.
 fn budget(steps: [f64; 3]) -> f64 {
     1.0 / steps.iter().map(|step| 1.0 / step).sum::<f64>()
 }
 
-fn against(measured: String, figure: f64, budget: f64) -> Row {
+fn compared(measured: String, figure: f64, budget: f64) -> Row {
     let ratio = figure / budget;
     Row::new(measured, rate(figure))
         .beside(format!("{} of the steps' {}", percent(ratio), rate(budget)))
@@ -144,7 +144,7 @@ async fn add_latencies(
     effort: Effort,
 ) -> anyhow::Result<()> {
     let size = SIZES[0];
-    let mut templates = Template::arrays(edge, OPEN_CONNECTIONS, size, 9);
+    let mut templates = RequestTemplate::arrays(edge, OPEN_CONNECTIONS, size, 9);
     let posts = reached / 2.0 / size as f64;
     let latencies = loops::open(edge, &mut templates, posts, effort.steady()).await?;
     let [p50, p95, p99] = [50, 95, 99].map(|percent| latencies.quantile(percent));

@@ -1,4 +1,4 @@
-//! How much memory the roles take, how long the start does, and how large the binary is.
+//! The memory of the roles, the duration of the start, and the size of the binary.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -8,19 +8,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 use weir_testkit::{
-    Ground, Weir, ports,
+    Storage, Weir, ports,
     process::Process,
     weir::{binary, command},
 };
 
 use crate::{
-    arguments::Effort,
     client::Connection,
+    effort::Effort,
     fleet::{FLEET, FRONT, Fleet},
-    memory::Memory,
     report::{Report, Row, mebibytes, milliseconds},
-    samples::median,
-    template::Template,
+    request_template::RequestTemplate,
+    statistics::median,
+    usage::Memory,
 };
 
 const MIB: u64 = 1 << 20;
@@ -31,7 +31,7 @@ const LONGEST_START: Duration = Duration::from_secs(1);
 /// The reference publisher's largest array, about 21 MB.
 const LARGEST_ARRAY: usize = 50_000;
 const ARRAYS_IN_FLIGHT: usize = 4;
-/// What is done after the start is done by then.
+/// The time after which the work of the start has ended.
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
@@ -58,7 +58,7 @@ async fn in_flight(report: &mut Report) -> anyhow::Result<()> {
     let mut fleet = Fleet::start(FRONT).await;
     let edge = fleet.weir.addresses.edge;
     let mut posts = JoinSet::new();
-    for mut template in Template::arrays(edge, ARRAYS_IN_FLIGHT, LARGEST_ARRAY, 0) {
+    for mut template in RequestTemplate::arrays(edge, ARRAYS_IN_FLIGHT, LARGEST_ARRAY, 0) {
         posts.spawn(async move { Connection::open(edge).await?.post(template.renew()).await });
     }
     while let Some(post) = posts.join_next().await {
@@ -85,7 +85,7 @@ async fn idle_fleet(report: &mut Report) -> anyhow::Result<()> {
 }
 
 async fn idle_in_one(report: &mut Report) -> anyhow::Result<()> {
-    let mut weir = Weir::up_with(Ground::Files, Vec::new()).await;
+    let mut weir = Weir::up_with(Storage::Files, Vec::new()).await;
     sleep(REST).await;
     add_idle(report, "`weir up` on files, idle", weir.id_of("up"), MOST_IDLE_IN_ONE)
 }
@@ -96,10 +96,10 @@ fn add_idle(report: &mut Report, name: &str, pid: u32, most: u64) -> anyhow::Res
     Ok(())
 }
 
-/// From the fork to the first ready answer, on an empty folder.
+/// The time from the fork to the first ready answer, on an empty folder.
 async fn start() -> anyhow::Result<Duration> {
-    const PATIENCE: Duration = Duration::from_secs(30);
-    /// Finer than what is told.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    /// Finer than the printed figure.
     const PAUSE: Duration = Duration::from_millis(5);
     let folder = tempfile::tempdir()?;
     let admin = SocketAddr::from(([127, 0, 0, 1], ports::free()));
@@ -111,7 +111,7 @@ async fn start() -> anyhow::Result<Duration> {
     let mut process = Process::start("up", folder.path(), up);
     while !http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
         process.assert_alive();
-        ensure!(started.elapsed() < PATIENCE, "not ready within {PATIENCE:?}");
+        ensure!(started.elapsed() < TIMEOUT, "not ready within {TIMEOUT:?}");
         sleep(PAUSE).await;
     }
     Ok(started.elapsed())

@@ -1,34 +1,34 @@
-//! How long the reports take on many events, warm and cold.
+//! The latency of reports on many events, warm and cold.
 
-mod asking;
-mod questions;
+mod latency;
+mod requests;
 
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use crate::{
-    arguments::Effort,
+    dataset::{self, Dataset},
+    effort::Effort,
     fleet::{self, FLEET, Fleet},
-    loading::{self, Load},
     report::{Report, Row, grouped, milliseconds, progress},
-    samples::Latencies,
+    statistics::Latencies,
 };
-use asking::Answered;
-use questions::{Kind, Question};
-use weir_testkit::generator::{Crowd, Writer};
+use latency::ReportLatencies;
+use requests::{ReportKind, ReportRequest};
+use weir_testkit::events::{Generator, Population};
 
-/// Time that the events are spread over; it ended at the last midnight.
+/// The days over which the events are spread; they ended at the last midnight.
 const DAYS: u64 = 30;
 const CAMPAIGNS: u64 = 500;
 /// Events of each user.
 const EVENTS_OF_A_USER: u64 = 10;
-/// How much fewer events a second look has.
+/// The divisor of the events in the smaller database.
 const FEWER: u64 = 10;
-/// How many times as long ten times the events may take.
+/// The bar of the growth with ten times the events.
 const MOST_GROWTH: f64 = 2.0;
 
-/// How long the reports may take.
+/// The bars of the latencies.
 #[derive(Clone, Copy, Debug)]
 struct Bars {
     events: Duration,
@@ -50,13 +50,14 @@ const BARS_OF_EACH_NEW: Bars = Bars {
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("reports");
     let (many, few) = (effort.reported_events(), effort.reported_events() / FEWER);
-    let known = |events: u64| Crowd::Of { users: (events / EVENTS_OF_A_USER).max(1), campaigns: CAMPAIGNS };
-    let of_few = answered(few, known(few), effort).await?;
+    let known =
+        |events: u64| Population::Fixed { users: (events / EVENTS_OF_A_USER).max(1), campaigns: CAMPAIGNS };
+    let of_few = measure_reports(few, known(few), effort).await?;
     add(&mut report, &format!("{} events", grouped(few as f64)), &of_few, None);
-    let of_many = answered(many, known(many), effort).await?;
+    let of_many = measure_reports(many, known(many), effort).await?;
     add(&mut report, &format!("{} events", grouped(many as f64)), &of_many, Some(BARS));
     add_growth(&mut report, &of_many, &of_few);
-    let of_each_new = answered(many, Crowd::EachNew, effort).await?;
+    let of_each_new = measure_reports(many, Population::AllNew, effort).await?;
     let each_new = format!("{} events, every user and campaign new", grouped(many as f64));
     add(&mut report, &each_new, &of_each_new, Some(BARS_OF_EACH_NEW));
     report.note(format!(
@@ -64,32 +65,36 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
          through the edge. Warm: every question {} times, in turn; the bars are about the p95 over all questions of a \
          report. Cold: the first four once each, after PostgreSQL was restarted and the kernel told to forget its \
          pages, where it lets us. A question that runs into REPORT_TIMEOUT_MS counts with these 30 s.",
-        effort.questions()
+        effort.requests()
     ));
     Ok(report)
 }
 
-/// What a whole fleet answers on so many events.
-async fn answered(events: u64, crowd: Crowd, effort: Effort) -> anyhow::Result<Vec<Answered>> {
+/// The latencies of a whole fleet with so many events.
+async fn measure_reports(
+    events: u64,
+    population: Population,
+    effort: Effort,
+) -> anyhow::Result<Vec<ReportLatencies>> {
     let postgres = fleet::database().await;
-    let database_url = postgres.fresh_address().await;
-    let database = loading::migrated(&database_url.parse()?).await?;
+    let database_url = postgres.fresh_database_url().await;
+    let database = dataset::migrated(&database_url.parse()?).await?;
     let span = TimeDelta::days(DAYS.cast_signed());
-    let load = Load { writer: Writer { run: 1, crowd }, events, from: first_day(), span };
-    loading::load(&database, load).await?;
-    // With collectors, because what storing leaves for later is theirs to do.
+    let month = Dataset { generator: Generator { run: 1, population }, events, from: first_day(), span };
+    dataset::store(&database, month).await?;
+    // With collectors, because they do the work that storing leaves for later.
     let mut fleet = Fleet::start_on(postgres, database_url, FLEET).await;
-    loading::settle(&database).await?;
+    dataset::settle(&database).await?;
     drop(database);
-    let mut answered = Vec::new();
-    for kind in Kind::ALL {
-        let questions = Question::all(kind, first_day());
+    let mut measured = Vec::new();
+    for kind in ReportKind::ALL {
+        let requests = ReportRequest::all(kind, first_day());
         progress(format!("asking for {}", kind.name()));
-        let warm = asking::warm(&fleet.weir, &questions, effort.questions()).await;
-        let cold = asking::cold(&mut fleet, &questions).await;
-        answered.push(Answered { kind, warm, cold });
+        let warm = latency::warm(&fleet.weir, &requests, effort.requests()).await;
+        let cold = latency::cold(&mut fleet, &requests).await;
+        measured.push(ReportLatencies { kind, warm, cold });
     }
-    Ok(answered)
+    Ok(measured)
 }
 
 fn first_day() -> DateTime<Utc> {
@@ -97,8 +102,8 @@ fn first_day() -> DateTime<Utc> {
     today - Days::new(DAYS)
 }
 
-fn add(report: &mut Report, of: &str, answered: &[Answered], bars: Option<Bars>) {
-    for Answered { kind, warm, cold } in answered {
+fn add(report: &mut Report, of: &str, measured: &[ReportLatencies], bars: Option<Bars>) {
+    for ReportLatencies { kind, warm, cold } in measured {
         let all: Vec<Duration> = warm.iter().flat_map(|(_, latencies)| latencies.clone()).collect();
         let all = Latencies::new(all);
         let [p50, p95] = [50, 95].map(|percent| all.quantile(percent));
@@ -126,26 +131,28 @@ fn add(report: &mut Report, of: &str, answered: &[Answered], bars: Option<Bars>)
     }
 }
 
-fn add_growth(report: &mut Report, many: &[Answered], few: &[Answered]) {
+fn add_growth(report: &mut Report, many: &[ReportLatencies], few: &[ReportLatencies]) {
     for (many, few) in many.iter().zip(few) {
-        let growth = many.middle().as_secs_f64() / few.middle().as_secs_f64();
+        let growth = many.median().as_secs_f64() / few.median().as_secs_f64();
         let row = Row::new(
             format!("{}, p50, growth with {FEWER} times the events", many.kind.name()),
             format!("× {growth:.1}"),
         );
         report.add(match many.kind {
-            Kind::Demographics => row,
-            Kind::Events | Kind::Revenue => row.bar(format!("≤ × {MOST_GROWTH:.0}"), growth <= MOST_GROWTH),
+            ReportKind::Demographics => row,
+            ReportKind::Events | ReportKind::Revenue => {
+                row.bar(format!("≤ × {MOST_GROWTH:.0}"), growth <= MOST_GROWTH)
+            }
         });
     }
 }
 
 impl Bars {
-    fn of(self, kind: Kind) -> Duration {
+    fn of(self, kind: ReportKind) -> Duration {
         match kind {
-            Kind::Events => self.events,
-            Kind::Revenue => self.revenue,
-            Kind::Demographics => self.demographics,
+            ReportKind::Events => self.events,
+            ReportKind::Revenue => self.revenue,
+            ReportKind::Demographics => self.demographics,
         }
     }
 }

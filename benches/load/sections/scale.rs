@@ -1,8 +1,8 @@
-//! The same load on more processes: what grows and what does not.
+//! The throughput of the same load with more processes.
 
-use super::peak::{middle, several};
+use super::peak::{median_of, several};
 use crate::{
-    arguments::Effort,
+    effort::Effort,
     fleet::{Fleet, Role},
     report::{Report, Row, rate},
 };
@@ -25,8 +25,8 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     for (name, roles) in LAYOUTS {
         let fleet = Fleet::start(roles).await;
         let peaks = several(&fleet.weir, effort.peak_events(), effort.runs()).await?;
-        let stored = middle(&peaks, |peak| peak.stored);
-        let accepted = middle(&peaks, |peak| peak.accepted);
+        let stored = median_of(&peaks, |peak| peak.stored);
+        let accepted = median_of(&peaks, |peak| peak.accepted);
         let of_first = stored / *first.get_or_insert(stored);
         report.add(
             Row::new(format!("{name}, stored"), rate(stored))

@@ -1,23 +1,23 @@
-//! One event a post over 64 connections, against a bare handler that parses the same.
+//! Single events over 64 connections, compared with a bare handler that parses the same JSON.
 
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     alone::{Server, Step},
-    arguments::Effort,
+    effort::Effort,
     fleet::{FRONT, Fleet},
     loops::{self, Until},
-    processors::{Processors, Share},
     report::{Report, Row, milliseconds, rate},
-    samples::median,
-    template::Template,
+    request_template::RequestTemplate,
+    statistics::median,
+    usage::{CpuShares, CpuTimes},
 };
 
 const CONNECTIONS: usize = 64;
-/// Of the open loop: more than are ever on their way at half the rate.
+/// Connections of the open loop: more than are ever in use at half the rate.
 const OPEN_CONNECTIONS: usize = 256;
 const LEAST: f64 = 25_000.0;
-/// Of the bare handler.
+/// The bar, as a share of the bare handler's throughput.
 const LEAST_RATIO: f64 = 0.5;
 const LONGEST_P99: Duration = Duration::from_millis(15);
 
@@ -42,7 +42,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
         Row::new("of the bare handler", format!("{ratio:.2}"))
             .bar(format!("≥ {LEAST_RATIO}"), ratio >= LEAST_RATIO),
     );
-    let mut templates = Template::singles(edge, OPEN_CONNECTIONS, 9);
+    let mut templates = RequestTemplate::singles(edge, OPEN_CONNECTIONS, 9);
     let latencies = loops::open(edge, &mut templates, figure / 2.0, effort.steady()).await?;
     let [p50, p95, p99] = [50, 95, 99].map(|percent| latencies.quantile(percent));
     report.add(
@@ -54,18 +54,18 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// The median of several runs, and who was busy.
-async fn closed(server: SocketAddr, effort: Effort) -> anyhow::Result<(f64, Share)> {
+/// The median throughput of several runs, and the usage of processors.
+async fn closed(server: SocketAddr, effort: Effort) -> anyhow::Result<(f64, CpuShares)> {
     let mut figures = Vec::new();
-    let before = Processors::now();
+    let before = CpuTimes::now();
     for run in 0..effort.runs() as u64 {
-        let mut templates = Template::singles(server, CONNECTIONS, run);
+        let mut templates = RequestTemplate::singles(server, CONNECTIONS, run);
         let reached = loops::closed(server, &mut templates, Until::Elapsed(effort.run())).await?;
         figures.push(reached.per_second());
     }
     Ok((median(figures), before.since()))
 }
 
-fn client(share: &Share) -> String {
+fn client(share: &CpuShares) -> String {
     format!("client {:.2} processors", share.of("client"))
 }

@@ -1,4 +1,4 @@
-//! Storing as the collectors do, against a bare copy and a bare insert of the same rows.
+//! The store of the collectors, compared with a bare copy and a bare insert of the same rows.
 
 use std::time::Instant;
 
@@ -10,30 +10,26 @@ use uuid::Uuid;
 use weir_collectors::store::{Store, Submission};
 use weir_database::{DatabaseUrl, entity::events};
 use weir_journal::{Frame, Position};
-use weir_testkit::{
-    generator::{Crowd, Writer},
-    postgres::Postgres,
-};
+use weir_testkit::{events::Generator, postgres::Postgres};
 
 use crate::{
-    alone::{copy::Rows, insert::insert},
-    arguments::Effort,
+    alone::postgres::{Rows, insert},
+    dataset::{self, BATCH_FRAMES},
+    effort::Effort,
     fleet,
-    frames::{self, BATCH_FRAMES},
-    loading,
     report::{Report, Row, percent, rate},
-    samples::median,
+    statistics::median,
 };
 
-/// Of a bare copy or a bare insert.
+/// The bar, as a share of a bare copy or a bare insert.
 const LEAST_RATIO: f64 = 0.75;
-/// One transaction each.
+/// Batches, each of which is stored in one transaction.
 type Batches<T> = Vec<Vec<T>>;
 
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("store: from frames to rows");
     let postgres = fleet::database().await;
-    let batches = batches(effort.stored_events())?;
+    let batches = batches(effort.stored_events());
     let bare = bare_batches(&postgres, &batches).await?;
     let mut one_writer = 0.0;
     for (writers, name) in [(1, "one writer"), (2, "two writers")] {
@@ -65,9 +61,9 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let repeating = repeating(&batches);
     let mut stored = Vec::new();
     for _ in 0..effort.runs() {
-        let database = loading::migrated(&empty(&postgres).await?).await?;
+        let database = dataset::migrated(&empty(&postgres).await?).await?;
         let store = Store::new(&database);
-        accustom(&store).await?;
+        warm_up(&store).await?;
         stored.push(store_in(&store, &repeating, 1).await?);
     }
     let stored = median(stored);
@@ -88,27 +84,27 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// A database without events; what was stored before is written, so that nobody pays for somebody else.
+/// An empty database. A checkpoint writes the pages of earlier runs first, so that this run does not pay for them.
 async fn empty(postgres: &Postgres) -> anyhow::Result<DatabaseUrl> {
     let url = postgres.fresh_database().await;
-    loading::migrated(&url).await?.execute_unprepared("CHECKPOINT").await?;
+    dataset::migrated(&url).await?.execute_unprepared("CHECKPOINT").await?;
     Ok(url)
 }
 
-/// As workers take them when much is waiting: of one source, and of the sources in turn.
-fn batches(events: u64) -> anyhow::Result<Batches<Frame>> {
-    let (writer, now) = (Writer { run: 0, crowd: Crowd::EachNew }, Utc::now());
-    // Between two events of the reference publisher.
+/// Batches as workers take them from a full queue: each of one source, and of both sources in turn.
+fn batches(events: u64) -> Batches<Frame> {
+    let now = Utc::now();
+    // The time between two events of the reference publisher.
     let spacing = TimeDelta::microseconds(20);
     let at = |number| now - spacing * i32::try_from(events - number).unwrap_or(i32::MAX);
-    let frames = frames::make(writer, 0..events, at)?;
+    let frames = Generator::all_new(0).frames(0..events, at);
     let (facebook, tiktok) = frames.split_at(frames.len() / 2);
     let of_one = |frames: &[Frame]| frames.chunks(BATCH_FRAMES).map(<[Frame]>::to_vec).collect::<Vec<_>>();
     let in_turn = of_one(facebook).into_iter().zip(of_one(tiktok));
-    Ok(in_turn.flat_map(|(facebook, tiktok)| [facebook, tiktok]).collect())
+    in_turn.flat_map(|(facebook, tiktok)| [facebook, tiktok]).collect()
 }
 
-/// The same, where one event in a hundred is one of the batch of the same source before.
+/// The same batches, in which one event in a hundred repeats an event of the source's previous batch.
 fn repeating(batches: &Batches<Frame>) -> Batches<Frame> {
     let mut repeating = batches.clone();
     for (batch, before) in repeating.iter_mut().skip(2).zip(batches) {
@@ -132,11 +128,11 @@ struct Bare {
     inserted: Vec<events::Model>,
 }
 
-/// The rows that these batches become, batch by batch, in the order of their key.
+/// The stored rows of these batches, batch by batch, in the order of their key.
 async fn bare_batches(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::Result<Vec<Bare>> {
     let url = empty(postgres).await?;
     store_all(&url, batches, 1).await?;
-    let database = loading::migrated(&url).await?;
+    let database = dataset::migrated(&url).await?;
     let mut bare = Vec::with_capacity(batches.len());
     for batch in batches {
         let frame_ids: Vec<&str> = batch.iter().map(|frame| frame.id.as_str()).collect();
@@ -148,16 +144,17 @@ async fn bare_batches(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::
     Ok(bare)
 }
 
-/// Rows a second of the collectors' store.
+/// The throughput of the collectors' store, in rows a second.
 async fn store_all(url: &DatabaseUrl, batches: &Batches<Frame>, writers: usize) -> anyhow::Result<f64> {
-    let database = loading::migrated(url).await?;
+    let database = dataset::migrated(url).await?;
     store_in(&Store::new(&database), batches, writers).await
 }
 
-/// Until the store knows that events come again: at first it is surprised by each of them.
-async fn accustom(store: &Store) -> anyhow::Result<()> {
+/// Stores one event again and again, until the store expects duplicates. At first every duplicate costs it a failed
+/// insert.
+async fn warm_up(store: &Store) -> anyhow::Result<()> {
     let now = Utc::now();
-    let frames = frames::make(Writer { run: 2, crowd: Crowd::EachNew }, 0..1, |_| now)?;
+    let frames = Generator::all_new(2).frames(0..1, |_| now);
     for _ in 0..20 {
         for frame in &frames {
             let again = Frame { id: Uuid::now_v7().to_string(), ..frame.clone() };
@@ -170,7 +167,7 @@ async fn accustom(store: &Store) -> anyhow::Result<()> {
 async fn store_in(store: &Store, batches: &Batches<Frame>, writers: usize) -> anyhow::Result<f64> {
     let mut shares = JoinSet::new();
     let events = count(batches);
-    let mine: Vec<Batches<Frame>> = dealt(batches, writers);
+    let mine: Vec<Batches<Frame>> = deal(batches, writers);
     let started = Instant::now();
     for (writer, batches) in mine.into_iter().enumerate() {
         shares.spawn(store_share(store.clone(), writer as u64, batches));
@@ -186,7 +183,7 @@ async fn store_share(store: Store, writer: u64, batches: Batches<Frame>) -> anyh
     for batch in &batches {
         let submission = |frame| {
             sequence += 1;
-            // Of a journal that is not there: what is settled is recorded all the same.
+            // The position makes the store record the frame as settled, although there is no journal.
             Submission::whole(frame).at(Position { journal: 1, sequence })
         };
         let submissions: Vec<Submission<'_>> = batch.iter().map(submission).collect();
@@ -195,7 +192,7 @@ async fn store_share(store: Store, writer: u64, batches: Batches<Frame>) -> anyh
     Ok(())
 }
 
-/// Rows a second of what stores a batch in one statement.
+/// The throughput of a function that stores a batch in one statement, in rows a second.
 async fn bare_all<F>(
     url: &DatabaseUrl,
     batches: &[Bare],
@@ -205,10 +202,10 @@ async fn bare_all<F>(
 where
     F: Future<Output = Result<(), sqlx::Error>> + Send,
 {
-    let database = loading::migrated(url).await?;
+    let database = dataset::migrated(url).await?;
     let mut shares = JoinSet::new();
     let rows: usize = batches.iter().map(|batch| batch.inserted.len()).sum();
-    let mine = dealt(batches, writers);
+    let mine = deal(batches, writers);
     let started = Instant::now();
     for share in mine {
         let pool = database.get_postgres_connection_pool().clone();
@@ -225,7 +222,7 @@ where
     Ok(rows as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Dealt out in turn.
-fn dealt<T: Clone>(batches: &[T], writers: usize) -> Vec<Vec<T>> {
+/// Deals the batches to the writers in turn.
+fn deal<T: Clone>(batches: &[T], writers: usize) -> Vec<Vec<T>> {
     (0..writers).map(|writer| batches.iter().skip(writer).step_by(writers).cloned().collect()).collect()
 }

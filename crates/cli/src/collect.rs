@@ -1,11 +1,11 @@
-//! `weir collect`: moves frames from a JetStream journal into the store. Any number of collectors of a source share
-//! its frames.
+//! `weir collect`: stores the frames of a JetStream journal. Any number of collectors of a source share its
+//! frames.
 
 use clap::{Args, ValueEnum};
-use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, FailpointArgs, Settings};
+use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, CollectorSettings, FailpointArgs};
 use weir_database::{DatabaseUrl, register_pools};
 use weir_event::{Metrics, Service, Source};
-use weir_journal::LostFrames;
+use weir_journal::LostFrameMetrics;
 use weir_process::{
     Host,
     args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
@@ -13,12 +13,12 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{JournalArgs, JournalPlace, StoreArgs, store},
+    exit::{CommandResult, configured},
+    runner,
+    storage::{JournalArgs, JournalConfig, StoreArgs, store},
 };
 
-/// Whose frames are collected.
+/// The sources whose frames are collected.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Sources {
     Facebook,
@@ -53,7 +53,7 @@ impl Sources {
 
 #[derive(Debug, Args)]
 pub(crate) struct CollectCommand {
-    /// Whose events are stored.
+    /// The source whose events are stored.
     #[arg(value_name = "SOURCE")]
     sources: Sources,
     #[command(flatten)]
@@ -70,41 +70,41 @@ pub(crate) struct CollectCommand {
 
 struct Config {
     process: ProcessConfig,
-    journal: JournalPlace,
+    journal: JournalConfig,
     store: DatabaseUrl,
-    settings: Settings,
+    settings: CollectorSettings,
 }
 
 impl CollectCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (_, process) = self.process.check(self.sources.admin_port(), &mut mistakes);
-        let journal = self.journal.require(&mut mistakes);
-        let store = self.store.require(&mut mistakes);
-        let workers = self.collectors.workers(&mut mistakes);
-        let retention = self.collectors.retention(&mut mistakes);
-        let failpoint = self.failpoint.check(&mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (_, process) = self.process.check(self.sources.admin_port(), &mut errors);
+        let journal = self.journal.require(&mut errors);
+        let store = self.store.require(&mut errors);
+        let workers = self.collectors.workers(&mut errors);
+        let retention = self.collectors.retention(&mut errors);
+        let failpoint = self.failpoint.check(&mut errors);
         let config = || {
             let (process, journal, store) = (process?, journal?, store?);
-            let settings = Settings::new(workers, &store, retention?);
-            let settings = Settings { failpoint, ..settings };
+            let settings = CollectorSettings::new(workers, &store, retention?);
+            let settings = CollectorSettings { failpoint, ..settings };
             Some(Config { process, journal: journal.owned_by_ingest(), store, settings })
         };
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(args: CollectCommand) -> Outcome {
+pub(crate) async fn run(args: CollectCommand) -> CommandResult {
     let config = args.check()?;
     let process = config.process.clone();
     let sources = args.sources;
-    hosting::host(sources.process_name(), &process, async |host| start(host, sources, config).await).await
+    runner::host(sources.process_name(), &process, async |host| start(host, sources, config).await).await
 }
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::register(host.registry());
     let clock = ClockMetrics::register(host.registry());
-    let lost = LostFrames::register(host.registry());
+    let lost = LostFrameMetrics::register(host.registry());
     let metrics = CollectorMetrics::register(host.registry(), metrics, clock, lost);
     let readiness = host.readiness(sources.process_name());
     let [opened, waiting] = ["journal", "database"].map(|name| readiness.wait_for(name));
@@ -115,6 +115,6 @@ async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Res
     let collector =
         Collector::new(sources.sources(), journal.clone(), store, metrics, &readiness, config.settings);
     host.add(sources.process_name(), |stop| collector.run(stop));
-    hosting::keep_journal(host, journal, None);
+    runner::keep_journal(host, journal, None);
     Ok(())
 }

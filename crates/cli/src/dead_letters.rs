@@ -1,4 +1,4 @@
-//! `weir dead-letters`: what is not among the stored events, and what can be done about it.
+//! `weir dead-letters`: lists, shows, redrives and discards dead letters.
 
 mod args;
 mod client;
@@ -13,21 +13,21 @@ use discard::DiscardArgs;
 use list::{ListArgs, ShowArgs};
 use redrive::RedriveArgs;
 
-use crate::failure::Outcome;
+use crate::exit::CommandResult;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
-    /// Count dead letters by what is wrong with them, or list each.
+    /// Count dead letters by their violations, or list each.
     List(ListArgs),
     /// Show one dead letter with its bytes.
     Show(ShowArgs),
-    /// Send dead letters through the gate again, as they are or patched; begin with --dry-run.
+    /// Send dead letters through the gate again, unchanged or patched; begin with --dry-run.
     Redrive(RedriveArgs),
     /// Remove dead letters for good; begin with --dry-run.
     Discard(DiscardArgs),
 }
 
-pub(crate) async fn run(command: DeadLetters) -> Outcome {
+pub(crate) async fn run(command: DeadLetters) -> CommandResult {
     match command {
         DeadLetters::List(args) => list::list(args).await,
         DeadLetters::Show(args) => list::show(args).await,

@@ -10,8 +10,8 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
+    exit::{CommandResult, configured},
+    runner,
 };
 
 const ADMIN_PORT: u16 = 9101;
@@ -32,18 +32,18 @@ struct Config {
 
 impl EdgeCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let edge = self.edge.check(environment, &mut mistakes);
-        let upstreams = self.edge.check_upstreams(&mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut errors);
+        let edge = self.edge.check(environment, &mut errors);
+        let upstreams = self.edge.check_upstreams(&mut errors);
         let config = || Some(Config { process: process?, edge: edge?, upstreams: upstreams? });
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(command: EdgeCommand) -> Outcome {
+pub(crate) async fn run(command: EdgeCommand) -> CommandResult {
     let Config { process, edge, upstreams } = command.check()?;
-    hosting::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
+    runner::host("edge", &process, async |host| start(host, &edge, &upstreams).await).await
 }
 
 async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> a
     Ok(())
 }
 
-/// Binds the edge, as a role of its host.
+/// Binds the edge as a role of its host.
 pub(crate) async fn bind(
     host: &mut Host,
     config: &EdgeConfig,

@@ -1,70 +1,69 @@
-//! `weir erase`: takes a person out of what is stored, and prints a receipt. Who the person is stands in the request
-//! and nowhere else: no mistake, no failure and no receipt repeats it.
+//! `weir erase`: removes a person from the stored data, and prints a receipt. Only the request identifies the
+//! person; no error message and no receipt repeats it.
 
 mod args;
 mod receipt;
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 pub(crate) use args::EraseArgs;
-use args::{Subject, Task};
+use args::{EraseAction, EraseOptions};
 use receipt::Receipt;
-use tokio::time::sleep;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use weir::contract::{
     ingest::v1::{ErasePersonRequest, erasure_service_client::ErasureServiceClient},
     reporting::v1::{ErasureReceipt, GetErasuresRequest, reporting_service_client::ReportingServiceClient},
 };
+use weir_process::{exit_code, retry::Retry};
 
 use crate::{
-    failure::{EXIT_UNFINISHED, Failure, Outcome},
-    operator::Service,
-    output::say,
-    reach::{Servers, patiently},
+    client::GrpcServers,
+    client::OperatorClient,
+    exit::{CommandError, CommandResult},
+    output::print_line,
+    wait::with_wait_notice,
 };
 
-/// Between questions after an erasure that is not complete yet.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The pause between requests for an erasure that is not complete yet.
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// Why a receipt shows less than there is.
-const UNTOLD: &str = "how far the erasure is can't be told";
+/// The context of an error that makes a receipt incomplete.
+const UNKNOWN_PROGRESS: &str = "the progress of the erasure is unknown";
 
-/// Asks for an erasure, or only how far one is, and waits until it is complete.
-pub(crate) async fn run(args: EraseArgs) -> Outcome {
-    let Task { subject, service, reporting, wait } = args.check()?;
-    let (mut receipt, is_durable) = match subject {
-        Subject::Person(person) => (request(&service, person).await?, true),
-        Subject::Receipt(erasure_id) => (Receipt::named(erasure_id), false),
+/// Requests an erasure, or only its progress, and waits until it is complete.
+pub(crate) async fn run(args: EraseArgs) -> CommandResult {
+    let EraseOptions { action, service, reporting, wait } = args.check()?;
+    let (mut receipt, is_durable) = match action {
+        EraseAction::Person(person) => (request(&service, person).await?, true),
+        EraseAction::Receipt(erasure_id) => (Receipt::named(erasure_id), false),
     };
     let completing = complete(&mut receipt, &reporting, wait);
-    let asked = patiently("collectors to carry out the erasure", completing).await;
+    let asked = with_wait_notice("collectors to carry out the erasure", completing).await;
     if is_durable || asked.is_ok() {
         show(&receipt, args.json());
     }
     match asked {
         Ok(()) if receipt.is_complete() => return Ok(ExitCode::SUCCESS),
         Ok(()) => {}
-        // The order stands, whether reporting answers or not.
-        Err(error) if is_durable => Failure::from(error).tell(),
+        // The erasure is durable, even if reporting does not answer.
+        Err(error) if is_durable => CommandError::from(error).report(),
         Err(error) => return Err(error.into()),
     }
-    Ok(ExitCode::from(EXIT_UNFINISHED))
+    Ok(ExitCode::from(exit_code::UNFINISHED))
 }
 
 fn show(receipt: &Receipt, as_json: bool) {
     if as_json {
-        say(format_args!("{:#}", receipt.json()));
+        print_line(format_args!("{:#}", receipt.json()));
     } else {
-        say(receipt);
+        print_line(receipt);
     }
 }
 
-/// When this returns, the erasure is durable and will be carried out.
-async fn request(service: &Service, person: ErasePersonRequest) -> anyhow::Result<Receipt> {
+/// Requests the erasure. When this returns, the erasure is durable and will be carried out.
+async fn request(service: &OperatorClient, person: ErasePersonRequest) -> anyhow::Result<Receipt> {
     let (source, suppress) = (person.source, person.suppress);
     let mut client = ErasureServiceClient::new(service.servers.connect().await?);
     let answer = service.answered(client.erase_person(service.request(person))).await?;
@@ -77,27 +76,26 @@ async fn request(service: &Service, person: ErasePersonRequest) -> anyhow::Resul
     }))
 }
 
-/// Asks until the erasure is complete, or `wait` is over; fails where the last question failed.
-async fn complete(receipt: &mut Receipt, reporting: &Servers, wait: Duration) -> anyhow::Result<()> {
-    let mut client = ReportingServiceClient::new(reporting.connect().await.context(UNTOLD)?);
-    let deadline = Instant::now() + wait;
+/// Polls until the erasure is complete, or `wait` is over. Fails if the last request failed.
+async fn complete(receipt: &mut Receipt, reporting: &GrpcServers, wait: Duration) -> anyhow::Result<()> {
+    let mut client = ReportingServiceClient::new(reporting.connect().await.context(UNKNOWN_PROGRESS)?);
+    let mut retry = Retry::every(POLL_EVERY).until(Instant::now() + wait);
     loop {
         let answer = ask(reporting, &mut client, receipt.0.erasure_id.clone()).await;
         if let Ok(Some(known)) = &answer {
             receipt.0.clone_from(known);
         }
-        if receipt.is_complete() || Instant::now() >= deadline {
+        if receipt.is_complete() || retry.next_attempt().await.is_err() {
             return answer.map(drop);
         }
-        sleep(PAUSE).await;
     }
 }
 
 async fn ask(
-    reporting: &Servers,
+    reporting: &GrpcServers,
     client: &mut ReportingServiceClient<Channel>,
     erasure_id: String,
 ) -> anyhow::Result<Option<ErasureReceipt>> {
     let answer = client.get_erasures(GetErasuresRequest { erasure_ids: vec![erasure_id] }).await;
-    Ok(reporting.answered(answer).context(UNTOLD)?.erasures.pop())
+    Ok(reporting.answered(answer).context(UNKNOWN_PROGRESS)?.erasures.pop())
 }

@@ -1,4 +1,4 @@
-//! `weir health`: asks a role whether it is ready, for the health checks of containers.
+//! `weir health`: asks a role for its readiness, for the health checks of containers.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -7,57 +7,58 @@ use serde_json::Value;
 use url::Url;
 use weir_process::{
     args::{ConfigErrors, Environment},
-    reach::{Target, Wanted},
+    diagnosis::{ServerKind, Target},
+    exit_code,
 };
 
 use crate::{
-    address::{ADMIN_LISTEN, reachable},
-    failure::{EXIT_FAILED, Outcome, configured},
-    output::say,
-    reach::{self, http_url},
+    client::{self, ADMIN_LISTEN, http_url, reachable},
+    exit::{CommandResult, configured},
+    output::print_line,
 };
 
-/// Shorter than the usual deadlines of container engines, so that this probe and not the engine says what is wrong.
+/// Shorter than the usual deadlines of container engines, so that this command and not the engine reports the
+/// cause.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whom to ask.
+/// The role to ask.
 #[derive(Debug, Args)]
 pub(crate) struct HealthArgs {
-    /// The role's admin address, as the role itself is told: HOST:PORT, :PORT or PORT.
+    /// The role's admin address, as in the role's own setting: HOST:PORT, :PORT or PORT.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "9101", value_name = "ADDRESS")]
     admin_listen: String,
-    /// Asks this URL instead, such as http://ingest:9102/health/ready.
+    /// Ask this URL instead, such as http://ingest:9102/health/ready.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
 
 impl HealthArgs {
-    fn url(&self, mistakes: &mut ConfigErrors) -> Option<Url> {
+    fn url(&self, errors: &mut ConfigErrors) -> Option<Url> {
         match &self.url {
-            Some(url) => mistakes.check("--url", http_url(url, "http://ingest:9102/health/ready")),
+            Some(url) => errors.check("--url", http_url(url, "http://ingest:9102/health/ready")),
             None => {
                 let text = Some(self.admin_listen.as_str());
-                let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, mistakes)?;
+                let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, errors)?;
                 let url = format!("http://{}/health/ready", reachable(listens));
-                mistakes.check("ADMIN_LISTEN", Url::parse(&url))
+                errors.check("ADMIN_LISTEN", Url::parse(&url))
             }
         }
     }
 }
 
-/// Says what the role answers; fails unless that is a 2xx.
-pub(crate) async fn run(args: HealthArgs) -> Outcome {
-    let mut mistakes = ConfigErrors::default();
-    let url = configured(args.url(&mut mistakes), mistakes)?;
+/// Shows the answer of the role, and fails unless it is a 2xx.
+pub(crate) async fn run(args: HealthArgs) -> CommandResult {
+    let mut errors = ConfigErrors::default();
+    let url = configured(args.url(&mut errors), errors)?;
     let setting = if args.url.is_some() { "--url" } else { ADMIN_LISTEN };
-    let target = Target { url, setting, wanted: Wanted::Admin, instance: None };
-    let answer = reach::ask(&target, TIMEOUT, |client| client.get(target.url.clone())).await?;
-    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    if told["ready"].as_bool().or(told["live"].as_bool()).is_none() {
-        return Err(answer.explained(&target).into());
+    let target = Target { url, setting, kind: ServerKind::Admin, instance: None };
+    let answer = client::ask(&target, TIMEOUT, |client| client.get(target.url.clone())).await?;
+    let message: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if message["ready"].as_bool().or(message["live"].as_bool()).is_none() {
+        return Err(answer.explanation(&target).into());
     }
-    say(String::from_utf8_lossy(&answer.body).trim_end());
-    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    print_line(String::from_utf8_lossy(&answer.body).trim_end());
+    Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
 #[cfg(test)]
@@ -66,9 +67,9 @@ mod tests {
 
     fn url(admin_listen: &str, url: Option<&str>) -> Result<String, String> {
         let args = HealthArgs { admin_listen: admin_listen.into(), url: url.map(Into::into) };
-        let mut mistakes = ConfigErrors::default();
-        let url = args.url(&mut mistakes);
-        configured(url, mistakes).map(|url| url.to_string()).map_err(|mistakes| mistakes.to_string())
+        let mut errors = ConfigErrors::default();
+        let url = args.url(&mut errors);
+        configured(url, errors).map(|url| url.to_string()).map_err(|errors| errors.to_string())
     }
 
     #[test]

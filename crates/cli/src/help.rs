@@ -1,4 +1,4 @@
-//! The parts of `--help` that no option says of itself.
+//! The parts of `--help` that belong to no single option.
 
 pub(crate) const ABOUT: &str = "\
 Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
@@ -17,16 +17,16 @@ Examples:
   weir reconcile                                    prove that reports are what the rows say
   weir report revenue --source facebook --limit 3   ask it
   weir event facebook fb-1                          look for one event
-  weir up --help                                    what else can be chosen
+  weir up --help                                    every setting of it
 
 Every option can also be given as the environment variable that its help names.
-Exit codes: 0 it is done, 1 it failed, 64 it was asked wrongly; then every mistake is told. 74 its \
-answer can't be written to standard output. 75 is of `weir erase`: it will be done.";
+Exit codes: 0 done; 1 failed; 64 the arguments or settings are wrong, and every mistake is listed; 74 the answer \
+can't be written to standard output; 75 `weir erase` only: durable, and not complete yet.";
 
-pub(crate) const MORE: &str = "--help says more and gives examples.";
+pub(crate) const MORE: &str = "More, with examples: --help.";
 
 pub(crate) const UP: &str = "\
-Without NATS_URL the journal is on files, and without DATABASE_URL the store is; either can be chosen alone.
+Without NATS_URL the journal is on files; without DATABASE_URL the store is. Either can be set alone.
 
 Examples:
   weir up --demo
@@ -37,8 +37,8 @@ Examples:
 Then post events to http://127.0.0.1:3001/events and look at http://127.0.0.1:3001/api.";
 
 pub(crate) const PUBLISH: &str = "\
-Every --interval-ms an array of --min to --max events is posted, whether the one before was answered or not. At \
-the end it is said what came of it. The exit code is 1 if a request had no 2xx for an answer.
+Posts an array of --min to --max events every --interval-ms, whether the one before is answered or not, and prints a \
+summary at the end. The exit code is 1 if a request had no 2xx.
 
 Examples:
   weir publish                                       until Ctrl-C
@@ -46,16 +46,16 @@ Examples:
   weir publish --seed 7 --duplicates 0.1 --late 0.1 --duration 30s";
 
 pub(crate) const RECONCILE: &str = "\
-Reports are answered from events that were added up by minute, hour and day when they were stored, and from sets of \
-the people in them. This adds the rows up again, day by day and each day in one state of the store, looks up whom they \
-name, and names every bucket that differs: the rollups or the sets say one thing, the rows another. Run it after a \
-disk or a backup gave reason to doubt, after rows were changed by hand, and now and then; collectors may go on storing.
+Reports read rollups by minute, hour and day, and sets of the people in them. Collectors write both when they store \
+events. This command sums the rows up again, day by day and each day in one snapshot, and lists every bucket whose \
+rollups or sets differ from the rows. Run it after a doubt about a disk or a backup, after a manual change of rows, and \
+now and then; collectors may continue to store.
 
-Rows that were removed after EVENT_RETENTION can't be added up again: before that moment, which is said, hours and \
-days are compared with their minutes alone.
+Rows that were removed after EVENT_RETENTION can't be summed up again. Before that time, which is printed, hours and \
+days are compared with their minutes only.
 
-Exit codes: 0 nothing differs (with --repair: any more), 1 something does or it failed, 64 it was asked wrongly, \
-74 the findings can't be written.
+Exit codes: 0 nothing differs (with --repair: any more), 1 something differs or the command failed, 64 the arguments \
+are wrong, 74 the findings can't be written.
 
 Examples:
   weir reconcile
@@ -69,19 +69,19 @@ Examples:
   weir report demographics --json";
 
 pub(crate) const EVENT: &str = "\
-The edge is asked: it puts together what ingest and reporting know. An event that was accepted may still wait to be \
-stored; then it is unknown, and it is said how many frames of its source wait.
+The edge combines the answers of ingest and reporting. An accepted event may still wait to be stored. Then it is \
+unknown, and the answer contains the number of waiting frames of its source.
 
 Examples:
   weir event facebook fb-1
   weir event tiktok 'an id/with what it has' --json";
 
 pub(crate) const ERASE: &str = "\
-Rows of the person stay and keep counting, without who it was; the person's dead letters are removed. Ingest takes \
-the order on a loopback address, or elsewhere from whoever presents its WEIR_OPERATOR_TOKEN.
+The person's rows stay and continue to count, without the person's data; the person's dead letters are removed. On a \
+loopback address ingest accepts every request, elsewhere only with its WEIR_OPERATOR_TOKEN.
 
-Exit codes: 0 it is complete, 75 it is durable and will be done but was not complete within --wait, 1 it failed, \
-64 it was asked wrongly, 74 the receipt can't be written.
+Exit codes: 0 complete; 75 durable, but not complete within --wait; 1 failed; 64 the arguments are wrong; 74 the \
+receipt can't be written.
 
 Examples:
   weir erase facebook u-1
@@ -89,8 +89,8 @@ Examples:
   weir erase --receipt 01a203fe-f893-71f5-9146-3e53170ddf88 --wait 0s";
 
 pub(crate) const JOURNAL: &str = "\
-Ingest alone creates and changes streams and consumers. When it starts it raises what is too low and leaves what is \
-higher than it wants, so that what an operator raised on the server stays. Give these commands the settings of ingest \
+Only ingest creates and changes streams and consumers. At its start it raises settings that are too low and keeps \
+higher ones, so that an operator's changes on the server stay. Give these commands the settings of ingest \
 (NATS_URL, JOURNAL_PREFIX, JOURNAL_MAX_BYTES, JOURNAL_REPLICAS, JOURNAL_ACK_WAIT_MS).
 
 Examples:
@@ -99,7 +99,7 @@ Examples:
   weir journal forget-lost";
 
 pub(crate) const DEAD_LETTERS: &str = "\
-They carry people's data: ingest serves them on a loopback address, or elsewhere to whoever presents its \
+Dead letters carry people's data. On a loopback address ingest serves them to every caller, elsewhere only with its \
 WEIR_OPERATOR_TOKEN.
 
 Examples:

@@ -5,7 +5,7 @@ use clap::Args;
 use tracing::info;
 use weir_event::Metrics;
 use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
-use weir_journal::{Journal, LostFrames};
+use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{
     Host, RoleReadiness,
     args::{ConfigErrors, Misconfigured, OperatorArgs, ProcessArgs, ProcessConfig},
@@ -13,9 +13,9 @@ use weir_process::{
 };
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{JournalArgs, JournalPlace, MonitorArgs},
+    exit::{CommandResult, configured},
+    runner,
+    storage::{JournalArgs, JournalConfig, MonitorArgs},
 };
 
 const ADMIN_PORT: u16 = 9102;
@@ -36,33 +36,33 @@ pub(crate) struct IngestCommand {
 
 struct Config {
     process: ProcessConfig,
-    journal: JournalPlace,
+    journal: JournalConfig,
     ingest: IngestConfig,
 }
 
 impl IngestCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let journal = self.journal.require(&mut mistakes);
-        let monitors = self.monitor.check(&mut mistakes);
-        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut errors);
+        let journal = self.journal.require(&mut errors);
+        let monitors = self.monitor.check(&mut errors);
+        let ingest = self.ingest.check(environment, &self.operator, &mut errors);
         let config =
             || Some(Config { process: process?, journal: journal?.monitored(monitors?), ingest: ingest? });
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(args: IngestCommand) -> Outcome {
+pub(crate) async fn run(args: IngestCommand) -> CommandResult {
     let Config { process, journal, ingest } = args.check()?;
-    hosting::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
+    runner::host("ingest", &process, async |host| start(host, journal, &ingest).await).await
 }
 
-async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) -> anyhow::Result<()> {
+async fn start(host: &mut Host, journal: JournalConfig, config: &IngestConfig) -> anyhow::Result<()> {
     let metrics = IngestMetrics {
         events: Metrics::register(host.registry()),
         clock: ClockMetrics::register(host.registry()),
-        lost: LostFrames::register(host.registry()),
+        lost: LostFrameMetrics::register(host.registry()),
     };
     let readiness = host.readiness("ingest");
     let waiting = readiness.wait_for("journal");
@@ -70,11 +70,11 @@ async fn start(host: &mut Host, journal: JournalPlace, config: &IngestConfig) ->
     let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
     host.add("ingest", |stop| ingest.run(stop));
-    hosting::keep_journal(host, journal, None);
+    runner::keep_journal(host, journal, None);
     Ok(())
 }
 
-/// Binds ingest, as a role of its host.
+/// Binds ingest as a role of its host.
 pub(crate) async fn bind(
     host: &mut Host,
     config: &IngestConfig,

@@ -1,4 +1,4 @@
-//! `weir journal`: the settings of a journal on NATS, wanted and found; and what is known to be lost.
+//! `weir journal`: the wanted and found settings of a journal on NATS, and its lost frames.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -8,36 +8,38 @@ use serde_json::{Value, json};
 use weir_collectors::store::Store;
 use weir_database::Access;
 use weir_event::Source;
-use weir_journal::{JournalSetting, JournalState, Observer, SettingState};
-use weir_process::args::ConfigErrors;
+use weir_journal::{JournalCheckpoint, JournalSetting, Observer, SettingState};
+use weir_process::{args::ConfigErrors, exit_code};
 
 use crate::{
-    failure::{EXIT_FAILED, Outcome, configured},
-    output::{say, table},
-    place::{FolderArgs, JournalAddress, JournalArgs, JournalUrlArgs, StoreArgs, StorePlace, store},
+    exit::{CommandResult, configured},
+    output::{print_line, table},
+    storage::{FolderArgs, JournalArgs, JournalLocation, JournalUrlArgs, StoreArgs, StoreLocation, store},
 };
 
-/// How long the server may be away: a tool is not waited for.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the server may be away. An operator waits for this command.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
-    /// Show every setting of streams and consumers on NATS, wanted and found, and lost frames; exit code 0 if nothing differs
-    /// and nothing is lost, else 1.
+    /// Show every wanted and found setting of streams and consumers on NATS, and the lost frames; exit code 0
+    /// if nothing differs and nothing is lost, else 1.
     Status(SettingsArgs),
-    /// Do what ingest does when it starts, on NATS: make what is missing, adopt what an earlier build left, raise what is too low.
+    /// Do the work of an ingest start on NATS: create missing streams and consumers, adopt those of an
+    /// earlier build, and raise settings that are too low.
     Apply {
-        /// Also lower what is found higher than it is wanted: bytes, ages, copies, the deadline of acknowledgements.
+        /// Also lower settings that are higher than wanted: bytes, ages, copies, the acknowledgement
+        /// deadline.
         #[arg(long)]
         shrink: bool,
         #[command(flatten)]
         settings: SettingsArgs,
     },
-    /// Take note of lost frames: weir_frames_lost is 0 from then on.
+    /// Acknowledge lost frames: weir_frames_lost is 0 from then on.
     ForgetLost(ForgetArgs),
 }
 
-/// The same settings as ingest's.
+/// The same settings as those of ingest.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
     #[command(flatten)]
@@ -47,7 +49,7 @@ pub(crate) struct SettingsArgs {
     json: bool,
 }
 
-/// The same settings as the deployment's.
+/// The same settings as those of the deployment.
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {
     #[command(flatten)]
@@ -58,7 +60,7 @@ pub(crate) struct ForgetArgs {
     folder: FolderArgs,
 }
 
-pub(crate) async fn run(command: JournalCommand) -> Outcome {
+pub(crate) async fn run(command: JournalCommand) -> CommandResult {
     match command {
         JournalCommand::Status(args) => status(&args).await,
         JournalCommand::Apply { shrink, settings } => apply(&settings, shrink).await,
@@ -67,38 +69,38 @@ pub(crate) async fn run(command: JournalCommand) -> Outcome {
 }
 
 impl SettingsArgs {
-    /// Looks at the journal as an ingest with these settings would.
-    async fn observer(&self) -> Result<Observer, crate::failure::Failure> {
-        let mut mistakes = ConfigErrors::default();
-        let place = self.journal.require(&mut mistakes);
-        let place = configured(place, mistakes)?;
-        Ok(place.observe(PATIENCE).await.context("can't look at the journal (NATS_URL)")?)
+    /// Observes the journal like an ingest with these settings.
+    async fn observer(&self) -> Result<Observer, crate::exit::CommandError> {
+        let mut errors = ConfigErrors::default();
+        let place = self.journal.require(&mut errors);
+        let place = configured(place, errors)?;
+        Ok(place.observe(START_TIMEOUT).await.context("can't look at the journal (NATS_URL)")?)
     }
 }
 
-async fn status(args: &SettingsArgs) -> Outcome {
+async fn status(args: &SettingsArgs) -> CommandResult {
     let journal = args.observer().await?;
     let settings = journal.settings().await.context("can't read the journal's settings")?;
-    // Before the first ingest there is nothing to be lost.
-    let states = journal.states().await.unwrap_or_default();
+    // Before the first start of ingest no frame can be lost.
+    let states = journal.checkpoints().await.unwrap_or_default();
     if args.json {
-        say(format_args!("{:#}", shown_as_json(&settings, &states)));
+        print_line(format_args!("{:#}", shown_as_json(&settings, &states)));
     } else {
         show(&settings);
         show_lost(&states);
     }
     let differs = settings.iter().any(|found| found.state != SettingState::Same)
         || Source::ALL.iter().any(|source| lost_of(&states, *source) > 0);
-    Ok(if differs { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+    Ok(if differs { ExitCode::from(exit_code::FAILED) } else { ExitCode::SUCCESS })
 }
 
-async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {
+async fn apply(args: &SettingsArgs, shrink: bool) -> CommandResult {
     let journal = args.observer().await?;
     let found = journal.apply(shrink).await.context("can't change the journal's settings")?;
     if args.json {
-        let states = journal.states().await.unwrap_or_default();
+        let states = journal.checkpoints().await.unwrap_or_default();
         let settings = journal.settings().await.context("can't read the journal's settings")?;
-        say(format_args!("{:#}", shown_as_json(&settings, &states)));
+        print_line(format_args!("{:#}", shown_as_json(&settings, &states)));
         return Ok(ExitCode::SUCCESS);
     }
     for setting in &found {
@@ -106,20 +108,20 @@ async fn apply(args: &SettingsArgs, shrink: bool) -> Outcome {
         match state {
             SettingState::Same | SettingState::Foreign => {}
             SettingState::Shrinks if !shrink => {
-                say(format_args!(
+                print_line(format_args!(
                     "{place}: {name} stays {found}, and {wanted} is wanted (--shrink lowers it)"
                 ));
             }
             SettingState::Paused => {
-                say(format_args!("{place}: {name} stays {found} (nats consumer resume ends it)"));
+                print_line(format_args!("{place}: {name} stays {found} (nats consumer resume ends it)"));
             }
             SettingState::Shrinks | SettingState::Changes => {
-                say(format_args!("{place}: {name} was {found} and is {wanted}"));
+                print_line(format_args!("{place}: {name} was {found} and is {wanted}"));
             }
         }
     }
     if found.iter().all(|setting| setting.state == SettingState::Same) {
-        say("nothing had to be changed");
+        print_line("nothing had to be changed");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -144,31 +146,31 @@ fn show(settings: &[JournalSetting]) {
             does.to_owned(),
         ]
     });
-    say(table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
+    print_line(table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
     for setting in foreign {
-        say(setting);
+        print_line(setting);
     }
     if settings.iter().any(|setting| setting.state == SettingState::Shrinks) {
-        say("Nothing shrinks by itself: `weir journal apply --shrink` lowers what ingest keeps.");
+        print_line("Nothing shrinks by itself: `weir journal apply --shrink` lowers what ingest keeps.");
     }
 }
 
-fn lost_of(states: &[JournalState], source: Source) -> u64 {
+fn lost_of(states: &[JournalCheckpoint], source: Source) -> u64 {
     states.iter().map(|state| state.of(source).lost).sum()
 }
 
-fn show_lost(states: &[JournalState]) {
+fn show_lost(states: &[JournalCheckpoint]) {
     for &source in Source::ALL {
         let lost = lost_of(states, source);
         if lost > 0 {
-            say(format_args!(
+            print_line(format_args!(
                 "{source}: {lost} accepted frames can't come any more (weir journal forget-lost)"
             ));
         }
     }
 }
 
-fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value {
+fn shown_as_json(settings: &[JournalSetting], states: &[JournalCheckpoint]) -> Value {
     let settings = settings.iter().map(|setting| {
         let JournalSetting { place, setting, variable, wanted, found, state } = setting;
         let state = match state {
@@ -184,16 +186,16 @@ fn shown_as_json(settings: &[JournalSetting], states: &[JournalState]) -> Value 
     json!({"settings": settings.collect::<Vec<_>>(), "framesLost": lost.collect::<serde_json::Map<_, _>>()})
 }
 
-/// On a server collectors copy it into the store; on files the store alone has it.
-async fn forget_lost(args: &ForgetArgs) -> Outcome {
-    let mut mistakes = ConfigErrors::default();
-    let (journal, store) = (args.journal.check(&mut mistakes), args.store.check(&mut mistakes));
-    let (journal, store): (JournalAddress, StorePlace) = configured(journal.zip(store), mistakes)?;
+/// On a server collectors copy the losses into the store; on files only the store has them.
+async fn forget_lost(args: &ForgetArgs) -> CommandResult {
+    let mut errors = ConfigErrors::default();
+    let (journal, store) = (args.journal.check(&mut errors), args.store.check(&mut errors));
+    let (journal, store): (JournalLocation, StoreLocation) = configured(journal.zip(store), errors)?;
     let mut lost = 0;
     if let Some(servers) = &journal.servers {
-        let observer = Observer::connect(servers, journal.settings(), PATIENCE).await;
+        let observer = Observer::connect(servers, journal.settings(), START_TIMEOUT).await;
         let observer = observer.context("can't look at the journal (NATS_URL)")?;
-        lost = observer.forget_losses().await.context("can't change what is noted of the journal")?;
+        lost = observer.reset_losses().await.context("can't change what is noted of the journal")?;
     }
     if journal.servers.is_none() || !store.in_folder() {
         let opened = store::open(&store.url(&args.folder.weir_data_dir), Access::Read).await?;
@@ -201,6 +203,6 @@ async fn forget_lost(args: &ForgetArgs) -> Outcome {
         let database = store::open(&store.url(&args.folder.weir_data_dir), Access::Write).await?;
         lost = lost.max(Store::new(&database).forget_losses().await?);
     }
-    say(format_args!("{lost} lost frames are taken note of"));
+    print_line(format_args!("{lost} lost frames are acknowledged"));
     Ok(ExitCode::SUCCESS)
 }

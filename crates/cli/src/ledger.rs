@@ -1,9 +1,9 @@
-//! The ledger: what a publisher was answered, in a file that survives the publisher. One JSON object a line, each
-//! synced to the disk before anything follows from it.
+//! The ledger: the answers that a publisher received, in a file that survives the publisher. It has one JSON
+//! object per line, and each line is synced to the disk before the publisher continues.
 //!
-//! Events themselves are not in it: each is minted again from the seed, its number and its request's moment.
+//! The ledger contains no events. Each can be generated again from the seed, its number and the time of its
+//! request.
 
-mod line;
 mod runs;
 
 use std::{
@@ -15,24 +15,24 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
-use line::Line;
-pub(crate) use line::Outcome;
-pub(crate) use runs::{Run, read};
+use runs::Line;
+pub(crate) use runs::{RequestOutcome, Run, read};
 
-use crate::publish::Mix;
+use crate::generator::Mix;
 
-/// The file of a run that goes on. Cheap to clone; every clone writes to the same file.
+/// The file of the current run. Cheap to clone; every clone writes to the same file.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     file: Arc<Mutex<File>>,
 }
 
 impl Ledger {
-    /// Opens the file, or makes it, and begins a run in it.
+    /// Opens or creates the file, and starts a run in it.
     ///
     /// # Errors
-    /// The file can't be written, is no ledger, or has a run of this seed already: their ids would be the same.
-    pub(crate) fn begin(path: &Path, seed: u64, mix: &Mix) -> anyhow::Result<Self> {
+    /// The file can't be written or is not a ledger, or it has a run of this seed already, whose ids would be
+    /// the same.
+    pub(crate) fn start_run(path: &Path, seed: u64, mix: &Mix) -> anyhow::Result<Self> {
         let shown = path.display();
         let mut file = OpenOptions::new()
             .create(true)
@@ -53,19 +53,19 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// A request is about to be sent. Returns when that is durable.
+    /// Records a request before it is sent. Returns when the line is durable.
     ///
     /// # Errors
     /// The file can't be written.
-    pub(crate) fn asked(&self, request: u64, at: DateTime<Utc>, events: u64) -> anyhow::Result<()> {
+    pub(crate) fn record_request(&self, request: u64, at: DateTime<Utc>, events: u64) -> anyhow::Result<()> {
         self.write(&Line::Request { request, at_ms: at.timestamp_millis(), events })
     }
 
-    /// A request was answered, or never will be. Returns when that is durable.
+    /// Records the outcome of a request. Returns when the line is durable.
     ///
     /// # Errors
     /// The file can't be written.
-    pub(crate) fn answered(&self, request: u64, outcome: Outcome) -> anyhow::Result<()> {
+    pub(crate) fn record_answer(&self, request: u64, outcome: RequestOutcome) -> anyhow::Result<()> {
         self.write(&Line::Answer { request, outcome })
     }
 
@@ -77,7 +77,7 @@ impl Ledger {
     }
 }
 
-/// Cuts off what a publisher that was killed began to write, and stands at the end; returns the whole lines.
+/// Removes an incomplete last line of a killed publisher, seeks to the end, and returns the whole lines.
 fn end_after_last_line(file: &mut File) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -98,37 +98,37 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_a_torn_line_is_not() {
+    fn a_ledger_is_read_without_its_incomplete_last_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
-        let ledger = Ledger::begin(&path, 7, &mix()).unwrap();
+        let ledger = Ledger::start_run(&path, 7, &mix()).unwrap();
         let now = DateTime::UNIX_EPOCH;
         for request in 0..3 {
-            ledger.asked(request, now, 5).unwrap();
+            ledger.record_request(request, now, 5).unwrap();
         }
-        ledger.answered(1, Outcome::Refused { reason: "400".to_owned() }).unwrap();
-        ledger.answered(0, Outcome::Accepted { rejected: vec![4] }).unwrap();
+        ledger.record_answer(1, RequestOutcome::Refused { reason: "400".to_owned() }).unwrap();
+        ledger.record_answer(0, RequestOutcome::Accepted { rejected: vec![4] }).unwrap();
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [&whole[..], br#"{"line":"answer","request":2,"outco"#].concat()).unwrap();
 
         let runs = read(&path).unwrap();
         assert_eq!((runs.len(), runs[0].seed, &runs[0].mix), (1, 7, &mix()));
         let outcomes: Vec<_> = runs[0].requests.iter().map(|request| request.outcome.clone()).collect();
-        assert_eq!(outcomes[0], Outcome::Accepted { rejected: vec![4] });
-        assert!(matches!(outcomes[1], Outcome::Refused { .. }));
-        assert!(matches!(outcomes[2], Outcome::Unknown { .. }));
+        assert_eq!(outcomes[0], RequestOutcome::Accepted { rejected: vec![4] });
+        assert!(matches!(outcomes[1], RequestOutcome::Refused { .. }));
+        assert!(matches!(outcomes[2], RequestOutcome::Unknown { .. }));
 
-        Ledger::begin(&path, 8, &mix()).unwrap();
+        Ledger::start_run(&path, 8, &mix()).unwrap();
         assert_eq!(read(&path).unwrap().len(), 2);
-        assert!(Ledger::begin(&path, 7, &mix()).is_err());
+        assert!(Ledger::start_run(&path, 7, &mix()).is_err());
     }
 
     #[test]
-    fn a_file_that_is_no_ledger_is_left_alone() {
+    fn a_file_that_is_not_a_ledger_stays_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes");
         fs::write(&path, "call Orla back\n").unwrap();
-        assert!(Ledger::begin(&path, 7, &mix()).is_err());
+        assert!(Ledger::start_run(&path, 7, &mix()).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "call Orla back\n");
     }
 }

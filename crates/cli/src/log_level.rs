@@ -1,4 +1,5 @@
-//! `weir log-level`: what a running role logs, for containers that hold no other program to ask with.
+//! `weir log-level`: shows and changes the log level of a running role, for containers without an HTTP
+//! client.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -6,62 +7,62 @@ use anyhow::Context as _;
 use clap::Args;
 use reqwest::{Client, StatusCode};
 use weir_process::{
-    args::{ConfigErrors, EXIT_MISCONFIGURED, Environment},
-    reach::{Target, Wanted},
+    args::{ConfigErrors, Environment},
+    diagnosis::{ServerKind, Target},
+    exit_code,
 };
 
 use crate::{
-    address::{ADMIN_LISTEN, reachable},
-    failure::{EXIT_FAILED, Outcome, configured},
-    output::say,
-    reach,
+    client::{self, ADMIN_LISTEN, reachable},
+    exit::{CommandResult, configured},
+    output::print_line,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whom to tell what.
+/// The role, and its new level.
 #[derive(Debug, Args)]
 pub(crate) struct LogLevelArgs {
-    /// error, warn, info, debug or trace, or directives such as "info,weir_edge=debug"; without one it is only shown
-    /// what is in force.
+    /// error, warn, info, debug or trace, or directives such as "info,weir_edge=debug". Without a level the
+    /// current one is shown.
     #[arg(value_name = "LEVEL")]
     level: Option<String>,
-    /// The role's admin address, as the role itself is told: HOST:PORT, :PORT or PORT.
+    /// The role's admin address, as in the role's own setting: HOST:PORT, :PORT or PORT.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "9101", value_name = "ADDRESS")]
     admin_listen: String,
 }
 
-/// Says what is in force then.
-pub(crate) async fn run(args: LogLevelArgs) -> Outcome {
-    let mut mistakes = ConfigErrors::default();
+/// Shows the directives that are in force afterwards.
+pub(crate) async fn run(args: LogLevelArgs) -> CommandResult {
+    let mut errors = ConfigErrors::default();
     let text = Some(args.admin_listen.as_str());
-    let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, &mut mistakes);
-    let url = format!("http://{}/log-level", reachable(configured(listens, mistakes)?));
+    let listens = Environment::Development.listen("ADMIN_LISTEN", text, 0, &mut errors);
+    let url = format!("http://{}/log-level", reachable(configured(listens, errors)?));
     let url = url.parse().context("an address makes a URL")?;
-    let target = Target { url, setting: ADMIN_LISTEN, wanted: Wanted::Admin, instance: None };
+    let target = Target { url, setting: ADMIN_LISTEN, kind: ServerKind::Admin, instance: None };
     let request = |client: &Client| match args.level {
         Some(level) => client.put(target.url.clone()).body(level),
         None => client.get(target.url.clone()),
     };
-    let answer = reach::ask(&target, TIMEOUT, request).await?;
-    let told = String::from_utf8_lossy(&answer.body);
-    if !is_of_weir(answer.status, &told) {
-        return Err(answer.explained(&target).into());
+    let answer = client::ask(&target, TIMEOUT, request).await?;
+    let message = String::from_utf8_lossy(&answer.body);
+    if !is_of_weir(answer.status, &message) {
+        return Err(answer.explanation(&target).into());
     }
-    say(told.trim_end());
+    print_line(message.trim_end());
     Ok(match answer.status {
         status if status.is_success() => ExitCode::SUCCESS,
-        StatusCode::BAD_REQUEST => ExitCode::from(EXIT_MISCONFIGURED),
-        _ => ExitCode::from(EXIT_FAILED),
+        StatusCode::BAD_REQUEST => ExitCode::from(exit_code::MISCONFIGURED),
+        _ => ExitCode::from(exit_code::FAILED),
     })
 }
 
-/// A role answers with one line of text: directives, or what is wrong with them.
-fn is_of_weir(status: StatusCode, told: &str) -> bool {
-    let told = told.trim();
+/// A role answers with one line of text: its directives, or the error in the requested ones.
+fn is_of_weir(status: StatusCode, message: &str) -> bool {
+    let message = message.trim();
     let has_answered =
         status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
-    has_answered && !told.is_empty() && !told.starts_with(['<', '{']) && told.lines().count() == 1
+    has_answered && !message.is_empty() && !message.starts_with(['<', '{']) && message.lines().count() == 1
 }
 
 #[cfg(test)]
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_of_another_server_is_no_log_level() {
+    fn a_page_of_another_server_is_not_a_log_level() {
         assert!(is_of_weir(StatusCode::OK, "info,weir_edge=debug\n"));
         assert!(is_of_weir(StatusCode::BAD_REQUEST, "'loud' is no level\n"));
         assert!(!is_of_weir(StatusCode::OK, "<!doctype html>"));

@@ -1,38 +1,39 @@
-//! `weir`: any role of the system, or all of them, and the tools around them. A table of contents.
+//! `weir`: one command for every role of the system, for all of them together, and for the tools around them.
 
-mod address;
+#![doc = include_str!("../README.md")]
+
+mod client;
 mod collect;
 mod dead_letters;
 mod edge;
 mod erase;
 mod event;
-mod failure;
+mod exit;
+mod generator;
 mod health;
 mod help;
-mod hosting;
 mod ingest;
 mod journal;
 mod ledger;
 mod log_level;
 mod migrate;
-mod operator;
 mod output;
-mod place;
 mod publish;
-mod quantity;
-mod reach;
 mod reconcile;
 mod report;
 mod reporting;
-mod signals;
+mod runner;
+mod storage;
+mod units;
 mod up;
 mod verify;
+mod wait;
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use failure::{EXIT_FAILED, Outcome, usage_exit_code};
-use weir_process::{args, flush_logs};
+use exit::{CommandResult, finish, usage_exit_code};
+use weir_process::{args, exit_code, flush_logs};
 
 /// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
 #[derive(Parser)]
@@ -62,41 +63,42 @@ enum Command {
     Ingest(ingest::IngestCommand),
     /// Run collectors: they move events from the journal into the store.
     Collect(collect::CollectCommand),
-    /// Run reporting: how many, how much, who, over gRPC.
+    /// Run reporting: counts, revenue and demographics over gRPC.
     Reporting(reporting::ReportingCommand),
-    /// Bring the store's tables up to date, or take them back.
+    /// Apply the migrations of the store, or revert them.
     Migrate(migrate::MigrateArgs),
-    /// Publish invented events, as the reference publisher does.
+    /// Publish generated events, like the reference publisher.
     #[command(after_long_help = help::PUBLISH, after_help = help::MORE)]
     Publish(publish::PublishArgs),
-    /// Compare what `weir publish --ledger` wrote down with the store and the dead letters.
+    /// Compare the ledger of `weir publish --ledger` with the store and the dead letters.
     Verify(verify::VerifyArgs),
-    /// Compare what is added up for reports with the rows, and set it right; exit code 0 if nothing differs, 1 if not.
+    /// Compare the rollups of reports with the rows, and correct them; exit code 0 if nothing differs, 1 if
+    /// not.
     #[command(after_long_help = help::RECONCILE, after_help = help::MORE)]
     Reconcile(reconcile::ReconcileArgs),
-    /// Ask the reporting service: how many, how much, who.
+    /// Ask reporting for counts, revenue or demographics.
     #[command(subcommand, after_long_help = help::REPORT, after_help = help::MORE)]
-    Report(report::Report),
-    /// Look at dead letters, send them through the gate again, or throw them away.
+    Report(report::ReportCommand),
+    /// List and show dead letters, send them through the gate again, or discard them.
     #[command(subcommand, after_long_help = help::DEAD_LETTERS, after_help = help::MORE)]
     DeadLetters(dead_letters::DeadLetters),
-    /// Take a person out of what is stored, and print a receipt.
+    /// Remove a person from the stored data, and print a receipt.
     #[command(after_long_help = help::ERASE, after_help = help::MORE)]
     Erase(erase::EraseArgs),
-    /// Ask where an event is: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
+    /// Look up an event: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]
     Event(event::EventArgs),
-    /// Look at the settings of a journal on NATS, wanted and found, change them, or take note of lost frames.
+    /// Compare the wanted and found settings of a journal on NATS, change them, or acknowledge lost frames.
     #[command(subcommand, after_long_help = help::JOURNAL, after_help = help::MORE)]
     Journal(journal::JournalCommand),
-    /// Ask a role whether it is ready; exit code 0 if it is, 1 if not.
+    /// Ask a role for its readiness; exit code 0 if it is ready, 1 if not.
     Health(health::HealthArgs),
-    /// Show what a role on this machine logs, or change it until the role ends.
+    /// Show the log level of a role on this machine, or change it until the role ends.
     LogLevel(log_level::LogLevelArgs),
 }
 
 impl Command {
-    async fn run(self) -> Outcome {
+    async fn run(self) -> CommandResult {
         match self {
             Self::Up(args) => Box::pin(up::run(*args)).await,
             Self::Edge(args) => edge::run(args).await,
@@ -118,15 +120,16 @@ impl Command {
     }
 }
 
-/// How long the end waits for a thread that a call of the system holds, such as a name server that does not answer.
+/// How long the end waits for a thread that is blocked in a system call, such as a name lookup without an
+/// answer.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(format_args!("weir: no threads can be had: {error}"));
-            return ExitCode::from(EXIT_FAILED);
+            output::eprint_line(format_args!("weir: can't start threads: {error}"));
+            return ExitCode::from(exit_code::FAILED);
         }
     };
     let code = runtime.block_on(run());
@@ -140,16 +143,16 @@ async fn run() -> ExitCode {
         Err(error) => {
             let printed = error.print();
             if !error.use_stderr() {
-                output::note(printed);
+                output::keep_failure(printed);
             }
-            return output::ended(usage_exit_code(&error));
+            return finish(usage_exit_code(&error));
         }
     };
     let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
-        failure.tell();
+        failure.report();
         failure.exit_code()
     });
-    let code = output::ended(code);
+    let code = finish(code);
     flush_logs();
     code
 }

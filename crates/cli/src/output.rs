@@ -1,48 +1,43 @@
-//! Everything that a command says, on standard output and standard error, and how tables and numbers look there.
+//! The output of commands on standard output and standard error, and the format of tables and numbers.
 
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write as _},
-    process::ExitCode,
     sync::OnceLock,
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::failure::Failure;
+/// The first failure of a write to standard output.
+static FIRST_FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// Why the first output that is missing could not be written.
-static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
-
-/// Writes a line to standard output; [`ended`] tells where that is not possible.
-pub(crate) fn say(line: impl Display) {
-    note(writeln!(io::stdout().lock(), "{line}"));
+/// Writes a line to standard output. [`flush`] returns a failure.
+pub(crate) fn print_line(line: impl Display) {
+    keep_failure(writeln!(io::stdout().lock(), "{line}"));
 }
 
-/// Writes a line to standard error. Nothing is left to tell that this is not possible, and the exit code still counts.
-pub(crate) fn complain(line: impl Display) {
-    let _untold = writeln!(io::stderr().lock(), "{line}");
+/// Writes a line to standard error. A failure can't be reported, and the exit code still counts.
+pub(crate) fn eprint_line(line: impl Display) {
+    let _unreported = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Keeps the failure of a write to standard output. A reader that closed its pipe wants no more, which is no failure.
-pub(crate) fn note(written: io::Result<()>) {
+/// Keeps the failure of a write to standard output. A closed pipe is not a failure, because its reader wants
+/// no more.
+pub(crate) fn keep_failure(written: io::Result<()>) {
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
-        let _first_counts = UNWRITTEN.set(error);
+        let _first_counts = FIRST_FAILURE.set(error);
     }
 }
 
-/// The exit code of a command that would end with `code`: an answer that is not written whole is no success.
-pub(crate) fn ended(code: ExitCode) -> ExitCode {
-    note(io::stdout().flush());
-    let Some(error) = UNWRITTEN.get() else { return code };
-    let failure = Failure::Unwritten(error);
-    failure.tell();
-    if code == ExitCode::SUCCESS { failure.exit_code() } else { code }
+/// Flushes standard output, and returns the failure of the first write to it, if any.
+pub(crate) fn flush() -> Option<&'static io::Error> {
+    keep_failure(io::stdout().flush());
+    FIRST_FAILURE.get()
 }
 
-/// A table, text to the left and numbers to the right: `numbers` columns from the right.
+/// Makes a table with text to the left. The last `numbers` columns are aligned to the right.
 pub(crate) fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     numbers: usize,
@@ -57,7 +52,7 @@ pub(crate) fn table<const COLUMNS: usize>(
     table
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,32 +1,23 @@
-//! `weir publish`: behaves like the reference publisher, the load that the system exists to carry.
+//! `weir publish`: posts generated events, like the reference publisher.
 
 mod args;
 mod causes;
-mod corruption;
-mod event;
-mod item;
-mod person;
 mod publisher;
-mod stream;
 mod summary;
 
 use std::process::ExitCode;
 
-pub(crate) use args::{ENDPOINT, PublishArgs, endpoint};
-pub(crate) use item::{Item, Kind, event_id, id_prefix, number_of};
+use anyhow::Context as _;
+pub(crate) use args::PublishArgs;
 pub(crate) use publisher::{Plan, publish};
-pub(crate) use stream::{Batch, EventStream, Mix};
+use weir_process::{Signals, exit_code};
 
-use crate::{
-    failure::{EXIT_FAILED, Outcome},
-    output::say,
-    signals,
-};
+use crate::{exit::CommandResult, output::print_line};
 
-/// Publishes, says what came of it, and fails if a request had no 2xx for an answer.
-pub(crate) async fn run(args: PublishArgs) -> Outcome {
+/// Publishes, prints the summary, and fails if a request had no 2xx.
+pub(crate) async fn run(args: PublishArgs) -> CommandResult {
     let plan = args.plan()?;
-    let summary = publish(plan, signals::stop_when_interrupted()?).await?;
-    say(&summary);
-    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    let summary = publish(plan, Signals::stop_at_first().context("signals can't be watched")?).await?;
+    print_line(&summary);
+    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }

@@ -1,73 +1,68 @@
-//! `weir reconcile`: whether what is added up still is what the rows say; sets it right where it is told to.
+//! `weir reconcile`: compares the rollups of reports with the rows, and corrects them with --repair.
 
 mod args;
 mod findings;
 mod json;
-mod names;
+mod labels;
 mod table;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 pub(crate) use args::ReconcileArgs;
-use args::{Format, Task};
+use args::{Format, ReconcileOptions};
 use chrono::DateTime;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_collectors::{
-    reconcile::{Compared, Grain, Piece, Reconciler, RepairClaim},
+    reconcile::{ComparedDay, Grain, Reconciler, RepairLock, SourceDay},
     store::Store,
 };
 use weir_database::{Access, DatabaseUrl, Rights};
-use weir_process::Stop;
+use weir_process::{Signals, Stop, exit_code};
 
-use crate::{
-    failure::{EXIT_FAILED, Outcome},
-    output::say,
-    place::store,
-    signals,
-};
+use crate::{exit::CommandResult, output::print_line, storage::store};
 
-/// Who repairs, and the right to.
+/// The store of a repair, and the lock that admits one repair at a time.
 struct Repairer {
     store: Store,
-    _claim: RepairClaim,
+    _lock: RepairLock,
 }
 
 impl Repairer {
     async fn open(url: &DatabaseUrl) -> anyhow::Result<Self> {
         let store = Store::new(&store::open_with(url, Access::Write, Rights::Write).await?);
-        let claim = RepairClaim::take(&store).await.context("can't repair")?;
-        Ok(Self { store, _claim: claim })
+        let lock = RepairLock::take(&store).await.context("can't repair")?;
+        Ok(Self { store, _lock: lock })
     }
 }
 
-/// Compares, repairs where it is told to, says what it found, and fails where anything differs at the end.
-pub(crate) async fn run(args: ReconcileArgs) -> Outcome {
-    let task = args.check()?;
-    let stop = signals::stop_when_interrupted()?;
-    let findings = reconcile(&task, &stop).await?;
-    match task.format {
-        Format::Table => say(table::shown(&findings)),
-        Format::Json => say(format_args!("{:#}", json::shown(&findings))),
+/// Compares, repairs with --repair, shows the findings, and fails if differences remain.
+pub(crate) async fn run(args: ReconcileArgs) -> CommandResult {
+    let options = args.check()?;
+    let stop = Signals::stop_at_first().context("signals can't be watched")?;
+    let findings = reconcile(&options, &stop).await?;
+    match options.format {
+        Format::Table => print_line(table::shown(&findings)),
+        Format::Json => print_line(format_args!("{:#}", json::shown(&findings))),
     }
-    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
-async fn reconcile(task: &Task, stop: &Stop) -> anyhow::Result<Findings> {
-    let url = task.store();
-    // Also to repair: only this pool makes no file where there is none.
+async fn reconcile(options: &ReconcileOptions, stop: &Stop) -> anyhow::Result<Findings> {
+    let url = options.store();
+    // Also with --repair: only this pool does not create a missing file.
     let reader = Store::new(&store::open_with(&url, Access::Read, Rights::Read).await?);
-    let repairer = if task.repair { Some(Repairer::open(&url).await?) } else { None };
-    let reconciler = Reconciler::new(reader, task.period);
-    let mut findings = Findings::new(task);
+    let repairer = if options.repair { Some(Repairer::open(&url).await?) } else { None };
+    let reconciler = Reconciler::new(reader, options.period);
+    let mut findings = Findings::new(options);
     let Some((first, last)) = reconciler.days().await.context("can't read the store")? else {
         return Ok(findings);
     };
     let progress = progress_bar(first, last);
     let mut next = Some(first);
     while let Some(day) = next {
-        if !compare_day(task, &reconciler, repairer.as_ref(), day, stop, &mut findings).await? {
+        if !compare_day(options, &reconciler, repairer.as_ref(), day, stop, &mut findings).await? {
             findings.interrupted_at = Some(day);
             break;
         }
@@ -78,17 +73,17 @@ async fn reconcile(task: &Task, stop: &Stop) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// False where it was interrupted; a repair comes to the end of its day first.
+/// Returns false after an interrupt; a repair completes its day first.
 async fn compare_day(
-    task: &Task,
+    options: &ReconcileOptions,
     reconciler: &Reconciler,
     repairer: Option<&Repairer>,
     day: i64,
     stop: &Stop,
     findings: &mut Findings,
 ) -> anyhow::Result<bool> {
-    for source in &task.sources {
-        let piece = Piece { source: *source, day };
+    for source in &options.sources {
+        let piece = SourceDay { source: *source, day };
         let compared = match repairer {
             None => stop.run_until_cancelled(compare(reconciler, piece, findings)).await,
             Some(_) if stop.is_cancelled() => None,
@@ -103,19 +98,23 @@ async fn compare_day(
     Ok(true)
 }
 
-async fn compare(reconciler: &Reconciler, piece: Piece, findings: &mut Findings) -> anyhow::Result<Compared> {
+async fn compare(
+    reconciler: &Reconciler,
+    piece: SourceDay,
+    findings: &mut Findings,
+) -> anyhow::Result<ComparedDay> {
     let compared = reconciler.compare(piece, |difference| findings.find(difference)).await?;
     findings.left += compared.differences;
     Ok(compared)
 }
 
-/// Repairs, and compares again where there was anything to repair.
+/// Repairs, and compares again if there was a difference.
 async fn repair(
     reconciler: &Reconciler,
     repairer: &Repairer,
-    piece: Piece,
+    piece: SourceDay,
     findings: &mut Findings,
-) -> anyhow::Result<Compared> {
+) -> anyhow::Result<ComparedDay> {
     let compared =
         reconciler.repair(piece, &repairer.store, |difference| findings.repair(difference)).await?;
     if compared.differences > 0 {
@@ -124,7 +123,7 @@ async fn repair(
     Ok(compared)
 }
 
-/// On standard error, and only where that is a terminal.
+/// Shown on standard error, and only on a terminal.
 fn progress_bar(first: i64, last: i64) -> ProgressBar {
     let style = ProgressStyle::with_template("{elapsed} {bar:30} {human_pos} of {human_len} days");
     ProgressBar::new(days_between(first, last) + 1).with_style(style.expect("the template is well formed"))

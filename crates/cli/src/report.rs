@@ -1,4 +1,4 @@
-//! `weir report`: asks the reporting service over gRPC, and shows tables or JSON.
+//! `weir report`: asks the reporting service over gRPC, and prints tables or JSON.
 
 mod args;
 mod client;
@@ -11,42 +11,42 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::Context as _;
 use args::{DemographicsArgs, EventsArgs, RevenueArgs};
 use clap::Subcommand;
-pub(crate) use client::Client;
+pub(crate) use client::ReportClient;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-pub(crate) use tables::{Shown, demographics, events, revenue};
+pub(crate) use tables::{TitledTables, demographics, events, revenue};
 use weir_edge::answers::{DemographicsReport, EventReport, RevenueReport};
 
-use crate::{failure::Outcome, output::say};
+use crate::{exit::CommandResult, output::print_line};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Report {
-    /// How many events, by source, funnel stage and type.
+pub(crate) enum ReportCommand {
+    /// Count events by source, funnel stage and type.
     Events(EventsArgs),
-    /// How much money, by source and campaign.
+    /// Sum up revenue by source and campaign.
     Revenue(RevenueArgs),
-    /// Who: distinct users by age, gender, place, followers and device.
+    /// Count distinct users by age, gender, place, followers and device.
     Demographics(DemographicsArgs),
 }
 
-pub(crate) async fn run(report: Report) -> Outcome {
+pub(crate) async fn run(report: ReportCommand) -> CommandResult {
     match report {
-        Report::Events(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.events(request).await?;
+        ReportCommand::Events(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.events(request).await?;
             let with_series = !answer.series.is_empty();
-            show(channel.json, answer, |answer| EventReport::new(answer, with_series), events)
+            show(options.json, answer, |answer| EventReport::new(answer, with_series), events)
         }
-        Report::Revenue(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.revenue(request).await?;
+        ReportCommand::Revenue(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.revenue(request).await?;
             let with_series = !answer.series.is_empty();
-            show(channel.json, answer, |answer| RevenueReport::new(answer, with_series), revenue)
+            show(options.json, answer, |answer| RevenueReport::new(answer, with_series), revenue)
         }
-        Report::Demographics(args) => {
-            let (channel, request) = args.request()?;
-            let answer = Client::connect(channel.servers).await?.demographics(request).await?;
-            show(channel.json, answer, DemographicsReport::from, demographics)
+        ReportCommand::Demographics(args) => {
+            let (options, request) = args.request()?;
+            let answer = ReportClient::connect(options.servers).await?.demographics(request).await?;
+            show(options.json, answer, DemographicsReport::from, demographics)
         }
     }
 }
@@ -55,12 +55,12 @@ fn show<Answer, Report: Serialize>(
     as_json: bool,
     answer: Answer,
     report: impl FnOnce(Answer) -> Report,
-    tables: impl FnOnce(&Answer) -> Shown,
-) -> Outcome {
+    tables: impl FnOnce(&Answer) -> TitledTables,
+) -> CommandResult {
     if as_json {
-        say(sorted_json(&report(answer)).context("the answer can't be written as JSON")?);
+        print_line(sorted_json(&report(answer)).context("the answer can't be written as JSON")?);
     } else {
-        say(tables(&answer));
+        print_line(tables(&answer));
     }
     Ok(ExitCode::SUCCESS)
 }

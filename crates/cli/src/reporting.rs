@@ -1,4 +1,4 @@
-//! `weir reporting`: the three reports as a gRPC service, over the store.
+//! `weir reporting`: the reports as a gRPC service over the store.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,9 +13,9 @@ use weir_process::{
 use weir_reporting::{Reporting, ReportingArgs, ReportingConfig};
 
 use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{StoreArgs, store},
+    exit::{CommandResult, configured},
+    runner,
+    storage::{StoreArgs, store},
 };
 
 const ADMIN_PORT: u16 = 9105;
@@ -38,18 +38,18 @@ struct Config {
 
 impl ReportingCommand {
     fn check(&self) -> Result<Config, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let store = self.store.require(&mut mistakes);
-        let reporting = self.reporting.check(environment, &mut mistakes);
+        let mut errors = ConfigErrors::default();
+        let (environment, process) = self.process.check(ADMIN_PORT, &mut errors);
+        let store = self.store.require(&mut errors);
+        let reporting = self.reporting.check(environment, &mut errors);
         let config = || Some(Config { process: process?, store: store?, reporting: reporting? });
-        configured(config(), mistakes)
+        configured(config(), errors)
     }
 }
 
-pub(crate) async fn run(args: ReportingCommand) -> Outcome {
+pub(crate) async fn run(args: ReportingCommand) -> CommandResult {
     let Config { process, store, reporting } = args.check()?;
-    hosting::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
+    runner::host("reporting", &process, async |host| start(host, &store, &reporting).await).await
 }
 
 async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> anyhow::Result<()> {
@@ -64,7 +64,7 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     Ok(())
 }
 
-/// Binds reporting, as a role of its host; `store` is up to date.
+/// Binds reporting as a role of its host; `store` is migrated.
 pub(crate) async fn bind(
     host: &mut Host,
     config: &ReportingConfig,

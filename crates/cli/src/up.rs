@@ -1,93 +1,22 @@
 //! `weir up`: every role in one process, over the same gRPC as a fleet, on files where no server is named.
 
+mod args;
 mod demo;
-mod free_port;
 mod roles;
 
-use clap::Args;
+use args::NAME;
+pub(crate) use args::UpCommand;
 use roles::{Config, Roles};
-use weir_collectors::CollectorArgs;
-use weir_edge::EdgeArgs;
-use weir_ingest::IngestArgs;
-use weir_process::{
-    Host,
-    args::{ConfigErrors, Misconfigured, OperatorArgs, ProcessArgs, ProcessConfig},
-};
-use weir_reporting::ReportingArgs;
+use weir_process::Host;
 
-use crate::{
-    failure::{Outcome, configured},
-    hosting,
-    place::{FolderArgs, JournalArgs, MonitorArgs, StoreArgs},
-};
+use crate::{exit::CommandResult, runner};
 
-const ADMIN_PORT: u16 = 9101;
-/// The process's name in logs and traces.
-const NAME: &str = "weir";
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct UpCommand {
-    /// Show what it does: run on files in a temporary folder, whatever NATS_URL, DATABASE_URL and WEIR_DATA_DIR
-    /// say, publish for ten seconds, print the reports, stay up until it is interrupted, and remove the folder.
-    /// Takes free ports where the usual ones are taken.
-    #[arg(long)]
-    demo: bool,
-    #[command(flatten)]
-    folder: FolderArgs,
-    #[command(flatten)]
-    journal: JournalArgs,
-    #[command(flatten)]
-    monitor: MonitorArgs,
-    #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    edge: EdgeArgs,
-    #[command(flatten)]
-    ingest: IngestArgs,
-    #[command(flatten)]
-    operator: OperatorArgs,
-    #[command(flatten)]
-    collectors: CollectorArgs,
-    #[command(flatten)]
-    reporting: ReportingArgs,
-    #[command(flatten)]
-    process: ProcessArgs,
-}
-
-impl UpCommand {
-    fn check(&self) -> Result<(ProcessConfig, Config), Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let (environment, process) = self.process.check(ADMIN_PORT, &mut mistakes);
-        let journal = self.journal.check(&mut mistakes);
-        let monitors = self.monitor.check(&mut mistakes);
-        let store = self.store.check(&mut mistakes);
-        let edge = self.edge.check(environment, &mut mistakes);
-        let ingest = self.ingest.check(environment, &self.operator, &mut mistakes);
-        let workers = self.collectors.workers(&mut mistakes);
-        let retention = self.collectors.retention(&mut mistakes);
-        let reporting = self.reporting.check(environment, &mut mistakes);
-        let config = || {
-            Some(Config {
-                folder: self.folder.weir_data_dir.clone(),
-                journal: journal?.monitored(monitors?),
-                store: store?,
-                edge: edge?,
-                ingest: ingest?,
-                workers,
-                retention: retention?,
-                reporting: reporting?,
-            })
-        };
-        configured(process.zip(config()), mistakes)
-    }
-}
-
-pub(crate) async fn run(command: UpCommand) -> Outcome {
+pub(crate) async fn run(command: UpCommand) -> CommandResult {
     if command.demo {
         return Box::pin(demo::run(command)).await;
     }
     let (process, config) = command.check()?;
-    Box::pin(hosting::host(NAME, &process, async |host| start(host, config).await)).await
+    Box::pin(runner::host(NAME, &process, async |host| start(host, config).await)).await
 }
 
 async fn start(host: &mut Host, config: Config) -> anyhow::Result<()> {
@@ -95,68 +24,4 @@ async fn start(host: &mut Host, config: Config) -> anyhow::Result<()> {
     roles.addresses().log();
     roles.start(host);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{Args as _, Command, FromArgMatches as _, builder::Resettable};
-
-    use super::*;
-
-    /// Checks a command line, whatever the environment of the tests says.
-    fn check(arguments: &[&str]) -> Result<Config, String> {
-        let line = UpCommand::augment_args(Command::new("up")).mut_args(|arg| arg.env(Resettable::Reset));
-        let matches = line.get_matches_from(["up"].iter().chain(arguments));
-        let command = UpCommand::from_arg_matches(&matches).unwrap();
-        command.check().map(|(_, config)| config).map_err(|mistakes| mistakes.to_string())
-    }
-
-    #[test]
-    fn either_server_is_taken_alone() {
-        let nats = check(&["--nats-url", "nats://127.0.0.1:4222"]).unwrap();
-        assert!(!nats.journal.in_folder() && nats.store.in_folder());
-        let postgres = check(&["--database-url", "postgres://weir@127.0.0.1/weir"]).unwrap();
-        assert!(postgres.journal.in_folder() && !postgres.store.in_folder());
-    }
-
-    #[test]
-    fn every_mistake_is_told_at_once() {
-        let told = check(&[
-            "--app-env=home",
-            "--nats-url=http://127.0.0.1",
-            "--journal-max-bytes=much",
-            "--journal-ack-wait-ms=1",
-            "--journal-replicas=2",
-            "--nats-monitor-url=nats://127.0.0.1",
-            "--ingest-max-in-flight-bytes=1024",
-            "--database-url=mysql://127.0.0.1",
-            "--edge-listen=nowhere:x",
-            "--ingest-listen=nowhere:x",
-            "--reporting-listen=nowhere:x",
-            "--default-currency=dollars",
-            "--collector-workers=many",
-            "--event-retention=long",
-            "--event-key-retention=longer",
-        ]);
-        let told = told.err().unwrap();
-        for variable in [
-            "APP_ENV",
-            "NATS_URL",
-            "JOURNAL_MAX_BYTES",
-            "JOURNAL_ACK_WAIT_MS",
-            "JOURNAL_REPLICAS",
-            "NATS_MONITOR_URL",
-            "INGEST_MAX_IN_FLIGHT_BYTES",
-            "DATABASE_URL",
-            "EDGE_LISTEN",
-            "INGEST_LISTEN",
-            "REPORTING_LISTEN",
-            "DEFAULT_CURRENCY",
-            "COLLECTOR_WORKERS",
-            "EVENT_RETENTION",
-            "EVENT_KEY_RETENTION",
-        ] {
-            assert!(told.contains(variable), "{variable} is missing in {told}");
-        }
-    }
 }

@@ -1,71 +1,59 @@
-//! `weir verify`: whether everything that was answered yes is stored or a dead letter, once, and as it was sent.
+//! `weir verify`: checks that every accepted event is stored or a dead letter, once, and unchanged.
 
 mod args;
-mod buried;
+mod case;
 mod columns;
+mod dead_letters;
 mod drain;
-mod fates;
+mod expectations;
 mod findings;
-mod removed;
 mod stored;
 
 use std::{process::ExitCode, time::Duration};
 
 pub(crate) use args::VerifyArgs;
-use args::{Place, Task};
-use buried::RejectedItems;
-use fates::Fates;
+use args::{Deployment, VerifyOptions};
+use case::Case;
+use dead_letters::RejectedItems;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
-use stored::Stored;
+use stored::StoreReader;
 use weir_database::{Access, Rights};
+use weir_process::exit_code;
 
-use crate::{
-    failure::{EXIT_FAILED, Outcome},
-    ledger::{self, Run},
-    output::say,
-    place::{patiently, store},
-};
+use crate::{exit::CommandResult, ledger, output::print_line, storage::store, wait::with_wait_notice};
 
-/// A ledger's run, and what is known of each of its events.
-struct Case {
-    run: Run,
-    fates: Fates,
+/// Compares, shows the findings, and fails unless every promise holds.
+pub(crate) async fn run(args: VerifyArgs) -> CommandResult {
+    let VerifyOptions { deployment, wait } = args.check()?;
+    let cases: Vec<Case> = ledger::read(&args.ledger)?.into_iter().map(Case::of).collect::<Result<_, _>>()?;
+    let findings = compare(cases, &deployment, wait).await?;
+    print_line(&findings);
+    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
-/// Compares, says what it found, and fails if anything is not as it was promised.
-pub(crate) async fn run(args: VerifyArgs) -> Outcome {
-    let Task { place, wait } = args.check()?;
-    let cases = cases(ledger::read(&args.ledger)?)?;
-    let findings = compare(cases, &place, wait).await?;
-    say(&findings);
-    Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
-}
-
-fn cases(runs: Vec<Run>) -> anyhow::Result<Vec<Case>> {
-    runs.into_iter().map(|run| Ok(Case { fates: Fates::of(&run)?, run })).collect()
-}
-
-async fn compare(mut cases: Vec<Case>, place: &Place, wait: Duration) -> anyhow::Result<Findings> {
-    let journal = place.journal().await?;
-    let store = Stored::read(store::open_with(&place.store(), Access::Read, Rights::Read).await?).await?;
-    let waiting = patiently("collectors to store what waits", drain::wait(&journal, wait)).await?;
+async fn compare(mut cases: Vec<Case>, deployment: &Deployment, wait: Duration) -> anyhow::Result<Findings> {
+    let journal = deployment.journal().await?;
+    let store =
+        StoreReader::read(store::open_with(&deployment.store(), Access::Read, Rights::Read).await?).await?;
+    let waiting =
+        with_wait_notice("collectors to store the waiting frames", drain::wait(&journal, wait)).await?;
     let mut findings = Findings::new(waiting);
     let mut rejected = RejectedItems::default();
-    let progress = progress_bar(cases.iter().map(|case| case.fates.len()).sum());
+    let progress = progress_bar(cases.iter().map(|case| case.expectations.len()).sum());
     for case in &mut cases {
         stored::compare(&store, case, &mut rejected, &mut findings, &progress).await?;
     }
-    buried::note_parked(&journal, &mut cases, &mut findings).await?;
-    buried::find_rejected(&journal, rejected, &mut findings).await?;
+    dead_letters::note_parked(&journal, &mut cases, &mut findings).await?;
+    dead_letters::find_rejected(&journal, rejected, &mut findings).await?;
     for case in &cases {
-        case.fates.judge(case.run.seed, &mut findings);
+        case.expectations.check(case.run.seed, &mut findings);
     }
     progress.finish_and_clear();
     Ok(findings)
 }
 
-/// On standard error, and only where that is a terminal.
+/// Shown on standard error, and only on a terminal.
 fn progress_bar(events: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{elapsed} {bar:30} {human_pos} of {human_len} events");
     ProgressBar::new(events).with_style(style.expect("the template is well formed"))

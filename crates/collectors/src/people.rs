@@ -1,26 +1,26 @@
-//! Distinct users: what storing noted is folded into sets of numbers, beside the collectors' own work.
+//! Distinct users: a job folds the observations that storing leaves into sets of numbers.
 //!
-//! Every step is one transaction that leaves the tables true, under a lock that one of the fleet has at a time, so
-//! whoever is killed leaves nothing half done and nobody does anything twice. `weir_database::people` says what the
-//! tables hold, docs/people.md what that costs.
+//! Each step is one transaction that leaves the tables consistent. It holds a lock that one process of the fleet has at
+//! a time, so that a killed process leaves no step half done, and no step is done twice. `weir_database::people`
+//! documents the tables, docs/people.md the costs.
 
+mod adaptive_batch;
 mod backlog;
-mod compare;
+mod dictionary;
+mod erase;
 mod error;
 mod fold;
-mod folder;
-mod forget;
-mod mend;
+mod fold_job;
 mod minutes;
-mod numbering;
-mod pace;
 mod prune;
-mod session;
+mod rebuild;
+mod transaction;
+mod verify;
 
 pub(crate) use backlog::Backlog;
-pub(crate) use compare::{Astray, Told};
 pub use error::PeopleError;
-pub(crate) use folder::Folder;
+pub(crate) use fold_job::FoldJob;
+pub(crate) use verify::{Mismatch, PeopleCounts};
 
 use std::{
     collections::HashSet,
@@ -29,30 +29,32 @@ use std::{
 
 use crate::store::{Pool, Store};
 
-/// The number of the advisory lock of PostgreSQL ("weirfold" in ASCII) that a transaction takes which changes numbers or
-/// sets. SQLite has one writer.
+/// The number of PostgreSQL's advisory lock of people ("weirfold" in ASCII). Each transaction that changes numbers or
+/// sets takes it. SQLite needs no lock, because it has one writer.
 pub const PEOPLE_LOCK: i64 = 0x7765_6972_666F_6C64;
 
-/// The tables of people, to be changed. Cheap to clone.
+/// The tables of people, and the steps that change them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct People {
     pool: Pool,
-    /// Source, minute and what the rollups count there, where the rows say something else: `weir reconcile` is for that.
+    /// Source and minute, and the rollups' count, where the rows have another count. Such a minute is not rebuilt
+    /// again; `weir reconcile` repairs it.
     contradicted: Arc<Mutex<HashSet<(i16, i64, i64)>>>,
 }
 
-/// What one step did.
+/// The outcome of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// As many sightings were folded, minutes mended or people pruned; there may be more to do.
-    Did(u64),
+pub enum StepOutcome {
+    /// The step folded so many observations or rebuilt so many minutes. There may be more to do.
+    Changed(u64),
     /// There was nothing to do.
     Idle,
-    /// Somebody else has the lock.
+    /// Another process has the lock.
     Busy,
 }
 
 impl People {
+    /// The tables of people of a store.
     #[must_use]
     pub fn new(store: &Store) -> Self {
         Self { pool: store.pool.clone(), contradicted: Arc::default() }

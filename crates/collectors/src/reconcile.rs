@@ -1,26 +1,24 @@
-//! Whether what is added up still is what the rows say: everything derived from rows is compared with them, day by
-//! day and source by source, and set right where it is told to.
+//! Reconciliation: compares the rollups and the sets of people with the rows, day by day and source by source, and
+//! repairs them on request.
 //!
-//! A day is compared in one state of the store, so that nobody who stores meanwhile makes a difference. Every
-//! transaction of the system changes rows and what is derived from them by the same, so a difference that was found
-//! stays the difference until somebody repairs it: a repair adds it to whatever is there by then.
+//! A day is compared in one state of the database, so that storing meanwhile makes no difference. Every transaction
+//! changes rows and derived data by the same amount. A difference that was found therefore stays the same until it is
+//! repaired, and a repair adds it to the values of that moment.
 
-mod claim;
-mod comparison;
 mod difference;
 mod error;
-mod figures;
-mod grain;
+mod lock;
+mod measures;
 mod period;
+mod reconciler;
 mod repair;
+mod rollup_table;
 mod snapshot;
-mod statement;
-mod structure;
+mod sql;
 
-pub use claim::RepairClaim;
-pub use comparison::{Compared, Piece, Reconciler};
 pub use difference::{Difference, Evidence, Subject};
 pub use error::ReconcileError;
-pub use figures::{Figure, Figures};
-pub use grain::Grain;
-pub use period::Period;
+pub use lock::RepairLock;
+pub use measures::{Measure, Measures};
+pub use period::{Grain, Period};
+pub use reconciler::{ComparedDay, Reconciler, SourceDay};

@@ -1,146 +1,70 @@
-//! The store as collectors write it: frames become rows, each event once, and each frame leaves its accounts.
+//! The store of events: frames become rows, each event once, and each frame leaves its accounts.
 
-mod audit;
-mod columns;
+mod anonymize;
+mod copy;
 mod erased;
 mod erasure;
 mod error;
-mod journals;
-mod keys;
-mod lookout;
-mod people;
-pub(crate) mod postgres;
+mod guards;
+mod people_deltas;
+mod pool;
+mod postgres;
 pub(crate) mod rollups;
-pub(crate) mod row;
-mod settled;
-mod sighting;
-mod silence;
-mod span;
-pub(crate) mod sqlite;
+mod row;
+mod sqlite;
 mod submission;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbBackend};
 use sqlx::AssertSqlSafe;
+use tracing::{Span, field::Empty, info_span};
 use weir_database::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES};
 use weir_journal::{Frame, Position};
+use weir_process::trace;
 
-pub(crate) use audit::AuditedPart;
+use erased::ErasedCache;
 pub use erased::ErasedPersons;
-use erased::KnownErased;
+pub(crate) use erasure::last_arrival;
 pub use erasure::{ErasureCounts, ErasureStage};
 pub use error::StoreError;
-pub use keys::EventKey;
-pub use submission::Submission;
+pub use pool::STORE_LOCK;
+pub(crate) use pool::{BEGIN_SQLITE, Pool, ROWS_PER_STATEMENT, TRANSACTION_LIMIT, with_time_limit};
+pub(crate) use postgres::COPY_EVENTS;
+use postgres::DuplicateLookup;
+pub use row::EventKey;
+pub(crate) use row::to_smallint;
+use submission::{Ending, Outcomes};
+pub use submission::{FrameOutcome, RefusedEvent, Submission};
 
-/// The number of the advisory lock of PostgreSQL ("weirstor" in ASCII) that storing transactions share. Whoever removes
-/// rows, or records whom to forget, takes it alone and for a short while: so no event is stored again while its row
-/// becomes a key, and none slips in behind its person's erasure. SQLite has one writer anyway.
-pub const STORE_LOCK: i64 = 0x7765_6972_7374_6f72;
-
-/// The tables of events, of frames and of what else is known of them. Cheap to clone.
+/// The tables of events, frames and their derived data. Cheap to clone; clones share connections and caches.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) pool: Pool,
-    database: DatabaseConnection,
-    known: Known,
+    pub(crate) database: DatabaseConnection,
+    erased: ErasedCache,
+    lookup: DuplicateLookup,
 }
-
-/// What a process knows of what the store has. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    erased: KnownErased,
-    events: postgres::KnownEvents,
-}
-
-/// The connections of a store.
-#[derive(Clone, Debug)]
-pub(crate) enum Pool {
-    Postgres(sqlx::PgPool),
-    Sqlite(sqlx::SqlitePool),
-}
-
-/// What became of a frame; `stored + duplicate + parked` is [`Frame::accepted`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameOutcome {
-    /// Events that became rows.
-    pub stored: u64,
-    /// Events whose identity was there before, repeats in their own array included.
-    pub duplicate: u64,
-    /// Events that the database refuses.
-    pub parked: u64,
-    /// These are the accounts of an earlier delivery; this one changed nothing.
-    pub recorded_before: bool,
-}
-
-impl FrameOutcome {
-    /// As the table of frames has it.
-    fn recorded_before(stored: i64, duplicate: i64, parked: i64) -> Self {
-        let [stored, duplicate, parked] = [stored, duplicate, parked].map(i64::unsigned_abs);
-        Self { stored, duplicate, parked, recorded_before: true }
-    }
-}
-
-/// An event that the database refuses whenever it is tried, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedEvent {
-    /// Its place in the frame.
-    pub index: usize,
-    /// The database's code and message, for the people who mend dead letters.
-    pub reason: String,
-}
-
-/// How a transaction ends that came through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Commit,
-    /// It was only a trial.
-    RollBack,
-}
-
-type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
 
 impl Store {
-    /// The time by the database's clock, or by this process's where the store is a file; µs since the Unix epoch.
-    pub(crate) async fn now(&self) -> Result<i64, sqlx::Error> {
-        match &self.pool {
-            Pool::Postgres(pool) => {
-                let question = AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}"));
-                postgres::in_time(sqlx::query_scalar(question).fetch_one(pool)).await
-            }
-            Pool::Sqlite(_) => Ok(Utc::now().timestamp_micros()),
-        }
-    }
-
-    /// Whether this build may write, for work that is no storing.
-    ///
-    /// # Errors
-    /// It may not, or the store can't be read.
-    pub(crate) async fn admits_this_build(&self) -> Result<(), sqlx::Error> {
-        let question = AssertSqlSafe(format!("SELECT {OLDEST_WRITER}"));
-        let oldest: Option<String> = match &self.pool {
-            Pool::Postgres(pool) => postgres::in_time(sqlx::query_scalar(question).fetch_one(pool)).await?,
-            Pool::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(pool).await?,
-        };
-        check_writer(oldest.as_deref()).map_err(|refused| sqlx::Error::Configuration(refused.into()))
-    }
-
+    /// The store of a database. A clone of the store shares its caches; a second `new` has caches of its own.
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
         let pool = match database.get_database_backend() {
             DbBackend::Postgres => Pool::Postgres(database.get_postgres_connection_pool().clone()),
             _ => Pool::Sqlite(database.get_sqlite_connection_pool().clone()),
         };
-        Self { pool, database: database.clone(), known: Known::default() }
+        let (erased, lookup) = (ErasedCache::default(), DuplicateLookup::default());
+        Self { pool, database: database.clone(), erased, lookup }
     }
 
-    /// Stores all of it in one transaction, or nothing; one outcome for each submission, in their order.
-    /// When this returns `Ok`, all of it is committed. A frame that was recorded before is left as it is.
+    /// Stores all submissions in one transaction, or none. Returns one outcome for each, in their order.
+    ///
+    /// When this returns `Ok`, the transaction is committed. A frame that was recorded before stays as it is.
     ///
     /// # Errors
-    /// [`StoreError::Permanent`] where an event is refused; [`Store::refused_events`] finds it.
+    /// [`StoreError::Permanent`] where the database refuses an event; [`Store::refused_events`] finds it.
     pub async fn store(&self, submissions: &[Submission<'_>]) -> Result<Vec<FrameOutcome>, StoreError> {
         let mut seen = HashSet::new();
         let different: Vec<_> =
@@ -148,15 +72,23 @@ impl Store {
         let mut positions: Vec<_> = submissions.iter().filter_map(Submission::position).collect();
         positions.sort_unstable();
         let mut outcomes = self.transact(&different, &positions, Ending::Commit).await?;
-        let told_once = |submission: &Submission<'_>| {
+        let outcome = |submission: &Submission<'_>| {
             let outcome = outcomes.get_mut(submission.frame_id()).expect("every frame has an outcome");
-            // A frame that is offered twice in one batch is redelivered the second time.
+            // A frame that is in the batch twice is redelivered the second time.
             std::mem::replace(outcome, FrameOutcome { recorded_before: true, ..*outcome })
         };
-        Ok(submissions.iter().map(told_once).collect())
+        Ok(submissions.iter().map(outcome).collect())
     }
 
-    /// The events of a frame that the database refuses, found by bisection in transactions that change nothing.
+    /// Records frames as settled that leave nothing else in the store.
+    ///
+    /// # Errors
+    /// Never [`StoreError::Permanent`].
+    pub async fn record_settled(&self, positions: &[Position]) -> Result<(), StoreError> {
+        self.transact(&[], positions, Ending::Commit).await.map(drop)
+    }
+
+    /// The events of a frame that the database refuses, found by bisection in transactions that are rolled back.
     ///
     /// # Errors
     /// Never [`StoreError::Permanent`].
@@ -180,7 +112,7 @@ impl Store {
         Ok(refused)
     }
 
-    /// `submissions` are of different frames, `positions` of all that are settled by it and ascending.
+    /// Runs one storing transaction. `submissions` are of different frames; `positions`, all that it settles, ascend.
     async fn transact<'a>(
         &self,
         submissions: &[&Submission<'a>],
@@ -189,12 +121,66 @@ impl Store {
     ) -> Result<Outcomes<'a>, StoreError> {
         let outcomes = match &self.pool {
             Pool::Postgres(pool) => {
-                postgres::transact(pool, &self.known, submissions, positions, ending).await
+                let caches = (&self.erased, &self.lookup);
+                postgres::transact(pool, caches, submissions, positions, ending).await
             }
-            Pool::Sqlite(pool) => {
-                sqlite::transact(pool, &self.known.erased, submissions, positions, ending).await
-            }
+            Pool::Sqlite(pool) => sqlite::transact(pool, &self.erased, submissions, positions, ending).await,
         };
         outcomes.map_err(StoreError::from)
+    }
+
+    /// The time by the database's clock, or by this process's where the store is a file; µs since the Unix epoch.
+    pub(crate) async fn now(&self) -> Result<i64, sqlx::Error> {
+        match &self.pool {
+            Pool::Postgres(pool) => {
+                let query = AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}"));
+                with_time_limit(sqlx::query_scalar(query).fetch_one(pool)).await
+            }
+            Pool::Sqlite(_) => Ok(Utc::now().timestamp_micros()),
+        }
+    }
+
+    /// Checks that the schema admits writes of this build. Storing transactions check it themselves.
+    ///
+    /// # Errors
+    /// The schema admits newer builds alone, or the database can't be read.
+    pub(crate) async fn admits_this_build(&self) -> Result<(), sqlx::Error> {
+        let query = AssertSqlSafe(format!("SELECT {OLDEST_WRITER}"));
+        let oldest: Option<String> = match &self.pool {
+            Pool::Postgres(pool) => with_time_limit(sqlx::query_scalar(query).fetch_one(pool)).await?,
+            Pool::Sqlite(pool) => sqlx::query_scalar(query).fetch_one(pool).await?,
+        };
+        check_writer(oldest.as_deref()).map_err(|refused| sqlx::Error::Configuration(refused.into()))
+    }
+
+    /// The span of one transaction that stores `events`, as part of `parent`. Its fields follow OpenTelemetry's
+    /// conventions for databases; it has no value of any event.
+    pub(crate) fn insert_span(&self, parent: &Span, events: u64) -> Span {
+        const SUMMARY: &str = "BATCH INSERT events";
+        let (system, address, namespace) = match &self.pool {
+            Pool::Postgres(pool) => {
+                let options = pool.connect_options();
+                let port = options.get_port();
+                let namespace = options.get_database().map(str::to_owned);
+                ("postgresql", Some((options.get_host().to_owned(), port)), namespace)
+            }
+            Pool::Sqlite(_) => ("sqlite", None, None),
+        };
+        info_span!(
+            target: trace::TARGET,
+            parent: parent,
+            "transaction",
+            otel.name = SUMMARY,
+            otel.kind = "client",
+            db.system.name = system,
+            db.namespace = namespace,
+            db.operation.name = "BATCH INSERT",
+            db.collection.name = "events",
+            db.query.summary = SUMMARY,
+            db.operation.batch.size = events,
+            server.address = address.as_ref().map(|(host, _)| host.as_str()),
+            server.port = address.as_ref().map(|(_, port)| *port),
+            "error.type" = Empty,
+        )
     }
 }

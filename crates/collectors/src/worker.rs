@@ -1,32 +1,27 @@
-//! One worker: takes frames of its source, sees to it that they are stored, and gives each delivery its verdict.
+//! One worker: takes frames of its source from the journal, has them stored and ends each delivery with one verdict.
 
-mod backoff;
-mod calls;
+mod delivery;
 mod erase;
-mod hold;
-mod newer;
 mod park;
-mod patience;
-mod settle;
+mod process;
+mod retry;
 mod spans;
 mod unreadable;
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use tracing::{Instrument as _, debug, info, warn};
+use tracing::{Instrument as _, info, warn};
 use weir_event::{Metrics, Source};
 use weir_journal::{Consumer, Delivery, Journal, JournalError};
 use weir_process::Stop;
 
-use crate::{Failpoint, metrics::StoringMetrics, people::Backlog, store::Store};
-pub(crate) use backoff::Backoff;
-pub(crate) use newer::NewerFrames;
+use crate::{Failpoint, backoff::Backoff, metrics::StoringMetrics, people::Backlog, store::Store};
+use delivery::{DeliveryVerdict, MAX_DELIVERIES, with_heartbeat};
 use spans::BatchSpans;
+pub(crate) use unreadable::DeferredFrames;
 
-/// Frames in hand at once: few, because a worker that freezes holds them from its peers.
-const MAX_FRAMES: usize = 32;
-/// How long one pull waits for the first frame, and so how long a stop may wait for an idle worker.
+/// How long one pull waits for the first frame. An idle worker notices a stop no later than this.
 const PULL_WAIT: Duration = Duration::from_millis(500);
 
 /// A worker of one source.
@@ -37,36 +32,31 @@ pub(crate) struct Worker {
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
     pub(crate) storing: StoringMetrics,
-    pub(crate) newer: NewerFrames,
+    pub(crate) deferred: DeferredFrames,
     pub(crate) backlog: Backlog,
-    pub(crate) progress_every: Duration,
+    /// The interval of heartbeats for deliveries in hand.
+    pub(crate) heartbeat_every: Duration,
     pub(crate) failpoint: Option<Failpoint>,
 }
 
-/// How a delivery ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Everything of it is stored or parked.
-    Done,
-    /// It is somebody else's, after a while.
-    Later(Duration),
-}
-
 impl Worker {
-    /// Works until `stop`.
+    /// Works until `stop`. Waits out an outage of the journal.
+    ///
+    /// # Errors
+    /// The journal can't be used at all.
     pub(crate) async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let Some(mut consumer) = self.consumer(&stop).await? else { return Ok(()) };
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
-            match consumer.next(MAX_FRAMES, PULL_WAIT).await {
+            match consumer.next(MAX_DELIVERIES, PULL_WAIT).await {
                 Ok(deliveries) => {
                     if backoff.reset() {
-                        info!("frames come again");
+                        info!("the journal delivers frames again");
                     }
-                    if deliveries.len() >= MAX_FRAMES {
-                        self.backlog.note();
+                    if deliveries.len() >= MAX_DELIVERIES {
+                        self.backlog.note_full_batch();
                     }
-                    self.settle(deliveries, &stop).await;
+                    self.process_batch(deliveries, &stop).await;
                 }
                 Err(JournalError::Unreachable(reason)) => {
                     self.wait_for_journal(&mut backoff, reason, &stop).await
@@ -77,7 +67,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The journal's consumer; none where `stop` came first.
+    /// The journal's consumer; `None` where `stop` came first.
     async fn consumer(&self, stop: &Stop) -> anyhow::Result<Option<Consumer>> {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
@@ -93,41 +83,28 @@ impl Worker {
     }
 
     async fn wait_for_journal(&self, backoff: &mut Backoff, reason: String, stop: &Stop) {
-        if backoff.is_fresh() {
-            warn!(reason, "no frames come");
+        if backoff.is_first_failure() {
+            warn!(reason, "the journal can't be reached; the worker waits for it");
         }
         backoff.pause(stop).await;
     }
 
-    /// Sees to a batch: each delivery is kept alive until all of them are seen to, and ends in one verdict.
-    async fn settle(&self, deliveries: Vec<Delivery>, stop: &Stop) {
-        let calls = calls::logged(&deliveries);
+    /// Processes a batch. Heartbeats keep its deliveries in hand meanwhile, and each ends in one verdict.
+    async fn process_batch(&self, deliveries: Vec<Delivery>, stop: &Stop) {
+        let log_context = spans::log_context(&deliveries);
         let spans = BatchSpans::begin(&self.journal, self.source, &deliveries);
-        let settling = self.settle_traced(deliveries, &spans, stop).instrument(calls);
-        Box::pin(settling).instrument(spans.receive()).await;
+        let processing = self.process_traced(deliveries, &spans, stop).instrument(log_context);
+        Box::pin(processing).instrument(spans.receive()).await;
     }
 
-    async fn settle_traced(&self, deliveries: Vec<Delivery>, spans: &BatchSpans, stop: &Stop) {
-        let seeing_to = Box::pin(self.see_to(&deliveries, spans, stop));
-        let verdicts = hold::while_held(&deliveries, self.progress_every, seeing_to).await;
+    async fn process_traced(&self, deliveries: Vec<Delivery>, spans: &BatchSpans, stop: &Stop) {
+        let processing = Box::pin(self.process(&deliveries, spans, stop));
+        let verdicts = with_heartbeat(&deliveries, self.heartbeat_every, processing).await;
         spans.end(&verdicts);
-        if verdicts.contains(&Verdict::Done) {
-            Failpoint::BeforeAck.pass(self.failpoint);
+        if verdicts.contains(&DeliveryVerdict::Acknowledge) {
+            Failpoint::BeforeAck.abort_if(self.failpoint);
         }
-        join_all(deliveries.into_iter().zip(verdicts).map(|(delivery, verdict)| verdict.pronounce(delivery)))
+        join_all(deliveries.into_iter().zip(verdicts).map(|(delivery, verdict)| verdict.apply(delivery)))
             .await;
-    }
-}
-
-impl Verdict {
-    /// A journal that does not hear it offers the frame again, and the frame's id makes that harmless.
-    async fn pronounce(self, delivery: Delivery) {
-        let heard = match self {
-            Self::Done => delivery.ack().await,
-            Self::Later(delay) => delivery.retry_in(delay).await,
-        };
-        if let Err(error) = heard {
-            debug!(%error, "a verdict was not heard");
-        }
     }
 }

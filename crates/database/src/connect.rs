@@ -1,4 +1,4 @@
-//! Opening the store: pools whose settings keep what was committed and give up in time.
+//! Connecting to the store: pools whose settings keep committed rows and give up in time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,69 +12,69 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     DatabaseUrl,
-    fault::{Outlook, StoreFault},
+    fault::{FaultKind, StoreFault},
     probe,
-    url::Place,
+    url::Location,
 };
 
-/// How long a statement waits for a connection of the pool, and SQLite for another process's write.
+/// A statement waits this long for a connection of the pool, and SQLite for another process's write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts at a server that is not there yet.
+/// The pause between two attempts at a server that is not there yet.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Workers of both sources and a spare one; PostgreSQL allows 100 in all by default.
+/// Enough for the workers of both sources and a spare one; PostgreSQL allows 100 in all by default.
 const POSTGRES_CONNECTIONS: u32 = 8;
-/// How long a connection for reports is taken to stand after its last use.
-const FRESH: Duration = Duration::from_secs(1);
-/// Concurrent reports; more would only wait for the disk.
+/// A connection for reports that was used this recently is not tested again.
+const RECENT_USE: Duration = Duration::from_secs(1);
+/// Reports at once; more would only wait for the disk.
 const SQLITE_READERS: u32 = 4;
 
-/// What a pool is for.
+/// The use of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Migrations and collectors. On SQLite one connection, because SQLite has one writer: waiting for it in the
-    /// pool is fair, waiting for it in the file is not. The file is created where it is missing.
+    /// Migrations and collectors. On SQLite one connection, because SQLite has one writer: the pool serves waiting
+    /// statements in order, the lock of the file does not. A missing file is created.
     Write,
-    /// Looking. SQLite connections refuse to write.
+    /// Statements that read. SQLite connections refuse to write.
     Read,
     /// Reports: every transaction is one read-only snapshot in which sums of BIGINT are BIGINT, and PostgreSQL gives up
-    /// a statement that takes longer than this. What a connection says once no report has to say again: each statement
-    /// is a way to the server and back.
+    /// a statement that takes longer than this. The settings are made once for each connection, because each statement
+    /// is a round trip.
     Report(Duration),
 }
 
-/// Opens a pool. Waits for a server that is not there yet up to `patience`, for another process's hold on an SQLite
-/// file at least five seconds; a pool that is open outlives outages.
+/// Opens a pool. Waits up to `max_wait` for a server that is not there yet, and at least five seconds for another
+/// process's lock on an SQLite file. An open pool outlives outages.
 ///
 /// # Errors
-/// The last attempt's reason, after `patience`, or at once where the server or the file is there and says no.
+/// The reason of the last attempt: after `max_wait`, or at once where the server or the file refuses.
 pub async fn connect(
     url: &DatabaseUrl,
     access: Access,
-    patience: Duration,
+    max_wait: Duration,
 ) -> Result<DatabaseConnection, StoreFault> {
     let start = Instant::now();
-    let patience = if url.has_one_writer() { patience.max(ACQUIRE_TIMEOUT) } else { patience };
+    let max_wait = if url.has_one_writer() { max_wait.max(ACQUIRE_TIMEOUT) } else { max_wait };
     loop {
         let fault = match attempt(url, access).await {
             Ok(database) => return Ok(database),
             Err(fault) => fault,
         };
-        if fault.outlook != Outlook::Away || start.elapsed() + PAUSE > patience {
+        if fault.kind != FaultKind::Unavailable || start.elapsed() + PAUSE > max_wait {
             return Err(fault);
         }
-        tracing::debug!(%fault, "store not there yet");
+        tracing::debug!(%fault, "the store is not there yet; connecting again");
         sleep(PAUSE).await;
     }
 }
 
 async fn attempt(url: &DatabaseUrl, access: Access) -> Result<DatabaseConnection, StoreFault> {
     match &url.0 {
-        Place::Postgres(server) => {
+        Location::Postgres(server) => {
             probe::probe(server).await?;
             let pool = postgres(&server.options, access).await;
             pool.map(Into::into).map_err(|error| StoreFault::of_server(&server.options, &error))
         }
-        Place::Sqlite(options) => {
+        Location::Sqlite(options) => {
             let pool = sqlite(options, access).await;
             pool.map(Into::into).map_err(|error| StoreFault::of_file(url, &error))
         }
@@ -89,11 +89,13 @@ async fn postgres(options: &PgConnectOptions, access: Access) -> Result<sqlx::Pg
     };
     pool.connect_with(options.clone().disable_statement_logging()).await
 }
+
+/// Settings of the connections that reports use.
 fn for_reports(pool: PgPoolOptions, timeout: Duration) -> PgPoolOptions {
-    // The aggregate of the migration `bigint_sums` goes before PostgreSQL's own, whose sums of BIGINT are NUMERIC and
-    // cost a multiple where there are many groups. A month of rollups is added up in 2 ms, and in 46 with the parallel
-    // workers that PostgreSQL plans because it thinks too badly of so many small parts. Compiling a statement (jit) costs
-    // more than it saves on so few rows. A timeout of 0 would be none.
+    // The aggregate of the migration `bigint_sums` comes before PostgreSQL's own in the search path: sums of BIGINT are
+    // NUMERIC there and cost a multiple where there are many groups. A month of rollups is added up in 2 ms, and in 46
+    // with parallel workers: PostgreSQL plans them because it overestimates the cost of many small parts. Compiling
+    // a statement (jit) costs more than it saves on so few rows. A timeout of 0 would mean no limit.
     let settings = format!(
         "SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on; \
          SET statement_timeout = {}; SET max_parallel_workers_per_gather = 0; SET jit = off; \
@@ -105,10 +107,10 @@ fn for_reports(pool: PgPoolOptions, timeout: Duration) -> PgPoolOptions {
         let settings = Arc::clone(&settings);
         Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map(|_| ()) })
     });
-    // A connection that was just used needs no look whether it still stands.
+    // A connection that was just used needs no test.
     pool.test_before_acquire(false).before_acquire(|connection, since| {
         Box::pin(async move {
-            if since.idle_for > FRESH {
+            if since.idle_for > RECENT_USE {
                 connection.ping().await?;
             }
             Ok(true)

@@ -1,4 +1,4 @@
-//! The tables as SeaORM sees them. A migration and its mirror here change in one commit; the parity test of
+//! Entities: the tables as SeaORM sees them. A migration and its entity change in one commit; the parity test in
 //! `tests/it/schema.rs` compares the two on both databases.
 
 pub mod audits;

@@ -1,134 +1,99 @@
-//! Faults of the store as an operator is told them: cause, place, setting and remedy, and whether waiting helps.
+//! Faults of the store as an operator reads them: cause, location, setting and remedy, and whether waiting helps.
 
-mod io;
-mod server;
+mod cause;
+mod connection;
+mod postgres;
 
-use sea_orm::{DbErr, RuntimeErr};
-pub(crate) use server::RIGHTS;
-use sqlx::{
-    postgres::{PgConnectOptions, PgDatabaseError},
-    sqlite::SqliteError,
-};
+use sea_orm::{DatabaseConnection, DbErr};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError};
+
+pub use cause::FaultKind;
+pub(crate) use cause::{Cause, POOLER, RIGHTS};
 
 use crate::{
     DatabaseUrl,
-    url::{Named, Place},
+    dialect::Pool,
+    error_class::{is_busy_file, is_unusable_file, sqlx_error},
+    url::{FileName, Location, ServerName},
 };
 
-/// What a pooler is told that hands one connection to several sessions.
-pub(crate) const POOLER: &str = "it leads to a pooler in transaction mode, which gives a session's statements to \
-    several connections: set pool_mode = session for this database, or name the server itself";
-
-/// Why the store can't be used. The text names place and setting, never a password.
+/// Why the store can't be used. The text names location and setting, never a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct StoreFault {
     text: String,
-    pub outlook: Outlook,
-}
-
-/// Whether waiting helps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outlook {
-    /// The server is not there yet, or has no room for another connection.
-    Away,
-    /// The server says no, or is another one: somebody may mend that meanwhile.
-    Refused,
-    /// The database can be used, and lacks tables or rights, or is for newer builds: that comes by itself or is ordered.
-    Schema,
-    /// Another configuration alone helps.
-    Never,
-}
-
-/// A cause and what to do about it, behind the place.
-#[derive(Debug)]
-pub(crate) struct Cause {
-    pub(crate) what: String,
-    pub(crate) remedy: String,
-    pub(crate) outlook: Outlook,
-}
-
-impl Cause {
-    pub(crate) fn new(outlook: Outlook, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into(), outlook }
-    }
+    pub kind: FaultKind,
 }
 
 impl StoreFault {
-    pub(crate) fn new(place: impl std::fmt::Display, cause: Cause) -> Self {
-        let Cause { what, remedy, outlook } = cause;
+    /// A fault of the database at `location`.
+    pub(crate) fn new(location: impl std::fmt::Display, cause: Cause) -> Self {
+        let Cause { kind, text, remedy } = cause;
         let remedy = if remedy.is_empty() { remedy } else { format!(": {remedy}") };
-        Self { text: format!("{place} (DATABASE_URL): {what}{remedy}"), outlook }
+        Self { text: format!("{location} (DATABASE_URL): {text}{remedy}"), kind }
     }
 
-    /// The same, of a file that is made with its tables.
+    /// The same fault of a missing file, which the first migration creates with its tables.
     #[must_use]
     pub fn lacking_schema(self) -> Self {
         let text = format!("{}: `weir migrate up`, or a collector at its start, makes it", self.text);
-        Self { text, outlook: Outlook::Schema }
+        Self { text, kind: FaultKind::Schema }
     }
 
-    /// Of either database.
+    /// The fault behind an error of either database.
     pub(crate) fn of(url: &DatabaseUrl, error: &sqlx::Error) -> Self {
         match &url.0 {
-            Place::Postgres(server) => Self::of_server(&server.options, error),
-            Place::Sqlite(_) => Self::of_file(url, error),
+            Location::Postgres(server) => Self::of_server(&server.options, error),
+            Location::Sqlite(_) => Self::of_file(url, error),
         }
     }
 
-    /// Of a server that was to be reached by these options.
+    /// The fault behind an error of a server that these options lead to.
     pub(crate) fn of_server(options: &PgConnectOptions, error: &sqlx::Error) -> Self {
         let cause = match error {
             sqlx::Error::Database(refusal) => match refusal.try_downcast_ref::<PgDatabaseError>() {
-                Some(refusal) => server::cause(refusal, options),
-                None => Cause::new(Outlook::Refused, refusal.to_string(), ""),
+                Some(refusal) => postgres::cause(refusal, options),
+                None => Cause::new(FaultKind::Refused, refusal.to_string(), ""),
             },
-            sqlx::Error::Io(error) => io::cause(error, options),
-            sqlx::Error::Tls(error) => io::tls_cause(&error.to_string(), options),
-            sqlx::Error::Protocol(text) => io::protocol_cause(text),
-            sqlx::Error::PoolTimedOut => Cause::new(Outlook::Away, "no connection came free in time", ""),
-            other => Cause::new(Outlook::Refused, other.to_string(), "see DATABASE_URL"),
+            sqlx::Error::Io(error) => connection::cause(error, options),
+            sqlx::Error::Tls(error) => connection::tls_cause(&error.to_string(), options),
+            sqlx::Error::Protocol(text) => connection::protocol_cause(text),
+            sqlx::Error::PoolTimedOut => {
+                Cause::new(FaultKind::Unavailable, "no connection came free in time", "")
+            }
+            other => Cause::new(FaultKind::Refused, other.to_string(), "see DATABASE_URL"),
         };
-        Self::new(Named(options), cause)
+        Self::new(ServerName(options), cause)
     }
 
-    /// Of a file.
-    pub(crate) fn of_file(place: impl std::fmt::Display, error: &sqlx::Error) -> Self {
-        let outlook = if is_busy(error) {
-            Outlook::Away
+    /// The fault behind an error of a file.
+    pub(crate) fn of_file(location: impl std::fmt::Display, error: &sqlx::Error) -> Self {
+        let kind = if is_busy_file(error) {
+            FaultKind::Unavailable
         } else if is_unusable_file(error) {
-            Outlook::Never
+            FaultKind::Permanent
         } else {
-            Outlook::Refused
+            FaultKind::Refused
         };
-        Self::new(place, Cause::new(outlook, format!("it can't be used: {error}"), ""))
+        Self::new(location, Cause::new(kind, format!("it can't be used: {error}"), ""))
     }
-}
 
-/// What the database itself said.
-pub(crate) fn error_of(error: &DbErr) -> Option<&sqlx::Error> {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
-        _ => None,
+    /// A fault of an open database.
+    pub(crate) fn in_database(database: &DatabaseConnection, cause: Cause) -> Self {
+        match Pool::of(database) {
+            Pool::Postgres(pool) => Self::new(ServerName(&pool.connect_options()), cause),
+            Pool::Sqlite(pool) => Self::new(FileName(&pool.connect_options()), cause),
+        }
     }
-}
 
-/// Whether another process holds the SQLite file for a moment. Its busy timeout does not cover the change of an
-/// empty file to a write-ahead log, which processes that start at once all want to make.
-fn is_busy(error: &sqlx::Error) -> bool {
-    sqlite_code(error).is_some_and(|code| matches!(code, 5 | 6))
-}
-
-/// READONLY, CANTOPEN, NOTADB.
-fn is_unusable_file(error: &sqlx::Error) -> bool {
-    sqlite_code(error).is_some_and(|code| matches!(code, 8 | 14 | 26))
-}
-
-/// The low byte of SQLite's code.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
-    let refusal = error.as_database_error()?;
-    refusal.try_downcast_ref::<SqliteError>()?;
-    refusal.code()?.parse::<u32>().ok().map(|code| code & 0xFF)
+    /// The fault behind an error of a statement to an open database.
+    pub(crate) fn of_statement(database: &DatabaseConnection, error: &DbErr) -> Self {
+        let Some(reason) = sqlx_error(error) else {
+            return Self::in_database(database, Cause::new(FaultKind::Unavailable, error.to_string(), ""));
+        };
+        match Pool::of(database) {
+            Pool::Postgres(pool) => Self::of_server(&pool.connect_options(), reason),
+            Pool::Sqlite(pool) => Self::of_file(FileName(&pool.connect_options()), reason),
+        }
+    }
 }

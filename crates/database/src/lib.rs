@@ -1,26 +1,31 @@
-//! The database as code: where it is, how to reach it, its tables (migrations) and their mirror (entities).
-//!
-//! Everything that reads or writes the database goes through this crate; it knows no event and no role.
+//! The database as code: its location, its connections, its tables and the formats in them.
+#![doc = include_str!("../README.md")]
 
+pub mod advisory_lock;
 pub mod clock;
+pub mod dialect;
 pub mod entity;
+pub mod error_class;
+pub mod event_key;
 pub mod people;
+pub mod split_sum;
+pub mod time_bucket;
 
-mod applied;
 mod connect;
 mod fault;
-mod lock;
 mod migrate;
-mod pools;
+mod oldest_writer;
+mod pool_metrics;
 mod probe;
 mod schema;
+mod schema_watch;
 mod url;
-mod writer;
 
 pub use connect::{Access, connect};
-pub use fault::{Outlook, StoreFault};
-pub use migrate::{MigrateError, Step, down, status, up};
-pub use pools::register_pools;
-pub use schema::{Rights, SchemaWatch, check};
+pub use fault::{FaultKind, StoreFault};
+pub use migrate::{MigrateError, MigrationState, down, status, up};
+pub use oldest_writer::{OLDEST_WRITER, OutdatedWriter, check_writer, oldest_writer, oldest_writer_if_named};
+pub use pool_metrics::register_pools;
+pub use schema::{Rights, check};
+pub use schema_watch::SchemaWatch;
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{OLDEST_WRITER, OutdatedWriter, check_writer, oldest_writer, oldest_writer_if_named};

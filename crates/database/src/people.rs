@@ -1,44 +1,31 @@
-//! How distinct users are counted: the formats of the `people_*` tables, which collectors write and reporting reads.
+//! Sets of people: the formats of the `people_*` tables, which collectors write and reporting reads.
 //!
-//! Every person of a source has a dense **number**. What a bucket of time knows is which numbers were seen in it
-//! ([`Sets`]), and what a number stands for is in columns ([`Block`]): so a range is the union of a few dozen sets, and
-//! a group is counted by going over the numbers of the union once. A person of whom two values of a dimension were told
-//! has a second number, an **alias**, for the second value, so that nobody counts twice in a group and no person has
-//! to be looked at more than once.
+//! Every person of a source has a dense **number**. A bucket of time has the set of numbers that were seen in it
+//! ([`Sets`]), and columns have the attributes of each number ([`Block`]). A range of time is therefore the union of a
+//! few dozen sets, and one pass over the numbers of the union counts a group. A person with two values of a dimension
+//! has a second number, an **alias**, for the second value: so the person counts once in each group, and no pass looks
+//! at a person twice.
 //!
-//! A number's upper four bits are those of its person's key, which is a hash: each of these [`PARTITIONS`] is a random
-//! sixteenth of the people.
+//! The upper four bits of a number are those of its person's key, which is a hash: each of these [`PARTITIONS`] is a
+//! random sixteenth of the people.
 //!
 //! Every blob begins with the version of its format.
 
-mod bytes;
-mod columns;
-mod groups;
-mod key;
-mod marks;
+mod attributes;
+mod block;
+mod encoding;
+mod observations;
+mod person_key;
 mod sets;
-mod sightings;
-mod taken_out;
 
-pub use bytes::Malformed;
-pub use columns::{Block, Record};
-pub use groups::{AGE_ENDS, FOLLOWER_ENDS};
-pub use key::PersonKey;
-pub use marks::{AttributeHashes, Attributes, Dimension};
+pub use attributes::{AGE_ENDS, AttributeHashes, Attributes, Dimension, FOLLOWER_ENDS};
+pub use block::{BLOCK, Block, BlockRecord};
+pub use encoding::Malformed;
+pub use observations::{Observation, Observations, Removals};
+pub use person_key::{PARTITION_NUMBERS, PARTITIONS, PersonKey};
 pub use sets::{SLOTS, Sets, USERS};
-pub use sightings::{Observations, Sighting};
-pub use taken_out::Removals;
 
-/// Microseconds.
-pub const MINUTE: i64 = 60_000_000;
-/// Number and width in minutes, the narrowest first; each is made of whole ones of those before. The same as of the
-/// rollups.
+pub use crate::time_bucket::MINUTE;
+
+/// Number and width in minutes of each grain, the narrowest first.
 pub const GRAINS: [(i16, i64); 3] = [(1, 1), (2, 60), (3, 24 * 60)];
-
-/// Parts of the numbers, each of a random sixteenth of the people.
-pub const PARTITIONS: u32 = 16;
-/// Numbers of one partition: 268 million people and aliases of a source.
-pub const PARTITION_NUMBERS: u32 = 1 << 28;
-/// Numbers of a block of columns. Few, because the last block of each partition is written again with each fold; many
-/// enough that a million people are a few thousand rows.
-pub const BLOCK: u32 = 512;

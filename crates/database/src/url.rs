@@ -1,66 +1,59 @@
-//! DATABASE_URL, read once: which database, and where, without its password in anything that is printed.
+//! DATABASE_URL: the database and its location. No printed text has the password.
 
+mod error;
 mod postgres;
 
 use std::{fmt, path::Path, str::FromStr};
 
+pub use error::UrlError;
 pub(crate) use postgres::PostgresUrl;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
-/// Where the store is: `postgres://`, `postgresql://` or `sqlite://path`.
+/// The location of the store: `postgres://`, `postgresql://` or `sqlite://path`.
 ///
-/// `Display` and `Debug` name the place and never the password.
+/// `Display` and `Debug` name the location and never the password.
+///
+/// ```
+/// use weir_database::DatabaseUrl;
+///
+/// let url: DatabaseUrl = "postgres://weir:secret@db/events".parse()?;
+/// assert_eq!(url.to_string(), "PostgreSQL database events at db:5432");
+/// # Ok::<(), weir_database::UrlError>(())
+/// ```
 #[derive(Clone)]
-pub struct DatabaseUrl(pub(crate) Place);
+pub struct DatabaseUrl(pub(crate) Location);
 
 #[derive(Clone)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     Postgres(Box<PostgresUrl>),
     Sqlite(Box<SqliteConnectOptions>),
 }
 
-/// Why a DATABASE_URL can't be one. The text never repeats the URL, which may carry a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// Something else than the two databases.
-    #[error("must start with postgres://, postgresql:// or sqlite://")]
-    Scheme,
-    /// The scheme is right and the rest is not.
-    #[error("is not a valid {database} URL")]
-    Malformed { database: &'static str },
-    /// One part is wrong, or not supported.
-    #[error("{part} {problem}")]
-    Part { part: &'static str, problem: String },
-    /// Each connection would have a database of its own, and all of them would be gone at exit.
-    #[error("must name a file: SQLite in memory keeps nothing")]
-    InMemory,
-}
-
 impl DatabaseUrl {
-    /// The SQLite file at `path`, whatever characters that path has.
+    /// The SQLite file at `path`, which may have any characters.
     #[must_use]
     pub fn file(path: &Path) -> Self {
-        Self(Place::Sqlite(Box::new(SqliteConnectOptions::new().filename(path))))
+        Self(Location::Sqlite(Box::new(SqliteConnectOptions::new().filename(path))))
     }
 
-    /// Whether only one connection at a time can write: true of SQLite.
+    /// Whether only one connection at a time can write. True of SQLite.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
-        matches!(self.0, Place::Sqlite(_))
+        matches!(self.0, Location::Sqlite(_))
     }
 
-    /// Whether it is an SQLite file that is not there.
+    /// Whether the URL names an SQLite file that does not exist.
     #[must_use]
     pub fn is_missing_file(&self) -> bool {
-        matches!(&self.0, Place::Sqlite(options) if !options.get_filename().exists())
+        matches!(&self.0, Location::Sqlite(options) if !options.get_filename().exists())
     }
 
-    /// The names of parameters that mean nothing here; their values may be secrets.
+    /// The names of parameters that Weir ignores, without their values, which may be secrets.
     #[must_use]
     pub fn ignored_parameters(&self) -> &[String] {
         match &self.0 {
-            Place::Postgres(url) => &url.ignored,
-            Place::Sqlite(_) => &[],
+            Location::Postgres(url) => &url.ignored,
+            Location::Sqlite(_) => &[],
         }
     }
 }
@@ -74,7 +67,7 @@ impl FromStr for DatabaseUrl {
         match scheme {
             "postgres" | "postgresql" => {
                 let rest = rest.strip_prefix("//").ok_or(UrlError::Malformed { database: "PostgreSQL" })?;
-                Ok(Self(Place::Postgres(Box::new(PostgresUrl::parse(rest)?))))
+                Ok(Self(Location::Postgres(Box::new(PostgresUrl::parse(rest)?))))
             }
             "sqlite" => parse_sqlite(text, rest),
             _ => Err(UrlError::Scheme),
@@ -88,15 +81,15 @@ fn parse_sqlite(text: &str, rest: &str) -> Result<DatabaseUrl, UrlError> {
         return Err(UrlError::InMemory);
     }
     match text.parse() {
-        Ok(options) if !path.is_empty() => Ok(DatabaseUrl(Place::Sqlite(Box::new(options)))),
+        Ok(options) if !path.is_empty() => Ok(DatabaseUrl(Location::Sqlite(Box::new(options)))),
         _ => Err(UrlError::Malformed { database: "SQLite" }),
     }
 }
 
-/// A server's database by its place.
-pub(crate) struct Named<'a>(pub(crate) &'a PgConnectOptions);
+/// Names a database of a server and its location, never its password.
+pub(crate) struct ServerName<'a>(pub(crate) &'a PgConnectOptions);
 
-impl fmt::Display for Named<'_> {
+impl fmt::Display for ServerName<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = self.0;
         let database = options.get_database().unwrap_or(options.get_username());
@@ -110,11 +103,20 @@ impl fmt::Display for Named<'_> {
     }
 }
 
+/// Names an SQLite file by its path.
+pub(crate) struct FileName<'a>(pub(crate) &'a SqliteConnectOptions);
+
+impl fmt::Display for FileName<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SQLite file {}", self.0.get_filename().display())
+    }
+}
+
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Postgres(url) => Named(&url.options).fmt(formatter),
-            Place::Sqlite(options) => write!(formatter, "SQLite file {}", options.get_filename().display()),
+            Location::Postgres(url) => ServerName(&url.options).fmt(formatter),
+            Location::Sqlite(options) => FileName(options).fmt(formatter),
         }
     }
 }
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_databases_are_told_by_their_place() {
+    fn both_databases_are_named_by_their_location() {
         for (text, shown) in [
             ("postgres://weir:secret@db:6432/events", "PostgreSQL database events at db:6432"),
             ("postgresql://weir@db/events\n", "PostgreSQL database events at db:5432"),
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_database_is_refused_with_a_reason() {
+    fn a_url_without_a_database_is_refused_with_a_reason() {
         for (text, error) in [
             ("", UrlError::Scheme),
             ("events", UrlError::Scheme),

@@ -14,8 +14,8 @@ use tonic::{Request, Response, Status};
 use url::Url;
 use weir_process::{
     CallContext, Latch, Stop,
+    diagnosis::{ServerKind, Target},
     grpc::TracedChannel,
-    reach::{Target, Wanted},
 };
 
 use self::{
@@ -51,11 +51,11 @@ pub(crate) struct Attempts<'a> {
 impl Upstream {
     /// Resolves the addresses. It opens no connection yet.
     pub(crate) async fn resolve(service: UpstreamService, addresses: &[Url], retries: Retries) -> Self {
-        let (setting, wanted) = match service {
-            UpstreamService::Ingest => ("INGEST_URL", Wanted::Ingest),
-            UpstreamService::Reporting => ("REPORTING_URL", Wanted::Reporting),
+        let (setting, kind) = match service {
+            UpstreamService::Ingest => ("INGEST_URL", ServerKind::Ingest),
+            UpstreamService::Reporting => ("REPORTING_URL", ServerKind::Reporting),
         };
-        let target = |url: &Url| Target { url: url.clone(), setting, wanted, instance: None };
+        let target = |url: &Url| Target { url: url.clone(), setting, kind, instance: None };
         let replicas = Replicas::resolve(addresses.iter().map(target).collect()).await;
         Self { service, replicas, budget: Arc::default(), retries }
     }

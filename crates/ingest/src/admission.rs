@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 use weir_event::{ErrorType, Metrics};
-use weir_process::{Budget, Reason, Reservation, deadline, refuse};
+use weir_process::{Budget, Reason, Reservation, grpc_timeout, refuse};
 
 use crate::request::MAX_DECODED_BYTES;
 
@@ -40,7 +40,7 @@ pub(crate) struct Admission<S> {
 
 impl Deadline {
     fn of(request: &Request<Body>) -> Self {
-        Self(Instant::now() + deadline::budget(request.headers(), DEFAULT_DEADLINE))
+        Self(Instant::now() + grpc_timeout::effective(request.headers(), DEFAULT_DEADLINE))
     }
 
     fn remaining(self) -> Duration {

@@ -84,7 +84,8 @@ impl Batch {
         let publish_id = Some(request.publish_id).filter(|id| !id.is_empty());
         let used = admitted.iter().map(|admitted| (admitted.event.source(), admitted.origin));
         batch.spans = ProducerSpans::begin(spans, &origins.list, used);
-        batch.frames = frames(admitted, &origins.list, &batch.spans, Framer::new(publish_id).within(limit));
+        batch.frames =
+            frames(admitted, &origins.list, &batch.spans, Framer::new(publish_id).with_limit(limit));
         batch.spans.record_frames(&batch.frames);
         Ok(batch)
     }

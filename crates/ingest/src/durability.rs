@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Duration};
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{info, warn};
-use weir_journal::{Durability, Journal, Promise};
+use weir_journal::{Durability, DurabilityReport, Journal};
 use weir_process::{Latch, Stop};
 
 use crate::metrics::PromiseGauge;
@@ -18,7 +18,7 @@ pub(crate) async fn watch(journal: Journal, gauge: PromiseGauge, latch: Latch, s
     let mut tick = time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let Some(promise) = stop.run_until_cancelled(journal.promise()).await else { return };
+        let Some(promise) = stop.run_until_cancelled(journal.durability()).await else { return };
         if reported.replace(Some(promise.clone())).as_ref() == Some(&promise) {
             continue;
         }
@@ -26,10 +26,10 @@ pub(crate) async fn watch(journal: Journal, gauge: PromiseGauge, latch: Latch, s
     }
 }
 
-fn report(promise: &Promise, gauge: &PromiseGauge, latch: &Latch) {
+fn report(promise: &DurabilityReport, gauge: &PromiseGauge, latch: &Latch) {
     let name = promise.durability.name();
     gauge.show(promise.durability);
-    for address in &promise.silent {
+    for address in &promise.without_report {
         warn!(
             address,
             "a server of NATS_MONITOR_URL does not report whether it syncs before it acknowledges"
@@ -48,14 +48,14 @@ fn report(promise: &Promise, gauge: &PromiseGauge, latch: &Latch) {
 }
 
 /// The reason why an acknowledged event may not survive a power cut; `None` if it does.
-fn shortfall(promise: &Promise) -> Option<String> {
+fn shortfall(promise: &DurabilityReport) -> Option<String> {
     const SYNC: &str = "the journal's server acknowledges before it syncs; set its sync_interval to always";
     match promise.durability {
         Durability::PowerLoss => None,
         Durability::ProcessCrash => Some(SYNC.to_owned()),
-        Durability::Unknown if promise.is_asked => Some(format!(
+        Durability::Unknown if promise.has_monitors => Some(format!(
             "NATS_MONITOR_URL must name the monitoring ports of nats-servers: {}",
-            promise.silent.join("; ")
+            promise.without_report.join("; ")
         )),
         Durability::Unknown => Some(
             "no server of the journal reports whether it syncs before it acknowledges; set NATS_MONITOR_URL"

@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use weir_journal::{AppendError, Durability, SealedFrame};
-use weir_process::{Budget, Durations, TraceContext};
+use weir_process::{Budget, LatencyHistogram, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PromiseLabels {
@@ -64,7 +64,7 @@ struct PublishLabels {
 /// Histograms of PublishEvents calls. Cheap to clone; all clones share the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct PublishMetrics {
-    durations: Durations<PublishLabels>,
+    durations: LatencyHistogram<PublishLabels>,
     items: Histogram,
     frames: Histogram,
 }
@@ -73,7 +73,7 @@ impl PublishMetrics {
     /// Registers the families, once in a process.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            durations: Durations::register(
+            durations: LatencyHistogram::register(
                 registry,
                 "weir_publish_duration_seconds",
                 "Time of a call's items from the gate to the journal's acknowledgement or refusal",

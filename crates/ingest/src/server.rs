@@ -14,7 +14,7 @@ use weir::contract::{
     },
 };
 use weir_event::Metrics;
-use weir_journal::{Journal, LostFrames, SettingsLatch};
+use weir_journal::{Journal, LostFrameMetrics, SettingsLatch};
 use weir_process::{
     Budget, Latch, OperatorAccess, RoleReadiness, Stop,
     clock::{ClockMetrics, RoleClock},
@@ -49,7 +49,7 @@ pub struct IngestMetrics {
     /// The clock of this process against the journal's.
     pub clock: ClockMetrics,
     /// Frames that the journal lost.
-    pub lost: LostFrames,
+    pub lost: LostFrameMetrics,
 }
 
 /// The ingest role with a bound listener. It serves from [`Ingest::run`] on.
@@ -62,7 +62,7 @@ pub struct Ingest {
     readiness: RoleReadiness,
     journal: Latch,
     durability: (PromiseGauge, Latch),
-    lost: (LostFrames, Latch),
+    lost: (LostFrameMetrics, Latch),
     settings: SettingsLatch,
 }
 
@@ -135,12 +135,12 @@ impl Ingest {
 
 /// Reports the frames that the journal lost, until `stop`. The embedded journal keeps no record of losses; its
 /// collectors report those that they find.
-async fn report_losses(journal: Journal, (lost, latch): (LostFrames, Latch), stop: Stop) {
+async fn report_losses(journal: Journal, (lost, latch): (LostFrameMetrics, Latch), stop: Stop) {
     latch.set(Ok(()));
     if matches!(journal, Journal::Embedded(_)) {
         return;
     }
     while stop.run_until_cancelled(tokio::time::sleep(LOSS_INTERVAL)).await.is_some() {
-        lost.show(&journal.known_states(), &latch);
+        lost.set(&journal.last_checkpoints(), &latch);
     }
 }

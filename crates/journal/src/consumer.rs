@@ -1,25 +1,28 @@
-//! The durable consumer of one source, and the delivery that ends in exactly one verdict.
+//! The durable consumer of one source, and its deliveries.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::{
-    Backlog, Content, FrameError, JournalError,
-    embedded::{Lease, Offers},
-    jetstream::{Pull, PullVerdict},
+use crate::{
+    embedded::{EmbeddedConsumer, Lease},
+    error::JournalError,
+    frame::{Content, FrameError},
+    jetstream::{MessageAcker, PullConsumer},
+    offer::Offer,
+    usage::Backlog,
 };
 
-/// The durable consumer of one source. Several, in one process or many, share its frames.
+/// The durable consumer of one source. Several consumers, in one process or many, share the source's frames.
 #[derive(Debug)]
 pub enum Consumer {
-    JetStream(Box<Pull>),
-    Embedded(Offers),
+    JetStream(Box<PullConsumer>),
+    Embedded(EmbeddedConsumer),
 }
 
-/// One offer of one frame. It ends in exactly one verdict; dropped without one, it is offered again after the
-/// acknowledgement deadline.
+/// One delivery of one frame. It ends in exactly one of [`Delivery::ack`] and [`Delivery::retry_in`]. If it is dropped
+/// without either, the journal delivers the frame again after the acknowledgement deadline.
 #[derive(Debug)]
 pub struct Delivery {
     content: Result<Content, FrameError>,
@@ -27,118 +30,125 @@ pub struct Delivery {
     sequence: u64,
     attempt: u64,
     stored_at: DateTime<Utc>,
-    verdict: Verdict,
+    acker: Acker,
 }
 
-/// Where a delivery's verdict goes.
+/// The adapter's way to acknowledge a delivery.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    JetStream(PullVerdict),
+enum Acker {
+    JetStream(MessageAcker),
     Embedded(Lease),
 }
 
 impl Consumer {
-    /// Up to `max_frames` frames; waits up to `wait` for the first and returns what is there then, perhaps nothing.
-    /// A call that is cancelled loses nothing: the next one goes on with what it had.
+    /// Receives up to `max_frames` frames. Waits up to `wait` for the first one, and returns the frames that are there
+    /// then, perhaps none. Cancelling the call loses no frame: the next call returns the frames that this one had.
     ///
     /// # Errors
-    /// The journal is away; the next call tries again, with the consumer re-created where it vanished.
+    /// The journal is unreachable. The next call tries again, and uses a consumer that was created anew if the old one
+    /// vanished.
     pub async fn next(&mut self, max_frames: usize, wait: Duration) -> Result<Vec<Delivery>, JournalError> {
         match self {
-            Self::JetStream(pull) => pull.next(max_frames, wait).await,
-            Self::Embedded(offers) => offers.next(max_frames, wait).await,
+            Self::JetStream(consumer) => {
+                let offers = consumer.next(max_frames, wait).await?;
+                Ok(offers.into_iter().map(|offer| Delivery::new(offer, Acker::JetStream)).collect())
+            }
+            Self::Embedded(consumer) => {
+                let offers = consumer.next(max_frames, wait).await?;
+                Ok(offers.into_iter().map(|offer| Delivery::new(offer, Acker::Embedded)).collect())
+            }
         }
     }
 
-    /// What this source's collectors still have to do.
+    /// The frames that this source's collectors have not acknowledged.
     ///
     /// # Errors
-    /// The journal is away.
+    /// The journal is unreachable.
     pub async fn backlog(&self) -> Result<Backlog, JournalError> {
         match self {
-            Self::JetStream(pull) => pull.backlog().await,
-            Self::Embedded(offers) => offers.backlog().await,
+            Self::JetStream(consumer) => consumer.backlog().await,
+            Self::Embedded(consumer) => consumer.backlog().await,
         }
     }
 }
 
 impl Delivery {
-    pub(super) fn new(
-        raw: Bytes,
-        sequence: u64,
-        attempt: u64,
-        stored_at: DateTime<Utc>,
-        verdict: Verdict,
-    ) -> Self {
-        Self { content: Content::decode(&raw), raw, sequence, attempt, stored_at, verdict }
+    fn new<A>(offer: Offer<A>, acker: impl FnOnce(A) -> Acker) -> Self {
+        Self {
+            content: Content::decode(&offer.payload),
+            raw: offer.payload,
+            sequence: offer.sequence,
+            attempt: offer.attempt,
+            stored_at: offer.stored_at,
+            acker: acker(offer.acker),
+        }
     }
 
-    /// What the frame carries, or why this build can't read it.
+    /// The contents of the frame.
     ///
     /// # Errors
-    /// See [`FrameError`].
+    /// This build can't read the frame; see [`FrameError`].
     pub fn content(&self) -> Result<&Content, &FrameError> {
         self.content.as_ref()
     }
 
-    /// The raw message, for the dead letter of a frame that nobody can read.
+    /// The encoded message, for the dead letter of a frame that can't be read.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
         &self.raw
     }
 
-    /// When the journal took it, by the journal's clock.
+    /// When the journal stored the frame, by the journal's clock.
     #[must_use]
     pub fn stored_at(&self) -> DateTime<Utc> {
         self.stored_at
     }
 
-    /// The frame's sequence in its journal, the same in every offer.
+    /// The frame's sequence in its journal, the same in every delivery.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// 1 at the first offer; more says that it was offered before. A journal that was killed may have forgotten
-    /// its last offers.
+    /// 1 at the first delivery, more at a redelivery. A journal that was killed may have forgotten its last deliveries.
     #[must_use]
     pub fn attempt(&self) -> u64 {
         self.attempt
     }
 
-    /// Says that work on it goes on: the acknowledgement deadline starts anew.
+    /// Extends the lease: the acknowledgement deadline starts anew.
     ///
     /// # Errors
-    /// The journal is away: the frame may be offered again meanwhile.
+    /// The journal is unreachable, and may deliver the frame again meanwhile.
     pub async fn progress(&self) -> Result<(), JournalError> {
-        match &self.verdict {
-            Verdict::JetStream(verdict) => verdict.progress().await,
-            Verdict::Embedded(lease) => {
+        match &self.acker {
+            Acker::JetStream(acker) => acker.progress().await,
+            Acker::Embedded(lease) => {
                 lease.progress();
                 Ok(())
             }
         }
     }
 
-    /// Stored: never offered again. Returns when the journal has it.
+    /// Acknowledges the frame: the journal never delivers it again. Returns when the journal has the acknowledgement.
     ///
     /// # Errors
-    /// The journal is away: the frame may be offered again, and the frame's id makes that harmless.
+    /// The journal is unreachable and may deliver the frame again. The frame's id makes that harmless.
     pub async fn ack(self) -> Result<(), JournalError> {
-        match self.verdict {
-            Verdict::JetStream(verdict) => verdict.ack().await,
-            Verdict::Embedded(lease) => lease.ack().await,
+        match self.acker {
+            Acker::JetStream(acker) => acker.ack().await,
+            Acker::Embedded(lease) => lease.ack().await,
         }
     }
 
-    /// Not now: offered again, to any collector, after `delay`.
+    /// Puts the frame back: the journal delivers it again, to any collector, after `delay`.
     ///
     /// # Errors
-    /// The journal is away: it is offered again after the acknowledgement deadline.
+    /// The journal is unreachable, and delivers the frame again after the acknowledgement deadline.
     pub async fn retry_in(self, delay: Duration) -> Result<(), JournalError> {
-        match self.verdict {
-            Verdict::JetStream(verdict) => verdict.retry_in(delay).await,
-            Verdict::Embedded(lease) => {
+        match self.acker {
+            Acker::JetStream(acker) => acker.retry_in(delay).await,
+            Acker::Embedded(lease) => {
                 lease.retry_in(delay);
                 Ok(())
             }

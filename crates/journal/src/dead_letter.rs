@@ -1,5 +1,5 @@
-//! Dead letters: items that the gate refused and accepted events that storage refused, with what a person needs
-//! to mend them.
+//! Dead letters: items that the gate refused and accepted events that storage refused, with the data that an operator
+//! needs to correct them.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,41 +9,45 @@ pub use weir::contract::MAX_RAW_BYTES;
 use weir::contract::event::v1;
 use weir_event::{Origin, Source, Violation};
 
-use super::{Content, DeadLetterStream, Names};
+use crate::{
+    dead_letter_stream::DeadLetterStream,
+    frame::{Frame, has_version},
+    names::Names,
+};
 
-/// What this build writes, and the newest that it reads.
+/// The version that this build writes, and the newest that it reads.
 const VERSION: u32 = 1;
 
-/// What the raw bytes are.
+/// The format of the raw bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaType {
-    /// A webhook's item, as it was sent.
+    /// An item of a webhook, as it was sent.
     Json,
-    /// A `weir.event.v1.Event`, or a frame that could not be read.
+    /// A `weir.event.v1.Event`, or a frame that can't be read.
     Protobuf,
 }
 
-/// One item that is not among the stored events, and why.
+/// One item that is not among the stored events, with the reasons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// At most [`MAX_RAW_BYTES`], unless it is a whole frame.
+    /// The bytes of the item; at most [`MAX_RAW_BYTES`], unless it is a whole frame.
     pub raw: Bytes,
     pub media_type: MediaType,
-    /// Bytes of the whole item.
+    /// The number of bytes of the whole item.
     pub size: u64,
-    /// Of the whole item, where `raw` was cut.
+    /// The SHA-256 of the whole item, if `raw` is truncated.
     pub sha256: Option<[u8; 32]>,
-    /// Every rule that it breaks, or storage's reason at pointer `""`.
+    /// Every rule that the item breaks, or the reason of the storage at pointer `""`.
     pub violations: Vec<Violation>,
     pub source: Option<Source>,
     pub event_id: Option<String>,
     pub origin: Origin,
 }
 
-/// A dead letter as it lies in its stream.
+/// A dead letter in its stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredDeadLetter {
-    /// Its place in the stream; ascends, never reused.
+    /// The position in the stream. Sequences ascend and are never reused.
     pub sequence: u64,
     pub subject: String,
     pub stored_at: DateTime<Utc>,
@@ -51,8 +55,8 @@ pub struct StoredDeadLetter {
 }
 
 impl DeadLetter {
-    /// The letter of an item whose bytes are `whole`: where they are over [`MAX_RAW_BYTES`] they are cut, and size
-    /// and SHA-256 tell of the whole.
+    /// The dead letter of an item with the bytes `whole`. More than [`MAX_RAW_BYTES`] bytes are truncated; size and SHA-256
+    /// are those of the whole.
     #[must_use]
     pub fn new(
         whole: Bytes,
@@ -63,16 +67,17 @@ impl DeadLetter {
         origin: Origin,
     ) -> Self {
         let size = whole.len() as u64;
-        let cut = whole.len() > MAX_RAW_BYTES;
-        let sha256 = cut.then(|| Sha256::digest(&whole).into());
-        // A copy, so that the cut letter does not keep the whole in memory.
-        let raw = if cut { Bytes::copy_from_slice(&whole[..MAX_RAW_BYTES]) } else { whole };
+        let is_truncated = whole.len() > MAX_RAW_BYTES;
+        let sha256 = is_truncated.then(|| Sha256::digest(&whole).into());
+        // A copy, so that the truncated letter does not keep the whole item in memory.
+        let raw = if is_truncated { Bytes::copy_from_slice(&whole[..MAX_RAW_BYTES]) } else { whole };
         Self { raw, media_type, size, sha256, violations, source, event_id, origin }
     }
 
-    /// The letter of a whole frame that can't be read: nothing of it is cut, so that a build that can read it puts it back.
+    /// The dead letter of a frame that this build can't read. It is never truncated, so that a build that can read the frame
+    /// can redrive it.
     #[must_use]
-    pub fn of_frame(frame: Bytes, violations: Vec<Violation>, source: Source, origin: Origin) -> Self {
+    pub fn from_frame(frame: Bytes, violations: Vec<Violation>, source: Source, origin: Origin) -> Self {
         let size = frame.len() as u64;
         Self {
             raw: frame,
@@ -86,10 +91,10 @@ impl DeadLetter {
         }
     }
 
-    /// The letter with at most so many bytes when it is encoded: raw bytes are cut first, with size and SHA-256 of the whole,
-    /// then the last violations. A whole frame is never cut, because a cut one can't be put back.
+    /// The letter with at most `max_bytes` bytes when it is encoded. Raw bytes are truncated first, with size and SHA-256 of
+    /// the whole, then the last violations. A whole frame is never truncated, because a part of it can't be redriven.
     #[must_use]
-    pub(super) fn fitted(mut self, max_bytes: usize) -> Self {
+    pub(super) fn truncated_to(mut self, max_bytes: usize) -> Self {
         let excess = |letter: &Self| letter.encode().len().saturating_sub(max_bytes);
         if excess(&self) == 0 || self.is_frame() {
             return self;
@@ -103,22 +108,20 @@ impl DeadLetter {
         self
     }
 
-    /// Whether it is a whole frame of accepted events, and not one item.
+    /// Whether the letter is a whole frame of accepted events, and not one item.
     #[must_use]
     pub fn is_frame(&self) -> bool {
-        self.media_type == MediaType::Protobuf
-            && self.event_id.is_none()
-            && Content::names_a_version(&self.raw)
+        self.media_type == MediaType::Protobuf && self.event_id.is_none() && has_version(&self.raw)
     }
 
-    /// Whether only a part of the item's bytes is here.
+    /// Whether `raw` is only a part of the item.
     #[must_use]
-    pub fn is_cut(&self) -> bool {
+    pub fn is_truncated(&self) -> bool {
         self.sha256.is_some() || self.size > self.raw.len() as u64
     }
 
-    /// SHA-256 of source, event id, whole item and broken rules: an item that is posted again is the same letter, whenever
-    /// and by whatever call it comes.
+    /// The SHA-256 of source, event id, whole item and broken rules. An item that is posted again has the same fingerprint,
+    /// whichever call brings it.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -132,10 +135,11 @@ impl DeadLetter {
         hash.finalize().into()
     }
 
-    /// The same identity has the same subject: the event's id, or the bytes where there is none.
-    pub(super) fn subject(&self, names: &Names, graveyard: DeadLetterStream) -> String {
+    /// The subject of the letter in its stream. Letters of one identity share it: the event's id, or the bytes of an item
+    /// without an id.
+    pub(super) fn subject(&self, names: &Names, stream: DeadLetterStream) -> String {
         let identity = self.event_id.as_ref().map_or(self.raw.as_ref(), |id| id.as_bytes());
-        names.letter(graveyard, self.source, identity)
+        names.dead_letter(stream, self.source, identity)
     }
 
     pub(super) fn encode(&self) -> Bytes {
@@ -153,7 +157,7 @@ impl DeadLetter {
         message.encode_to_vec().into()
     }
 
-    /// `None` for bytes that no build of this version wrote.
+    /// Decodes a letter; `None` if the bytes are no letter of this version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let message = v1::DeadLetter::decode(bytes).ok().filter(|message| message.version == VERSION)?;
         Some(Self {
@@ -169,8 +173,28 @@ impl DeadLetter {
     }
 }
 
+impl Frame {
+    /// The dead letter of one event of the frame, which the storage refused for `reason`.
+    ///
+    /// # Panics
+    /// The frame has no event at `index`.
+    #[must_use]
+    pub fn dead_letter(&self, index: usize, reason: &str) -> DeadLetter {
+        let framed = &self.events[index];
+        let raw = v1::Event::from(framed.event.clone()).encode_to_vec();
+        DeadLetter::new(
+            raw.into(),
+            MediaType::Protobuf,
+            vec![Violation::new("", reason)],
+            Some(self.source),
+            Some(framed.event.id().to_owned()),
+            self.origins[framed.origin].clone(),
+        )
+    }
+}
+
 impl MediaType {
-    /// As in a `Content-Type` header.
+    /// The name in a `Content-Type` header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -192,20 +216,20 @@ mod tests {
     use weir_process::CorrelationId;
 
     #[test]
-    fn a_letter_is_cut_to_what_a_server_takes_and_still_tells_of_the_whole() {
+    fn a_letter_is_truncated_to_the_limit_of_a_server_and_keeps_the_whole_item_s_size_and_hash() {
         const MOST: usize = 4096;
         let whole = vec![7; 10_000];
         let long = letter(whole.clone());
-        let cut = long.clone().fitted(MOST);
+        let cut = long.clone().truncated_to(MOST);
         assert!((MOST - 100..=MOST).contains(&cut.encode().len()), "{}", cut.encode().len());
-        assert!(cut.is_cut());
+        assert!(cut.is_truncated());
         assert_eq!((cut.size, cut.sha256), (10_000, Some(Sha256::digest(&whole).into())));
         assert_eq!(cut.fingerprint(), long.fingerprint());
         let short = letter(vec![7; 10]);
-        assert_eq!(short.clone().fitted(MOST), short);
+        assert_eq!(short.clone().truncated_to(MOST), short);
 
         let verbose = DeadLetter { violations: vec![Violation::new("/a", "b".repeat(100)); 1000], ..long };
-        assert!(verbose.fitted(MOST).encode().len() <= MOST);
+        assert!(verbose.truncated_to(MOST).encode().len() <= MOST);
     }
 
     fn letter(whole: Vec<u8>) -> DeadLetter {
@@ -227,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_too_long_is_cut_and_hashed() {
+    fn only_an_item_that_is_too_long_is_truncated_and_hashed() {
         let kept = letter(vec![7; MAX_RAW_BYTES]);
         assert_eq!((kept.raw.len(), kept.size, kept.sha256), (MAX_RAW_BYTES, MAX_RAW_BYTES as u64, None));
         let cut = letter(vec![7; MAX_RAW_BYTES + 1]);
@@ -236,16 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_s_letter_keeps_all_of_it() {
+    fn the_letter_of_a_frame_is_not_truncated() {
         let whole = Bytes::from(vec![7; 4 * MAX_RAW_BYTES]);
         let origin = letter(Vec::new()).origin;
-        let letter = DeadLetter::of_frame(whole.clone(), Vec::new(), Source::Tiktok, origin);
+        let letter = DeadLetter::from_frame(whole.clone(), Vec::new(), Source::Tiktok, origin);
         assert_eq!(DeadLetter::decode(&letter.encode()).map(|letter| letter.raw), Some(whole));
-        assert!(!letter.is_cut());
+        assert!(!letter.is_truncated());
     }
 
     #[test]
-    fn the_same_item_has_the_same_fingerprint_whatever_call_it_came_with() {
+    fn an_item_has_the_same_fingerprint_in_every_call() {
         let item = letter(b"{}".to_vec());
         assert_eq!(item.fingerprint(), letter(b"{}".to_vec()).fingerprint());
         let others = [

@@ -1,160 +1,156 @@
-//! The journal in a file of this process: SQLite as a log, with one writer that commits many appends at once.
+//! The embedded journal: an SQLite file of this process, used as a log. One writer commits many appends at once.
 
-mod acknowledged;
-mod bounds;
+mod ack_floor;
+mod checkpoint_file;
 mod clock;
 mod command;
+mod commit;
+mod compaction;
+mod consumer;
+mod dead_letters;
 mod file;
-mod held;
-mod lane;
-mod leases;
-mod letters;
-mod notebook;
-mod offers;
-mod opened;
-mod room;
-mod transaction;
+mod read_only;
+mod source_queue;
+mod sql;
+mod usage;
 mod writer;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use bounds::Bounds;
+use checkpoint_file::CheckpointFile;
 use chrono::{DateTime, Utc};
 use clock::FileClock;
-use command::{Letter, Record, Work, Writing};
-use lane::Lane;
-use notebook::Notebook;
-pub(super) use offers::{Lease, Offers};
-pub(super) use opened::OpenedFile;
+use command::{NewDeadLetter, NewFrame, Operation, WriterHandle};
+pub(super) use consumer::{EmbeddedConsumer, Lease};
+pub(super) use read_only::ReadOnlyFile;
+use source_queue::SourceQueues;
 use sqlx::SqlitePool;
 use tokio::{sync::watch, time::timeout};
+use usage::FileLimits;
 use weir_event::Source;
 use writer::Writer;
 
-use super::{
-    AppendError, Clock, DeadLetter, DeadLetterStats, DeadLetterStream, JournalError, SealedFrame, Settings,
-    StoredDeadLetter, Usage,
+use crate::{
+    checkpoint::JournalCheckpoint,
+    clock::Clock,
+    dead_letter::{DeadLetter, StoredDeadLetter},
+    dead_letter_stream::{DeadLetterStats, DeadLetterStream},
+    error::{AppendError, JournalError},
+    frame::SealedFrame,
+    position::{AckFloor, PresentFrame},
+    settings::Settings,
+    usage::Usage,
 };
 
-/// The embedded journal. Cheap to clone; every clone is the same journal.
+/// The embedded journal. A clone is cheap and is the same journal.
 #[derive(Clone, Debug)]
-pub struct Embedded {
+pub struct EmbeddedJournal {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    writing: Writing,
+    writer: WriterHandle,
     readers: SqlitePool,
-    lanes: Lanes,
-    fill: watch::Receiver<Usage>,
+    queues: SourceQueues,
+    usage: watch::Receiver<Usage>,
     clock: FileClock,
-    notebook: Notebook,
+    checkpoints: CheckpointFile,
     ack_wait: Duration,
     identity: i64,
 }
 
-/// One lane per source.
-#[derive(Clone, Debug)]
-struct Lanes {
-    facebook: Arc<Lane>,
-    tiktok: Arc<Lane>,
-}
-
-impl Lanes {
-    fn new() -> Self {
-        Self { facebook: Arc::new(Lane::new(Source::Facebook)), tiktok: Arc::new(Lane::new(Source::Tiktok)) }
-    }
-
-    fn of(&self, source: Source) -> &Arc<Lane> {
-        match source {
-            Source::Facebook => &self.facebook,
-            Source::Tiktok => &self.tiktok,
-        }
-    }
-}
-
-impl Embedded {
+impl EmbeddedJournal {
     pub(super) async fn open(folder: &Path, settings: Settings) -> Result<Self, JournalError> {
-        let bounds = Bounds { frame_age: settings.acknowledged_frame_age, ..Bounds::new(settings.max_bytes) };
-        Self::bounded(folder, bounds, settings.ack_wait).await
+        let limits =
+            FileLimits { frame_age: settings.acknowledged_frame_age, ..FileLimits::new(settings.max_bytes) };
+        Self::open_with_limits(folder, limits, settings.ack_wait).await
     }
 
-    async fn bounded(folder: &Path, bounds: Bounds, ack_wait: Duration) -> Result<Self, JournalError> {
+    async fn open_with_limits(
+        folder: &Path,
+        limits: FileLimits,
+        ack_wait: Duration,
+    ) -> Result<Self, JournalError> {
         let mut file = file::open(folder).await?;
-        let lanes = Lanes::new();
-        let (fill, shown) = watch::channel(Usage::default());
+        let queues = SourceQueues::default();
+        let (usage_sender, usage) = watch::channel(Usage::default());
         let clock = FileClock::open(&mut file.writer).await;
         let clock = clock.map_err(|error| JournalError::Unusable(error.to_string()))?;
-        let writing =
-            Writer::start(file.writer, file.lock, bounds, lanes.clone(), fill, clock.clone()).await?;
+        let writer =
+            Writer::start(file.writer, file.lock, limits, queues.clone(), usage_sender, clock.clone())
+                .await?;
         let (readers, identity) = (file.readers, file.identity);
-        let notebook = Notebook::keep(folder, readers.clone(), identity).await;
-        let notebook = notebook.map_err(|error| JournalError::Unusable(error.to_string()))?;
-        let shared = Shared { writing, readers, lanes, fill: shown, clock, notebook, ack_wait, identity };
+        let checkpoints = CheckpointFile::open(folder, readers.clone(), identity).await;
+        let checkpoints = checkpoints.map_err(|error| JournalError::Unusable(error.to_string()))?;
+        let shared = Shared { writer, readers, queues, usage, clock, checkpoints, ack_wait, identity };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
-        self.shared.writing.ask(Work::Append(frames.iter().map(Record::from).collect())).await
+        self.shared.writer.execute(Operation::Append(frames.iter().map(NewFrame::from).collect())).await
     }
 
     pub(super) async fn append_dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         letters: &[DeadLetter],
     ) -> Result<(), AppendError> {
-        let letters = letters.iter().map(|letter| Letter::new(graveyard, letter)).collect();
-        self.shared.writing.ask(Work::Bury(graveyard, letters)).await
+        let letters = letters.iter().map(|letter| NewDeadLetter::new(stream, letter)).collect();
+        self.shared.writer.execute(Operation::AppendDeadLetters(stream, letters)).await
     }
 
     pub(super) async fn dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        letters::read(&self.shared.readers, graveyard, after, limit).await
+        dead_letters::read_page(&self.shared.readers, stream, after, limit).await
     }
 
     pub(super) async fn dead_letter(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        letters::at(&self.shared.readers, graveyard, sequence).await
+        dead_letters::read_at(&self.shared.readers, stream, sequence).await
     }
 
     pub(super) async fn remove_dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
-        self.shared.writing.remove(graveyard, sequences).await
+        self.shared.writer.remove_dead_letters(stream, sequences).await
     }
 
     pub(super) async fn last_dead_letter(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        letters::last(&self.shared.readers, graveyard, subject).await
+        dead_letters::read_last(&self.shared.readers, stream, subject).await
     }
 
     pub(super) async fn dead_letter_stats(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        letters::stats(&self.shared.readers, graveyard).await
+        dead_letters::stats(&self.shared.readers, stream).await
     }
 
-    pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
-        offers::oldest_waiting(&self.shared.readers, source).await
+    pub(super) async fn oldest_unacknowledged(
+        &self,
+        source: Source,
+    ) -> Result<Option<DateTime<Utc>>, JournalError> {
+        consumer::oldest_unacknowledged(&self.shared.readers, source).await
     }
 
-    pub(super) fn consumer(&self, source: Source) -> Offers {
-        let lane = Arc::clone(self.shared.lanes.of(source));
-        Offers::new(lane, self.shared.readers.clone(), self.shared.writing.clone(), self.shared.ack_wait)
+    pub(super) fn consumer(&self, source: Source) -> EmbeddedConsumer {
+        let queue = Arc::clone(self.shared.queues.of(source));
+        let (readers, writer) = (self.shared.readers.clone(), self.shared.writer.clone());
+        EmbeddedConsumer::new(queue, readers, writer, self.shared.ack_wait)
     }
 
     pub(super) fn ack_wait(&self) -> Duration {
@@ -162,20 +158,40 @@ impl Embedded {
     }
 
     pub(super) fn clock(&self) -> Clock {
-        Clock::Alone { held: self.shared.clock.held_reason() }
+        Clock::Local { held: self.shared.clock.held_reason() }
     }
 
     pub(super) fn usage(&self) -> Result<Usage, JournalError> {
-        if self.shared.writing.is_closed() {
+        if self.shared.writer.is_closed() {
             return Err(JournalError::Unreachable("the journal is closed".to_owned()));
         }
-        Ok(*self.shared.fill.borrow())
+        Ok(*self.shared.usage.borrow())
+    }
+
+    pub(super) fn identity(&self) -> i64 {
+        self.shared.identity
+    }
+
+    pub(super) async fn ack_floor(&self) -> Result<AckFloor, JournalError> {
+        let through = ack_floor::read(&self.shared.readers).await?;
+        Ok(AckFloor { journal: self.identity(), through })
+    }
+
+    pub(super) async fn present_frames(&self, sequences: &[u64]) -> Result<Vec<PresentFrame>, JournalError> {
+        ack_floor::present_frames(&self.shared.readers, sequences).await
+    }
+
+    pub(super) async fn update_checkpoints(
+        &self,
+        recorded: Vec<JournalCheckpoint>,
+    ) -> Result<Vec<JournalCheckpoint>, JournalError> {
+        self.shared.checkpoints.update(recorded).await.map_err(sql::unreachable)
     }
 
     pub(super) async fn close(self, deadline: Duration) {
         let closing = async {
-            self.shared.notebook.close().await;
-            self.shared.writing.close().await;
+            self.shared.checkpoints.close().await;
+            self.shared.writer.close().await;
             self.shared.readers.close().await;
         };
         if timeout(deadline, closing).await.is_err() {

@@ -1,148 +1,106 @@
 //! The journal on NATS JetStream.
 
-mod acknowledged;
+mod ack_floor;
 mod api;
-mod bury;
-mod cause;
+mod checkpoint_bucket;
 mod connection;
-mod consume;
+mod consumer;
 mod credentials;
+mod dead_letters;
+mod desired;
+mod diagnosis;
 mod dialer;
-mod graveyard;
-mod keeper;
-mod notebook;
+mod maintenance;
+mod message_limits;
+mod observation;
+mod observer;
 mod publish;
-mod settings;
-mod sizes;
+mod purge;
+mod server_errors;
+mod session;
+mod setting;
+mod settings_diff;
 mod streams;
-mod wanted;
-mod watched;
+mod timeouts;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use api::ApiError;
+use api::{ApiError, Context};
 use chrono::{DateTime, Utc};
-use connection::Connection;
-pub(super) use consume::{Pull, PullVerdict};
-use keeper::{Keeper, Kept};
-use notebook::Notebook;
-pub use settings::{JournalSetting, SettingState};
-use sizes::Sizes;
+use connection::with_retry;
+pub(super) use consumer::{MessageAcker, PullConsumer};
+use maintenance::Maintenance;
+pub(super) use observer::JetStreamObserver;
+use publish::OutgoingMessage;
+use session::Session;
+pub use setting::{JournalSetting, SettingState};
 use tokio::time::sleep;
-pub(super) use watched::Watched;
 use weir_event::Source;
 
-use super::{
-    AppendError, Backlog, Clock, DeadLetter, DeadLetterStats, DeadLetterStream, FrameLimit, JournalError,
-    JournalState, Names, Ownership, Promise, SealedFrame, Servers, Settings, StoredDeadLetter, Usage,
-    durability, state::Appended,
+use crate::{
+    checkpoint::{AppendedFrame, JournalCheckpoint},
+    clock::Clock,
+    dead_letter::{DeadLetter, StoredDeadLetter},
+    dead_letter_stream::{DeadLetterStats, DeadLetterStream},
+    durability::{self, DurabilityReport},
+    error::{AppendError, JournalError},
+    frame::{FrameLimit, SealedFrame},
+    names::Names,
+    position::{AckFloor, PresentFrame},
+    servers::Servers,
+    settings::Settings,
+    usage::{Backlog, Usage},
 };
 
-/// A connection to JetStream whose streams and consumers are Weir's. Cheap to clone; every
-/// clone is the same connection.
+/// The journal on JetStream. A clone is cheap and uses the same connection.
 #[derive(Clone, Debug)]
-pub struct JetStream {
-    shared: Arc<Shared>,
+pub struct JetStreamJournal {
+    session: Arc<Session>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    connection: Connection,
-    settings: Settings,
-    notebook: Arc<Notebook>,
-    /// The owner's.
-    keeper: Option<Keeper>,
-    /// Of `EVENTS`, when it was last asked.
-    identity: AtomicI64,
-    /// How long a frame may be held, as the consumers say.
-    ack_wait: Duration,
-    sizes: Arc<Sizes>,
-}
-
-impl Shared {
-    fn look(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.look();
-        }
-    }
-}
-
-impl JetStream {
+impl JetStreamJournal {
     pub(super) async fn connect(
         servers: &Servers,
         settings: Settings,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, JournalError> {
-        connection::patiently(patience, || Self::attempt(servers, &settings)).await
+        let session = with_retry(timeout, || Session::open(servers, &settings)).await?;
+        Ok(Self { session: Arc::new(session) })
     }
 
-    async fn attempt(servers: &Servers, settings: &Settings) -> Result<Self, JournalError> {
-        let connection = Connection::open(servers).await?;
-        let (context, names) = (connection.context(), &settings.names);
-        streams::prepare(context, settings).await?;
-        let events = names.events_stream();
-        let info = api::stream_info(context, &events).await?.info;
-        let mut ack_wait = Duration::MAX;
-        for source in Source::ALL {
-            let consumer = api::consumer_info(context, &events, &names.consumer(*source)).await?;
-            ack_wait = ack_wait.min(consumer.config.ack_wait);
-        }
-        let sizes = Arc::new(Sizes::default());
-        sizes.ask(context, names).await?;
-        let notebook = Arc::new(Notebook::new(context.clone(), names.clone(), settings.ownership));
-        let keeper = (settings.ownership == Ownership::Owner).then(|| {
-            let (context, settings) = (context.clone(), settings.clone());
-            let (notebook, sizes) = (Arc::clone(&notebook), Arc::clone(&sizes));
-            Keeper::keep(Kept { context, settings, notebook, sizes })
-        });
-        let shared = Shared {
-            identity: AtomicI64::new(acknowledged::identity(&info)),
-            settings: settings.clone(),
-            connection,
-            notebook,
-            keeper,
-            ack_wait,
-            sizes,
-        };
-        Ok(Self { shared: Arc::new(shared) })
+    fn context(&self) -> &Context {
+        self.session.connection.context()
     }
 
     pub(super) fn names(&self) -> &Names {
-        &self.shared.settings.names
+        &self.session.settings.names
     }
 
     pub(super) fn ack_wait(&self) -> Duration {
-        self.shared.ack_wait
+        self.session.ack_wait
     }
 
     pub(super) fn frame_limit(&self) -> FrameLimit {
-        self.shared.sizes.frame_limit(self.shared.connection.client())
+        self.session.limits.frame_limit(self.session.connection.client())
     }
 
     pub(super) async fn append(&self, frames: &[SealedFrame]) -> Result<(), AppendError> {
-        let messages = frames.iter().map(|frame| publish::Outgoing::frame(self.names(), frame));
-        let appended = publish::all(&self.shared.connection, messages.collect()).await;
-        match appended {
-            Ok(published) => {
-                self.shared.notebook.appended(self.appended(published.new));
+        let messages = frames.iter().map(|frame| OutgoingMessage::frame(self.names(), frame));
+        match publish::publish_all(&self.session.connection, messages.collect()).await {
+            Ok(outcome) => {
+                self.session.checkpoints.add_appended(self.appended_frames(outcome.stored));
                 Ok(())
             }
             Err(error) => {
-                self.mend_after(&error).await;
+                self.repair_after(&error).await;
                 Err(error)
             }
         }
     }
 
-    /// What a call appended, for the note of it; only an owner notes.
-    fn appended(&self, new: Vec<(async_nats::Subject, u64)>) -> Vec<Appended> {
-        if self.shared.keeper.is_none() {
+    /// The frames of one append, for the next checkpoint. Empty in a guest: only the owner records checkpoints.
+    fn appended_frames(&self, stored: Vec<(async_nats::Subject, u64)>) -> Vec<AppendedFrame> {
+        if self.session.maintenance.is_none() {
             return Vec::new();
         }
         let source_of = |subject: &str| {
@@ -151,103 +109,104 @@ impl JetStream {
                 subject == self.names().events(*source) || subject == self.names().erasures(*source)
             })
         };
-        let known = new.into_iter().filter_map(|(subject, sequence)| {
-            Some(Appended { source: source_of(&subject)?, subject: subject.into_string(), sequence })
+        let frames = stored.into_iter().filter_map(|(subject, sequence)| {
+            Some(AppendedFrame { source: source_of(&subject)?, subject: subject.into_string(), sequence })
         });
-        known.collect()
+        frames.collect()
     }
 
     pub(super) async fn append_dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         letters: &[DeadLetter],
     ) -> Result<(), AppendError> {
-        let most_bytes = self.shared.sizes.letter_bytes(self.shared.connection.client(), graveyard);
-        let fitted: Vec<_> = letters.iter().map(|letter| letter.clone().fitted(most_bytes)).collect();
-        let appended =
-            bury::append_dead_letters(&self.shared.connection, self.names(), graveyard, &fitted).await;
+        let max_bytes = self.session.limits.letter_bytes(self.session.connection.client(), stream);
+        let letters: Vec<_> = letters.iter().map(|letter| letter.clone().truncated_to(max_bytes)).collect();
+        let appended = dead_letters::append(&self.session.connection, self.names(), stream, &letters).await;
         if let Err(error) = &appended {
-            self.mend_after(error).await;
+            self.repair_after(error).await;
         }
         appended
     }
 
-    /// Whatever it was, a look at the streams now may mend it: room is made, a lost stream is made anew, a lower limit is
-    /// known.
-    async fn mend_after(&self, error: &AppendError) {
-        self.shared.look();
-        if matches!(error, AppendError::TooLarge { .. }) {
-            let (sizes, context) = (&self.shared.sizes, self.shared.connection.context());
-            if let Err(error) = sizes.ask(context, self.names()).await {
-                tracing::debug!(%error, "what the journal's streams take can't be asked");
-            }
+    /// Starts a maintenance round, which may repair the reason of the failure: it purges frames and creates a lost stream
+    /// anew. After `TooLarge` it also reads the limits again.
+    async fn repair_after(&self, error: &AppendError) {
+        self.session.request_maintenance();
+        if matches!(error, AppendError::TooLarge { .. })
+            && let Err(error) = self.session.limits.refresh(self.context(), self.names()).await
+        {
+            tracing::debug!(%error, "the message limits of the journal's streams can't be read");
         }
     }
 
     pub(super) async fn dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
-        graveyard::read(self.shared.connection.context(), &self.stream(graveyard), after, limit).await
+        dead_letters::read_page(self.context(), &self.names().dead_letter_stream(stream), after, limit).await
     }
 
     pub(super) async fn dead_letter(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         sequence: u64,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::at(self.shared.connection.context(), &self.stream(graveyard), sequence).await
+        dead_letters::read_at(self.context(), &self.names().dead_letter_stream(stream), sequence).await
     }
 
     pub(super) async fn remove_dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         sequences: &[u64],
     ) -> Result<(), JournalError> {
-        graveyard::remove(self.shared.connection.context(), &self.stream(graveyard), sequences).await
+        dead_letters::remove(self.context(), &self.names().dead_letter_stream(stream), sequences).await
     }
 
     pub(super) async fn last_dead_letter(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         subject: &str,
     ) -> Result<Option<StoredDeadLetter>, JournalError> {
-        graveyard::last(self.shared.connection.context(), &self.stream(graveyard), subject).await
+        dead_letters::read_last(self.context(), &self.names().dead_letter_stream(stream), subject).await
     }
 
     pub(super) async fn dead_letter_stats(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
     ) -> Result<DeadLetterStats, JournalError> {
-        graveyard::stats(self.shared.connection.context(), &self.stream(graveyard)).await
+        dead_letters::stats(self.context(), &self.names().dead_letter_stream(stream)).await
     }
 
     pub(super) async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
-        consume::backlog(self.shared.connection.context(), self.names(), source).await
+        consumer::backlog(self.context(), self.names(), source).await
     }
 
-    pub(super) async fn oldest_waiting(&self, source: Source) -> Result<Option<DateTime<Utc>>, JournalError> {
-        consume::oldest_waiting(self.shared.connection.context(), self.names(), source).await
+    pub(super) async fn oldest_unacknowledged(
+        &self,
+        source: Source,
+    ) -> Result<Option<DateTime<Utc>>, JournalError> {
+        consumer::oldest_unacknowledged(self.context(), self.names(), source).await
     }
 
-    pub(super) async fn consumer(&self, source: Source) -> Result<Pull, JournalError> {
-        Pull::open(Arc::clone(&self.shared), source).await
+    pub(super) async fn consumer(&self, source: Source) -> Result<PullConsumer, JournalError> {
+        PullConsumer::open(Arc::clone(&self.session), source).await
     }
 
     pub(super) async fn usage(&self) -> Result<Usage, JournalError> {
-        if let Some(trouble) = self.shared.keeper.as_ref().and_then(Keeper::trouble) {
-            return Err(JournalError::Unusable(trouble));
+        if let Some(problem) = self.session.maintenance.as_ref().and_then(Maintenance::problem) {
+            return Err(JournalError::Unusable(problem));
         }
-        let (context, events) = (self.shared.connection.context(), self.names().events_stream());
-        context.check_rights()?;
-        let info = match api::stream_info(context, &events).await {
+        self.context().check_permissions()?;
+        let events = self.names().events_stream();
+        let info = match api::stream_info(self.context(), &events).await {
             Err(ApiError::NotFound(_)) => {
-                // Its owner makes it anew at once: readiness need not flip for that.
-                self.shared.look();
-                sleep(keeper::INTERVAL * 2).await;
-                api::stream_info(context, &events).await?
+                // The owner creates the stream anew at once. Readiness stays up for this short time.
+                self.session.request_maintenance();
+                sleep(maintenance::INTERVAL * 2).await;
+                api::stream_info(self.context(), &events).await?
             }
             other => other?,
         };
@@ -259,44 +218,58 @@ impl JetStream {
         })
     }
 
-    /// The server's clock, and how far this process's is ahead of it: the middle of question and answer counts.
+    /// Compares this process's clock, half way between request and answer, with the server's clock.
     pub(super) async fn clock(&self) -> Result<Clock, JournalError> {
-        let asked = Utc::now();
-        let stream = self.names().events_stream();
-        let told_at = api::stream_info(self.shared.connection.context(), &stream).await?.told_at;
+        let requested = Utc::now();
+        let info = api::stream_info(self.context(), &self.names().events_stream()).await?;
         let answered = Utc::now();
-        Ok(told_at
-            .map_or(Clock::Unknown, |now| Clock::Server { now, ahead: asked + (answered - asked) / 2 - now }))
+        Ok(info.server_time.map_or(Clock::Unknown, |now| Clock::Server {
+            now,
+            ahead: requested + (answered - requested) / 2 - now,
+        }))
     }
 
-    pub(super) async fn states(&self, others: Vec<JournalState>) -> Result<Vec<JournalState>, JournalError> {
-        let states = self.shared.notebook.observe_and_reckon(others).await?;
-        if let Some(current) = states.iter().find(|state| !state.ended) {
-            self.shared.identity.store(current.journal, Ordering::Relaxed);
+    pub(super) fn identity(&self) -> i64 {
+        self.session.identity()
+    }
+
+    pub(super) async fn ack_floor(&self) -> Result<AckFloor, JournalError> {
+        let floor = ack_floor::read(self.context(), self.names()).await?;
+        self.session.set_identity(floor.journal);
+        Ok(floor)
+    }
+
+    pub(super) async fn present_frames(&self, sequences: &[u64]) -> Result<Vec<PresentFrame>, JournalError> {
+        ack_floor::present_frames(self.context(), self.names(), sequences).await
+    }
+
+    pub(super) async fn update_checkpoints(
+        &self,
+        recorded: Vec<JournalCheckpoint>,
+    ) -> Result<Vec<JournalCheckpoint>, JournalError> {
+        let checkpoints = self.session.checkpoints.observe_and_update(recorded).await?;
+        if let Some(current) = checkpoints.iter().find(|checkpoint| !checkpoint.ended) {
+            self.session.set_identity(current.journal);
         }
-        Ok(states)
+        Ok(checkpoints)
     }
 
-    pub(super) fn known_states(&self) -> Vec<JournalState> {
-        self.shared.notebook.known()
+    pub(super) fn last_checkpoints(&self) -> Vec<JournalCheckpoint> {
+        self.session.checkpoints.last()
     }
 
-    pub(super) async fn differences(&self) -> Result<Vec<JournalSetting>, JournalError> {
-        streams::check(self.shared.connection.context(), &self.shared.settings).await
+    pub(super) async fn differing_settings(&self) -> Result<Vec<JournalSetting>, JournalError> {
+        streams::check(self.context(), &self.session.settings).await
     }
 
-    pub(super) async fn promise(&self) -> Promise {
-        durability::of_servers(&self.shared.settings.monitors).await
+    pub(super) async fn durability(&self) -> DurabilityReport {
+        durability::of_servers(&self.session.settings.monitors).await
     }
 
     pub(super) async fn close(self, deadline: Duration) {
-        if let Some(keeper) = &self.shared.keeper {
-            keeper.stop();
+        if let Some(maintenance) = &self.session.maintenance {
+            maintenance.stop();
         }
-        self.shared.connection.close(deadline).await;
-    }
-
-    fn stream(&self, graveyard: DeadLetterStream) -> String {
-        self.names().graveyard_stream(graveyard)
+        self.session.connection.close(deadline).await;
     }
 }

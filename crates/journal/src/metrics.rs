@@ -1,5 +1,5 @@
-//! Metrics of the journal, sampled: how full it is, how much waits and since when, what lies in the
-//! graveyards. Every process that uses the journal shows it; over several the greatest is the figure.
+//! Metrics of the journal: usage, backlog, dead letters and lost frames. Every process that uses the journal reports
+//! them; the highest value over all processes counts.
 
 use std::time::Duration;
 
@@ -12,12 +12,15 @@ use prometheus_client::{
 use tokio::time::{self, MissedTickBehavior};
 use tracing::debug;
 use weir_event::Source;
-use weir_process::Stop;
+use weir_process::{Latch, Stop};
 
-use super::{DeadLetterStream, Journal, JournalError, subject};
+use crate::{
+    checkpoint::JournalCheckpoint, dead_letter_stream::DeadLetterStream, error::JournalError,
+    journal::Journal, limits, names,
+};
 
-/// How often the journal is asked. A rate over a minute has some samples, and a broker does not notice.
-const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+/// Gives a rate over one minute several samples. The load on the server is negligible.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StreamLabels {
@@ -29,7 +32,13 @@ struct SourceLabels {
     source: &'static str,
 }
 
-/// The gauges. Cheap to clone; every clone shows into the same series.
+impl From<Source> for SourceLabels {
+    fn from(source: Source) -> Self {
+        Self { source: source.name() }
+    }
+}
+
+/// The sampled metrics of a journal. A clone is cheap and writes the same series.
 #[derive(Clone, Debug, Default)]
 pub struct JournalMetrics {
     bytes: Family<StreamLabels, Gauge>,
@@ -43,7 +52,7 @@ pub struct JournalMetrics {
 }
 
 impl JournalMetrics {
-    /// Registers the families; once in a process.
+    /// Registers the families; once per process.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
@@ -83,54 +92,98 @@ impl JournalMetrics {
         metrics
     }
 
-    /// Samples `journal` until `stop`.
+    /// Samples `journal` every 5 s until `stop`.
     pub async fn watch(self, journal: Journal, stop: Stop) {
-        let mut tick = time::interval(SAMPLE_EVERY);
+        let mut tick = time::interval(SAMPLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let sampled = stop.run_until_cancelled(self.sample(&journal)).await;
             self.samples.inc();
             if let Some(Err(error)) = sampled {
                 self.failures.inc();
-                // Readiness tells the outage.
+                // The ready probe reports the outage.
                 debug!(%error, "the journal can't be sampled");
             }
         }
     }
 
     async fn sample(&self, journal: &Journal) -> Result<(), JournalError> {
-        let fill = journal.usage().await?;
-        self.show_stream(subject::stream_label(None), fill.bytes, fill.max_bytes, fill.frames);
-        for graveyard in DeadLetterStream::ALL {
-            let stats = journal.dead_letter_stats(graveyard).await?;
-            let stream = subject::stream_label(Some(graveyard));
-            self.show_stream(stream, stats.bytes, super::limits::GRAVEYARD_BYTES, stats.letters);
-            self.gone.get_or_create(&StreamLabels { stream }).set(gauged(stats.gone));
+        let usage = journal.usage().await?;
+        self.set_stream(names::stream_label(None), usage.bytes, usage.max_bytes, usage.frames);
+        for stream in DeadLetterStream::ALL {
+            let stats = journal.dead_letter_stats(stream).await?;
+            let label = names::stream_label(Some(stream));
+            self.set_stream(label, stats.bytes, limits::DEAD_LETTER_STREAM_BYTES, stats.letters);
+            self.gone.get_or_create(&StreamLabels { stream: label }).set(gauge_value(stats.gone));
         }
         let now = journal.clock().await?.now();
-        for source in Source::ALL {
-            let labels = SourceLabels { source: source.name() };
-            let backlog = journal.backlog(*source).await?;
-            self.lag_frames.get_or_create(&labels).set(gauged(backlog.waiting + backlog.in_flight));
-            let oldest = journal.oldest_waiting(*source).await?;
-            self.lag_seconds.get_or_create(&labels).set(oldest.map_or(0.0, |oldest| age(oldest, now)));
+        for &source in Source::ALL {
+            let labels = SourceLabels::from(source);
+            let backlog = journal.backlog(source).await?;
+            self.lag_frames.get_or_create(&labels).set(gauge_value(backlog.waiting + backlog.in_flight));
+            let oldest = journal.oldest_unacknowledged(source).await?;
+            let lag = oldest.map_or(0.0, |oldest| seconds_between(oldest, now));
+            self.lag_seconds.get_or_create(&labels).set(lag);
         }
         Ok(())
     }
 
-    fn show_stream(&self, stream: &'static str, bytes: u64, limit: u64, messages: u64) {
+    fn set_stream(&self, stream: &'static str, bytes: u64, limit: u64, messages: u64) {
         let labels = StreamLabels { stream };
-        self.bytes.get_or_create(&labels).set(gauged(bytes));
-        self.limit.get_or_create(&labels).set(gauged(limit));
-        self.messages.get_or_create(&labels).set(gauged(messages));
+        self.bytes.get_or_create(&labels).set(gauge_value(bytes));
+        self.limit.get_or_create(&labels).set(gauge_value(limit));
+        self.messages.get_or_create(&labels).set(gauge_value(messages));
     }
 }
 
-fn gauged(figure: u64) -> i64 {
-    i64::try_from(figure).unwrap_or(i64::MAX)
+/// The metric `weir_frames_lost{source}`. A clone is cheap and writes the same series.
+#[derive(Clone, Debug, Default)]
+pub struct LostFrameMetrics {
+    frames: Family<SourceLabels, Gauge>,
 }
 
-/// Seconds, by the clock that wrote the time down.
-fn age(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+impl LostFrameMetrics {
+    /// Registers the family; once per process.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "weir_frames_lost",
+            "Accepted frames that can't come any more: their stream was removed, or an older copy of it is back",
+            metrics.frames.clone(),
+        );
+        for &source in Source::ALL {
+            metrics.frames.get_or_create(&source.into()).set(0);
+        }
+        metrics
+    }
+
+    /// Sets the gauges to the lost frames of all journals. `latch` reports them in the ready probe.
+    pub fn set(&self, checkpoints: &[JournalCheckpoint], latch: &Latch) {
+        let mut losses = Vec::new();
+        for &source in Source::ALL {
+            let lost: u64 = checkpoints.iter().map(|checkpoint| checkpoint.of(source).lost).sum();
+            self.frames.get_or_create(&source.into()).set(gauge_value(lost));
+            if lost > 0 {
+                losses.push(format!("{lost} of {source}"));
+            }
+        }
+        latch.set(if losses.is_empty() { Ok(()) } else { Err(loss_text(&losses.join(" and "))) });
+    }
+}
+
+fn loss_text(lost: &str) -> String {
+    format!(
+        "accepted frames can't come any more: {lost}. Their stream was removed or purged, or an older copy of it is back; see \
+         WeirFramesLost in docs/runbook.md, and when that is dealt with `weir journal forget-lost`"
+    )
+}
+
+fn gauge_value(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Seconds from `since` to `now`, both by the clock that stored the frame.
+fn seconds_between(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     (now - since).to_std().unwrap_or_default().as_secs_f64()
 }

@@ -1,32 +1,41 @@
-//! Looking at a journal that others own: nothing is created, changed or locked.
+//! The observer of a journal that other processes own. It locks nothing, and changes settings only on
+//! [`Observer::apply`].
 
 use std::{path::Path, time::Duration};
 
 use weir_event::Source;
 
-use super::{
-    Backlog, DeadLetterStats, DeadLetterStream, JournalError, JournalSetting, JournalState, Servers,
-    Settings, StoredDeadLetter, embedded::OpenedFile, jetstream::Watched,
+use crate::{
+    checkpoint::JournalCheckpoint,
+    dead_letter::StoredDeadLetter,
+    dead_letter_stream::{DeadLetterStats, DeadLetterStream},
+    embedded::ReadOnlyFile,
+    error::JournalError,
+    jetstream::{JetStreamObserver, JournalSetting},
+    servers::Servers,
+    settings::Settings,
+    usage::Backlog,
 };
 
 /// A journal, read beside the processes that use it.
 #[derive(Debug)]
 pub enum Observer {
-    JetStream(Box<Watched>),
-    Embedded(OpenedFile),
+    JetStream(Box<JetStreamObserver>),
+    Embedded(ReadOnlyFile),
 }
 
 impl Observer {
-    /// Connects to JetStream; waits for a server that is not there yet up to `patience`.
+    /// Connects to JetStream, and retries for up to `timeout` while no server answers.
     ///
     /// # Errors
-    /// [`JournalError::Unreachable`] after `patience`; [`JournalError::Unusable`] at once.
+    /// [`JournalError::Unreachable`] after `timeout`; [`JournalError::Unusable`] at once.
     pub async fn connect(
         servers: &Servers,
         settings: Settings,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Self, JournalError> {
-        Watched::connect(servers, settings, patience).await.map(|watched| Self::JetStream(Box::new(watched)))
+        let observer = JetStreamObserver::connect(servers, settings, timeout).await?;
+        Ok(Self::JetStream(Box::new(observer)))
     }
 
     /// Opens the embedded journal in `folder`, whether a process uses it or not.
@@ -34,93 +43,91 @@ impl Observer {
     /// # Errors
     /// There is none, or it can't be read.
     pub async fn open(folder: &Path) -> Result<Self, JournalError> {
-        OpenedFile::open(folder).await.map(Self::Embedded)
+        ReadOnlyFile::open(folder).await.map(Self::Embedded)
     }
 
-    /// What a source's collectors still have to do. A frame that an embedded journal has offered counts as waiting
-    /// until it is acknowledged: only its owner knows who holds it.
+    /// The frames that a source's collectors have not acknowledged. In an embedded journal a delivered frame counts as
+    /// waiting until it is acknowledged: only the owner's memory holds the leases.
     ///
     /// # Errors
-    /// The journal is away.
+    /// The journal is unreachable.
     pub async fn backlog(&self, source: Source) -> Result<Backlog, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.backlog(source).await,
+            Self::JetStream(observer) => observer.backlog(source).await,
             Self::Embedded(file) => file.backlog(source).await,
         }
     }
 
-    /// Dead letters in the order in which they were laid down, at most `limit`, with a sequence over `after`.
+    /// Up to `limit` dead letters with a sequence over `after`, in the order in which they were appended.
     ///
     /// # Errors
-    /// The journal is away.
+    /// The journal is unreachable, or a letter can't be read.
     pub async fn dead_letters(
         &self,
-        graveyard: DeadLetterStream,
+        stream: DeadLetterStream,
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredDeadLetter>, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.dead_letters(graveyard, after, limit).await,
-            Self::Embedded(file) => file.dead_letters(graveyard, after, limit).await,
+            Self::JetStream(observer) => observer.dead_letters(stream, after, limit).await,
+            Self::Embedded(file) => file.dead_letters(stream, after, limit).await,
         }
     }
 
-    /// What a graveyard holds and has lost.
+    /// The contents of a dead-letter stream, and the number of letters that left it.
     ///
     /// # Errors
-    /// The journal is away.
-    pub async fn dead_letter_stats(
-        &self,
-        graveyard: DeadLetterStream,
-    ) -> Result<DeadLetterStats, JournalError> {
+    /// The journal is unreachable.
+    pub async fn dead_letter_stats(&self, stream: DeadLetterStream) -> Result<DeadLetterStats, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.dead_letter_stats(graveyard).await,
-            Self::Embedded(file) => file.dead_letter_stats(graveyard).await,
+            Self::JetStream(observer) => observer.dead_letter_stats(stream).await,
+            Self::Embedded(file) => file.dead_letter_stats(stream).await,
         }
     }
 
-    /// Every setting of the streams and consumers, found on the servers and wanted by this process. The embedded journal
-    /// takes its settings from its process.
+    /// Every setting of the streams and consumers, as the servers have it and as this process wants it. Empty for an
+    /// embedded journal, which takes its settings from its process.
     ///
     /// # Errors
-    /// The journal is away, or a stream or consumer is another application's.
+    /// The journal is unreachable, or a stream or consumer is another application's.
     pub async fn settings(&self) -> Result<Vec<JournalSetting>, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.status().await,
+            Self::JetStream(observer) => observer.settings().await,
             Self::Embedded(_) => Ok(Vec::new()),
         }
     }
 
-    /// Makes and changes what ingest would at its start; with `shrink` also lowers what is found higher than wanted. Returns
-    /// every setting as it was.
+    /// Creates and changes what ingest creates and changes when it starts. With `shrink` it also lowers settings that are
+    /// higher than wanted. Returns every setting as it was before.
     ///
     /// # Errors
-    /// The journal is away, or a stream or consumer is another application's.
+    /// The journal is unreachable, or a stream or consumer is another application's.
     pub async fn apply(&self, shrink: bool) -> Result<Vec<JournalSetting>, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.apply(shrink).await,
+            Self::JetStream(observer) => observer.apply(shrink).await,
             Self::Embedded(_) => Ok(Vec::new()),
         }
     }
 
-    /// What is noted of the journal and of those before it; nothing on files, where the store has it.
+    /// The checkpoints of the journal and of those before it, updated with its contents now. Empty for an embedded
+    /// journal, whose checkpoints the store has.
     ///
     /// # Errors
-    /// The journal is away.
-    pub async fn states(&self) -> Result<Vec<JournalState>, JournalError> {
+    /// The journal is unreachable.
+    pub async fn checkpoints(&self) -> Result<Vec<JournalCheckpoint>, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.states().await,
+            Self::JetStream(observer) => observer.checkpoints().await,
             Self::Embedded(_) => Ok(Vec::new()),
         }
     }
 
-    /// Sets the losses that are noted beside the journal back to none; returns how many frames were lost.
+    /// Resets the lost frames that are recorded beside the journal to 0. Returns the number of frames that were lost.
     ///
     /// # Errors
-    /// The journal is away.
-    pub async fn forget_losses(&self) -> Result<u64, JournalError> {
+    /// The journal is unreachable.
+    pub async fn reset_losses(&self) -> Result<u64, JournalError> {
         match self {
-            Self::JetStream(watched) => watched.forget_losses().await,
+            Self::JetStream(observer) => observer.reset_losses().await,
             Self::Embedded(_) => Ok(0),
         }
     }

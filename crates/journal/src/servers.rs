@@ -1,4 +1,4 @@
-//! The NATS servers of a journal: their addresses, and the files and logins that a client shows them.
+//! The NATS servers of a journal: addresses, logins and files.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -8,13 +8,13 @@ use url::Url;
 /// The port of a nats-server where its address names none.
 const DEFAULT_PORT: u16 = 4222;
 
-/// Where the servers are, and how a client presents itself. `Display` and `Debug` show addresses and no secret.
+/// The servers of a journal, and a client's identity. `Display` and `Debug` show addresses and no secret.
 #[derive(Clone)]
 pub struct Servers {
     /// At least one.
     pub(super) list: Vec<Server>,
     pub(super) identity: Identity,
-    /// NATS_CA: a PEM file, read at each connection. Without one the system's roots count.
+    /// NATS_CA: a PEM file, read at each connection. Without it the client trusts the system's roots.
     pub(super) ca: Option<PathBuf>,
     /// NATS_CERT and NATS_KEY: PEM files, read at each connection.
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
@@ -22,10 +22,10 @@ pub struct Servers {
     pub(super) domain: Option<String>,
 }
 
-/// What a client proves its identity with.
+/// The proof of a client's identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Identity {
-    /// The user part of each server's URL, where it has one.
+    /// The user part of each server's URL, if it has one.
     #[default]
     Url,
     /// NATS_CREDS: a file with a user's JWT and seed, read at each connection.
@@ -51,50 +51,50 @@ pub(super) enum Login {
     Token(String),
 }
 
-/// Why NATS_URL can't be used. Names the part, and never repeats text that may be a password.
+/// The reason that NATS_URL can't be used. The text names the part and repeats nothing that may be a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("server {number} of {count} {reason}")]
 pub struct ServersError {
-    /// From 1.
+    /// The number of the server in the list, from 1.
     number: usize,
     count: usize,
     reason: &'static str,
 }
 
 impl Servers {
-    /// The same servers, to which a client proves its identity in another way than by their URLs.
+    /// The same servers with another identity than that of their URLs.
     #[must_use]
-    pub fn identified_by(self, identity: Identity) -> Self {
+    pub fn with_identity(self, identity: Identity) -> Self {
         Self { identity, ..self }
     }
 
     /// The same servers, whose certificates a CA of this PEM file has signed.
     #[must_use]
-    pub fn trusting(self, ca: PathBuf) -> Self {
+    pub fn with_ca(self, ca: PathBuf) -> Self {
         Self { ca: Some(ca), ..self }
     }
 
-    /// The same servers, which are shown the certificate of the first PEM file; the second one has its key.
+    /// The same servers, to which the client presents the certificate of the first PEM file. The second file has its key.
     #[must_use]
-    pub fn shown_certificate(self, certificate: PathBuf, key: PathBuf) -> Self {
+    pub fn with_client_certificate(self, certificate: PathBuf, key: PathBuf) -> Self {
         Self { certificate: Some((certificate, key)), ..self }
     }
 
-    /// The same servers, whose JetStream of this domain keeps the journal.
+    /// The same servers, with the journal in this JetStream domain.
     #[must_use]
-    pub fn in_domain(self, domain: String) -> Self {
+    pub fn with_domain(self, domain: String) -> Self {
         Self { domain: Some(domain), ..self }
     }
 
-    /// Whether a URL has a user part.
+    /// Whether any URL has a user part.
     #[must_use]
     pub fn have_logins(&self) -> bool {
         self.list.iter().any(|server| server.login.is_some())
     }
 
-    /// Whether a connection to a server is encrypted or not made. Files for TLS ask for it too, so that no login is sent
-    /// in the clear to a server that offers none.
-    pub(super) fn demand_tls(&self, server: &Server) -> bool {
+    /// Whether a connection to a server must be encrypted. Files for TLS require it too, so that the client sends no login in
+    /// the clear to a server without TLS.
+    pub(super) fn require_tls(&self, server: &Server) -> bool {
         server.tls || self.ca.is_some() || self.certificate.is_some()
     }
 }
@@ -156,12 +156,12 @@ impl Server {
             host: host.to_owned(),
             port: url.port().unwrap_or(DEFAULT_PORT),
             tls: url.scheme() == "tls",
-            login: authority.rsplit_once('@').map(|(user, _)| Login::of(user)).transpose()?.flatten(),
+            login: authority.rsplit_once('@').map(|(user, _)| Login::parse(user)).transpose()?.flatten(),
         })
     }
 }
 
-/// Without its login.
+/// Omits the login.
 impl fmt::Display for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port, tls, .. } = self;
@@ -170,17 +170,18 @@ impl fmt::Display for Server {
 }
 
 impl Login {
-    /// A user part without a colon is a token, as every client of NATS has it.
-    fn of(user: &str) -> Result<Option<Self>, &'static str> {
+    /// Parses a user part. Without a colon it is a token, as in every client of NATS.
+    fn parse(user: &str) -> Result<Option<Self>, &'static str> {
         Ok(match user.split_once(':') {
-            Some((name, password)) => Some(Self::User { name: decoded(name)?, password: decoded(password)? }),
+            Some((name, password)) => Some(Self::User { name: decode(name)?, password: decode(password)? }),
             None if user.is_empty() => None,
-            None => Some(Self::Token(decoded(user)?)),
+            None => Some(Self::Token(decode(user)?)),
         })
     }
 }
 
-fn decoded(text: &str) -> Result<String, &'static str> {
+/// Decodes the percent escapes of a user part.
+fn decode(text: &str) -> Result<String, &'static str> {
     let escapes_two_digits =
         |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !text.split('%').skip(1).all(escapes_two_digits) {
@@ -223,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_named_by_its_place_and_not_repeated() {
-        for (text, told) in [
+    fn an_error_names_the_number_of_the_server_and_repeats_no_text() {
+        for (text, expected) in [
             ("nats://n1,", "server 2 of 2 is empty"),
             (",nats://n1", "server 1 of 2 is empty"),
             ("n1:4222", "server 1 of 1 must start with nats://"),
@@ -241,7 +242,7 @@ mod tests {
             ("nats://n1?tls=true", "a query"),
         ] {
             let error = text.parse::<Servers>().unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("ret"), "{text}: {error}");
         }
     }

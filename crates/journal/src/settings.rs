@@ -4,33 +4,34 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Names, limits};
+use crate::{limits, names::Names};
 
-/// Who may create and change what the journal consists of.
+/// The right of a process to create and change streams and consumers. One role, ingest, has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ownership {
-    /// Ingest, which makes streams and consumers and changes their settings.
+    /// Ingest: creates streams and consumers, and changes their settings.
     #[default]
     Owner,
-    /// Every other role: it uses what it finds, and says what differs.
+    /// Every other role: uses the streams and consumers that exist, and reports settings that differ.
     Guest,
 }
 
-/// What a deployment may choose of the journal; every other setting is fixed.
+/// The settings that a deployment chooses; every other setting is fixed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// JOURNAL_MAX_BYTES: how many bytes `EVENTS` may hold before it refuses.
+    /// JOURNAL_MAX_BYTES: the most bytes of `EVENTS`; a full journal refuses appends.
     pub max_bytes: u64,
-    /// JOURNAL_ACK_WAIT_MS: how long a collector may hold a frame before another one is offered it.
+    /// JOURNAL_ACK_WAIT_MS: the acknowledgement deadline, after which the journal delivers a frame again.
     pub ack_wait: Duration,
-    /// JOURNAL_REPLICAS: copies of each stream; 1 for a single server. The embedded journal has one.
+    /// JOURNAL_REPLICAS: copies of each stream; 1 for a single server. The embedded journal has one copy.
     pub replicas: usize,
-    /// NATS_MONITOR_URL: the servers' monitoring ports, where they say what they promise.
+    /// NATS_MONITOR_URL: the monitoring ports of the servers, which report the servers' durability.
     pub monitors: Vec<Url>,
-    /// JOURNAL_PREFIX, in front of every name. The embedded journal has its file to itself.
+    /// JOURNAL_PREFIX, before every name. The embedded journal uses no prefix: no other deployment uses its file.
     pub names: Names,
+    /// Whether this process may create and change streams and consumers.
     pub ownership: Ownership,
-    /// How long acknowledged frames are kept: only tests choose another time than 7 days.
+    /// The journal keeps an acknowledged frame this long. Only tests choose another time than 7 days.
     pub acknowledged_frame_age: Duration,
 }
 

@@ -1,10 +1,10 @@
-//! The spans of the journal, as OpenTelemetry's conventions for messaging name them; disabled where none are exported.
+//! Spans of the journal, named by OpenTelemetry's messaging conventions. They are disabled if no exporter is configured.
 
 use tracing::{Span, field::Empty, info_span};
 use weir_event::{Origin, Source};
 use weir_process::trace;
 
-use super::{Frame, Journal, Names};
+use crate::{frame::Frame, names::Names};
 
 /// The spans of one journal.
 #[derive(Clone, Debug)]
@@ -13,26 +13,20 @@ pub struct MessagingSpans {
     names: Names,
 }
 
-impl Journal {
-    /// What the journal's spans are made with.
-    #[must_use]
-    pub fn spans(&self) -> MessagingSpans {
-        match self {
-            Self::JetStream(journal) => MessagingSpans { system: "nats", names: journal.names().clone() },
-            Self::Embedded(_) => MessagingSpans::embedded(),
-        }
-    }
-}
-
 impl MessagingSpans {
-    /// Those of the embedded journal.
+    /// The spans of a journal on JetStream.
+    pub(crate) fn jetstream(names: Names) -> Self {
+        Self { system: "nats", names }
+    }
+
+    /// The spans of an embedded journal.
     #[must_use]
     pub fn embedded() -> Self {
         Self { system: "weir", names: Names::default() }
     }
 
-    /// The sending of frames that were accepted together; the caller records their number with
-    /// [`MessagingSpans::sent`]. It is their producer, unless each of several origins has a [`Self::create`].
+    /// The span of an append of frames that were accepted together. The caller records their number with
+    /// [`MessagingSpans::sent`]. The span is their producer, unless each of several origins has a [`Self::create`] span.
     #[must_use]
     pub fn send(&self, source: Source, is_producer: bool) -> Span {
         info_span!(
@@ -48,12 +42,12 @@ impl MessagingSpans {
         )
     }
 
-    /// Says how many frames a sending was of.
+    /// Records the number of frames of a [`Self::send`] span.
     pub fn sent(send: &Span, frames: usize) {
         send.record("messaging.batch.message_count", frames as u64);
     }
 
-    /// The making of what one of several origins has in a frame.
+    /// The span of the events of one origin, if a frame has several origins.
     #[must_use]
     pub fn create(&self, source: Source) -> Span {
         info_span!(
@@ -68,7 +62,7 @@ impl MessagingSpans {
         )
     }
 
-    /// The receiving of frames that are worked on together: a trace of its own, linked to every origin.
+    /// The span of frames that a collector receives together: a trace of its own, linked to every origin.
     #[must_use]
     pub fn receive(&self, source: Source, frames: usize) -> Span {
         info_span!(
@@ -86,9 +80,8 @@ impl MessagingSpans {
         )
     }
 
-    /// The storing of what one origin has in a frame: part of the origin's trace and linked to `receive`. A frame that
-    /// was offered before may have been stored then, so that a further attempt is part of `receive` and linked to the
-    /// origin.
+    /// The span of storing the events of one origin: part of the origin's trace, and linked to `receive`. A redelivered frame
+    /// may be stored already, so that a later attempt is part of `receive` and linked to the origin.
     #[must_use]
     pub fn process(&self, frame: &Frame, origin: &Origin, attempt: u64, receive: &Span) -> Span {
         let span = info_span!(

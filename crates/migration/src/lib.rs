@@ -1,6 +1,5 @@
-//! Every migration, in order. A migration that was ever released is frozen: it spells its tables out and never
-//! uses an entity, because entities move on. Names ascend in the order of releases, and the build before a migration
-//! runs on the schema after it (docs/upgrades.md says how).
+//! The migrations of the store, in order.
+#![doc = include_str!("../README.md")]
 
 mod m20261122_000001_events_and_frames;
 mod m20261122_000002_duplicates;

@@ -1,10 +1,10 @@
-//! The events of both sources in one table, and the frames that brought them.
+//! The tables `events`, for the events of both sources, and `frames`.
 //!
-//! Times are BIGINT microseconds since the Unix epoch, UTC, on both databases: SQLite has no time type, and this
-//! way a range, an order and a bucket are the same integer arithmetic on both, exact to the microsecond.
-//! Closed sets (source, funnel_stage, event_type, gender, referrer, click_position, device, browser) are the
-//! enum numbers of `weir.event.v1`. Money is BIGINT ten-thousandths. Text is ordered by code point: "C" on
-//! PostgreSQL, BINARY (its default) on SQLite.
+//! Times are BIGINT microseconds since the Unix epoch, UTC, on both databases. SQLite has no time type, and so ranges,
+//! orders and buckets are the same integer arithmetic on both, exact to the microsecond. Closed sets (source,
+//! funnel_stage, event_type, gender, referrer, click_position, device, browser) are the enum numbers of
+//! `weir.event.v1`. Money is BIGINT ten-thousandths. Text is ordered by code point: "C" on PostgreSQL, BINARY (its
+//! default) on SQLite.
 
 use sea_orm_migration::{
     prelude::*,
@@ -35,7 +35,7 @@ impl MigrationTrait for Migration {
         manager.drop_table(Table::drop().table("events").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -93,7 +93,7 @@ fn frames(by_code_point: &str) -> TableCreateStatement {
         .take()
 }
 
-/// Counts over a range of event time are answered from this index alone.
+/// This index alone answers counts over a range of event time.
 fn counts_by_time() -> IndexCreateStatement {
     Index::create()
         .name("events_by_time")
@@ -105,7 +105,7 @@ fn counts_by_time() -> IndexCreateStatement {
         .take()
 }
 
-/// Revenue over a range of event time likewise: one event in six carries money.
+/// This index alone answers revenue over a range of event time: one event in six has an amount.
 fn money_by_time() -> IndexCreateStatement {
     Index::create()
         .name("events_with_money_by_time")

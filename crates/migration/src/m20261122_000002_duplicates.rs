@@ -1,7 +1,7 @@
-//! How often each identity came again after it was stored: rows only for identities that did, so that events
-//! without duplicates, nearly all of them, cost nothing.
+//! The table `duplicates`: the number of repeats of each identity. Only identities with repeats have rows, so that
+//! events without duplicates, which are nearly all, cost nothing.
 //!
-//! A build that does not know the table goes on storing; duplicates that it meets are missing in these counts.
+//! A build that does not know the table continues to store. The duplicates that it finds are missing in these counts.
 
 use sea_orm_migration::{
     prelude::*,
@@ -15,7 +15,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // As in `events`, which it is joined with.
+        // The same order as in `events`, because queries join the two.
         let by_code_point = match manager.get_database_backend() {
             DbBackend::Postgres => r#"COLLATE "C""#,
             _ => "",
@@ -34,7 +34,7 @@ impl MigrationTrait for Migration {
         manager.drop_table(Table::drop().table("duplicates").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

@@ -1,9 +1,9 @@
-//! What reports need of whole minutes, hours and days, added up: their cost follows the buckets of a range and not
-//! its events.
+//! The tables `rollups` and `campaign_rollups`: sums by minute, hour and day. So the cost of a report follows the
+//! buckets of its range and not its events.
 //!
-//! `shard` keeps writers apart, so that parallel collectors do not queue on the newest bucket; a reader sums over it.
-//! A sum that may outgrow BIGINT is kept in two halves, of `value >> 26` and of `value & (2^26 − 1)`: SQLite has no
-//! wider integer. Buckets start at multiples of their width since the Unix epoch.
+//! `shard` separates writers, so that parallel collectors do not queue on the newest bucket; a reader sums over it. A
+//! sum that may outgrow BIGINT is kept in two halves, of `value >> 26` and of `value & (2^26 − 1)`: SQLite has no wider
+//! integer. Buckets start at multiples of their width since the Unix epoch.
 
 use sea_orm_migration::{
     prelude::*,
@@ -14,11 +14,11 @@ use sea_orm_migration::{
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Number and width in microseconds.
+/// Number and width in µs of each grain.
 const GRAINS: [(i16, i64); 3] = [(1, 60_000_000), (2, 3_600_000_000), (3, 86_400_000_000)];
 const LOW_BITS: u32 = 26;
 const LOW_MASK: i64 = (1 << LOW_BITS) - 1;
-/// A checkout.complete of Facebook, a purchase of TikTok.
+/// Source and type of a transaction: a checkout.complete of Facebook, a purchase of TikTok.
 const IS_TRANSACTION: &str =
     "purchase_amount IS NOT NULL AND ((source = 1 AND event_type = 7) OR (source = 2 AND event_type = 11))";
 
@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
         manager.drop_table(Table::drop().table("rollups").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -96,7 +96,7 @@ fn primary_key(name: &'static str, columns: &[&'static str]) -> IndexCreateState
     key
 }
 
-/// PostgreSQL: room on every page, so that a row that is counted up stays where its index entry points.
+/// PostgreSQL: free space on every page, so that an updated row stays on its page and its index entry stays valid.
 fn storage(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "WITH (fillfactor = 50)",

@@ -1,5 +1,6 @@
-//! What stays of events whose rows are removed: their keys, so that a late repeat is still a duplicate, and since
-//! when rows are complete. What stays of frames that are forgotten: their totals.
+//! The tables that retention needs. `event_keys` has the keys of events without rows, so that a late repeat is still a
+//! duplicate; `horizons` has the time from which on rows are complete; `frame_totals` has the totals of frames without
+//! rows.
 
 use sea_orm_migration::{
     prelude::*,
@@ -29,13 +30,13 @@ impl MigrationTrait for Migration {
         manager.drop_index(Index::drop().name("events_by_arrival").table("events").to_owned()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 }
 
-/// Rows are removed by arrival, oldest first.
+/// Retention removes rows by arrival, the oldest first.
 fn rows_by_arrival() -> IndexCreateStatement {
     Index::create().name("events_by_arrival").table("events").col("arrived_at").take()
 }
@@ -59,7 +60,7 @@ fn event_keys(backend: DbBackend) -> TableCreateStatement {
         .take()
 }
 
-/// Keys expire by arrival.
+/// Retention removes keys by arrival.
 fn keys_by_arrival() -> IndexCreateStatement {
     Index::create().name("event_keys_by_arrival").table("event_keys").col("arrived_at").take()
 }

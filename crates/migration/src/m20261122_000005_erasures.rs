@@ -1,7 +1,9 @@
-//! Whom to forget: a keyed hash of each person's id, so that events that arrived before are stored without the person
-//! whenever they come; and what each erasure did, for its receipt.
+//! The tables `erasures` and `erasure_keys`: a keyed hash of each erased person's id, and the result of each erasure
+//! for its receipt.
 //!
-//! A row of `events` without its person has an empty `user_id` and `user_name`, which no event can have.
+//! A collector recognises the person of an event by the hash. Events that arrived before the erasure are therefore
+//! stored without the person, whenever a collector stores them. A row of `events` without its person has an empty
+//! `user_id` and `user_name`, which no event can have.
 
 use sea_orm_migration::{
     prelude::*,
@@ -29,7 +31,7 @@ impl MigrationTrait for Migration {
         manager.drop_table(Table::drop().table("erasures").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -51,7 +53,7 @@ fn erasures(by_code_point: &str) -> TableCreateStatement {
         .take()
 }
 
-/// Writers ask for the newest record, to see whether they know all of them.
+/// A writer reads the newest record to see whether it knows all erasures.
 fn by_record() -> IndexCreateStatement {
     Index::create().name("erasures_by_record").table("erasures").col("recorded_at").unique().take()
 }

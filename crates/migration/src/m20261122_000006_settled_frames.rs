@@ -1,5 +1,5 @@
-//! Which frames of a journal are settled, how far that was compared with what the journal holds as acknowledged, and
-//! what was found missing then.
+//! The tables of the audit: `settled_frames`, the progress of the audit (`audits`), and the missing frames that it
+//! found (`unaccounted_frames`).
 
 use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 
@@ -25,13 +25,13 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 }
 
-/// Frames by their positions.
+/// A table of frames by their positions in a journal.
 fn frames(name: &'static str, storage: &str) -> TableCreateStatement {
     Table::create()
         .table(name)

@@ -1,9 +1,9 @@
-//! What reports need to count distinct users: who was seen and when, not folded yet (`people_deltas`); the number of
-//! each person (`people`, `people_aliases`); what is known of each number (`people_columns`); and which numbers were
-//! seen in each minute, hour and day (`people_sets`). docs/people.md says how they hang together.
+//! The tables that count distinct users: observations that are not folded yet (`people_deltas`), the numbers of each
+//! person (`people`, `people_aliases`), the attributes of each number (`people_columns`), and the numbers that were
+//! seen in each minute, hour and day (`people_sets`). docs/people.md explains how they work together.
 //!
-//! All of them start empty: what was stored before, and what the previous build still stores, is found missing by the
-//! rollups' counts and filled in from the rows.
+//! All of them start empty. The counts of the rollups show which rows are missing in them: older rows, and rows of the
+//! previous build. Collectors then rebuild the sets from the rows.
 
 use sea_orm_migration::{
     prelude::*,
@@ -15,7 +15,7 @@ use sea_orm_migration::{
 pub(crate) struct Migration;
 
 const TABLES: [&str; 5] = ["people_deltas", "people", "people_aliases", "people_columns", "people_sets"];
-/// Their blobs are as small as they get, so PostgreSQL need not try to compress them at each write.
+/// The blobs are compressed already: PostgreSQL must not try again at each write.
 const WITH_BLOBS: [&str; 3] = ["people_deltas", "people_columns", "people_sets"];
 
 #[async_trait::async_trait]
@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

@@ -1,9 +1,9 @@
-//! A sum of BIGINT that is a BIGINT, on PostgreSQL; SQLite's own is one.
+//! The aggregate `sum` of BIGINT that returns BIGINT, on PostgreSQL. SQLite's own aggregate does.
 //!
-//! PostgreSQL sums BIGINT in a state outside the row and as NUMERIC: for 833,000 campaigns, each a group of its own,
-//! that is most of what a report costs. This one fails, as the cast of the other does, where a sum leaves BIGINT. It is
-//! called `sum` too, so that statements are the same on both databases; only who puts this schema before `pg_catalog`
-//! meets it, and on a schema without it the same statement is answered by the other one.
+//! PostgreSQL's own aggregate keeps its state outside the row and returns NUMERIC: with 833,000 campaigns, each a group
+//! of its own, that is most of a report's cost. This one fails where a sum leaves BIGINT, as the cast of the other
+//! does. Its name is `sum` too, so that statements are the same on both databases. Only a session that puts this schema
+//! before `pg_catalog` uses it; on a schema without it, the same statement uses PostgreSQL's own.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ pub(crate) struct Migration;
 
 const CREATE: &str = "CREATE AGGREGATE sum (bigint) \
     (SFUNC = int8pl, STYPE = bigint, INITCOND = '0', COMBINEFUNC = int8pl, PARALLEL = SAFE)";
-/// By its schema: `sum` alone would be PostgreSQL's.
+/// The name includes the schema: `sum` alone would be PostgreSQL's.
 const DROP: &str = "DO $$ BEGIN EXECUTE format('DROP AGGREGATE %I.sum (bigint)', current_schema()); END $$";
 
 #[async_trait::async_trait]
@@ -27,7 +27,7 @@ impl MigrationTrait for Migration {
         on_postgres(manager, DROP).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

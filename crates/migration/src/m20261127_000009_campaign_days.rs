@@ -1,8 +1,9 @@
-//! Campaigns by name, with all that a report needs of their days: it adds up campaigns one after the other, in the
-//! order of the index, and gathers no group for each of them first. One campaign is found at once.
+//! An index of campaigns by name, with all columns that a report needs of their days. A report adds up campaigns one
+//! after the other in the order of the index, and never gathers a group for each of them. It finds one campaign at
+//! once.
 //!
-//! Only of days: a range has few hours and minutes, and their rows stay where their other index entry points when they
-//! are counted up.
+//! The index has only days. A range has few hours and minutes, and without an index of their sums, an update leaves
+//! their rows on their pages.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -11,7 +12,7 @@ pub(crate) struct Migration;
 
 const IN_POSTGRES: &str = "CREATE INDEX campaign_days ON campaign_rollups (campaign_id, bucket) \
     INCLUDE (transactions, amount_high, amount_low) WHERE grain = 3";
-/// It knows no columns beside the key.
+/// SQLite has no columns in an index besides its key.
 const IN_SQLITE: &str = "CREATE INDEX campaign_days ON campaign_rollups \
     (campaign_id, bucket, transactions, amount_high, amount_low) WHERE grain = 3";
 
@@ -29,7 +30,7 @@ impl MigrationTrait for Migration {
         manager.get_connection().execute_unprepared("DROP INDEX campaign_days").await.map(drop)
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

@@ -1,6 +1,7 @@
-//! A row of `events` as one value, on PostgreSQL: collectors send a batch as one array of them.
+//! The type `event_row`, a row of `events` as one value, on PostgreSQL. Collectors sent a batch as one array of it.
 //!
-//! Not the type that the table has by itself: that one changes with the table, below builds that send its values.
+//! The row type of the table itself would change with the table, while older builds still send its values. Collectors
+//! copy rows since then, and no build uses the type any more.
 
 use sea_orm_migration::prelude::*;
 
@@ -27,7 +28,7 @@ impl MigrationTrait for Migration {
         on_postgres(manager, "DROP TYPE event_row").await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

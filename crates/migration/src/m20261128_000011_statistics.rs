@@ -1,16 +1,16 @@
-//! Which index of `events` leads to few rows, for SQLite's planner.
+//! Statistics of the indexes of `events`, for SQLite's planner.
 //!
-//! Of a table that was never analyzed it takes a key's first column for a better way than a range of times, and so read
-//! every row of a source to find those of one minute. What stands here are round numbers of a large table:
-//! <https://www.sqlite.org/fileformat2.html#stat1tab> says what they mean. Whoever analyzes the table gets its own.
-//! PostgreSQL gathers them by itself.
+//! The planner prefers the first column of a key to a range of times in a table that was never analyzed. It then reads
+//! every row of a source to find those of one minute. The statistics are round numbers of a large table;
+//! <https://www.sqlite.org/fileformat2.html#stat1tab> explains them. An operator who analyzes the table replaces them.
+//! PostgreSQL gathers statistics by itself.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The first makes the table of statistics where there is none, the last one lets the connection read it.
+/// The first statement creates the table of statistics where there is none; the last one makes the connection read it.
 const NOTE: [&str; 3] = [
     "ANALYZE sqlite_schema",
     "INSERT INTO sqlite_stat1 (tbl, idx, stat) \
@@ -34,7 +34,7 @@ impl MigrationTrait for Migration {
         on_sqlite(manager, &FORGET).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

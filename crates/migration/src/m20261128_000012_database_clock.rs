@@ -1,5 +1,6 @@
-//! Ages count from the moment that the database stored something, and not from what another machine's clock said; and
-//! what is noted of journals, so that what goes with one that vanished is counted.
+//! The column `stored_at` of `event_keys`, indexes by `stored_at`, and the table `journal_states`. Ages count from the
+//! time when the database stored a row, and not from another machine's clock. The states of journals show the losses of
+//! a vanished one.
 
 use sea_orm_migration::{
     prelude::*,
@@ -12,11 +13,11 @@ use super::{m20261127_000010_event_row as event_row, on_postgres};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// As of the migration, µs since the Unix epoch: keys that are there count from then, because nothing tells when their
-/// rows were stored. So they are kept longer, and never shorter.
+/// The time of the migration, µs since the Unix epoch. Existing keys count from it, because the time when their rows
+/// were stored is unknown. So they are kept longer, and never shorter.
 const NOW_IN_POSTGRES: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
 const NOW_IN_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
-/// As migration 11 says for the other indexes.
+/// Statistics as of migration 11, for the new index.
 const STATISTICS: &str =
     "INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('events', 'events_by_storage', '1000000 500')";
 
@@ -27,7 +28,7 @@ impl MigrationTrait for Migration {
         add_key_time(manager).await?;
         manager.create_index(by_storage("event_keys_by_storage", "event_keys")).await?;
         manager.create_table(journal_states()).await?;
-        // Unused since rows are copied.
+        // Unused: collectors copy rows.
         on_postgres(manager, "DROP TYPE event_row").await?;
         on_sqlite(manager, STATISTICS).await
     }
@@ -42,7 +43,7 @@ impl MigrationTrait for Migration {
         manager.alter_table(Table::alter().table("event_keys").drop_column("stored_at").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -55,13 +56,12 @@ async fn on_sqlite(manager: &SchemaManager<'_>, statement: &str) -> Result<(), D
     Ok(())
 }
 
-/// What is removed because it is old is found by it, oldest first.
+/// Retention finds old rows by it, the oldest first.
 fn by_storage(name: &'static str, table: &'static str) -> IndexCreateStatement {
     Index::create().name(name).table(table).col("stored_at").take()
 }
 
-/// A constant default takes no rewriting of the table on either database, and serves collectors that don't know the
-/// column.
+/// A constant default rewrites the table on neither database, and serves collectors that don't know the column.
 async fn add_key_time(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let now = if backend == DbBackend::Postgres { NOW_IN_POSTGRES } else { NOW_IN_SQLITE };

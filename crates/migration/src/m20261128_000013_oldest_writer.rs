@@ -1,5 +1,5 @@
-//! The oldest build that may write, by the last migration that it knows. A later migration that older builds must not
-//! write to raises it (docs/upgrades.md); builds that don't know the table read and write as before.
+//! The table `oldest_writer`: the last migration that a build must know to write. A later migration raises it where
+//! older builds must not write (docs/upgrades.md); builds that don't know the table read and write as before.
 
 use sea_orm_migration::{
     prelude::*,
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
         manager.drop_table(Table::drop().table("oldest_writer").take()).await
     }
 
-    /// Also on SQLite, so that a migrator that is killed leaves nothing half made.
+    /// On SQLite too, so that a killed migrator leaves nothing half done.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

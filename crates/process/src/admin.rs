@@ -2,6 +2,7 @@
 
 mod exposition;
 mod log_level;
+mod state;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -16,9 +17,10 @@ pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use self::state::AdminState;
 use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
 
-/// The answer of the ready probe.
+/// The body of the ready probe.
 #[derive(Serialize)]
 struct Ready<Name: Ord> {
     ready: bool,
@@ -32,22 +34,15 @@ impl<Name: Ord + Serialize> IntoResponse for Ready<Name> {
     }
 }
 
-/// The answer of the live probe: the process answers, so it lives.
+/// Answers the live probe. An answer is proof enough that the process lives.
 pub async fn live() -> Response {
     Json(BTreeMap::from([("live", true)])).into_response()
 }
 
-/// The answer of the ready probe for one role: 200 or 503, naming each dependency.
+/// Answers the ready probe of one role with 200 or 503 and names each dependency.
 #[must_use]
 pub fn ready(role: &RoleReadiness) -> Response {
     Ready { ready: role.is_ready(), dependencies: role.dependencies() }.into_response()
-}
-
-#[derive(Clone)]
-struct Admin {
-    readiness: Readiness,
-    registry: SharedRegistry,
-    log_level: LogLevel,
 }
 
 /// A bound admin server.
@@ -58,20 +53,20 @@ pub(super) struct AdminServer {
 
 impl AdminServer {
     /// # Errors
-    /// The address is taken or not this machine's.
+    /// The address is taken, or it does not belong to this machine.
     pub(super) async fn bind(
         address: SocketAddr,
         readiness: Readiness,
         registry: SharedRegistry,
         log_level: LogLevel,
     ) -> std::io::Result<Self> {
-        let admin = Admin { readiness, registry, log_level };
+        let state = AdminState { readiness, registry, log_level };
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
-            .route("/log-level", get(log_level::shown).put(log_level::change))
-            .with_state(admin);
+            .route("/log-level", get(log_level::show).put(log_level::change))
+            .with_state(state);
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }
 
@@ -86,13 +81,13 @@ impl AdminServer {
     }
 }
 
-async fn ready_process(State(admin): State<Admin>) -> Response {
-    let readiness = &admin.readiness;
+async fn ready_process(State(state): State<AdminState>) -> Response {
+    let readiness = &state.readiness;
     Ready { ready: readiness.is_ready(), dependencies: readiness.dependencies() }.into_response()
 }
 
-async fn metrics_process(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    match admin.registry.get() {
+async fn metrics_process(State(state): State<AdminState>, headers: HeaderMap) -> Response {
+    match state.registry.get() {
         Some(registry) => metrics(registry, &headers),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the process is still starting").into_response(),
     }

@@ -1,18 +1,32 @@
-//! A bound on bytes in flight over everything that a role takes in at once.
+//! A limit of the bytes in flight, over all requests that a role accepts.
 
 use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What one permit stands for: tokio counts permits of one acquisition in 32 bits.
+/// The bytes of one permit. tokio counts the permits of one acquisition in 32 bits.
 const BLOCK_BYTES: usize = 4096;
 
-/// There was no room for as long as was waited.
+/// The budget had no room within the longest wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overloaded;
 
-/// Room in bytes, given first come, first served. Cheap to clone; every clone is the same room.
+/// Bytes that requests reserve, first come, first served. Cheap to clone; every clone is the same budget.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use weir_process::{Budget, Overloaded};
+///
+/// let budget = Budget::new(8192);
+/// let (mut first, mut second) = (budget.reservation(), budget.reservation());
+/// assert_eq!(budget.cover(&mut first, 8000, Duration::ZERO).await, Ok(()));
+/// assert_eq!(budget.cover(&mut second, 1, Duration::ZERO).await, Err(Overloaded));
+/// drop(first);
+/// assert_eq!(budget.cover(&mut second, 1, Duration::ZERO).await, Ok(()));
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Budget {
     blocks: Arc<Semaphore>,
@@ -20,7 +34,7 @@ pub struct Budget {
     limit: Gauge,
 }
 
-/// The room that one request has, given back when it is dropped.
+/// The bytes that one request reserves; dropping it frees them.
 #[derive(Debug)]
 pub struct Reservation {
     permit: Option<OwnedSemaphorePermit>,
@@ -36,43 +50,44 @@ impl Budget {
         Self { blocks, in_flight: Gauge::default(), limit }
     }
 
-    /// Further room that others' large requests can't take: it is given by itself, and shown together with this one.
+    /// Adds a separate budget that large requests of this one can't exhaust. The gauges of both show their
+    /// sum.
     #[must_use]
-    pub fn annex(&self, limit_bytes: usize) -> Self {
+    pub fn partition(&self, limit_bytes: usize) -> Self {
         self.limit.inc_by(signed(limit_bytes));
         Self { blocks: Arc::new(Semaphore::new(limit_bytes.div_ceil(BLOCK_BYTES))), ..self.clone() }
     }
 
-    /// Bytes that are reserved, in blocks of 4 KiB.
+    /// The reserved bytes, in blocks of 4 KiB.
     #[must_use]
     pub fn in_flight(&self) -> Gauge {
         self.in_flight.clone()
     }
 
-    /// The most bytes that are reserved at once.
+    /// The largest number of bytes that can be reserved at once.
     #[must_use]
     pub fn limit(&self) -> Gauge {
         self.limit.clone()
     }
 
-    /// A reservation of nothing yet.
+    /// An empty reservation.
     #[must_use]
     pub fn reservation(&self) -> Reservation {
         Reservation { permit: None, in_flight: self.in_flight.clone() }
     }
 
-    /// Makes sure that `reservation` covers `bytes`, waiting up to `patience` where there is no room.
+    /// Grows `reservation` until it covers `bytes`, and waits up to `max_wait` for room.
     ///
-    /// A reservation that grows keeps what it has while it waits; as nobody waits for ever, those that wait for each
-    /// other come free again.
+    /// A growing reservation keeps its bytes while it waits. Two of them may wait for each other, but never
+    /// for longer than `max_wait`.
     ///
     /// # Errors
-    /// There was no room within `patience`; the reservation is as it was.
+    /// The budget had no room within `max_wait`; the reservation is unchanged.
     pub async fn cover(
         &self,
         reservation: &mut Reservation,
         bytes: usize,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<(), Overloaded> {
         let held = reservation.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = bytes.div_ceil(BLOCK_BYTES).saturating_sub(held);
@@ -80,12 +95,12 @@ impl Budget {
             return Ok(());
         }
         let blocks = u32::try_from(missing).map_err(|_| Overloaded)?;
-        // Nobody is passed by: what is free for those who wait is theirs already.
+        // The semaphore is fair: free permits already belong to the requests that wait.
         let further = match Arc::clone(&self.blocks).try_acquire_many_owned(blocks) {
             Ok(further) => further,
             Err(_) => {
                 let acquire = Arc::clone(&self.blocks).acquire_many_owned(blocks);
-                let acquired = tokio::time::timeout(patience, acquire).await;
+                let acquired = tokio::time::timeout(max_wait, acquire).await;
                 acquired.map_err(|_| Overloaded)?.map_err(|_| Overloaded)?
             }
         };
@@ -113,25 +128,25 @@ fn signed(bytes: usize) -> i64 {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(20);
+    const MAX_WAIT: Duration = Duration::from_millis(20);
 
     #[tokio::test]
     async fn a_request_waits_for_room_and_is_then_refused() {
         let budget = Budget::new(3 * BLOCK_BYTES);
         let (mut first, mut second) = (budget.reservation(), budget.reservation());
-        budget.cover(&mut first, 2 * BLOCK_BYTES, PATIENCE).await.unwrap();
-        assert_eq!(budget.cover(&mut second, 2 * BLOCK_BYTES, PATIENCE).await, Err(Overloaded));
+        budget.cover(&mut first, 2 * BLOCK_BYTES, MAX_WAIT).await.unwrap();
+        assert_eq!(budget.cover(&mut second, 2 * BLOCK_BYTES, MAX_WAIT).await, Err(Overloaded));
         assert_eq!(budget.in_flight().get(), signed(2 * BLOCK_BYTES));
         drop(first);
-        budget.cover(&mut second, 2 * BLOCK_BYTES, PATIENCE).await.unwrap();
+        budget.cover(&mut second, 2 * BLOCK_BYTES, MAX_WAIT).await.unwrap();
     }
 
     #[tokio::test]
-    async fn room_grows_with_the_request_and_is_given_back_whole() {
+    async fn a_reservation_grows_and_is_freed_whole() {
         let budget = Budget::new(4 * BLOCK_BYTES);
         let mut reservation = budget.reservation();
         for (bytes, blocks) in [(1, 1), (BLOCK_BYTES, 1), (BLOCK_BYTES + 1, 2), (4 * BLOCK_BYTES, 4)] {
-            budget.cover(&mut reservation, bytes, PATIENCE).await.unwrap();
+            budget.cover(&mut reservation, bytes, MAX_WAIT).await.unwrap();
             assert_eq!(budget.in_flight().get(), signed(blocks * BLOCK_BYTES));
         }
         drop(reservation);
@@ -139,12 +154,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_annex_has_room_when_the_rest_is_full() {
+    async fn a_separate_budget_has_room_when_the_other_one_is_exhausted() {
         let budget = Budget::new(BLOCK_BYTES);
-        let annex = budget.annex(BLOCK_BYTES);
-        let (mut large, mut small) = (budget.reservation(), annex.reservation());
-        budget.cover(&mut large, BLOCK_BYTES, PATIENCE).await.unwrap();
-        annex.cover(&mut small, 1, PATIENCE).await.unwrap();
+        let partition = budget.partition(BLOCK_BYTES);
+        let (mut large, mut small) = (budget.reservation(), partition.reservation());
+        budget.cover(&mut large, BLOCK_BYTES, MAX_WAIT).await.unwrap();
+        partition.cover(&mut small, 1, MAX_WAIT).await.unwrap();
         assert_eq!(
             (budget.in_flight().get(), budget.limit().get()),
             (signed(2 * BLOCK_BYTES), signed(2 * BLOCK_BYTES))

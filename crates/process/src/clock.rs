@@ -1,5 +1,7 @@
-//! This process's clock beside others: how far it is off, whether it leapt, and so whether it may decide what is old.
+//! The clock of this process compared with others: its skew, its leaps, and the decision whether it may
+//! remove by age.
 
+mod difference;
 mod leap;
 
 use std::{
@@ -10,7 +12,8 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-pub use leap::{Noted, Reading};
+pub use difference::{is_far, span};
+pub use leap::{ClockCheckpoint, Reading};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge},
@@ -21,32 +24,24 @@ use tracing::{debug, info, warn};
 
 use super::{Latch, RoleReadiness, Stop};
 
-/// More is told: in the log, in the ready probe, and by an alert on the metric.
-const TOLD: TimeDelta = TimeDelta::seconds(60);
-/// From here on a clock decides nothing.
-const FAR: TimeDelta = TimeDelta::hours(1);
+/// A larger difference is reported: in the log, in the ready probe, and by an alert on the metric.
+const WARN_ABOVE: TimeDelta = TimeDelta::seconds(60);
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whether a difference is so large that what goes by age must not be removed.
-#[must_use]
-pub fn is_far(difference: TimeDelta) -> bool {
-    difference.abs() > FAR
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     against: &'static str,
 }
 
-/// `weir_clock_skew_seconds{against}`. Cheap to clone; every clone shows into the same series.
+/// `weir_clock_skew_seconds{against}`. Cheap to clone; every clone sets the same series.
 #[derive(Clone, Debug, Default)]
 pub struct ClockMetrics {
     skew: Family<Labels, Gauge<f64, AtomicU64>>,
 }
 
 impl ClockMetrics {
-    /// Registers the family; once in a process.
+    /// Registers the family, once per process.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
@@ -59,26 +54,27 @@ impl ClockMetrics {
     }
 }
 
-/// What a look at another clock tells.
+/// The result of a comparison with another clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// How far this process's clock is ahead of the other one.
+    /// This process's clock is ahead of the other one by so much.
     Ahead(TimeDelta),
-    /// There is no other clock; why removal by age is held, where it is.
+    /// No other clock exists. `held` is the reason why removal by age is suspended, if it is.
     Alone { held: Option<String> },
-    /// The other side does not tell its time.
+    /// The other side does not report its time.
     Unknown,
 }
 
 impl Comparison {
-    /// The middle of question and answer stands beside what was `told`.
+    /// The comparison with a clock that read `reported` between `asked` and `answered`; the middle of both is
+    /// assumed.
     #[must_use]
-    pub fn between(asked: DateTime<Utc>, told: DateTime<Utc>, answered: DateTime<Utc>) -> Self {
-        Self::Ahead(asked + (answered - asked) / 2 - told)
+    pub fn between(asked: DateTime<Utc>, reported: DateTime<Utc>, answered: DateTime<Utc>) -> Self {
+        Self::Ahead(asked + (answered - asked) / 2 - reported)
     }
 }
 
-/// What one role knows of its clock. Cheap to clone.
+/// The comparisons of one role. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RoleClock {
     metrics: ClockMetrics,
@@ -87,7 +83,7 @@ pub struct RoleClock {
 }
 
 impl RoleClock {
-    /// Shows itself as the dependency `clock`, without which the role is ready all the same.
+    /// Adds the dependency `clock`, which the role does not require to be ready.
     #[must_use]
     pub fn new(metrics: ClockMetrics, readiness: &RoleReadiness) -> Self {
         let latch = readiness.dependency("clock", false);
@@ -95,8 +91,8 @@ impl RoleClock {
         Self { metrics, latch, compared: Arc::default() }
     }
 
-    /// Compares with the clock of `against` (`journal` or `database`) every 5 s until `stop`. One that does not answer
-    /// changes nothing: readiness tells of outages.
+    /// Compares with the clock of `against` (`journal` or `database`) every 5 s until `stop`. A clock that
+    /// does not answer changes nothing, because readiness already reports outages.
     pub fn watch<F, C>(&self, against: &'static str, stop: Stop, look: C)
     where
         F: Future<Output = Result<Comparison, String>> + Send,
@@ -116,7 +112,7 @@ impl RoleClock {
         });
     }
 
-    /// [`Self::watch`] for a clock that tells µs since the Unix epoch, or nothing.
+    /// [`Self::watch`] for a clock that returns µs since the Unix epoch, or `None`.
     pub fn watch_microseconds<F, C>(&self, against: &'static str, stop: Stop, ask: C)
     where
         F: Future<Output = Result<Option<i64>, String>> + Send,
@@ -127,21 +123,21 @@ impl RoleClock {
             let ask = Arc::clone(&ask);
             async move {
                 let asked = Utc::now();
-                let told = ask().await?.and_then(DateTime::from_timestamp_micros);
-                Ok(told.map_or(Comparison::Unknown, |told| Comparison::between(asked, told, Utc::now())))
+                let text = ask().await?.and_then(DateTime::from_timestamp_micros);
+                Ok(text.map_or(Comparison::Unknown, |text| Comparison::between(asked, text, Utc::now())))
             }
         });
     }
 
-    /// Notes what a look told.
+    /// Records a comparison.
     pub fn note(&self, against: &'static str, comparison: Comparison) {
         if let Comparison::Ahead(ahead) = comparison {
             let seconds = ahead.num_milliseconds() as f64 / 1e3;
             self.metrics.skew.get_or_create(&Labels { against }).set(seconds);
         }
         let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = compared.get(against).and_then(|before| trouble(against, before));
-        let now = trouble(against, &comparison);
+        let before = compared.get(against).and_then(|before| warning(against, before));
+        let now = warning(against, &comparison);
         compared.insert(against, comparison);
         match (&before, &now) {
             (None, Some(reason)) => warn!(reason, against, "this process's clock can't be trusted"),
@@ -149,28 +145,29 @@ impl RoleClock {
             _ => {}
         }
         let reasons: Vec<String> =
-            compared.iter().filter_map(|(against, comparison)| trouble(against, comparison)).collect();
+            compared.iter().filter_map(|(against, comparison)| warning(against, comparison)).collect();
         self.latch.set(if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) });
     }
 
-    /// Whether this process's clock is known to be over a minute behind that of `against`.
+    /// Returns true if this process's clock is known to be over a minute behind that of `against`.
     #[must_use]
     pub fn is_behind(&self, against: &str) -> bool {
         let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(compared.get(against), Some(Comparison::Ahead(ahead)) if *ahead < -TOLD)
+        matches!(compared.get(against), Some(Comparison::Ahead(ahead)) if *ahead < -WARN_ABOVE)
     }
 
-    /// Whether it was compared with that of `against` at all.
+    /// Returns true if the clock was ever compared with that of `against`.
     #[must_use]
     pub fn is_compared(&self, against: &str) -> bool {
         let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
         compared.get(against).is_some_and(|comparison| *comparison != Comparison::Unknown)
     }
 
-    /// Whether this process may remove what is old; the error says why not.
+    /// Decides whether this process may remove by age.
     ///
     /// # Errors
-    /// Its clock is over an hour from another one, or leapt not long ago.
+    /// The clock is over an hour from another one, or leapt less than 24 hours of running ago. The error is
+    /// the reason, for operators.
     pub fn may_remove(&self) -> Result<(), String> {
         let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
         let forbids = |comparison: &Comparison| match comparison {
@@ -181,16 +178,16 @@ impl RoleClock {
         let reasons: Vec<String> = compared
             .iter()
             .filter(|(_, comparison)| forbids(comparison))
-            .filter_map(|(against, comparison)| trouble(against, comparison))
+            .filter_map(|(against, comparison)| warning(against, comparison))
             .collect();
         if reasons.is_empty() { Ok(()) } else { Err(reasons.join("; ")) }
     }
 }
 
-/// What an operator is told of a comparison; none where all is well.
-fn trouble(against: &str, comparison: &Comparison) -> Option<String> {
+/// The warning for operators; `None` if the comparison is fine.
+fn warning(against: &str, comparison: &Comparison) -> Option<String> {
     match comparison {
-        Comparison::Ahead(ahead) if ahead.abs() > TOLD => {
+        Comparison::Ahead(ahead) if ahead.abs() > WARN_ABOVE => {
             let side = if *ahead > TimeDelta::zero() { "ahead of" } else { "behind" };
             let consequence = if is_far(*ahead) {
                 "; it removes nothing by age until they are less than an hour apart"
@@ -207,18 +204,6 @@ fn trouble(against: &str, comparison: &Comparison) -> Option<String> {
     }
 }
 
-/// A length of time in its two largest units, rounded to a second and without its sign: `91d 3h`, `2m 5s`.
-#[must_use]
-pub fn span(length: TimeDelta) -> String {
-    let seconds = length.num_milliseconds().unsigned_abs().saturating_add(500) / 1_000;
-    let parts =
-        [(seconds / 86_400, 'd'), (seconds / 3600 % 24, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or(3);
-    let shown = parts[first..].iter().take(2).filter(|(number, _)| *number > 0);
-    let shown: Vec<String> = shown.map(|(number, unit)| format!("{number}{unit}")).collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown.join(" ") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,11 +213,11 @@ mod tests {
         let readiness = RoleReadiness::new("collectors");
         let mut registry = Registry::default();
         let clock = RoleClock::new(ClockMetrics::register(&mut registry), &readiness);
-        let told = || readiness.dependencies()["clock"].reason.clone().unwrap_or_default();
+        let text = || readiness.dependencies()["clock"].reason.clone().unwrap_or_default();
         clock.note("journal", Comparison::Ahead(TimeDelta::seconds(60)));
-        assert_eq!((told(), clock.may_remove()), (String::new(), Ok(())));
+        assert_eq!((text(), clock.may_remove()), (String::new(), Ok(())));
         clock.note("database", Comparison::Ahead(TimeDelta::minutes(-10)));
-        assert!(told().contains("10m behind that of the database"), "{}", told());
+        assert!(text().contains("10m behind that of the database"), "{}", text());
         assert_eq!(clock.may_remove(), Ok(()));
         assert!(readiness.is_ready());
         clock.note("journal", Comparison::Ahead(TimeDelta::days(91)));
@@ -240,25 +225,18 @@ mod tests {
         assert!(!clock.may_remove().unwrap_err().contains("database"));
         clock.note("journal", Comparison::Ahead(TimeDelta::zero()));
         clock.note("database", Comparison::Unknown);
-        assert_eq!((told(), clock.may_remove()), (String::new(), Ok(())));
+        assert_eq!((text(), clock.may_remove()), (String::new(), Ok(())));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(text.contains(r#"weir_clock_skew_seconds{against="database"} -600"#), "{text}");
     }
 
     #[test]
-    fn a_leap_on_files_forbids_removal_as_long_as_it_is_held() {
+    fn a_leap_on_files_forbids_removal_during_its_suspension() {
         let clock = RoleClock::new(ClockMetrics::default(), &RoleReadiness::new("collectors"));
         clock.note("journal", Comparison::Alone { held: Some("held".into()) });
         assert_eq!(clock.may_remove(), Err("held".into()));
         clock.note("journal", Comparison::Alone { held: None });
         assert_eq!(clock.may_remove(), Ok(()));
-    }
-
-    #[test]
-    fn spans_have_two_units() {
-        for (seconds, text) in [(0, "0s"), (59, "59s"), (-125, "2m 5s"), (3600, "1h"), (90_061, "1d 1h")] {
-            assert_eq!(span(TimeDelta::seconds(seconds)), text);
-        }
     }
 }

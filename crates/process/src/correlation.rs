@@ -5,6 +5,14 @@ use std::fmt;
 use uuid::Uuid;
 
 /// Follows one webhook or gRPC call through logs, journal and rows: 1 to 128 characters of `[A-Za-z0-9._:-]`.
+///
+/// ```
+/// use weir_process::CorrelationId;
+///
+/// assert!(CorrelationId::parse("order-17").is_some());
+/// assert!(CorrelationId::parse("order 17").is_none());
+/// assert_ne!(CorrelationId::generate(), CorrelationId::generate());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CorrelationId(String);
 
@@ -15,7 +23,7 @@ impl CorrelationId {
     pub const METADATA_KEY: &'static str = "x-correlation-id";
     const MAX_CHARACTERS: usize = 128;
 
-    /// What the caller sent, where that is a valid id.
+    /// Takes the id that the caller sent, if it is valid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let valid = (1..=Self::MAX_CHARACTERS).contains(&text.len())
@@ -23,7 +31,7 @@ impl CorrelationId {
         valid.then(|| Self(text.to_owned()))
     }
 
-    /// A new one: a UUIDv7, so that ids sort by time.
+    /// Makes a new id: a UUIDv7, so that ids sort by time.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7().to_string())
@@ -46,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_outside_the_rule_is_not_taken() {
+    fn an_invalid_id_is_refused() {
         assert!(CorrelationId::parse("a.B_9:-").is_some());
         assert!(CorrelationId::parse(&"x".repeat(128)).is_some());
         for text in ["", "a b", "a\n", "ü", "{}", &"x".repeat(129)] {

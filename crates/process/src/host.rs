@@ -1,11 +1,7 @@
-//! Hosts roles: starts them, watches signals, and ends them front to back against one deadline.
+//! The host of the roles in a process: it starts them, watches signals, and stops them front to back against
+//! one deadline.
 
-use std::{
-    future::Future,
-    process::ExitCode,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{future::Future, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
@@ -16,49 +12,24 @@ use tokio::{
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::{
-    Readiness, RoleReadiness, Signals,
+    Readiness, RoleReadiness, SharedRegistry, Signals, Stop,
     admin::AdminServer,
     args::ProcessConfig,
-    logging, supervisor,
+    exit_code, logging, process_metrics, supervisor,
     telemetry::{self, Telemetry},
-    vitals,
 };
 
-/// Cancelled when a role shall finish what it has in hand and return.
-pub type Stop = tokio_util::sync::CancellationToken;
-
-/// How long all roles together may take to end once the drain delay is over, the last spans included. A supervisor has to
-/// leave more than both.
+/// The longest end of all roles together after the drain delay, the export of the last spans included. A
+/// supervisor must allow for the drain delay and this deadline.
 pub const END_DEADLINE: Duration = Duration::from_secs(25);
-/// What of that is kept for each role that ends later: one that hangs must not cost the others their end.
-const KEPT_FOR_EACH: Duration = Duration::from_secs(2);
+/// The share of the deadline that is reserved for each later role, so that one that hangs does not use up the
+/// others' time.
+const RESERVED_PER_ROLE: Duration = Duration::from_secs(2);
 
-/// The exit code of a process that a role failed in.
-const EXIT_FAILED: u8 = 1;
-/// 128 + SIGINT: what a shell reports for a process that left at once.
-const EXIT_INTERRUPTED: i32 = 130;
-
-/// The registry of the whole process, for a role that serves metrics itself; it is there once the process runs.
-#[derive(Clone, Debug, Default)]
-pub struct SharedRegistry(Arc<OnceLock<Arc<Registry>>>);
-
-impl SharedRegistry {
-    /// `None` as long as roles may still register metrics.
-    #[must_use]
-    pub fn get(&self) -> Option<&Registry> {
-        self.0.get().map(Arc::as_ref)
-    }
-
-    /// Puts `registry` there; only the first one counts.
-    pub fn fill(&self, registry: Registry) -> Arc<Registry> {
-        Arc::clone(self.0.get_or_init(|| Arc::new(registry)))
-    }
-}
-
-/// One OS process and the roles in it.
+/// One OS process and its roles.
 ///
-/// Roles are added in the order of an event's way, and stopped in that order: nothing new comes in while what is
-/// in flight is finished.
+/// Roles are added in the order in which an event passes them, and stopped in that order. So no new event
+/// arrives while the later roles finish those in flight.
 #[derive(Debug)]
 pub struct Host {
     stop: Stop,
@@ -69,7 +40,7 @@ pub struct Host {
     admin: Admin,
     telemetry: Telemetry,
     drain_delay: Duration,
-    /// What tells a supervisor of the start.
+    /// Notifies a supervisor of the start.
     start: AbortHandle,
 }
 
@@ -87,23 +58,24 @@ struct Role {
 }
 
 impl Host {
-    /// Starts logs and traces of a process that is known as `name` in them, and serves health and metrics: before its
-    /// roles are started, so that what they wait for can be seen.
+    /// Starts the logs and traces of a process named `name`, and serves its health and metrics. This happens
+    /// before its roles start, so that an operator sees the dependencies that they wait for.
     ///
     /// # Errors
     /// The admin address is taken.
     pub async fn begin(name: &'static str, config: &ProcessConfig) -> anyhow::Result<Self> {
-        let writer = logging::Writer { role: name, instance: telemetry::instance() };
+        let identity = logging::ProcessIdentity { role: name, instance: telemetry::instance() };
         let export = config.telemetry.export.as_ref();
-        let (telemetry, failed) = Telemetry::start(export, name, &writer.instance);
-        let log_level = logging::start(&config.log_directives, config.log_format, writer, &telemetry)?;
+        let (telemetry, failed) = Telemetry::start(export, name, &identity.instance);
+        let log_level =
+            logging::start(&config.log_directives, config.log_format, identity, telemetry.layer())?;
         for warning in config.telemetry.warnings.iter().chain(&failed) {
             warn!(warning, "a setting of telemetry can't be used");
         }
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
         logging::register(&mut registry);
-        vitals::register(&mut registry);
+        process_metrics::register(&mut registry);
         let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
         let admin = config.admin_listen;
         let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone(), log_level)
@@ -113,36 +85,36 @@ impl Host {
         let stop = Stop::new();
         let admin = Admin { task: tokio::spawn(server.run(stop.clone())), stop };
         let (stop, roles) = (Stop::new(), Vec::new());
-        let start = tokio::spawn(supervisor::tell_of_start(readiness.clone())).abort_handle();
+        let start = tokio::spawn(supervisor::notify_start(readiness.clone())).abort_handle();
         let drain_delay = config.drain_delay;
         Ok(Self { stop, registry, shared_registry, readiness, roles, admin, telemetry, drain_delay, start })
     }
 
-    /// Where metrics are registered, before [`Host::run`].
+    /// The registry for metrics, before [`Host::run`].
     pub fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }
 
-    /// What is registered by then, from [`Host::run`] on.
+    /// The registry with all metrics, filled by [`Host::run`].
     #[must_use]
     pub fn shared_registry(&self) -> SharedRegistry {
         self.shared_registry.clone()
     }
 
-    /// Cancelled when the process begins to end; whoever cancels it ends the process.
+    /// Cancelled when the process begins to end. Cancelling it ends the process.
     #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
-    /// A role's readiness, shown by the admin server.
+    /// Adds the readiness of a role, which the admin server shows.
     pub fn readiness(&mut self, role: &'static str) -> RoleReadiness {
         let readiness = RoleReadiness::new(role);
         self.readiness.add(readiness.clone());
         readiness
     }
 
-    /// Starts a role. It shall return soon after its `Stop` is cancelled, with what it had in hand finished.
+    /// Starts a role. After its `Stop` is cancelled it must finish its work in hand and return soon.
     pub fn add<F>(&mut self, name: &'static str, role: impl FnOnce(Stop) -> F)
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -152,9 +124,9 @@ impl Host {
         self.roles.push(Role { name, stop, task });
     }
 
-    /// Hosts the roles until one of `signals`, or until one of them ends; then ends all of them, front to back. A
-    /// signal makes the process unready at once, and ends its roles when the drain delay is over: until then
-    /// everything is served, because load balancers still send. A second signal ends the process at once.
+    /// Runs the roles until a signal arrives or one of them ends, then stops all of them, front to back. A
+    /// signal makes the process unready at once. Its roles stop after the drain delay: until then they serve
+    /// everything, because load balancers still send. A second signal ends the process at once.
     pub async fn run(self, mut signals: Signals) -> ExitCode {
         let Self { stop, registry, shared_registry, readiness, mut roles, admin, telemetry, .. } = self;
         shared_registry.fill(registry);
@@ -165,8 +137,8 @@ impl Host {
             ended = first_to_end(&mut roles) => Err(Some(ended)),
         };
         self.start.abort();
-        supervisor::tell_of_end();
-        tokio::spawn(leave_at_next(signals));
+        supervisor::notify_end();
+        tokio::spawn(signals.exit_at_next());
         let ended = match asked {
             Ok(()) => drain(&readiness, self.drain_delay, &mut roles).await,
             Err(ended) => ended,
@@ -174,19 +146,19 @@ impl Host {
         info!("stopping");
         readiness.stopping();
         if let Some(ended) = ended {
-            // What became of it was told, and its task can't be asked again.
+            // The end of this role is logged already, and its task can't be awaited twice.
             roles.remove(ended);
         }
-        let wrong = end(roles, Instant::now() + END_DEADLINE - telemetry::FLUSH).await;
+        let failed = stop_roles(roles, Instant::now() + END_DEADLINE - telemetry::FLUSH).await;
         telemetry.flush().await;
         admin.stop.cancel();
         admin.task.abort();
-        if ended.is_some() || wrong { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+        if ended.is_some() || failed { ExitCode::from(exit_code::FAILED) } else { ExitCode::SUCCESS }
     }
 }
 
-/// Serves for `delay` with every probe answering no, so that load balancers send nothing new when the roles end.
-/// Returns the place of a role that ended meanwhile.
+/// Serves for `delay` with unready probes, so that load balancers send nothing new when the roles stop.
+/// Returns the index of a role that ended meanwhile.
 async fn drain(readiness: &Readiness, delay: Duration, roles: &mut [Role]) -> Option<usize> {
     if delay.is_zero() {
         return None;
@@ -200,7 +172,7 @@ async fn drain(readiness: &Readiness, delay: Duration, roles: &mut [Role]) -> Op
     }
 }
 
-/// Returns when a role ended that nobody stopped, and says so; returns its place.
+/// Waits for a role that ends by itself, logs it and returns its index.
 async fn first_to_end(roles: &mut [Role]) -> usize {
     if roles.is_empty() {
         return std::future::pending().await;
@@ -218,34 +190,29 @@ async fn first_to_end(roles: &mut [Role]) -> usize {
     place
 }
 
-/// Stops role after role, and says of each how it ended; returns whether one failed or was late.
-async fn end(roles: Vec<Role>, deadline: Instant) -> bool {
-    let mut wrong = false;
+/// Stops role after role and logs the end of each. Returns true if one failed or was late.
+async fn stop_roles(roles: Vec<Role>, deadline: Instant) -> bool {
+    let mut failed = false;
     let mut later = u32::try_from(roles.len()).unwrap_or(u32::MAX);
     for Role { name, stop, mut task } in roles {
         later -= 1;
         stop.cancel();
-        match tokio::time::timeout_at(deadline - KEPT_FOR_EACH * later, &mut task).await {
+        match tokio::time::timeout_at(deadline - RESERVED_PER_ROLE * later, &mut task).await {
             Ok(Ok(Ok(()))) => info!(role = name, "role ended"),
             Ok(Ok(Err(error))) => {
-                wrong = true;
+                failed = true;
                 error!(role = name, error = format!("{error:#}"), "role failed at its end");
             }
             Ok(Err(error)) => {
-                wrong = true;
+                failed = true;
                 error!(role = name, %error, "role panicked at its end");
             }
             Err(_) => {
-                wrong = true;
+                failed = true;
                 task.abort();
                 error!(role = name, "role was late to end and was cut off");
             }
         }
     }
-    wrong
-}
-
-async fn leave_at_next(mut signals: Signals) {
-    signals.next().await;
-    std::process::exit(EXIT_INTERRUPTED);
+    failed
 }

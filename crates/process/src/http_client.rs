@@ -1,29 +1,29 @@
-//! HTTP clients: whom they ask through a proxy, and whom never.
+//! HTTP clients with and without a proxy.
 //!
-//! Elsewhere `http_proxy`, `HTTP_PROXY`, `all_proxy` and `NO_PROXY` decide, as for other programs. A proxy can't reach
-//! the loopback of this machine, though, so that what listens there is always asked directly.
+//! `http_proxy`, `HTTP_PROXY`, `all_proxy` and `NO_PROXY` apply, as for other programs. A proxy can't reach
+//! the loopback of this machine, though, so requests to it never use one.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// A client's builder for requests to the host of `url`.
+/// The builder of a client for requests to the host of `url`.
 pub fn builder(url: &Url) -> reqwest::ClientBuilder {
     if is_on_this_machine(url) { direct_builder() } else { reqwest::Client::builder() }
 }
 
-/// A client's builder for requests to this machine, under whatever address it listens.
+/// The builder of a client for requests to this machine, whichever address they name.
 pub fn direct_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder().no_proxy()
 }
 
-/// [`builder`] for a thread that waits.
+/// [`builder`] for a blocking client.
 pub(super) fn blocking_builder(url: &Url) -> reqwest::blocking::ClientBuilder {
     let builder = reqwest::blocking::Client::builder();
     if is_on_this_machine(url) { builder.no_proxy() } else { builder }
 }
 
-/// Whether the host is a loopback address, or a name that stands for one.
+/// Returns true if the host is a loopback address, or a name of one.
 fn is_on_this_machine(url: &Url) -> bool {
     let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     match url.host() {

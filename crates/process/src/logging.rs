@@ -1,10 +1,10 @@
-//! Structured logs on standard error, one entry a line; standard output belongs to what a command answers.
+//! Structured logs on standard error, one entry per line. Standard output belongs to the answers of commands.
 
-mod call;
 mod json;
 mod level;
-mod lines;
+mod log_context;
 mod pretty;
+mod queue;
 
 use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
@@ -13,22 +13,26 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, LevelFilter, filter_fn},
     fmt::{self, format::JsonFields},
-    layer::SubscriberExt as _,
+    layer::{Layered, SubscriberExt as _},
     reload,
     util::SubscriberInitExt as _,
 };
 
-pub use self::call::LoggedCall;
 pub(super) use self::level::{LogLevel, directives};
-use self::{json::JsonLine, lines::Lines, pretty::PrettyLine};
-use super::telemetry::Telemetry;
+pub use self::log_context::LogContext;
+pub(super) use self::log_context::ProcessIdentity;
+use self::{json::JsonLine, pretty::PrettyLine, queue::LogQueue};
 
-/// Written to standard error once logging has started.
-static LINES: OnceLock<Lines> = OnceLock::new();
-/// How long the last lines of a process have.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// The queue to standard error, once logging has started.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
+/// The longest wait for the last lines of a process.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How entries are written.
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
+/// The subscriber that writes log entries; spans that are exported are a layer on it.
+pub(super) type LogSubscriber = Layered<LogLayer, Registry>;
+
+/// The format of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Json,
@@ -36,7 +40,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Absent means pretty on a terminal, else JSON.
+    /// An absent format means pretty on a terminal, else JSON.
     pub(super) fn parse(text: Option<&str>) -> Result<Self, String> {
         match text {
             None if std::io::stderr().is_terminal() => Ok(Self::Pretty),
@@ -47,62 +51,56 @@ impl LogFormat {
     }
 }
 
-/// Counts what logging loses.
+/// Registers the counter of lost lines.
 pub(super) fn register(metrics: &mut Metrics) {
-    if let Some(lines) = LINES.get() {
+    if let Some(lines) = QUEUE.get() {
         let lost = "Log lines that were lost because nobody read standard error";
         metrics.register("weir_log_lines_lost", lost, lines.lost());
     }
 }
 
-/// Waits until what was logged is written, for a second at most: the last thing that a process does.
+/// Waits until all entries are written, for a second at most. A process calls it last.
 pub fn flush() {
-    if let Some(lines) = LINES.get() {
-        lines.flush(FLUSH_PATIENCE);
+    if let Some(lines) = QUEUE.get() {
+        lines.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// Who writes: in every entry.
-#[derive(Clone, Debug)]
-pub(super) struct Writer {
-    pub(super) role: &'static str,
-    pub(super) instance: String,
-}
-
-/// Starts logging, and the exporting of spans beside it. Only the first call of a process has an effect.
+/// Starts logging, and the export of `spans` beside it. Only the first call of a process has an effect.
 ///
 /// # Errors
-/// No thread can be started.
+/// The thread of the queue can't be started.
 pub(super) fn start(
     filter: &str,
     format: LogFormat,
-    writer: Writer,
-    telemetry: &Telemetry,
+    process: ProcessIdentity,
+    spans: Option<impl Layer<LogSubscriber> + Send + Sync>,
 ) -> std::io::Result<LogLevel> {
-    let queue = Lines::to(std::io::stderr())?;
+    let queue = LogQueue::to(std::io::stderr())?;
     let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
     let lines = fmt::layer().with_writer(queue.clone());
-    // At each attempt the client tells that it failed, and no more; the journal tells the cause, once.
-    let told_by_cause = filter_fn(|entry| {
+    // The NATS client logs each failed attempt without its cause. The journal logs the cause, once.
+    let reported_elsewhere = filter_fn(|entry| {
         let is_connector = entry.target().strip_prefix("async_nats") == Some("::connector");
         !is_connector || *entry.level() != tracing::Level::ERROR
     });
-    // Without a hint every level would be asked about, and a question that no entry follows costs the next entry.
-    let filter = filter.and(told_by_cause.with_max_level_hint(LevelFilter::TRACE));
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+    // Without a hint the filter would be asked about every level. An answer that no entry follows applies to
+    // the next entry.
+    let filter = filter.and(reported_elsewhere.with_max_level_hint(LevelFilter::TRACE));
+    let lines: LogLayer = match format {
         LogFormat::Json => Box::new(
-            lines.fmt_fields(JsonFields::new()).event_format(JsonLine { writer }).with_filter(filter),
+            lines.fmt_fields(JsonFields::new()).event_format(JsonLine { process }).with_filter(filter),
         ),
-        LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(writer)).with_filter(filter)),
+        LogFormat::Pretty => Box::new(lines.event_format(PrettyLine::new(process)).with_filter(filter)),
     };
     let subscriber = tracing_subscriber::registry().with(lines);
-    // A layer that is `None` would be one that wants everything: every span would be made, for nobody.
-    let started = match telemetry.layer() {
+    // A layer that is `None` enables everything: every span would be made and never exported.
+    let started = match spans {
         Some(exported) => subscriber.with(exported).try_init(),
         None => subscriber.try_init(),
     };
     if started.is_ok() {
-        LINES.get_or_init(|| queue);
+        QUEUE.get_or_init(|| queue);
     }
     Ok(LogLevel::new(handle))
 }

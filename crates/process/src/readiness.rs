@@ -1,5 +1,5 @@
-//! Readiness is earned: one latch per dependency, set by whoever uses it or sampled on a timer, never work per
-//! probe.
+//! Readiness of roles: one latch per dependency. The user of a dependency sets it, or a timer samples it; a
+//! probe causes no work.
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +11,11 @@ use std::{
 use serde::Serialize;
 use tokio::{sync::watch, task::JoinHandle, time};
 
-use super::Stop;
+use super::{Stop, retry::Backoff};
 
-/// After the first look; every look that fails before one succeeds doubles it.
+/// The longest pause after the first sample; every failed sample before the first success doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// How often a dependency is sampled, and how long one sample may take: together they flip a probe within 5 s.
+/// The pause between samples and the timeout of one: together they flip a probe within 5 s.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -23,14 +23,14 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dependency {
     pub ready: bool,
-    /// Whether the role is unready without it.
+    /// True if the role is unready without it.
     pub required: bool,
-    /// Why it is not ready.
+    /// The reason why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Under this name a role shows that its process is ending, whatever becomes of its dependencies.
+/// The dependency by which a role shows the end of its process, independent of the other dependencies.
 const PROCESS: &str = "process";
 
 type States = BTreeMap<&'static str, Dependency>;
@@ -60,7 +60,7 @@ impl RoleReadiness {
         self.role
     }
 
-    /// Adds a dependency, not ready yet. Without a `required` one the role is ready all the same.
+    /// Adds a dependency, not ready yet. Only a `required` one makes the role unready.
     #[must_use]
     pub fn dependency(&self, name: &'static str, required: bool) -> Latch {
         let state = Dependency { ready: false, required, reason: Some("not seen yet".into()) };
@@ -70,7 +70,7 @@ impl RoleReadiness {
         Latch { name, states: Arc::clone(&self.states) }
     }
 
-    /// A dependency that must be there before the role can be started, which adds it again.
+    /// Adds a dependency that must be ready before the role starts. The role adds it again.
     #[must_use]
     pub fn wait_for(&self, name: &'static str) -> Latch {
         let latch = self.dependency(name, true);
@@ -78,7 +78,7 @@ impl RoleReadiness {
         latch
     }
 
-    /// The role is not ready any more, because of its process.
+    /// Makes the role unready, because its process ends.
     fn end(&self, reason: &str) {
         self.dependency(PROCESS, true).set(Err(reason.to_owned()));
     }
@@ -94,10 +94,10 @@ impl RoleReadiness {
         all_required_ready(&self.states.borrow())
     }
 
-    /// Returns when readiness is no longer `known`, with what it is then.
+    /// Waits until readiness differs from `known`, and returns the new value.
     pub async fn changed_from(&self, known: bool) -> bool {
         let mut states = self.states.subscribe();
-        // The sender lives in self, so waiting can't fail.
+        // The sender lives in self, so the wait can't fail.
         let _ = states.wait_for(|states| all_required_ready(states) != known).await;
         !known
     }
@@ -108,7 +108,7 @@ fn all_required_ready(states: &States) -> bool {
 }
 
 impl Latch {
-    /// Says how the dependency is; the error is for people.
+    /// Sets the state of the dependency. The error is the reason, for operators.
     pub fn set(&self, state: Result<(), String>) {
         let (ready, reason) = match state {
             Ok(()) => (true, None),
@@ -123,27 +123,30 @@ impl Latch {
         });
     }
 
-    /// Sets the latch by `check`, once a second until `stop`; a check that takes over 2 s has failed. At first, until one
-    /// succeeds, it looks sooner: roles that start together wait for each other.
+    /// Samples the dependency by `check`, once a second until `stop`. A check that takes over 2 s fails.
+    /// Before the first success the samples follow sooner, because roles that start together wait for each
+    /// other.
     pub fn sample<F, C>(self, stop: Stop, check: C) -> JoinHandle<()>
     where
         F: Future<Output = Result<(), String>> + Send,
         C: Fn() -> F + Send + 'static,
     {
         tokio::spawn(async move {
-            let mut pause = FIRST_PAUSE;
+            let mut backoff = Backoff::new(FIRST_PAUSE, SAMPLE_EVERY);
+            let mut has_succeeded = false;
             while let Some(sample) = stop.run_until_cancelled(time::timeout(SAMPLE_TIMEOUT, check())).await {
                 let sample = sample.unwrap_or_else(|_| Err("no answer in 2 s".into()));
-                pause = if sample.is_ok() { SAMPLE_EVERY } else { SAMPLE_EVERY.min(2 * pause) };
+                has_succeeded |= sample.is_ok();
                 self.set(sample);
+                let pause = if has_succeeded { SAMPLE_EVERY } else { backoff.next_pause() };
                 stop.run_until_cancelled(time::sleep(pause)).await;
             }
         })
     }
 }
 
-/// The readiness of a process: of every role that it hosts, once all of them are started and until they are asked to
-/// end. Cheap to clone; every clone is the same.
+/// The readiness of a process: the readiness of all its roles, between their start and their end. Cheap to
+/// clone; every clone is the same.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<ProcessState>>);
 
@@ -171,7 +174,7 @@ impl Readiness {
         self.state().phase = Phase::Serving;
     }
 
-    /// Every probe answers no from now on, while everything else goes on.
+    /// Makes every probe unready, while the process continues to serve.
     pub(super) fn draining(&self) {
         self.end(Phase::Draining);
     }
@@ -194,8 +197,8 @@ impl Readiness {
         state.phase == Phase::Serving && state.roles.iter().all(RoleReadiness::is_ready)
     }
 
-    /// Every dependency; `role.name` where the process hosts several roles, else its name. `process` is among them
-    /// while the process itself is the reason.
+    /// Every dependency, as `role.name` if the process hosts several roles, else by its name. `process` is
+    /// among them while the process itself is the reason.
     #[must_use]
     pub fn dependencies(&self) -> BTreeMap<String, Dependency> {
         let state = self.state();
@@ -212,14 +215,14 @@ impl Readiness {
         state.roles.iter().flat_map(named).chain(process).collect()
     }
 
-    /// Nobody panics while holding it.
+    /// No code panics while it holds the lock.
     fn state(&self) -> MutexGuard<'_, ProcessState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Phase {
-    /// Why the process is not ready, whatever its roles say.
+    /// The reason why the process is unready, independent of its roles.
     fn reason(self) -> Option<&'static str> {
         match self {
             Self::Starting => Some("is starting"),
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_told_apart_where_a_process_hosts_several() {
+    fn dependencies_carry_the_role_in_a_process_of_several_roles() {
         let readiness = Readiness::default();
         readiness.serving();
         for role in ["ingest", "edge"] {

@@ -2,8 +2,10 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT from the moment on at which they are watched: one that comes while nobody waits for it is not
-/// lost.
+use super::{Stop, exit_code};
+
+/// SIGTERM and SIGINT, watched from the creation of this value. A signal that arrives between two waits is
+/// not lost.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -11,16 +13,38 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on neither signal ends the process by itself.
+    /// Starts to watch. From now on neither signal ends the process by itself.
     ///
     /// # Errors
-    /// The operating system does not let them be watched.
+    /// The operating system refuses to watch signals.
     pub fn watch() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Returns at the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) {
         tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+    /// Ends the process at the next signal, without regard to its work.
+    pub(super) async fn exit_at_next(mut self) {
+        self.next().await;
+        std::process::exit(exit_code::INTERRUPTED.into());
+    }
+
+    /// For a command that hosts no role: returns a token that the first signal cancels. A second signal ends
+    /// the process at once.
+    ///
+    /// # Errors
+    /// The operating system refuses to watch signals.
+    pub fn stop_at_first() -> std::io::Result<Stop> {
+        let mut signals = Self::watch()?;
+        let stop = Stop::new();
+        let cancelled = stop.clone();
+        tokio::spawn(async move {
+            signals.next().await;
+            cancelled.cancel();
+            signals.exit_at_next().await;
+        });
+        Ok(stop)
     }
 }

@@ -1,4 +1,5 @@
-//! What a supervisor such as systemd is told over NOTIFY_SOCKET: ready, why not yet, and that the end has begun.
+//! Notifications to a supervisor such as systemd over NOTIFY_SOCKET: ready, the reason of a wait, and the
+//! end.
 
 use std::time::Duration;
 
@@ -8,44 +9,44 @@ use tracing::debug;
 
 use super::Readiness;
 
-/// A start is seen within this, and so is another reason to wait.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A status is one line that people read: what is longer is cut.
-const LONGEST_STATUS: usize = 400;
+/// The interval at which the start and the reasons of a wait are checked.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// A status is one line for people, so a longer one is cut.
+const MAX_STATUS_CHARACTERS: usize = 400;
 
-/// Tells that the process is ready once it is for the first time, and until then what it waits for. What becomes of
-/// readiness later is for probes: to a supervisor a process that waits for its database is a running one.
-pub(super) async fn tell_of_start(readiness: Readiness) {
-    let mut told = String::new();
+/// Notifies the supervisor of the reasons why the process waits, and once of its readiness. Later changes of
+/// readiness are for probes: to a supervisor a process that waits for its database is running.
+pub(super) async fn notify_start(readiness: Readiness) {
+    let mut sent = String::new();
     while !readiness.is_ready() {
         let status = format!("waiting: {}", reasons(&readiness));
-        if status != told {
-            tell(&[NotifyState::Status(&status)]);
-            told = status;
+        if status != sent {
+            notify(&[NotifyState::Status(&status)]);
+            sent = status;
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     }
-    tell(&[NotifyState::Ready, NotifyState::Status("ready")]);
+    notify(&[NotifyState::Ready, NotifyState::Status("ready")]);
 }
 
-/// Tells that the process has begun to end.
-pub(super) fn tell_of_end() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+/// Notifies the supervisor that the process begins to end.
+pub(super) fn notify_end() {
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Without a supervisor this does nothing.
-fn tell(states: &[NotifyState<'_>]) {
+/// Does nothing without a supervisor.
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        debug!(%error, "the supervisor can't be told");
+        debug!(%error, "the supervisor can't be notified");
     }
 }
 
-/// What is required and not ready, in one line.
+/// The required dependencies that are not ready, in one line.
 fn reasons(readiness: &Readiness) -> String {
     let missing = readiness.dependencies().into_iter().filter(|(_, state)| state.required && !state.ready);
     let reasons = missing.map(|(name, state)| match state.reason {
         Some(reason) => format!("{name} ({})", reason.split_whitespace().collect::<Vec<_>>().join(" ")),
         None => name,
     });
-    reasons.collect::<Vec<_>>().join(", ").chars().take(LONGEST_STATUS).collect()
+    reasons.collect::<Vec<_>>().join(", ").chars().take(MAX_STATUS_CHARACTERS).collect()
 }

@@ -1,17 +1,14 @@
-//! Traces over OTLP: set up where OTEL_* asks for them, exported beside the work, flushed at the end.
+//! Traces over OTLP: OTEL_* enables them, a thread beside the work exports them, and the end of the process
+//! flushes them.
 //!
-//! Spans are `tracing` spans of the target [`SPANS`]: where nothing is exported nobody is interested in that target,
-//! and such a span costs the look at one flag.
+//! Spans are `tracing` spans of the target [`trace::TARGET`]. Without an export no subscriber is interested
+//! in that target, and such a span costs one check of a flag.
 
-mod export;
+mod exporter;
 mod metrics;
 mod processor;
 
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
@@ -34,26 +31,16 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 pub(super) use self::metrics::SpanMetrics;
-use self::{export::Watched, processor::Bounded};
+use self::{exporter::CountingExporter, processor::BoundedProcessor};
 use super::{
     args::{ExportConfig, Headers, Protocol, Sampling},
-    http_client,
+    http_client, trace,
 };
 
-/// The target of spans that are exported. Logs never show them, and log entries are no part of them.
-pub(super) const SPANS: &str = "span";
-/// How long the end of the process waits for its last spans to be taken.
+/// The longest wait for the last spans at the end of the process.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
 
-/// Set once, when the process starts to export.
-static EXPORTING: AtomicBool = AtomicBool::new(false);
-
-/// Whether this process exports spans.
-pub(super) fn is_exporting() -> bool {
-    EXPORTING.load(Ordering::Relaxed)
-}
-
-/// The exporting of spans; where nothing is exported, nothing.
+/// The export of spans; empty if nothing is exported.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Telemetry {
     provider: Option<SdkTracerProvider>,
@@ -61,8 +48,8 @@ pub(super) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts exporting where `config` asks for it, as the service `name` unless another one is named. Where no exporter
-    /// can be had nothing is exported, and the second part says why.
+    /// Starts the export that `config` asks for, as the service `name` unless another name is configured. If
+    /// the exporter can't be made nothing is exported, and the second part is the reason.
     pub(super) fn start(
         config: Option<&ExportConfig>,
         name: &'static str,
@@ -76,17 +63,18 @@ impl Telemetry {
             }
         };
         let metrics = SpanMetrics::default();
-        let processor = Bounded::new(Watched::new(exporter, metrics.clone()), config, metrics.clone());
+        let processor =
+            BoundedProcessor::new(CountingExporter::new(exporter, metrics.clone()), config, metrics.clone());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource(config, name, instance))
             .with_sampler(sampler(config.sampling))
             .with_span_processor(processor)
             .build();
-        EXPORTING.store(true, Ordering::Relaxed);
+        trace::set_exported();
         (Self { provider: Some(provider), metrics }, None)
     }
 
-    /// What turns spans of [`SPANS`] into exported ones, where something is exported.
+    /// The layer that exports spans of [`trace::TARGET`], if spans are exported.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
@@ -98,7 +86,7 @@ impl Telemetry {
             .with_target(false)
             .with_level(false)
             .with_tracked_inactivity(false);
-        Some(layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)))
+        Some(layer.with_filter(Targets::new().with_target(trace::TARGET, LevelFilter::INFO)))
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -107,8 +95,8 @@ impl Telemetry {
         }
     }
 
-    /// Hands the last spans over. The thread that does it is left behind when it takes too long: a collector that
-    /// does not answer delays no end.
+    /// Exports the last spans. A thread that takes too long is abandoned, so that a collector that does not
+    /// answer delays no end.
     pub(super) async fn flush(self) {
         let Some(provider) = self.provider else { return };
         let (done, flushed) = oneshot::channel();
@@ -145,14 +133,14 @@ fn exporter(config: &ExportConfig) -> anyhow::Result<SpanExporter> {
     })
 }
 
-/// On a thread of its own: a client that waits can't be made where a runtime's tasks run.
+/// A thread makes the client, because a blocking client can't be made inside an async runtime.
 fn http_client(config: &ExportConfig) -> anyhow::Result<reqwest::blocking::Client> {
     let (builder, timeout) = (http_client::blocking_builder(&config.endpoint), config.timeout);
     let made = std::thread::spawn(move || builder.timeout(timeout).build()).join();
-    made.map_err(|_| anyhow::anyhow!("no HTTP client can be had"))?.context("no HTTP client can be had")
+    made.map_err(|_| anyhow::anyhow!("can't make an HTTP client"))?.context("can't make an HTTP client")
 }
 
-/// Puts headers in place of those of the same names: the SDK may have read the same ones from the environment.
+/// Replaces headers of the same names, because the SDK may have read them from the environment.
 #[derive(Clone)]
 struct WithHeaders(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 
@@ -180,7 +168,8 @@ fn sampler(sampling: Sampling) -> Sampler {
     if sampling.parent_based { Sampler::ParentBased(Box::new(by_share)) } else { by_share }
 }
 
-/// What is said by hand, in OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES, goes before what the process knows itself.
+/// Attributes that the operator sets, in OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES, precede those of the
+/// process.
 fn resource(config: &ExportConfig, name: &'static str, instance: &str) -> Resource {
     let own = Resource::builder_empty()
         .with_service_name(name)
@@ -196,7 +185,8 @@ fn resource(config: &ExportConfig, name: &'static str, instance: &str) -> Resour
     }
 }
 
-/// Tells this process from others of its role: the machine's or container's name, and the process id.
+/// The name that tells this process from others of its role: the name of the machine or container, and the
+/// process id.
 pub(super) fn instance() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();

@@ -1,8 +1,11 @@
-//! Spans that are exported, and what ties them to those of other processes.
+//! Exported spans, and their links to the spans of other processes.
 //!
-//! Where nothing is exported they are disabled, and everything here does nothing.
+//! Without an export the spans are disabled, and every function here does nothing.
 
-use std::str::FromStr as _;
+use std::{
+    str::FromStr as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -12,26 +15,35 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{CorrelationId, TraceContext, telemetry};
+use super::{CorrelationId, TraceContext};
 
-/// The target of a span that is to be exported: `info_span!(target: trace::TARGET, …)`.
-pub const TARGET: &str = telemetry::SPANS;
+/// The target of exported spans: `info_span!(target: trace::TARGET, …)`. Logs never show them, and log
+/// entries do not belong to them.
+pub const TARGET: &str = "span";
 /// The attribute and the baggage that carry the correlation id.
 pub const CORRELATION_ID: &str = "weir.correlation_id";
 /// The header of W3C Baggage.
 pub const BAGGAGE: &str = "baggage";
 
-/// Whether spans are exported at all, for what costs more than a disabled span.
-///
-/// Not asked of `tracing`: its filters remember an answer of `span_enabled!` and apply it to the next log entry of the
-/// thread, which then is swallowed.
-#[must_use]
-pub fn is_exported() -> bool {
-    telemetry::is_exporting()
+/// Set once, when the process starts to export spans.
+static EXPORTED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that this process exports spans from now on.
+pub(super) fn set_exported() {
+    EXPORTED.store(true, Ordering::Relaxed);
 }
 
-/// Makes a span that was not entered yet the child of a span elsewhere, or the root of a trace where `parent` is
-/// none. It and what is below it carry `correlation_id`.
+/// Returns true if spans are exported; for work that costs more than a disabled span.
+///
+/// The answer does not come from `tracing`: its filters remember the answer of `span_enabled!` and apply it
+/// to the next log entry of the thread, which is then lost.
+#[must_use]
+pub fn is_exported() -> bool {
+    EXPORTED.load(Ordering::Relaxed)
+}
+
+/// Makes a span that was not entered yet the child of a span elsewhere, or a root if `parent` is empty. The
+/// span and its children carry `correlation_id`.
 pub fn set_parent(span: &Span, parent: &TraceContext, correlation_id: &CorrelationId) {
     if span.is_disabled() {
         return;
@@ -40,25 +52,25 @@ pub fn set_parent(span: &Span, parent: &TraceContext, correlation_id: &Correlati
         .span_context()
         .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
     let id = KeyValue::new(CORRELATION_ID, correlation_id.as_str().to_owned());
-    // It fails for spans that are no exported ones, and those have no parents.
+    // It fails for spans that are not exported, which need no parents.
     let _not_exported = span.set_parent(context.with_baggage([id]));
 }
 
-/// Links a span to one elsewhere.
+/// Links a span to one of another process.
 pub fn link(span: &Span, other: &TraceContext) {
     if let Some(other) = other.span_context().filter(|_| !span.is_disabled()) {
         span.add_link(other);
     }
 }
 
-/// Says that what the span stands for went wrong. `description` names no person.
+/// Marks the span as failed. `description` must not contain people's data.
 pub fn fail(span: &Span, description: impl Into<String>) {
     if !span.is_disabled() {
         span.set_status(Status::error(description.into()));
     }
 }
 
-/// What of `span` is passed on; `None` where it is not exported.
+/// The context of `span` to pass on; `None` if it is not exported.
 #[must_use]
 pub fn context_of(span: &Span) -> Option<TraceContext> {
     if span.is_disabled() {
@@ -69,7 +81,7 @@ pub fn context_of(span: &Span) -> Option<TraceContext> {
     context.is_valid().then(|| TraceContext::of(&context))
 }
 
-/// What of the current work's span is passed on; `None` where that is not exported.
+/// The context of the current span to pass on; `None` if it is not exported.
 #[must_use]
 pub fn current_context() -> Option<TraceContext> {
     Context::map_current(|context| {
@@ -79,7 +91,7 @@ pub fn current_context() -> Option<TraceContext> {
     })
 }
 
-/// The trace and the span that the current work belongs to, as logs name them.
+/// The ids of the current trace and span, as logs name them.
 pub(super) fn current() -> Option<(TraceId, SpanId)> {
     Context::map_current(|context| {
         let span = context.span();
@@ -89,13 +101,13 @@ pub(super) fn current() -> Option<(TraceId, SpanId)> {
 }
 
 impl TraceContext {
-    /// Whether its spans are exported.
+    /// Returns true if its spans are exported.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.span_context().is_some_and(|context| context.is_sampled())
     }
 
-    /// The id of the whole trace: 32 hexadecimal digits; empty where there is none.
+    /// The trace id: 32 hexadecimal digits; empty without a trace.
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.traceparent.split('-').nth(1).unwrap_or_default()
@@ -123,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_passed_on_is_what_came() {
+    fn a_context_is_passed_on_unchanged() {
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let context = TraceContext::parse(Some(traceparent), Some("vendor=a,other=b"));
         assert!(context.is_sampled());
@@ -133,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_nobody_exports_has_no_context() {
+    fn a_span_that_is_not_exported_has_no_context() {
         assert_eq!(context_of(&Span::none()), None);
         assert_eq!(current(), None);
     }

@@ -1,10 +1,19 @@
-//! What a call brings along: its correlation id and its W3C Trace Context.
+//! The context that a call passes on: its correlation id and its W3C Trace Context.
 
 use tonic::metadata::MetadataMap;
 
 use super::CorrelationId;
 
-/// W3C Trace Context, as it is passed on; empty where the caller sent none.
+/// W3C Trace Context; empty if the caller sent none.
+///
+/// ```
+/// use weir_process::TraceContext;
+///
+/// let sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let context = TraceContext::parse(Some(sampled), Some("vendor=a"));
+/// assert_eq!(context.sampled_trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+/// assert_eq!(TraceContext::parse(Some("nonsense"), None), TraceContext::default());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceContext {
     pub traceparent: String,
@@ -14,10 +23,10 @@ pub struct TraceContext {
 impl TraceContext {
     pub const TRACEPARENT: &'static str = "traceparent";
     pub const TRACESTATE: &'static str = "tracestate";
-    /// The W3C recommendation asks to carry at least this much; what is longer is dropped whole.
+    /// In bytes. The W3C recommendation asks to carry at least this much; a longer state is dropped whole.
     const MAX_TRACESTATE: usize = 512;
 
-    /// Takes the caller's context where its `traceparent` is well formed (version 00 of the W3C recommendation).
+    /// Takes the caller's context if its `traceparent` is well formed (version 00 of the W3C recommendation).
     #[must_use]
     pub fn parse(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
         let Some(traceparent) = traceparent.filter(|text| is_traceparent(text)) else {
@@ -27,7 +36,7 @@ impl TraceContext {
         Self { traceparent: traceparent.to_owned(), tracestate: tracestate.to_owned() }
     }
 
-    /// The trace's id, 32 hexadecimal digits, where its spans are recorded.
+    /// The trace id, 32 hexadecimal digits, if the trace is sampled.
     #[must_use]
     pub fn sampled_trace_id(&self) -> Option<&str> {
         const SAMPLED: u8 = 1;
@@ -48,7 +57,7 @@ fn is_traceparent(text: &str) -> bool {
     matches!(parts[..], ["00", trace, span, flags] if identifies(trace, 32) && identifies(span, 16) && hex(flags, 2))
 }
 
-/// What a gRPC call brings along.
+/// The context of a gRPC call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallContext {
     pub correlation_id: CorrelationId,
@@ -56,7 +65,7 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// Reads a call's metadata; a correlation id that is missing or invalid is replaced by a new one.
+    /// Reads the metadata of a call. A new correlation id replaces a missing or invalid one.
     #[must_use]
     pub fn from_metadata(metadata: &MetadataMap) -> Self {
         let text = |key: &str| metadata.get(key).and_then(|value| value.to_str().ok());
@@ -67,7 +76,7 @@ impl CallContext {
         Self { correlation_id, trace }
     }
 
-    /// Writes it into the metadata of a call, in the place of what is there.
+    /// Writes the context into the metadata of a call, in place of an earlier one.
     pub fn write_metadata(&self, metadata: &mut MetadataMap) {
         let entries = [
             (CorrelationId::METADATA_KEY, self.correlation_id.as_str()),
@@ -90,7 +99,7 @@ mod tests {
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn a_malformed_traceparent_is_not_passed_on() {
+    fn a_malformed_traceparent_is_dropped() {
         assert_eq!(TraceContext::parse(Some(GOOD), Some("a=b")).tracestate, "a=b");
         for bad in [
             "",
@@ -105,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_into_metadata_is_read_back() {
+    fn a_context_survives_metadata() {
         let context = CallContext {
             correlation_id: CorrelationId::generate(),
             trace: TraceContext::parse(Some(GOOD), None),

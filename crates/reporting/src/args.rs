@@ -1,23 +1,23 @@
-//! What a person can set about reporting.
+//! Arguments of the reporting role.
 
 use std::{net::SocketAddr, time::Duration};
 
 use weir_process::args::{ConfigErrors, Environment};
 
-/// Where reporting listens unless it is told otherwise.
+/// The default port of reporting.
 const DEFAULT_PORT: u16 = 50052;
 
 /// The arguments of the reporting role.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Reporting")]
 pub struct ReportingArgs {
-    /// Where reports are served over gRPC: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 50052.
+    /// The address that serves reports over gRPC: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 50052.
     #[arg(long, env = "REPORTING_LISTEN", value_name = "ADDRESS")]
     pub reporting_listen: Option<String>,
-    /// The currency of every purchase amount, as ISO 4217 writes it: events name none.
+    /// The currency of every purchase amount, an ISO 4217 code: events have no currency.
     #[arg(long, env = "DEFAULT_CURRENCY", default_value = "USD", value_name = "CODE")]
     pub default_currency: String,
-    /// How many milliseconds one report may take before it is given up; a client's own deadline may be shorter.
+    /// The longest time of one report, in milliseconds; a client's own deadline may be shorter.
     #[arg(long, env = "REPORT_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
     pub report_timeout_ms: String,
 }
@@ -28,17 +28,17 @@ pub struct ReportingConfig {
     pub(crate) listen: SocketAddr,
     /// Three capital letters.
     pub(crate) currency: String,
-    /// What one report may take at most.
+    /// The longest time that one report may take.
     pub timeout: Duration,
 }
 
 impl ReportingArgs {
-    /// The configuration, or `None` with every mistake told.
-    pub fn check(&self, environment: Environment, mistakes: &mut ConfigErrors) -> Option<ReportingConfig> {
+    /// Checks the arguments. Returns `None` where one is wrong, and adds every error to `errors`.
+    pub fn check(&self, environment: Environment, errors: &mut ConfigErrors) -> Option<ReportingConfig> {
         let listen =
-            environment.listen("REPORTING_LISTEN", self.reporting_listen.as_deref(), DEFAULT_PORT, mistakes);
-        let currency = mistakes.check("DEFAULT_CURRENCY", currency(&self.default_currency));
-        let timeout = mistakes.check("REPORT_TIMEOUT_MS", timeout(&self.report_timeout_ms));
+            environment.listen("REPORTING_LISTEN", self.reporting_listen.as_deref(), DEFAULT_PORT, errors);
+        let currency = errors.check("DEFAULT_CURRENCY", currency(&self.default_currency));
+        let timeout = errors.check("REPORT_TIMEOUT_MS", timeout(&self.report_timeout_ms));
         Some(ReportingConfig { listen: listen?, currency: currency?, timeout: timeout? })
     }
 }
@@ -68,24 +68,24 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
+    fn every_wrong_argument_is_reported_at_once() {
         for currency in ["", "usd", "US", "USDT", "U$D", "ÜS"] {
-            let mut mistakes = ConfigErrors::default();
-            let config = args("nowhere:x", currency, "0").check(Environment::Development, &mut mistakes);
+            let mut errors = ConfigErrors::default();
+            let config = args("nowhere:x", currency, "0").check(Environment::Development, &mut errors);
             assert!(config.is_none());
-            let told = mistakes.into_result().unwrap_err().to_string();
+            let error = errors.into_result().unwrap_err().to_string();
             for variable in ["REPORTING_LISTEN", "DEFAULT_CURRENCY", "REPORT_TIMEOUT_MS"] {
-                assert!(told.contains(variable), "{variable} is missing in {told}");
+                assert!(error.contains(variable), "{variable} is missing in {error}");
             }
         }
     }
 
     #[test]
-    fn what_is_right_is_taken() {
-        let mut mistakes = ConfigErrors::default();
-        let config = args("0", "EUR", "1500").check(Environment::Development, &mut mistakes).unwrap();
+    fn right_arguments_are_taken() {
+        let mut errors = ConfigErrors::default();
+        let config = args("0", "EUR", "1500").check(Environment::Development, &mut errors).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:0");
         assert_eq!((config.currency.as_str(), config.timeout), ("EUR", Duration::from_millis(1500)));
-        assert!(mistakes.into_result().is_ok());
+        assert!(errors.into_result().is_ok());
     }
 }

@@ -1,8 +1,8 @@
-//! Exact figures: means rounded half-even, and money as decimal strings. Nothing here passes through a float.
+//! Exact decimals: means rounded half-even, and money as decimal strings. No calculation uses floats.
 
 use std::fmt;
 
-/// The quotient rounded to the nearest integer, halves to the even one. `divisor` is positive.
+/// The quotient rounded to the nearest integer, halves to the even neighbour. `divisor` is positive.
 fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
     let (quotient, remainder) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
     match (remainder * 2).cmp(&divisor) {
@@ -16,7 +16,7 @@ fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hundredths(i128);
 
-/// The mean of `count` numbers, rounded half-even to two decimals; 0 of none.
+/// The mean of `count` numbers, rounded half-even to two decimals; 0 without numbers.
 pub(crate) fn mean(sum: i128, count: u64) -> Hundredths {
     if count == 0 {
         return Hundredths::default();
@@ -27,12 +27,12 @@ pub(crate) fn mean(sum: i128, count: u64) -> Hundredths {
 impl Hundredths {
     /// The nearest float.
     pub(crate) fn to_f64(self) -> f64 {
-        // By way of text, because dividing a large float by 100 would round a second time.
+        // Parsed from text: dividing a large float by 100 would round a second time.
         self.to_string().parse().expect("a decimal number is a float")
     }
 }
 
-/// Both decimals.
+/// Always two decimals.
 impl fmt::Display for Hundredths {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{:02}", self.0 / 100, self.0 % 100)
@@ -47,7 +47,7 @@ impl Money {
     const PER_UNIT: i128 = 10_000;
     const PER_HUNDREDTH: i128 = 100;
 
-    /// The mean of `count` amounts, rounded half-even to two places; 0 of none.
+    /// The mean of `count` amounts, rounded half-even to two decimals; 0 without amounts.
     pub(crate) fn mean(self, count: u64) -> Self {
         if count == 0 {
             return Self::default();
@@ -65,7 +65,7 @@ impl std::ops::Add for Money {
     }
 }
 
-/// Two places at least, four at most.
+/// At least two decimals, at most four.
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / Self::PER_UNIT, self.0 % Self::PER_UNIT);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_has_two_decimals_and_is_zero_of_none() {
+    fn a_mean_has_two_decimals_and_is_zero_without_numbers() {
         const MOST: i128 = (1 << 53) - 1;
         for (sum, count, exact, float) in [
             (0, 0, "0.00", 0.0),

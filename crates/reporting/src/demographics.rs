@@ -1,20 +1,20 @@
-//! Distinct users by group. A user counts once in every group that one of the user's events names.
+//! The report of demographics: distinct users by group. A user counts once in each group that an event of the user
+//! names.
 //!
-//! They are counted from sets of numbers that collectors keep by minute, hour and day (`people`), together with what
-//! was stored since and with rows at ragged ends; so an answer is about everything that is committed. Where the sets
-//! miss an event, which the rollups tell, rows are counted instead (`rows`).
+//! Collectors keep sets of the users' numbers by minute, hour and day (`weir_database::people`). A report unites these
+//! sets (`read_sets`) and adds observations that are in no set yet (`unfolded`), so that it covers every committed
+//! event. It then counts the union by the attributes of each number (`attribute_cache`, `counts`). Where the rollups
+//! show that the sets miss an event, the report counts rows instead (`from_rows`).
 
-mod columns;
-mod counted;
+mod attribute_cache;
 mod counts;
-mod fresh;
-mod groups;
-mod measured;
-mod names;
-mod parts;
-mod people;
-mod rows;
-mod seen;
+mod from_rows;
+mod from_sets;
+mod interner;
+mod parallel;
+mod read_sets;
+mod result;
+mod unfolded;
 
 use std::cmp::Reverse;
 
@@ -22,173 +22,141 @@ use weir::contract::{
     event::v1::Source,
     reporting::v1::{
         DeviceUsers, FacebookDemographics, GenderUsers, GetDemographicsRequest, GetDemographicsResponse,
-        GroupUsers, TiktokDemographics,
+        TiktokDemographics,
     },
 };
 
 use crate::{
-    bounds::{self, Bounds, Span},
-    decimal::{self, Hundredths},
     error::ReportError,
-    horizons::Horizons,
     metrics::ReportType,
-    names as names_of,
-    question::{Question, Reader},
+    names,
+    report::{Report, RequestParser},
     store::Snapshot,
+    time_range::{Horizons, RequestedRange, TimeRange, timestamp},
 };
-pub(crate) use columns::Columns;
-use counted::Counted;
-use groups::Groups;
-use rows::People;
+pub(crate) use attribute_cache::AttributeCache;
+use result::{AGES, FOLLOWERS, Mean, Users};
 
-/// The third question.
+/// A request for demographics.
 #[derive(Debug)]
-pub(crate) struct DemographicsQuestion {
-    bounds: Bounds,
+pub(crate) struct DemographicsReport {
+    range: RequestedRange,
     source: Option<Source>,
     limit: u64,
 }
 
-/// A sum over events, to be divided by how many they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mean {
-    sum: i128,
-    events: u64,
-}
-
-impl Question for DemographicsQuestion {
+impl Report for DemographicsReport {
     type Request = GetDemographicsRequest;
-    type Answer = GetDemographicsResponse;
+    type Response = GetDemographicsResponse;
+    type Cache = AttributeCache;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Demographics);
 
-    fn read(request: GetDemographicsRequest) -> Result<Self, ReportError> {
-        let mut reader = Reader::default();
-        let question = Self {
-            bounds: reader.bounds(request.from, request.to),
-            source: reader.source(request.source),
-            limit: reader.limit(request.limit),
+    fn parse(request: GetDemographicsRequest) -> Result<Self, ReportError> {
+        let mut parser = RequestParser::default();
+        let report = Self {
+            range: parser.range(request.from, request.to),
+            source: parser.source(request.source),
+            limit: parser.limit(request.limit),
         };
-        reader.finish(question)
+        parser.finish(report)
     }
 
-    async fn answer(self, snapshot: &Snapshot) -> Result<GetDemographicsResponse, ReportError> {
+    async fn answer(
+        self,
+        snapshot: &Snapshot,
+        attributes: &AttributeCache,
+    ) -> Result<GetDemographicsResponse, ReportError> {
         let horizons = Horizons::read(snapshot).await?;
-        let mut answer =
-            GetDemographicsResponse { date_range: Some(self.bounds.asked()), ..Default::default() };
-        if self.asks_for(Source::Facebook) {
-            answer.facebook = Some(self.facebook(snapshot, &horizons).await?);
+        let mut response =
+            GetDemographicsResponse { date_range: Some(self.range.requested()), ..Default::default() };
+        if self.includes(Source::Facebook) {
+            response.facebook = Some(self.facebook(snapshot, attributes, &horizons).await?);
         }
-        if self.asks_for(Source::Tiktok) {
-            answer.tiktok = Some(self.tiktok(snapshot, &horizons).await?);
+        if self.includes(Source::Tiktok) {
+            response.tiktok = Some(self.tiktok(snapshot, attributes, &horizons).await?);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-impl DemographicsQuestion {
-    fn asks_for(&self, source: Source) -> bool {
-        self.source.is_none_or(|asked| asked == source)
+impl DemographicsReport {
+    fn includes(&self, source: Source) -> bool {
+        self.source.is_none_or(|requested| requested == source)
     }
 
-    /// The part of the range that rows can tell, and where it begins, if it is not all of it.
-    fn complete(&self, horizon: Option<i64>) -> (Span, Option<i64>) {
-        let asked = self.bounds.span();
+    /// The part of the range that has all rows, and its begin where that is later than the range's.
+    fn complete(&self, horizon: Option<i64>) -> (TimeRange, Option<i64>) {
+        let range = self.range.range();
         let later =
-            horizon.filter(|horizon| !asked.is_empty() && asked.from.is_none_or(|from| from < *horizon));
-        (Span { from: later.or(asked.from), ..asked }, later)
+            horizon.filter(|horizon| !range.is_empty() && range.from.is_none_or(|from| from < *horizon));
+        (TimeRange { from: later.or(range.from), ..range }, later)
     }
 
-    /// The people of a source, and the mean of what its events measure.
-    async fn people(
+    /// The users of a source, and the mean of their events' ages or followers.
+    async fn users(
         &self,
         snapshot: &Snapshot,
+        attributes: &AttributeCache,
         source: Source,
-        span: Span,
-    ) -> Result<(Counted, Mean), ReportError> {
+        range: TimeRange,
+    ) -> Result<(Users, Mean), ReportError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if let Some(counted) = people::counted(snapshot, source, span, limit).await? {
-            snapshot.columns().sections.count("sets");
+        if let Some(counted) = from_sets::count(snapshot, attributes, source, range, limit).await? {
+            attributes.sections.count("sets");
             return Ok(counted);
         }
-        snapshot.columns().sections.count("rows");
-        snapshot.allow_workers().await?;
-        let rows = People::of(snapshot, source, &span);
-        Ok(match source {
-            Source::Tiktok => rows.of_tiktok(self.limit).await?,
-            Source::Facebook | Source::Unspecified => rows.of_facebook(self.limit).await?,
-        })
+        attributes.sections.count("rows");
+        snapshot.allow_parallel_workers().await?;
+        Ok(from_rows::count(snapshot, source, range, self.limit).await?)
     }
 
     async fn facebook(
         &self,
         snapshot: &Snapshot,
+        attributes: &AttributeCache,
         horizons: &Horizons,
     ) -> Result<FacebookDemographics, ReportError> {
-        let (span, complete_from) = self.complete(horizons.of(Some(Source::Facebook)));
-        let (people, mean) = self.people(snapshot, Source::Facebook, span).await?;
+        let (range, complete_from) = self.complete(horizons.of(Some(Source::Facebook)));
+        let (users, mean) = self.users(snapshot, attributes, Source::Facebook, range).await?;
         let gender = |(gender, users)| GenderUsers { gender, users };
-        let mut genders: Vec<GenderUsers> = people.kinds.into_iter().map(gender).collect();
-        genders.sort_by_key(|row| (Reverse(row.users), names_of::gender(row.gender)));
+        let mut genders: Vec<GenderUsers> = users.genders_or_devices.into_iter().map(gender).collect();
+        genders.sort_by_key(|row| (Reverse(row.users), names::gender(row.gender)));
         Ok(FacebookDemographics {
-            users: people.users,
+            users: users.users,
             average_age: mean.rounded().to_f64(),
             average_age_decimal: mean.rounded().to_string(),
-            age_groups: complete(&groups::AGE, people.groups),
+            age_groups: AGES.fill(&users.groups),
             genders,
-            countries: people.countries,
-            cities: people.cities,
-            estimate: people.relative_error.is_some(),
-            relative_error: people.relative_error,
-            complete_from: complete_from.map(bounds::timestamp),
+            countries: users.countries,
+            cities: users.cities,
+            estimate: users.relative_error.is_some(),
+            relative_error: users.relative_error,
+            complete_from: complete_from.map(timestamp),
         })
     }
 
     async fn tiktok(
         &self,
         snapshot: &Snapshot,
+        attributes: &AttributeCache,
         horizons: &Horizons,
     ) -> Result<TiktokDemographics, ReportError> {
-        let (span, complete_from) = self.complete(horizons.of(Some(Source::Tiktok)));
-        let (people, mean) = self.people(snapshot, Source::Tiktok, span).await?;
+        let (range, complete_from) = self.complete(horizons.of(Some(Source::Tiktok)));
+        let (users, mean) = self.users(snapshot, attributes, Source::Tiktok, range).await?;
         let device = |(device, users)| DeviceUsers { device, users };
-        let mut devices: Vec<DeviceUsers> = people.kinds.into_iter().map(device).collect();
-        devices.sort_by_key(|row| (Reverse(row.users), names_of::tiktok_device(row.device)));
+        let mut devices: Vec<DeviceUsers> = users.genders_or_devices.into_iter().map(device).collect();
+        devices.sort_by_key(|row| (Reverse(row.users), names::tiktok_device(row.device)));
         devices.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
         Ok(TiktokDemographics {
-            users: people.users,
+            users: users.users,
             average_followers: mean.rounded().to_f64(),
             average_followers_decimal: mean.rounded().to_string(),
-            follower_groups: complete(&groups::FOLLOWERS, people.groups),
-            countries: people.countries,
+            follower_groups: FOLLOWERS.fill(&users.groups),
+            countries: users.countries,
             devices,
-            estimate: people.relative_error.is_some(),
-            relative_error: people.relative_error,
-            complete_from: complete_from.map(bounds::timestamp),
+            estimate: users.relative_error.is_some(),
+            relative_error: users.relative_error,
+            complete_from: complete_from.map(timestamp),
         })
-    }
-}
-
-impl Mean {
-    fn rounded(self) -> Hundredths {
-        decimal::mean(self.sum, self.events)
-    }
-}
-
-/// Every group in its order; zero where `users`, by the group's place, have none.
-fn complete(groups: &Groups, users: Vec<(usize, u64)>) -> Vec<GroupUsers> {
-    let users_of = |place| users.iter().find(|(known, _)| *known == place).map_or(0, |(_, users)| *users);
-    let group = |(place, name): (usize, &str)| GroupUsers { group: name.into(), users: users_of(place) };
-    groups.names().enumerate().map(group).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_complete_and_in_order() {
-        let complete = complete(&groups::AGE, vec![(5, 2), (1, 7)]);
-        let told: Vec<_> = complete.iter().map(|row| (row.group.as_str(), row.users)).collect();
-        assert_eq!(told, [("<18", 0), ("18-24", 7), ("25-34", 0), ("35-44", 0), ("45-54", 0), ("55+", 2)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The receipts of erasures: what was made anonymous and removed, and whether that is all.
+//! The lookup of erasures: their receipts, with counts of rows and dead letters and the time of completion.
 
 use sea_orm::{
     FromQueryResult,
@@ -8,38 +8,39 @@ use weir::contract::reporting::v1::{ErasureReceipt, GetErasuresRequest, GetErasu
 use weir_database::entity::erasures::{Column, Entity};
 
 use crate::{
-    bounds::timestamp,
-    error::{Fault, ReportError},
+    error::{FieldError, ReportError},
     metrics::ReportType,
-    question::Question,
+    report::Report,
     store::Snapshot,
+    time_range::timestamp,
 };
 
-/// The most erasures of a call; one statement finds them.
+/// The most erasures of a request; one statement finds them.
 const MAX_ERASURES: usize = 1_000;
 
-/// The erasures that are asked for, by id.
+/// A request for erasures by id.
 #[derive(Debug)]
-pub(crate) struct ErasuresQuestion {
+pub(crate) struct ErasuresReport {
     ids: Vec<String>,
 }
 
-impl Question for ErasuresQuestion {
+impl Report for ErasuresReport {
     type Request = GetErasuresRequest;
-    type Answer = GetErasuresResponse;
-    /// No report, so it is not measured as one.
+    type Response = GetErasuresResponse;
+    type Cache = ();
+    /// Not measured as a report.
     const REPORT_TYPE: Option<ReportType> = None;
 
-    fn read(request: GetErasuresRequest) -> Result<Self, ReportError> {
+    fn parse(request: GetErasuresRequest) -> Result<Self, ReportError> {
         let ids = request.erasure_ids;
         if (1..=MAX_ERASURES).contains(&ids.len()) {
             return Ok(Self { ids });
         }
         let description = format!("must name 1 to {MAX_ERASURES} erasures, not {}", ids.len());
-        Err(ReportError::Question(vec![Fault::new("erasure_ids", description)]))
+        Err(ReportError::InvalidRequest(vec![FieldError::new("erasure_ids", description)]))
     }
 
-    async fn answer(self, snapshot: &Snapshot) -> Result<GetErasuresResponse, ReportError> {
+    async fn answer(self, snapshot: &Snapshot, _: &()) -> Result<GetErasuresResponse, ReportError> {
         let columns = [
             Column::ErasureId,
             Column::Source,
@@ -49,8 +50,8 @@ impl Question for ErasuresQuestion {
             Column::Rows,
             Column::DeadLetters,
         ];
-        let named = Expr::col(Column::ErasureId).is_in(self.ids);
-        let select = Query::select().columns(columns).from(Entity).and_where(named).take();
+        let is_named = Expr::col(Column::ErasureId).is_in(self.ids);
+        let select = Query::select().columns(columns).from(Entity).and_where(is_named).take();
         let rows: Vec<Row> = snapshot.all(&select).await?;
         Ok(GetErasuresResponse { erasures: rows.into_iter().map(ErasureReceipt::from).collect() })
     }

@@ -1,4 +1,4 @@
-//! Why a report is not answered, and how that is told on the wire.
+//! Errors of reports, and their status on the wire.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use sea_orm::DbErr;
 use tonic::Status;
 use weir_process::{Reason, refuse};
 
-/// What is wrong with one field of a request.
+/// An error of one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// As the contract names it.
+pub(crate) struct FieldError {
+    /// The name of the field in the contract.
     pub(crate) field: &'static str,
     pub(crate) description: String,
 }
 
-impl Fault {
+impl FieldError {
     pub(crate) fn new(field: &'static str, description: impl Into<String>) -> Self {
         Self { field, description: description.into() }
     }
 }
 
-/// Why a report is not answered.
+/// The reason why a report has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportError {
-    /// The question itself is wrong.
+    /// The request itself is wrong.
     #[error("the request has invalid fields")]
-    Question(Vec<Fault>),
-    /// Whatever the store's reason, asking again later is safe and the only thing that can help.
+    InvalidRequest(Vec<FieldError>),
+    /// The store can't be read. A retry is safe, and nothing else can help the caller: every reason is transient here.
     #[error("the store can't be read: {0}")]
     Store(#[from] DbErr),
-    /// The store was too slow, or too many reports were asked for at once.
+    /// The store was too slow, or too many reports ran at once.
     #[error("the report took longer than {0:?}")]
-    Late(Duration),
+    TimedOut(Duration),
 }
 
 impl From<ReportError> for Status {
     fn from(error: ReportError) -> Self {
         match &error {
-            ReportError::Question(faults) => {
+            ReportError::InvalidRequest(errors) => {
                 let fields: Vec<_> =
-                    faults.iter().map(|fault| (fault.field, fault.description.as_str())).collect();
+                    errors.iter().map(|error| (error.field, error.description.as_str())).collect();
                 refuse(Reason::InvalidRequest, error.to_string(), &fields)
             }
-            // The database's own words stay in the log.
+            // The database's own text stays in the log: it may name hosts.
             ReportError::Store(_) => refuse(Reason::StoreUnavailable, "the store can't be read", &[]),
-            ReportError::Late(_) => refuse(Reason::StoreUnavailable, error.to_string(), &[]),
+            ReportError::TimedOut(_) => refuse(Reason::StoreUnavailable, error.to_string(), &[]),
         }
     }
 }
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_at_fault_is_named() {
-        let faults = vec![Fault::new("from", "is after to"), Fault::new("limit", "is 0")];
-        let status = Status::from(ReportError::Question(faults));
+    fn a_status_names_every_invalid_field() {
+        let errors = vec![FieldError::new("from", "is after to"), FieldError::new("limit", "is 0")];
+        let status = Status::from(ReportError::InvalidRequest(errors));
         assert_eq!(
             (status.code(), Reason::of(&status)),
             (Code::InvalidArgument, Some(Reason::InvalidRequest))
@@ -75,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_away_or_late_may_be_asked_again() {
+    fn a_store_that_is_away_or_slow_asks_for_a_retry() {
         let away = DbErr::Custom("secret host".into());
-        for error in [ReportError::Store(away), ReportError::Late(Duration::from_secs(1))] {
+        for error in [ReportError::Store(away), ReportError::TimedOut(Duration::from_secs(1))] {
             let status = Status::from(error);
             assert_eq!(
                 (status.code(), Reason::of(&status)),

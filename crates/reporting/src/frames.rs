@@ -1,4 +1,4 @@
-//! What became of frames, by the accounts that their storing transactions left.
+//! The lookup of frames: the accounts that their storing transactions wrote.
 
 use sea_orm::{
     FromQueryResult,
@@ -8,40 +8,41 @@ use weir::contract::reporting::v1::{FrameAccounts, GetFramesRequest, GetFramesRe
 use weir_database::entity::frames::{Column, Entity};
 
 use crate::{
-    error::{Fault, ReportError},
+    error::{FieldError, ReportError},
     metrics::ReportType,
-    question::Question,
+    report::Report,
     store::Snapshot,
 };
 
-/// The most frames of a call; one statement finds them.
+/// The most frames of a request; one statement finds them.
 const MAX_FRAMES: usize = 1_000;
 
-/// The frames that are asked for, by id.
+/// A request for frames by id.
 #[derive(Debug)]
-pub(crate) struct FramesQuestion {
+pub(crate) struct FramesReport {
     ids: Vec<String>,
 }
 
-impl Question for FramesQuestion {
+impl Report for FramesReport {
     type Request = GetFramesRequest;
-    type Answer = GetFramesResponse;
-    /// No report, so it is not measured as one.
+    type Response = GetFramesResponse;
+    type Cache = ();
+    /// Not measured as a report.
     const REPORT_TYPE: Option<ReportType> = None;
 
-    fn read(request: GetFramesRequest) -> Result<Self, ReportError> {
+    fn parse(request: GetFramesRequest) -> Result<Self, ReportError> {
         let ids = request.frame_ids;
         if (1..=MAX_FRAMES).contains(&ids.len()) {
             return Ok(Self { ids });
         }
         let description = format!("must name 1 to {MAX_FRAMES} frames, not {}", ids.len());
-        Err(ReportError::Question(vec![Fault::new("frame_ids", description)]))
+        Err(ReportError::InvalidRequest(vec![FieldError::new("frame_ids", description)]))
     }
 
-    async fn answer(self, snapshot: &Snapshot) -> Result<GetFramesResponse, ReportError> {
+    async fn answer(self, snapshot: &Snapshot, _: &()) -> Result<GetFramesResponse, ReportError> {
         let columns = [Column::FrameId, Column::Source, Column::Stored, Column::Duplicate, Column::Parked];
-        let named = Expr::col(Column::FrameId).is_in(self.ids);
-        let select = Query::select().columns(columns).from(Entity).and_where(named).take();
+        let is_named = Expr::col(Column::FrameId).is_in(self.ids);
+        let select = Query::select().columns(columns).from(Entity).and_where(is_named).take();
         let rows: Vec<Row> = snapshot.all(&select).await?;
         Ok(GetFramesResponse { frames: rows.into_iter().map(FrameAccounts::from).collect() })
     }

@@ -1,18 +1,14 @@
-//! How long reports take, and what is kept in memory for them.
+//! Metrics of reports: the time that each one takes.
 
 use std::time::Duration;
 
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder},
-    metrics::{MetricType, gauge::ConstGauge},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     registry::Registry,
 };
-use weir_process::{Durations, TraceContext};
+use weir_process::{LatencyHistogram, TraceContext};
 
-use crate::demographics::Columns;
-
-/// Which of the reports.
+/// The reports that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ReportType {
     Events,
@@ -42,38 +38,20 @@ struct Labels {
     report_type: ReportType,
 }
 
-/// The histogram of reports. Cheap to clone; every clone observes into the same series.
+/// The histogram of reports. Cheap to clone; all clones observe into the same series.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    duration: Durations<Labels>,
-}
-
-/// What is kept of people, read at each scrape.
-#[derive(Debug)]
-struct KeptBytes(Columns);
-
-impl Collector for KeptBytes {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let help = "Bytes of what is known of people that reporting keeps in memory, at most 256 MiB between answers";
-        let kept = ConstGauge::new(self.0.bytes() as i64);
-        kept.encode(encoder.encode_descriptor("weir_people_kept_bytes", help, None, MetricType::Gauge)?)
-    }
+    duration: LatencyHistogram<Labels>,
 }
 
 impl Metrics {
-    /// Registers the family; once in a process.
-    pub(crate) fn register(registry: &mut Registry, columns: Columns) -> Self {
-        registry.register(
-            "weir_demographics_sections",
-            "Sections of demographics that were counted from sets of people, or from rows where those miss an event",
-            columns.sections.0.clone(),
-        );
-        registry.register_collector(Box::new(KeptBytes(columns)));
-        let help = "How long a well-formed question took, answered or not";
-        Self { duration: Durations::register(registry, "report_duration_seconds", help) }
+    /// Registers the histogram. A process calls it once.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let help = "Duration of a report with a valid request, answered or not";
+        Self { duration: LatencyHistogram::register(registry, "report_duration_seconds", help) }
     }
 
-    /// One question; `trace` leads to it.
+    /// Observes one report; `trace` is the trace of its call.
     pub(crate) fn observe(&self, report_type: ReportType, duration: Duration, trace: &TraceContext) {
         self.duration.observe(&Labels { report_type }, duration, Some(trace));
     }
@@ -84,9 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_family_has_the_name_of_the_wire() {
+    fn the_histogram_has_its_documented_name() {
         let mut registry = Registry::default();
-        Metrics::register(&mut registry, Columns::new(0)).observe(
+        Metrics::register(&mut registry).observe(
             ReportType::Revenue,
             Duration::from_millis(3),
             &TraceContext::default(),

@@ -1,6 +1,6 @@
-//! The names that rows with the same figure are ordered by: those of the wire, not the contract's numbers.
+//! Names of the contract's closed sets: rows with equal figures are ordered by them, as on the wire, and not by number.
 //!
-//! A number of a newer contract has no name here; its rows are counted all the same and come first among equals.
+//! A number of a newer contract has no name here. Its rows are counted all the same and come first among equals.
 
 use weir::contract::enums::{EventType, FunnelStage, Gender, Source, TiktokDevice};
 

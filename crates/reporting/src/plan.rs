@@ -1,95 +1,57 @@
-//! How a range of event time is put together: from the coarsest buckets that fit, and from rows where it begins or
-//! ends between two whole minutes.
+//! Plans of ranges: the coarsest buckets that fit a range, and rows where it begins or ends between two whole minutes.
 
-use crate::bounds::Span;
+use weir_database::time_bucket::Grain;
 
-const MINUTE: i64 = 60_000_000;
+use crate::time_range::TimeRange;
 
-/// How wide a bucket of the rollups is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Grain {
-    Minute,
-    Hour,
-    Day,
-}
-
-impl Grain {
-    /// As the rollups number it.
-    pub(crate) fn number(self) -> i16 {
-        match self {
-            Self::Minute => 1,
-            Self::Hour => 2,
-            Self::Day => 3,
-        }
-    }
-
-    /// Microseconds.
-    pub(crate) const fn width(self) -> i64 {
-        match self {
-            Self::Minute => MINUTE,
-            Self::Hour => 60 * MINUTE,
-            Self::Day => 24 * 60 * MINUTE,
-        }
-    }
-
-    fn finer(self) -> Option<Self> {
-        match self {
-            Self::Minute => None,
-            Self::Hour => Some(Self::Minute),
-            Self::Day => Some(Self::Hour),
-        }
-    }
-}
-
-/// What a piece of a range is answered from.
+/// The data that answers a piece of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Rows of events: less than a minute of them.
+    /// Rows of events: less than a minute.
     Rows,
     /// Whole buckets.
     Buckets(Grain),
 }
 
-/// A part of a range that has one origin; never empty.
+/// A part of a range with one origin; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) origin: Origin,
-    pub(crate) span: Span,
+    pub(crate) range: TimeRange,
 }
 
-/// The pieces of `span`, in order, without gap or overlap: at most rows, minutes, hours, days, hours, minutes, rows.
+/// The pieces of `range`, in order, without gap or overlap: at most rows, minutes, hours, days, hours, minutes, rows.
 /// No bucket is wider than `coarsest`.
-pub(crate) fn pieces(span: Span, coarsest: Grain) -> Vec<Piece> {
+pub(crate) fn pieces(range: TimeRange, coarsest: Grain) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    divide(span, Some(coarsest), &mut pieces);
+    divide(range, Some(coarsest), &mut pieces);
     pieces
 }
 
-/// Takes the whole buckets of `grain` out of the middle and leaves both sides to finer ones.
-fn divide(span: Span, grain: Option<Grain>, pieces: &mut Vec<Piece>) {
-    if span.is_empty() {
+/// Plans the whole buckets of `grain` in the middle, and both sides with finer buckets.
+fn divide(range: TimeRange, grain: Option<Grain>, pieces: &mut Vec<Piece>) {
+    if range.is_empty() {
         return;
     }
     let Some(grain) = grain else {
-        return pieces.push(Piece { origin: Origin::Rows, span });
+        return pieces.push(Piece { origin: Origin::Rows, range });
     };
-    let width = grain.width();
-    let first = span.from.map(|from| -(-from).div_euclid(width) * width);
-    let last = span.to.map(|to| to.div_euclid(width) * width);
+    let first = range.from.map(|from| grain.next_start(from));
+    let last = range.to.map(|to| grain.start_of(to));
     let is_within_one_bucket = first.zip(last).is_some_and(|(first, last)| first > last);
     if is_within_one_bucket {
-        return divide(span, grain.finer(), pieces);
+        return divide(range, grain.finer(), pieces);
     }
-    let middle = Span { from: first, to: last };
-    // An end that is unbounded leaves nothing on its side.
+    let middle = TimeRange { from: first, to: last };
+    // Nothing is left on the side of an unbounded end.
     if first.is_some() {
-        divide(Span { from: span.from, to: first }, grain.finer(), pieces);
+        divide(TimeRange { from: range.from, to: first }, grain.finer(), pieces);
     }
     if !middle.is_empty() {
-        pieces.push(Piece { origin: Origin::Buckets(grain), span: middle });
+        pieces.push(Piece { origin: Origin::Buckets(grain), range: middle });
     }
     if last.is_some() {
-        divide(Span { from: last, to: span.to }, grain.finer(), pieces);
+        divide(TimeRange { from: last, to: range.to }, grain.finer(), pieces);
     }
 }
 
@@ -97,46 +59,47 @@ fn divide(span: Span, grain: Option<Grain>, pieces: &mut Vec<Piece>) {
 mod tests {
     use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
+    use weir_database::time_bucket::{DAY, HOUR, MINUTE};
+
     use super::*;
 
-    const GRAINS: [Grain; 3] = [Grain::Minute, Grain::Hour, Grain::Day];
-
-    fn span(from: impl Into<Option<i64>>, to: impl Into<Option<i64>>) -> Span {
-        Span { from: from.into(), to: to.into() }
+    fn range(from: impl Into<Option<i64>>, to: impl Into<Option<i64>>) -> TimeRange {
+        TimeRange { from: from.into(), to: to.into() }
     }
 
-    /// Unbounded, on a whole bucket of some width or just beside it, or anywhere, on either side of the epoch.
+    /// A random end: unbounded, the start of a bucket of some width, just beside one, or any time; on either side of
+    /// the epoch.
     fn end(random: &mut StdRng) -> Option<i64> {
-        let width = *[1, MINUTE, 60 * MINUTE, 24 * 60 * MINUTE].choose(random).unwrap();
-        let days = 3 * 24 * 60 * MINUTE / width;
+        let width = *[1, MINUTE, HOUR, DAY].choose(random).unwrap();
+        let days = 3 * DAY / width;
         let beside = *[-1, 0, 0, 0, 1].choose(random).unwrap();
         random.random_bool(0.9).then(|| random.random_range(-days..days) * width + beside)
     }
 
-    fn assert_covered(span: Span, coarsest: Grain) {
-        let pieces = pieces(span, coarsest);
-        let mut reached = span.from;
-        for (place, piece) in pieces.iter().enumerate() {
-            assert_eq!(piece.span.from, reached, "a gap or an overlap before piece {place} of {pieces:?}");
-            assert!(place == 0 || reached.is_some(), "something before {place} is unbounded in {pieces:?}");
-            assert!(!piece.span.is_empty(), "{pieces:?}");
-            reached = piece.span.to;
+    fn assert_covered(range: TimeRange, coarsest: Grain) {
+        let pieces = pieces(range, coarsest);
+        let mut reached = range.from;
+        for (index, piece) in pieces.iter().enumerate() {
+            assert_eq!(piece.range.from, reached, "a gap or an overlap before piece {index} of {pieces:?}");
+            assert!(index == 0 || reached.is_some(), "a piece before {index} is unbounded in {pieces:?}");
+            assert!(!piece.range.is_empty(), "{pieces:?}");
+            reached = piece.range.to;
         }
         if pieces.is_empty() {
-            assert!(span.is_empty(), "nothing of {span:?}");
+            assert!(range.is_empty(), "no piece of {range:?}");
         } else {
-            assert_eq!(reached, span.to, "{pieces:?} of {span:?}");
+            assert_eq!(reached, range.to, "{pieces:?} of {range:?}");
         }
         assert!(pieces.len() <= 7, "{pieces:?}");
         pieces.iter().for_each(|piece| assert_sound(piece, coarsest));
     }
 
     fn assert_sound(piece: &Piece, coarsest: Grain) {
-        let Span { from, to } = piece.span;
+        let TimeRange { from, to } = piece.range;
         match piece.origin {
             Origin::Rows => assert!(to.unwrap() - from.unwrap() < MINUTE, "{piece:?} is long"),
             Origin::Buckets(grain) => {
-                let is_whole = |end: i64| end.rem_euclid(grain.width()) == 0;
+                let is_whole = |end: i64| grain.is_start(end);
                 assert!(
                     grain <= coarsest && from.is_none_or(is_whole) && to.is_none_or(is_whole),
                     "{piece:?}"
@@ -151,8 +114,8 @@ mod tests {
         };
         // Otherwise a bucket of the next grain would have fitted.
         if let Some(next) = next.filter(|next| *next <= coarsest) {
-            let first = from.unwrap().div_euclid(next.width());
-            let last = (to.unwrap() - 1).div_euclid(next.width());
+            let first = next.start_of(from.unwrap());
+            let last = next.start_of(to.unwrap() - 1);
             assert_eq!(first, last, "{piece:?} leaves its {next:?}");
         }
     }
@@ -162,17 +125,17 @@ mod tests {
         let mut random = StdRng::seed_from_u64(3);
         for _ in 0..20_000 {
             let (one, other) = (end(&mut random), end(&mut random));
-            for coarsest in GRAINS {
-                assert_covered(span(one, other), coarsest);
-                assert_covered(span(other, one), coarsest);
+            for coarsest in Grain::ALL {
+                assert_covered(range(one, other), coarsest);
+                assert_covered(range(other, one), coarsest);
             }
         }
     }
 
     #[test]
     fn a_range_is_rows_minutes_hours_days_and_back() {
-        let (hour, day) = (60 * MINUTE, 24 * 60 * MINUTE);
-        let all = pieces(span(day - hour - MINUTE - 1, 3 * day + hour + MINUTE + 1), Grain::Day);
+        let (hour, day) = (HOUR, DAY);
+        let all = pieces(range(day - hour - MINUTE - 1, 3 * day + hour + MINUTE + 1), Grain::Day);
         let buckets = Origin::Buckets;
         let expected = [
             (Origin::Rows, day - hour - MINUTE - 1, day - hour - MINUTE),
@@ -183,14 +146,14 @@ mod tests {
             (buckets(Grain::Minute), 3 * day + hour, 3 * day + hour + MINUTE),
             (Origin::Rows, 3 * day + hour + MINUTE, 3 * day + hour + MINUTE + 1),
         ];
-        assert_eq!(all, expected.map(|(origin, from, to)| Piece { origin, span: span(from, to) }));
+        assert_eq!(all, expected.map(|(origin, from, to)| Piece { origin, range: range(from, to) }));
     }
 
     #[test]
-    fn what_is_unbounded_needs_the_coarsest_buckets_alone() {
-        for coarsest in GRAINS {
-            let all = Piece { origin: Origin::Buckets(coarsest), span: span(None, None) };
-            assert_eq!(pieces(span(None, None), coarsest), [all]);
+    fn an_unbounded_range_is_one_piece_of_the_coarsest_buckets() {
+        for coarsest in Grain::ALL {
+            let all = Piece { origin: Origin::Buckets(coarsest), range: range(None, None) };
+            assert_eq!(pieces(range(None, None), coarsest), [all]);
         }
     }
 }

@@ -1,182 +1,173 @@
-//! How much money: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
+//! The report of revenue: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
 //! purchase (TikTok) with an amount.
 
-mod figures;
-mod rankings;
-mod settled;
+mod closed_days;
+mod queries;
+mod ranking_cache;
 
-pub(crate) use self::rankings::Rankings;
-use self::{
-    rankings::{Asked, Ranking},
-    settled::Settled,
-};
+use std::cmp::Reverse;
+
 use chrono::Utc;
-use sea_orm::{DatabaseBackend, DbErr};
+use sea_orm::DbErr;
 use weir::contract::{
     event::v1::Source,
     reporting::v1::{CampaignRevenue, GetRevenueRequest, GetRevenueResponse, RevenueBucket, SourceRevenue},
 };
+use weir_database::dialect::Dialect;
 
 use crate::{
-    bounds::{self, Bounds, Span},
-    decimal::Money,
     error::ReportError,
-    horizons::Horizons,
     metrics::ReportType,
     names,
-    question::{Question, Reader},
+    report::{Report, RequestParser},
     series::{self, Grouping},
     store::Snapshot,
+    time_range::{Horizons, RequestedRange, TimeRange, timestamp},
 };
+use closed_days::ClosedDays;
+use queries::{Filter, Revenue};
+pub(crate) use ranking_cache::RankingCache;
+use ranking_cache::{Ranking, RankingKey};
 
-/// The second question.
+/// A request for revenue.
 #[derive(Debug)]
-pub(crate) struct RevenueQuestion {
-    bounds: Bounds,
-    source: Option<Source>,
-    campaign_id: Option<String>,
+pub(crate) struct RevenueReport {
+    range: RequestedRange,
+    filter: Filter,
     grouping: Option<Grouping>,
     limit: u64,
 }
 
-/// Some transactions together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Revenue {
-    total: Money,
-    transactions: u64,
-}
-
-impl Question for RevenueQuestion {
+impl Report for RevenueReport {
     type Request = GetRevenueRequest;
-    type Answer = GetRevenueResponse;
+    type Response = GetRevenueResponse;
+    type Cache = RankingCache;
     const REPORT_TYPE: Option<ReportType> = Some(ReportType::Revenue);
 
-    fn read(request: GetRevenueRequest) -> Result<Self, ReportError> {
-        let mut reader = Reader::default();
-        let question = Self {
-            bounds: reader.bounds(request.from, request.to),
-            source: reader.source(request.source),
-            campaign_id: reader.campaign_id(request.campaign_id),
-            grouping: Grouping::of(reader.group_by(request.group_by)),
-            limit: reader.limit(request.limit),
+    fn parse(request: GetRevenueRequest) -> Result<Self, ReportError> {
+        let mut parser = RequestParser::default();
+        let report = Self {
+            range: parser.range(request.from, request.to),
+            filter: Filter {
+                source: parser.source(request.source),
+                campaign_id: parser.campaign_id(request.campaign_id),
+            },
+            grouping: Grouping::of(parser.group_by(request.group_by)),
+            limit: parser.limit(request.limit),
         };
-        reader.finish(question)
+        parser.finish(report)
     }
 
-    /// Everything but the currency, which no question and no row tells.
-    async fn answer(self, snapshot: &Snapshot) -> Result<GetRevenueResponse, ReportError> {
-        let horizon = Horizons::of_ends(snapshot, &self.bounds).await?.of(self.source);
-        let (span, rounded_range) = self.bounds.answerable(horizon);
-        let mut sources = figures::by_source(snapshot, &self, span).await?;
-        sources.sort_by_key(|(source, revenue)| (std::cmp::Reverse(revenue.total), names::source(*source)));
+    /// The response without the currency, which neither the request nor a row has.
+    async fn answer(
+        self,
+        snapshot: &Snapshot,
+        rankings: &RankingCache,
+    ) -> Result<GetRevenueResponse, ReportError> {
+        let horizon = Horizons::for_ends(snapshot, &self.range).await?.of(self.filter.source);
+        let (range, rounded_range) = self.range.answerable(horizon);
+        let mut sources = queries::by_source(snapshot, &self.filter, range).await?;
+        sources.sort_by_key(|(source, revenue)| (Reverse(revenue.total), names::source(*source)));
         let all: Revenue = sources.iter().map(|(_, revenue)| *revenue).sum();
-        let campaigns = self.campaigns(snapshot, span, &sources).await?;
+        let campaigns = self.campaigns(snapshot, rankings, range, &sources).await?;
         Ok(GetRevenueResponse {
-            date_range: Some(self.bounds.asked()),
+            date_range: Some(self.range.requested()),
             currency: String::new(),
             total_revenue: all.total.to_string(),
             total_transactions: all.transactions,
             average_transaction_value: all.mean(),
-            revenue: sources.into_iter().map(of_source).collect(),
-            campaigns: campaigns.iter().map(of_campaign).collect(),
-            series: self.series(snapshot, span).await?,
+            revenue: sources.into_iter().map(source_revenue).collect(),
+            campaigns: campaigns.iter().map(campaign_revenue).collect(),
+            series: self.series(snapshot, range).await?,
             rounded_range,
         })
     }
 }
 
-impl RevenueQuestion {
+impl RevenueReport {
     /// The campaigns with the most revenue; `sources` is the revenue by source of the same snapshot.
     async fn campaigns(
         &self,
         snapshot: &Snapshot,
-        span: Span,
+        rankings: &RankingCache,
+        range: TimeRange,
         sources: &[(i32, Revenue)],
     ) -> Result<Ranking, DbErr> {
-        let Some(sold) = of_facebook(sources) else { return Ok(Ranking::from([])) };
-        // One campaign is found by an index, and SQLite has no way to look up one after the other in one statement.
-        let settled = match snapshot.backend() {
-            DatabaseBackend::Postgres if self.campaign_id.is_none() => {
-                Settled::of(span, Utc::now().timestamp_micros())
+        let Some(facebook) = facebook_of(sources) else { return Ok(Ranking::from([])) };
+        // An index finds one campaign. SQLite has no lateral join, which the query of the rest needs.
+        let closed_days = match snapshot.dialect() {
+            Dialect::Postgres if self.filter.campaign_id.is_none() => {
+                ClosedDays::of(range, Utc::now().timestamp_micros())
             }
-            _ => None,
+            Dialect::Postgres | Dialect::Sqlite => None,
         };
-        match settled {
-            Some(settled) => self.remembered(snapshot, span, sold, self.of_parts(snapshot, &settled)).await,
+        match closed_days {
+            Some(parts) => {
+                let ranking = self.campaigns_in_parts(snapshot, rankings, &parts);
+                self.cached(rankings, range, facebook, ranking).await
+            }
             None => {
-                let all = figures::top_campaigns(snapshot, self, span);
-                self.remembered(snapshot, span, sold, all).await
+                let ranking = queries::top_campaigns(snapshot, &self.filter, range, self.limit);
+                self.cached(rankings, range, facebook, ranking).await
             }
         }
     }
 
-    async fn of_parts(
+    async fn campaigns_in_parts(
         &self,
         snapshot: &Snapshot,
-        settled: &Settled,
+        rankings: &RankingCache,
+        parts: &ClosedDays,
     ) -> Result<Vec<(String, Revenue)>, DbErr> {
-        let of_days = match of_facebook(&figures::by_source(snapshot, self, settled.days).await?) {
-            Some(sold) => {
-                let all = figures::top_campaigns(snapshot, self, settled.days);
-                self.remembered(snapshot, settled.days, sold, all).await?
+        let sources = queries::by_source(snapshot, &self.filter, parts.days).await?;
+        let of_days = match facebook_of(&sources) {
+            Some(facebook) => {
+                let ranking = queries::top_campaigns(snapshot, &self.filter, parts.days, self.limit);
+                self.cached(rankings, parts.days, facebook, ranking).await?
             }
             None => Ranking::from([]),
         };
-        let of_rest = figures::top_campaigns_of_rest(snapshot, self, settled).await?;
-        Ok(settled::merged(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
+        let of_rest =
+            queries::top_campaigns_of_rest(snapshot, &self.filter, parts.days, &parts.rest, self.limit)
+                .await?;
+        Ok(closed_days::merge(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
     }
 
-    /// The ranking of `span` that is remembered, or what `rank` comes to; `sold` are all of its sales that could have a
-    /// campaign.
-    async fn remembered(
+    /// The cached ranking of `range`, or the result of `rank`; `facebook` is Facebook's revenue in the range.
+    async fn cached(
         &self,
-        snapshot: &Snapshot,
-        span: Span,
-        sold: Revenue,
+        rankings: &RankingCache,
+        range: TimeRange,
+        facebook: Revenue,
         rank: impl Future<Output = Result<Vec<(String, Revenue)>, DbErr>>,
     ) -> Result<Ranking, DbErr> {
-        let asked = Asked { span, limit: self.limit };
-        // Whoever asks for one campaign asks for little, and a row between two minutes may change without a sale more.
-        let is_kept = self.campaign_id.is_none() && span.is_of_whole_minutes();
-        if is_kept && let Some(ranking) = snapshot.rankings().get(asked, sold) {
+        let key = RankingKey { range, limit: self.limit };
+        // A report of one campaign costs little. A row between two minutes may change without another sale.
+        let is_cached = self.filter.campaign_id.is_none() && range.is_of_whole_minutes();
+        if is_cached && let Some(ranking) = rankings.get(key, facebook) {
             return Ok(ranking);
         }
         let ranking: Ranking = rank.await?.into();
-        if is_kept {
-            snapshot.rankings().put(asked, sold, &ranking);
+        if is_cached {
+            rankings.put(key, facebook, &ranking);
         }
         Ok(ranking)
     }
 
-    async fn series(&self, snapshot: &Snapshot, span: Span) -> Result<Vec<RevenueBucket>, ReportError> {
+    async fn series(&self, snapshot: &Snapshot, range: TimeRange) -> Result<Vec<RevenueBucket>, ReportError> {
         let Some(grouping) = self.grouping else { return Ok(Vec::new()) };
-        let revenue = figures::over_time(snapshot, self, span, grouping).await?;
-        Ok(series::fill(revenue, grouping)?.into_iter().map(of_bucket).collect())
+        let revenue = queries::over_time(snapshot, &self.filter, range, grouping).await?;
+        Ok(series::fill_gaps(revenue, grouping)?.into_iter().map(bucket_revenue).collect())
     }
 }
 
-impl Revenue {
-    fn mean(&self) -> String {
-        self.total.mean(self.transactions).to_string()
-    }
-}
-
-impl std::iter::Sum for Revenue {
-    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::default(), |sum, part| Self {
-            total: sum.total + part.total,
-            transactions: sum.transactions + part.transactions,
-        })
-    }
-}
-
-/// What has campaigns; `None` where nothing was sold.
-fn of_facebook(sources: &[(i32, Revenue)]) -> Option<Revenue> {
+/// Facebook's revenue, which alone has campaigns; `None` where nothing was sold.
+fn facebook_of(sources: &[(i32, Revenue)]) -> Option<Revenue> {
     let facebook = sources.iter().find(|(source, _)| *source == i32::from(Source::Facebook));
     facebook.map(|(_, revenue)| *revenue)
 }
 
-fn of_source((source, revenue): (i32, Revenue)) -> SourceRevenue {
+fn source_revenue((source, revenue): (i32, Revenue)) -> SourceRevenue {
     SourceRevenue {
         source,
         total_revenue: revenue.total.to_string(),
@@ -185,7 +176,7 @@ fn of_source((source, revenue): (i32, Revenue)) -> SourceRevenue {
     }
 }
 
-fn of_campaign((campaign_id, revenue): &(String, Revenue)) -> CampaignRevenue {
+fn campaign_revenue((campaign_id, revenue): &(String, Revenue)) -> CampaignRevenue {
     CampaignRevenue {
         campaign_id: campaign_id.clone(),
         total_revenue: revenue.total.to_string(),
@@ -193,9 +184,9 @@ fn of_campaign((campaign_id, revenue): &(String, Revenue)) -> CampaignRevenue {
     }
 }
 
-fn of_bucket((start, revenue): (i64, Revenue)) -> RevenueBucket {
+fn bucket_revenue((start, revenue): (i64, Revenue)) -> RevenueBucket {
     RevenueBucket {
-        bucket: Some(bounds::timestamp(start)),
+        bucket: Some(timestamp(start)),
         total_revenue: revenue.total.to_string(),
         transaction_count: revenue.transactions,
     }

@@ -1,16 +1,14 @@
-//! Figures over time: buckets in UTC, without gaps between the first and the last one that has data.
+//! Series of buckets in UTC, without gaps between the first and the last bucket with data.
 
 use weir::contract::reporting::v1::GroupBy;
+use weir_database::time_bucket::Grain;
 
-use crate::{
-    error::{Fault, ReportError},
-    plan::Grain,
-};
+use crate::error::{FieldError, ReportError};
 
-/// How many buckets an answer has at most.
+/// The most buckets of a response.
 pub(crate) const MAX_BUCKETS: u64 = 10_000;
 
-/// How wide a bucket is.
+/// The width of a series' buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grouping {
     Hour,
@@ -18,7 +16,7 @@ pub(crate) enum Grouping {
 }
 
 impl Grouping {
-    /// `None` where no series is asked for.
+    /// The grouping of a request; `None` where it wants no series.
     pub(crate) fn of(group_by: Option<GroupBy>) -> Option<Self> {
         match group_by? {
             GroupBy::Unspecified => None,
@@ -27,7 +25,7 @@ impl Grouping {
         }
     }
 
-    /// Of its buckets, which no bucket that is added up may be wider than.
+    /// The grain of the buckets. No wider bucket of the rollups is added up.
     pub(crate) fn grain(self) -> Grain {
         match self {
             Self::Hour => Grain::Hour,
@@ -35,7 +33,7 @@ impl Grouping {
         }
     }
 
-    /// Microseconds.
+    /// The width in µs.
     fn width(self) -> i64 {
         self.grain().width()
     }
@@ -47,56 +45,55 @@ impl Grouping {
         };
         let description =
             format!("more than {MAX_BUCKETS} {unit} from the first to the last with data; {advice}");
-        ReportError::Question(vec![Fault::new("group_by", description)])
+        ReportError::InvalidRequest(vec![FieldError::new("group_by", description)])
     }
 }
 
-/// Puts an empty figure into every gap. `figures` are those with data, by bucket start in microseconds,
-/// ascending.
+/// Fills every gap with a default value. `values` have the starts of their buckets in µs, ascending.
 ///
 /// # Errors
 /// There would be more than [`MAX_BUCKETS`].
-pub(crate) fn fill<T: Default>(
-    figures: Vec<(i64, T)>,
+pub(crate) fn fill_gaps<T: Default>(
+    values: Vec<(i64, T)>,
     grouping: Grouping,
 ) -> Result<Vec<(i64, T)>, ReportError> {
-    let (Some((first, _)), Some((last, _))) = (figures.first(), figures.last()) else {
-        return Ok(figures);
+    let (Some((first, _)), Some((last, _))) = (values.first(), values.last()) else {
+        return Ok(values);
     };
     let steps = last.abs_diff(*first) / grouping.width().unsigned_abs();
     if steps >= MAX_BUCKETS {
         return Err(grouping.too_many());
     }
     let starts = (*first..=*last).step_by(usize::try_from(grouping.width()).unwrap_or(usize::MAX));
-    let mut figures = figures.into_iter().peekable();
-    let figure = |start| figures.next_if(|(bucket, _)| *bucket == start).unwrap_or((start, T::default()));
-    Ok(starts.map(figure).collect())
+    let mut values = values.into_iter().peekable();
+    let value = |start| values.next_if(|(bucket, _)| *bucket == start).unwrap_or((start, T::default()));
+    Ok(starts.map(value).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HOUR: i64 = 3_600_000_000;
+    const HOUR: i64 = Grain::Hour.width();
 
     #[test]
     fn gaps_are_filled_and_nothing_is_added_outside() {
-        let filled = fill(vec![(-HOUR, 5), (HOUR, 7)], Grouping::Hour).unwrap();
+        let filled = fill_gaps(vec![(-HOUR, 5), (HOUR, 7)], Grouping::Hour).unwrap();
         assert_eq!(filled, [(-HOUR, 5), (0, 0), (HOUR, 7)]);
-        assert_eq!(fill(vec![(0, 1)], Grouping::Day).unwrap(), [(0, 1)]);
-        assert_eq!(fill(Vec::<(i64, u64)>::new(), Grouping::Day).unwrap(), []);
+        assert_eq!(fill_gaps(vec![(0, 1)], Grouping::Day).unwrap(), [(0, 1)]);
+        assert_eq!(fill_gaps(Vec::<(i64, u64)>::new(), Grouping::Day).unwrap(), []);
     }
 
     #[test]
-    fn ten_thousand_buckets_are_an_answer_and_one_more_is_not() {
+    fn ten_thousand_buckets_are_allowed_and_one_more_is_not() {
         for (grouping, advice) in [(Grouping::Hour, "group by day"), (Grouping::Day, "shorter range")] {
             let last = |buckets: i64| vec![(0, 1), ((buckets - 1) * grouping.width(), 1)];
-            assert_eq!(fill(last(10_000), grouping).unwrap().len(), 10_000);
-            let ReportError::Question(faults) = fill(last(10_001), grouping).unwrap_err() else {
-                panic!("the question is at fault");
+            assert_eq!(fill_gaps(last(10_000), grouping).unwrap().len(), 10_000);
+            let ReportError::InvalidRequest(errors) = fill_gaps(last(10_001), grouping).unwrap_err() else {
+                panic!("the request is invalid");
             };
-            assert_eq!(faults[0].field, "group_by");
-            assert!(faults[0].description.contains(advice), "{faults:?}");
+            assert_eq!(errors[0].field, "group_by");
+            assert!(errors[0].description.contains(advice), "{errors:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rpcs: read the question, answer it in time, measure it, and tell a failure once.
+//! The rpcs: parse the request, answer it in time, measure it, and log a failure once.
 
 use std::time::{Duration, Instant};
 
@@ -9,29 +9,31 @@ use weir::contract::reporting::v1::{
     GetErasuresResponse, GetEventStatisticsRequest, GetEventStatisticsResponse, GetFramesRequest,
     GetFramesResponse, GetRevenueRequest, GetRevenueResponse, reporting_service_server::ReportingService,
 };
-use weir_process::{CallContext, deadline};
+use weir_process::{CallContext, grpc_timeout};
 
 use crate::{
-    demographics::DemographicsQuestion,
-    erasures::ErasuresQuestion,
+    demographics::{AttributeCache, DemographicsReport},
+    erasures::ErasuresReport,
     error::ReportError,
-    events::EventsQuestion,
-    frames::FramesQuestion,
+    events::EventsReport,
+    find_event::FindEventReport,
+    frames::FramesReport,
     metrics::{Metrics, ReportType},
-    question::Question,
-    revenue::RevenueQuestion,
+    report::Report,
+    revenue::{RankingCache, RevenueReport},
     store::Store,
-    whereabouts::WhereaboutsQuestion,
 };
 
-/// Answers the rpcs.
+/// The service behind the rpcs.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) store: Store,
+    pub(crate) attributes: AttributeCache,
+    pub(crate) rankings: RankingCache,
     pub(crate) metrics: Metrics,
     /// ISO 4217.
     pub(crate) currency: String,
-    /// What a report may take at most.
+    /// The longest time that a report may take.
     pub(crate) timeout: Duration,
 }
 
@@ -41,79 +43,88 @@ impl ReportingService for Service {
         &self,
         request: Request<GetEventStatisticsRequest>,
     ) -> Result<Response<GetEventStatisticsResponse>, Status> {
-        self.answer::<EventsQuestion>(request).await.map(Response::new)
+        self.answer::<EventsReport>(request, &()).await.map(Response::new)
     }
 
     async fn get_revenue(
         &self,
         request: Request<GetRevenueRequest>,
     ) -> Result<Response<GetRevenueResponse>, Status> {
-        let answer = self.answer::<RevenueQuestion>(request).await?;
-        Ok(Response::new(GetRevenueResponse { currency: self.currency.clone(), ..answer }))
+        let response = self.answer::<RevenueReport>(request, &self.rankings).await?;
+        Ok(Response::new(GetRevenueResponse { currency: self.currency.clone(), ..response }))
     }
 
     async fn get_demographics(
         &self,
         request: Request<GetDemographicsRequest>,
     ) -> Result<Response<GetDemographicsResponse>, Status> {
-        self.answer::<DemographicsQuestion>(request).await.map(Response::new)
+        self.answer::<DemographicsReport>(request, &self.attributes).await.map(Response::new)
     }
 
     async fn get_frames(
         &self,
         request: Request<GetFramesRequest>,
     ) -> Result<Response<GetFramesResponse>, Status> {
-        self.answer::<FramesQuestion>(request).await.map(Response::new)
+        self.answer::<FramesReport>(request, &()).await.map(Response::new)
     }
 
     async fn get_erasures(
         &self,
         request: Request<GetErasuresRequest>,
     ) -> Result<Response<GetErasuresResponse>, Status> {
-        self.answer::<ErasuresQuestion>(request).await.map(Response::new)
+        self.answer::<ErasuresReport>(request, &()).await.map(Response::new)
     }
 
     async fn find_event(
         &self,
         request: Request<FindEventRequest>,
     ) -> Result<Response<FindEventResponse>, Status> {
-        self.answer::<WhereaboutsQuestion>(request).await.map(Response::new)
+        self.answer::<FindEventReport>(request, &()).await.map(Response::new)
     }
 }
 
 impl Service {
-    async fn answer<Q: Question>(&self, request: Request<Q::Request>) -> Result<Q::Answer, Status> {
-        let budget = deadline::budget(request.metadata().as_ref(), self.timeout);
+    async fn answer<R: Report>(
+        &self,
+        request: Request<R::Request>,
+        cache: &R::Cache,
+    ) -> Result<R::Response, Status> {
+        let budget = grpc_timeout::effective(request.metadata().as_ref(), self.timeout);
         let call = CallContext::from_metadata(request.metadata());
-        let question = Q::read(request.into_inner())?;
-        // An error's level, so that an entry of any level names the report.
-        let span = error_span!("report", report_type = Q::REPORT_TYPE.map(ReportType::name));
-        let asked = Instant::now();
-        let answer = self.ask(question, budget).instrument(span.clone()).await;
-        if let Some(report_type) = Q::REPORT_TYPE {
-            self.metrics.observe(report_type, asked.elapsed(), &call.trace);
+        let report = R::parse(request.into_inner())?;
+        // The span has the level error, so that an entry of any level names the report.
+        let span = error_span!("report", report_type = R::REPORT_TYPE.map(ReportType::name));
+        let started = Instant::now();
+        let answered = self.answer_in_time(report, cache, budget).instrument(span.clone()).await;
+        if let Some(report_type) = R::REPORT_TYPE {
+            self.metrics.observe(report_type, started.elapsed(), &call.trace);
         }
-        answer.map_err(|error| {
+        answered.map_err(|error| {
             span.in_scope(|| log(&error));
             error.into()
         })
     }
 
-    async fn ask<Q: Question>(&self, question: Q, budget: Duration) -> Result<Q::Answer, ReportError> {
+    async fn answer_in_time<R: Report>(
+        &self,
+        report: R,
+        cache: &R::Cache,
+        budget: Duration,
+    ) -> Result<R::Response, ReportError> {
         let answer = async {
             let snapshot = self.store.snapshot(budget).await?;
-            let answer = question.answer(&snapshot).await?;
+            let response = report.answer(&snapshot, cache).await?;
             snapshot.close();
-            Ok(answer)
+            Ok(response)
         };
-        tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::Late(budget)))
+        tokio::time::timeout(budget, answer).await.unwrap_or(Err(ReportError::TimedOut(budget)))
     }
 }
 
-/// A question that is wrong is the caller's affair; the caller is told.
+/// Logs a failure of the server. An invalid request is not logged: the caller receives its errors.
 fn log(error: &ReportError) {
     match error {
-        ReportError::Question(_) => {}
-        ReportError::Store(_) | ReportError::Late(_) => warn!(%error, "report failed"),
+        ReportError::InvalidRequest(_) => {}
+        ReportError::Store(_) | ReportError::TimedOut(_) => warn!(%error, "report failed"),
     }
 }

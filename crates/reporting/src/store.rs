@@ -1,76 +1,66 @@
-//! Reading the store: one snapshot per report, so that the parts of an answer agree with each other.
-
-mod span;
+//! Snapshots of the store: each report reads one, so that the parts of a response agree with each other.
 
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult,
-    Statement, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
+    TransactionTrait as _, Value,
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field::Empty, info_span};
+use weir_database::{
+    dialect::{Dialect, Pool},
+    people::Malformed,
+};
 use weir_process::trace;
 
-use crate::{demographics::Columns, revenue::Rankings};
+/// Where the budget of a report is a smaller part of the pool's timeout, the transaction sets a timeout of its own.
+const SHORTER_TIMEOUT: f64 = 0.9;
 
-/// A budget that is a smaller part of what the database gives a statement by itself is told to it.
-const WORTH_TELLING: f64 = 0.9;
-
-/// The store that reports are read from. Cheap to clone.
+/// The store that reports read. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: DatabaseConnection,
-    /// What the database gives a statement by itself.
+    /// The statement timeout of the pool.
     timeout: Duration,
-    /// As many reports at once as the pool has connections, but for the one that tells whether the database is
-    /// there: many slow reports shall not look like an outage. The others wait in order, within their deadline.
-    seats: Arc<Semaphore>,
-    columns: Columns,
-    rankings: Rankings,
+    /// One permit for each report at once: as many as the pool has connections, less one for the check of the schema.
+    /// So many slow reports do not look like an outage. Further reports wait in order, within their deadline.
+    permits: Arc<Semaphore>,
 }
 
 impl Store {
-    /// `database` was opened for reports with this `timeout`; `columns` is what is kept in memory of people.
-    pub(crate) fn new(database: DatabaseConnection, timeout: Duration, columns: Columns) -> Self {
-        let connections = match database.get_database_backend() {
-            DatabaseBackend::Postgres => {
-                database.get_postgres_connection_pool().options().get_max_connections()
-            }
-            DatabaseBackend::Sqlite => database.get_sqlite_connection_pool().options().get_max_connections(),
-            _ => 1,
-        };
-        let seats = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
-        let seats = Arc::new(Semaphore::new(seats));
-        Self { database, timeout, seats, columns, rankings: Rankings::default() }
+    /// `database` is a pool for reports with this `timeout`.
+    pub(crate) fn new(database: DatabaseConnection, timeout: Duration) -> Self {
+        let connections = Pool::of(&database).max_connections();
+        let permits = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
+        Self { database, timeout, permits: Arc::new(Semaphore::new(permits)) }
     }
 
     pub(crate) fn database(&self) -> &DatabaseConnection {
         &self.database
     }
 
-    /// The store as it is now, to be read within about `budget`: PostgreSQL gives up a statement that takes longer,
-    /// also when nobody waits for it any more.
+    /// The present state of the store, to be read within about `budget`. PostgreSQL gives up a statement that takes
+    /// longer, also where the caller has gone.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database can't be reached.
     pub(crate) async fn snapshot(&self, budget: Duration) -> Result<Snapshot, DbErr> {
-        let seat = Arc::clone(&self.seats).acquire_owned().await;
-        let seat = seat.expect("the semaphore is never closed");
-        let transaction = match self.database.get_database_backend() {
-            DatabaseBackend::Postgres => self.postgres_transaction(budget).await?,
-            // Deferred: it takes no lock, and the first query takes the snapshot.
-            _ => self.database.begin().await?,
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        let transaction = match Dialect::of(&self.database) {
+            Dialect::Postgres => self.postgres_transaction(budget).await?,
+            // Deferred: the transaction takes no lock, and the first query takes the snapshot.
+            Dialect::Sqlite => self.database.begin().await?,
         };
-        let (columns, rankings) = (self.columns.clone(), self.rankings.clone());
-        Ok(Snapshot { transaction, columns, rankings, _seat: seat })
+        Ok(Snapshot { transaction, _permit: permit })
     }
 
     async fn postgres_transaction(&self, budget: Duration) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.database.begin().await?;
-        if budget < self.timeout.mul_f64(WORTH_TELLING) {
-            // 0 would mean no limit at all.
+        if budget < self.timeout.mul_f64(SHORTER_TIMEOUT) {
+            // 0 would mean no limit.
             let timeout = format!("SET LOCAL statement_timeout = {}", budget.as_millis().max(1));
             transaction.execute_unprepared(&timeout).await?;
         }
@@ -82,16 +72,14 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     transaction: DatabaseTransaction,
-    columns: Columns,
-    rankings: Rankings,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Snapshot {
     /// Every row of a query.
     ///
     /// # Errors
-    /// The database is away or too slow.
+    /// The database can't be reached or is too slow.
     pub(crate) async fn all<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Vec<Row>, DbErr> {
         let rows = self.traced(query, self.transaction.query_all(query)).await?;
         rows.iter().map(|row| Row::from_query_result(row, "")).collect()
@@ -100,51 +88,43 @@ impl Snapshot {
     /// The row of a query that always has exactly one.
     ///
     /// # Errors
-    /// The database is away or too slow.
+    /// The database can't be reached or is too slow.
     pub(crate) async fn one<Row: FromQueryResult>(&self, query: &SelectStatement) -> Result<Row, DbErr> {
         let row = self.traced(query, self.transaction.query_one(query)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("an aggregate without a row".into()))?;
         Row::from_query_result(&row, "")
     }
 
-    /// Every row of a statement that no query can be built for.
+    /// Every row of a statement that sea-query can't build; its span names `table`.
     ///
     /// # Errors
-    /// The database is away or too slow.
+    /// The database can't be reached or is too slow.
     pub(crate) async fn all_raw<Row: FromQueryResult>(
         &self,
-        statement: Statement,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
         table: &'static str,
     ) -> Result<Vec<Row>, DbErr> {
+        let statement = Statement::from_sql_and_values(self.dialect().backend(), sql, values);
         let named = Query::select().from(table).take();
         let rows = self.traced(&named, self.transaction.query_all_raw(statement)).await?;
         rows.iter().map(|row| Row::from_query_result(row, "")).collect()
     }
 
-    /// From now on its statements read so many rows that parallel workers help.
+    /// Lets PostgreSQL use parallel workers from now on, for statements that read very many rows.
     ///
     /// # Errors
-    /// The database is away.
-    pub(crate) async fn allow_workers(&self) -> Result<(), DbErr> {
-        if self.backend() == DatabaseBackend::Postgres {
+    /// The database can't be reached.
+    pub(crate) async fn allow_parallel_workers(&self) -> Result<(), DbErr> {
+        if self.dialect() == Dialect::Postgres {
             let workers = "SET LOCAL max_parallel_workers_per_gather = DEFAULT";
             self.transaction.execute_unprepared(workers).await?;
         }
         Ok(())
     }
 
-    pub(crate) fn backend(&self) -> DatabaseBackend {
-        self.transaction.get_database_backend()
-    }
-
-    /// What is kept in memory of people.
-    pub(crate) fn columns(&self) -> &Columns {
-        &self.columns
-    }
-
-    /// Which rankings of campaigns are remembered.
-    pub(crate) fn rankings(&self) -> &Rankings {
-        &self.rankings
+    pub(crate) fn dialect(&self) -> Dialect {
+        Dialect::of(&self.transaction)
     }
 
     async fn traced<T>(
@@ -152,7 +132,7 @@ impl Snapshot {
         query: &SelectStatement,
         answer: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let span = span::of(&self.transaction, query);
+        let span = query_span(self.dialect(), query);
         let answer = answer.instrument(span.clone()).await;
         if answer.is_err() {
             span.record("error.type", "unavailable");
@@ -161,12 +141,71 @@ impl Snapshot {
         answer
     }
 
-    /// Gives the connection back, while the answer is on its way already.
+    /// Returns the connection to the pool in the background, so that the response does not wait for it.
     pub(crate) fn close(self) {
         tokio::spawn(async move {
-            let Self { transaction, _seat, .. } = self;
-            // Where the database went away, so did the transaction.
+            let Self { transaction, _permit } = self;
+            // An error means that the transaction ended with its connection.
             drop(transaction.rollback().await);
         });
+    }
+}
+
+/// A blob in the store that can't be read: the caller can only retry.
+pub(crate) fn malformed(error: Malformed) -> DbErr {
+    DbErr::Custom(error.to_string())
+}
+
+/// The span of a query, as OpenTelemetry's conventions for databases name it. It has no values.
+fn query_span(dialect: Dialect, query: &SelectStatement) -> Span {
+    if !trace::is_exported() {
+        return Span::none();
+    }
+    // This SQL has placeholders instead of values.
+    let tables = tables(&dialect.backend().build(query).sql);
+    let summary = format!("SELECT {}", tables.join(" "));
+    info_span!(
+        target: trace::TARGET,
+        "query",
+        otel.name = summary,
+        otel.kind = "client",
+        db.system.name = dialect.name(),
+        db.operation.name = "SELECT",
+        db.collection.name = if let [only] = tables.as_slice() { Some(only.as_str()) } else { None },
+        db.query.summary = summary,
+        "error.type" = Empty,
+    )
+}
+
+/// The tables that a statement reads, each once, in the order of the statement.
+fn tables(sql: &str) -> Vec<String> {
+    let mut tables = Vec::new();
+    let mut words = sql.split_whitespace();
+    while let Some(word) = words.next() {
+        if !["FROM", "JOIN"].contains(&word) {
+            continue;
+        }
+        let name = words.clone().next().unwrap_or_default();
+        let name: String = name.chars().filter(|letter| !['"', ',', ')'].contains(letter)).collect();
+        // A query in brackets names its own tables.
+        if !name.is_empty() && !name.starts_with('(') && !tables.contains(&name) {
+            tables.push(name);
+        }
+    }
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_names_every_table_once() {
+        let sql = r#"SELECT COUNT(*) FROM "events" WHERE "a" = $1 AND "b" IN (SELECT "b" FROM "frames") "#;
+        assert_eq!(tables(sql), ["events", "frames"]);
+        assert_eq!(
+            tables(r#"SELECT * FROM (SELECT 1 FROM "events") AS "x" JOIN "events" ON TRUE"#),
+            ["events"]
+        );
     }
 }

@@ -1,31 +1,32 @@
-//! An HTTP answer, read whole.
+//! An HTTP answer with its status, headers and JSON body, and the assertions about it.
 
 use reqwest::{Response, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
-/// An HTTP answer, read whole.
+/// An HTTP answer whose body has arrived completely.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Null where the body is no JSON.
+    /// Null if the body is no JSON.
     pub body: Value,
 }
 
 impl Answer {
+    /// Reads the body to its end; fails if the connection breaks.
     pub async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("the body of an answer arrives whole");
         Self { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
-    /// A header's value; fails where it is absent.
+    /// The value of a header; fails if the answer has none of this name.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name} in {self:?}"));
         value.to_str().expect("a header is text")
     }
 
-    /// Fails unless the answer says 202 with these counts.
+    /// Fails unless the status is 202 and the counts are these.
     pub fn expect_accepted(&self, accepted: usize, rejected: usize) {
         assert_eq!(self.status, StatusCode::ACCEPTED, "{self:?}");
         assert_eq!(self.body["accepted"], accepted, "{self:?}");
@@ -40,7 +41,7 @@ impl Answer {
         assert!(self.body["correlationId"].is_string(), "{self:?}");
     }
 
-    /// The pointers of the violations at an item, ascending; empty where it has none.
+    /// The pointers of an item's violations, ascending; empty if the item has none.
     pub fn pointers(&self, index: usize) -> Vec<String> {
         let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
         let of_item = errors.iter().filter(|error| error["index"] == index);

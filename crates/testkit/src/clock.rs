@@ -1,11 +1,11 @@
-//! Processes whose wall clock is wrong: libfaketime stands between them and the machine's.
+//! Wrong wall clocks for single processes, by libfaketime.
 
 use std::{env::consts::ARCH, fs, path::Path, sync::OnceLock};
 
-/// What a process is started with: names and values of environment variables.
+/// Names and values of the environment variables that load libfaketime into a process.
 pub type Environment = [(&'static str, &'static str); 3];
 
-/// A wall clock that is off by `offset`, such as `+8d`, `-100d` or `-10m`. Timers go on as they would: they follow the
+/// A wall clock that is off by `offset`, such as `+8d`, `-100d` or `-10m`. Timers stay right, because they follow the
 /// monotonic clock.
 pub fn off_by(offset: &'static str) -> Environment {
     [("LD_PRELOAD", library()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
@@ -16,15 +16,15 @@ pub fn all_off_by(offset: &'static str) -> Vec<(&'static str, String)> {
     off_by(offset).map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-/// Removes what libfaketime leaves behind of a process that was killed.
+/// Removes the shared memory that libfaketime leaves behind when a process is killed.
 pub fn clear_after(process: u32) {
     for file in [format!("faketime_shm_{process}"), format!("sem.faketime_sem_{process}")] {
         let _ = fs::remove_file(Path::new("/dev/shm").join(file));
     }
 }
 
-/// The variant for programs of several threads. Debian keeps it in the folder of the architecture, others have one for
-/// all.
+/// The library's variant for programs with several threads. Debian keeps it in the folder of the architecture; other
+/// distributions have one folder for all.
 fn library() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {

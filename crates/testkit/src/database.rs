@@ -1,4 +1,4 @@
-//! An empty, migrated store of either kind, so that one story is told of both.
+//! Databases of both kinds for one story each, and readers of their tables.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use weir_database::{
 
 use super::postgres::Postgres;
 
-/// Tells each story twice: on SQLite and on a real PostgreSQL.
+/// Runs each story twice: on SQLite and on a real PostgreSQL.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($story:ident),+ $(,)?) => {
@@ -32,7 +32,7 @@ macro_rules! on_both_databases {
 }
 pub use on_both_databases;
 
-/// A database that one story has for itself.
+/// A database that belongs to one story.
 #[derive(Clone, Debug)]
 pub struct Database {
     pub url: DatabaseUrl,
@@ -52,12 +52,12 @@ impl Database {
         Self { url: Postgres::shared().await.fresh_database().await, _folder: None }
     }
 
-    /// A pool as a process of its own would open it.
+    /// Opens a pool that may write, as a process would.
     pub async fn connect(&self) -> DatabaseConnection {
         connect(&self.url, Access::Write, Duration::ZERO).await.unwrap()
     }
 
-    /// The same, migrated.
+    /// Opens a pool and applies every migration.
     pub async fn migrated(&self) -> DatabaseConnection {
         let database = self.connect().await;
         up(&database, None).await.unwrap();
@@ -65,14 +65,14 @@ impl Database {
     }
 }
 
-/// Every stored event, by identity.
+/// Every stored event, ordered by source and id.
 pub async fn stored_events(database: &DatabaseConnection) -> Vec<events::Model> {
     let by_identity =
         events::Entity::find().order_by_asc(events::Column::Source).order_by_asc(events::Column::EventId);
     by_identity.all(database).await.unwrap()
 }
 
-/// Source, id and how often it came again, by identity.
+/// Source, id and number of duplicates of each event that came again, ordered by source and id.
 pub async fn duplicates(database: &DatabaseConnection) -> Vec<(i16, String, i64)> {
     use duplicates::{Column, Entity};
     let by_identity = Entity::find().order_by_asc(Column::Source).order_by_asc(Column::EventId);
@@ -80,12 +80,12 @@ pub async fn duplicates(database: &DatabaseConnection) -> Vec<(i16, String, i64)
     rows.into_iter().map(|row| (row.source, row.event_id, row.times)).collect()
 }
 
-/// The accounts of one frame.
+/// The row that accounts for one frame.
 pub async fn accounts(database: &DatabaseConnection, frame_id: &str) -> Option<frames::Model> {
     frames::Entity::find_by_id(frame_id).one(database).await.unwrap()
 }
 
-/// Stored, duplicate and parked over all frames.
+/// The sums of stored, duplicate and parked events over all frames.
 pub async fn accounts_of_all(database: &DatabaseConnection) -> (i64, i64, i64) {
     let frames = frames::Entity::find().all(database).await.unwrap();
     frames.iter().fold((0, 0, 0), |(stored, duplicate, parked), frame| {
@@ -93,7 +93,7 @@ pub async fn accounts_of_all(database: &DatabaseConnection) -> (i64, i64, i64) {
     })
 }
 
-/// Makes the database refuse events by their id.
+/// Makes the database refuse events with these ids.
 pub async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
     let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
     let rule = match database.get_database_backend() {
@@ -108,7 +108,7 @@ pub async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
     database.execute_unprepared(&rule).await.unwrap();
 }
 
-/// Takes back what [`refuse`] ordered.
+/// Removes the constraint that [`refuse`] added.
 pub async fn accept_again(database: &DatabaseConnection) {
     let rule = match database.get_database_backend() {
         DbBackend::Postgres => "ALTER TABLE events DROP CONSTRAINT not_this_one",

@@ -1,4 +1,4 @@
-//! A disk so small that a story can fill it: a tmpfs of its own.
+//! Small disks that a story can fill, each a tmpfs.
 
 use std::{
     fs::{self, File},
@@ -9,8 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Mounts a disk until its standard input ends, which it does however the test process ends. What still uses the
-/// disk then keeps it until it ends too.
+/// Keeps a disk mounted until the script's standard input ends, which happens however the test process ends. The
+/// unmount is lazy: a process that still uses the disk keeps it until that process ends too.
 const KEEP: &str = r#"
     trap '' INT TERM
     mount -t tmpfs -o "size=$SIZE,mode=755" weir-story "$FOLDER" || exit 1
@@ -20,7 +20,7 @@ const KEEP: &str = r#"
     rmdir "$FOLDER"
 "#;
 
-/// A mounted disk; gone when dropped, or when the test process ends.
+/// A mounted disk. It is unmounted when dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct Disk {
     keeper: Child,
@@ -28,8 +28,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An empty disk. Fails where this process may not mount one: a story that could not fill a disk shows nothing.
-    pub fn of_mebibytes(size: u32) -> Self {
+    /// Mounts an empty disk of so many mebibytes. Fails if this process may not mount: a story that can't fill a disk
+    /// shows nothing.
+    pub fn mount_mebibytes(size: u32) -> Self {
         let folder = TempDir::with_prefix("weir-disk-").unwrap().keep();
         let mut keeper = Command::new("sh")
             .args(["-c", KEEP])
@@ -39,21 +40,22 @@ impl Disk {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let mut reported = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut reported).unwrap();
         assert_eq!(
-            said, "mounted\n",
+            reported, "mounted\n",
             "the stories of full disks need `mount -t tmpfs` and `umount`, and the right to mount (root, or \
              CAP_SYS_ADMIN in a container)"
         );
         Self { keeper, folder }
     }
 
+    /// The mount point.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Takes all the space that is left.
+    /// Writes a file until the disk is full.
     pub fn fill(&self) {
         let mut filler = File::create(self.filler()).unwrap();
         let zeros = vec![0; 64 << 10];
@@ -65,7 +67,7 @@ impl Disk {
         assert_eq!(refusal.kind(), ErrorKind::StorageFull, "{refusal}");
     }
 
-    /// Gives the space back.
+    /// Removes the file that fills the disk.
     pub fn free(&self) {
         fs::remove_file(self.filler()).unwrap();
     }

@@ -1,43 +1,18 @@
-//! Frames of the reference events.
+//! The makers of events.
+//!
+//! - [`valid_events`], [`invalid_items`] and [`with_id`] return the reference cases of `tests/events`.
+//! - [`Sender`] draws random events for the stories about reports.
+//! - [`Generator`] makes events like the reference publisher's by their number, and full frames of them, for load.
+//! - [`admit`], [`frame`] and [`origin`] bring any of them behind the gate.
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
-use uuid::Uuid;
-use weir_event::{Event, Origin, Source, admit_json};
-use weir_journal::{Frame, FramedEvent};
-use weir_process::CorrelationId;
+mod frames;
+mod generator;
+mod reference;
+mod sender;
 
-use crate::reference::valid_events;
-
-/// The first valid event of a source, under another id.
-pub fn with_id(source: Source, id: &str) -> Value {
-    let mut event = valid_events().into_iter().find(|event| event["source"] == source.name()).unwrap();
-    event["eventId"] = id.into();
-    event
-}
-
-/// Passes the gate.
-pub fn admit(event: &Value) -> Event {
-    admit_json(&event.to_string(), Utc::now()).unwrap()
-}
-
-/// A frame of events of one source that came in with one call.
-pub fn frame(events: &[Value]) -> Frame {
-    let events: Vec<FramedEvent> =
-        events.iter().map(|event| FramedEvent { event: admit(event), origin: 0, repeats: 0 }).collect();
-    Frame {
-        id: Uuid::now_v7().to_string(),
-        source: events[0].event.source(),
-        origins: vec![origin()],
-        events,
-    }
-}
-
-pub fn origin() -> Origin {
-    Origin {
-        correlation_id: CorrelationId::generate(),
-        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
-        tracestate: String::new(),
-        arrived_at: DateTime::from_timestamp_micros(1_757_834_505_318_001).unwrap(),
-    }
-}
+pub use self::{
+    frames::{admit, frame, origin, untraced_origin},
+    generator::{CAMPAIGN_DIGITS, GeneratedEvent, Generator, Population, SERIAL_DIGITS, serial_number},
+    reference::{InvalidItem, invalid_items, valid_events, with_id},
+    sender::{Sender, first_day},
+};

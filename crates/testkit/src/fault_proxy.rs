@@ -1,4 +1,4 @@
-//! A TCP proxy that stands between two processes and does what networks do.
+//! A TCP proxy between two processes that injects network faults.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -16,19 +16,20 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What the network does.
+/// The condition of the network that the proxy simulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    Fair,
-    /// Connections that are there end, and new ones are closed at once.
+pub enum NetworkCondition {
+    Normal,
+    /// Existing connections end, and new ones are closed at once.
     Refuse,
-    /// Nothing gets through, on old connections and new ones; nobody is told. Bytes arrive when it is over.
+    /// No byte passes, on old connections and new ones, and neither side sees an error. The bytes arrive when the
+    /// condition ends.
     Blackhole,
-    /// Connections that were there stay silent for ever, and new ones are fair.
+    /// Existing connections stay silent for ever, and new ones work.
     HalfOpen,
-    /// Every connection is cut after as many bytes of the caller's.
+    /// Every connection is cut after so many bytes from the client.
     ResetAfter(usize),
-    /// Every piece of data comes so much later.
+    /// Every chunk of data is delayed by this much.
     Latency(Duration),
 }
 
@@ -36,89 +37,101 @@ pub enum Weather {
 #[derive(Debug)]
 pub struct FaultProxy {
     address: SocketAddr,
-    weather: Arc<watch::Sender<Weather>>,
+    condition: Arc<watch::Sender<NetworkCondition>>,
     _accepting: JoinSet<()>,
 }
 
 impl FaultProxy {
-    /// Stands in front of `upstream`.
-    pub async fn before(upstream: SocketAddr) -> Self {
+    /// Listens on a free port of loopback, and forwards every connection to `upstream`.
+    pub async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let weather = Arc::new(watch::Sender::new(Weather::Fair));
+        let condition = Arc::new(watch::Sender::new(NetworkCondition::Normal));
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, upstream, Arc::clone(&weather)));
-        Self { address, weather, _accepting: accepting }
+        accepting.spawn(accept(listener, upstream, Arc::clone(&condition)));
+        Self { address, condition, _accepting: accepting }
     }
 
+    /// The address that a client connects to instead of the upstream's.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Changes the condition of all connections, existing and new.
+    pub fn set(&self, condition: NetworkCondition) {
+        self.condition.send_replace(condition);
     }
 }
 
-async fn accept(listener: TcpListener, upstream: SocketAddr, weather: Arc<watch::Sender<Weather>>) {
+async fn accept(
+    listener: TcpListener,
+    upstream: SocketAddr,
+    condition: Arc<watch::Sender<NetworkCondition>>,
+) {
     let mut connections = JoinSet::new();
-    while let Ok((caller, _)) = listener.accept().await {
-        if *weather.borrow() == Weather::Refuse {
+    while let Ok((client, _)) = listener.accept().await {
+        if *condition.borrow() == NetworkCondition::Refuse {
             continue;
         }
-        let Ok(callee) = TcpStream::connect(upstream).await else { continue };
-        connections.spawn(connect(caller, callee, weather.subscribe()));
+        let Ok(server) = TcpStream::connect(upstream).await else { continue };
+        connections.spawn(forward(client, server, condition.subscribe()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connect(caller: TcpStream, callee: TcpStream, weather: watch::Receiver<Weather>) {
-    let ((from_caller, to_caller), (from_callee, to_callee)) = (caller.into_split(), callee.into_split());
-    let limit = match *weather.borrow() {
-        Weather::ResetAfter(bytes) => bytes,
+async fn forward(client: TcpStream, upstream: TcpStream, condition: watch::Receiver<NetworkCondition>) {
+    let ((from_client, to_client), (from_upstream, to_upstream)) =
+        (client.into_split(), upstream.into_split());
+    let limit = match *condition.borrow() {
+        NetworkCondition::ResetAfter(bytes) => bytes,
         _ => usize::MAX,
     };
-    // Half-open is what happens to connections that were there before.
-    let born = *weather.borrow();
-    let (mut ends, mut silent) = (weather.clone(), weather.clone());
-    let carrying = async {
+    // Half-open applies to connections that existed before.
+    let initial = *condition.borrow();
+    let (mut ends, mut silent) = (condition.clone(), condition.clone());
+    let copying = async {
         tokio::select! {
-            () = carry(from_caller, to_callee, weather.clone(), limit) => {}
-            () = carry(from_callee, to_caller, weather, usize::MAX) => {}
+            () = copy(from_client, to_upstream, condition.clone(), limit) => {}
+            () = copy(from_upstream, to_client, condition, usize::MAX) => {}
         }
     };
-    tokio::pin!(carrying);
+    tokio::pin!(copying);
     tokio::select! {
-        () = &mut carrying => {}
-        () = until(&mut ends, |now| now != born && matches!(now, Weather::Refuse | Weather::ResetAfter(_))) => {}
-        // What carries is kept: closing it would tell both ends.
-        () = until(&mut silent, |now| now == Weather::HalfOpen && born != Weather::HalfOpen) => {
+        () = &mut copying => {}
+        () = until(&mut ends, |now| now != initial && matches!(now, NetworkCondition::Refuse | NetworkCondition::ResetAfter(_))) => {}
+        // Keeps both sockets open: a close would be visible to both ends.
+        () = until(&mut silent, |now| now == NetworkCondition::HalfOpen && initial != NetworkCondition::HalfOpen) => {
             std::future::pending().await
         }
     }
 }
 
-/// Returns when the weather is so.
-async fn until(weather: &mut watch::Receiver<Weather>, is_so: impl Fn(Weather) -> bool) {
-    // Where the proxy is gone, so is the task that waits here.
-    weather.wait_for(|now| is_so(*now)).await.ok();
+/// Returns when the condition matches.
+async fn until(
+    condition: &mut watch::Receiver<NetworkCondition>,
+    matches: impl Fn(NetworkCondition) -> bool,
+) {
+    // The sender lives as long as the proxy, and the proxy's end aborts this task.
+    condition.wait_for(|now| matches(*now)).await.ok();
 }
 
-/// Carries bytes one way, as the weather allows, until one side ends or the limit is reached.
-async fn carry(
+/// Copies bytes in one direction, as the condition allows, until one side ends or the limit is reached.
+async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
+    mut condition: watch::Receiver<NetworkCondition>,
     mut limit: usize,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while limit > 0 {
         let most = buffer.len().min(limit);
         let Ok(read @ 1..) = from.read(&mut buffer[..most]).await else { break };
-        let Ok(now) = weather.wait_for(|now| *now != Weather::Blackhole).await.map(|weather| *weather) else {
+        let Ok(now) =
+            condition.wait_for(|now| *now != NetworkCondition::Blackhole).await.map(|condition| *condition)
+        else {
             break;
         };
-        if let Weather::Latency(delay) = now {
+        if let NetworkCondition::Latency(delay) = now {
             tokio::time::sleep(delay).await;
         }
         if to.write_all(&buffer[..read]).await.is_err() {

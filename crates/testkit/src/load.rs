@@ -1,4 +1,4 @@
-//! A publisher with a ledger that runs while a story injects faults, and the proof afterwards.
+//! A publisher with a ledger that runs while a story injects faults, and the verification of its ledger.
 
 use std::{collections::HashSet, fmt, fs, path::PathBuf};
 
@@ -6,43 +6,43 @@ use serde_json::Value;
 
 use super::{Weir, eventually, process::Process};
 
-/// A publisher that goes on until it is told to finish.
+/// A publisher that posts until [`Load::finish`].
 #[derive(Debug)]
 pub struct Load {
     process: Process,
     ledger: Ledger,
 }
 
-/// What a publisher wrote down.
+/// The ledger file of a publisher.
 #[derive(Debug)]
 pub struct Ledger(PathBuf);
 
-/// What `weir verify` found; nothing was missing, spurious, double or altered.
+/// The figures of a `weir verify` that found no event missing, spurious, double or altered.
 #[derive(Debug)]
-pub struct Proof {
+pub struct Verification {
     pub requests: usize,
     pub accepted: u64,
     pub stored: u64,
     pub parked: u64,
-    /// Requests without a yes.
+    /// Requests that were not answered 2xx.
     pub unanswered_requests: usize,
-    /// From the first to the last request of the longest row without a yes, milliseconds.
+    /// The time from the first to the last request of the longest series without a 2xx, in milliseconds.
     worst_span_ms: i64,
     peak_memory: u64,
 }
 
 impl Load {
-    /// Twenty requests a second, with repeats and spoilt items among their events.
+    /// Starts twenty requests a second, with duplicates and invalid items among their events.
     pub fn start(weir: &Weir) -> Self {
         Self::of(weir, &["--min", "20", "--max", "150", "--interval-ms", "50"])
     }
 
-    /// A publisher with arguments of its own.
+    /// Starts a publisher with these further arguments.
     pub fn of(weir: &Weir, args: &[&str]) -> Self {
         Self::named("publish", weir, args)
     }
 
-    /// [`Load::of`] beside another one.
+    /// [`Load::of`] beside another publisher; the name distinguishes the two.
     pub fn named(name: &str, weir: &Weir, args: &[&str]) -> Self {
         let ledger = weir.folder().join(format!("{name}.ledger"));
         let mut command =
@@ -51,18 +51,18 @@ impl Load {
         Self { process: Process::start(name, weir.folder(), command), ledger: Ledger(ledger) }
     }
 
-    /// Waits until as many more requests are answered yes.
-    pub async fn answered(&self, more: usize) {
+    /// Waits until so many more requests are answered 2xx.
+    pub async fn wait_for_accepted(&self, more: usize) {
         let goal = self.accepted_requests() + more;
         eventually(async || match self.accepted_requests() {
             accepted if accepted >= goal => Ok(()),
-            accepted => Err(format!("{accepted} of {goal} requests were answered yes")),
+            accepted => Err(format!("{accepted} of {goal} requests were answered 2xx")),
         })
         .await;
     }
 
-    /// Waits until as many more requests have no yes.
-    pub async fn refused(&self, more: usize) {
+    /// Waits until so many more requests are answered otherwise, or not at all.
+    pub async fn wait_for_refused(&self, more: usize) {
         let goal = self.refused_requests() + more;
         eventually(async || match self.refused_requests() {
             refused if refused >= goal => Ok(()),
@@ -71,12 +71,12 @@ impl Load {
         .await;
     }
 
-    /// Ends the publisher, waits for its answers, and compares its ledger with what is stored.
-    pub async fn prove(self, weir: &Weir) -> Proof {
-        self.finish().await.prove(weir).await
+    /// Ends the publisher, waits for its last answers, and compares its ledger with the store.
+    pub async fn verify(self, weir: &Weir) -> Verification {
+        self.finish().await.verify(weir).await
     }
 
-    /// Ends the publisher and waits for its answers.
+    /// Ends the publisher and waits for its last answers.
     pub async fn finish(mut self) -> Ledger {
         self.process.signal("INT").await;
         self.process.ended().await;
@@ -93,15 +93,15 @@ impl Load {
 }
 
 impl Ledger {
-    /// Compares it with what is stored; fails where anything is missing, spurious, double or altered, or a frame that
-    /// the journal holds as acknowledged is unaccounted for.
-    pub async fn prove(&self, weir: &Weir) -> Proof {
+    /// Compares the ledger with the store. Fails if an event is missing, spurious, double or altered, or if the store
+    /// does not account for a frame of the journal.
+    pub async fn verify(&self, weir: &Weir) -> Verification {
         let ledger = self.0.to_str().expect("a temporary folder's name is text");
         let (status, findings) = weir.run(&["verify", "--ledger", ledger], &[]).await;
         assert!(status.success(), "{findings}");
-        weir.is_accounted_for().await;
+        weir.expect_all_accounted().await;
         let accepted: HashSet<u64> = self.answers("accepted").collect();
-        let proof = Proof {
+        let verification = Verification {
             requests: self.lines().filter(|line| line["line"] == "request").count(),
             accepted: count(&findings, "accepted"),
             stored: count(&findings, "stored"),
@@ -111,11 +111,11 @@ impl Ledger {
             worst_span_ms: self.worst_span_ms(&accepted),
             peak_memory: weir.peak_memory(),
         };
-        eprintln!("{proof}");
-        proof
+        eprintln!("{verification}");
+        verification
     }
 
-    /// The requests with this outcome.
+    /// The numbers of the requests with this outcome.
     fn answers(&self, outcome: &str) -> impl Iterator<Item = u64> {
         self.lines()
             .filter(move |line| line["outcome"][outcome].is_object())
@@ -142,13 +142,13 @@ impl Ledger {
     }
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for Verification {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, accepted, stored, parked, unanswered_requests, worst_span_ms, peak_memory } =
             self;
         write!(
             formatter,
-            "proof: {requests} requests, {accepted} events accepted, {stored} stored, {parked} parked, nothing \
+            "verification: {requests} requests, {accepted} events accepted, {stored} stored, {parked} parked, nothing \
              missing, spurious, double or altered; {unanswered_requests} requests without a yes, the longest row \
              of them {worst_span_ms} ms; peak memory {} MiB",
             peak_memory >> 20
@@ -156,7 +156,7 @@ impl fmt::Display for Proof {
     }
 }
 
-/// The number in a line of the table.
+/// The number in the line of the table that contains `name`.
 fn count(findings: &str, name: &str) -> u64 {
     let line = findings.lines().find(|line| line.contains(name));
     let line = line.unwrap_or_else(|| panic!("no {name} in {findings}"));

@@ -1,4 +1,4 @@
-//! A real nats-server with JetStream that syncs before it acknowledges, or three of them in a cluster.
+//! Real nats-servers with JetStream: one that syncs before it acknowledges, or a cluster of three.
 
 mod certificates;
 mod cluster;
@@ -27,10 +27,10 @@ pub use users::Users;
 
 use super::ports;
 
-/// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that a server has to start listening.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One server. Dropped, it is killed and its folder removed.
+/// One running server. When dropped, it is killed and its folder is removed.
 #[derive(Debug)]
 pub struct Nats {
     folder: TempDir,
@@ -48,8 +48,8 @@ impl Nats {
         nats
     }
 
-    /// A server that keeps what it stores in this folder, and finds there what another one stored. What is free on
-    /// its disk is no bound to it.
+    /// A server that stores its streams in this folder, and finds there the streams that another server stored. The
+    /// free space of the disk does not limit it.
     pub async fn start_in(store: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let nats = Self::launch_in(folder, store, "sync_interval: always, max_file_store: 64GB", "");
@@ -57,14 +57,14 @@ impl Nats {
         nats
     }
 
-    /// A server that syncs once in a while, long after it acknowledged.
+    /// A server that syncs once a minute, long after it acknowledged.
     pub async fn start_with_late_sync() -> Self {
         let nats = Self::launch("1m", "");
         nats.listening().await;
         nats
     }
 
-    /// A server with further settings of JetStream, such as `domain: hub`, and further lines in its configuration.
+    /// A server with further settings of JetStream, such as `domain: hub`, and further lines of configuration.
     pub async fn configured(jetstream: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = folder.path().join("store");
@@ -73,7 +73,7 @@ impl Nats {
         nats
     }
 
-    /// A server that keeps no journal.
+    /// A server without JetStream, which can keep no journal.
     pub async fn without_jetstream() -> Self {
         let mut nats = Self::start().await;
         nats.kill();
@@ -87,7 +87,7 @@ impl Nats {
         fs::write(self.folder.path().join("nats.conf"), configuration).expect("the folder is writable");
     }
 
-    /// Where it is reached with a login in front of its address, such as `user:password`.
+    /// The URL with a login in front of the address, such as `user:password`.
     pub fn url_with(&self, login: &str) -> String {
         format!("nats://{login}@127.0.0.1:{}", self.port)
     }
@@ -96,7 +96,8 @@ impl Nats {
         self.port
     }
 
-    /// A server with further lines in its configuration; it may need others to be ready.
+    /// Launches a server with further lines of configuration. A member of a cluster may need the others before it
+    /// listens.
     fn launch(sync_interval: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = folder.path().join("store");
@@ -111,12 +112,12 @@ impl Nats {
         Self { folder, store, port, monitor, process }
     }
 
-    /// Where it keeps what it stores.
+    /// The folder of its streams.
     pub fn store(&self) -> &Path {
         &self.store
     }
 
-    /// Everything that it wrote about itself.
+    /// Everything that the server has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(log(&self.folder)).unwrap_or_default()
     }
@@ -125,46 +126,46 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// As the journal is told of it.
+    /// The server as the journal's settings name it.
     pub fn servers(&self) -> Servers {
         self.url().parse().expect("its URL is one")
     }
 
-    /// Where it says what it promises and how it is.
+    /// The URL of its monitoring port, which reports its settings and its health.
     pub fn monitor_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.monitor)
     }
 
-    /// As `kill -9`.
+    /// Kills the server, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill().expect("the server is ours to kill");
         self.process.wait().expect("the server is ours to wait for");
     }
 
-    /// Starts it again after [`Nats::kill`], with what it stored.
+    /// Starts it again after [`Nats::kill`], with its streams.
     pub async fn start_again(&mut self) {
         self.process = spawn(&self.folder);
         self.listening().await;
     }
 
-    /// Starts it again after [`Nats::kill`], with nothing of what it stored.
+    /// Starts it again after [`Nats::kill`], with an empty folder.
     pub async fn start_again_empty(&mut self) {
-        fs::remove_dir_all(&self.store).expect("what it stored is ours to remove");
+        fs::remove_dir_all(&self.store).expect("the server's folder can be removed");
         self.start_again().await;
     }
 
-    /// Copies what it stores to a folder that is not there yet, after [`Nats::kill`].
+    /// Copies its streams to a folder that does not exist yet, after [`Nats::kill`].
     pub fn back_up(&self, copy: &Path) {
         copy_folder(&self.store, copy);
     }
 
-    /// Puts a copy of [`Nats::back_up`] in the place of what it stores, after [`Nats::kill`].
+    /// Replaces its streams with a copy of [`Nats::back_up`], after [`Nats::kill`].
     pub fn restore(&self, copy: &Path) {
-        fs::remove_dir_all(&self.store).expect("what it stored is ours to remove");
+        fs::remove_dir_all(&self.store).expect("the server's folder can be removed");
         copy_folder(copy, &self.store);
     }
 
-    /// Sends a signal, by its name without SIG: STOP freezes it and CONT thaws it.
+    /// Sends a signal, by its name without SIG. STOP freezes the server and CONT resumes it.
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args(["-s", signal, &self.process.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "nats-server can't be sent {signal}");
@@ -176,7 +177,7 @@ impl Nats {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        if timeout(PATIENCE, listens).await.is_err() {
+        if timeout(TIMEOUT, listens).await.is_err() {
             panic!("nats-server does not listen\n{}", self.log());
         }
     }

@@ -1,4 +1,4 @@
-//! A real PostgreSQL server in a temporary folder, on a free port of 127.0.0.1.
+//! Real PostgreSQL servers, each in a temporary folder and on a free port of 127.0.0.1.
 
 mod certificates;
 mod owner;
@@ -16,13 +16,13 @@ use std::{
 use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use weir_database::{Access, DatabaseUrl, Outlook, StoreFault, connect};
+use weir_database::{Access, DatabaseUrl, FaultKind, StoreFault, connect};
 
-use self::owner::Owner;
+use self::owner::ServerUser;
 pub use self::{certificates::Certificates, owner::program, pooler::Pooler};
 use super::eventually;
 
-/// Runs the server until its standard input ends, which it does however the test process ends.
+/// Runs the server until the script's standard input ends, which happens however the test process ends.
 const SUPERVISE: &str = r#"
     "$@" & server=$!
     cat > /dev/null
@@ -31,7 +31,7 @@ const SUPERVISE: &str = r#"
     rm -rf "$FOLDER"
 "#;
 
-/// A running server; stopped when dropped, or when the test process ends.
+/// A running server. It is stopped when dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct Postgres {
     supervisors: Vec<Child>,
@@ -41,39 +41,42 @@ pub struct Postgres {
     databases: AtomicU32,
 }
 
-/// What of a server is not as usual.
+/// The settings of a server that differ from the usual ones.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
-    /// The folder of its tables, in a folder that is the server's to have.
+    /// The folder of its tables. The server's user becomes the owner of the folder above.
     pub data: Option<PathBuf>,
-    /// The same of its write-ahead log, whose segments are 1 MiB then.
+    /// The folder of its write-ahead log, which then has segments of 1 MiB.
     pub wal: Option<PathBuf>,
-    /// Such as `max_connections=20`.
+    /// Settings of postgresql.conf, such as `max_connections=20`.
     pub settings: &'static [&'static str],
-    /// Whether it syncs before it commits, as an installed one does.
+    /// Whether it syncs before it commits, as an installed server does.
     pub durable: bool,
-    /// What it shows whom, where it offers TLS.
+    /// The certificates with which it offers TLS; without them it offers none.
     pub certificates: Option<Certificates>,
-    /// Lines of its pg_hba.conf; by default everybody is trusted.
-    pub admits: &'static [&'static str],
+    /// Lines of its pg_hba.conf; by default every user is trusted.
+    pub hba_lines: &'static [&'static str],
 }
 
-/// One server for every story that does not hurt it: starting one is slow, a database on it is not.
+/// One server for all stories that inject no fault into it. Starting a server is slow; creating a database is not.
 static SHARED: OnceCell<Postgres> = OnceCell::const_new();
 
 impl Postgres {
-    /// A cold initdb and start take about two seconds, ten times that beside a compiler.
-    pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// The time that a server has to start. A cold initdb and start take about two seconds, and ten times that beside a
+    /// compiler.
+    pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+    /// The shared server, started by the first caller.
     pub async fn shared() -> &'static Self {
         SHARED.get_or_init(Self::start).await
     }
 
+    /// Starts a server with the usual settings.
     pub async fn start() -> Self {
         Self::start_with(Setup::default()).await
     }
 
-    /// A server that is not as usual.
+    /// Starts a server with other settings, and waits until it answers.
     pub async fn start_with(setup: Setup) -> Self {
         let folder = TempDir::with_prefix("weir-postgres-").unwrap().keep();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -83,13 +86,13 @@ impl Postgres {
         server
     }
 
-    /// A hot standby that follows this server.
+    /// Starts a hot standby that follows this server.
     pub async fn standby(&self) -> Self {
         let folder = TempDir::with_prefix("weir-standby-").unwrap().keep();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let setup = self.setup.clone();
         let mut standby = Self { supervisors: Vec::new(), folder, setup, port, databases: AtomicU32::new(0) };
-        let mut copy = Owner::of(&standby.folder).command("pg_basebackup");
+        let mut copy = ServerUser::of(&standby.folder).command("pg_basebackup");
         copy.args([
             "--host=127.0.0.1",
             "--username=weir",
@@ -104,9 +107,10 @@ impl Postgres {
         standby
     }
 
-    /// Runs statements as its owner, with psql's own commands among them.
+    /// Runs statements with psql as the database's owner; psql's own commands are allowed. Returns the output, and
+    /// fails if a statement does.
     pub fn psql(&self, database: &str, statements: &str) -> String {
-        let mut psql = Owner::of(&self.folder).command("psql");
+        let mut psql = ServerUser::of(&self.folder).command("psql");
         psql.args([
             "-X",
             "-q",
@@ -121,21 +125,21 @@ impl Postgres {
             "-d",
             database,
         ]);
-        let told = psql.arg("-p").arg(self.port.to_string()).arg("-f").arg("-");
+        let psql = psql.arg("-p").arg(self.port.to_string()).arg("-f").arg("-");
         let mut running =
-            told.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut running.stdin.take().unwrap(), statements.as_bytes()).unwrap();
         let output = running.wait_with_output().unwrap();
         assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Where it listens.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Ends every session of a database's.
+    /// Ends every session of a database.
     pub fn end_sessions(&self, database: &str) {
         self.psql(
             "postgres",
@@ -144,10 +148,10 @@ impl Postgres {
     }
 
     fn initialise(&self) {
-        let mut initdb = Owner::of(&self.folder).command("initdb");
+        let mut initdb = ServerUser::of(&self.folder).command("initdb");
         initdb.args(["--username=weir", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         for folder in [&self.setup.data, &self.setup.wal].into_iter().flatten() {
-            Owner::of(folder.parent().unwrap());
+            ServerUser::of(folder.parent().unwrap());
         }
         if let Some(wal) = &self.setup.wal {
             initdb.arg("--wal-segsize=1").arg("--waldir").arg(wal);
@@ -156,13 +160,13 @@ impl Postgres {
         assert!(initialised.status.success(), "{}", String::from_utf8_lossy(&initialised.stderr));
         if let Some(certificates) = &self.setup.certificates {
             certificates.install(&self.folder);
-            Owner::of(&self.folder.join("server.key"));
+            ServerUser::of(&self.folder.join("server.key"));
         }
-        self.admit(self.setup.admits);
+        self.set_hba_lines(self.setup.hba_lines);
     }
 
-    /// Changes whom it admits; `reload` has it notice.
-    pub fn admit(&self, lines: &[&str]) {
+    /// Replaces pg_hba.conf. The server reads it at its next reload.
+    pub fn set_hba_lines(&self, lines: &[&str]) {
         if !lines.is_empty() {
             fs::write(self.data().join("pg_hba.conf"), lines.join("\n") + "\n").unwrap();
         }
@@ -172,11 +176,11 @@ impl Postgres {
         self.setup.data.clone().unwrap_or_else(|| self.folder.join("data"))
     }
 
-    /// Runs the server on its folder, and waits until it answers.
+    /// Starts the server on its folder, and waits until it answers.
     async fn serve(&mut self) {
         let data = self.data();
         let Self { supervisors, folder, setup, port, .. } = self;
-        let server = Owner::of(folder).command("postgres");
+        let server = ServerUser::of(folder).command("postgres");
         let supervisor = Command::new("sh")
             .args(["-c", SUPERVISE, "supervise"])
             .arg(server.get_program())
@@ -197,27 +201,27 @@ impl Postgres {
         }
     }
 
-    /// Whoever it admits: also a refusal is an answer.
+    /// Waits for an answer. A refusal is one too if pg_hba.conf admits only some users.
     async fn answers(&self) -> Result<(), StoreFault> {
-        match connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await {
-            Err(fault) if fault.outlook == Outlook::Refused && !self.setup.admits.is_empty() => Ok(()),
+        match connect(&self.url("postgres"), Access::Write, Self::START_TIMEOUT).await {
+            Err(fault) if fault.kind == FaultKind::Refused && !self.setup.hba_lines.is_empty() => Ok(()),
             answered => answered.map(drop),
         }
     }
 
-    /// Everything that it wrote about itself.
+    /// Everything that the server has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// As `kill -9` of the postmaster: the processes of its connections notice and end too.
+    /// Kills the postmaster, as `kill -9` does. The processes of its connections notice and end too.
     pub fn kill(&self) {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         let killed = Command::new("kill").args(["-s", "KILL", pid.lines().next().unwrap()]).status();
         assert!(killed.is_ok_and(|status| status.success()), "the server can't be killed");
     }
 
-    /// Starts it again after [`Postgres::kill`], with what it stored.
+    /// Starts it again after [`Postgres::kill`], with its data.
     pub async fn start_again(&mut self) {
         eventually(
             async || if self.is_used() { Err("an old connection's process still runs") } else { Ok(()) },
@@ -226,8 +230,8 @@ impl Postgres {
         self.serve().await;
     }
 
-    /// Returns when it answers, started again where it has ended by itself.
-    pub async fn is_back(&mut self) {
+    /// Waits until it answers, and starts it again if it has ended by itself.
+    pub async fn ensure_running(&mut self) {
         let url = self.url("postgres");
         let ended = eventually(async || match connect(&url, Access::Write, Duration::ZERO).await {
             Ok(_) => Ok(false),
@@ -240,7 +244,7 @@ impl Postgres {
         }
     }
 
-    /// Whether any process works in its folder; a server does not start beside one.
+    /// Whether a process still works in its folder. A server does not start beside one.
     fn is_used(&self) -> bool {
         let data = self.data();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -249,15 +253,15 @@ impl Postgres {
             .any(|cwd| fs::read_link(cwd).is_ok_and(|cwd| cwd == data))
     }
 
-    /// A database that nobody else uses.
+    /// Creates a database for one story.
     pub async fn fresh_database(&self) -> DatabaseUrl {
-        self.fresh_address().await.parse().unwrap()
+        self.fresh_database_url().await.parse().unwrap()
     }
 
-    /// A database that nobody else uses, as a process is told it.
-    pub async fn fresh_address(&self) -> String {
+    /// Creates a database for one story; returns its URL.
+    pub async fn fresh_database_url(&self) -> String {
         let name = format!("story_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let maintenance = connect(&self.url("postgres"), Access::Write, Self::PATIENCE).await.unwrap();
+        let maintenance = connect(&self.url("postgres"), Access::Write, Self::START_TIMEOUT).await.unwrap();
         maintenance.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
         self.address(&name)
     }
@@ -280,7 +284,8 @@ impl Drop for Postgres {
     }
 }
 
-/// Stories ask what is stored, not what survives a power cut.
+/// The command line's settings. Without `durable` the server does not sync, because stories about stored rows need no
+/// protection from a power cut.
 fn settings(folder: &Path, port: u16, setup: &Setup) -> Vec<String> {
     let setting = |text: String| ["-c".to_owned(), text];
     let hasty: &[&str] = if setup.durable { &[] } else { &["fsync=off", "full_page_writes=off"] };

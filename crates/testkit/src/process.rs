@@ -1,4 +1,4 @@
-//! A process of the tests': started with a log file, ended by its own id.
+//! Child processes of a story, each with a log file.
 
 use std::{
     fs::{self, File},
@@ -14,23 +14,23 @@ use tokio::{
 
 use super::clock;
 
-/// Longer than the 25 s that a process gives its roles to end.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// How much of a log a failed test shows.
+/// The time that a process has to end: longer than the 25 s that it gives its roles.
+const TIMEOUT: Duration = Duration::from_secs(40);
+/// The number of log lines that a failed story shows.
 const SHOWN_LINES: usize = 60;
 
-/// A running process. Dropped, it is killed; dropped by a failing test, the end of its log is shown first.
+/// A running process. When dropped, it is killed; when a failing story drops it, the end of its log is shown first.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
-    /// Its id, known after its end too.
+    /// The process id, which is known after the end too.
     started_as: u32,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts `command` with its output in `<folder>/<name>.log`.
+    /// Starts `command` with its output appended to `<folder>/<name>.log`.
     pub fn start(name: &str, folder: &Path, mut command: Command) -> Self {
         let log = folder.join(format!("{name}.log"));
         let file =
@@ -40,7 +40,7 @@ impl Process {
         Self::spawn(name, log, command)
     }
 
-    /// Starts `command` with its output in two pipes that nobody reads.
+    /// Starts `command` with its output in two pipes that no process reads.
     pub fn start_unread(name: &str, folder: &Path, mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self::spawn(name, folder.join(format!("{name}.log")), command)
@@ -53,22 +53,23 @@ impl Process {
         Self { name: name.to_owned(), child, started_as, log }
     }
 
-    /// Its id, as long as it lives.
+    /// The process id; fails if the process has ended.
     pub fn id(&self) -> u32 {
         self.child.id().unwrap_or_else(|| panic!("{} is gone already\n{}", self.name, self.log()))
     }
 
-    /// Fails with what it wrote when it is gone.
+    /// Fails with the log if the process has ended.
     pub fn assert_alive(&mut self) {
-        let ended = self.child.try_wait().expect("a child can be asked");
+        let ended = self.child.try_wait().expect("the status of a child can be read");
         assert!(ended.is_none(), "{} ended: {ended:?}\n{}", self.name, self.log());
     }
 
+    /// The name that it was started with.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The most memory that it has had, in bytes; 0 where it is gone.
+    /// The peak of its resident memory in bytes; 0 if the process has ended.
     pub fn peak_memory(&self) -> u64 {
         let status = self.child.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok());
         let peak = status.as_deref().and_then(|status| {
@@ -78,7 +79,7 @@ impl Process {
         peak.unwrap_or_default() * 1024
     }
 
-    /// Everything that it wrote.
+    /// Everything that the process has written.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -89,9 +90,9 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "{} can't be sent {signal}", self.name);
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the process ends; fails after 40 s.
     pub async fn ended(&mut self) -> ExitStatus {
-        match timeout(PATIENCE, self.child.wait()).await {
+        match timeout(TIMEOUT, self.child.wait()).await {
             Ok(status) => status.expect("a child can be waited for"),
             Err(_) => panic!("{} does not end\n{}", self.name, self.log()),
         }

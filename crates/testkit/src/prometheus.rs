@@ -1,4 +1,4 @@
-//! A Prometheus server of a test's own, with the configuration and the rules that are deployed.
+//! A real Prometheus server with the deployed configuration and rules.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tokio::process::Command;
 use super::{Weir, ports, process::Process};
 use crate::repository::{deploy, yaml};
 
-/// How often it scrapes and computes rules: a story has no time for the deployment's pace.
+/// The interval of scrapes and rules. It is shorter than the deployment's, so that a story ends soon.
 const INTERVAL: &str = "1s";
 
 /// A running Prometheus that scrapes a Weir.
@@ -20,8 +20,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one.
-    pub fn scraping(weir: &Weir) -> Self {
+    /// Starts a server that scrapes every process of `weir`.
+    pub fn start(weir: &Weir) -> Self {
         let file = weir.folder().join("prometheus.yml");
         // JSON is YAML.
         fs::write(&file, configuration(weir).to_string()).expect("a temporary folder can be written");
@@ -36,16 +36,19 @@ impl Prometheus {
         Self { _process: process, address, http: reqwest::Client::new() }
     }
 
-    /// What a query finds; the error is what Prometheus says of it.
+    /// The result of a query.
+    ///
+    /// # Errors
+    /// Prometheus refuses the query or does not answer.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
-        let answer = self.ask("query", &[("query", query)]).await?;
+        let answer = self.request("query", &[("query", query)]).await?;
         if answer["data"]["resultType"] == "scalar" {
             return Ok(vec![json!({"value": answer["data"]["result"]})]);
         }
         answer["data"]["result"].as_array().cloned().ok_or_else(|| answer.to_string())
     }
 
-    /// The value of a query with one answer; `None` while there is none, or more.
+    /// The value of a query with exactly one result; otherwise `None`.
     pub async fn value(&self, query: &str) -> Option<f64> {
         match self.query(query).await.ok()?.as_slice() {
             [one] => value(one),
@@ -53,20 +56,23 @@ impl Prometheus {
         }
     }
 
-    /// Looks whether a query finds data: one value at least, and a number.
+    /// Checks that a query returns data: at least one value that is a number.
     ///
     /// # Errors
-    /// It finds none, or can't be understood.
-    pub async fn finds(&self, query: &str) -> Result<(), String> {
+    /// It returns no number, or Prometheus refuses the query.
+    pub async fn check_data(&self, query: &str) -> Result<(), String> {
         let found = self.query(query).await.map_err(|error| format!("{query}: {error}"))?;
         let numbers = found.iter().filter_map(value).filter(|value| !value.is_nan()).count();
-        if numbers > 0 { Ok(()) } else { Err(format!("asked in vain, {found:?} for: {query}")) }
+        if numbers > 0 { Ok(()) } else { Err(format!("no number in {found:?} for: {query}")) }
     }
 
-    /// The trace ids that lead from what a query shows.
+    /// The trace ids of a query's exemplars.
+    ///
+    /// # Errors
+    /// Prometheus refuses the query or does not answer.
     pub async fn exemplars(&self, query: &str) -> Result<Vec<String>, String> {
         let span = [("query", query), ("start", "0"), ("end", "9999999999")];
-        let answer = self.ask("query_exemplars", &span).await?;
+        let answer = self.request("query_exemplars", &span).await?;
         let series = answer["data"].as_array().into_iter().flatten();
         let exemplars = series.flat_map(|series| series["exemplars"].as_array().into_iter().flatten());
         Ok(exemplars
@@ -74,17 +80,22 @@ impl Prometheus {
             .collect())
     }
 
-    /// What went wrong when rules were computed last, by rule; and rules that were not computed yet.
-    pub async fn unwell_rules(&self) -> Result<Vec<String>, String> {
-        let answer = self.ask("rules", &[]).await?;
+    /// The rules that failed at their last evaluation, with the error, and those that were not evaluated yet.
+    ///
+    /// # Errors
+    /// Prometheus does not answer.
+    pub async fn unhealthy_rules(&self) -> Result<Vec<String>, String> {
+        let answer = self.request("rules", &[]).await?;
         let groups = answer["data"]["groups"].as_array().into_iter().flatten();
         let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
-        let unwell = rules.filter(|rule| rule["health"] != "ok");
-        Ok(unwell.map(|rule| format!("{}: {} {}", rule["name"], rule["health"], rule["lastError"])).collect())
+        let unhealthy = rules.filter(|rule| rule["health"] != "ok");
+        Ok(unhealthy
+            .map(|rule| format!("{}: {} {}", rule["name"], rule["health"], rule["lastError"]))
+            .collect())
     }
 
-    async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
-        let url = format!("http://{}/api/v1/{what}", self.address);
+    async fn request(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+        let url = format!("http://{}/api/v1/{endpoint}", self.address);
         let answer = self.http.get(url).query(parameters).send().await.map_err(|error| error.to_string())?;
         let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
         if answer["status"] == "success" { Ok(answer) } else { Err(answer.to_string()) }
@@ -95,7 +106,7 @@ fn value(found: &Value) -> Option<f64> {
     found["value"][1].as_str()?.parse().ok()
 }
 
-/// What is deployed, with this Weir's addresses for the targets, and with a faster pace.
+/// The deployed configuration with the addresses of this Weir and a shorter interval.
 fn configuration(weir: &Weir) -> Value {
     let mut configuration = yaml(&deploy("prometheus/prometheus.yml"));
     configuration["global"] = json!({"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL});
@@ -104,7 +115,7 @@ fn configuration(weir: &Weir) -> Value {
         *file = json!(deploy("prometheus").join(name));
     }
     let jobs = configuration["scrape_configs"].as_array_mut().expect("jobs");
-    // The OpenTelemetry collector is not here.
+    // The OpenTelemetry collector does not run here.
     jobs.retain(|job| job["job_name"] == "weir");
     for group in jobs.iter_mut().flat_map(|job| job["static_configs"].as_array_mut().expect("groups")) {
         let hosts: Vec<_> = group["targets"].as_array().expect("targets").iter().map(host).collect();
@@ -119,7 +130,7 @@ fn host(target: &Value) -> String {
     target.split(':').next().expect("a split has a first part").to_owned()
 }
 
-/// The deployed service that a process stands for; one process that does everything does what ingest does too.
+/// The deployed service that a process represents. A process with every role represents ingest.
 fn service(process: &str) -> String {
     match process {
         "up" => "ingest".to_owned(),

@@ -1,4 +1,4 @@
-//! A trace collector of the tests' own: takes spans over OTLP and remembers them.
+//! A trace collector that accepts spans over OTLP and keeps them for assertions.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use tonic::{
 
 use super::eventually;
 
-/// A running collector. Dropped, it is gone.
+/// A running collector. It ends when dropped.
 #[derive(Debug)]
 pub struct TraceCollector {
     address: SocketAddr,
@@ -38,15 +38,15 @@ pub struct TraceCollector {
 /// One exported span. Ids are hexadecimal.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// Of the resource: `service.name` and its like.
+    /// The attributes of the resource, such as `service.name`.
     pub resource: BTreeMap<String, String>,
     pub name: String,
     pub kind: SpanKind,
     pub trace: String,
     pub id: String,
-    /// Empty for a root.
+    /// The id of the parent span; empty for a root.
     pub parent: String,
-    /// Trace and span.
+    /// The linked spans, as trace id and span id.
     pub links: Vec<(String, String)>,
     pub attributes: BTreeMap<String, String>,
     pub failed: bool,
@@ -56,6 +56,7 @@ pub struct Span {
 struct Spans(Arc<Mutex<Vec<Span>>>);
 
 impl TraceCollector {
+    /// Starts a collector that accepts gRPC.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -66,32 +67,33 @@ impl TraceCollector {
         Self { address, spans, server }
     }
 
-    /// One that takes protobuf over HTTP.
+    /// Starts a collector that accepts protobuf over HTTP.
     pub async fn over_http() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let spans = Spans::default();
-        let router = Router::new().route("/v1/traces", post(take)).with_state(spans.clone());
+        let router = Router::new().route("/v1/traces", post(export_over_http)).with_state(spans.clone());
         let server =
             tokio::spawn(async { axum::serve(listener, router).await.expect("the listener goes on") });
         Self { address, spans, server }
     }
 
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What tells a process to export here.
+    /// The settings that make a process export to this collector.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         settings(self.address)
     }
 
-    /// What it has taken so far.
+    /// The spans that have arrived so far.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.0.lock().unwrap().clone()
     }
 
-    /// Waits for a span that is as `wanted`.
+    /// Waits for a span that satisfies `wanted`.
     pub async fn find(&self, wanted: impl Fn(&Span) -> bool) -> Span {
         eventually(async || {
             let spans = self.spans();
@@ -102,7 +104,7 @@ impl TraceCollector {
     }
 }
 
-/// What tells a process to export to `address`, soon and over gRPC.
+/// The settings that make a process export to `address` over gRPC, with a delay of 100 ms.
 pub fn settings(address: SocketAddr) -> Vec<(&'static str, String)> {
     vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
@@ -118,19 +120,22 @@ impl Drop for TraceCollector {
 }
 
 impl Span {
+    /// The `service.name` of the resource; empty if it has none.
     pub fn service(&self) -> &str {
         self.resource.get("service.name").map_or("", String::as_str)
     }
 
-    /// An attribute; empty where it has none of this name.
+    /// The value of an attribute; empty if the span has none of this name.
     pub fn attribute(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 
+    /// Whether this span has a link to `other`.
     pub fn links_to(&self, other: &Self) -> bool {
         self.links.iter().any(|(trace, span)| (trace, span) == (&other.trace, &other.id))
     }
 
+    /// Whether `other` is the parent of this span.
     pub fn is_child_of(&self, other: &Self) -> bool {
         (&self.trace, &self.parent) == (&other.trace, &other.id)
     }
@@ -152,7 +157,7 @@ impl Span {
 }
 
 impl Spans {
-    fn remember(&self, request: ExportTraceServiceRequest) {
+    fn add(&self, request: ExportTraceServiceRequest) {
         for ResourceSpans { resource, scope_spans, .. } in request.resource_spans {
             let resource = attributes(resource.unwrap_or_default().attributes);
             let spans = scope_spans.into_iter().flat_map(|scope| scope.spans);
@@ -161,13 +166,13 @@ impl Spans {
     }
 }
 
-async fn take(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
+async fn export_over_http(State(spans): State<Spans>, headers: HeaderMap, body: Bytes) {
     let mut plain = body.to_vec();
     if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
         plain.clear();
-        GzipDecoder::new(&body[..]).read_to_end(&mut plain).await.expect("what is said to be gzip");
+        GzipDecoder::new(&body[..]).read_to_end(&mut plain).await.expect("a body with this header is gzip");
     }
-    spans.remember(ExportTraceServiceRequest::decode(&plain[..]).expect("an export request"));
+    spans.add(ExportTraceServiceRequest::decode(&plain[..]).expect("an export request"));
 }
 
 #[tonic::async_trait]
@@ -176,7 +181,7 @@ impl TraceService for Spans {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.remember(request.into_inner());
+        self.add(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }

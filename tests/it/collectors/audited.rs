@@ -1,4 +1,4 @@
-//! What the journal holds as acknowledged is settled in the store, or counted as unaccounted.
+//! The audit of a collector: acknowledged frames are settled in the store, or counted as unaccounted.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _};
 use weir_collectors::store::{Store, Submission};
@@ -10,20 +10,20 @@ use weir_testkit::{
     eventually::eventually,
 };
 
-use super::collecting::{Collecting, append, journal, settled};
+use super::running_collector::{RunningCollector, append, journal, settled};
 
 on_both_databases!(
-    what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded,
+    stored_and_parked_frames_are_accounted_for_and_their_records_are_folded,
     a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_for_every_collector,
     a_frame_that_a_build_without_positions_stored_is_accounted_for,
-    an_audit_begins_behind_what_was_acknowledged_before,
+    an_audit_begins_after_the_frames_that_were_acknowledged_before,
 );
 
-async fn what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded(database: Database) {
+async fn stored_and_parked_frames_are_accounted_for_and_their_records_are_folded(database: Database) {
     let (journal, _folder) = journal().await;
     let store = database.migrated().await;
     refuse(&store, &["00007"]).await;
-    let collecting = begun(&journal, &store).await;
+    let running = begun(&journal, &store).await;
     for part in 0..5 {
         append(&journal, Source::Facebook, part * 10..part * 10 + 10).await;
         append(&journal, Source::Tiktok, part * 10..part * 10 + 10).await;
@@ -32,8 +32,8 @@ async fn what_is_stored_or_parked_is_accounted_for_and_its_records_are_folded(da
     audited(&journal, &store).await;
     assert_eq!(settled_frames::Entity::find().all(&store).await.unwrap(), []);
     assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
-    assert!(collecting.metrics().contains("\nweir_frames_unaccounted 0\n"), "{}", collecting.metrics());
-    collecting.stop().await;
+    assert!(running.metrics().contains("\nweir_frames_unaccounted 0\n"), "{}", running.metrics());
+    running.stop().await;
 }
 
 async fn a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_for_every_collector(database: Database) {
@@ -45,13 +45,13 @@ async fn a_frame_that_is_acknowledged_and_not_stored_is_unaccounted_for_every_co
     append(&journal, Source::Tiktok, 10..20).await;
 
     for sources in [Source::ALL, &[Source::Facebook]] {
-        let collecting = Collecting::start(&journal, &store, sources);
-        eventually(async || match collecting.count("weir_frames_unaccounted", " ") {
+        let running = RunningCollector::start(&journal, &store, sources);
+        eventually(async || match running.count("weir_frames_unaccounted", " ") {
             1 => Ok(()),
             unaccounted => Err(unaccounted),
         })
         .await;
-        collecting.stop().await;
+        running.stop().await;
     }
     let missing = unaccounted_frames::Model { journal: journal.identity(), sequence: 1 };
     assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), [missing]);
@@ -67,23 +67,23 @@ async fn a_frame_that_a_build_without_positions_stored_is_accounted_for(database
     Store::new(&store).store(&[Submission::whole(frame)]).await.unwrap();
     delivery.ack().await.unwrap();
 
-    let collecting = begun(&journal, &store).await;
+    let running = begun(&journal, &store).await;
     audited(&journal, &store).await;
     assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
-    collecting.stop().await;
+    running.stop().await;
 }
 
-async fn an_audit_begins_behind_what_was_acknowledged_before(database: Database) {
+async fn an_audit_begins_after_the_frames_that_were_acknowledged_before(database: Database) {
     let (journal, _folder) = journal().await;
     let store = database.migrated().await;
     append(&journal, Source::Facebook, 0..10).await;
     taken(&journal, Source::Facebook).await.ack().await.unwrap();
-    let collecting = begun(&journal, &store).await;
+    let running = begun(&journal, &store).await;
     append(&journal, Source::Facebook, 10..20).await;
     settled(&journal).await;
     audited(&journal, &store).await;
     assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
-    // A frame that is offered after the audit has gone through it, as after a kill of the journal, changes nothing.
+    // A frame that is redelivered after the audit has passed it, as after a kill of the journal, changes nothing.
     store.execute_unprepared("INSERT INTO settled_frames SELECT journal, 2 FROM audits").await.unwrap();
     eventually(async || match settled_frames::Entity::find().all(&store).await.unwrap() {
         none if none.is_empty() => Ok(()),
@@ -91,21 +91,21 @@ async fn an_audit_begins_behind_what_was_acknowledged_before(database: Database)
     })
     .await;
     assert_eq!(unaccounted_frames::Entity::find().all(&store).await.unwrap(), []);
-    collecting.stop().await;
+    running.stop().await;
 }
 
 /// A collector that has begun an audit.
-async fn begun(journal: &Journal, store: &DatabaseConnection) -> Collecting {
-    let collecting = Collecting::start(journal, store, Source::ALL);
+async fn begun(journal: &Journal, store: &DatabaseConnection) -> RunningCollector {
+    let running = RunningCollector::start(journal, store, Source::ALL);
     eventually(async || match audits::Entity::find().one(store).await.unwrap() {
         Some(_) => Ok(()),
         None => Err("there is no audit yet"),
     })
     .await;
-    collecting
+    running
 }
 
-/// Returns when everything that is acknowledged was gone through.
+/// Returns when the audit has reached the acknowledged frames.
 async fn audited(journal: &Journal, store: &DatabaseConnection) {
     let acknowledged = journal.ack_floor().await.unwrap();
     eventually(async || {

@@ -1,10 +1,10 @@
-//! Dead letters and erasures carry people's data: beyond this machine they are for whoever presents the operator's token.
+//! Access to dead letters and erasures. They carry personal data, so callers beyond loopback need the operator's token.
 
 use tempfile::TempDir;
 use weir_testkit::{eventually, ports, process::Process, weir::command};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_loopback_nothing_is_told_without_a_token() {
+async fn an_address_beyond_loopback_answers_nothing_without_a_token() {
     let open_to_all = OpenToAll::start(None);
     open_to_all.expect("WEIR_OPERATOR_TOKEN", Some("guessed")).await;
     open_to_all.expect("start this service with WEIR_OPERATOR_TOKEN", None).await;
@@ -12,7 +12,7 @@ async fn beyond_loopback_nothing_is_told_without_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_loopback_the_token_opens_and_a_wrong_one_does_not() {
+async fn an_address_beyond_loopback_accepts_the_token_and_refuses_a_wrong_one() {
     let open_to_all = OpenToAll::start(Some("correct-horse"));
     open_to_all.expect("Dead letters: 0", Some("correct-horse")).await;
     open_to_all.expect_of(&ERASE, "It is durable and will be done", Some("correct-horse")).await;
@@ -23,7 +23,7 @@ async fn beyond_loopback_the_token_opens_and_a_wrong_one_does_not() {
     }
 }
 
-/// Where reporting is, nobody tells it: the order alone is asked for.
+/// Only requests the erasure: the command has no address of reporting, so it can't wait for the end.
 const ERASE: [&str; 5] = ["erase", "facebook", "u-1", "--wait", "0s"];
 
 /// A Weir on files whose ingest listens on every address.
@@ -49,20 +49,20 @@ impl OpenToAll {
         Self { _process: process, ingest_url: format!("http://127.0.0.1:{port}"), _folder: folder }
     }
 
-    /// Asks with a token until the answer says `expected`.
+    /// Runs `dead-letters list` with a token until its output contains `expected`.
     async fn expect(&self, expected: &str, token: Option<&str>) {
         self.expect_of(&["dead-letters", "list"], expected, token).await;
     }
 
-    /// [`OpenToAll::expect`] of any command.
+    /// [`OpenToAll::expect`] for any command.
     async fn expect_of(&self, args: &[&str], expected: &str, token: Option<&str>) {
         eventually(async || {
             let mut command = command(args);
             command.env("INGEST_URL", &self.ingest_url);
             command.envs(token.map(|token| ("WEIR_OPERATOR_TOKEN", token)));
             let output = command.output().await.expect("the binary can be started");
-            let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            if told.contains(expected) { Ok(()) } else { Err(told) }
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            if text.contains(expected) { Ok(()) } else { Err(text) }
         })
         .await;
     }

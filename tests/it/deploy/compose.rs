@@ -1,12 +1,11 @@
-//! Reading `deploy/compose.yaml`.
+//! A reader of `deploy/compose.yaml`.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::Value;
+use weir_testkit::repository::{deploy, yaml};
 
-use super::{deploy, yaml};
-
-/// What listens where in the images that are not ours, by the images' own documents.
+/// The ports of images that are not built here, from the documents of these images.
 const FOREIGN_PORTS: [(&str, u16); 9] = [
     ("nats", 4222),
     ("nats", 8222),
@@ -19,6 +18,7 @@ const FOREIGN_PORTS: [(&str, u16); 9] = [
     ("otel-collector", 8889),
 ];
 
+/// The whole file.
 pub(super) struct Compose(Value);
 
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ impl Compose {
         services.iter().map(|(name, service)| (name.as_str(), Service(service)))
     }
 
-    /// Those that run the binary.
+    /// The services that run the binary `weir`.
     pub(super) fn services_of_ours(&self) -> impl Iterator<Item = (&str, Service<'_>)> {
         self.services().filter(|(_, service)| service.image() == Some("weir"))
     }
@@ -48,7 +48,7 @@ impl Compose {
         self.0["volumes"].get(name).is_some()
     }
 
-    /// The hosts and ports that environments and health checks name, with the service that does.
+    /// The hosts and ports in environments and health checks, with the service that names them.
     pub(super) fn urls(&self) -> Vec<(String, String, u16)> {
         let in_service = |(name, service): (&str, Service<'_>)| {
             let mut texts: Vec<_> = service.environment().into_values().chain(service.probe()).collect();
@@ -73,7 +73,7 @@ impl<'a> Service<'a> {
         Some(deploy(build["context"].as_str()?).join(build["dockerfile"].as_str()?))
     }
 
-    /// Every file and folder of the repository that it names.
+    /// Every file and folder of the repository that the service names.
     pub(super) fn files(self) -> Vec<PathBuf> {
         let mounted =
             self.volumes().into_iter().filter(|source| source.starts_with('.')).map(|source| deploy(&source));
@@ -91,11 +91,11 @@ impl<'a> Service<'a> {
     pub(super) fn command(self) -> Vec<String> {
         let command = texts(&self.0["command"]);
         let entered = self.0["entrypoint"].as_array().is_some_and(Vec::is_empty);
-        // Else the image's entry point is the binary.
+        // Otherwise the entry point of the image is the binary.
         if entered { command[1..].to_vec() } else { command }
     }
 
-    /// Whether it is one of the processes that are monitored.
+    /// Whether the service runs a role, which Prometheus scrapes.
     pub(super) fn hosts_a_role(self) -> bool {
         self.environment().contains_key("ADMIN_LISTEN")
     }
@@ -104,13 +104,13 @@ impl<'a> Service<'a> {
         texts(&self.0["profiles"])
     }
 
-    /// How long it may take to end.
+    /// The time that the service has to end.
     pub(super) fn stop_grace_period(self) -> Option<Duration> {
         let seconds = self.0["stop_grace_period"].as_str()?.strip_suffix('s')?;
         seconds.parse().ok().map(Duration::from_secs)
     }
 
-    /// Whether what it logs is bounded by the container engine.
+    /// Whether the container engine bounds the size of its log.
     pub(super) fn rotates_its_log(self) -> bool {
         let logging = &self.0["logging"];
         let bounded = ["max-size", "max-file"].iter().all(|name| logging["options"][name].is_string());
@@ -125,7 +125,11 @@ impl<'a> Service<'a> {
     /// The command of the health check, without its `CMD`.
     pub(super) fn probe(self) -> Vec<String> {
         let test = texts(&self.0["healthcheck"]["test"]);
-        assert_eq!(test.first().map(String::as_str), Some("CMD"), "no shell is sure to be there");
+        assert_eq!(
+            test.first().map(String::as_str),
+            Some("CMD"),
+            "the probe must not need a shell, which an image may lack"
+        );
         test[1..].to_vec()
     }
 
@@ -136,7 +140,7 @@ impl<'a> Service<'a> {
             .collect()
     }
 
-    /// Outside and inside.
+    /// The published ports: on the host, and in the container.
     pub(super) fn ports(self) -> Vec<(String, String)> {
         texts(&self.0["ports"]).iter().map(|port| parts(port)).collect()
     }
@@ -150,10 +154,10 @@ impl<'a> Service<'a> {
     }
 }
 
-/// Host and port of a URL or an address, which `place` names.
+/// The host and port of a URL or an address that stands in `place`.
 pub(super) fn address(place: &str, url: &str) -> (String, String, u16) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    // The default of a password, ${NAME:-word}, has a colon too: what counts comes after the last @.
+    // The default of a password, ${NAME:-word}, has a colon too, so the host begins after the last @.
     let authority = rest.rsplit_once('@').map_or(rest, |(_, authority)| authority);
     let authority = authority.split('/').next().expect("a split has a first part");
     let (host, port) = authority.split_once(':').unwrap_or_else(|| panic!("{place}: {url} names no port"));

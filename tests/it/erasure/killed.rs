@@ -1,19 +1,19 @@
-//! A collector dies in the middle of an erasure, after each of its steps: the next one carries it on.
+//! Kills of a collector after each step of an erasure: the next collector completes it.
 
 use serde_json::{Value, json};
-use weir_testkit::{Ground, Weir, database::stored_events, eventually};
+use weir_testkit::{Storage, Weir, database::stored_events, eventually};
 
 use super::{ADA, NAME, erase, letters, of};
 
-/// Behind each step there is nothing but the next.
+/// The failpoints, in the order of the steps.
 const MOMENTS: [&str; 4] = ["erasure-recorded", "erasure-rows", "erasure-letters", "collector-before-ack"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erasure_whose_collector_dies_after_any_step_is_carried_on() {
-    // Short, so that what a dead collector held is offered again within the story.
+async fn an_erasure_whose_collector_dies_after_any_step_is_completed_by_the_next() {
+    // Short, so that the journal redelivers a dead collector's frames within the story.
     let settings = [("JOURNAL_ACK_WAIT_MS", "2000"), ("LOG_LEVEL", "debug")];
     let settings = settings.map(|(name, value)| (name, value.to_owned())).to_vec();
-    let mut weir = Weir::fleet_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, settings).await;
     let events: Vec<Value> = MOMENTS.iter().map(|moment| of(&person(moment), moment)).collect();
     let mut items = events.clone();
     items.extend(events.into_iter().map(|mut event| {
@@ -30,12 +30,13 @@ async fn an_erasure_whose_collector_dies_after_any_step_is_carried_on() {
 
     for (died, moment) in (1..).zip(MOMENTS) {
         weir.kill("collect-facebook").await;
-        weir.revive_with("collect-facebook", &[("WEIR_FAILPOINT", moment)]);
+        weir.start_process_with("collect-facebook", &[("WEIR_FAILPOINT", moment)]);
         let order = ["erase", "facebook", &person(moment), "--wait", "0s", "--json"];
-        let (_, told) = weir.run(&order, &[]).await;
-        let asked: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error} in {told}"));
-        weir.died("collect-facebook").await;
-        weir.revive("collect-facebook");
+        let (_, output) = weir.run(&order, &[]).await;
+        let asked: Value =
+            serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error} in {output}"));
+        weir.exit_of("collect-facebook").await;
+        weir.start_process("collect-facebook");
         let receipt = erase(&weir, &["--receipt", asked["erasureId"].as_str().unwrap()]).await;
         assert_eq!(
             (&receipt["rows"], &receipt["deadLetters"]),

@@ -1,4 +1,4 @@
-//! Bodies that are larger than they look, never end, announce what does not come, or are all junk, many at once.
+//! Hostile bodies, many at once: compressed bombs, bodies without an end, false content lengths, and bodies of junk.
 
 use std::time::{Duration, Instant};
 
@@ -10,29 +10,31 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
-use weir_testkit::{Ground, Weir, soak::soak};
+use weir_testkit::{Storage, Weir, soak};
 
 use super::good_client::GoodClient;
 
 const MIB: usize = 1 << 20;
 const MOST_BODY: usize = 4 * MIB;
 const MOST_IN_FLIGHT: usize = 64 * MIB;
-/// What the edge and the roles beside it take besides the bodies in flight: buffers of connections, decoders with
-/// their windows, and whatever the allocator keeps.
+/// The memory of the edge and the other roles beside the bodies in flight: buffers of connections, decoders with their
+/// windows, and free memory that the allocator keeps.
 const BESIDES: usize = 160 * MIB;
-/// What a bomb unpacks to.
+/// The size of a decompressed bomb.
 const UNPACKED: u64 = 128 * MIB as u64;
 const STALL: Duration = Duration::from_secs(3);
 
+/// A Weir on files whose edge has small bounds.
 async fn small_edge() -> Weir {
     let settings = vec![
         ("EDGE_MAX_BODY_BYTES", MOST_BODY.to_string()),
         ("EDGE_MAX_IN_FLIGHT_BYTES", MOST_IN_FLIGHT.to_string()),
         ("EDGE_BODY_STALL_TIMEOUT_MS", STALL.as_millis().to_string()),
     ];
-    Weir::up_with(Ground::Files, settings).await
+    Weir::up_with(Storage::Files, settings).await
 }
 
+/// The number of hostile requests at the same time.
 fn at_once() -> usize {
     if soak() { 64 } else { 12 }
 }
@@ -41,8 +43,8 @@ fn at_once() -> usize {
 async fn bombs_are_refused_and_memory_stays_flat() {
     let weir = small_edge().await;
     let zeros = || BufReader::new(tokio::io::repeat(b' ').take(UNPACKED));
-    let gzip = packed(GzipEncoder::new(zeros())).await;
-    let zstd = packed(ZstdEncoder::new(zeros())).await;
+    let gzip = compressed_bytes(GzipEncoder::new(zeros())).await;
+    let zstd = compressed_bytes(ZstdEncoder::new(zeros())).await;
     let mut client = GoodClient::of(&weir);
     let before = client.posts(20).await;
     let bombs = join_all((0..at_once()).map(|number| {
@@ -58,7 +60,7 @@ async fn bombs_are_refused_and_memory_stays_flat() {
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(&MOST_BODY.to_string()), "{answer:?}");
     }
-    // More of them than there is room for wait for each other.
+    // Bombs beyond the bound on bodies in flight are refused as overload.
     overloaded.iter().for_each(|answer| answer.expect_problem(StatusCode::SERVICE_UNAVAILABLE));
     expect_flat(
         &weir,
@@ -79,33 +81,33 @@ async fn bodies_without_an_end_are_cut_off_and_memory_stays_flat() {
         weir.request("/events").body(Body::wrap_stream(pieces)).send()
     }));
     let (answers, during) = client.posts_during(endless).await;
-    let told: Vec<_> = answers.iter().flatten().map(reqwest::Response::status).collect();
+    let statuses: Vec<_> = answers.iter().flatten().map(reqwest::Response::status).collect();
     let refused = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::SERVICE_UNAVAILABLE];
-    assert!(told.iter().all(|status| refused.contains(status)), "{told:?}");
-    // A sender who never stops may see the connection closed before it reads.
-    assert!(!told.is_empty(), "nobody was told");
-    expect_flat(&weir, &format!("{} of {} were told; during: {during}", told.len(), at_once()));
+    assert!(statuses.iter().all(|status| refused.contains(status)), "{statuses:?}");
+    // A client that never stops sending may find the connection closed before it reads an answer.
+    assert!(!statuses.is_empty(), "no client has an answer");
+    expect_flat(&weir, &format!("{} of {} were answered; during: {during}", statuses.len(), at_once()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lies_about_the_length_hold_no_room_that_others_need() {
+async fn false_content_lengths_hold_no_room_that_other_requests_need() {
     let weir = small_edge().await;
-    // Together they announce many times the bound on bodies in flight.
-    let silent = join_all((0..4 * at_once()).map(|_| said(&weir, MOST_BODY, b"[")));
+    // Together the requests announce many times the bound on bodies in flight.
+    let silent = join_all((0..4 * at_once()).map(|_| raw_answer(&weir, MOST_BODY, b"[")));
     let mut client = GoodClient::of(&weir);
     let (silent, during) = client.posts_during(silent).await;
     assert!(silent.iter().all(|answer| answer.starts_with("HTTP/1.1 408")), "{silent:?}");
     assert!(during.count() > 1, "{during}");
-    let over = said(&weir, MOST_BODY + 1, b"[").await;
+    let over = raw_answer(&weir, MOST_BODY + 1, b"[").await;
     assert!(over.starts_with("HTTP/1.1 413"), "{over}");
-    // What follows the announced length is another request, and none that can be read.
-    let more = said(&weir, 2, b"[]17 and more\r\n\r\n").await;
+    // The bytes after the announced length are read as another request, which is malformed.
+    let more = raw_answer(&weir, 2, b"[]17 and more\r\n\r\n").await;
     assert!(more.starts_with("HTTP/1.1 202") && more.contains("HTTP/1.1 400"), "{more}");
-    expect_flat(&weir, &format!("{} silent liars; during: {during}", 4 * at_once()));
+    expect_flat(&weir, &format!("{} silent requests; during: {during}", 4 * at_once()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn millions_of_tiny_items_are_refused_and_thousands_starve_nobody() {
+async fn millions_of_tiny_items_are_refused_and_thousands_starve_no_client() {
     let weir = small_edge().await;
     let mut client = GoodClient::of(&weir);
     let before = client.posts(20).await;
@@ -114,7 +116,7 @@ async fn millions_of_tiny_items_are_refused_and_thousands_starve_nobody() {
     let refused = weir.post_bytes("application/json", millions).await;
     refused.expect_problem(StatusCode::PAYLOAD_TOO_LARGE);
     let took = began.elapsed();
-    // As many as a body of their size may have, in numbers of 127 digits and a comma.
+    // The largest number of items for a body of this size; each is a number of 127 digits with a comma.
     let count = 16_000;
     let thousands = (0..count).map(|number| format!("1{number:0126}")).collect::<Vec<_>>().join(",");
     let thousands = weir.post_bytes("application/json", format!("[{thousands}]"));
@@ -131,25 +133,26 @@ async fn millions_of_tiny_items_are_refused_and_thousands_starve_nobody() {
     );
 }
 
-fn expect_flat(weir: &Weir, told: &str) {
+/// Expects a bounded peak of memory; prints it with the other figures.
+fn expect_flat(weir: &Weir, figures: &str) {
     let memory = weir.peak_memory();
-    eprintln!("{told}; peak memory {} MiB", memory >> 20);
+    eprintln!("{figures}; peak memory {} MiB", memory >> 20);
     assert!(memory < (MOST_IN_FLIGHT + BESIDES) as u64, "{memory} bytes");
 }
 
-async fn packed(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
-    let mut packed = Vec::new();
-    encoder.read_to_end(&mut packed).await.expect("memory can be read");
-    packed
+async fn compressed_bytes(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encoder.read_to_end(&mut bytes).await.expect("memory can be read");
+    bytes
 }
 
-/// What the edge says to a body that is announced as so long, until it closes the connection.
-async fn said(weir: &Weir, announced: usize, body: &[u8]) -> String {
+/// Sends a body with this announced length; returns all bytes that the edge sends until it closes the connection.
+async fn raw_answer(weir: &Weir, announced: usize, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(weir.addresses.edge).await.unwrap();
     let head = format!("POST /events HTTP/1.1\r\nhost: edge\r\ncontent-length: {announced}\r\n\r\n");
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
-    let mut said = Vec::new();
-    // A reset closes as well as an end does.
-    stream.read_to_end(&mut said).await.ok();
-    String::from_utf8_lossy(&said).into_owned()
+    let mut received = Vec::new();
+    // A reset ends the connection too.
+    stream.read_to_end(&mut received).await.ok();
+    String::from_utf8_lossy(&received).into_owned()
 }

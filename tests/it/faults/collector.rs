@@ -1,43 +1,45 @@
-//! A collector that dies at the worst moments.
+//! Collectors that die inside a transaction, and between commit and acknowledgement.
 
 use sea_orm::ConnectionTrait as _;
 use weir_database::{Access, connect};
-use weir_testkit::{Ground, Weir, eventually, load::Load, postgres::Postgres};
+use weir_testkit::{Storage, Weir, eventually, load::Load, postgres::Postgres};
 
-/// Short, so that what a dead collector held is offered again within the story.
+/// A short deadline, so that the journal offers the frames of a dead collector again within the story.
 const ACK_WAIT: (&str, &str) = ("JOURNAL_ACK_WAIT_MS", "2000");
 
+/// A fleet with this deadline, and the URL of its database.
 async fn fleet() -> (Weir, String) {
-    let ground = Ground::servers().await;
-    let Ground::Servers { database_url, .. } = &ground else { unreachable!("servers were asked for") };
+    let storage = Storage::servers().await;
+    let Storage::Servers { database_url, .. } = &storage else { unreachable!("the story uses servers") };
     let database_url = database_url.clone();
-    (Weir::fleet_with(ground, vec![(ACK_WAIT.0, ACK_WAIT.1.to_owned())]).await, database_url)
+    (Weir::fleet_with(storage, vec![(ACK_WAIT.0, ACK_WAIT.1.to_owned())]).await, database_url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_dies_between_commit_and_acknowledgement_and_its_frames_are_recognised() {
     let (mut weir, _) = fleet().await;
     let load = Load::start(&weir);
-    load.answered(5).await;
+    load.wait_for_accepted(5).await;
     weir.kill("collect-tiktok").await;
-    weir.revive_with("collect-tiktok", &[("WEIR_FAILPOINT", "collector-before-ack")]);
-    weir.died("collect-tiktok").await;
-    weir.revive("collect-tiktok");
-    weir.recovers().await;
+    weir.start_process_with("collect-tiktok", &[("WEIR_FAILPOINT", "collector-before-ack")]);
+    weir.exit_of("collect-tiktok").await;
+    weir.start_process("collect-tiktok");
+    weir.expect_recovery().await;
     eventually(async || {
         let redelivered = weir.metric_of("collect-tiktok", "frames_redelivered_total", &[]).await;
         if redelivered > 0.0 { Ok(()) } else { Err("nothing was redelivered yet") }
     })
     .await;
-    load.prove(&weir).await;
+    load.verify(&weir).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_dies_in_its_transaction_and_another_stores_its_frames() {
     let (mut weir, database_url) = fleet().await;
     let load = Load::start(&weir);
-    load.answered(5).await;
-    let locker = connect(&database_url.parse().unwrap(), Access::Write, Postgres::PATIENCE).await.unwrap();
+    load.wait_for_accepted(5).await;
+    let locker =
+        connect(&database_url.parse().unwrap(), Access::Write, Postgres::START_TIMEOUT).await.unwrap();
     let lock = sea_orm::TransactionTrait::begin(&locker).await.unwrap();
     lock.execute_unprepared("LOCK TABLE events IN SHARE MODE").await.unwrap();
     eventually(async || {
@@ -49,7 +51,7 @@ async fn a_collector_dies_in_its_transaction_and_another_stores_its_frames() {
     .await;
     weir.kill("collect-tiktok").await;
     lock.commit().await.unwrap();
-    weir.revive("collect-tiktok");
-    weir.recovers().await;
-    load.prove(&weir).await;
+    weir.start_process("collect-tiktok");
+    weir.expect_recovery().await;
+    load.verify(&weir).await;
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL has no connection left for Weir.
+//! A PostgreSQL server whose connections are all taken by other sessions.
 
 use std::time::Duration;
 
@@ -6,36 +6,37 @@ use reqwest::StatusCode;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use weir_testkit::{
-    Ground, Weir, eventually,
+    Storage, Weir,
+    events::Sender,
+    eventually,
     load::Load,
     nats::Nats,
     postgres::{Postgres, Setup},
-    soak::soak,
+    soak,
 };
 
-use super::store::outage_is_felt;
-use crate::sender::Sender;
+use super::store::wait_for_failures;
 
-/// Few enough that a test can take all of them, and enough for the pools of a fleet, which all open again at once, and
-/// for who compares afterwards.
+/// Few enough that the story can take all of them. Enough for the pools of a fleet, which all open again at once, and
+/// for the verification afterwards.
 const SETTING: &str = "max_connections=32";
-/// `too_many_connections`
+/// The SQLSTATE `too_many_connections`.
 const TOO_MANY: &str = "53300";
-/// How much slower an answer may be: a request does not touch the database.
+/// The limit on how much slower an answer may be. A request does not touch the database.
 const SLOWER: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_has_no_connection_left_and_senders_do_not_notice() {
     let setup = Setup { settings: &[SETTING], ..Setup::default() };
     let postgres = Postgres::start_with(setup).await;
-    let database_url = postgres.fresh_address().await;
-    let ground = Ground::Servers { nats: Nats::start().await, database_url: database_url.clone() };
-    let mut weir = Weir::fleet_with(ground, vec![("JOURNAL_ACK_WAIT_MS", "2000".to_owned())]).await;
+    let database_url = postgres.fresh_database_url().await;
+    let storage = Storage::Servers { nats: Nats::start().await, database_url: database_url.clone() };
+    let mut weir = Weir::fleet_with(storage, vec![("JOURNAL_ACK_WAIT_MS", "2000".to_owned())]).await;
     let load = Load::start(&weir);
-    load.answered(10).await;
+    load.wait_for_accepted(10).await;
     let before = latency(&weir).await;
     let others = take_all(&database_url).await;
-    outage_is_felt(&weir, if soak() { 12.0 } else { 2.0 }).await;
+    wait_for_failures(&weir, if soak() { 12.0 } else { 2.0 }).await;
     assert!(postgres.log().contains("too many clients already"), "{}", postgres.log());
     let report = weir.report("events", &[]).await;
     report.expect_problem(StatusCode::SERVICE_UNAVAILABLE);
@@ -44,12 +45,12 @@ async fn the_database_has_no_connection_left_and_senders_do_not_notice() {
     assert!(meanwhile < before + SLOWER, "an answer took {before:?} before and {meanwhile:?} meanwhile");
     eprintln!("an answer took {before:.1?} before and {meanwhile:.1?} meanwhile");
     drop(others);
-    weir.recovers().await;
-    let proof = load.prove(&weir).await;
-    assert_eq!((proof.parked, proof.unanswered_requests), (0, 0), "{proof}");
+    weir.expect_recovery().await;
+    let verification = load.verify(&weir).await;
+    assert_eq!((verification.parked, verification.unanswered_requests), (0, 0), "{verification}");
 }
 
-/// Other sessions take every connection that there is, also those that Weir has.
+/// Takes every connection of the server, those of Weir too.
 async fn take_all(database_url: &str) -> Vec<PgConnection> {
     let mut others = vec![PgConnection::connect(database_url).await.unwrap()];
     eventually(async || {
@@ -70,7 +71,7 @@ async fn take_all(database_url: &str) -> Vec<PgConnection> {
     others
 }
 
-/// The median of a few requests, one after the other.
+/// The median latency of 21 requests, one after the other.
 async fn latency(weir: &Weir) -> Duration {
     let mut sender = Sender::new("latency", 5);
     let mut answers = Vec::new();

@@ -1,4 +1,4 @@
-//! Signals: the first one lets everything be finished, a second one does not wait for anything.
+//! Signals: the first one drains every role, and a second one ends the process at once.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
-use weir_testkit::{Ground, Weir, eventually};
+use weir_testkit::{Storage, Weir, eventually};
 
-/// 128 + SIGINT.
+/// The exit code after a second signal: 128 + SIGINT.
 const INTERRUPTED: Option<i32> = Some(130);
-/// Far less than the 15 s that a request in flight has.
+/// Far less than the 15 s that a request in flight has to end.
 const AT_ONCE: Duration = Duration::from_secs(5);
 const BODY: &str = "[17]";
 
@@ -19,28 +19,29 @@ const BODY: &str = "[17]";
 async fn a_second_signal_ends_every_role_at_once() {
     for [first, second] in [["TERM", "TERM"], ["INT", "TERM"]] {
         let mut weir = Weir::on_files().await;
-        expect_to_leave_at_once(&mut weir, "up", first, second).await;
+        expect_exit_at_once(&mut weir, "up", first, second).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_a_role_that_still_drains_at_once() {
     let nowhere = ["INGEST_URL", "REPORTING_URL"].map(|variable| (variable, "http://127.0.0.1:1".to_owned()));
-    let mut weir = Weir::launched(Ground::Files, nowhere.into(), &[("edge", &["edge"])]);
-    expect_to_leave_at_once(&mut weir, "edge", "TERM", "INT").await;
+    let mut weir = Weir::launch(Storage::Files, nowhere.into(), &[("edge", &["edge"])]);
+    expect_exit_at_once(&mut weir, "edge", "TERM", "INT").await;
 }
 
-async fn expect_to_leave_at_once(weir: &mut Weir, process: &str, first: &str, second: &str) {
+/// Sends the second signal while a request is in flight; expects the process to end at once.
+async fn expect_exit_at_once(weir: &mut Weir, process: &str, first: &str, second: &str) {
     let _slow = slow_body(weir).await;
     weir.signal_to(process, first).await;
-    stopping(weir).await;
-    let asked = Instant::now();
+    wait_for_stopping(weir).await;
+    let signalled = Instant::now();
     weir.signal_to(process, second).await;
-    let status = weir.died(process).await;
-    let took = asked.elapsed();
+    let status = weir.exit_of(process).await;
+    let took = signalled.elapsed();
     assert_eq!(status.code(), INTERRUPTED, "after {took:?}");
     assert!(took < AT_ONCE, "{took:?}");
-    eprintln!("{process} left {took:.1?} after {second}");
+    eprintln!("{process} ended {took:.1?} after {second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,8 +49,8 @@ async fn the_first_signal_alone_drains_front_to_back() {
     let mut weir = Weir::on_files().await;
     let mut slow = slow_body(&weir).await;
     weir.signal("TERM").await;
-    stopping(&weir).await;
-    // What comes first ends last as long as a request is in its hands.
+    wait_for_stopping(&weir).await;
+    // No role has ended, because the edge ends first and still serves a request.
     assert!(!weir.log().contains(r#""message":"role ended""#), "{}", weir.log());
     slow.write_all(&BODY.as_bytes()[1..]).await.unwrap();
     let mut answer = String::new();
@@ -63,7 +64,7 @@ async fn the_first_signal_alone_drains_front_to_back() {
     assert_eq!(ended, ["edge", "ingest", "collectors", "reporting", "journal"]);
 }
 
-/// A request whose body has begun and does not go on.
+/// A request that has sent the first byte of its body and then stalls.
 async fn slow_body(weir: &Weir) -> TcpStream {
     let mut stream = eventually(async || TcpStream::connect(weir.addresses.edge).await).await;
     let head = format!(
@@ -80,7 +81,8 @@ async fn slow_body(weir: &Weir) -> TcpStream {
     stream
 }
 
-async fn stopping(weir: &Weir) {
+/// Waits until the process has logged that it stops.
+async fn wait_for_stopping(weir: &Weir) {
     eventually(
         async || if weir.log().contains(r#""message":"stopping""#) { Ok(()) } else { Err(weir.log()) },
     )

@@ -1,33 +1,31 @@
-//! A client that does everything right while others do not, and how long it waits for its answers.
+//! A well-behaved client, which measures its latencies while other clients misbehave.
 
 use std::{fmt, time::Duration};
 
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::time::Instant;
-use weir_testkit::Weir;
+use weir_testkit::{Weir, events::Sender};
 
-use crate::sender::Sender;
-
-/// Longer than any bound of the edge's that it may have to wait for, generously.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of a post: longer than any bound of the edge that the client may have to wait for.
+const TIMEOUT: Duration = Duration::from_secs(20);
 const EVENTS: usize = 10;
 
-/// Posts small arrays one after the other, each over a connection of its own.
+/// Posts small arrays one after the other, each over a new connection.
 pub(super) struct GoodClient {
     http: Client,
     url: String,
     sender: Sender,
-    /// Events that were answered yes.
+    /// The number of accepted events.
     pub(super) accepted: usize,
 }
 
-/// How long answers took.
+/// The latencies of posts.
 pub(super) struct Waits(Vec<Duration>);
 
 impl GoodClient {
     pub(super) fn of(weir: &Weir) -> Self {
-        let http = Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build();
+        let http = Client::builder().pool_max_idle_per_host(0).timeout(TIMEOUT).build();
         Self {
             http: http.expect("a client without TLS can be built"),
             url: format!("http://{}/events", weir.addresses.edge),
@@ -36,7 +34,7 @@ impl GoodClient {
         }
     }
 
-    /// Fails unless the post is answered yes in time.
+    /// Posts an array, and returns its latency; fails unless it is accepted in time.
     pub(super) async fn post(&mut self) -> Duration {
         let began = Instant::now();
         let answer = self.http.post(&self.url).json(&json!(self.sender.events(EVENTS))).send().await;
@@ -47,6 +45,7 @@ impl GoodClient {
         began.elapsed()
     }
 
+    /// The latencies of so many posts.
     pub(super) async fn posts(&mut self, requests: usize) -> Waits {
         let mut waits = Vec::new();
         for _ in 0..requests {
@@ -55,7 +54,7 @@ impl GoodClient {
         Waits(waits)
     }
 
-    /// Posts until `fault` has ended, and once at least.
+    /// Posts until `fault` has ended, and at least once.
     pub(super) async fn posts_during<T>(&mut self, fault: impl Future<Output = T>) -> (T, Waits) {
         let mut fault = std::pin::pin!(fault);
         let mut waits = Vec::new();

@@ -1,4 +1,4 @@
-//! Thousands of connections that send nothing, half a head or half a body, beside a client that means it.
+//! Thousands of connections that send nothing, half a head or half a body, beside a well-behaved client.
 
 use std::{fs, time::Duration};
 
@@ -9,21 +9,23 @@ use tokio::{
     process::Command,
     time::Instant,
 };
-use weir_testkit::{Ground, Weir, eventually, eventually::within, soak::soak};
+use weir_testkit::{Storage, Weir, eventually, eventually::within, soak};
 
 use super::good_client::GoodClient;
 
-/// How many, and both of the edge's timeouts: long enough for all of them to be there at the same time.
+/// The number of connections, and the value of both timeouts of the edge. All connections are open before the first
+/// times out.
 fn scale() -> (usize, Duration) {
     if soak() { (10_000, Duration::from_secs(60)) } else { (2_000, Duration::from_secs(10)) }
 }
-/// What the edge itself and the other stories of this process have open besides.
+/// The files that the edge itself and the other stories of this process have open.
 const OTHER_FILES: usize = 2_000;
-/// As many are opened at once, and more when the edge has them: a full backlog would lose connections that say nothing.
+/// The number of connections that are opened at once. The next ones follow when the edge has accepted these, because a
+/// full backlog would lose silent connections.
 const AT_ONCE: usize = 50;
-/// How much later the last one may be closed, on a machine that is busy.
-const LATER: Duration = Duration::from_secs(15);
-/// 10,000 connections, and what the process takes without them.
+/// The delay that the last close may have on a busy machine.
+const CLOSE_SLACK: Duration = Duration::from_secs(15);
+/// The memory of 10,000 connections and of the process without them.
 const MOST_MEMORY: u64 = 384 << 20;
 const POSTS: usize = 100;
 
@@ -40,29 +42,32 @@ async fn thousands_of_idle_connections_are_closed_in_time_and_good_clients_do_no
     let milliseconds = timeout.as_millis().to_string();
     let settings =
         vec![("EDGE_HEADER_TIMEOUT_MS", milliseconds.clone()), ("EDGE_BODY_STALL_TIMEOUT_MS", milliseconds)];
-    let mut weir = Weir::up_with(Ground::Files, settings).await;
+    let mut weir = Weir::up_with(Storage::Files, settings).await;
     allow_open_files(std::process::id(), connections).await;
     allow_open_files(weir.id_of("up"), connections).await;
     let mut client = GoodClient::of(&weir);
     let before = client.posts(POSTS).await;
     let idle = connect(&weir, connections).await;
-    let last_came = Instant::now();
-    assert!(open(&weir).await >= connections, "the first ones were closed before the last one came");
+    let last_opened = Instant::now();
+    assert!(
+        open(&weir).await >= connections,
+        "the first connections were closed before the last one was opened"
+    );
 
-    let closed = tokio::time::timeout(timeout + LATER, join_all(idle.into_iter().map(until_closed)));
+    let closed = tokio::time::timeout(timeout + CLOSE_SLACK, join_all(idle.into_iter().map(until_closed)));
     let (closed, during) = client.posts_during(closed).await;
-    let (took, memory) = (last_came.elapsed(), weir.peak_memory());
+    let (took, memory) = (last_opened.elapsed(), weir.peak_memory());
     let closed = closed.unwrap_or_else(|_| panic!("connections are still open after {took:?}"));
-    let told = closed.iter().filter(|said| said.starts_with(b"HTTP/1.1 408")).count();
+    let answered = closed.iter().filter(|bytes| bytes.starts_with(b"HTTP/1.1 408")).count();
     eprintln!(
-        "{connections} idle connections, the last closed {took:.1?} after it came, {told} slow bodies told so; \
+        "{connections} idle connections, the last closed {took:.1?} after its start, {answered} slow bodies answered 408; \
          before: {before}; during: {during}; peak memory {} MiB",
         memory >> 20
     );
-    assert_eq!(told, connections / BEGINNINGS.len());
+    assert_eq!(answered, connections / BEGINNINGS.len());
     assert!(during.count() >= 10, "{during}");
     assert!(memory < MOST_MEMORY, "{memory} bytes");
-    weir.recovers().await;
+    weir.expect_recovery().await;
     eventually(async || match weir.reported_events().await as usize {
         reported if reported == client.accepted + 1 => Ok(()),
         reported => Err(format!("{reported} of {}", client.accepted + 1)),
@@ -72,22 +77,22 @@ async fn thousands_of_idle_connections_are_closed_in_time_and_good_clients_do_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_come_a_byte_at_a_time_are_given_up() {
+async fn connections_whose_heads_come_a_byte_at_a_time_are_closed() {
     let settings = vec![("EDGE_HEADER_TIMEOUT_MS", "2000".to_owned())];
-    let weir = Weir::up_with(Ground::Files, settings).await;
+    let weir = Weir::up_with(Storage::Files, settings).await;
     let trickles = (0..if soak() { 1000 } else { 50 }).map(|_| trickle(&weir));
-    let given_up = tokio::time::timeout(Duration::from_secs(2) + LATER, join_all(trickles));
-    let (given_up, during) = GoodClient::of(&weir).posts_during(given_up).await;
+    let closed = tokio::time::timeout(Duration::from_secs(2) + CLOSE_SLACK, join_all(trickles));
+    let (closed, during) = GoodClient::of(&weir).posts_during(closed).await;
     eprintln!("during: {during}");
-    assert!(given_up.is_ok(), "heads are still read");
+    assert!(closed.is_ok(), "heads are still read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_bound_wait_and_the_log_says_so() {
+async fn connections_beyond_the_bound_wait_and_are_logged() {
     const MOST: usize = 50;
     let settings =
         vec![("EDGE_MAX_CONNECTIONS", MOST.to_string()), ("EDGE_HEADER_TIMEOUT_MS", "3000".to_owned())];
-    let weir = Weir::up_with(Ground::Files, settings).await;
+    let weir = Weir::up_with(Storage::Files, settings).await;
     let idle = connect(&weir, 2 * MOST).await;
     let taken = "every place for a connection is taken";
     within(
@@ -97,7 +102,7 @@ async fn connections_beyond_the_bound_wait_and_the_log_says_so() {
     .await;
     let mut most = 0;
     let mut client = GoodClient::of(&weir);
-    // It waits until those before it have lost their places.
+    // The client waits until connections before it are closed.
     let mut post = Box::pin(client.post());
     let waited = loop {
         tokio::select! {
@@ -110,11 +115,12 @@ async fn connections_beyond_the_bound_wait_and_the_log_says_so() {
     drop(idle);
 }
 
+/// The number of open connections.
 async fn open(weir: &Weir) -> usize {
     weir.metric("weir_edge_connections", &[]).await as usize
 }
 
-/// Lets a process have as many files open as it may; fails where that is too few.
+/// Raises a process's soft limit of open files to the hard limit; fails if that is too low.
 async fn allow_open_files(process: u32, connections: usize) {
     let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -129,7 +135,7 @@ async fn allow_open_files(process: u32, connections: usize) {
     assert!(Command::new("prlimit").args(raise).status().await.unwrap().success());
 }
 
-/// As many connections, each begun in one of the ways.
+/// Opens so many connections, each with one of [`BEGINNINGS`].
 async fn connect(weir: &Weir, connections: usize) -> Vec<TcpStream> {
     let address = weir.addresses.edge;
     let begin = async |number: usize| {
@@ -141,7 +147,7 @@ async fn connect(weir: &Weir, connections: usize) -> Vec<TcpStream> {
     for first in (0..connections).step_by(AT_ONCE) {
         let next = first..connections.min(first + AT_ONCE);
         all.extend(join_all(next.map(begin)).await);
-        // Beyond its bound the edge lets them wait in the backlog.
+        // Connections beyond the bound wait in the backlog.
         let most = weir.metric("weir_edge_connections_limit", &[]).await as usize;
         eventually(async || match open(weir).await {
             open if open >= all.len().min(most) => Ok(()),
@@ -152,12 +158,12 @@ async fn connect(weir: &Weir, connections: usize) -> Vec<TcpStream> {
     all
 }
 
-/// What the edge said before it closed the connection.
+/// All bytes that the edge sends until it closes the connection.
 async fn until_closed(mut stream: TcpStream) -> Vec<u8> {
-    let mut said = Vec::new();
-    // A reset closes as well as an end does.
-    stream.read_to_end(&mut said).await.ok();
-    said
+    let mut received = Vec::new();
+    // A reset ends the connection too.
+    stream.read_to_end(&mut received).await.ok();
+    received
 }
 
 /// Sends a header a byte at a time until the edge closes the connection.
@@ -170,9 +176,9 @@ async fn trickle(weir: &Weir) {
             pace.tick().await;
         }
     };
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     tokio::select! {
         () = slowly => {}
-        _ = read.read_to_end(&mut said) => {}
+        _ = read.read_to_end(&mut received) => {}
     }
 }

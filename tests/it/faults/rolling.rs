@@ -1,4 +1,4 @@
-//! A rolling restart: two replicas of each role, one after the other is asked to end and started again, under load.
+//! A rolling restart under load: each of two replicas of every role ends and starts again in turn.
 
 use std::{
     collections::BTreeSet,
@@ -14,9 +14,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use weir_database::{Access, connect};
 use weir_process::Stop;
-use weir_testkit::{Ground, Weir, database::stored_events, eventually, load::Load, soak::soak};
-
-use crate::sender::Sender;
+use weir_testkit::{Storage, Weir, database::stored_events, events::Sender, eventually, load::Load, soak};
 
 const FAST: &[&str] = &["edge", "edge-too", "ingest", "collect-facebook", "reporting"];
 const ALL: &[&str] = &[
@@ -32,7 +30,7 @@ const ALL: &[&str] = &[
     "reporting-too",
 ];
 const CLIENTS: [&str; 3] = ["one", "two", "three"];
-/// A client that is not answered by then has failed.
+/// The attempts of one request before the client fails.
 const MOST_ATTEMPTS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,16 +40,16 @@ async fn two_replicas_of_each_role_are_replaced_in_turn_and_no_client_fails() {
     let stop = Stop::new();
     let retries = Arc::new(AtomicUsize::new(0));
     let clients = CLIENTS.map(|name| Persistent::of(&weir, name, &retries).run(stop.clone()));
-    // One that never repeats, and writes down what it was answered.
+    // A publisher that never retries, and logs every answer in its ledger.
     let load = Load::start(&weir);
-    load.answered(5).await;
+    load.wait_for_accepted(5).await;
     for name in if soak() { ALL } else { FAST } {
         let before = retries.load(Ordering::Relaxed);
-        weir.retire(name).await;
-        weir.revive(name);
-        weir.recovers().await;
+        weir.stop_process(name).await;
+        weir.start_process(name);
+        weir.expect_recovery().await;
         eprintln!("{name} was replaced: {} retries", retries.load(Ordering::Relaxed) - before);
-        load.answered(5).await;
+        load.wait_for_accepted(5).await;
     }
     stop.cancel();
     let mut accepted = BTreeSet::new();
@@ -60,13 +58,13 @@ async fn two_replicas_of_each_role_are_replaced_in_turn_and_no_client_fails() {
     }
     assert!(retries.load(Ordering::Relaxed) > 0, "no client has met a replacement");
     expect_stored(&weir, accepted).await;
-    load.prove(&weir).await;
+    load.verify(&weir).await;
     weir.stop().await;
 }
 
-/// Exactly what was accepted, of these clients.
+/// Waits until exactly the accepted events of these clients are stored.
 async fn expect_stored(weir: &Weir, accepted: BTreeSet<String>) {
-    let Ground::Servers { database_url, .. } = weir.ground() else { panic!("a fleet is on servers") };
+    let Storage::Servers { database_url, .. } = weir.storage() else { panic!("a fleet is on servers") };
     let database = connect(&database_url.parse().unwrap(), Access::Write, Duration::ZERO).await.unwrap();
     let of_the_clients = |id: &String| CLIENTS.iter().any(|name| id.starts_with(&format!("{name}-")));
     eventually(async || {
@@ -82,7 +80,7 @@ async fn expect_stored(weir: &Weir, accepted: BTreeSet<String>) {
     eprintln!("{} events of clients that retry, each stored once", accepted.len());
 }
 
-/// A client that goes to the other edge when one refuses, and asks for a report now and then.
+/// A client that goes to the other edge when one refuses. It requests a report after each post.
 struct Persistent {
     http: Client,
     edges: [String; 2],
@@ -96,7 +94,7 @@ impl Persistent {
         Self { http: Client::new(), edges, sender: Sender::new(name, 31), retries: Arc::clone(retries) }
     }
 
-    /// Posts until `stop`; returns the ids that were accepted.
+    /// Posts until `stop`; returns the accepted ids.
     fn run(mut self, stop: Stop) -> JoinHandle<Vec<String>> {
         tokio::spawn(async move {
             let mut accepted = Vec::new();
@@ -114,7 +112,7 @@ impl Persistent {
         })
     }
 
-    /// Tries again where nobody answers and where the answer is 503; anything else but `wanted` is a failure.
+    /// Retries without an answer and after a 503. Fails at any other status but `wanted`.
     async fn persist(
         &mut self,
         wanted: StatusCode,

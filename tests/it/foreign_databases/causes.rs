@@ -1,4 +1,4 @@
-//! Causes are told at once: in the log, in the ready probe and by the tools.
+//! Causes are reported at once: in the log, in the ready probe and by the tools.
 
 use tokio::net::TcpListener;
 use weir_testkit::{
@@ -7,9 +7,9 @@ use weir_testkit::{
     postgres::{Postgres, Setup},
 };
 
-use super::{becomes_ready, errors, fails_at_once, reporting, reporting_with, tells};
+use super::{becomes_ready, errors, fails_at_once, reporting, reporting_with, reports_cause};
 
-/// Passwords are asked for, except of the owner; the role `foreign` is not admitted.
+/// Every role but the owner needs a password; the role `foreign` is not admitted.
 const ADMITS: &[&str] = &[
     "local all all trust",
     "host all weir all trust",
@@ -20,7 +20,7 @@ const ADMITS: &[&str] = &[
 const SECRET: &str = "se-cr-et";
 
 async fn server() -> Postgres {
-    let server = Postgres::start_with(Setup { admits: ADMITS, ..Setup::default() }).await;
+    let server = Postgres::start_with(Setup { hba_lines: ADMITS, ..Setup::default() }).await;
     server.psql(
         "postgres",
         "CREATE ROLE known LOGIN PASSWORD 'right'; CREATE ROLE locked NOLOGIN PASSWORD 'right'; CREATE ROLE foreign_role; \
@@ -33,7 +33,7 @@ async fn server() -> Postgres {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_cause_is_told_at_once_with_place_and_remedy() {
+async fn each_cause_is_reported_at_once_with_location_and_remedy() {
     let server = server().await;
     let at = |user: &str, database: &str| {
         format!("postgres://{user}:{SECRET}@127.0.0.1:{}/{database}", server.port())
@@ -42,7 +42,7 @@ async fn each_cause_is_told_at_once_with_place_and_remedy() {
     let place = format!("127.0.0.1:{}", server.port());
     let nats = Nats::start().await;
     let http = ports::free();
-    let serving = axum_like_http(http).await;
+    let serving = bad_request_server(http).await;
     let port_of = |url: String| url.rsplit(':').next().unwrap().trim_matches('/').to_owned();
     let cases: Vec<(String, Vec<&str>)> = vec![
         (at("known", "weir"), vec![&place, "password authentication failed", "DATABASE_URL"]),
@@ -63,38 +63,38 @@ async fn each_cause_is_told_at_once_with_place_and_remedy() {
     ];
     for (database_url, words) in &cases {
         let weir = reporting(database_url).await;
-        let reason = tells(&weir, "reporting", words).await;
+        let reason = reports_cause(&weir, "reporting", words).await;
         assert!(!weir.log().contains(SECRET) && !reason.contains(SECRET), "{}", weir.log());
-        assert_eq!(errors(&weir, "reporting").len(), 1, "told once: {}", weir.log());
-        let told = fails_at_once(&weir, &["migrate", "up"], database_url, words).await;
-        assert!(!told.contains(SECRET), "{told}");
+        assert_eq!(errors(&weir, "reporting").len(), 1, "logged once: {}", weir.log());
+        let output = fails_at_once(&weir, &["migrate", "up"], database_url, words).await;
+        assert!(!output.contains(SECRET), "{output}");
     }
     let weir = reporting(&cases[0].0).await;
     fails_at_once(&weir, &["reconcile"], &cases[7].0, &cases[7].1).await;
-    let mended = tells(&weir, "reporting", &cases[0].1).await;
-    assert!(mended.contains(&place));
+    let reason = reports_cause(&weir, "reporting", &cases[0].1).await;
+    assert!(reason.contains(&place));
     serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_operator_mends_meanwhile_needs_no_restart() {
+async fn a_cause_that_an_operator_removes_needs_no_restart() {
     let server = server().await;
-    // Secrets are in no line, whatever is logged.
+    // No line has a secret, at any log level.
     let verbose = vec![("LOG_LEVEL", "trace,sqlx=trace,sea_orm=trace".to_owned())];
     let database_url = format!("postgres://known:{SECRET}@127.0.0.1:{}/weir", server.port());
     let weir = reporting_with(&database_url, verbose).await;
-    tells(&weir, "reporting", &["password authentication failed"]).await;
+    reports_cause(&weir, "reporting", &["password authentication failed"]).await;
     server.psql("weir", &format!("ALTER ROLE known PASSWORD '{SECRET}';"));
-    tells(&weir, "reporting", &["weir migrate up"]).await;
+    reports_cause(&weir, "reporting", &["weir migrate up"]).await;
     let owner = format!("postgres://weir@127.0.0.1:{}/weir", server.port());
-    let (status, told) = weir.run(&["migrate", "up"], &[("DATABASE_URL", &owner)]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["migrate", "up"], &[("DATABASE_URL", &owner)]).await;
+    assert!(status.success(), "{output}");
     server.psql("weir", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO known;");
     becomes_ready(&weir, "reporting").await;
     assert!(!weir.log().contains(SECRET), "{}", weir.log());
     server.psql("weir", "ALTER ROLE known PASSWORD 'rotated';");
     server.end_sessions("weir");
-    tells(&weir, "reporting", &["password authentication failed"]).await;
+    reports_cause(&weir, "reporting", &["password authentication failed"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn another_encoding_is_refused_by_every_role_and_tool() {
     for (database, encoding) in [("latin", "LATIN1"), ("bytes", "SQL_ASCII")] {
         let database_url = format!("postgres://weir@127.0.0.1:{}/{database}", server.port());
         let mut weir = super::one_source(&database_url).await;
-        assert_eq!(weir.died("collect-facebook").await.code(), Some(1));
+        assert_eq!(weir.exit_of("collect-facebook").await.code(), Some(1));
         let words = [encoding, "UTF8", "DATABASE_URL"];
         for tool in [&["migrate", "up"][..], &["reconcile"], &["reporting"], &["collect", "all"], &["up"]] {
             fails_at_once(&weir, tool, &database_url, &words).await;
@@ -112,10 +112,10 @@ async fn another_encoding_is_refused_by_every_role_and_tool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_is_wrong_is_named_by_its_part_and_what_is_unknown_by_its_name() {
-    let database_url = Postgres::shared().await.fresh_address().await;
+async fn an_error_names_the_wrong_part_of_an_address_and_a_warning_each_unknown_parameter() {
+    let database_url = Postgres::shared().await.fresh_database_url().await;
     let weir = reporting(&format!("{database_url}?connect_timeout=3&sslpassword={SECRET}&foo=1")).await;
-    tells(&weir, "reporting", &["no tables"]).await;
+    reports_cause(&weir, "reporting", &["no tables"]).await;
     let log = weir.log();
     for name in ["connect_timeout", "sslpassword", "foo"] {
         let warned = log
@@ -136,24 +136,24 @@ async fn an_address_that_is_wrong_is_named_by_its_part_and_what_is_unknown_by_it
         ("postgres://weir@db:x/weir".to_owned(), ["DATABASE_URL", "port"]),
     ] {
         for command in [&["reporting"][..], &["migrate", "up"]] {
-            let (status, told) = weir.run(command, &[("DATABASE_URL", &wrong)]).await;
-            assert_eq!(status.code(), Some(64), "{wrong}: {told}");
+            let (status, output) = weir.run(command, &[("DATABASE_URL", &wrong)]).await;
+            assert_eq!(status.code(), Some(64), "{wrong}: {output}");
             assert!(
-                words.iter().all(|word| told.contains(word)) && !told.contains(SECRET),
-                "{wrong}: {told}"
+                words.iter().all(|word| output.contains(word)) && !output.contains(SECRET),
+                "{wrong}: {output}"
             );
         }
     }
 }
 
-/// A server that answers everything as HTTP servers answer what they don't understand.
-async fn axum_like_http(port: u16) -> tokio::task::JoinHandle<()> {
+/// A server that answers every request with an HTTP error.
+async fn bad_request_server(port: u16) -> tokio::task::JoinHandle<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut asked = [0; 8];
-            let _ = stream.read(&mut asked).await;
+            let mut request = [0; 8];
+            let _ = stream.read(&mut request).await;
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
         }
     })

@@ -1,4 +1,4 @@
-//! Roles with the rights that the runbook lists, and with less.
+//! Database roles with the rights that the runbook lists, and with fewer.
 
 use std::fs;
 
@@ -6,9 +6,9 @@ use weir_event::Source;
 use weir_testkit::repository::repository;
 use weir_testkit::{Weir, events::with_id, eventually, postgres::Postgres};
 
-use super::{becomes_ready, one_source, reporting, tells};
+use super::{becomes_ready, one_source, reporting, reports_cause};
 
-/// The statements of the runbook: before the first migration, and where the tables are there.
+/// The statements of the runbook: before the first migration, and where the tables exist.
 fn statements() -> [String; 2] {
     let runbook = fs::read_to_string(repository("docs/runbook.md")).unwrap();
     let (_, section) = runbook.split_once("\n## PostgreSQL: roles and rights\n").unwrap();
@@ -34,15 +34,16 @@ async fn server() -> Postgres {
 
 async fn migrate(weir: &Weir, server: &Postgres) {
     let owner = address(server, "weir_owner");
-    let (status, told) = weir.run(&["migrate", "up"], &[("DATABASE_URL", &owner)]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["migrate", "up"], &[("DATABASE_URL", &owner)]).await;
+    assert!(status.success(), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_runs_with_the_rights_that_the_runbook_lists_and_changes_no_schema() {
     let server = server().await;
     let mut weir = one_source(&address(&server, "weir_collectors")).await;
-    tells(&weir, "collect-facebook", &["weir migrate up", "permission denied", "m20261122_000001"]).await;
+    reports_cause(&weir, "collect-facebook", &["weir migrate up", "permission denied", "m20261122_000001"])
+        .await;
     migrate(&weir, &server).await;
     becomes_ready(&weir, "collect-facebook").await;
     let before = server.log().lines().filter(|line| line.contains("permission denied")).count();
@@ -60,18 +61,18 @@ async fn every_role_runs_with_the_rights_that_the_runbook_lists_and_changes_no_s
     let read_only =
         server.psql("weir", "SET ROLE weir_reporting; SELECT has_table_privilege('events', 'INSERT');");
     assert_eq!(read_only.trim(), "f");
-    let (status, told) = weir.run(&["reconcile"], &[("DATABASE_URL", &reader)]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["reconcile"], &[("DATABASE_URL", &reader)]).await;
+    assert!(status.success(), "{output}");
     let person = with_id(Source::Facebook, "one")["data"]["user"]["userId"].as_str().unwrap().to_owned();
-    let (status, told) = weir.run(&["erase", "facebook", &person], &[]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["erase", "facebook", &person], &[]).await;
+    assert!(status.success(), "{output}");
     let refused = server.log().lines().filter(|line| line.contains("permission denied")).count();
     assert_eq!(refused, before, "{}", server.log());
     weir.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_right_that_is_taken_away_is_told_and_comes_back() {
+async fn a_revoked_right_is_reported_until_it_is_granted_again() {
     let server = server().await;
     let mut weir = one_source(&address(&server, "weir_collectors")).await;
     becomes_live(&weir).await;
@@ -90,7 +91,7 @@ async fn a_right_that_is_taken_away_is_told_and_comes_back() {
         ),
     ] {
         server.psql("weir", taken);
-        tells(&weir, "collect-facebook", &["weir_collectors", named, "docs/runbook.md"]).await;
+        reports_cause(&weir, "collect-facebook", &["weir_collectors", named, "docs/runbook.md"]).await;
         server.psql("weir", given);
         weir.ready().await;
     }
@@ -98,18 +99,18 @@ async fn a_right_that_is_taken_away_is_told_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reporting_waits_for_its_rights_and_tells_which() {
+async fn reporting_waits_for_its_rights_and_names_them() {
     let server = server().await;
     let weir = reporting(&address(&server, "weir_reporting")).await;
-    tells(&weir, "reporting", &["weir migrate up"]).await;
+    reports_cause(&weir, "reporting", &["weir migrate up"]).await;
     let reader = "ALTER DEFAULT PRIVILEGES FOR ROLE weir_owner IN SCHEMA public REVOKE SELECT ON TABLES FROM weir_reporting;";
     server.psql("weir", reader);
     migrate(&weir, &server).await;
-    tells(&weir, "reporting", &["SELECT", "events", "weir_reporting"]).await;
+    reports_cause(&weir, "reporting", &["SELECT", "events", "weir_reporting"]).await;
     server.psql("weir", &statements()[1]);
     becomes_ready(&weir, "reporting").await;
 }
 
 async fn becomes_live(weir: &Weir) {
-    tells(weir, "collect-facebook", &["weir migrate up"]).await;
+    reports_cause(weir, "collect-facebook", &["weir migrate up"]).await;
 }

@@ -1,13 +1,13 @@
-//! PostgreSQL with TLS, certificates of an authority of one's own, and clients that must show one.
+//! PostgreSQL with TLS: certificates of a private authority, and clients that must present one.
 
 use weir_testkit::{
     Weir,
     postgres::{Certificates, Postgres, Setup},
 };
 
-use super::{becomes_ready, fails_at_once, reporting_with, tells};
+use super::{becomes_ready, fails_at_once, reporting_with, reports_cause};
 
-/// Everybody by TLS alone; the role `shown` with a certificate.
+/// Every role must use TLS; the role `shown` needs a certificate.
 const ADMITS: &[&str] = &[
     "hostssl all shown all cert",
     "hostssl all weir all trust",
@@ -17,7 +17,7 @@ const ADMITS: &[&str] = &[
 
 async fn server(names: &str) -> (Postgres, Certificates) {
     let certificates = Certificates::of(names);
-    let setup = Setup { certificates: Some(certificates.clone()), admits: ADMITS, ..Setup::default() };
+    let setup = Setup { certificates: Some(certificates.clone()), hba_lines: ADMITS, ..Setup::default() };
     let server = Postgres::start_with(setup).await;
     server.psql("postgres", "CREATE ROLE shown LOGIN; CREATE DATABASE weir;");
     (server, certificates)
@@ -41,8 +41,8 @@ async fn a_server_with_a_certificate_of_a_known_authority_is_used() {
     ] {
         let weir = reporting_with(&format!("{address}?{query}"), settings).await;
         if !migrated {
-            let (status, told) = weir.run(&["migrate", "up"], &[]).await;
-            assert!(status.success(), "{query}: {told}");
+            let (status, output) = weir.run(&["migrate", "up"], &[]).await;
+            assert!(status.success(), "{query}: {output}");
             migrated = true;
         }
         becomes_ready(&weir, "reporting").await;
@@ -50,7 +50,7 @@ async fn a_server_with_a_certificate_of_a_known_authority_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_tls_is_told_with_its_remedy() {
+async fn each_failure_of_tls_is_reported_with_its_remedy() {
     let (server, certificates) = server("DNS:elsewhere").await;
     let root = certificates.path("ca.crt").display().to_string();
     let strangers = Certificates::of("DNS:stranger");
@@ -83,10 +83,10 @@ async fn what_is_wrong_with_tls_is_told_with_its_remedy() {
         fails_at_once(&weir, &["migrate", "status"], database_url, words).await;
     }
     let role = reporting_with(&cases[0].0, Vec::new()).await;
-    tells(&role, "reporting", cases[0].1).await;
+    reports_cause(&role, "reporting", cases[0].1).await;
     let missing = vec![("SSL_CERT_FILE", "/nowhere/roots.pem".to_owned())];
     let role = reporting_with(&cases[0].0, missing).await;
-    tells(&role, "reporting", &["unknown authority", "/nowhere/roots.pem"]).await;
+    reports_cause(&role, "reporting", &["unknown authority", "/nowhere/roots.pem"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,16 +105,16 @@ async fn a_client_shows_its_certificate() {
         )
     };
     let weir: Weir = reporting_with(&address("shown"), Vec::new()).await;
-    let (status, told) = weir.run(&["migrate", "status"], &[]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["migrate", "status"], &[]).await;
+    assert!(status.success(), "{output}");
     fails_at_once(&weir, &["migrate", "status"], &address("another"), &["certificate authentication failed"])
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_named_where_it_is_demanded() {
-    let database_url = Postgres::shared().await.fresh_address().await + "?sslmode=require";
+async fn a_server_without_tls_is_reported_where_tls_is_required() {
+    let database_url = Postgres::shared().await.fresh_database_url().await + "?sslmode=require";
     let weir = reporting_with(&database_url, Vec::new()).await;
-    tells(&weir, "reporting", &["TLS is demanded", "sslmode=prefer", "DATABASE_URL"]).await;
+    reports_cause(&weir, "reporting", &["TLS is demanded", "sslmode=prefer", "DATABASE_URL"]).await;
     fails_at_once(&weir, &["reconcile"], &database_url, &["TLS is demanded"]).await;
 }

@@ -1,11 +1,11 @@
-//! A schema that admits newer builds alone.
+//! A schema that admits only newer builds.
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use weir_event::Source;
 use weir_testkit::{Weir, database::stored_events, events::with_id, eventually};
 
-use super::lives;
+use super::is_live;
 
 on_files_and_on_servers!(a_schema_for_newer_builds_stops_a_collector_that_runs_and_one_that_starts);
 
@@ -25,15 +25,15 @@ async fn a_schema_for_newer_builds_stops_a_collector_that_runs_and_one_that_star
     is_refused(&weir).await;
     weir.stop().await;
     weir.launch_again(&[("up", &["up"])]);
-    lives(&weir, "up").await;
+    is_live(&weir, "up").await;
     is_refused(&weir).await;
-    let (status, told) = weir.run(&["migrate", "status"], &[]).await;
+    let (status, output) = weir.run(&["migrate", "status"], &[]).await;
     assert!(
-        status.success() && told.contains("m29990101_000001_later") && told.contains("too old"),
-        "{told}"
+        status.success() && output.contains("m29990101_000001_later") && output.contains("too old"),
+        "{output}"
     );
-    let (status, told) = weir.run(&["reconcile", "--repair"], &[]).await;
-    assert!(status.code() == Some(1) && told.contains("too old to write"), "{told}");
+    let (status, output) = weir.run(&["reconcile", "--repair"], &[]).await;
+    assert!(status.code() == Some(1) && output.contains("too old to write"), "{output}");
     assert_eq!(stored_events(&store).await.len(), 1);
 
     store.execute_unprepared(LOWER).await.unwrap();
@@ -45,18 +45,18 @@ async fn a_schema_for_newer_builds_stops_a_collector_that_runs_and_one_that_star
     .await;
     let letters = weir.run(&["dead-letters", "list", "--graveyard", "parked"], &[]).await;
     assert!(!letters.1.contains("too old"), "{letters:?}");
-    let (status, told) = weir.run(&["migrate", "status"], &[]).await;
-    assert!(status.success() && told.contains("this one may"), "{told}");
+    let (status, output) = weir.run(&["migrate", "status"], &[]).await;
+    assert!(status.success() && output.contains("this one may"), "{output}");
 }
 
-/// Not ready, with cause and remedy, and told once.
+/// Waits until the process is not ready, with cause and remedy.
 async fn is_refused(weir: &Weir) {
     eventually(async || {
         let (ready, dependencies) = weir.readiness("up").await;
-        let told = &dependencies["collectors.database"];
-        let reason = told["reason"].as_str().unwrap_or_default();
+        let database = &dependencies["collectors.database"];
+        let reason = database["reason"].as_str().unwrap_or_default();
         let words = ["too old to write", "m29990101_000001_later", "start a newer build"];
-        if !ready && told["ready"] == json!(false) && words.iter().all(|word| reason.contains(word)) {
+        if !ready && database["ready"] == json!(false) && words.iter().all(|word| reason.contains(word)) {
             return Ok(());
         }
         Err(dependencies)

@@ -1,4 +1,4 @@
-//! Erasures travel on subjects of their own, and one that an earlier build sent among the events is carried out too.
+//! Erasures on subjects of their own, and erasures that an earlier build sent among the events.
 
 use async_nats::jetstream::message::StreamMessage;
 use serde_json::Value;
@@ -13,8 +13,8 @@ async fn an_erasure_travels_on_a_subject_of_its_own_and_is_carried_out() {
     post_of_ada(&weir).await;
     let order = erase_ada(&weir).await;
     assert_eq!(order.subject.as_str(), "erasures.facebook");
-    is_anonymous(&weir).await;
-    weir.is_accounted_for().await;
+    expect_anonymous(&weir).await;
+    weir.expect_all_accounted().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,11 +29,11 @@ async fn an_erasure_among_the_events_as_an_earlier_build_sent_it_is_carried_out(
     let operator = now.operator().await;
     let sent = operator.context.publish_with_headers("events.facebook", headers, order.payload).await;
     sent.unwrap().await.unwrap();
-    is_anonymous(&now).await;
-    now.is_accounted_for().await;
+    expect_anonymous(&now).await;
+    now.expect_all_accounted().await;
 }
 
-/// Stores an event of Ada's.
+/// Posts an event of Ada, and waits until it is processed.
 async fn post_of_ada(weir: &Weir) {
     let mut event = with_id(Source::Facebook, "of-ada");
     event["data"]["user"]["userId"] = ADA.into();
@@ -41,19 +41,19 @@ async fn post_of_ada(weir: &Weir) {
     weir.drained(1).await;
 }
 
-/// Has Ada erased, and returns the message that ordered it.
+/// Erases Ada, and returns the message of the erasure.
 async fn erase_ada(weir: &Weir) -> StreamMessage {
-    let (status, told) = weir.run(&["erase", "facebook", ADA, "--json"], &[]).await;
-    assert!(status.success(), "{told}");
-    let receipt: Value = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error} in {told}"));
+    let (status, output) = weir.run(&["erase", "facebook", ADA, "--json"], &[]).await;
+    assert!(status.success(), "{output}");
+    let receipt: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error} in {output}"));
     assert_eq!(receipt["rows"], 1, "{receipt}");
     let events = weir.operator().await.context.get_stream("EVENTS").await.unwrap();
     let order = events.get_last_raw_message_by_subject("erasures.facebook").await;
     order.unwrap_or_else(|error| panic!("no erasure on erasures.facebook: {error}"))
 }
 
-/// Waits until no row names Ada and her event is still there.
-async fn is_anonymous(weir: &Weir) {
+/// Waits until the only row names no user.
+async fn expect_anonymous(weir: &Weir) {
     let store = weir.store().await;
     eventually(async || {
         let persons: Vec<_> = stored_events(&store).await.into_iter().map(|row| row.user_id).collect();

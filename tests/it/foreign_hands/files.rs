@@ -1,4 +1,4 @@
-//! The journal's file vanishes while `weir up` is stopped: what waited in it is counted.
+//! A journal file that is removed while `weir up` is stopped: the frames that waited in it are counted as lost.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -6,13 +6,13 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use weir_database::{Access, DatabaseUrl, connect};
 use weir_testkit::Weir;
 
-use super::{held, ids, lost_is, named, post_each, stored_are};
+use super::{expect_lost_frames, expect_reported, expect_stored, ids, lock_store, post_each};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_waited_in_a_journal_file_that_was_removed_are_counted_as_lost() {
     let mut weir = Weir::on_files().await;
     let store = weir.store().await;
-    // The store takes everything but the accounts of frames.
+    // The store refuses to account for frames, so that no frame is acknowledged.
     store.execute_unprepared("ALTER TABLE frames RENAME TO away").await.unwrap();
     post_each(&weir, ids("lost", 8)).await;
     weir.stop().await;
@@ -24,7 +24,7 @@ async fn frames_that_waited_in_a_journal_file_that_was_removed_are_counted_as_lo
     weir.start_again().await;
     expect_lost(&weir, frames).await;
     post_each(&weir, ids("after", 5)).await;
-    stored_are(&store, ids("after", 5)).await;
+    expect_stored(&store, ids("after", 5)).await;
     expect_lost(&weir, frames).await;
     weir.restart().await;
     expect_lost(&weir, frames).await;
@@ -34,7 +34,7 @@ async fn frames_that_waited_in_a_journal_file_that_was_removed_are_counted_as_lo
 async fn frames_that_waited_for_a_locked_store_are_counted_when_their_file_was_removed() {
     let mut weir = Weir::on_files().await;
     let store = weir.store().await;
-    let hold = held(&store).await;
+    let hold = lock_store(&store).await;
     post_each(&weir, ids("lost", 8)).await;
     weir.stop().await;
     let frames = waiting(&weir).await;
@@ -45,15 +45,16 @@ async fn frames_that_waited_for_a_locked_store_are_counted_when_their_file_was_r
     weir.start_again().await;
     expect_lost(&weir, frames).await;
     post_each(&weir, ids("after", 5)).await;
-    stored_are(&store, ids("after", 5)).await;
+    expect_stored(&store, ids("after", 5)).await;
 }
 
+/// Expects this number of lost frames in the metric, and the cause in the ready probe.
 async fn expect_lost(weir: &Weir, frames: u64) {
-    lost_is(weir, &["up"], frames).await;
-    named(weir, "up", "collectors.frames_lost").await;
+    expect_lost_frames(weir, &["up"], frames).await;
+    expect_reported(weir, "up", "collectors.frames_lost").await;
 }
 
-/// Frames that the journal's file holds and no collector has acknowledged.
+/// The number of frames in the journal's file that no collector has acknowledged.
 async fn waiting(weir: &Weir) -> u64 {
     let journal =
         connect(&DatabaseUrl::file(&journal_file(weir)), Access::Write, Duration::ZERO).await.unwrap();
@@ -65,7 +66,7 @@ async fn waiting(weir: &Weir) -> u64 {
     frames.cast_unsigned()
 }
 
-/// The file, and what SQLite keeps beside it.
+/// Removes the file, and the files that SQLite keeps beside it.
 fn remove_journal(weir: &Weir) {
     fs::remove_file(journal_file(weir)).unwrap();
     for beside in ["journal.db-wal", "journal.db-shm"] {

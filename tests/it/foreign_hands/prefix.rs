@@ -1,17 +1,15 @@
-//! Two deployments share a nats-server and know nothing of each other.
+//! Two deployments on one nats-server, separated by a prefix.
 
 use futures::StreamExt as _;
 use serde_json::json;
-use weir_testkit::{Ground, Weir, eventually, nats::Operator};
-
-use crate::sender::Sender;
+use weir_testkit::{Storage, Weir, events::Sender, eventually, nats::Operator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_with_different_prefixes_share_a_server_and_no_event() {
     let plain = Weir::on_servers().await;
-    let Ground::Servers { nats, .. } = plain.ground() else { unreachable!("servers were asked for") };
+    let Storage::Servers { nats, .. } = plain.storage() else { unreachable!("the story uses servers") };
     let settings = vec![("NATS_URL", nats.url()), ("JOURNAL_PREFIX", "acme".to_owned())];
-    let acme = Weir::up_with(Ground::servers().await, settings).await;
+    let acme = Weir::up_with(Storage::servers().await, settings).await;
     let (mut plain_sender, mut acme_sender) = (Sender::new("plain", 47), Sender::new("acme", 48));
     for round in 1..=10 {
         plain.post(&json!(plain_sender.events(5))).await.expect_accepted(5, 0);

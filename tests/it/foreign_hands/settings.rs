@@ -1,4 +1,5 @@
-//! Ingest alone sets streams and consumers up. It adopts those of an earlier build, and leaves what an operator chose.
+//! Settings of streams and consumers. Only ingest sets them up; it adopts those of an earlier build, and leaves the
+//! choices of an operator.
 
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use async_nats::jetstream::{
 use chrono::Utc;
 use serde_json::json;
 use weir_testkit::{
-    Ground, Weir, eventually,
+    Storage, Weir,
+    events::Sender,
+    eventually,
     nats::{Cluster, Nats, Operator},
     postgres::Postgres,
 };
 
-use super::{ids, named, one_source, post_each, stored_are};
-use crate::sender::Sender;
+use super::{expect_reported, expect_stored, ids, one_source, post_each};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const STREAMS: [&str; 3] = ["EVENTS", "DEAD_LETTERS", "REJECTED"];
@@ -23,13 +25,13 @@ const EVERY_ROLE: &[&str] =
     &["edge", "ingest", "collect-facebook", "collect-facebook-too", "collect-tiktok", "reporting"];
 const JOURNAL_ROLES: &[(&str, &[&str])] =
     &[("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
-/// Of a stream that shrinks, in bytes.
+/// The sizes of a stream before and after it shrinks, in bytes.
 const FOUND: i64 = 64 << 20;
 const WANTED: i64 = 32 << 20;
 const LOWERED: [(&str, &str); 1] = [("JOURNAL_MAX_BYTES", "32MiB")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn age_removes_nothing_from_a_stream_that_is_made_anew() {
+async fn a_new_stream_has_no_maximum_age() {
     let weir = Weir::on_servers().await;
     assert_eq!(weir.operator().await.settings("EVENTS").await.max_age, Duration::ZERO);
 }
@@ -38,27 +40,35 @@ async fn age_removes_nothing_from_a_stream_that_is_made_anew() {
 async fn streams_and_consumers_of_an_earlier_build_are_adopted() {
     let nats = Nats::start().await;
     let operator = Operator::connect(&nats.url()).await;
-    set_up_as_before(&operator).await;
-    let database_url = Postgres::shared().await.fresh_address().await;
-    let weir = Weir::up_with(Ground::Servers { nats, database_url }, Vec::new()).await;
+    set_up_as_an_earlier_build(&operator).await;
+    let database_url = Postgres::shared().await.fresh_database_url().await;
+    let weir = Weir::up_with(Storage::Servers { nats, database_url }, Vec::new()).await;
     post_each(&weir, ["adopted".to_owned()].into_iter()).await;
-    stored_are(&weir.store().await, ["adopted".to_owned()].into_iter()).await;
+    expect_stored(&weir.store().await, ["adopted".to_owned()].into_iter()).await;
 
     let events = operator.settings("EVENTS").await;
     assert_eq!(events.max_age, Duration::ZERO);
     for subject in ["events.facebook", "events.tiktok", "erasures.facebook", "erasures.tiktok"] {
         assert!(events.subjects.iter().any(|known| known == subject), "{subject}: {:?}", events.subjects);
     }
-    assert!(events.metadata.keys().any(|key| key.contains("weir")), "not marked: {:?}", events.metadata);
+    assert!(
+        events.metadata.keys().any(|key| key.contains("weir")),
+        "no metadata of Weir: {:?}",
+        events.metadata
+    );
     let consumer = operator.consumer("collector-facebook").await.unwrap().config;
     let mut filters = consumer.filter_subjects.clone();
     filters.sort();
     assert_eq!(filters, ["erasures.facebook", "events.facebook"]);
-    assert!(consumer.metadata.keys().any(|key| key.contains("weir")), "not marked: {:?}", consumer.metadata);
+    assert!(
+        consumer.metadata.keys().any(|key| key.contains("weir")),
+        "no metadata of Weir: {:?}",
+        consumer.metadata
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_operator_raised_stays_when_every_process_is_replaced() {
+async fn limits_that_an_operator_raised_stay_when_every_process_is_replaced() {
     let mut weir = Weir::fleet().await;
     let operator = weir.operator().await;
     let [events, letters] = [operator.settings("EVENTS").await, operator.settings("DEAD_LETTERS").await];
@@ -70,11 +80,11 @@ async fn what_an_operator_raised_stays_when_every_process_is_replaced() {
         operator.context.update_stream(config).await.unwrap();
     }
     for name in EVERY_ROLE {
-        weir.retire(name).await;
-        weir.revive(name);
+        weir.stop_process(name).await;
+        weir.start_process(name);
         weir.ready().await;
     }
-    weir.recovers().await;
+    weir.expect_recovery().await;
     for Config { name, max_bytes, max_age, .. } in &raised {
         let found = operator.settings(name).await;
         assert_eq!((found.max_bytes, found.max_age), (*max_bytes, *max_age), "{name}");
@@ -82,7 +92,7 @@ async fn what_an_operator_raised_stays_when_every_process_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stops_all_frames_is_set_right_while_ingest_runs() {
+async fn settings_that_stop_all_frames_are_corrected_while_ingest_runs() {
     let weir = one_source().await;
     let (store, operator) = (weir.store().await, weir.operator().await);
     let right = operator.settings("EVENTS").await;
@@ -106,67 +116,67 @@ async fn what_stops_all_frames_is_set_right_while_ingest_runs() {
         .await;
     }
     post_each(&weir, ids("through", 5)).await;
-    stored_are(&store, ids("through", 5)).await;
+    expect_stored(&store, ids("through", 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_an_operator_paused_is_named_and_stays_paused() {
+async fn a_consumer_that_an_operator_paused_is_reported_and_stays_paused() {
     let weir = one_source().await;
     let operator = weir.operator().await;
     let events = operator.context.get_stream("EVENTS").await.unwrap();
     let until = Utc::now() + Duration::from_secs(3_600);
     events.pause_consumer("collector-facebook", until).await.unwrap();
     for process in ["ingest", "collect-facebook"] {
-        let reason = named(&weir, process, "journal_settings").await;
+        let reason = expect_reported(&weir, process, "journal_settings").await;
         assert!(reason.contains("collector-facebook: pause_until"), "{reason}");
     }
-    let (status, told) = weir.run(&["journal", "status"], &[]).await;
-    assert!(!status.success() && told.contains("pause_until"), "{told}");
-    let (_, told) = weir.run(&["journal", "apply", "--shrink"], &[]).await;
-    assert!(operator.consumer("collector-facebook").await.unwrap().paused, "{told}");
+    let (status, output) = weir.run(&["journal", "status"], &[]).await;
+    assert!(!status.success() && output.contains("pause_until"), "{output}");
+    let (_, output) = weir.run(&["journal", "apply", "--shrink"], &[]).await;
+    assert!(operator.consumer("collector-facebook").await.unwrap().paused, "{output}");
     events.resume_consumer("collector-facebook").await.unwrap();
     post_each(&weir, ids("resumed", 3)).await;
-    stored_are(&weir.store().await, ids("resumed", 3)).await;
+    expect_stored(&weir.store().await, ids("resumed", 3)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_told_of_fewer_replicas_names_that_and_changes_nothing() {
+async fn a_collector_with_fewer_replicas_configured_reports_that_and_changes_nothing() {
     let cluster = Cluster::start().await;
     let settings = vec![("NATS_URL", cluster.url()), ("JOURNAL_REPLICAS", "3".to_owned())];
-    let mut weir = Weir::launched(Ground::servers().await, settings, JOURNAL_ROLES);
+    let mut weir = Weir::launch(Storage::servers().await, settings, JOURNAL_ROLES);
     weir.ready().await;
     let operator = weir.operator().await;
 
-    weir.retire("collect-facebook").await;
-    weir.revive_with("collect-facebook", &[("JOURNAL_REPLICAS", "1")]);
+    weir.stop_process("collect-facebook").await;
+    weir.start_process_with("collect-facebook", &[("JOURNAL_REPLICAS", "1")]);
     weir.ready().await;
     for stream in STREAMS {
         assert_eq!(operator.settings(stream).await.num_replicas, 3, "{stream}");
     }
-    difference_is_told(&weir, "JOURNAL_REPLICAS").await;
+    expect_difference_reported(&weir, "JOURNAL_REPLICAS").await;
     for stream in STREAMS {
         assert_eq!(operator.settings(stream).await.num_replicas, 3, "{stream}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_told_of_another_ack_wait_names_that_and_changes_nothing() {
-    let mut weir = Weir::launched(Ground::servers().await, Vec::new(), JOURNAL_ROLES);
+async fn a_collector_with_another_ack_wait_configured_reports_that_and_changes_nothing() {
+    let mut weir = Weir::launch(Storage::servers().await, Vec::new(), JOURNAL_ROLES);
     weir.ready().await;
     let operator = weir.operator().await;
     let ack_wait = async || operator.consumer("collector-facebook").await.unwrap().config.ack_wait;
     let before = ack_wait().await;
 
-    weir.retire("collect-facebook").await;
-    weir.revive_with("collect-facebook", &[("JOURNAL_ACK_WAIT_MS", "2000")]);
+    weir.stop_process("collect-facebook").await;
+    weir.start_process_with("collect-facebook", &[("JOURNAL_ACK_WAIT_MS", "2000")]);
     weir.ready().await;
     assert_eq!(ack_wait().await, before);
-    difference_is_told(&weir, "JOURNAL_ACK_WAIT_MS").await;
+    expect_difference_reported(&weir, "JOURNAL_ACK_WAIT_MS").await;
     assert_eq!(ack_wait().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fleet_that_agrees_names_no_difference() {
+async fn a_fleet_with_equal_settings_reports_no_difference() {
     let weir = Weir::fleet().await;
     let events = Sender::new("agreed", 45).events(100);
     weir.post(&json!(events)).await.expect_accepted(100, 0);
@@ -181,34 +191,35 @@ async fn a_fleet_that_agrees_names_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_shrinks_by_the_hand_of_an_operator_alone() {
+async fn a_stream_shrinks_only_by_an_operator_s_command() {
     let settings = vec![("JOURNAL_MAX_BYTES", "64MiB".to_owned())];
-    let mut weir = Weir::launched(Ground::servers().await, settings, &JOURNAL_ROLES[..1]);
+    let mut weir = Weir::launch(Storage::servers().await, settings, &JOURNAL_ROLES[..1]);
     weir.ready().await;
     let operator = weir.operator().await;
     assert_eq!(max_bytes(&operator).await, FOUND);
 
-    weir.retire("ingest").await;
-    weir.revive_with("ingest", &LOWERED);
+    weir.stop_process("ingest").await;
+    weir.start_process_with("ingest", &LOWERED);
     weir.ready().await;
-    assert_eq!(max_bytes(&operator).await, FOUND, "ingest has shrunk it");
+    assert_eq!(max_bytes(&operator).await, FOUND, "ingest has shrunk the stream");
 
-    let (_, told) = weir.run(&["journal", "status"], &LOWERED).await;
-    assert!(told.contains("max_bytes") || told.contains("JOURNAL_MAX_BYTES"), "{told}");
+    let (_, output) = weir.run(&["journal", "status"], &LOWERED).await;
+    assert!(output.contains("max_bytes") || output.contains("JOURNAL_MAX_BYTES"), "{output}");
     for (bytes, in_words) in [(FOUND, ["64MiB", "64 MiB"]), (WANTED, ["32MiB", "32 MiB"])] {
-        let named = told.contains(&bytes.to_string()) || in_words.iter().any(|words| told.contains(words));
-        assert!(named, "{bytes} is not in: {told}");
+        let named =
+            output.contains(&bytes.to_string()) || in_words.iter().any(|words| output.contains(words));
+        assert!(named, "{bytes} is not in: {output}");
     }
     weir.run(&["journal", "apply"], &LOWERED).await;
-    assert_eq!(max_bytes(&operator).await, FOUND, "it shrinks without --shrink");
+    assert_eq!(max_bytes(&operator).await, FOUND, "the stream shrinks without --shrink");
 
-    let (_, told) = weir.run(&["journal", "apply", "--shrink"], &LOWERED).await;
-    assert_eq!(max_bytes(&operator).await, WANTED, "{told}");
+    let (_, output) = weir.run(&["journal", "apply", "--shrink"], &LOWERED).await;
+    assert_eq!(max_bytes(&operator).await, WANTED, "{output}");
 }
 
-/// Waits until the collector tells, in its ready probe and its log, that this variable is otherwise than on the server.
-async fn difference_is_told(weir: &Weir, variable: &str) {
-    let reason = named(weir, "collect-facebook", "journal_settings").await;
+/// Waits until the collector reports, in its ready probe and its log, that this variable differs from the server.
+async fn expect_difference_reported(weir: &Weir, variable: &str) {
+    let reason = expect_reported(weir, "collect-facebook", "journal_settings").await;
     assert!(reason.contains(variable), "{reason}");
     eventually(async || {
         let log = weir.log_of("collect-facebook");
@@ -217,8 +228,8 @@ async fn difference_is_told(weir: &Weir, variable: &str) {
     .await;
 }
 
-/// As the last build that set its collectors' consumers up by itself.
-async fn set_up_as_before(operator: &Operator) {
+/// Creates the stream and the consumers as the last build did whose collectors set up their consumers themselves.
+async fn set_up_as_an_earlier_build(operator: &Operator) {
     let events = Config {
         name: "EVENTS".to_owned(),
         subjects: vec!["events.facebook".to_owned(), "events.tiktok".to_owned()],

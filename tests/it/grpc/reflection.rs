@@ -1,4 +1,4 @@
-//! A reflection client, which asks what grpcurl's `list` and `describe` ask.
+//! A reflection client with the requests of grpcurl's `list` and `describe`.
 
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
@@ -6,21 +6,22 @@ use tokio_stream::once;
 use tonic::transport::Channel;
 use tonic_reflection::pb::{v1, v1alpha};
 
-/// The two versions of the protocol; older clients know the second alone.
+/// The two versions of the protocol. Older clients have only the second.
 #[derive(Clone, Copy)]
 pub(super) enum Reflection {
     V1,
     V1Alpha,
 }
 
-/// Asks one question of one version and picks the answer out; the two versions' types differ by name alone.
+/// Sends one request in one version and returns the answer's content. The types of the two versions differ only by
+/// name.
 macro_rules! ask {
-    ($version:ident, $channel:expr, $question:ident($argument:expr), $answer:ident) => {{
+    ($version:ident, $channel:expr, $request:ident($argument:expr), $answer:ident) => {{
         use $version::{
             ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
             server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
         };
-        let message_request = Some(MessageRequest::$question($argument));
+        let message_request = Some(MessageRequest::$request($argument));
         let request = once(ServerReflectionRequest { host: String::new(), message_request });
         let mut client = ServerReflectionClient::new($channel);
         let mut answers =
@@ -49,7 +50,7 @@ impl Reflection {
         }
     }
 
-    /// The names of a service's methods, as declared.
+    /// The names of a service's methods, in the order of their declaration.
     pub(super) async fn methods(self, channel: Channel, service: &str) -> Vec<String> {
         let files = match self {
             Self::V1 => {

@@ -1,34 +1,34 @@
-//! One failure of each role: its entry leads to the trace and to the call, however little is logged.
+//! One failure of each role. Its log entry leads to the trace and to the call at every log level.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use weir_event::Source;
 use weir_testkit::{
-    Ground, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,
+    Storage, TraceCollector, Weir, events::with_id, eventually, nats::Nats, postgres::Postgres,
 };
 
-/// The trace of whoever asks.
+/// The trace of the caller.
 const TRACE: &str = "7d1e5b3c9a2f4e6088aa55cc11ee22bb";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_of_any_role_names_its_trace_and_its_call() {
+async fn the_log_entry_of_a_failure_names_its_trace_and_its_call() {
     let collector = TraceCollector::start().await;
     fail_in_turn(collector.settings(), true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_of_any_role_names_its_call_where_nothing_is_traced() {
+async fn the_log_entry_of_a_failure_names_its_call_without_tracing() {
     fail_in_turn(Vec::new(), false).await;
 }
 
-/// Takes the database and then the journal away, and looks at what each role says of the calls that suffer.
+/// Stops the database and then the journal, and checks the log entry of each role about the failed calls.
 async fn fail_in_turn(mut settings: Vec<(&'static str, String)>, traced: bool) {
     let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
-    // Longer than ingest waits for the journal and reporting for the store: a call that the edge gives up first is told
-    // of at the edge alone.
+    // Longer than ingest waits for the journal and reporting for the store. Only the edge logs a call that it
+    // gives up first.
     settings.extend([("LOG_LEVEL", "warn".to_owned()), ("EDGE_REQUEST_TIMEOUT_MS", "20000".to_owned())]);
-    let database_url = postgres.fresh_address().await;
-    let mut weir = Weir::fleet_with(Ground::Servers { nats, database_url }, settings).await;
+    let database_url = postgres.fresh_database_url().await;
+    let mut weir = Weir::fleet_with(Storage::Servers { nats, database_url }, settings).await;
     postgres.kill();
     assert_eq!(post(&weir, "to-be-stored").await, StatusCode::ACCEPTED);
     expect(&weir, "facebook-collector", "trying again until it works", "to-be-stored", traced).await;
@@ -52,7 +52,7 @@ async fn send(weir: &Weir, request: reqwest::RequestBuilder, correlation_id: &st
     weir.send(request.header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))).await.status
 }
 
-/// Waits for a role's entry about a call.
+/// Waits for the entry of a role about a call.
 async fn expect(weir: &Weir, role: &str, message: &str, correlation_id: &str, traced: bool) {
     let entry = eventually(async || {
         let log = weir.log();
@@ -67,6 +67,6 @@ async fn expect(weir: &Weir, role: &str, message: &str, correlation_id: &str, tr
     };
     assert_eq!(hexadecimal("trace_id", 32), traced, "{entry}");
     assert_eq!(hexadecimal("span_id", 16), traced, "{entry}");
-    // A collector's entry is about a batch, which is a trace of its own.
+    // The entry of a collector is about a batch, which is a trace of its own.
     assert_eq!(entry["trace_id"] == TRACE, traced && role != "facebook-collector", "{entry}");
 }

@@ -1,12 +1,16 @@
-//! Who: distinct users by group.
+//! The demographics report: distinct users by group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Event, money::mean, ranking::by_size_then_name, text};
+use super::{
+    event::{Event, text},
+    money::mean,
+    rows::by_size_then_name,
+};
 
-/// Users by the group that an event of theirs names.
+/// The users of each group. A user belongs to every group that one of the user's events names.
 type Groups = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn facebook(events: &[&Event], limit: usize) -> Value {
@@ -82,7 +86,7 @@ fn cities(events: &[&Event], limit: usize) -> Vec<Value> {
     rows.map(|((country, city), users)| json!({"country": country, "city": city, "users": users})).collect()
 }
 
-/// Every group in its own order, zeros included.
+/// Every group in a fixed order, empty ones included.
 fn complete(groups: &Groups, names: &[&str]) -> Vec<Value> {
     let row = |name: &&str| json!({"group": name, "users": groups.get(*name).map_or(0, BTreeSet::len)});
     names.iter().map(row).collect()

@@ -1,4 +1,4 @@
-//! Exact money: integers of ten-thousandths.
+//! Exact amounts of money, as integers of ten-thousandths.
 
 const SCALE: i128 = 10_000;
 
@@ -8,20 +8,20 @@ pub(super) fn ten_thousandths(amount: &str) -> i128 {
     format!("{whole}{fraction:0<4}").parse().unwrap_or_else(|_| panic!("'{amount}' is no amount"))
 }
 
-/// 125000 → `12.50`: two places at least, more only where they say something.
+/// 125000 → `12.50`: at least two places, and no further trailing zeros.
 pub(super) fn decimal(amount: i128) -> String {
     let text = format!("{}.{:04}", amount / SCALE, amount % SCALE);
     let shorter = text.strip_suffix("00").or_else(|| text.strip_suffix('0'));
     shorter.unwrap_or(&text).to_owned()
 }
 
-/// The mean to two places, half to even; `0.00` of nothing.
+/// The mean to two places, rounded half to even; `0.00` without transactions.
 pub(super) fn average(sum: i128, count: u64) -> String {
     let cents = half_even(sum, i128::from(count.max(1)) * (SCALE / 100));
     format!("{}.{:02}", cents / 100, cents % 100)
 }
 
-/// The mean of integers as a number of two decimals, half to even; 0 of nothing.
+/// The mean of integers to two places, rounded half to even; 0 without values.
 pub(super) fn mean(values: impl ExactSizeIterator<Item = i64>) -> f64 {
     let count = values.len().max(1);
     let sum: i128 = values.map(i128::from).sum();
@@ -29,7 +29,7 @@ pub(super) fn mean(values: impl ExactSizeIterator<Item = i64>) -> f64 {
     hundredths as f64 / 100.0
 }
 
-/// `dividend / divisor` of positive numbers, rounded half to even.
+/// `dividend / divisor` for positive numbers, rounded half to even.
 fn half_even(dividend: i128, divisor: i128) -> i128 {
     let (quotient, rest) = (dividend / divisor, dividend % divisor);
     let up = rest * 2 > divisor || (rest * 2 == divisor && quotient % 2 == 1);

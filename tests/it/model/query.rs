@@ -1,11 +1,9 @@
-//! What a report is asked: its parameters, the range, and the buckets of a series.
-
-use std::{collections::BTreeMap, ops::AddAssign};
+//! The parameters of a report.
 
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// What a report is asked. Every part is optional.
+/// The parameters of a report, each optional.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pub(crate) from: Option<DateTime<Utc>>,
@@ -18,7 +16,7 @@ pub(crate) struct Query {
     pub(crate) limit: Option<usize>,
 }
 
-/// How wide a bucket is.
+/// The width of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Width {
     Hour,
@@ -33,7 +31,7 @@ impl Width {
         }
     }
 
-    fn duration(self) -> Duration {
+    pub(super) fn duration(self) -> Duration {
         match self {
             Self::Hour => Duration::hours(1),
             Self::Day => Duration::days(1),
@@ -42,7 +40,7 @@ impl Width {
 }
 
 impl Query {
-    /// As parameters of the HTTP request.
+    /// The parameters of the HTTP request.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
         let parameters = [
             ("from", self.from.map(instant)),
@@ -70,32 +68,7 @@ impl Query {
     }
 }
 
-/// An instant as the comparison writes it.
+/// An instant as the model writes it.
 pub(crate) fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-/// The start of the bucket that `at` falls into.
-pub(super) fn bucket(at: DateTime<Utc>, width: Width) -> DateTime<Utc> {
-    let seconds = width.duration().num_seconds();
-    DateTime::from_timestamp(at.timestamp().div_euclid(seconds) * seconds, 0)
-        .expect("near the event's own time")
-}
-
-/// Rows from the first to the last bucket with data, empty ones included.
-pub(super) fn series<V: AddAssign + Default + Copy>(
-    values: impl Iterator<Item = (DateTime<Utc>, V)>,
-    width: Width,
-    row: impl Fn(String, V) -> Value,
-) -> Value {
-    let mut buckets = BTreeMap::<_, V>::new();
-    for (start, value) in values {
-        *buckets.entry(start).or_default() += value;
-    }
-    let Some((&first, &last)) = buckets.keys().next().zip(buckets.keys().next_back()) else {
-        return json!([]);
-    };
-    let starts = std::iter::successors(Some(first), |start| Some(*start + width.duration()));
-    let rows = starts.take_while(|start| *start <= last);
-    rows.map(|start| row(instant(start), buckets.get(&start).copied().unwrap_or_default())).collect()
 }

@@ -1,14 +1,14 @@
-//! Which series an expression of PromQL selects: enough of its grammar for that, and no more. Whether it is
-//! well-formed is Prometheus' to say.
+//! The selectors in an expression of PromQL. This parser knows just enough of the grammar for that; Prometheus checks
+//! whether an expression is well-formed.
 
 use std::{iter::Peekable, str::Chars};
 
-/// Words that stand where a name could, and name no metric.
+/// Words of the grammar at places where a metric's name could stand.
 const OPERATORS: [&str; 5] = ["and", "or", "unless", "offset", "bool"];
-/// Words that a list of labels follows.
+/// Words that are followed by a list of labels.
 const GROUPINGS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
-/// A metric's name and its matchers in braces, as they stand in the expression.
+/// A metric's name and its matchers in braces, as written in the expression.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Selector {
     pub(super) name: String,
@@ -16,13 +16,13 @@ pub(super) struct Selector {
 }
 
 impl Selector {
-    /// The instant selector, without window and offset.
+    /// The selector without window and offset.
     pub(super) fn query(&self) -> String {
         format!("{}{}", self.name, self.matchers)
     }
 }
 
-/// Every selector, in order.
+/// Every selector of an expression, in order.
 pub(super) fn selectors(expression: &str) -> Vec<Selector> {
     let mut found = Vec::new();
     let mut rest = expression.chars().peekable();
@@ -31,15 +31,15 @@ pub(super) fn selectors(expression: &str) -> Vec<Selector> {
             '"' => drop(quoted(&mut rest)),
             '[' => drop(rest.by_ref().find(|letter| *letter == ']')),
             _ if next.is_ascii_digit() => drop(word(&mut rest)),
-            _ if is_of_word(next) => found.extend(named(&mut rest)),
+            _ if is_of_word(next) => found.extend(selector(&mut rest)),
             _ => drop(rest.next()),
         }
     }
     found
 }
 
-/// What begins with a word: a selector, unless the word is a function's or the grammar's.
-fn named(rest: &mut Peekable<Chars<'_>>) -> Option<Selector> {
+/// Reads a word: a selector, unless the word is a function or part of the grammar.
+fn selector(rest: &mut Peekable<Chars<'_>>) -> Option<Selector> {
     let name = word(rest);
     if OPERATORS.contains(&name.as_str()) {
         return None;
@@ -57,7 +57,7 @@ fn named(rest: &mut Peekable<Chars<'_>>) -> Option<Selector> {
     }
 }
 
-/// Followed by `by` or `without`, which a metric's name never is.
+/// Whether an aggregation: only such a word is followed by `by` or `without`.
 fn is_aggregation(name: &str) -> bool {
     ["sum", "max", "min", "avg", "count"].contains(&name)
 }
@@ -99,7 +99,7 @@ fn braces(rest: &mut Peekable<Chars<'_>>) -> String {
 }
 
 #[test]
-fn selectors_are_told_from_functions_labels_and_numbers() {
+fn selectors_are_distinguished_from_functions_labels_and_numbers() {
     let expression = r#"sum by (le, source) (rate(a:b_bucket{x="}(c",y!~"d.."}[5m] offset 1h)) > bool 14.4 * on (z) e
         unless ignoring(f) max(g{}) / 1e3 or vector(0)"#;
     let queries: Vec<_> = selectors(expression).iter().map(Selector::query).collect();

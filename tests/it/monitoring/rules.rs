@@ -1,4 +1,4 @@
-//! The recording rules and the alerts: each alert is tried firing and quiet, and leads to its section of the runbook.
+//! The recording rules and the alerts: each alert is tested firing and quiet, and leads to its section of the runbook.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,9 +10,9 @@ use std::{
 use serde_json::Value;
 use weir_testkit::repository::{deploy, repository, yaml};
 
-/// One rule, recording or alerting.
+/// A recording or alerting rule.
 pub(super) struct Rule {
-    /// What it records, or the alert's name.
+    /// The name of the recorded series or of the alert.
     pub(super) name: String,
     pub(super) expression: String,
     alert: bool,
@@ -20,12 +20,12 @@ pub(super) struct Rule {
     annotations: Value,
 }
 
-/// What is recorded.
+/// The recording rules.
 pub(super) fn recorded() -> Vec<Rule> {
     rules().into_iter().filter(|rule| !rule.alert).collect()
 }
 
-/// What is alerted of.
+/// The alerts.
 pub(super) fn alerts() -> Vec<Rule> {
     rules().into_iter().filter(|rule| rule.alert).collect()
 }
@@ -51,7 +51,7 @@ fn rule(mut rule: Value) -> Rule {
     }
 }
 
-/// The files that promtool tries the rules with.
+/// The files of promtool's test cases.
 fn cases() -> Vec<PathBuf> {
     let folder = fs::read_dir(deploy("prometheus/tests")).expect("the rules have tests");
     folder.map(|entry| entry.expect("a folder's entry").path()).collect()
@@ -60,8 +60,8 @@ fn cases() -> Vec<PathBuf> {
 fn promtool(arguments: &[&str], files: &[PathBuf]) {
     let output =
         Command::new("promtool").args(arguments).args(files).output().expect("promtool is installed");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "promtool {arguments:?}\n{}", String::from_utf8_lossy(&said));
+    let both = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "promtool {arguments:?}\n{}", String::from_utf8_lossy(&both));
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn every_rule_passes_its_cases() {
     promtool(&["test", "rules"], &cases());
 }
 
-/// By name, with the labels that tell the speeds of one alert from one another.
+/// Alerts are compared by name and labels, because the labels distinguish the windows of one alert.
 #[test]
 fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_quiet() {
     let mut fired: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut quiet = BTreeSet::new();
-    let looks = cases().into_iter().flat_map(|file| yaml(&file)["tests"].as_array().expect("tests").clone());
-    for look in looks.flat_map(|test| test["alert_rule_test"].as_array().expect("looks").clone()) {
-        let alert = look["alertname"].as_str().expect("an alert's name").to_owned();
-        let expected = look["exp_alerts"].as_array().expect("what is expected");
+    let checks = cases().into_iter().flat_map(|file| yaml(&file)["tests"].as_array().expect("tests").clone());
+    for check in checks.flat_map(|test| test["alert_rule_test"].as_array().expect("checks").clone()) {
+        let alert = check["alertname"].as_str().expect("an alert's name").to_owned();
+        let expected = check["exp_alerts"].as_array().expect("expected alerts");
         if expected.is_empty() {
             quiet.insert(alert);
         } else {
@@ -100,7 +100,7 @@ fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_quiet() {
 }
 
 #[test]
-fn every_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on() {
+fn every_alert_has_a_summary_a_severity_and_a_section_of_the_runbook() {
     let sections = sections();
     for rule in alerts() {
         let severity = rule.labels["severity"].as_str().unwrap_or_default();
@@ -114,11 +114,11 @@ fn every_alert_says_what_is_wrong_how_bad_it_is_and_where_to_read_on() {
         }
     }
     let known: BTreeSet<_> = alerts().into_iter().map(|rule| rule.name).collect();
-    let told: BTreeSet<_> = sections.into_keys().collect();
-    assert_eq!(told, known, "the runbook has sections of alerts that don't exist");
+    let described: BTreeSet<_> = sections.into_keys().collect();
+    assert_eq!(described, known, "the runbook has sections of alerts that don't exist");
 }
 
-/// The runbook's sections of alerts, by heading.
+/// The sections of the runbook about alerts, by heading.
 fn sections() -> BTreeMap<String, String> {
     let runbook = fs::read_to_string(repository("docs/runbook.md")).expect("there is a runbook");
     let sections = runbook.split("\n### ").skip(1);
@@ -126,7 +126,7 @@ fn sections() -> BTreeMap<String, String> {
     sections.map(|(heading, text)| (heading.to_owned(), text.to_owned())).collect()
 }
 
-/// The objectives that the runbook states are those that alerts count with.
+/// The runbook states the objectives that the alerts use.
 #[test]
 fn the_runbook_states_every_objective_and_its_budget() {
     let runbook = fs::read_to_string(repository("docs/runbook.md")).expect("there is a runbook");

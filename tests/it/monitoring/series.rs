@@ -1,23 +1,21 @@
-//! Whatever a sender makes up, it makes no series: labels come from closed sets.
+//! The labels of metrics come from closed sets, so a sender's words create no series.
 
 use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use weir_testkit::{Weir, weir::Series};
+use weir_testkit::{Weir, events::Sender, weir::Series};
 
-use crate::sender::Sender;
-
-/// What the hostile sender invents; nothing of it may be seen in a scrape.
+/// The word in everything that the hostile sender invents. No scrape may contain it.
 const INVENTED: &str = "invented";
-/// Of each kind, for each round.
+/// The number of requests of each kind in a round.
 const MANY: usize = 20;
 
-on_files_and_on_servers!(what_a_sender_makes_up_makes_no_series);
+on_files_and_on_servers!(words_that_a_sender_invents_create_no_series);
 
-async fn what_a_sender_makes_up_makes_no_series(weir: Weir) {
+async fn words_that_a_sender_invents_create_no_series(weir: Weir) {
     let mut sender = Sender::new(INVENTED, 11);
-    // The first round shows what the closed sets have for such requests.
+    // The first round creates the series that the closed sets have for such requests.
     let accepted = invent(&weir, &mut sender, "a").await;
     weir.drained(accepted).await;
     let before = series(&weir).await;
@@ -25,7 +23,7 @@ async fn what_a_sender_makes_up_makes_no_series(weir: Weir) {
     weir.drained(accepted).await;
     let after = series(&weir).await;
     let new: Vec<_> = after.difference(&before).collect();
-    assert!(new.is_empty(), "{} series before, and these besides: {new:#?}", before.len());
+    assert!(new.is_empty(), "{} series before, and these are new: {new:#?}", before.len());
     let seen: Vec<_> = after.iter().filter(|series| series.labels.contains(INVENTED)).collect();
     assert!(seen.is_empty(), "a sender's words are labels: {seen:#?}");
 }
@@ -34,7 +32,7 @@ async fn series(weir: &Weir) -> BTreeSet<Series> {
     weir.series().await.into_iter().collect()
 }
 
-/// One round of everything that a sender chooses; says how many events were accepted.
+/// Sends an invented word in every place that a sender chooses; returns the number of accepted events.
 async fn invent(weir: &Weir, sender: &mut Sender, round: &str) -> usize {
     for number in 0..MANY {
         let word = format!("{INVENTED}-{round}-{number}");

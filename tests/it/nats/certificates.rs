@@ -1,4 +1,4 @@
-//! TLS: the server's certificate, the client's, and servers that demand or lack one.
+//! TLS to NATS: certificates of servers and clients, and servers that demand or lack them.
 
 use std::{fs, path::Path};
 
@@ -14,7 +14,7 @@ fn in_a_year() -> DateTime<Utc> {
     Utc::now() + TimeDelta::days(365)
 }
 
-/// The lines of a server's configuration that make it speak TLS; with `clients` it demands a certificate of that authority.
+/// The configuration of a server with TLS. With `clients` the server demands a certificate of that authority.
 fn tls(server: &Certificate, clients: Option<&Authority>) -> String {
     let verify = clients
         .map_or_else(String::new, |authority| format!(", ca_file: {:?}, verify: true", authority.file()));
@@ -36,7 +36,7 @@ fn authority() -> (TempDir, Authority) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_known_by_the_ca_of_nats_ca_and_a_client_by_its_certificate() {
+async fn a_server_is_verified_by_the_ca_of_nats_ca_and_a_client_by_its_certificate() {
     let (_folder, authority) = authority();
     let (server, client) =
         (authority.certify(&[LOOPBACK], in_a_year()), authority.certify(&["weir"], in_a_year()));
@@ -48,7 +48,7 @@ async fn a_server_is_known_by_the_ca_of_nats_ca_and_a_client_by_its_certificate(
         ("NATS_KEY", shown(&client.key)),
     ];
     let weir = up(nats, settings).await;
-    stores(&weir, "by-certificate").await;
+    expect_stored(&weir, "by-certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,19 +61,19 @@ async fn a_ca_that_changes_is_read_again_at_the_next_connection() {
     let nats = Nats::configured("", &tls(&server, None)).await;
     let settings = vec![url("nats", LOOPBACK, &nats), ("NATS_CA", shown(&file))];
     let mut weir = up(nats, settings).await;
-    stores(&weir, "of-the-first-ca").await;
+    expect_stored(&weir, "of-the-first-ca").await;
     let other = theirs.certify(&[LOOPBACK], in_a_year());
     weir.nats().kill();
     fs::copy(&other.certificate, &server.certificate).unwrap();
     fs::copy(&other.key, &server.key).unwrap();
     weir.nats().start_again().await;
-    tells_at_once(&weir, "up", &[LOOPBACK, "unknown CA", "NATS_CA"]).await;
+    expect_reported_at_once(&weir, "up", &[LOOPBACK, "unknown CA", "NATS_CA"]).await;
     fs::copy(theirs.file(), &file).unwrap();
-    stores(&weir, "of-the-second-ca").await;
+    expect_stored(&weir, "of-the-second-ca").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_tls_is_told_at_once() {
+async fn faults_of_tls_are_reported_at_once() {
     let (folder, ours) = authority();
     let theirs = Authority::new(folder.path(), "theirs");
     let right = ours.certify(&[LOOPBACK], in_a_year());
@@ -110,6 +110,6 @@ async fn what_is_wrong_with_tls_is_told_at_once() {
         let mut settings: Settings = settings;
         settings.push(url(scheme, LOOPBACK, &nats));
         let weir = ingest(nats, settings).await;
-        tells_at_once(&weir, "ingest", &[LOOPBACK, parts[0], parts[1]]).await;
+        expect_reported_at_once(&weir, "ingest", &[LOOPBACK, parts[0], parts[1]]).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Frames and dead letters fit what a server and its streams take, and so do their neighbours.
+//! Size limits of a NATS server and its streams: frames and dead letters fit them.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use super::*;
 
 const KIB: usize = 1024;
 
-/// A good event whose JSON has about so many bytes, none of which protobuf makes shorter.
+/// A valid event with a JSON of about so many bytes. Protobuf makes none of them shorter.
 fn large(id: &str, bytes: usize) -> Value {
     let mut event = with_id(Source::Facebook, id);
-    // Unknown keys are no part of the event, so that only its texts make it large: each has at most 256 characters, of at most
-    // four bytes.
+    // Unknown keys are no part of the event, so only its texts make it large. Each has at most 256 characters of at
+    // most four bytes.
     let long = "\u{1F30A}".repeat(256.min(bytes / 4));
     event["data"]["user"]["name"] = json!(long);
     event
@@ -23,17 +23,17 @@ fn large(id: &str, bytes: usize) -> Value {
 async fn a_server_that_takes_less_than_64_kib_is_refused_with_both_numbers() {
     let nats = Nats::configured("", "max_payload: 16KB").await;
     let weir = ingest(nats, vec![]).await;
-    tells_at_once(&weir, "ingest", &["16384", "65536", "max_payload"]).await;
+    expect_reported_at_once(&weir, "ingest", &["16384", "65536", "max_payload"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_fit_the_least_that_a_server_may_take() {
+async fn frames_fit_the_smallest_payload_limit_of_a_server() {
     let weir = up(Nats::configured("", "max_payload: 64KB").await, vec![]).await;
     takes_a_large_array(&weir, "of-the-server").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn frames_fit_what_the_stream_takes_also_when_that_changes_while_weir_runs() {
+async fn frames_fit_the_stream_s_message_size_even_when_it_changes_while_weir_runs() {
     let weir = up(Nats::start().await, vec![]).await;
     takes_a_large_array(&weir, "before").await;
     let operator = weir.operator().await;
@@ -45,10 +45,10 @@ async fn frames_fit_what_the_stream_takes_also_when_that_changes_while_weir_runs
     takes_a_large_array(&weir, "after").await;
     assert_eq!(operator.settings("EVENTS").await.max_message_size, 64 * 1024);
     let sizes = largest_frame(&operator).await;
-    assert!(sizes > 32 * KIB, "frames are smaller than they must be: {sizes}");
+    assert!(sizes > 32 * KIB, "frames are smaller than necessary: {sizes}");
 }
 
-/// Bytes of the largest frame that lies behind the first array.
+/// The size in bytes of the largest of the last four frames.
 async fn largest_frame(operator: &Operator) -> usize {
     let events = operator.context.get_stream("EVENTS").await.unwrap();
     let last = operator.stream("EVENTS").await.unwrap().state.last_sequence;
@@ -88,12 +88,12 @@ async fn a_bad_item_that_is_larger_than_the_server_takes_leaves_its_neighbours_a
     let answer = weir.post(&json!([with_id(Source::Facebook, "good"), bad])).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     assert_eq!((&answer.body["accepted"], &answer.body["rejected"]), (&json!(1), &json!(1)));
-    stores(&weir, "good").await;
+    expect_stored(&weir, "good").await;
     let letters = weir.rejected().await;
     let letter = &letters[0].letter;
-    assert!(letters.len() == 1 && letter.is_cut() && letter.size > 100_000, "{letter:?}");
+    assert!(letters.len() == 1 && letter.is_truncated() && letter.size > 100_000, "{letter:?}");
     assert_eq!(letter.event_id.as_deref(), Some("bad"));
-    let (status, told) =
+    let (status, output) =
         weir.run(&["dead-letters", "list", "--graveyard", DeadLetterStream::Rejected.name()], &[]).await;
-    assert!(status.success() && told.contains("/timestamp"), "{told}");
+    assert!(status.success() && output.contains("/timestamp"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! SIGTERM behind a load balancer: no longer ready at once, and still serving until the balancer has seen it.
+//! SIGTERM behind a load balancer: unready at once, and still serving until the balancer notices.
 
 use std::time::Duration;
 
@@ -6,24 +6,22 @@ use futures::StreamExt as _;
 use reqwest::{Body, Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use weir_testkit::{Ground, Weir, eventually::within};
+use weir_testkit::{Storage, Weir, events::Sender, eventually::within};
 
-use crate::sender::Sender;
-
-/// Long enough that a slow machine sees what happens meanwhile.
+/// Long enough for the checks on a slow machine.
 const DELAY: Duration = Duration::from_secs(8);
-/// How soon a probe answers no.
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// The time within which a probe becomes unready.
+const UNREADY_WITHIN: Duration = Duration::from_secs(2);
 /// 128 + SIGINT.
-const LEFT_AT_ONCE: Option<i32> = Some(130);
+const INTERRUPTED: Option<i32> = Some(130);
 
 fn delayed() -> Vec<(&'static str, String)> {
     vec![("DRAIN_DELAY_MS", DELAY.as_millis().to_string())]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edge_that_is_asked_to_end_is_unready_at_once_and_serves_new_clients_for_the_delay() {
-    let mut weir = Weir::up_with(Ground::Files, delayed()).await;
+async fn a_draining_edge_is_unready_at_once_and_serves_new_clients() {
+    let mut weir = Weir::up_with(Storage::Files, delayed()).await;
     let asked = Instant::now();
     weir.signal("TERM").await;
     expect_unready(&weir, "up", &["process"]).await;
@@ -33,7 +31,7 @@ async fn an_edge_that_is_asked_to_end_is_unready_at_once_and_serves_new_clients_
     let mut sender = Sender::new("draining", 3);
     let mut accepted = 0;
     while asked.elapsed() < DELAY * 3 / 4 {
-        // A client of its own is a connection of its own.
+        // A new client makes a new connection.
         let url = format!("http://{}/events", weir.addresses.edge);
         let answer = Client::new().post(url).json(&json!(sender.events(3))).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::ACCEPTED, "after {:?}", asked.elapsed());
@@ -52,9 +50,9 @@ async fn an_edge_that_is_asked_to_end_is_unready_at_once_and_serves_new_clients_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_takes_fourteen_seconds_outlives_the_signal() {
+async fn a_body_that_takes_fourteen_seconds_survives_the_signal() {
     let settings = vec![("DRAIN_DELAY_MS", "1000".to_owned())];
-    let mut weir = Weir::up_with(Ground::Files, settings).await;
+    let mut weir = Weir::up_with(Storage::Files, settings).await;
     let body = json!(Sender::new("slow", 5).events(14)).to_string().into_bytes();
     let piece = body.len().div_ceil(14);
     let pieces: Vec<_> = body.chunks(piece).map(<[u8]>::to_vec).collect();
@@ -64,7 +62,7 @@ async fn a_body_that_takes_fourteen_seconds_outlives_the_signal() {
     });
     let post = weir.request("/events").header("content-type", "application/json");
     let post = tokio::spawn(post.body(Body::wrap_stream(slowly)).send());
-    within(AT_ONCE * 5, async || match weir.metric("weir_edge_body_bytes_in_flight", &[]).await {
+    within(UNREADY_WITHIN * 5, async || match weir.metric("weir_edge_body_bytes_in_flight", &[]).await {
         0.0 => Err("no body has begun"),
         _ => Ok(()),
     })
@@ -76,8 +74,8 @@ async fn a_body_that_takes_fourteen_seconds_outlives_the_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_role_of_a_fleet_is_unready_at_once_and_goes_on() {
-    let mut weir = Weir::fleet_with(Ground::servers().await, delayed()).await;
+async fn every_draining_role_of_a_fleet_is_unready_at_once_and_serves() {
+    let mut weir = Weir::fleet_with(Storage::servers().await, delayed()).await;
     weir.signal("TERM").await;
     let asked = Instant::now();
     let roles: Vec<_> = weir.addresses.admin_by_process().map(|(name, _)| name).collect();
@@ -90,14 +88,14 @@ async fn every_role_of_a_fleet_is_unready_at_once_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_a_process_that_drains_at_once() {
+async fn a_second_signal_ends_a_draining_process_at_once() {
     for (first, second) in [("TERM", "TERM"), ("INT", "TERM"), ("TERM", "INT")] {
         let settings = vec![("DRAIN_DELAY_MS", "600000".to_owned())];
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         weir.signal(first).await;
         expect_unready(&weir, "up", &["process"]).await;
         weir.signal(second).await;
-        assert_eq!(weir.exit_codes().await, [LEFT_AT_ONCE], "{first}, {second}");
+        assert_eq!(weir.exit_codes().await, [INTERRUPTED], "{first}, {second}");
     }
 }
 
@@ -105,20 +103,20 @@ async fn a_second_signal_ends_a_process_that_drains_at_once() {
 async fn production_drains_by_default_and_development_does_not() {
     for (environment, expected) in [("production", true), ("staging", true), ("development", false)] {
         let settings = vec![("APP_ENV", environment.to_owned())];
-        let mut weir = Weir::up_with(Ground::Files, settings).await;
+        let mut weir = Weir::up_with(Storage::Files, settings).await;
         weir.stop().await;
         let drained = weir.log().contains(r#""delay_ms":5000"#);
         assert_eq!(drained, expected, "{environment}: {}", weir.log());
     }
 }
 
-async fn expect_unready(weir: &Weir, process: &str, because_of: &[&str]) {
-    let dependencies = within(AT_ONCE, async || match weir.readiness(process).await {
+async fn expect_unready(weir: &Weir, process: &str, dependencies_at_fault: &[&str]) {
+    let dependencies = within(UNREADY_WITHIN, async || match weir.readiness(process).await {
         (false, dependencies) => Ok(dependencies),
         (true, dependencies) => Err(dependencies),
     })
     .await;
-    for name in because_of {
+    for name in dependencies_at_fault {
         let state: &Value = &dependencies[name];
         assert_eq!((&state["ready"], &state["reason"]), (&json!(false), &json!("is draining")), "{process}");
     }

@@ -9,9 +9,9 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
-use weir_testkit::{Ground, TraceCollector, Weir, eventually, weir::command};
+use weir_testkit::{Storage, TraceCollector, Weir, eventually, weir::command};
 
-/// A proxy that answers everything with 418, and counts.
+/// A proxy that answers every request with 418, and counts the requests.
 struct Proxy {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ impl Proxy {
         Self { url, asked }
     }
 
-    /// Every variable that names a proxy to one program or another.
+    /// The variables that name a proxy, for all programs.
     fn variables(&self) -> [(&'static str, &str); 4] {
         ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, self.url.as_str()))
     }
@@ -46,7 +46,7 @@ impl Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_listens_on_this_machine_is_asked_without_a_proxy() {
+async fn requests_to_this_machine_use_no_proxy() {
     let proxy = Proxy::start().await;
     let mut weir = Weir::on_files().await;
     let admin = weir.addresses.admin_of("up").to_string();
@@ -62,22 +62,22 @@ async fn what_listens_on_this_machine_is_asked_without_a_proxy() {
         &["report", "events"],
         &["dead-letters", "list"],
     ] {
-        let (status, told) = weir.run(args, &environment).await;
-        assert!(status.success(), "{args:?}: {told}");
+        let (status, output) = weir.run(args, &environment).await;
+        assert!(status.success(), "{args:?}: {output}");
     }
-    let (_, told) = weir.run(&["event", "facebook", "none"], &environment).await;
-    assert!(told.contains("unknown"), "{told}");
+    let (_, output) = weir.run(&["event", "facebook", "none"], &environment).await;
+    assert!(output.contains("unknown"), "{output}");
     assert_eq!(proxy.asked(), 0);
     weir.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_hosts_are_asked_through_the_proxy_unless_no_proxy_names_them() {
+async fn requests_to_other_hosts_use_the_proxy_unless_no_proxy_names_them() {
     let proxy = Proxy::start().await;
     let args = ["health", "--url", "http://weir.invalid:9101/health/ready"];
     let asked = command(&args).envs(proxy.variables()).output().await.unwrap();
-    let told = String::from_utf8_lossy(&asked.stderr);
-    assert!(told.contains("418"), "{told}");
+    let output = String::from_utf8_lossy(&asked.stderr);
+    assert!(output.contains("418"), "{output}");
     assert_eq!(proxy.asked(), 1);
     for name in ["no_proxy", "NO_PROXY"] {
         let direct =
@@ -88,11 +88,11 @@ async fn other_hosts_are_asked_through_the_proxy_unless_no_proxy_names_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_asks_the_monitor_and_the_trace_collector_beside_it_without_a_proxy() {
+async fn a_local_monitor_and_trace_collector_are_asked_without_a_proxy() {
     let proxy = Proxy::start().await;
     let collector = TraceCollector::over_http().await;
-    let ground = Ground::servers().await;
-    let Ground::Servers { nats, .. } = &ground else { unreachable!("these are servers") };
+    let ground = Storage::servers().await;
+    let Storage::Servers { nats, .. } = &ground else { unreachable!("these are servers") };
     let named = [
         ("NATS_MONITOR_URL", nats.monitor_url()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.address())),

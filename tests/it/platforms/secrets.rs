@@ -5,11 +5,9 @@ use std::fs;
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::tempdir;
-use weir_testkit::{Ground, Weir, weir::command};
+use weir_testkit::{Storage, Weir, events::Sender, weir::command};
 
-use crate::sender::Sender;
-
-/// Every variable that carries a secret, with a value of its own.
+/// Every variable with a secret, and a value for it.
 const SECRETS: [(&str, &str); 3] = [
     ("NATS_URL", "nats://u:hidden-one@127.0.0.1:4222"),
     ("DATABASE_URL", "postgres://u:hidden-two@127.0.0.1/weir"),
@@ -18,8 +16,8 @@ const SECRETS: [(&str, &str); 3] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_runs_on_secrets_in_files() {
-    let ground = Ground::servers().await;
-    let Ground::Servers { nats, database_url } = &ground else { unreachable!("these are servers") };
+    let ground = Storage::servers().await;
+    let Storage::Servers { nats, database_url } = &ground else { unreachable!("these are servers") };
     let folder = tempdir().unwrap();
     let file = |name: &str, content: String| {
         let path = folder.path().join(name);
@@ -30,7 +28,7 @@ async fn a_fleet_runs_on_secrets_in_files() {
         ("NATS_URL_FILE", file("nats", format!("{}\n", nats.url()))),
         ("DATABASE_URL_FILE", file("database", format!("{database_url}\r\n"))),
         ("WEIR_OPERATOR_TOKEN_FILE", file("token", "a-token\n".into())),
-        // What the harness sets is thereby as if unset.
+        // Empty values replace those of the harness, so they count as unset.
         ("NATS_URL", String::new()),
         ("DATABASE_URL", String::new()),
     ];
@@ -38,13 +36,13 @@ async fn a_fleet_runs_on_secrets_in_files() {
     let answer = weir.post(&json!(Sender::new("secrets", 1).events(5))).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     weir.drained(5).await;
-    let (status, told) = weir.run(&["dead-letters", "list"], &[]).await;
-    assert!(status.success(), "{told}");
+    let (status, output) = weir.run(&["dead-letters", "list"], &[]).await;
+    assert!(status.success(), "{output}");
     weir.stop().await;
 }
 
 #[tokio::test]
-async fn a_secret_that_is_given_twice_or_not_readable_is_named_with_every_other_mistake() {
+async fn a_double_or_unreadable_secret_is_reported_with_every_other_mistake() {
     let folder = tempdir().unwrap();
     let [missing, empty, binary] = ["missing", "empty", "binary"].map(|name| folder.path().join(name));
     fs::write(&empty, "\n").unwrap();
@@ -56,11 +54,11 @@ async fn a_secret_that_is_given_twice_or_not_readable_is_named_with_every_other_
         for ((variable, _), (path, _)) in SECRETS.iter().zip(&faults) {
             up.env(format!("{variable}_FILE"), path);
         }
-        let told = refused(up).await;
-        assert!(told.contains("DEFAULT_CURRENCY"), "{told}");
+        let output = refused(up).await;
+        assert!(output.contains("DEFAULT_CURRENCY"), "{output}");
         for ((variable, _), (path, reason)) in SECRETS.iter().zip(&faults) {
-            let line = told.lines().find(|line| line.contains(&format!("{variable}_FILE")));
-            let line = line.unwrap_or_else(|| panic!("{variable}_FILE is missing in {told}"));
+            let line = output.lines().find(|line| line.contains(&format!("{variable}_FILE")));
+            let line = line.unwrap_or_else(|| panic!("{variable}_FILE is missing in {output}"));
             assert!(line.contains(&path.display().to_string()) && line.contains(reason), "{line}");
         }
     }
@@ -70,17 +68,17 @@ async fn a_secret_that_is_given_twice_or_not_readable_is_named_with_every_other_
         fs::write(&file, value).unwrap();
         up.env(variable, value).env(format!("{variable}_FILE"), file);
     }
-    let told = refused(up).await;
+    let output = refused(up).await;
     for (variable, _) in SECRETS {
-        assert!(told.contains(&format!("{variable} and {variable}_FILE")), "{told}");
+        assert!(output.contains(&format!("{variable} and {variable}_FILE")), "{output}");
     }
-    assert!(!told.contains("hidden"), "{told}");
+    assert!(!output.contains("hidden"), "{output}");
 }
 
-/// What a command that is misconfigured says.
+/// The error output of a misconfigured command.
 async fn refused(mut command: tokio::process::Command) -> String {
     let output = command.output().await.unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(64), "{told}");
-    told
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(64), "{stderr}");
+    stderr
 }

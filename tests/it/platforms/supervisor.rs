@@ -1,4 +1,4 @@
-//! What systemd is told over NOTIFY_SOCKET, and the units that ask for it.
+//! Notifications to systemd over NOTIFY_SOCKET, and the units that use them.
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +10,11 @@ use std::{
 
 use tokio::{net::UnixDatagram, time::timeout};
 use weir_testkit::repository::{deploy, repository};
-use weir_testkit::{Ground, Weir, nats::Nats};
+use weir_testkit::{Storage, Weir, nats::Nats};
 
 use super::variables;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const NOTIFIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The socket that a supervisor reads.
 struct Supervisor {
@@ -32,44 +32,44 @@ impl Supervisor {
         vec![("NOTIFY_SOCKET", self.path.display().to_string())]
     }
 
-    /// Reads until a message has a line that is as `wanted`; returns all that was read.
-    async fn told(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut told: Vec<String> = Vec::new();
+    /// Reads until a message has a line that matches `wanted`. Returns all lines.
+    async fn received(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut received: Vec<String> = Vec::new();
         let reading = async {
-            while !told.iter().any(|line| wanted(line)) {
+            while !received.iter().any(|line| wanted(line)) {
                 let mut message = [0; 4096];
                 let length = self.socket.recv(&mut message).await.unwrap();
-                told.extend(String::from_utf8_lossy(&message[..length]).lines().map(str::to_owned));
+                received.extend(String::from_utf8_lossy(&message[..length]).lines().map(str::to_owned));
             }
         };
-        let read = timeout(PATIENCE, reading).await;
-        assert!(read.is_ok(), "the supervisor was only told {told:?}");
-        told
+        let read = timeout(NOTIFIED_WITHIN, reading).await;
+        assert!(read.is_ok(), "the supervisor received only {received:?}");
+        received
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supervisor_is_told_of_the_start_and_of_the_end() {
+async fn a_supervisor_is_notified_of_the_start_and_of_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::listen(folder.path());
-    let mut weir = Weir::up_with(Ground::Files, supervisor.settings()).await;
-    supervisor.told(|line| line == "READY=1").await;
-    let stopping = tokio::join!(supervisor.told(|line| line == "STOPPING=1"), weir.stop()).0;
+    let mut weir = Weir::up_with(Storage::Files, supervisor.settings()).await;
+    supervisor.received(|line| line == "READY=1").await;
+    let stopping = tokio::join!(supervisor.received(|line| line == "STOPPING=1"), weir.stop()).0;
     assert!(!stopping.contains(&"READY=1".to_owned()), "{stopping:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supervisor_is_told_what_a_process_waits_for() {
+async fn a_supervisor_is_notified_of_the_dependency_that_a_process_waits_for() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::listen(folder.path());
     let mut nats = Nats::start().await;
     nats.kill();
-    let ground = Ground::Servers { nats, database_url: String::new() };
-    let mut weir = Weir::launched(ground, supervisor.settings(), &[("ingest", &["ingest"])]);
-    let told = supervisor.told(|line| line.starts_with("STATUS=") && line.contains("journal")).await;
-    assert!(!told.contains(&"READY=1".to_owned()), "{told:?}");
+    let ground = Storage::Servers { nats, database_url: String::new() };
+    let mut weir = Weir::launch(ground, supervisor.settings(), &[("ingest", &["ingest"])]);
+    let received = supervisor.received(|line| line.starts_with("STATUS=") && line.contains("journal")).await;
+    assert!(!received.contains(&"READY=1".to_owned()), "{received:?}");
     weir.nats().start_again().await;
-    supervisor.told(|line| line == "READY=1").await;
+    supervisor.received(|line| line == "READY=1").await;
     weir.stop().await;
 }
 
@@ -85,13 +85,13 @@ fn units() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a unit says under `key`.
+/// The values of `key` in a unit.
 fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
     unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
 
 #[tokio::test]
-async fn every_role_has_a_unit_that_names_what_the_binary_knows() {
+async fn every_role_has_a_unit_whose_settings_the_binary_knows() {
     let (mut commands, reference) =
         (BTreeSet::new(), fs::read_to_string(repository("docs/reference.md")).unwrap());
     for (name, unit) in units() {
@@ -135,12 +135,12 @@ fn systemd_takes_the_units() {
     }
     let folder = tempfile::tempdir().unwrap();
     for (name, unit) in units() {
-        // The binary need not be installed where the tests run.
+        // The binary may be missing on the machine of the tests.
         let path = folder.path().join(name.replace('@', "@facebook"));
         fs::write(&path, unit.replace("/usr/local/bin/weir", "/bin/true")).unwrap();
         let verified = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
-        let told = String::from_utf8_lossy(&verified.stderr);
-        let of_unit: Vec<_> = told.lines().filter(|line| line.contains("weir")).collect();
-        assert!(verified.status.success() && of_unit.is_empty(), "{name}: {told}");
+        let received = String::from_utf8_lossy(&verified.stderr);
+        let of_unit: Vec<_> = received.lines().filter(|line| line.contains("weir")).collect();
+        assert!(verified.status.success() && of_unit.is_empty(), "{name}: {received}");
     }
 }

@@ -1,5 +1,5 @@
-//! What a comparison and a repair cost, told where long tests are asked for:
-//! `tests/run --soak -- --test it reconcile::cost -- --nocapture --test-threads 1`.
+//! The cost of a comparison and a repair, printed by the long tests: `tests/run --soak -- --test it reconcile::cost
+//! -- --nocapture --test-threads 1`.
 
 use std::time::Instant;
 
@@ -7,19 +7,19 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend};
 use weir_collectors::reconcile::Period;
 use weir_testkit::{
     database::{Database, on_both_databases},
-    soak::soak,
+    soak,
 };
 
-use super::{damage, found, repaired};
+use super::{damage, differences_in, repair_all};
 
-on_both_databases!(every_campaign_of_a_large_day_may_be_another_one);
+on_both_databases!(a_large_day_with_one_campaign_for_each_row_is_compared_and_repaired);
 
 const ROWS: u32 = 1_000_000;
 /// 2025-09-14T00:00:00Z.
 const MIDNIGHT: i64 = 1_757_808_000_000_000;
 const GRAINS: [(i16, i64); 3] = [(1, 60_000_000), (2, 3_600_000_000), (3, 86_400_000_000)];
 
-async fn every_campaign_of_a_large_day_may_be_another_one(database: Database) {
+async fn a_large_day_with_one_campaign_for_each_row_is_compared_and_repaired(database: Database) {
     if !soak() {
         return;
     }
@@ -27,17 +27,17 @@ async fn every_campaign_of_a_large_day_may_be_another_one(database: Database) {
     fill(&migrated).await;
     let reader = database.connect().await;
     let started = Instant::now();
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
     eprintln!("{ROWS} transactions of as many campaigns in one day: compared in {:?}", started.elapsed());
 
     damage(&migrated, "UPDATE campaign_rollups SET transactions = 2 WHERE campaign_id < 'campaign 11'").await;
     let started = Instant::now();
-    let mended = repaired(&database, &reader, Period::default()).await;
-    eprintln!("{mended} differences found and set right in {:?}", started.elapsed());
-    assert_eq!(found(&reader, Period::default()).await, []);
+    let repaired = repair_all(&database, &reader, Period::default()).await;
+    eprintln!("{repaired} differences found and repaired in {:?}", started.elapsed());
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
 }
 
-/// Transactions of Facebook, one a campaign, spread over one day.
+/// Transactions of Facebook over one day, each with a campaign of its own.
 async fn fill(database: &DatabaseConnection) {
     let numbers = match database.get_database_backend() {
         DbBackend::Postgres => {

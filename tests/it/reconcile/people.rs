@@ -1,13 +1,13 @@
-//! Sets of people beside the rows: nothing differs however much is folded, and whoever is missing, or is there and should
-//! not be, is found and mended.
+//! Reconciliation of the sets of people with rows: folding makes no difference, and a missing or a surplus person is
+//! found and repaired.
 
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _,
     IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
 };
 use weir_collectors::{
-    people::{People, Step},
-    reconcile::{Difference, Evidence, Figure, Figures, Grain, Period, Subject},
+    people::{People, StepOutcome},
+    reconcile::{Difference, Evidence, Grain, Measure, Measures, Period, Subject},
     store::Store,
 };
 use weir_database::{
@@ -17,49 +17,49 @@ use weir_database::{
 use weir_event::Source;
 use weir_testkit::database::{Database, on_both_databases};
 
-use super::{damage, erase_somebody, found, frames, repaired};
+use super::{damage, differences_in, erase_a_person, frames, repair_all};
 use crate::store::store_all;
 
 on_both_databases!(
-    sets_are_as_the_rows_say_however_much_is_folded,
-    who_is_missing_from_a_set_is_found_and_mended,
-    who_is_in_a_set_and_in_no_row_is_found_and_mended,
-    a_row_that_became_somebody_else_s_is_found_and_mended,
-    a_set_that_is_gone_is_found_and_mended,
+    sets_equal_the_rows_at_any_progress_of_folding,
+    a_person_that_a_set_lacks_is_found_and_repaired,
+    a_person_in_a_set_without_a_row_is_found_and_repaired,
+    a_row_of_another_person_is_found_and_repaired,
+    a_deleted_set_is_found_and_repaired,
     a_day_without_sets_is_no_difference,
-    what_lies_before_the_horizon_is_compared_with_nothing,
+    sets_before_the_horizon_are_not_compared,
 );
 
-/// What each is compared with.
+/// The evidence of each grain.
 const GRAINS: [(Grain, Evidence); 3] =
     [(Grain::Minute, Evidence::Rows), (Grain::Hour, Evidence::Minutes), (Grain::Day, Evidence::Minutes)];
 
-async fn sets_are_as_the_rows_say_however_much_is_folded(database: Database) {
+async fn sets_equal_the_rows_at_any_progress_of_folding(database: Database) {
     let migrated = database.migrated().await;
     let (store, reader) = (Store::new(&migrated), database.connect().await);
     let people = People::new(&store);
     for (round, frames) in frames(41, 40).chunks(8).enumerate() {
         store_all(&store, frames).await;
-        assert_eq!(found(&reader, Period::default()).await, []);
+        assert_eq!(differences_in(&reader, Period::default()).await, []);
         for source in numbers() {
             people.fold(source, [1, 40, 200, 1, 100_000][round]).await.unwrap();
         }
         if round == 2 {
-            erase_somebody(&store).await;
+            erase_a_person(&store).await;
         }
         if round == 3 {
-            // What was noted is lost, and made anew from rows beside what waits.
+            // Rebuilds deleted sets from rows, while deltas wait.
             damage(&migrated, "DELETE FROM people_sets WHERE source = 1").await;
-            while people.mend(1).await.unwrap() != Step::Idle {}
+            while people.rebuild(1).await.unwrap() != StepOutcome::Idle {}
         }
-        assert_eq!(found(&reader, Period::default()).await, []);
+        assert_eq!(differences_in(&reader, Period::default()).await, []);
     }
     fold_all(&people).await;
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
     assert!(Entity::find().one(&reader).await.unwrap().is_some());
 }
 
-async fn who_is_missing_from_a_set_is_found_and_mended(database: Database) {
+async fn a_person_that_a_set_lacks_is_found_and_repaired(database: Database) {
     let (migrated, reader) = folded(&database, 42).await;
     for (grain, evidence) in GRAINS {
         let set = largest(&migrated, grain).await;
@@ -67,56 +67,56 @@ async fn who_is_missing_from_a_set_is_found_and_mended(database: Database) {
         let mut without = Sets::read(&set.data).unwrap();
         without.remove(Sets::of(std::array::from_fn(|_| vec![missing])).slot(USERS));
         write(&migrated, &set, &without).await;
-        let difference = the_narrowest(&reader, grain).await;
+        let difference = narrowest_difference(&reader, grain).await;
         assert_eq!((difference.bucket, difference.evidence), (set.bucket, evidence), "{difference:?}");
         assert_eq!(surplus(&difference), -1, "{difference:?}");
-        mended(&database, &migrated, &reader, &set).await;
+        repair_and_check(&database, &migrated, &reader, &set).await;
     }
 }
 
-async fn who_is_in_a_set_and_in_no_row_is_found_and_mended(database: Database) {
+async fn a_person_in_a_set_without_a_row_is_found_and_repaired(database: Database) {
     let (migrated, reader) = folded(&database, 43).await;
     for (grain, _) in GRAINS {
         let set = largest(&migrated, grain).await;
         let mut with = Sets::read(&set.data).unwrap();
-        // A group of somebody, not a user: as many users as there were.
+        // A member of a group and no user, so that the number of users stays.
         let mut slots: [Vec<u32>; SLOTS] = Default::default();
         slots[SLOTS - 1].push(77);
         with.unite(&Sets::of(slots));
         write(&migrated, &set, &with).await;
-        let difference = the_narrowest(&reader, grain).await;
+        let difference = narrowest_difference(&reader, grain).await;
         assert_eq!((difference.bucket, surplus(&difference)), (set.bucket, 0), "{difference:?}");
-        assert_eq!(of_figure(&difference.written, Figure::Misplaced), 1, "{difference:?}");
-        mended(&database, &migrated, &reader, &set).await;
+        assert_eq!(measure_of(&difference.written, Measure::Misplaced), 1, "{difference:?}");
+        repair_and_check(&database, &migrated, &reader, &set).await;
     }
 }
 
-async fn a_row_that_became_somebody_else_s_is_found_and_mended(database: Database) {
+async fn a_row_of_another_person_is_found_and_repaired(database: Database) {
     let (migrated, reader) = folded(&database, 44).await;
     let altered = "UPDATE events SET user_id = 'somebody else' WHERE source = 2 AND event_id = \
         (SELECT MIN(event_id) FROM events WHERE source = 2)";
     damage(&migrated, altered).await;
-    let differences = found(&reader, Period::default()).await;
+    let differences = differences_in(&reader, Period::default()).await;
     let [difference] = &differences[..] else { panic!("{differences:?}") };
     assert_eq!((difference.grain, &difference.subject), (Grain::Minute, &Subject::People));
-    assert_eq!(repaired(&database, &reader, Period::default()).await, 1);
-    // Its hour and its day were made anew with it.
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(repair_all(&database, &reader, Period::default()).await, 1);
+    // Its hour and its day were rebuilt with it.
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
 }
 
-async fn a_set_that_is_gone_is_found_and_mended(database: Database) {
+async fn a_deleted_set_is_found_and_repaired(database: Database) {
     let (migrated, reader) = folded(&database, 47).await;
     for grain in [Grain::Minute, Grain::Hour] {
         let set = largest(&migrated, grain).await;
         Entity::delete_by_id((set.source, set.grain, set.bucket)).exec(&migrated).await.unwrap();
-        let difference = the_narrowest(&reader, grain).await;
-        assert_eq!(of_figure(&difference.written, Figure::Observations), 0, "{difference:?}");
-        assert_eq!(of_figure(&difference.expected, Figure::Observations), i128::from(set.sightings));
-        mended(&database, &migrated, &reader, &set).await;
+        let difference = narrowest_difference(&reader, grain).await;
+        assert_eq!(measure_of(&difference.written, Measure::Observations), 0, "{difference:?}");
+        assert_eq!(measure_of(&difference.expected, Measure::Observations), i128::from(set.sightings));
+        repair_and_check(&database, &migrated, &reader, &set).await;
     }
 }
 
-/// As what was stored before there were sets, which is answered from rows and mended without being told.
+/// The same as rows from before there were sets: reports answer from rows, and the job rebuilds the sets.
 async fn a_day_without_sets_is_no_difference(database: Database) {
     let (migrated, reader) = folded(&database, 45).await;
     let set = largest(&migrated, Grain::Day).await;
@@ -124,14 +124,14 @@ async fn a_day_without_sets_is_no_difference(database: Database) {
     let gone = Entity::delete_many().filter(Column::Source.eq(set.source));
     let gone = gone.filter(Column::Bucket.gte(of_day[0])).filter(Column::Bucket.lt(of_day[1]));
     assert!(gone.exec(&migrated).await.unwrap().rows_affected > 2);
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
     let people = People::new(&Store::new(&migrated));
-    while people.mend(set.source).await.unwrap() != Step::Idle {}
+    while people.rebuild(set.source).await.unwrap() != StepOutcome::Idle {}
     assert_eq!(largest(&migrated, Grain::Day).await, set);
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
 }
 
-async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Database) {
+async fn sets_before_the_horizon_are_not_compared(database: Database) {
     let (migrated, reader) = folded(&database, 46).await;
     let set = largest(&migrated, Grain::Hour).await;
     let horizon = set.bucket + 30 * 60_000_000;
@@ -141,7 +141,7 @@ async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Databas
     ] {
         migrated.execute_unprepared(&statement).await.unwrap();
     }
-    let differences = found(&reader, Period::default()).await;
+    let differences = differences_in(&reader, Period::default()).await;
     assert!(differences.iter().all(|difference| difference.subject != Subject::People), "{differences:?}");
     let minute = Entity::find()
         .filter(Column::Grain.eq(Grain::Minute.number()))
@@ -153,7 +153,7 @@ async fn what_lies_before_the_horizon_is_compared_with_nothing(database: Databas
         .unwrap()
         .unwrap();
     write(&migrated, &minute, &Sets::default()).await;
-    let differences = found(&reader, Period::default()).await;
+    let differences = differences_in(&reader, Period::default()).await;
     let people = differences.iter().filter(|difference| difference.subject == Subject::People);
     let found: Vec<(Grain, i64)> = people.map(|difference| (difference.grain, difference.bucket)).collect();
     assert_eq!(found.first(), Some(&(Grain::Minute, minute.bucket)), "{differences:?}");
@@ -169,15 +169,15 @@ async fn fold_all(people: &People) {
     }
 }
 
-/// A store of which everybody is folded.
+/// A store whose observations are all folded.
 async fn folded(database: &Database, seed: u64) -> (DatabaseConnection, DatabaseConnection) {
     let loaded = super::loaded(database, seed).await;
     fold_all(&People::new(&Store::new(&loaded.0))).await;
-    assert_eq!(found(&loaded.1, Period::default()).await, []);
+    assert_eq!(differences_in(&loaded.1, Period::default()).await, []);
     loaded
 }
 
-/// Of a grain the set with the most events.
+/// The set of a grain with the most events.
 async fn largest(database: &DatabaseConnection, grain: Grain) -> Model {
     let sets = Entity::find().filter(Column::Grain.eq(grain.number())).order_by_desc(Column::Sightings);
     let ordered = sets.order_by_asc(Column::Source).order_by_asc(Column::Bucket);
@@ -190,10 +190,10 @@ async fn write(database: &DatabaseConnection, set: &Model, sets: &Sets) {
     set.update(database).await.unwrap();
 }
 
-/// The first of the differences, all of which are of people and none of a narrower grain. What is made of a wrong bucket
-/// differs from it too.
-async fn the_narrowest(reader: &DatabaseConnection, grain: Grain) -> Difference {
-    let differences = found(reader, Period::default()).await;
+/// The difference of the narrowest grain. All must be of people and none of a narrower grain than `grain`. Buckets
+/// that consist of a wrong one differ as well.
+async fn narrowest_difference(reader: &DatabaseConnection, grain: Grain) -> Difference {
+    let differences = differences_in(reader, Period::default()).await;
     assert!(
         differences.iter().all(|found| found.subject == Subject::People && found.grain >= grain),
         "{differences:?}"
@@ -201,24 +201,24 @@ async fn the_narrowest(reader: &DatabaseConnection, grain: Grain) -> Difference 
     differences.into_iter().min_by_key(|difference| difference.grain).expect("it is found")
 }
 
-/// How many users more are written than expected.
+/// How many more users are written than expected.
 fn surplus(Difference { written, expected, .. }: &Difference) -> i128 {
-    of_figure(written, Figure::Users) - of_figure(expected, Figure::Users)
+    measure_of(written, Measure::Users) - measure_of(expected, Measure::Users)
 }
 
-fn of_figure(figures: &Figures, figure: Figure) -> i128 {
+fn measure_of(figures: &Measures, figure: Measure) -> i128 {
     figures.iter().find(|(known, _)| *known == figure).unwrap().1
 }
 
-/// Repairs, and compares the set with what it was before it was damaged.
-async fn mended(
+/// Repairs, and compares the set with its value before the damage.
+async fn repair_and_check(
     database: &Database,
     migrated: &DatabaseConnection,
     reader: &DatabaseConnection,
     set: &Model,
 ) {
-    assert!(repaired(database, reader, Period::default()).await > 0);
-    assert_eq!(found(reader, Period::default()).await, []);
+    assert!(repair_all(database, reader, Period::default()).await > 0);
+    assert_eq!(differences_in(reader, Period::default()).await, []);
     let now = Entity::find_by_id((set.source, set.grain, set.bucket)).one(migrated).await.unwrap().unwrap();
     let [now, before] = [&now, set].map(|set| Sets::read(&set.data).unwrap());
     assert!((0..SLOTS).all(|slot| now.slot(slot) == before.slot(slot)), "{now:?} and not {before:?}");

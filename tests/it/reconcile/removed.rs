@@ -1,5 +1,5 @@
-//! Where rows were removed after their time: hours and days are compared with their minutes, and what nobody can tell
-//! any more is left as it is.
+//! Reconciliation of a period whose rows were removed: hours and days are compared with their minutes, and an
+//! undecidable difference is not repaired.
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
@@ -9,58 +9,59 @@ use weir_collectors::reconcile::{Evidence, Grain, Period};
 use weir_database::entity::rollups::{Column, Entity, Model};
 use weir_testkit::database::{Database, on_both_databases};
 
-use super::{damage, found, loaded, repaired};
+use super::{damage, differences_in, loaded, repair_all};
 
 on_both_databases!(
-    what_lies_before_the_horizon_is_compared_with_its_minutes,
-    an_hour_or_a_day_that_its_minutes_contradict_is_mended,
-    a_minute_without_rows_that_hours_and_days_contradict_is_left_alone,
+    buckets_before_the_horizon_are_compared_with_their_minutes,
+    an_hour_or_a_day_that_its_minutes_contradict_is_repaired,
+    a_minute_without_rows_that_its_hour_and_day_contradict_is_not_repaired,
 );
 
-/// 2025-03-02T11:30:00Z, in the midst of what was stored, and of a day and an hour.
+/// 2025-03-02T11:30:00Z: in the middle of the stored events, of a day and of an hour.
 const HORIZON: i64 = 1_740_915_000_000_000;
 
-async fn what_lies_before_the_horizon_is_compared_with_its_minutes(database: Database) {
+async fn buckets_before_the_horizon_are_compared_with_their_minutes(database: Database) {
     let (migrated, reader) = aged(&database, 21).await;
-    assert_eq!(found(&reader, Period::default()).await, []);
-    // Of the day with the horizon a minute that has its rows.
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
+    // A minute with rows, on the day of the horizon.
     let minute = first(&migrated, Grain::Minute, HORIZON).await;
     assert!(minute.bucket < HORIZON / 86_400_000_000 * 86_400_000_000 + 86_400_000_000);
     alter(&migrated, &minute).await;
-    let differences = found(&reader, Period::default()).await;
+    let differences = differences_in(&reader, Period::default()).await;
     let [difference] = &differences[..] else { panic!("{differences:?}") };
     assert_eq!((difference.grain, difference.evidence), (Grain::Minute, Evidence::Rows));
-    assert_eq!(repaired(&database, &reader, Period::default()).await, 1);
-    assert_eq!(found(&reader, Period::default()).await, []);
+    assert_eq!(repair_all(&database, &reader, Period::default()).await, 1);
+    assert_eq!(differences_in(&reader, Period::default()).await, []);
 }
 
-async fn an_hour_or_a_day_that_its_minutes_contradict_is_mended(database: Database) {
+async fn an_hour_or_a_day_that_its_minutes_contradict_is_repaired(database: Database) {
     let (migrated, reader) = aged(&database, 22).await;
     let before = written(&migrated).await;
     for grain in [Grain::Hour, Grain::Day] {
         alter(&migrated, &first(&migrated, grain, 0).await).await;
-        let differences = found(&reader, Period::default()).await;
+        let differences = differences_in(&reader, Period::default()).await;
         let [difference] = &differences[..] else { panic!("{differences:?}") };
         assert_eq!((difference.grain, difference.evidence), (grain, Evidence::Minutes));
-        assert_eq!(repaired(&database, &reader, Period::default()).await, 1);
-        assert_eq!(found(&reader, Period::default()).await, []);
+        assert_eq!(repair_all(&database, &reader, Period::default()).await, 1);
+        assert_eq!(differences_in(&reader, Period::default()).await, []);
         assert_eq!(written(&migrated).await, before);
     }
 }
 
-async fn a_minute_without_rows_that_hours_and_days_contradict_is_left_alone(database: Database) {
+async fn a_minute_without_rows_that_its_hour_and_day_contradict_is_not_repaired(database: Database) {
     let (migrated, reader) = aged(&database, 23).await;
     alter(&migrated, &first(&migrated, Grain::Minute, 0).await).await;
     let damaged = written(&migrated).await;
-    let differences = found(&reader, Period::default()).await;
-    let told: Vec<_> = differences.iter().map(|difference| (difference.grain, difference.evidence)).collect();
-    assert_eq!(told, [(Grain::Hour, Evidence::Contradicted), (Grain::Day, Evidence::Contradicted)]);
-    repaired(&database, &reader, Period::default()).await;
-    assert_eq!(written(&migrated).await, damaged, "nobody can tell which is right");
-    assert_eq!(found(&reader, Period::default()).await, differences);
+    let differences = differences_in(&reader, Period::default()).await;
+    let output: Vec<_> =
+        differences.iter().map(|difference| (difference.grain, difference.evidence)).collect();
+    assert_eq!(output, [(Grain::Hour, Evidence::Contradicted), (Grain::Day, Evidence::Contradicted)]);
+    repair_all(&database, &reader, Period::default()).await;
+    assert_eq!(written(&migrated).await, damaged, "no evidence decides which is right");
+    assert_eq!(differences_in(&reader, Period::default()).await, differences);
 }
 
-/// Frames at random, of which the older rows were removed as retention does.
+/// A store with random frames, whose older rows were removed as retention does.
 async fn aged(database: &Database, seed: u64) -> (DatabaseConnection, DatabaseConnection) {
     let (migrated, reader) = loaded(database, seed).await;
     damage(&migrated, &format!("DELETE FROM events WHERE occurred_at < {HORIZON}")).await;
@@ -68,7 +69,7 @@ async fn aged(database: &Database, seed: u64) -> (DatabaseConnection, DatabaseCo
     (migrated, reader)
 }
 
-/// The first bucket of a grain that starts then or later.
+/// The first bucket of a grain at or after `start`.
 async fn first(database: &DatabaseConnection, grain: Grain, start: i64) -> Model {
     let of_grain = Entity::find().filter(Column::Grain.eq(grain.number())).filter(Column::Bucket.gte(start));
     of_grain.order_by_asc(Column::Bucket).one(database).await.unwrap().unwrap()

@@ -1,5 +1,5 @@
-//! The right answers of the reports, computed over the rows in the plainest way, with other means than reporting has
-//! (decimals, calendar dates, sets).
+//! The expected responses of the reports, computed over the rows in the plainest way and by other means than reporting
+//! uses: decimals, calendar dates, sets.
 
 use std::{
     cmp::Reverse,
@@ -175,7 +175,7 @@ fn countries(rows: &[&Model], limit: usize) -> Vec<CountryUsers> {
     countries.into_iter().map(|(country, users)| CountryUsers { country, users }).collect()
 }
 
-/// Groups by users descending, then by name.
+/// Users by group, by users descending, then by name.
 fn ranked<K: Ord + Clone>(rows: &[&Model], key: impl Fn(&Model) -> Option<K>, limit: usize) -> Vec<(K, u64)> {
     let mut groups: Vec<_> =
         grouped(rows, key).into_iter().map(|(name, rows)| (name, users(&rows))).collect();
@@ -184,7 +184,7 @@ fn ranked<K: Ord + Clone>(rows: &[&Model], key: impl Fn(&Model) -> Option<K>, li
     groups
 }
 
-/// Every group, each with the first number that it has.
+/// Users of every group; a group is named with its first number.
 fn in_groups(rows: &[&Model], number: impl Fn(&Model) -> i64, groups: &[(&str, i64)]) -> Vec<GroupUsers> {
     let name_of = |row: &Model| groups.iter().rev().find(|(_, first)| number(row) >= *first).unwrap().0;
     let of = |name: &str| rows.iter().copied().filter(|row| name_of(row) == name).collect::<Vec<_>>();
@@ -268,7 +268,7 @@ fn grouped<'a, K: Ord>(rows: &[&'a Model], key: impl Fn(&Model) -> Option<K>) ->
     groups
 }
 
-/// By nanoseconds, so that nothing is rounded.
+/// Compares nanoseconds, so that nothing is rounded.
 fn in_range(row: &Model, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
     let nanoseconds = |time: Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     let occurred_at = i128::from(row.occurred_at) * 1_000;
@@ -276,8 +276,8 @@ fn in_range(row: &Model, from: Option<Timestamp>, to: Option<Timestamp>) -> bool
         && to.is_none_or(|to| occurred_at < nanoseconds(to))
 }
 
-fn is_any_or(asked: i32, number: i16) -> bool {
-    asked == 0 || asked == i32::from(number)
+fn is_any_or(requested: i32, number: i16) -> bool {
+    requested == 0 || requested == i32::from(number)
 }
 
 fn source_name(number: i32) -> &'static str {

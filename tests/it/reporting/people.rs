@@ -1,7 +1,7 @@
-//! Sets of people answer as a scan of the rows does: for random events, ranges and filters, however much is folded, with
-//! people erased, rows removed and rows that no delta came with.
+//! Sets of people give the figures of a scan of the rows, for random events, ranges and filters: at each stage of
+//! folding, with erased people, removed rows and rows without a delta.
 
-mod given;
+mod fixtures;
 mod lookups;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -9,48 +9,47 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use serde_json::Value;
 use weir::contract::reporting::v1::GetDemographicsRequest;
 use weir_collectors::{
-    people::{People, Step},
+    people::{People, StepOutcome},
     store::Store,
 };
 use weir_database::entity::{events::Model, people_deltas, people_sets};
 use weir_testkit::{
     database::{Database, on_both_databases, stored_events},
-    events::frame,
+    events::{Sender, frame},
 };
 
-use self::given::*;
+use self::fixtures::*;
 use super::{expected, moments, rows, running::Running};
-use crate::sender::Sender;
 
 on_both_databases!(
-    sets_answer_as_the_rows_do_however_much_is_folded,
-    rows_that_no_delta_came_with_are_counted_at_once_and_filled_in,
-    an_erased_person_is_in_no_set_whenever_it_was_folded,
+    sets_answer_as_the_rows_do_at_each_stage_of_folding,
+    rows_without_a_delta_are_counted_at_once_and_rebuilt_later,
+    an_erased_person_is_in_no_set_before_and_after_folding,
     a_fold_that_fails_changes_nothing,
-    two_who_fold_at_once_fold_each_sighting_once,
-    a_sample_errs_as_little_as_it_says,
+    two_fold_jobs_at_once_fold_each_observation_once,
+    an_estimate_lies_within_its_stated_error,
     sets_and_people_without_rows_are_pruned,
 );
 
 const EVENTS: usize = 1_000;
 const EVENTS_PER_FRAME: usize = 40;
-const QUESTIONS: usize = 60;
+const REQUESTS: usize = 60;
 const SOURCES: [i16; 2] = [1, 2];
 
-async fn sets_answer_as_the_rows_do_however_much_is_folded(database: Database) {
+async fn sets_answer_as_the_rows_do_at_each_stage_of_folding(database: Database) {
     let mut random = StdRng::seed_from_u64(21);
     let store = Store::new(&database.migrated().await);
     let people = People::new(&store);
     let reporting = Running::on(&database, "30000").await;
     let events = scattered("folded", &mut random);
     for (round, part) in events.chunks(EVENTS / 4).enumerate() {
-        // What came before comes again.
+        // The first half is stored twice.
         store_all(&store, &part[..part.len() / 2]).await;
         store_all(&store, part).await;
         compare(&reporting, &database, &mut random).await;
         for source in SOURCES {
             let folded = people.fold(source, [1, 30, 60, 1_000_000][round]).await.unwrap();
-            assert!(matches!(folded, Step::Did(1..)), "{folded:?}");
+            assert!(matches!(folded, StepOutcome::Changed(1..)), "{folded:?}");
         }
         compare(&reporting, &database, &mut random).await;
     }
@@ -60,8 +59,8 @@ async fn sets_answer_as_the_rows_do_however_much_is_folded(database: Database) {
     assert_counted_from(&reporting, true, false);
 }
 
-/// As the previous build stores them, and as they were stored before there were sets.
-async fn rows_that_no_delta_came_with_are_counted_at_once_and_filled_in(database: Database) {
+/// Rows of the previous build, and rows that are older than the sets.
+async fn rows_without_a_delta_are_counted_at_once_and_rebuilt_later(database: Database) {
     let mut random = StdRng::seed_from_u64(22);
     let before: Vec<Model> = rows::many()
         .into_iter()
@@ -81,7 +80,7 @@ async fn rows_that_no_delta_came_with_are_counted_at_once_and_filled_in(database
     store_all(&store, own).await;
     for source in SOURCES {
         people.fold(source, 1).await.unwrap();
-        while people.mend(source).await.unwrap() != Step::Idle {
+        while people.rebuild(source).await.unwrap() != StepOutcome::Idle {
             ask(5, &reporting, &database, &mut random).await;
             people.fold(source, 50).await.unwrap();
         }
@@ -92,19 +91,19 @@ async fn rows_that_no_delta_came_with_are_counted_at_once_and_filled_in(database
     compare(&reporting, &database, &mut random).await;
     assert_counted_from(&reporting, true, false);
 
-    // The previous build erases somebody.
+    // The previous build erases a person.
     let erased = "UPDATE events SET user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, \
         country = NULL, city = NULL, profile_id = NULL WHERE source = 1 AND user_id IN ('user 3', 'user-3')";
     migrated.execute_unprepared(erased).await.unwrap();
     roll_up_again(&migrated).await;
     compare(&reporting, &database, &mut random).await;
-    while people.mend(1).await.unwrap() != Step::Idle {}
+    while people.rebuild(1).await.unwrap() != StepOutcome::Idle {}
     let reporting = Running::on(&database, "30000").await;
     compare(&reporting, &database, &mut random).await;
     assert_counted_from(&reporting, true, false);
 }
 
-async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database) {
+async fn an_erased_person_is_in_no_set_before_and_after_folding(database: Database) {
     let mut random = StdRng::seed_from_u64(23);
     let migrated = database.migrated().await;
     let store = Store::new(&migrated);
@@ -114,7 +113,7 @@ async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database
     let parts: Vec<&[Value]> = events.chunks(EVENTS / 5).collect();
     store_all(&store, parts[0]).await;
     people.fold(1, 40).await.unwrap();
-    // Folded in part, before anything is, and when everything is.
+    // Erased while the deltas are folded in part, before they are, and afterwards.
     erase(&store, "user-3", false).await;
     compare(&reporting, &database, &mut random).await;
     store_all(&store, parts[1]).await;
@@ -124,7 +123,7 @@ async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database
     erase(&store, "user-5", false).await;
     compare(&reporting, &database, &mut random).await;
 
-    // Who comes again counts again, unless suppressed; also where that is erased once more.
+    // A person whose events arrive again counts again, unless suppressed; also after another erasure.
     let mut later = frames(parts[2]);
     later.iter_mut().for_each(|frame| frame.origins[0].arrived_at += chrono::TimeDelta::seconds(1));
     store_frames(&store, &later).await;
@@ -135,10 +134,11 @@ async fn an_erased_person_is_in_no_set_whenever_it_was_folded(database: Database
     compare(&reporting, &database, &mut random).await;
     assert_counted_from(&reporting, true, false);
 
-    // In the middle of an erasure rows are asked.
+    // In the middle of an erasure the report counts rows.
     let erasure = erasure("user-6", true);
     store.record_erasure(&erasure).await.unwrap();
-    store.make_anonymous(&erasure).await.unwrap();
+    store.anonymize_rows(&erasure).await.unwrap();
+    People::new(&store).erase(&erasure).await.unwrap();
     let key = weir_database::people::PersonKey::of("user-6").0.to_vec();
     assert!(keys(&migrated, 1).await.iter().all(|known| *known != key), "the key is gone");
     assert!(keys(&migrated, 2).await.contains(&key), "it is another person of TikTok");
@@ -158,13 +158,13 @@ async fn a_fold_that_fails_changes_nothing(database: Database) {
     fold_all(&people).await;
     store_all(&store, &events[EVENTS / 2..]).await;
     let (before, waiting) = (sets(&database).await, unfolded(&database).await);
-    // Each is written later than the one before.
+    // A fold writes these tables in this order.
     for table in ["people", "people_aliases", "people_columns", "people_sets", "people_deltas"] {
         refuse(&migrated, table).await;
         for source in SOURCES {
-            // The connection that failed before may hold the lock for a moment.
+            // The connection that failed may hold the lock for a moment.
             let mut folded = people.fold(source, 1_000_000).await;
-            while let Ok(Step::Busy) = folded {
+            while let Ok(StepOutcome::Busy) = folded {
                 folded = people.fold(source, 1_000_000).await;
             }
             assert!(folded.is_err(), "{table} was written: {folded:?}");
@@ -178,7 +178,7 @@ async fn a_fold_that_fails_changes_nothing(database: Database) {
     assert_counted_from(&reporting, true, false);
 }
 
-async fn two_who_fold_at_once_fold_each_sighting_once(database: Database) {
+async fn two_fold_jobs_at_once_fold_each_observation_once(database: Database) {
     let mut random = StdRng::seed_from_u64(25);
     let store = Store::new(&database.migrated().await);
     store_all(&store, &scattered("at once", &mut random)).await;
@@ -189,10 +189,10 @@ async fn two_who_fold_at_once_fold_each_sighting_once(database: Database) {
         for source in SOURCES {
             loop {
                 match people.fold(source, 40).await {
-                    Ok(Step::Did(sightings)) => folded += sightings,
-                    Ok(Step::Idle) => break,
+                    Ok(StepOutcome::Changed(sightings)) => folded += sightings,
+                    Ok(StepOutcome::Idle) => break,
                     // The other one has the lock, or had it a moment ago.
-                    Ok(Step::Busy) | Err(_) => tokio::task::yield_now().await,
+                    Ok(StepOutcome::Busy) | Err(_) => tokio::task::yield_now().await,
                 }
             }
         }
@@ -205,7 +205,7 @@ async fn two_who_fold_at_once_fold_each_sighting_once(database: Database) {
     assert_counted_from(&reporting, true, false);
 }
 
-async fn a_sample_errs_as_little_as_it_says(database: Database) {
+async fn an_estimate_lies_within_its_stated_error(database: Database) {
     let mut random = StdRng::seed_from_u64(26);
     let store = Store::new(&database.migrated().await);
     let mut events = Sender::new("sampled", 7).events(4_000);
@@ -214,7 +214,7 @@ async fn a_sample_errs_as_little_as_it_says(database: Database) {
         event["data"]["user"]["userId"] = format!("user {}", number / 2).into();
     }
     store_all(&store, &events).await;
-    let half = Running::exact_to(500, &database, "30000").await;
+    let half = Running::with_max_exact_users(500, &database, "30000").await;
     let rows = stored_events(&store_of(&database).await).await;
     let request = GetDemographicsRequest { limit: Some(1_000), ..Default::default() };
     let expected = expected::demographics(&rows, &request);
@@ -223,24 +223,28 @@ async fn a_sample_errs_as_little_as_it_says(database: Database) {
             fold_all(&People::new(&store)).await;
         }
         let answer = half.client().get_demographics(request).await.unwrap().into_inner();
-        let (told, exact) = (answer.facebook.unwrap(), expected.facebook.clone().unwrap());
-        assert!(told.estimate && exact.users > 500);
-        assert_eq!((told.users, told.average_age), (exact.users, exact.average_age), "these are exact");
-        let error = told.relative_error.unwrap();
+        let (estimated, exact) = (answer.facebook.unwrap(), expected.facebook.clone().unwrap());
+        assert!(estimated.estimate && exact.users > 500);
+        assert_eq!((estimated.users, estimated.average_age), (exact.users, exact.average_age), "exact");
+        let error = estimated.relative_error.unwrap();
         assert!((0.01..0.2).contains(&error), "{error}");
-        let groups =
-            told.age_groups.iter().zip(&exact.age_groups).map(|(told, exact)| (told.users, exact.users));
-        let genders = told.genders.iter().map(|told| {
-            let exact = exact.genders.iter().find(|exact| exact.gender == told.gender).unwrap();
-            (told.users, exact.users)
+        let groups = estimated
+            .age_groups
+            .iter()
+            .zip(&exact.age_groups)
+            .map(|(group, exact)| (group.users, exact.users));
+        let genders = estimated.genders.iter().map(|group| {
+            let exact = exact.genders.iter().find(|exact| exact.gender == group.gender).unwrap();
+            (group.users, exact.users)
         });
-        for (told, is) in groups.chain(genders) {
-            // Four standard errors: by chance less often than once in ten thousand.
-            let allowed = 4.0 * error * (exact.users as f64 * is as f64).sqrt();
-            assert!((told as f64 - is as f64).abs() <= allowed, "{told} for {is}, {allowed} allowed");
+        for (estimate, users) in groups.chain(genders) {
+            // Four standard errors: chance exceeds them less often than once in ten thousand.
+            let allowed = 4.0 * error * (exact.users as f64 * users as f64).sqrt();
+            let difference = (estimate as f64 - users as f64).abs();
+            assert!(difference <= allowed, "{estimate} for {users}, {allowed} allowed");
         }
     }
-    // Where there are fewer, nothing is estimated.
+    // A section with fewer users is not estimated.
     let from = moments::range(&mut random).0;
     let request = GetDemographicsRequest { from, to: from, ..request };
     let answer = half.client().get_demographics(request).await.unwrap().into_inner();
@@ -253,7 +257,7 @@ async fn sets_and_people_without_rows_are_pruned(database: Database) {
     let store = Store::new(&migrated);
     let people = People::new(&store);
     let (mut old, mut young) = (scattered("old", &mut random), scattered("young", &mut random));
-    // All of the old ones are of people of their own, on the first of June 2023.
+    // The old events are of other people, on the first of June 2023.
     for (number, event) in old.iter_mut().enumerate() {
         let second = random.random_range(0..86_400);
         event["timestamp"] = written((1_685_577_600 + second) * 1_000_000);
@@ -275,7 +279,7 @@ async fn sets_and_people_without_rows_are_pruned(database: Database) {
         migrated.execute_unprepared(&moved).await.unwrap();
         assert!(people.prune(source).await.unwrap() > 100);
         assert_eq!(people.prune(source).await.unwrap(), 0);
-        assert!(matches!(people.mend(source).await.unwrap(), Step::Idle), "nothing is missing");
+        assert!(matches!(people.rebuild(source).await.unwrap(), StepOutcome::Idle), "nothing is missing");
     }
     let after = (keys(&migrated, 1).await.len(), sets(&database).await.len());
     assert!(after.0 <= 200 && before.0 > 300, "{before:?} {after:?}");
@@ -294,7 +298,7 @@ async fn sets_and_people_without_rows_are_pruned(database: Database) {
     answer.tiktok.iter_mut().for_each(|section| section.complete_from = None);
     assert_eq!(answer, expected::demographics(&rows, &request));
     assert_counted_from(&reporting, true, false);
-    // Numbers go on behind those that are gone.
+    // New numbers follow those of the removed people.
     let again: Vec<Value> = old
         .iter()
         .take(100)

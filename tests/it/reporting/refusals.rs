@@ -1,4 +1,4 @@
-//! What reporting does not answer, how it says so, and that it is ready again when it can.
+//! Refusals of reporting: invalid requests, missing tables and timeouts; and its readiness afterwards.
 
 use prost_types::Timestamp;
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
@@ -17,13 +17,13 @@ use weir_testkit::database::{Database, on_both_databases};
 use super::{given, rows, running::Running};
 
 on_both_databases!(
-    every_field_at_fault_is_named,
+    a_refusal_names_every_invalid_field,
     a_series_of_ten_thousand_buckets_is_answered_and_a_longer_one_refused,
-    without_its_tables_reporting_is_unready_and_says_unavailable_until_they_are_back,
-    only_questions_that_reach_the_store_are_measured,
+    reporting_is_unready_and_unavailable_while_a_table_is_missing,
+    only_valid_requests_are_measured,
 );
 
-async fn every_field_at_fault_is_named(database: Database) {
+async fn a_refusal_names_every_invalid_field(database: Database) {
     let reporting = given(&database, Vec::new()).await.1;
     let (early, late) = (Some(Timestamp::default()), Some(Timestamp { seconds: 1, nanos: 0 }));
     let events = GetEventStatisticsRequest {
@@ -35,7 +35,7 @@ async fn every_field_at_fault_is_named(database: Database) {
         group_by: 9,
     };
     let refused = reporting.client().get_event_statistics(events).await.unwrap_err();
-    assert_at_fault(&refused, &["from", "source", "funnel_stage", "event_type", "group_by"]);
+    assert_invalid(&refused, &["from", "source", "funnel_stage", "event_type", "group_by"]);
 
     let impossible = Some(Timestamp { seconds: i64::MAX, nanos: -1 });
     let revenue = GetRevenueRequest {
@@ -46,11 +46,11 @@ async fn every_field_at_fault_is_named(database: Database) {
         ..Default::default()
     };
     let refused = reporting.client().get_revenue(revenue).await.unwrap_err();
-    assert_at_fault(&refused, &["from", "to", "campaign_id", "limit"]);
+    assert_invalid(&refused, &["from", "to", "campaign_id", "limit"]);
 
     let demographics = GetDemographicsRequest { limit: Some(0), ..Default::default() };
     let refused = reporting.client().get_demographics(demographics).await.unwrap_err();
-    assert_at_fault(&refused, &["limit"]);
+    assert_invalid(&refused, &["limit"]);
 }
 
 async fn a_series_of_ten_thousand_buckets_is_answered_and_a_longer_one_refused(database: Database) {
@@ -67,39 +67,37 @@ async fn a_series_of_ten_thousand_buckets_is_answered_and_a_longer_one_refused(d
     assert_eq!(events(to(10_000 * 24), GroupBy::Day).await.unwrap(), 417);
 
     let too_fine = events(to(10_001), GroupBy::Hour).await.unwrap_err();
-    assert_at_fault(&too_fine, &["group_by"]);
+    assert_invalid(&too_fine, &["group_by"]);
     let advice = too_fine.get_details_bad_request().unwrap().field_violations.remove(0).description;
     assert!(advice.contains("day"), "{advice}");
-    assert_at_fault(&events(None, GroupBy::Day).await.unwrap_err(), &["group_by"]);
+    assert_invalid(&events(None, GroupBy::Day).await.unwrap_err(), &["group_by"]);
 
     let revenue = GetRevenueRequest { group_by: GroupBy::Hour.into(), ..Default::default() };
-    assert_at_fault(&reporting.client().get_revenue(revenue).await.unwrap_err(), &["group_by"]);
+    assert_invalid(&reporting.client().get_revenue(revenue).await.unwrap_err(), &["group_by"]);
 }
 
-async fn without_its_tables_reporting_is_unready_and_says_unavailable_until_they_are_back(
-    database: Database,
-) {
+async fn reporting_is_unready_and_unavailable_while_a_table_is_missing(database: Database) {
     let store = database.migrated().await;
     let reporting = Running::on(&database, "30000").await;
     reporting.readiness.changed_from(false).await;
     assert_health(&reporting, ServingStatus::Serving).await;
 
-    // Only of such a range the horizons are asked.
+    // Reporting reads the horizons only for such a range.
     let between_minutes = Some(Timestamp { seconds: 1, nanos: 0 });
     store.execute_unprepared("ALTER TABLE horizons RENAME TO elsewhere").await.unwrap();
-    assert_unavailable(&ask_from(&reporting, between_minutes).await.unwrap_err());
+    assert_unavailable(&request_from(&reporting, between_minutes).await.unwrap_err());
     reporting.readiness.changed_from(true).await;
     assert_health(&reporting, ServingStatus::NotServing).await;
 
     store.execute_unprepared("ALTER TABLE elsewhere RENAME TO horizons").await.unwrap();
     reporting.readiness.changed_from(false).await;
     assert_health(&reporting, ServingStatus::Serving).await;
-    ask_from(&reporting, between_minutes).await.unwrap();
+    request_from(&reporting, between_minutes).await.unwrap();
 }
 
-async fn only_questions_that_reach_the_store_are_measured(database: Database) {
+async fn only_valid_requests_are_measured(database: Database) {
     let reporting = given(&database, Vec::new()).await.1;
-    ask(&reporting).await.unwrap();
+    request(&reporting).await.unwrap();
     let bad = GetRevenueRequest { limit: Some(0), ..Default::default() };
     reporting.client().get_revenue(bad).await.unwrap_err();
     let metrics = reporting.metrics();
@@ -108,28 +106,28 @@ async fn only_questions_that_reach_the_store_are_measured(database: Database) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_waits_for_a_locked_table_is_given_up_in_time() {
+async fn a_report_that_waits_for_a_locked_table_times_out() {
     let database = Database::postgres().await;
     let store = database.migrated().await;
     let reporting = Running::on(&database, "300").await;
     let lock = store.begin().await.unwrap();
     lock.execute_unprepared("LOCK TABLE rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
 
-    assert_unavailable(&ask(&reporting).await.unwrap_err());
+    assert_unavailable(&request(&reporting).await.unwrap_err());
     lock.rollback().await.unwrap();
-    ask(&reporting).await.unwrap();
+    request(&reporting).await.unwrap();
 }
 
-async fn ask(reporting: &Running) -> Result<(), Status> {
-    ask_from(reporting, None).await
+async fn request(reporting: &Running) -> Result<(), Status> {
+    request_from(reporting, None).await
 }
 
-async fn ask_from(reporting: &Running, from: Option<Timestamp>) -> Result<(), Status> {
-    let request = Request::new(GetEventStatisticsRequest { from, ..Default::default() });
-    reporting.client().get_event_statistics(request).await.map(drop)
+async fn request_from(reporting: &Running, from: Option<Timestamp>) -> Result<(), Status> {
+    let call = Request::new(GetEventStatisticsRequest { from, ..Default::default() });
+    reporting.client().get_event_statistics(call).await.map(drop)
 }
 
-/// Health follows readiness in a task of its own.
+/// Waits for a health status: a task of its own changes it after the readiness.
 async fn assert_health(reporting: &Running, expected: ServingStatus) {
     let service = "weir.reporting.v1.ReportingService".to_owned();
     let mut health = HealthClient::new(reporting.channel.clone());
@@ -142,7 +140,7 @@ fn assert_unavailable(status: &Status) {
     assert!(status.get_details_retry_info().is_some());
 }
 
-fn assert_at_fault(status: &Status, fields: &[&str]) {
+fn assert_invalid(status: &Status, fields: &[&str]) {
     assert_eq!((status.code(), Reason::of(status)), (Code::InvalidArgument, Some(Reason::InvalidRequest)));
     let violations = status.get_details_bad_request().unwrap().field_violations;
     let named: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();

@@ -1,5 +1,4 @@
-//! Rows that were removed after their time, and people who were erased: what still counts, what is rounded, and what
-//! begins later.
+//! Removed rows and erased people: totals that still count, ranges that are rounded, and demographics that begin later.
 
 use prost_types::Timestamp;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -18,13 +17,13 @@ use super::{expected, moments, rows, running::Running};
 on_both_databases!(
     totals_outlive_rows_and_ends_between_minutes_are_rounded,
     demographics_begin_where_rows_are_complete,
-    an_erased_person_counts_as_events_and_as_nobody,
-    an_event_whose_row_was_removed_is_known_as_removed,
+    the_events_of_an_erased_person_count_and_the_person_does_not,
+    an_event_without_its_row_is_found_as_removed,
 );
 
-const QUESTIONS: usize = 200;
+const REQUESTS: usize = 200;
 const MINUTE: i64 = 60;
-/// 2024-12-31T23:17:00Z and 2025-09-14T01:03:00Z, in seconds: amid the moments that are asked about.
+/// 2024-12-31T23:17:00Z and 2025-09-14T01:03:00Z, in seconds: amid the random times.
 const FACEBOOK_HORIZON: i64 = 1_735_687_020;
 const TIKTOK_HORIZON: i64 = 1_757_811_780;
 
@@ -32,10 +31,10 @@ async fn totals_outlive_rows_and_ends_between_minutes_are_rounded(database: Data
     let (rows, reporting, mut random) = given_removed_rows(&database).await;
     let groupings = [GroupBy::Unspecified, GroupBy::Day].into_iter().cycle();
     let (mut rounded, mut exact) = (0, 0);
-    for (group_by, source) in groupings.zip((0..=2).cycle()).take(QUESTIONS) {
+    for (group_by, source) in groupings.zip((0..=2).cycle()).take(REQUESTS) {
         let (from, to) = moments::range(&mut random);
-        let (asked, answered) = (DateRange { from, to }, answerable(from, to, source));
-        let rounded_range = (answered != asked).then_some(answered);
+        let (requested, answered) = (DateRange { from, to }, answerable(from, to, source));
+        let rounded_range = (answered != requested).then_some(answered);
         *(if rounded_range.is_some() { &mut rounded } else { &mut exact }) += 1;
 
         let request =
@@ -43,23 +42,23 @@ async fn totals_outlive_rows_and_ends_between_minutes_are_rounded(database: Data
         let answer = reporting.client().get_event_statistics(request).await.unwrap().into_inner();
         let request = GetEventStatisticsRequest { from: answered.from, to: answered.to, ..request };
         let mut expected = expected::event_statistics(&rows, &request);
-        (expected.date_range, expected.rounded_range) = (Some(asked), rounded_range);
-        assert_eq!(answer, expected, "{asked:?} of {source}");
+        (expected.date_range, expected.rounded_range) = (Some(requested), rounded_range);
+        assert_eq!(answer, expected, "{requested:?} of {source}");
 
         let request = GetRevenueRequest { from, to, source, group_by: group_by.into(), ..Default::default() };
         let answer = reporting.client().get_revenue(request.clone()).await.unwrap().into_inner();
         let request = GetRevenueRequest { from: answered.from, to: answered.to, ..request };
         let mut expected = expected::revenue(&rows, &request);
-        (expected.date_range, expected.rounded_range) = (Some(asked), rounded_range);
-        assert_eq!(answer, expected, "{asked:?} of {source}");
+        (expected.date_range, expected.rounded_range) = (Some(requested), rounded_range);
+        assert_eq!(answer, expected, "{requested:?} of {source}");
     }
-    assert!(rounded > QUESTIONS / 10 && exact > QUESTIONS / 10, "{rounded} were rounded, {exact} were not");
+    assert!(rounded > REQUESTS / 10 && exact > REQUESTS / 10, "{rounded} were rounded, {exact} were not");
 }
 
 async fn demographics_begin_where_rows_are_complete(database: Database) {
     let (rows, reporting, mut random) = given_removed_rows(&database).await;
     let mut later = 0;
-    for source in (0..=2).cycle().take(QUESTIONS) {
+    for source in (0..=2).cycle().take(REQUESTS) {
         let (from, to) = moments::range(&mut random);
         let request = GetDemographicsRequest { from, to, source, limit: None };
         let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
@@ -68,7 +67,7 @@ async fn demographics_begin_where_rows_are_complete(database: Database) {
             let begins_earlier = from.is_none_or(|from| order(&from) < order(&horizon));
             (begins_earlier && !is_empty(from, to)).then_some(horizon)
         };
-        // Each section by its own start; a start after the end leaves nobody.
+        // Each section has its own start; a section that starts after the end has no users.
         let within = |start: Option<Timestamp>| {
             expected::demographics(&rows, &GetDemographicsRequest { from: start.or(from), ..request })
         };
@@ -81,10 +80,10 @@ async fn demographics_begin_where_rows_are_complete(database: Database) {
         later += usize::from(facebook.is_some());
         assert_eq!(answer, expected, "{request:?}");
     }
-    assert!(later > QUESTIONS / 10, "only {later} began later");
+    assert!(later > REQUESTS / 10, "only {later} began later");
 }
 
-async fn an_erased_person_counts_as_events_and_as_nobody(database: Database) {
+async fn the_events_of_an_erased_person_count_and_the_person_does_not(database: Database) {
     let rows = rows::many();
     let store = rows::store(&database, &rows).await;
     let erase = "UPDATE events SET user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, \
@@ -100,14 +99,14 @@ async fn an_erased_person_counts_as_events_and_as_nobody(database: Database) {
     assert_eq!(answer, expected::revenue(&rows, &request));
 
     let erased = |row: &Model| ["user 3", "user 7"].contains(&row.user_id.as_str());
-    assert!(rows.iter().any(erased), "nobody was erased");
+    assert!(rows.iter().any(erased), "no row was erased");
     let others: Vec<Model> = rows.iter().filter(|row| !erased(row)).cloned().collect();
     let request = GetDemographicsRequest { limit: Some(1_000), ..Default::default() };
     let answer = reporting.client().get_demographics(request).await.unwrap().into_inner();
     assert_eq!(answer, expected::demographics(&others, &request));
 }
 
-async fn an_event_whose_row_was_removed_is_known_as_removed(database: Database) {
+async fn an_event_without_its_row_is_found_as_removed(database: Database) {
     let store = rows::store(&database, &[rows::checkout(1, "c", 1)]).await;
     let key = event_keys::Model {
         source: number(Source::Facebook),
@@ -130,7 +129,7 @@ async fn an_event_whose_row_was_removed_is_known_as_removed(database: Database) 
     assert_eq!(find(Source::Facebook, "Zoë's other order").await, FindEventResponse::default());
 }
 
-/// Rolled-up rows, of which two in three before the horizons are gone.
+/// Rolled-up rows. Most of those before the horizons are removed.
 async fn given_removed_rows(database: &Database) -> (Vec<Model>, Running, StdRng) {
     let mut random = StdRng::seed_from_u64(9);
     let scattered =
@@ -154,11 +153,12 @@ async fn remove(store: &DatabaseConnection, source: i16, complete_from: i64) {
     horizons::Entity::insert(horizon).exec_without_returning(store).await.unwrap();
 }
 
-/// The range with ends rounded outward where they lie before the horizon of the sources that are asked about.
+/// The range with ends rounded outward where they lie before the horizon of the requested sources.
 fn answerable(from: Option<Timestamp>, to: Option<Timestamp>, source: i32) -> DateRange {
     let horizon = if source == Source::Facebook.number() { FACEBOOK_HORIZON } else { TIKTOK_HORIZON };
-    let is_ragged = |end: &Timestamp| {
-        // An event has whole microseconds: one that is not before an end is not before the next of them.
+    let is_within_a_minute = |end: &Timestamp| {
+        // Event times are whole microseconds: an event at or after an end is at or after the next whole microsecond
+        // too.
         let is_just_before_a_minute = end.seconds % MINUTE == 59 && end.nanos > 999_999_000;
         let is_whole = end.seconds % MINUTE == 0 && end.nanos == 0;
         end.seconds < horizon && !is_whole && !is_just_before_a_minute
@@ -171,12 +171,12 @@ fn answerable(from: Option<Timestamp>, to: Option<Timestamp>, source: i32) -> Da
         return DateRange { from, to };
     }
     DateRange {
-        from: from.map(|from| if is_ragged(&from) { rounded(from, 0) } else { from }),
-        to: to.map(|to| if is_ragged(&to) { rounded(to, 1) } else { to }),
+        from: from.map(|from| if is_within_a_minute(&from) { rounded(from, 0) } else { from }),
+        to: to.map(|to| if is_within_a_minute(&to) { rounded(to, 1) } else { to }),
     }
 }
 
-/// Whether no whole microsecond lies in it.
+/// Whether no whole microsecond lies in the range.
 fn is_empty(from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
     let ceiling = |end: Timestamp| end.seconds * 1_000_000 + i64::from((end.nanos + 999) / 1_000);
     from.zip(to).is_some_and(|(from, to)| ceiling(from) >= ceiling(to))

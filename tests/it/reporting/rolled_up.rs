@@ -1,4 +1,4 @@
-//! Rollups answer as a scan of the rows does: for random events, ranges, filters and groupings.
+//! Rollups give the figures of a scan of the rows, for random events, ranges, filters and groupings.
 
 use chrono::{DateTime, SecondsFormat};
 use futures::future::join_all;
@@ -12,23 +12,22 @@ use weir_event::Source;
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, on_both_databases, stored_events},
-    events::frame,
+    events::{Sender, frame},
 };
 
 use super::{expected, moments, rows, running::Running};
-use crate::sender::Sender;
 
 on_both_databases!(
     rollups_that_the_migration_fills_answer_as_the_rows_do,
     rollups_that_collectors_fill_answer_as_the_rows_do,
-    what_is_asked_again_and_again_follows_what_is_stored,
+    repeated_reports_follow_the_stored_events,
 );
 
 const EVENTS: usize = 1_200;
 const EVENTS_PER_FRAME: usize = 40;
-/// Frames that are stored at once.
+/// Frames that are stored at the same time.
 const AT_ONCE: usize = 4;
-const QUESTIONS: usize = 400;
+const REQUESTS: usize = 400;
 const MAX_BUCKETS: usize = 10_000;
 
 async fn rollups_that_the_migration_fills_answer_as_the_rows_do(database: Database) {
@@ -40,12 +39,12 @@ async fn rollups_that_the_migration_fills_answer_as_the_rows_do(database: Databa
     compare(&Running::on(&database, "30000").await, &scattered, &mut random).await;
 }
 
-/// Late events, identities that come again with another amount, and frames that are delivered again.
+/// Late events, repeated identities with another amount, and redelivered frames.
 async fn rollups_that_collectors_fill_answer_as_the_rows_do(database: Database) {
     let mut random = StdRng::seed_from_u64(2);
     let store = database.migrated().await;
     let mut events = Sender::new("rolled-up", 3).events(EVENTS);
-    events.iter_mut().for_each(|event| event["timestamp"] = written(moments::moment(&mut random)));
+    events.iter_mut().for_each(|event| event["timestamp"] = timestamp(moments::moment(&mut random)));
     let mut repeats: Vec<Value> = events.iter().step_by(5).cloned().collect();
     repeats.iter_mut().for_each(|event| event["data"]["engagement"]["purchaseAmount"] = "0.07".into());
     let mut frames: Vec<Frame> = frames(&events).chain(frames(&repeats)).collect();
@@ -64,18 +63,18 @@ async fn rollups_that_collectors_fill_answer_as_the_rows_do(database: Database) 
     compare(&Running::on(&database, "30000").await, &rows, &mut random).await;
 }
 
-/// Late events of days that were asked about before, and frames that are delivered again and change nothing.
-async fn what_is_asked_again_and_again_follows_what_is_stored(database: Database) {
+/// Late events of days that were reported before, and redelivered frames, which change nothing.
+async fn repeated_reports_follow_the_stored_events(database: Database) {
     let mut random = StdRng::seed_from_u64(5);
     let store = database.migrated().await;
     let mut events = Sender::new("again", 7).events(EVENTS / 2);
-    events.iter_mut().for_each(|event| event["timestamp"] = written(moments::moment(&mut random)));
+    events.iter_mut().for_each(|event| event["timestamp"] = timestamp(moments::moment(&mut random)));
     let (collectors, reporting) = (Store::new(&store), Running::on(&database, "30000").await);
-    let questions: Vec<GetRevenueRequest> = (0..12).map(|_| about_revenue(&mut random)).collect();
+    let requests: Vec<GetRevenueRequest> = (0..12).map(|_| revenue_request(&mut random)).collect();
     for frame in frames(&events).flat_map(|frame| [frame.clone(), frame]) {
         collectors.store(&[Submission::whole(&frame)]).await.unwrap();
         let rows = stored_events(&store).await;
-        for request in [GetRevenueRequest::default()].iter().chain(&questions) {
+        for request in [GetRevenueRequest::default()].iter().chain(&requests) {
             let answer = reporting.client().get_revenue(request.clone()).await;
             let expected = expected::revenue(&rows, request);
             let buckets = expected.series.len();
@@ -93,30 +92,30 @@ fn frames(events: &[Value]) -> impl Iterator<Item = Frame> {
     })
 }
 
-fn written(microseconds: i64) -> Value {
+fn timestamp(microseconds: i64) -> Value {
     DateTime::from_timestamp_micros(microseconds).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true).into()
 }
 
 async fn compare(reporting: &Running, rows: &[Model], random: &mut StdRng) {
     let mut found = 0;
-    for _ in 0..QUESTIONS {
-        let request = about_events(random);
+    for _ in 0..REQUESTS {
+        let request = events_request(random);
         let answer = reporting.client().get_event_statistics(request).await;
         let expected = expected::event_statistics(rows, &request);
         found += usize::from(expected.total_events > 0);
         let buckets = expected.series.len();
         assert_answer(answer, expected, buckets, &request);
 
-        let request = about_revenue(random);
+        let request = revenue_request(random);
         let answer = reporting.client().get_revenue(request.clone()).await;
         let expected = expected::revenue(rows, &request);
         let buckets = expected.series.len();
         assert_answer(answer, expected, buckets, &request);
     }
-    assert!(found > QUESTIONS / 4, "only {found} questions had an answer to compare");
+    assert!(found > REQUESTS / 4, "only {found} reports had events to compare");
 }
 
-/// The answer, or a refusal where it has too many buckets.
+/// Expects the response, or a refusal where it has too many buckets.
 fn assert_answer<Answer: PartialEq + std::fmt::Debug>(
     answer: Result<Response<Answer>, Status>,
     expected: Answer,
@@ -130,7 +129,7 @@ fn assert_answer<Answer: PartialEq + std::fmt::Debug>(
     }
 }
 
-fn about_events(random: &mut StdRng) -> GetEventStatisticsRequest {
+fn events_request(random: &mut StdRng) -> GetEventStatisticsRequest {
     let (from, to) = moments::range(random);
     let any_or =
         |random: &mut StdRng, last| if random.random_bool(0.6) { 0 } else { random.random_range(1..=last) };
@@ -144,10 +143,10 @@ fn about_events(random: &mut StdRng) -> GetEventStatisticsRequest {
     }
 }
 
-fn about_revenue(random: &mut StdRng) -> GetRevenueRequest {
+fn revenue_request(random: &mut StdRng) -> GetRevenueRequest {
     let (from, to) = moments::range(random);
     let campaign =
-        *[None, None, Some("campaign a"), Some("campaign-3"), Some("nobody's")].choose(random).unwrap();
+        *[None, None, Some("campaign a"), Some("campaign-3"), Some("unknown")].choose(random).unwrap();
     GetRevenueRequest {
         from,
         to,

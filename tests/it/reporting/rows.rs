@@ -1,4 +1,4 @@
-//! Rows to report on: drawn with a fixed seed from small pools, so that users, places and amounts repeat.
+//! Rows for reports, drawn with a fixed seed from small pools, so that users, places and amounts repeat.
 
 use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -20,11 +20,11 @@ const ROWS_PER_INSERT: usize = 1_000;
 /// The tables of events and of duplicates.
 const MIGRATIONS_BEFORE_ROLLUPS: u32 = 2;
 
-/// Ordered differently by code point, by letter, by UTF-16 unit and without regard to case.
+/// Names whose order differs by code point, by letter, by UTF-16 unit and without regard to case.
 const PLACES: [&str; 9] =
     ["Åland", "austria", "Austria", "Côte d'Ivoire", "Zambia", "\u{ff5e}", "𝄞", "a, b", "_"];
 const CAMPAIGNS: [&str; 6] = ["campaign a", "Campaign a", "campaign-b", "Ünited", "100% \"off\"", "zero"];
-/// Ten-thousandths: nothing, halves of a hundredth, two to four places, and the largest that may be sent.
+/// Ten-thousandths: zero, halves of a hundredth, two to four decimals, and the largest amount that an event may have.
 const AMOUNTS: [i64; 8] = [0, 50, 150, 1_050, 3_184_900, 1_234_567, 10_000, 9_999_999_999_999];
 const FOLLOWERS: [i64; 10] = [0, 99, 100, 999, 1_000, 9_999, 10_000, 99_999, 100_000, (1 << 53) - 1];
 
@@ -83,12 +83,12 @@ fn place(random: &mut StdRng) -> Option<String> {
     PLACES.choose(random).map(|name| (*name).to_owned())
 }
 
-/// Of any type, because a sender may put an amount on each; one in four has none.
+/// An amount for an event of any type, because a sender may put one on each; one event in four has none.
 fn amount(random: &mut StdRng) -> Option<i64> {
     random.random_bool(0.75).then(|| *AMOUNTS.choose(random).unwrap())
 }
 
-/// A Facebook checkout of ten-thousandths.
+/// A Facebook checkout; the amount is in ten-thousandths.
 pub(super) fn checkout(number: i64, campaign_id: &str, amount: i64) -> Model {
     Model {
         age: Some(30),
@@ -101,7 +101,7 @@ pub(super) fn checkout(number: i64, campaign_id: &str, amount: i64) -> Model {
     }
 }
 
-/// A TikTok purchase of ten-thousandths.
+/// A TikTok purchase; the amount is in ten-thousandths.
 pub(super) fn tiktok_purchase(number: i64, amount: i64) -> Model {
     Model {
         followers: Some(1),
@@ -146,7 +146,7 @@ fn blank(number: i64, source: Source, stage: FunnelStage, event_type: EventType)
     }
 }
 
-/// Ranges that cut between microseconds, at edges of hours, before and after everything, and nothing.
+/// Ranges with ends between microseconds and at edges of hours, ranges before and after all rows, and an empty one.
 pub(super) fn ranges() -> Vec<(Bound, Bound)> {
     let at = |hours: i64, nanos: i32| Some(Timestamp { seconds: MIDNIGHT + hours * HOUR, nanos });
     vec![
@@ -160,7 +160,7 @@ pub(super) fn ranges() -> Vec<(Bound, Bound)> {
     ]
 }
 
-/// Every combination of source, stage and type, those that can't be included.
+/// Every combination of source, stage and type, impossible ones included.
 pub(super) fn filters() -> impl Iterator<Item = (i32, i32, i32)> {
     let types = 0..=i32::try_from(EventType::ALL.len()).unwrap();
     (0..=2).flat_map(move |source| {
@@ -169,7 +169,8 @@ pub(super) fn filters() -> impl Iterator<Item = (i32, i32, i32)> {
     })
 }
 
-/// Fills a new database as one is filled that was there before rollups: the migration rolls its rows up.
+/// Inserts rows before the migration of rollups, as in a database that is older than rollups: the migration rolls them
+/// up.
 pub(super) async fn store(database: &Database, rows: &[Model]) -> DatabaseConnection {
     let store = database.connect().await;
     up(&store, Some(MIGRATIONS_BEFORE_ROLLUPS)).await.unwrap();

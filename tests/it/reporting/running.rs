@@ -1,4 +1,4 @@
-//! The reporting role in this process, on a free port.
+//! The reporting role, running in the process of the test on a free port.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use weir_process::{
 use weir_reporting::{Reporting, ReportingArgs};
 use weir_testkit::database::Database;
 
-/// Reporting on a database; stopped when dropped.
+/// A running reporting role. It stops when the value is dropped.
 pub(super) struct Running {
     pub(super) channel: Channel,
     pub(super) readiness: RoleReadiness,
@@ -24,11 +24,15 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn on(database: &Database, report_timeout_ms: &str) -> Self {
-        Self::exact_to(u64::MAX, database, report_timeout_ms).await
+        Self::with_max_exact_users(u64::MAX, database, report_timeout_ms).await
     }
 
-    /// The same, estimating groups above so many users.
-    pub(super) async fn exact_to(users: u64, database: &Database, report_timeout_ms: &str) -> Self {
+    /// Reporting that estimates groups where a section has more users.
+    pub(super) async fn with_max_exact_users(
+        users: u64,
+        database: &Database,
+        report_timeout_ms: &str,
+    ) -> Self {
         let args = ReportingArgs {
             reporting_listen: Some("127.0.0.1:0".into()),
             default_currency: "USD".into(),
@@ -38,8 +42,14 @@ impl Running {
         let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
         let clock = ClockMetrics::register(&mut registry);
-        let reporting =
-            Reporting::bind_exact_to(users, &config, pool, &mut registry, clock, readiness.clone());
+        let reporting = Reporting::bind_with_max_exact_users(
+            users,
+            &config,
+            pool,
+            &mut registry,
+            clock,
+            readiness.clone(),
+        );
         let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();
@@ -52,7 +62,7 @@ impl Running {
         ReportingServiceClient::new(self.channel.clone())
     }
 
-    /// What `/metrics` would show.
+    /// The text that `/metrics` would show.
     pub(super) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();

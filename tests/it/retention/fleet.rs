@@ -1,31 +1,30 @@
-//! Several collectors on one PostgreSQL: one of them removes, and nobody waits for it for long.
+//! Several collectors on one PostgreSQL: one of them removes rows, and storing waits for it only briefly.
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
 use serde_json::json;
 use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
-use weir_testkit::{Ground, Weir, eventually};
+use weir_testkit::{Storage, Weir, events::Sender, eventually};
 
-use super::{keeping, left::Left, removed, stored};
-use crate::sender::Sender;
+use super::{keeping, removed, store_contents::StoreContents, stored};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_has_the_right_to_remove_removes() {
+async fn only_the_collector_with_the_lock_removes_rows() {
     let weir = fleet().await;
     let store = weir.store().await;
     let right = store.begin().await.unwrap();
     take(&right, &format!("SELECT pg_advisory_xact_lock({SWEEP_LOCK})")).await;
     stored(&weir, &Sender::new("fleet", 11).events(500)).await;
     told(&weir, "another collector removes", 9).await;
-    assert_eq!(Left::of_store(&store).await.rows, 500);
+    assert_eq!(StoreContents::of_store(&store).await.rows, 500);
 
     right.commit().await.unwrap();
     removed(&weir, 500).await;
-    let left = Left::of_store(&store).await;
+    let left = StoreContents::of_store(&store).await;
     assert_eq!((left.keys, left.horizons, left.rolled_up), (500, 2, [500; 3]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn storing_goes_on_while_removing_waits_for_somebody_who_stores() {
+async fn storing_continues_while_removal_waits_for_a_storing_transaction() {
     let weir = fleet().await;
     let store = weir.store().await;
     let slow = store.begin().await.unwrap();
@@ -34,7 +33,7 @@ async fn storing_goes_on_while_removing_waits_for_somebody_who_stores() {
     stored(&weir, &sender.events(100)).await;
     told(&weir, "removing waits until the store takes it", 1).await;
     stored(&weir, &sender.events(100)).await;
-    assert_eq!(Left::of_store(&store).await.rows, 200);
+    assert_eq!(StoreContents::of_store(&store).await.rows, 200);
 
     slow.commit().await.unwrap();
     removed(&weir, 200).await;
@@ -46,14 +45,14 @@ async fn storing_goes_on_while_removing_waits_for_somebody_who_stores() {
 async fn fleet() -> Weir {
     let mut settings = keeping("1s", "400d");
     settings.push(("LOG_LEVEL", "info,weir_collectors=debug".to_owned()));
-    Weir::fleet_with(Ground::servers().await, settings).await
+    Weir::fleet_with(Storage::servers().await, settings).await
 }
 
 async fn take(transaction: &DatabaseTransaction, lock: &str) {
     transaction.execute_unprepared(lock).await.unwrap();
 }
 
-/// Waits until the processes have logged a message as many times.
+/// Waits until the processes have logged a message so many times.
 async fn told(weir: &Weir, message: &str, times: usize) {
     eventually(async || match weir.log().matches(message).count() {
         told if told >= times => Ok(()),

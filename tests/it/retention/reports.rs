@@ -1,11 +1,13 @@
-//! What reports tell before rows are removed and after: the same of whole minutes, and what they can't tell they say.
+//! Reports before and after the removal of rows: whole minutes stay the same, and rounded ranges are marked.
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 use serde_json::{Value, json};
-use weir_testkit::Weir;
+use weir_testkit::{
+    Weir,
+    events::{Sender, first_day},
+};
 
 use super::{keeping, removed, stored};
-use crate::sender::{Sender, first_day};
 
 on_files_and_on_servers!(reports_of_whole_minutes_do_not_change_when_rows_are_removed);
 
@@ -23,8 +25,8 @@ async fn reports_of_whole_minutes_do_not_change_when_rows_are_removed(mut weir: 
     assert_eq!(whole_minutes(&weir).await, before);
 
     let mut answer = asked(&weir, "revenue", Some(between), &[]).await;
-    let told = answer.as_object_mut().unwrap().remove("roundedRange").unwrap();
-    assert_eq!((instant(&told["from"]), instant(&told["to"])), rounded);
+    let output = answer.as_object_mut().unwrap().remove("roundedRange").unwrap();
+    assert_eq!((instant(&output["from"]), instant(&output["to"])), rounded);
     assert_eq!(instant(&answer["dateRange"]["from"]), between.0, "what was asked is echoed");
     answer["dateRange"] = around["dateRange"].clone();
     assert_eq!(answer, around);
@@ -42,7 +44,7 @@ async fn reports_of_whole_minutes_do_not_change_when_rows_are_removed(mut weir: 
     assert_eq!(weir.get(&path).await.body["status"], "removed");
 }
 
-/// Answers of ranges that begin and end with a minute, or are open, with and without a series.
+/// Answers to ranges that begin and end with a minute, or are open, with and without a series.
 async fn whole_minutes(weir: &Weir) -> Vec<Value> {
     let ranges = [None, Some((minute(0), minute(1_440))), Some((minute(61), minute(4_001)))];
     let mut answers = Vec::new();

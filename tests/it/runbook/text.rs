@@ -1,4 +1,4 @@
-//! Reads the commands out of a page of Markdown: what stands between backticks, and the lines of its blocks.
+//! The code in a page of Markdown: the text between backticks, and the lines of code blocks.
 
 use std::fs;
 
@@ -7,16 +7,16 @@ use weir_testkit::repository::repository;
 /// One piece of code of a page.
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
-    /// File and line.
+    /// The file and the line.
     pub(crate) place: String,
     pub(crate) text: String,
-    /// The language of its block; `None` between backticks.
+    /// The language of the block; `None` between backticks.
     pub(crate) block: Option<String>,
-    /// Which block it is, counted from 0.
+    /// The number of the block, counted from 0.
     pub(crate) number: usize,
 }
 
-/// Every code of a page, in order. A block of SQL is one, of another one each line is.
+/// Every piece of code of a page, in order. A block of SQL is one piece; of other blocks each line is one.
 pub(crate) fn codes(page: &str) -> Vec<Code> {
     let text = fs::read_to_string(repository(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
     let (mut found, mut prose, mut began) = (Vec::new(), String::new(), 1);
@@ -46,7 +46,7 @@ pub(crate) fn codes(page: &str) -> Vec<Code> {
     found
 }
 
-/// What stands between single backticks of a paragraph, over the ends of lines too.
+/// The text between single backticks of a paragraph, which may continue over the end of a line.
 fn inline(page: &str, first: usize, prose: &str, found: &mut Vec<Code>) {
     let mut line = first;
     for (index, part) in prose.split('`').enumerate() {
@@ -79,7 +79,7 @@ fn block(page: &str, first: usize, language: &str, lines: &str, number: usize, f
     }
 }
 
-/// The words of a shell's line, without their quotes.
+/// The words of a shell command, without their quotes.
 pub(crate) fn words(line: &str) -> Vec<String> {
     let (mut words, mut quote) = (vec![None::<String>], None);
     for letter in line.chars() {
@@ -102,6 +102,6 @@ pub(crate) fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_line_is_split_as_a_shell_does() {
+fn a_line_is_split_as_a_shell_splits_it() {
     assert_eq!(words("grep  -E 'a b|c' \"d\" ''"), ["grep", "-E", "a b|c", "d", ""]);
 }

@@ -1,5 +1,5 @@
-//! What the runbook's commands of other programs mean, done through their protocols: the command lines of NATS and of
-//! Docker are not on every machine.
+//! The effects of the runbook's commands of NATS and Docker, through the protocols of the servers. Their command lines
+//! are not on every machine.
 
 use async_nats::jetstream::consumer::{PullConsumer, pull::Config};
 use futures::StreamExt as _;
@@ -8,16 +8,16 @@ use tokio::net::TcpStream;
 use weir_testkit::repository::{deploy, repository, yaml};
 use weir_testkit::{eventually, nats::Operator};
 
-/// Does what `nats WORDS` does; `own` is the deployment's server.
+/// Runs `nats WORDS`; `own` is the server of the deployment.
 ///
 /// # Errors
-/// The command is unknown here, or does not do what it is for.
+/// The command is unknown here, or fails.
 pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
     let (server, words) = match words {
         ["--server", server, rest @ ..] => (*server, rest),
         words => (own, words),
     };
-    // A server that a line before has started takes its time.
+    // A server that an earlier line has started may not listen yet.
     let address = server.trim_start_matches("nats://");
     eventually(async || TcpStream::connect(address).await.map(drop).map_err(|error| error.to_string())).await;
     let operator = Operator::connect(server).await;
@@ -27,7 +27,7 @@ pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
         ["consumer", "rm", stream, consumer, "--force"] => {
             let found = context.get_stream(stream).await.map_err(|error| error.to_string())?;
             found.delete_consumer(consumer).await.map_err(|error| error.to_string())?;
-            // Ingest makes it anew.
+            // Ingest creates it again.
             eventually(async || consumer_of(&operator, stream, consumer).await.map(drop)).await;
             Ok(())
         }
@@ -58,7 +58,7 @@ pub(super) async fn nats(words: &[&str], own: &str) -> Result<(), String> {
             value.map(drop).ok_or_else(|| format!("there is no {key}"))
         }
         ["event", "--js-advisory"] => Ok(()),
-        _ => Err("the test does not know this command of nats".to_owned()),
+        _ => Err("this story does not know the command of nats".to_owned()),
     }
 }
 
@@ -67,10 +67,10 @@ async fn consumer_of(operator: &Operator, stream: &str, consumer: &str) -> Resul
     found.get_consumer::<Config>(consumer).await.map_err(|error| error.to_string())
 }
 
-/// Reads the words behind a program of the machine: every file of the repository and every unit that they name is there.
+/// Checks the arguments of a program of the machine: every file of the repository and every unit in them exists.
 ///
 /// # Errors
-/// One is not.
+/// One does not exist.
 pub(super) fn machine(words: &[&str]) -> Result<(), String> {
     let units = words.iter().filter(|word| word.starts_with("weir") && words.contains(&"enable"));
     let units = units.map(|unit| {
@@ -78,7 +78,7 @@ pub(super) fn machine(words: &[&str]) -> Result<(), String> {
         format!("deploy/systemd/{name}.service")
     });
     let files = words.iter().filter(|word| word.starts_with("deploy/"));
-    // A pattern stands for what is in its folder.
+    // A pattern represents the files of its folder.
     let files = files.map(|file| file.split_once("/*").map_or(*file, |(folder, _)| folder).to_owned());
     match units.chain(files).find(|file| !repository(file).exists()) {
         None => Ok(()),
@@ -86,18 +86,18 @@ pub(super) fn machine(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// What a command of Docker Compose is about.
+/// A command of Docker Compose.
 pub(super) enum Compose {
-    /// Looks at services, or starts and ends them.
+    /// Reads services, or starts and ends them.
     Services,
     /// Runs a command with the variables of a service.
     Command { service: String, variables: Vec<String>, words: Vec<String> },
 }
 
-/// Reads `docker WORDS`; every service and profile that it names is deployed.
+/// Reads `docker WORDS`, and checks that every service and profile in it is deployed.
 ///
 /// # Errors
-/// The command is unknown here, or names what is not there.
+/// The command is unknown here, or names a service or profile that does not exist.
 pub(super) fn compose(words: &[&str]) -> Result<Compose, String> {
     let deployed = yaml(&deploy("compose.yaml"));
     let mut rest = match words {
@@ -122,7 +122,7 @@ pub(super) fn compose(words: &[&str]) -> Result<Compose, String> {
     };
     match rest {
         ["ps" | "logs" | "up" | "stop" | "start" | "restart" | "pull" | "build" | "down", rest @ ..] => {
-            // What follows --scale is a service and a number.
+            // The argument of --scale is a service and a number.
             named(rest)
         }
         ["exec", "-T", service, words @ ..]
@@ -134,7 +134,7 @@ pub(super) fn compose(words: &[&str]) -> Result<Compose, String> {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
             Ok(Compose::Command { service: (*service).to_owned(), variables, words })
         }
-        _ => Err("the test does not know this command of Docker Compose".to_owned()),
+        _ => Err("this story does not know the command of Docker Compose".to_owned()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Persons who were erased: their rows lose them, the rollups lose their measures, and events that come later but had
-//! arrived before are stored without them, whoever stores.
+//! Erased persons: rows lose the person and rollups the measures. Later events that had arrived before the request
+//! are stored without the person, by any store.
 
 use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
@@ -15,7 +15,7 @@ use super::{store_all, store_one};
 
 on_both_databases!(
     an_erased_person_s_rows_keep_what_happened_and_the_rollups_lose_the_measures,
-    an_erasure_that_broke_off_is_carried_on_and_counts_each_row_once,
+    an_interrupted_erasure_continues_and_counts_each_row_once,
     events_that_had_arrived_before_are_stored_without_the_person_and_later_ones_with,
     a_suppressed_person_never_comes_back,
 );
@@ -44,11 +44,11 @@ async fn an_erased_person_s_rows_keep_what_happened_and_the_rollups_lose_the_mea
 
     assert_eq!(store.record_erasure(&erasure).await.unwrap(), ErasureStage::Complete, "redelivered");
     let again = self::erasure("ada", false, origin());
-    assert_eq!(erase(&store, &again).await, ErasureCounts::default(), "there is nobody left to erase");
+    assert_eq!(erase(&store, &again).await, ErasureCounts::default(), "no row is left to anonymize");
     assert_eq!(rolled_up(&database).await, vec![(4, 2); 3]);
 }
 
-async fn an_erasure_that_broke_off_is_carried_on_and_counts_each_row_once(database: Database) {
+async fn an_interrupted_erasure_continues_and_counts_each_row_once(database: Database) {
     let database = database.migrated().await;
     let store = Store::new(&database);
     let ids: Vec<String> = (0..50).map(|number| number.to_string()).collect();
@@ -57,12 +57,16 @@ async fn an_erasure_that_broke_off_is_carried_on_and_counts_each_row_once(databa
     let erasure = erasure("ada", false, origin());
     for letters in [2, 3] {
         assert_eq!(store.record_erasure(&erasure).await.unwrap(), ErasureStage::Recorded);
-        store.make_anonymous(&erasure).await.unwrap();
-        store.note_removed_letters(&erasure, letters).await.unwrap();
+        store.anonymize_rows(&erasure).await.unwrap();
+        store.note_removed_dead_letters(&erasure, letters).await.unwrap();
     }
     let counts = store.complete_erasure(&erasure).await.unwrap();
     assert_eq!(counts, ErasureCounts { rows: 50, dead_letters: 5 });
-    assert_eq!(store.complete_erasure(&erasure).await.unwrap(), counts, "completed by two at once");
+    assert_eq!(
+        store.complete_erasure(&erasure).await.unwrap(),
+        counts,
+        "a second completion changes nothing"
+    );
 }
 
 async fn events_that_had_arrived_before_are_stored_without_the_person_and_later_ones_with(
@@ -105,7 +109,7 @@ async fn a_suppressed_person_never_comes_back(database: Database) {
     store_one(&store, &arrived(of("ada", Source::Facebook, &["still"]), day * 41)).await;
     assert!(
         persons(&database).await.iter().all(|(_, person)| person.is_empty()),
-        "one without takes nothing back"
+        "an erasure without suppression does not end an earlier one with it"
     );
 }
 
@@ -119,20 +123,20 @@ fn of(user_id: &str, source: Source, ids: &[&str]) -> Frame {
     frame(&events.collect::<Vec<_>>())
 }
 
-/// The frame, come in later than all others.
+/// The frame with a later arrival than all others.
 fn arrived(mut frame: Frame, later: TimeDelta) -> Frame {
     frame.origins[0].arrived_at += later;
     frame
 }
 
-/// Of somebody of Facebook's, asked for when the events of all frames came in.
+/// An erasure of a person of Facebook, requested when the events of all frames arrived.
 fn erasure(user_id: &str, suppress: bool, origin: Origin) -> Erasure {
     Erasure::new(Source::Facebook, user_id.to_owned(), suppress, origin)
 }
 
 async fn erase(store: &Store, erasure: &Erasure) -> ErasureCounts {
     assert_eq!(store.record_erasure(erasure).await.unwrap(), ErasureStage::Recorded);
-    store.make_anonymous(erasure).await.unwrap();
+    store.anonymize_rows(erasure).await.unwrap();
     store.complete_erasure(erasure).await.unwrap()
 }
 

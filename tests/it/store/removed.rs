@@ -1,4 +1,4 @@
-//! Rows that were removed: their keys keep their events duplicates, and nobody stores while rows are being removed.
+//! Removed rows: their keys keep their events duplicates, and no event is stored while rows are being removed.
 
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, IntoActiveModel as _};
 use weir_collectors::store::{EventKey, STORE_LOCK, Store};
@@ -34,7 +34,11 @@ async fn an_event_that_is_known_by_its_key_is_a_duplicate_and_not_stored(databas
         stored_events(&database).await.into_iter().map(|row| (row.source, row.event_id)).collect();
     let expected = [(1, "00000"), (1, "00002"), (2, "00000"), (2, "00001"), (2, "00002")];
     assert_eq!(rows, expected.map(|(source, id)| (source, id.to_owned())));
-    assert_eq!(duplicates(&database).await, [(1, "00002".to_owned(), 1)], "without a row nothing is counted");
+    assert_eq!(
+        duplicates(&database).await,
+        [(1, "00002".to_owned(), 1)],
+        "an event without a row has no count of duplicates"
+    );
     let accounts = accounts(&database, &facebook.id).await.unwrap();
     assert_eq!((accounts.stored, accounts.duplicate, accounts.parked), (2, 4, 0));
 }
@@ -50,7 +54,7 @@ async fn keys_among_more_events_than_one_statement_takes_are_found(database: Dat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stores_wait_for_whoever_removes_rows_and_see_the_keys_then() {
+async fn a_store_waits_for_a_removal_of_rows_and_then_finds_their_keys() {
     let migrated = Database::postgres().await.migrated().await;
     let pool = migrated.get_postgres_connection_pool();
     let mut removal = pool.begin().await.unwrap();

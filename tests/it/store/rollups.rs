@@ -1,4 +1,4 @@
-//! Rollups are what a scan of the rows adds up to, whatever came, how often and at once with what.
+//! Rollups equal a scan of the rows, after random, repeated and concurrent frames.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,7 @@ use weir_event::Source;
 use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, duplicates, on_both_databases, refuse, stored_events},
-    events::frame,
-    reference::valid_events,
+    events::{frame, valid_events},
 };
 
 use super::{numbered, removed::remember, store_all};
@@ -20,7 +19,7 @@ use super::{numbered, removed::remember, store_all};
 on_both_databases!(
     rollups_equal_a_scan_after_frames_at_random,
     stores_that_race_over_the_same_events_count_each_once,
-    what_is_refused_or_only_tried_is_not_counted,
+    refused_events_and_trials_are_not_counted,
 );
 
 /// Number and width in microseconds.
@@ -36,7 +35,8 @@ async fn rollups_equal_a_scan_after_frames_at_random(database: Database) {
     let mut random = StdRng::seed_from_u64(3);
     let mut earlier: Vec<Frame> = Vec::new();
     for _ in 0..25 {
-        let mut batch: Vec<Frame> = (0..random.random_range(1..5)).map(|_| drawn(&mut random)).collect();
+        let mut batch: Vec<Frame> =
+            (0..random.random_range(1..5)).map(|_| random_frame(&mut random)).collect();
         if random.random_bool(0.5) {
             batch.extend(earlier.choose(&mut random).cloned());
         }
@@ -54,8 +54,9 @@ async fn rollups_equal_a_scan_after_frames_at_random(database: Database) {
 async fn stores_that_race_over_the_same_events_count_each_once(database: Database) {
     let migrated = database.migrated().await;
     let mut random = StdRng::seed_from_u64(4);
-    let rounds: Vec<Vec<Frame>> = (0..6).map(|_| (0..5).map(|_| drawn(&mut random)).collect()).collect();
-    // More than there are shards, so that some connections share one.
+    let rounds: Vec<Vec<Frame>> =
+        (0..6).map(|_| (0..5).map(|_| random_frame(&mut random)).collect()).collect();
+    // More stores than shards, so that some connections share one.
     let stores = join_all((0..8).map(|_| async { Store::new(&database.connect().await) })).await;
     let racing = stores.into_iter().enumerate().map(|(index, store)| {
         let rounds = rounds.clone();
@@ -80,7 +81,7 @@ async fn stores_that_race_over_the_same_events_count_each_once(database: Databas
     assert!(!stored_events(&migrated).await.is_empty());
 }
 
-async fn what_is_refused_or_only_tried_is_not_counted(database: Database) {
+async fn refused_events_and_trials_are_not_counted(database: Database) {
     let database = database.migrated().await;
     let store = Store::new(&database);
     let frame = numbered(Source::Facebook, 0..20);
@@ -98,20 +99,21 @@ async fn what_is_refused_or_only_tried_is_not_counted(database: Database) {
     assert!(counted.len() == 3 && counted.iter().all(|(events, _)| events == &[19]), "{counted:?}");
 }
 
-/// Stores frames as a worker does: what is refused is parked.
+/// Stores frames as a worker does: refused events are parked.
 async fn store_parking(store: &Store, frames: &[Frame]) {
     for frame in frames {
         let refused = store.refused_events(frame).await.unwrap();
         let parked: BTreeSet<usize> = refused.iter().map(|event| event.index).collect();
         store.store(&[Submission::without(frame, &parked)]).await.unwrap();
     }
-    // And together, as redelivered.
+    // Together, all frames are redelivered ones.
     let whole: Vec<Submission<'_>> = frames.iter().map(Submission::whole).collect();
     assert!(store.store(&whole).await.unwrap().iter().all(|outcome| outcome.recorded_before));
 }
 
-/// A frame of events whose ids come from few, so that they come again, with other contents; one in four years late.
-pub(crate) fn drawn(random: &mut StdRng) -> Frame {
+/// A frame of events with ids from a small set, so that ids repeat with other contents. One event in four is years
+/// late.
+pub(crate) fn random_frame(random: &mut StdRng) -> Frame {
     let source = *Source::ALL.choose(random).unwrap();
     let templates: Vec<Value> =
         valid_events().into_iter().filter(|event| event["source"] == source.name()).collect();
@@ -205,7 +207,7 @@ fn campaigns_scanned(width: i64) -> String {
     )
 }
 
-/// A checkout.complete of Facebook, a purchase of TikTok.
+/// The condition for a checkout.complete of Facebook or a purchase of TikTok.
 const IS_TRANSACTION: &str =
     "purchase_amount IS NOT NULL AND ((source = 1 AND event_type = 7) OR (source = 2 AND event_type = 11))";
 
@@ -214,7 +216,7 @@ fn sums(expressions: &[&str]) -> String {
     expressions.iter().map(sum).collect::<Vec<_>>().join(", ")
 }
 
-/// Rows of so many numbers, and a name where there is one column more.
+/// Rows of `numbers` numbers, and a name where there is one more column.
 async fn numbers(database: &DatabaseConnection, sql: &str, numbers: usize) -> Vec<(Vec<i64>, String)> {
     let statement = Statement::from_string(database.get_database_backend(), sql);
     let rows = database.query_all_raw(statement).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is no part of a trace is linked to it: batches, what is delivered again, callers that are not trusted.
+//! Links between traces: batches, redelivered frames, and callers that are not trusted.
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
@@ -8,19 +8,18 @@ use weir::contract::{
 };
 use weir_event::Source;
 use weir_testkit::{
-    Ground, TraceCollector, Weir,
-    events::{admit, with_id},
+    Storage, TraceCollector, Weir,
+    events::{Sender, admit, with_id},
     eventually,
     trace_collector::Span,
 };
 
 use super::trail::{CALLER_SPAN, CALLER_TRACE, Trail, post_in_trace};
-use crate::sender::Sender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_frame_of_a_large_webhook_is_part_of_its_trace() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::fleet_with(Ground::servers().await, collector.settings()).await;
+    let weir = Weir::fleet_with(Storage::servers().await, collector.settings()).await;
     post_in_trace(&weir, &Sender::new("large", 22).events(3_000), "large").await;
     weir.drained(3_000).await;
     let of_trace = |span: &Span, prefix: &str| span.trace == CALLER_TRACE && span.name.starts_with(prefix);
@@ -48,7 +47,7 @@ fn frames(span: &Span) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_several_callers_in_one_call_stay_in_their_own_traces() {
     let collector = TraceCollector::start().await;
-    let weir = Weir::up_with(Ground::Files, collector.settings()).await;
+    let weir = Weir::up_with(Storage::Files, collector.settings()).await;
     let traces = ["1", "2", "3"].map(|digit| digit.repeat(32));
     let items = traces.iter().map(|trace| item_of(trace)).collect();
     let mut client = IngestServiceClient::connect(format!("http://{}", weir.addresses.ingest)).await.unwrap();
@@ -86,13 +85,13 @@ async fn a_frame_that_is_delivered_again_is_linked_to_its_trace() {
     let collector = TraceCollector::start().await;
     let mut settings = collector.settings();
     settings.push(("JOURNAL_ACK_WAIT_MS", "2000".to_owned()));
-    let mut weir = Weir::fleet_with(Ground::servers().await, settings).await;
+    let mut weir = Weir::fleet_with(Storage::servers().await, settings).await;
     weir.kill("collect-facebook-too").await;
     weir.kill("collect-facebook").await;
-    weir.revive_with("collect-facebook", &[("WEIR_FAILPOINT", "collector-before-ack")]);
+    weir.start_process_with("collect-facebook", &[("WEIR_FAILPOINT", "collector-before-ack")]);
     post_in_trace(&weir, &[with_id(Source::Facebook, "again")], "again").await;
-    weir.died("collect-facebook").await;
-    weir.revive("collect-facebook");
+    weir.exit_of("collect-facebook").await;
+    weir.start_process("collect-facebook");
     let sent = collector.find(|span| span.name == "send events.facebook").await;
     let is_again = |span: &Span| {
         span.name == "process events.facebook" && span.attribute("weir.delivery.attempt") == "2"
@@ -109,7 +108,7 @@ async fn a_caller_that_is_not_trusted_is_linked() {
     let collector = TraceCollector::start().await;
     let mut settings = collector.settings();
     settings.push(("EDGE_TRACE_TRUST", "link".to_owned()));
-    let weir = Weir::up_with(Ground::Files, settings).await;
+    let weir = Weir::up_with(Storage::Files, settings).await;
     post_in_trace(&weir, &[with_id(Source::Facebook, "linked")], "linked").await;
     let trail = Trail::find(&collector, "linked").await;
     assert!(trail.webhook.parent.is_empty(), "{:?}", trail.webhook);

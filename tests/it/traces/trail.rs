@@ -1,14 +1,14 @@
-//! The spans of one posted event, from hop to hop.
+//! The trail of one posted event: its spans from hop to hop.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use weir_testkit::{TraceCollector, Weir, trace_collector::Span};
 
-/// The trace and the span of whoever posts.
+/// The trace and the span of the caller.
 pub(super) const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(super) const CALLER_SPAN: &str = "00f067aa0ba902b7";
 
-/// From the webhook to the transaction that its row was committed in.
+/// The spans from the webhook to the transaction that committed the row.
 #[derive(Debug)]
 pub(super) struct Trail {
     pub(super) webhook: Span,
@@ -20,7 +20,7 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// Waits for every span of it, from the last one back to the webhook.
+    /// Waits for every span of the trail, from the last one back to the webhook.
     pub(super) async fn find(collector: &TraceCollector, correlation_id: &str) -> Self {
         let is_last = |span: &Span| {
             span.name == "BATCH INSERT events" && span.attribute("weir.correlation_id") == correlation_id
@@ -44,14 +44,14 @@ impl Trail {
     }
 }
 
-/// Posts events as a caller that is traced.
+/// Posts events as a caller with a trace.
 pub(super) async fn post_in_trace(weir: &Weir, events: &[Value], correlation_id: &str) {
     let request = weir.request("/events").json(&json!(events)).header("x-correlation-id", correlation_id);
     let answer = weir.send(request.header("traceparent", caller())).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
 }
 
-/// The `traceparent` of whoever posts.
+/// The `traceparent` of the caller.
 pub(super) fn caller() -> String {
     format!("00-{CALLER_TRACE}-{CALLER_SPAN}-01")
 }

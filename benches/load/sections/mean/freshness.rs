@@ -1,4 +1,4 @@
-//! How long an event takes from its post into the reports, found out by posting one and asking for it.
+//! Freshness: the time from the post of an event until it is in the reports.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use weir_testkit::Weir;
 
-use crate::samples::Latencies;
+use crate::statistics::Latencies;
 
-/// Between two looks.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Between two events.
+/// The pause between two events.
 const REST: Duration = Duration::from_secs(1);
-/// What takes longer is told as that long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest measured time; a longer one counts as this.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Posts an event, asks until it is reported, and again. Every event has a second of `year` for itself, in which nothing
-/// else happened.
+/// Posts one event after the other, and requests a report until the event is in it. Each event is the only one in its
+/// second of `year`.
 ///
 /// # Errors
 /// An event is refused.
@@ -37,10 +37,10 @@ pub(super) async fn for_a_while(weir: &Weir, year: i32, duration: Duration) -> a
 
 async fn one(weir: &Weir, moment: DateTime<Utc>) -> anyhow::Result<Duration> {
     let posted = Instant::now();
-    let answer = weir.post(&event(moment)).await;
+    let answer = weir.post(&page_like(moment)).await;
     ensure!(answer.status.is_success(), "{answer:?}");
     let second = [("from", moment.to_rfc3339()), ("to", (moment + TimeDelta::seconds(1)).to_rfc3339())];
-    while posted.elapsed() < PATIENCE {
+    while posted.elapsed() < TIMEOUT {
         if weir.report("events", &second).await.body["totalEvents"] == 1 {
             break;
         }
@@ -49,7 +49,7 @@ async fn one(weir: &Weir, moment: DateTime<Utc>) -> anyhow::Result<Duration> {
     Ok(posted.elapsed())
 }
 
-fn event(moment: DateTime<Utc>) -> serde_json::Value {
+fn page_like(moment: DateTime<Utc>) -> serde_json::Value {
     json!({
         "eventId": format!("fresh-{}", moment.timestamp()), "timestamp": moment.to_rfc3339(), "source": "facebook",
         "funnelStage": "top", "eventType": "page.like",

@@ -1,28 +1,28 @@
-//! The dead letter service, as a client sees it.
+//! The client of the dead letter service.
 
 use tonic::{Request, transport::Channel};
 use weir::contract::ingest::v1::dead_letter_service_client::DeadLetterServiceClient;
 
-use crate::operator::Service;
+use crate::client::OperatorClient;
 
-/// A page of letters, and one letter with its bytes, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
+/// In bytes: room for a page of letters, or for one letter with its raw bytes.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Asks ingest.
-pub(super) struct Client {
+/// Calls the dead letter service of ingest.
+pub(super) struct DeadLetterClient {
     pub(super) service: DeadLetterServiceClient<Channel>,
-    pub(super) access: Service,
+    pub(super) access: OperatorClient,
 }
 
-impl Client {
+impl DeadLetterClient {
     /// # Errors
-    /// No ingest can be used; the cause is named.
-    pub(super) async fn connect(access: Service) -> anyhow::Result<Self> {
+    /// No ingest is usable. The error names the cause.
+    pub(super) async fn connect(access: OperatorClient) -> anyhow::Result<Self> {
         let client = DeadLetterServiceClient::new(access.servers.connect().await?);
-        Ok(Self { service: client.max_decoding_message_size(MAX_ANSWER), access })
+        Ok(Self { service: client.max_decoding_message_size(MAX_ANSWER_BYTES), access })
     }
 
-    /// A request with the operator's token, where there is one.
+    /// A request with the operator's token, if one is configured.
     pub(super) fn request<Message>(&self, message: Message) -> Request<Message> {
         self.access.request(message)
     }

@@ -40,7 +40,7 @@ pub(super) fn group(group: &DeadLetterGroup) -> Value {
     })
 }
 
-/// A letter, with its bytes where they were asked for: as text, or in hexadecimal where they are none.
+/// A letter, with its raw bytes if the answer has them: as text, or in hexadecimal if they are not text.
 pub(super) fn letter(letter: &DeadLetter) -> Value {
     let origin = letter.origin.clone().unwrap_or_default();
     let mut value = json!({

@@ -10,31 +10,31 @@ use weir::contract::ingest::v1::{
 };
 use weir_process::args::ConfigErrors;
 
-use super::{args::FilterArgs, client::Client, json};
+use super::{args::FilterArgs, client::DeadLetterClient, json};
 use crate::{
-    failure::{Outcome, configured},
-    operator::ServiceArgs,
-    output::{grouped, say, table},
-    quantity,
+    client::OperatorClientArgs,
+    exit::{CommandResult, configured},
+    output::{grouped, print_line, table},
     report::names,
+    units,
 };
 
-/// The largest page that ingest gives.
+/// The largest page of ingest.
 const PAGE: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
-    service: ServiceArgs,
+    service: OperatorClientArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// List letters one by one, oldest first, and not by what is wrong with them.
+    /// List letters one by one, oldest first, and not by their violations.
     #[arg(long)]
     each: bool,
-    /// With --each: at most so many.
+    /// With --each: the largest number of letters.
     #[arg(long, default_value = "100", value_name = "LETTERS")]
     limit: String,
-    /// With --each: go on after this cursor, which the page before has told.
+    /// With --each: continue after this cursor, which the page before printed.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
 }
@@ -42,20 +42,20 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    service: ServiceArgs,
-    /// Such as rejected-17.
+    service: OperatorClientArgs,
+    /// The id of the letter, such as rejected-17.
     #[arg(value_name = "ID")]
     id: String,
 }
 
-pub(super) async fn list(args: ListArgs) -> Outcome {
-    let mut mistakes = ConfigErrors::default();
-    let service = args.service.check(&mut mistakes);
-    let filter = args.filter.check(&mut mistakes);
-    let limit = mistakes.check("--limit", quantity::at_least(1, &args.limit));
+pub(super) async fn list(args: ListArgs) -> CommandResult {
+    let mut errors = ConfigErrors::default();
+    let service = args.service.check(&mut errors);
+    let filter = args.filter.check(&mut errors);
+    let limit = errors.check("--limit", units::at_least(1, &args.limit));
     let checked = service.zip(filter).zip(limit);
-    let ((service, filter), limit) = configured(checked, mistakes)?;
-    let mut client = Client::connect(service).await?;
+    let ((service, filter), limit) = configured(checked, errors)?;
+    let mut client = DeadLetterClient::connect(service).await?;
     if !args.each {
         let request = client.request(GroupDeadLettersRequest { filter: Some(filter) });
         let answer = client.access.answered(client.service.group_dead_letters(request)).await?;
@@ -80,23 +80,23 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn show(args: ShowArgs) -> Outcome {
-    let mut mistakes = ConfigErrors::default();
-    let service = args.service.check(&mut mistakes);
-    let mut client = Client::connect(configured(service, mistakes)?).await?;
+pub(super) async fn show(args: ShowArgs) -> CommandResult {
+    let mut errors = ConfigErrors::default();
+    let service = args.service.check(&mut errors);
+    let mut client = DeadLetterClient::connect(configured(service, errors)?).await?;
     let request = client.request(GetDeadLetterRequest { id: args.id });
     let answer = client.access.answered(client.service.get_dead_letter(request)).await?;
     let letter = answer.letter.unwrap_or_default();
     let value = json::letter(&letter);
     if args.service.json {
-        say(format_args!("{value:#}"));
+        print_line(format_args!("{value:#}"));
         return Ok(ExitCode::SUCCESS);
     }
     let fields = value.as_object().into_iter().flatten();
     let rows = fields.map(|(name, value)| {
         [name.clone(), value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned)]
     });
-    say(table(["field", "value"], 0, rows));
+    print_line(table(["field", "value"], 0, rows));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,9 +104,9 @@ fn show_groups(answer: &GroupDeadLettersResponse, as_json: bool) {
     if as_json {
         let groups: Vec<_> = answer.groups.iter().map(json::group).collect();
         let value = json!({ "letters": answer.letters, "groups": groups, "truncated": answer.truncated });
-        return say(format_args!("{value:#}"));
+        return print_line(format_args!("{value:#}"));
     }
-    say(format_args!("Dead letters: {}", grouped(answer.letters)));
+    print_line(format_args!("Dead letters: {}", grouped(answer.letters)));
     let rows = answer.groups.iter().map(|group| {
         [
             group.fingerprint.clone(),
@@ -122,10 +122,10 @@ fn show_groups(answer: &GroupDeadLettersResponse, as_json: bool) {
     let header =
         ["fingerprint", "graveyard", "source", "reason", "first seen", "last seen", "sample", "letters"];
     if !answer.groups.is_empty() {
-        say(table(header, 1, rows));
+        print_line(table(header, 1, rows));
     }
     if answer.truncated {
-        say("There are groups besides: narrow the filter to see them.");
+        print_line("There are groups besides: narrow the filter to see them.");
     }
 }
 
@@ -133,7 +133,7 @@ fn show_letters(letters: &[DeadLetter], cursor: &str, as_json: bool) {
     if as_json {
         let letters: Vec<_> = letters.iter().map(json::letter).collect();
         let cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
-        return say(format_args!("{:#}", json!({ "letters": letters, "cursor": cursor })));
+        return print_line(format_args!("{:#}", json!({ "letters": letters, "cursor": cursor })));
     }
     let rows = letters.iter().map(|letter| {
         let violations =
@@ -148,8 +148,8 @@ fn show_letters(letters: &[DeadLetter], cursor: &str, as_json: bool) {
             grouped(letter.size),
         ]
     });
-    say(table(["id", "laid down", "source", "event", "reason", "", "bytes"], 1, rows));
+    print_line(table(["id", "laid down", "source", "event", "reason", "", "bytes"], 1, rows));
     if !cursor.is_empty() {
-        say(format_args!("More follow: --cursor {cursor}"));
+        print_line(format_args!("More follow: --cursor {cursor}"));
     }
 }

@@ -5,10 +5,10 @@ use std::{fs, io, io::Read as _};
 const STDIN: &str = "-";
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Reads what `--patch` names. A patch is a JSON array; what does not begin like one is a file's name.
+/// Reads the patch that `--patch` names. A patch is a JSON array, so any other text is the name of a file.
 ///
 /// # Errors
-/// It can't be read, is empty, or is no UTF-8.
+/// The patch can't be read, is empty, or is not UTF-8.
 pub(super) fn read(argument: &str) -> Result<String, String> {
     let inline = argument.trim_start_matches(BYTE_ORDER_MARK);
     if inline.trim_start().starts_with('[') {
@@ -28,7 +28,7 @@ fn stdin() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text without its byte order mark.
+/// Removes the byte order mark.
 fn decoded(bytes: Vec<u8>) -> Result<String, String> {
     if let Some((encoding, name)) = wide(&bytes) {
         return Err(format!("is {encoding}: save it as UTF-8, such as with `iconv -f {name} -t UTF-8`"));
@@ -39,12 +39,12 @@ fn decoded(bytes: Vec<u8>) -> Result<String, String> {
         format!("is no UTF-8: byte {} is 0x{byte:02X}; save it as UTF-8", place + 1)
     })?;
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
-    // Ingest takes an empty patch for none, and would put letters back as they are.
+    // Ingest would read an empty patch as no patch, and redrive the letters unchanged.
     if text.trim().is_empty() { Err("is empty: write a JSON array".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// An encoding of several bytes a character, and iconv's name for it: by its byte order mark, or by the zeros that it
-/// has beside the ASCII that JSON begins with.
+/// Recognises an encoding of several bytes per character, and returns its name and iconv's name for it. A
+/// byte order mark tells it, or the zeros beside the ASCII with which JSON begins.
 fn wide(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some(("UTF-32 (little-endian)", "UTF-32LE")),
@@ -71,8 +71,8 @@ mod tests {
         let file = folder.path().join("fix.json");
         fs::write(&file, format!("\u{feff}{PATCH}\r\n")).unwrap();
         assert_eq!(read(file.to_str().unwrap()), Ok(format!("{PATCH}\r\n")));
-        let told = read("nowhere.json").unwrap_err();
-        assert!(told.starts_with("'nowhere.json' can't be read"), "{told}");
+        let message = read("nowhere.json").unwrap_err();
+        assert!(message.starts_with("'nowhere.json' can't be read"), "{message}");
     }
 
     #[test]
@@ -87,18 +87,18 @@ mod tests {
             (b"\xFF\xFE\0\0[\0\0\0".to_vec(), "UTF-32 (little-endian)", "UTF-32LE"),
             (b"\0\0\0[\0\0\0]".to_vec(), "UTF-32 (big-endian)", "UTF-32BE"),
         ] {
-            let told = decoded(bytes).unwrap_err();
+            let message = decoded(bytes).unwrap_err();
             assert_eq!(
-                told,
+                message,
                 format!("is {encoding}: save it as UTF-8, such as with `iconv -f {name} -t UTF-8`")
             );
         }
     }
 
     #[test]
-    fn what_is_no_text_or_nothing_is_refused() {
-        let told = decoded(b"[\"Jos\xE9\"]".to_vec()).unwrap_err();
-        assert_eq!(told, "is no UTF-8: byte 6 is 0xE9; save it as UTF-8");
+    fn an_empty_or_binary_patch_is_refused() {
+        let message = decoded(b"[\"Jos\xE9\"]".to_vec()).unwrap_err();
+        assert_eq!(message, "is no UTF-8: byte 6 is 0xE9; save it as UTF-8");
         for nothing in ["", " \n", "\u{feff}"] {
             assert_eq!(decoded(nothing.into()), Err("is empty: write a JSON array".to_owned()));
         }

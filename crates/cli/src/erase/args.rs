@@ -1,4 +1,4 @@
-//! The arguments of `weir erase`. What is wrong with them is told without repeating them: one may be the person.
+//! The arguments of `weir erase`. Error messages never repeat them, because one may identify the person.
 
 use std::time::Duration;
 
@@ -8,76 +8,78 @@ use weir_event::{Source, check_text};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    operator::{Service, ServiceArgs},
-    quantity,
-    reach::Servers,
+    client::GrpcServers,
+    client::{OperatorClient, OperatorClientArgs},
+    exit::configured,
+    units,
 };
 
-/// Whom to forget, and whom to ask.
+/// The person or the receipt, and the servers.
 #[derive(Debug, Args)]
 pub(crate) struct EraseArgs {
     /// facebook or tiktok.
     #[arg(value_name = "SOURCE", required_unless_present = "receipt")]
     source: Option<String>,
-    /// The person's userId, as the source's events have it.
+    /// The person's userId, as in the events of the source.
     #[arg(value_name = "USER_ID", required_unless_present = "receipt", allow_hyphen_values = true)]
     user_id: Option<String>,
-    /// Store events that arrive later without the person, too. Without it they are the person's own doing, and count.
+    /// Also store later events without the person. Without this option the person causes such events anew,
+    /// and they count.
     #[arg(long, conflicts_with = "receipt")]
     suppress: bool,
-    /// Ask how far this erasure is, and ask for none.
+    /// Show the progress of this erasure, and request none.
     #[arg(long, value_name = "ID", conflicts_with_all = ["source", "user_id"])]
     receipt: Option<String>,
-    /// How long to wait until the erasure is complete; 0s asks once.
+    /// The longest wait until the erasure is complete; 0s asks once.
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     wait: String,
-    /// Where reporting serves gRPC: it knows how far the erasure is.
+    /// The gRPC address of reporting, which knows the progress of the erasure.
     #[arg(long, env = "REPORTING_URL", default_value = "http://127.0.0.1:50052", value_name = "URL")]
     reporting_url: String,
     #[command(flatten)]
-    service: ServiceArgs,
+    service: OperatorClientArgs,
 }
 
-/// What is to be done, checked.
-pub(super) struct Task {
-    pub(super) subject: Subject,
-    pub(super) service: Service,
-    pub(super) reporting: Servers,
+/// The checked arguments.
+pub(super) struct EraseOptions {
+    pub(super) action: EraseAction,
+    pub(super) service: OperatorClient,
+    pub(super) reporting: GrpcServers,
     pub(super) wait: Duration,
 }
 
-/// What is asked.
-pub(super) enum Subject {
-    /// To forget somebody.
+/// The action that the arguments ask for.
+pub(super) enum EraseAction {
+    /// Erase this person.
     Person(ErasePersonRequest),
-    /// How far this erasure is.
+    /// Show the progress of the erasure with this id.
     Receipt(String),
 }
 
 impl EraseArgs {
-    pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let subject = match &self.receipt {
-            Some(erasure_id) => Some(Subject::Receipt(erasure_id.clone())),
-            None => self.person(&mut mistakes).map(Subject::Person),
+    pub(super) fn check(&self) -> Result<EraseOptions, Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let action = match &self.receipt {
+            Some(erasure_id) => Some(EraseAction::Receipt(erasure_id.clone())),
+            None => self.person(&mut errors).map(EraseAction::Person),
         };
-        let service = self.service.check(&mut mistakes);
-        let reporting = Servers::reporting(&self.reporting_url, &mut mistakes);
-        let wait = mistakes.check("--wait", quantity::duration(&self.wait));
-        let task = || Some(Task { subject: subject?, service: service?, reporting: reporting?, wait: wait? });
-        configured(task(), mistakes)
+        let service = self.service.check(&mut errors);
+        let reporting = GrpcServers::reporting(&self.reporting_url, &mut errors);
+        let wait = errors.check("--wait", units::duration(&self.wait));
+        let options =
+            || Some(EraseOptions { action: action?, service: service?, reporting: reporting?, wait: wait? });
+        configured(options(), errors)
     }
 
     pub(super) fn json(&self) -> bool {
         self.service.json
     }
 
-    fn person(&self, mistakes: &mut ConfigErrors) -> Option<ErasePersonRequest> {
+    fn person(&self, errors: &mut ConfigErrors) -> Option<ErasePersonRequest> {
         let source = self.source.as_deref().and_then(Source::from_name);
-        let source = mistakes.check("SOURCE", source.ok_or("must be facebook or tiktok"));
+        let source = errors.check("SOURCE", source.ok_or("must be facebook or tiktok"));
         let user_id = self.user_id.clone().unwrap_or_default();
-        let user_id = mistakes.check("USER_ID", check_text(&user_id).map(|()| user_id));
+        let user_id = errors.check("USER_ID", check_text(&user_id).map(|()| user_id));
         Some(ErasePersonRequest { source: source?.number(), user_id: user_id?, suppress: self.suppress })
     }
 }
@@ -96,10 +98,10 @@ mod tests {
 
     fn person(args: &[&str]) -> Result<ErasePersonRequest, String> {
         let command = Command::try_parse_from(["erase"].iter().chain(args));
-        let task = command.map_err(|error| error.to_string())?.erase.check();
-        match task.map_err(|mistakes| mistakes.to_string())?.subject {
-            Subject::Person(person) => Ok(person),
-            Subject::Receipt(_) => Err("a receipt".to_owned()),
+        let options = command.map_err(|error| error.to_string())?.erase.check();
+        match options.map_err(|errors| errors.to_string())?.action {
+            EraseAction::Person(person) => Ok(person),
+            EraseAction::Receipt(_) => Err("a receipt".to_owned()),
         }
     }
 
@@ -112,16 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_without_the_person() {
+    fn an_error_message_does_not_repeat_the_person() {
         for args in [&["u-17", "facebook"][..], &["facebook", "u-17\n"], &["facebook", "u-17", "--wait", "x"]]
         {
-            let told = person(args).unwrap_err();
-            assert!(!told.contains("u-17"), "{told}");
+            let message = person(args).unwrap_err();
+            assert!(!message.contains("u-17"), "{message}");
         }
     }
 
     #[test]
-    fn either_a_person_or_a_receipt_is_named() {
+    fn the_arguments_name_a_person_or_a_receipt() {
         assert!(person(&[]).is_err());
         assert!(person(&["facebook", "u-1", "--receipt", "r"]).is_err());
         assert_eq!(person(&["--receipt", "r"]), Err("a receipt".to_owned()));

@@ -1,4 +1,4 @@
-//! What an erasure did, for people and for programs. It tells nothing of the person.
+//! The receipt of an erasure, as text and as JSON. It contains nothing about the person.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use crate::{
     report::names,
 };
 
-/// As far as it is known.
+/// The known part of a receipt.
 #[derive(Debug)]
 pub(super) struct Receipt(pub(super) ErasureReceipt);
 
 impl Receipt {
-    /// Of which nothing but its id is known.
+    /// A receipt of which only the id is known.
     pub(super) fn named(erasure_id: String) -> Self {
         Self(ErasureReceipt { erasure_id, ..ErasureReceipt::default() })
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Receipt {
     }
 }
 
-/// UTC, to the microsecond.
+/// Formats a time in UTC, to the microsecond.
 fn rfc3339(time: Option<Timestamp>) -> Option<String> {
     Some(instant(time?)?.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_receipt_says_how_to_ask_again() {
+    fn an_incomplete_receipt_contains_the_command_that_shows_it_again() {
         let incomplete = receipt(None);
         assert!(!incomplete.is_complete() && incomplete.to_string().contains("weir erase --receipt e-1"));
         let complete = receipt(Some(Timestamp { seconds: 2, nanos: 0 }));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_not_said_to_be_on_its_way() {
+    fn an_unknown_receipt_is_not_shown_as_durable() {
         let unknown = Receipt::named("e-2".to_owned());
         assert!(!unknown.to_string().contains("durable"), "{unknown}");
         assert_eq!(unknown.json()["source"], Value::Null);

@@ -3,29 +3,33 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use url::Url;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
-use super::{publisher::Plan, stream::Mix};
-use crate::{failure::configured, quantity, reach::http_url};
+use super::publisher::Plan;
+use crate::{
+    client::{EDGE_SETTING, edge_endpoint},
+    exit::configured,
+    generator::Mix,
+    units,
+};
 
-/// How large, how often and how good.
+/// The size, the pace and the quality of the batches.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Publishing")]
 pub(crate) struct PublishArgs {
-    /// Where events are posted to.
+    /// The URL that events are posted to.
     #[arg(long, env = "EVENT_ENDPOINT", default_value = "http://127.0.0.1:3001/events", value_name = "URL")]
     endpoint: String,
     /// The smallest batch, in events.
     #[arg(long, default_value = "1000", value_name = "EVENTS")]
     min: String,
-    /// The largest batch, in events; every size in between is as likely.
+    /// The largest batch, in events; every size in between is equally likely.
     #[arg(long, default_value = "50000", value_name = "EVENTS")]
     max: String,
-    /// Milliseconds from one request to the next, whether it was answered or not.
+    /// Milliseconds from one request to the next, answered or not.
     #[arg(long, default_value = "1000", value_name = "MILLISECONDS")]
     interval_ms: String,
-    /// The share of requests that end in one corrupted event besides, 0 to 1.
+    /// The share of requests that contain one more event, a corrupted one, 0 to 1.
     #[arg(long, default_value = "0.1", value_name = "SHARE")]
     corrupt: String,
     /// The share of events that repeat one of the last thousand, 0 to 1.
@@ -34,28 +38,28 @@ pub(crate) struct PublishArgs {
     /// The share of events that happened an hour to a week ago, 0 to 1.
     #[arg(long, default_value = "0", value_name = "SHARE")]
     late: String,
-    /// Makes the stream the same every time, ids included, but for its timestamps. By default it is another one
-    /// every time.
+    /// Makes the stream the same every time, ids included, except for its timestamps. By default every run
+    /// differs.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<String>,
-    /// Write down, durably, what was answered yes, for `weir verify`; a file that is there already is added to.
+    /// Record every answer durably for `weir verify`. An existing file is appended to.
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
-    /// How long: 500ms, 60s, 5m or 1h. By default until it is interrupted.
+    /// How long to publish: 500ms, 60s, 5m or 1h. By default until an interrupt.
     #[arg(long, value_name = "DURATION")]
     duration: Option<String>,
 }
 
 impl PublishArgs {
     pub(super) fn plan(&self) -> Result<Plan, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let endpoint = mistakes.check(ENDPOINT, endpoint(&self.endpoint));
-        let mix = self.mix(&mut mistakes);
-        let interval = mistakes.check("--interval-ms", quantity::at_least(1, &self.interval_ms));
-        let duration = self.duration.as_deref().map(quantity::duration).transpose();
-        let duration = mistakes.check("--duration", duration);
-        let seed = self.seed.as_deref().map(|seed| quantity::at_least(0, seed)).transpose();
-        let seed = mistakes.check("--seed", seed);
+        let mut errors = ConfigErrors::default();
+        let endpoint = errors.check(EDGE_SETTING, edge_endpoint(&self.endpoint));
+        let mix = self.mix(&mut errors);
+        let interval = errors.check("--interval-ms", units::at_least(1, &self.interval_ms));
+        let duration = self.duration.as_deref().map(units::duration).transpose();
+        let duration = errors.check("--duration", duration);
+        let seed = self.seed.as_deref().map(|seed| units::at_least(0, seed)).transpose();
+        let seed = errors.check("--seed", seed);
         let plan = || {
             Some(Plan {
                 endpoint: endpoint?,
@@ -66,44 +70,21 @@ impl PublishArgs {
                 ledger: self.ledger.clone(),
             })
         };
-        configured(plan(), mistakes)
+        configured(plan(), errors)
     }
 
-    fn mix(&self, mistakes: &mut ConfigErrors) -> Option<Mix> {
-        let min = mistakes.check("--min", quantity::at_least(0, &self.min));
-        let max = mistakes.check("--max", quantity::at_least(0, &self.max));
+    fn mix(&self, errors: &mut ConfigErrors) -> Option<Mix> {
+        let min = errors.check("--min", units::at_least(0, &self.min));
+        let max = errors.check("--max", units::at_least(0, &self.max));
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            mistakes.add(format!("--min: {min} is over --max, which is {max}"));
+            errors.add(format!("--min: {min} is over --max, which is {max}"));
         }
-        let corrupt = mistakes.check("--corrupt", quantity::share(&self.corrupt));
-        let duplicates = mistakes.check("--duplicates", quantity::share(&self.duplicates));
-        let late = mistakes.check("--late", quantity::share(&self.late));
+        let corrupt = errors.check("--corrupt", units::share(&self.corrupt));
+        let duplicates = errors.check("--duplicates", units::share(&self.duplicates));
+        let late = errors.check("--late", units::share(&self.late));
         let sizes = usize::try_from(min?).ok()?..=usize::try_from(max?).ok()?;
         Some(Mix { sizes, corrupt: corrupt?, duplicates: duplicates?, late: late? })
-    }
-}
-
-/// What names the edge for tools.
-pub(crate) const ENDPOINT: &str = "--endpoint (EVENT_ENDPOINT)";
-
-/// Reads where the edge takes events.
-///
-/// # Errors
-/// It is no http:// URL.
-pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
-    http_url(text, "http://127.0.0.1:3001/events")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::endpoint;
-
-    #[test]
-    fn https_is_refused_by_its_name() {
-        assert!(endpoint("http://edge:3001/events").is_ok());
-        assert!(endpoint("https://edge/events").unwrap_err().contains("https is not supported"));
-        assert!(endpoint("edge/events").unwrap_err().contains("is no http:// URL"));
     }
 }

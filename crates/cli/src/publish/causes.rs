@@ -1,4 +1,5 @@
-//! Causes of failed requests of the publisher: looked at once for all that fail together, and told at once, each cause once.
+//! Causes of failed requests. Requests that fail together share one probe of the endpoint, and each cause is
+//! reported once.
 
 use std::{
     collections::BTreeSet,
@@ -12,100 +13,100 @@ use std::{
 use indicatif::ProgressBar;
 use reqwest::StatusCode;
 use tokio::time::{Instant, timeout};
-use weir_process::reach::{Target, Unusable};
+use weir_process::diagnosis::{Target, Unusable};
 
-use super::summary::Failure;
+use super::summary::RequestError;
 use crate::{
-    output::complain,
-    reach::{QUIET, broken, explained},
+    client::{DIAGNOSE_AFTER, broken, explanation},
+    output::eprint_line,
 };
 
-/// What was found at the endpoint holds for so long.
-const HOLDS: Duration = Duration::from_secs(5);
+/// A diagnosis of the endpoint is valid for so long.
+const DIAGNOSIS_VALID_FOR: Duration = Duration::from_secs(5);
 
-/// What was found at the endpoint, and when.
+/// The diagnosis of the endpoint, and its time.
 #[derive(Debug)]
-struct Look {
+struct Diagnosis {
     at: Instant,
     found: Option<Unusable>,
 }
 
 /// Shared by every request. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Causes {
+pub(super) struct FailureCauses {
     target: Arc<Target>,
     progress: ProgressBar,
-    /// The last look; one at a time.
-    seen: Arc<tokio::sync::Mutex<Option<Look>>>,
-    told: Arc<Mutex<BTreeSet<String>>>,
+    /// The last diagnosis. The lock admits one probe at a time.
+    diagnosis: Arc<tokio::sync::Mutex<Option<Diagnosis>>>,
+    reported: Arc<Mutex<BTreeSet<String>>>,
     has_answered: Arc<AtomicBool>,
 }
 
-impl Causes {
+impl FailureCauses {
     pub(super) fn of(target: Target, progress: ProgressBar) -> Self {
         Self {
             target: Arc::new(target),
             progress,
-            seen: Arc::default(),
-            told: Arc::default(),
+            diagnosis: Arc::default(),
+            reported: Arc::default(),
             has_answered: Arc::default(),
         }
     }
 
-    /// Awaits an answer. A silent endpoint is looked at and its cause told; one that has never answered and can't be used
-    /// is not waited for.
-    pub(super) async fn watch<F: Future>(&self, answer: F) -> Result<F::Output, Failure> {
+    /// Awaits an answer. A silent endpoint is probed and its cause reported. The wait ends if the endpoint is
+    /// unusable and never answered.
+    pub(super) async fn watch<F: Future>(&self, answer: F) -> Result<F::Output, RequestError> {
         let mut answer = std::pin::pin!(answer);
-        if let Ok(answer) = timeout(QUIET, &mut answer).await {
+        if let Ok(answer) = timeout(DIAGNOSE_AFTER, &mut answer).await {
             return Ok(answer);
         }
         tokio::select! {
             biased;
             answer = &mut answer => return Ok(answer),
-            unusable = self.look() => if let Some(unusable) = unusable {
-                let failure = Failure { reason: unusable.to_string(), refused: false };
-                self.tell(&failure.reason);
+            unusable = self.diagnose() => if let Some(unusable) = unusable {
+                let error = RequestError { reason: unusable.to_string(), refused: false };
+                self.report(&error.reason);
                 if !self.has_answered.load(Ordering::Relaxed) {
-                    return Err(failure);
+                    return Err(error);
                 }
             },
         }
         Ok(answer.await)
     }
 
-    /// An endpoint that answered is waited for from now on.
+    /// Notes that the endpoint answered. From now on requests wait for it.
     pub(super) fn answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
     }
 
-    /// Why no answer came.
-    pub(super) async fn of_error(&self, error: &reqwest::Error, patience: Duration) -> String {
-        match self.look().await {
+    /// The cause of a missing answer.
+    pub(super) async fn of_error(&self, error: &reqwest::Error, max_wait: Duration) -> String {
+        match self.diagnose().await {
             Some(unusable) => unusable.to_string(),
-            None => broken(&self.target, patience, error),
+            None => broken(&self.target, max_wait, error),
         }
     }
 
-    /// What an answer says that accepts nothing.
+    /// Explains an answer that accepts nothing.
     pub(super) fn of_answer(&self, status: StatusCode, body: &[u8], redirect: Option<&str>) -> String {
-        explained(&self.target, status, body, redirect)
+        explanation(&self.target, status, body, redirect)
     }
 
-    /// Says a cause on standard error, once.
-    pub(super) fn tell(&self, cause: &str) {
-        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(cause.to_owned());
+    /// Reports a cause on standard error, once.
+    pub(super) fn report(&self, cause: &str) {
+        let is_new = self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(cause.to_owned());
         if is_new {
-            self.progress.suspend(|| complain(format_args!("weir: {cause}")));
+            self.progress.suspend(|| eprint_line(format_args!("weir: {cause}")));
         }
     }
 
-    async fn look(&self) -> Option<Unusable> {
-        let mut seen = self.seen.lock().await;
-        if let Some(look) = seen.as_ref().filter(|look| look.at.elapsed() < HOLDS) {
-            return look.found.clone();
+    async fn diagnose(&self) -> Option<Unusable> {
+        let mut diagnosis = self.diagnosis.lock().await;
+        if let Some(last) = diagnosis.as_ref().filter(|last| last.at.elapsed() < DIAGNOSIS_VALID_FOR) {
+            return last.found.clone();
         }
-        let found = self.target.is_no_http().await;
-        *seen = Some(Look { at: Instant::now(), found: found.clone() });
+        let found = self.target.diagnose_http().await;
+        *diagnosis = Some(Diagnosis { at: Instant::now(), found: found.clone() });
         found
     }
 }

@@ -1,4 +1,4 @@
-//! Posts batches at a fixed pace, whether the ones before were answered or not.
+//! The publisher: posts batches at a fixed pace, whether the earlier ones are answered or not.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,39 +16,43 @@ use tokio::{
 use url::Url;
 use weir_process::{
     Stop,
-    reach::{Target, Wanted},
+    diagnosis::{ServerKind, Target},
 };
 
 use super::{
-    causes::Causes,
-    stream::{EventStream, Mix},
-    summary::{Answer, Exchange, Failure, Summary},
+    causes::FailureCauses,
+    summary::{Exchange, PostAnswer, RequestError, Summary},
 };
-use crate::{ledger::Ledger, output::grouped, reach::client_of};
+use crate::{
+    client::http_client,
+    generator::{EventStream, Mix},
+    ledger::Ledger,
+    output::grouped,
+};
 
-/// The edge answers or refuses within 30 s; what takes twice that will not be answered.
+/// The edge answers or refuses within 30 s. After twice that no answer comes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is published, where and how long.
+/// The content, the endpoint and the duration of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) endpoint: Url,
     pub(crate) mix: Mix,
-    /// From one request to the next.
+    /// The time from one request to the next.
     pub(crate) interval: Duration,
-    /// `None` means until it is stopped.
+    /// `None` means until a stop.
     pub(crate) duration: Option<Duration>,
     pub(crate) seed: u64,
-    /// Where it is written down what was answered yes.
+    /// The file that records the answers.
     pub(crate) ledger: Option<PathBuf>,
 }
 
-/// Where requests go, and where it is written down what becomes of them.
+/// Sends requests and records their outcomes.
 #[derive(Clone)]
 struct Sender {
     client: Client,
     endpoint: Url,
-    causes: Causes,
+    causes: FailureCauses,
     ledger: Option<Ledger>,
 }
 
@@ -60,10 +64,10 @@ struct Request {
     duplicates: u64,
 }
 
-/// Publishes as planned until the duration is over or `stop`, waits for the answers to come and sums up.
+/// Publishes until the duration is over or `stop`, awaits the answers and returns the summary.
 ///
 /// # Errors
-/// No HTTP client can be had, or the ledger can't be written.
+/// The HTTP client can't be made, or the ledger can't be written.
 pub(crate) async fn publish(plan: Plan, stop: Stop) -> anyhow::Result<Summary> {
     let progress = progress_bar(plan.duration);
     let sender = Sender::of(&plan, &progress)?;
@@ -99,67 +103,73 @@ pub(crate) async fn publish(plan: Plan, stop: Stop) -> anyhow::Result<Summary> {
 impl Sender {
     fn of(plan: &Plan, progress: &ProgressBar) -> anyhow::Result<Self> {
         let ledger =
-            plan.ledger.as_deref().map(|path| Ledger::begin(path, plan.seed, &plan.mix)).transpose()?;
+            plan.ledger.as_deref().map(|path| Ledger::start_run(path, plan.seed, &plan.mix)).transpose()?;
         let endpoint = plan.endpoint.clone();
         let target = Target {
             url: endpoint.clone(),
             setting: "EVENT_ENDPOINT or --endpoint",
-            wanted: Wanted::Edge,
+            kind: ServerKind::Edge,
             instance: None,
         };
-        let client = client_of(&target, ANSWER_TIMEOUT)?;
-        Ok(Self { client, endpoint, causes: Causes::of(target, progress.clone()), ledger })
+        let client = http_client(&target, ANSWER_TIMEOUT)?;
+        Ok(Self { client, endpoint, causes: FailureCauses::of(target, progress.clone()), ledger })
     }
 
-    /// Mints the next request, and writes down that it is about to be sent.
+    /// Generates the next request, and records it before it is sent.
     async fn prepare(&self, mut stream: EventStream, number: u64) -> anyhow::Result<(EventStream, Request)> {
         let ledger = self.ledger.clone();
         let prepared = tokio::task::spawn_blocking(move || {
-            // To the millisecond, as the ledger has it: a finer moment could not be minted again.
+            // To the millisecond, as in the ledger. An item of a finer time could not be generated again.
             let now = Utc::now().trunc_subsecs(3);
             let batch = stream.next_batch(now);
             let (events, duplicates) = (batch.events(), batch.duplicates());
-            ledger.map_or(Ok(()), |ledger| ledger.asked(number, now, events))?;
+            ledger.map_or(Ok(()), |ledger| ledger.record_request(number, now, events))?;
             Ok((stream, Request { number, body: batch.body(), events, duplicates }))
         });
         prepared.await?
     }
 
-    /// Posts a request; what was answered is on disk before it is counted.
+    /// Posts a request. Its outcome is on disk before it counts.
     async fn post(self, request: Request) -> anyhow::Result<Exchange> {
         let Request { number, body, events, duplicates } = request;
         let started = Instant::now();
         let request = self.client.post(self.endpoint).header(CONTENT_TYPE, "application/json").body(body);
         let answer = self.causes.watch(answer(request, &self.causes)).await.and_then(|answer| answer);
-        if let Err(failure) = &answer {
-            self.causes.tell(&failure.reason);
+        if let Err(error) = &answer {
+            self.causes.report(&error.reason);
         }
         let exchange = Exchange { events, duplicates, latency: started.elapsed(), answer };
         if let Some(ledger) = self.ledger {
             let outcome = exchange.outcome();
-            tokio::task::spawn_blocking(move || ledger.answered(number, outcome)).await??;
+            tokio::task::spawn_blocking(move || ledger.record_answer(number, outcome)).await??;
         }
         Ok(exchange)
     }
 }
 
-async fn answer(request: reqwest::RequestBuilder, causes: &Causes) -> Result<Answer, Failure> {
+async fn answer(
+    request: reqwest::RequestBuilder,
+    causes: &FailureCauses,
+) -> Result<PostAnswer, RequestError> {
     let (status, redirect, body) = match received(request).await {
         Ok(received) => received,
         Err(error) => {
-            return Err(Failure { reason: causes.of_error(&error, ANSWER_TIMEOUT).await, refused: false });
+            return Err(RequestError {
+                reason: causes.of_error(&error, ANSWER_TIMEOUT).await,
+                refused: false,
+            });
         }
     };
     causes.answered();
-    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status.is_success() && told["accepted"].is_u64() {
-        return Ok(serde_json::from_value(told).unwrap_or_default());
+    let reported: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() && reported["accepted"].is_u64() {
+        return Ok(serde_json::from_value(reported).unwrap_or_default());
     }
     let reason = causes.of_answer(status, &body, redirect.as_deref());
-    Err(Failure { reason, refused: is_refusal(status) })
+    Err(RequestError { reason, refused: is_refusal(status) })
 }
 
-/// The status, where it leads to, and the whole body.
+/// The status, the target of a redirect, and the whole body.
 async fn received(
     request: reqwest::RequestBuilder,
 ) -> reqwest::Result<(StatusCode, Option<String>, Vec<u8>)> {
@@ -169,8 +179,8 @@ async fn received(
     Ok((response.status(), redirect, response.bytes().await?.into()))
 }
 
-/// Whether the status says that the request was at fault. A request that took too long is not: nobody knows how
-/// far it came.
+/// Returns true if the status blames the request. A timeout does not, because a part of the request may be
+/// stored.
 fn is_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
@@ -188,7 +198,7 @@ fn note(summary: &mut Summary, exchange: Exchange, progress: &ProgressBar) {
     ));
 }
 
-/// On standard error, and only where that is a terminal.
+/// Shown on standard error, and only on a terminal.
 fn progress_bar(duration: Option<Duration>) -> ProgressBar {
     let (bar, template) = match duration {
         Some(duration) => (ProgressBar::new(duration.as_secs()), "{elapsed} {bar:30} {msg}"),

@@ -1,72 +1,75 @@
-//! What came of a run of the publisher.
+//! The summary of a run of the publisher.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Deserialize;
 
 use crate::{
-    ledger::Outcome,
+    ledger::RequestOutcome,
     output::{grouped, table},
 };
 
-/// What came of one request.
+/// One request and its outcome.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// How many items were sent.
+    /// The number of items in the request.
     pub(super) events: u64,
-    /// How many of them repeated an earlier one.
+    /// The number of items that repeat an earlier one.
     pub(super) duplicates: u64,
-    /// Until the whole answer was there, or until it was clear that none comes.
+    /// The time until the whole answer arrived, or until the request failed.
     pub(super) latency: Duration,
-    /// How many items were accepted and rejected, or why there was no 2xx.
-    pub(super) answer: Result<Answer, Failure>,
+    /// The numbers of accepted and rejected items, or the reason why there was no 2xx.
+    pub(super) answer: Result<PostAnswer, RequestError>,
 }
 
-/// What a 2xx says.
+/// The body of a 2xx.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Answer {
+pub(super) struct PostAnswer {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
-    /// At most 100 of the rejected ones.
+    /// At most 100 of the rejected items.
     pub(super) errors: Vec<RejectedItem>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct RejectedItem {
-    /// Its place in the request.
+    /// The index of the item in the request.
     pub(super) index: u64,
 }
 
-/// Why there was no 2xx.
+/// The reason why there was no 2xx.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct RequestError {
     pub(super) reason: String,
-    /// The request was at fault, so nothing of it was accepted; otherwise nobody knows.
+    /// True if the request was at fault, so that nothing of it was accepted; otherwise the outcome is
+    /// unknown.
     pub(super) refused: bool,
 }
 
 impl Exchange {
-    /// What the ledger keeps of it.
-    pub(super) fn outcome(&self) -> Outcome {
+    /// The outcome that the ledger keeps.
+    pub(super) fn outcome(&self) -> RequestOutcome {
         match &self.answer {
-            Ok(answer) if answer.tells_of_every_one(self.events) => {
-                Outcome::Accepted { rejected: answer.errors.iter().map(|error| error.index).collect() }
+            Ok(answer) if answer.covers_every_item(self.events) => {
+                RequestOutcome::Accepted { rejected: answer.errors.iter().map(|error| error.index).collect() }
             }
-            Ok(_) => Outcome::Unknown { reason: "the answer does not tell of every item".to_owned() },
-            Err(Failure { reason, refused: true }) => Outcome::Refused { reason: reason.clone() },
-            Err(Failure { reason, refused: false }) => Outcome::Unknown { reason: reason.clone() },
+            Ok(_) => RequestOutcome::Unknown { reason: "the answer does not tell of every item".to_owned() },
+            Err(RequestError { reason, refused: true }) => RequestOutcome::Refused { reason: reason.clone() },
+            Err(RequestError { reason, refused: false }) => {
+                RequestOutcome::Unknown { reason: reason.clone() }
+            }
         }
     }
 }
 
-impl Answer {
-    fn tells_of_every_one(&self, events: u64) -> bool {
+impl PostAnswer {
+    fn covers_every_item(&self, events: u64) -> bool {
         self.accepted + self.rejected == events && self.errors.len() as u64 == self.rejected
     }
 }
 
-/// What came of all requests.
+/// The sums over all requests.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) events: u64,
@@ -87,7 +90,7 @@ impl Summary {
                 self.accepted += answer.accepted;
                 self.rejected += answer.rejected;
             }
-            Err(failure) => *self.failures.entry(failure.reason).or_default() += 1,
+            Err(error) => *self.failures.entry(error.reason).or_default() += 1,
         }
     }
 
@@ -95,7 +98,7 @@ impl Summary {
         self.latencies.len() as u64
     }
 
-    /// How many requests had no 2xx for an answer.
+    /// The number of requests without a 2xx.
     pub(crate) fn failed(&self) -> u64 {
         self.failures.values().sum()
     }
@@ -134,32 +137,32 @@ impl fmt::Display for Summary {
 mod tests {
     use super::*;
 
-    fn exchange(milliseconds: u64, answer: Result<Answer, Failure>) -> Exchange {
+    fn exchange(milliseconds: u64, answer: Result<PostAnswer, RequestError>) -> Exchange {
         Exchange { events: 10, duplicates: 1, latency: Duration::from_millis(milliseconds), answer }
     }
 
-    fn failure(reason: &str, refused: bool) -> Failure {
-        Failure { reason: reason.to_owned(), refused }
+    fn error(reason: &str, refused: bool) -> RequestError {
+        RequestError { reason: reason.to_owned(), refused }
     }
 
     #[test]
-    fn only_an_answer_that_tells_of_every_item_is_a_yes() {
+    fn only_an_answer_about_every_item_is_accepted() {
         let answer = |accepted, indexes: &[u64]| {
             let errors: Vec<_> = indexes.iter().map(|index| RejectedItem { index: *index }).collect();
-            Ok(Answer { accepted, rejected: 10 - accepted, errors })
+            Ok(PostAnswer { accepted, rejected: 10 - accepted, errors })
         };
-        assert_eq!(exchange(1, answer(9, &[3])).outcome(), Outcome::Accepted { rejected: vec![3] });
-        assert!(matches!(exchange(1, answer(9, &[])).outcome(), Outcome::Unknown { .. }));
-        assert!(matches!(exchange(1, Ok(Answer::default())).outcome(), Outcome::Unknown { .. }));
-        assert!(matches!(exchange(1, Err(failure("400", true))).outcome(), Outcome::Refused { .. }));
-        assert!(matches!(exchange(1, Err(failure("503", false))).outcome(), Outcome::Unknown { .. }));
+        assert_eq!(exchange(1, answer(9, &[3])).outcome(), RequestOutcome::Accepted { rejected: vec![3] });
+        assert!(matches!(exchange(1, answer(9, &[])).outcome(), RequestOutcome::Unknown { .. }));
+        assert!(matches!(exchange(1, Ok(PostAnswer::default())).outcome(), RequestOutcome::Unknown { .. }));
+        assert!(matches!(exchange(1, Err(error("400", true))).outcome(), RequestOutcome::Refused { .. }));
+        assert!(matches!(exchange(1, Err(error("503", false))).outcome(), RequestOutcome::Unknown { .. }));
     }
 
     #[test]
     fn requests_without_a_2xx_are_failed_and_their_events_not_accepted() {
         let mut summary = Summary::default();
-        summary.add(exchange(1, Ok(Answer { accepted: 9, rejected: 1, errors: Vec::new() })));
-        summary.add(exchange(2, Err(failure("503 Service Unavailable", false))));
+        summary.add(exchange(1, Ok(PostAnswer { accepted: 9, rejected: 1, errors: Vec::new() })));
+        summary.add(exchange(2, Err(error("503 Service Unavailable", false))));
         assert_eq!((summary.requests(), summary.events, summary.accepted, summary.failed()), (2, 20, 9, 1));
         assert!(summary.to_string().ends_with("1 × 503 Service Unavailable"));
     }

@@ -10,34 +10,35 @@ use weir_event::Source;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    place::{FolderArgs, StoreArgs, StorePlace},
-    quantity,
+    exit::configured,
     report::filter::{self, Range},
+    storage::{FolderArgs, StoreArgs, StoreLocation},
+    units,
 };
 
-/// More would not be read, and has to be kept until the end.
-const MOST_NAMED: u64 = 100_000;
+/// A reader would not read more, and all of them stay in memory until the end.
+const MAX_SHOWN: u64 = 100_000;
 
-/// Which period, and of which store: the same settings as the deployment's. May run beside collectors, and beside a
-/// `weir up` on files.
+/// The period and the store, with the same settings as the deployment's. May run beside collectors, and
+/// beside a `weir up` on files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reconciling")]
 pub(crate) struct ReconcileArgs {
-    /// Minutes, hours and days (UTC) that end after this time: RFC 3339, or a date (UTC). By default from the first
-    /// event.
+    /// Compare minutes, hours and days (UTC) that end after this time: RFC 3339, or a date (UTC). By default
+    /// from the first event.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Minutes, hours and days that begin before this time: RFC 3339, or a date (UTC). By default to the last event.
+    /// Compare minutes, hours and days that begin before this time: RFC 3339, or a date (UTC). By default to
+    /// the last event.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// facebook or tiktok; by default both.
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Set right what differs, and compare again.
+    /// Correct the differences, and compare again.
     #[arg(long)]
     repair: bool,
-    /// At most so many differences are named, 0 to 100000; all are counted.
+    /// The largest number of differences to show, 0 to 100000; all are counted.
     #[arg(long, default_value = "100", value_name = "NUMBER")]
     limit: String,
     /// table or json.
@@ -49,62 +50,62 @@ pub(crate) struct ReconcileArgs {
     folder: FolderArgs,
 }
 
-/// How the findings are shown.
+/// The format of the findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Table,
     Json,
 }
 
-/// What is to be done, checked.
+/// The checked arguments.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct ReconcileOptions {
     pub(super) period: Period,
     pub(super) sources: Vec<Source>,
     pub(super) repair: bool,
-    /// At most so many differences are named.
-    pub(super) named: usize,
+    /// The largest number of differences to show.
+    pub(super) shown: usize,
     pub(super) format: Format,
-    store: StorePlace,
+    store: StoreLocation,
     folder: PathBuf,
 }
 
 impl ReconcileArgs {
-    pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let period = self.period(&mut mistakes);
-        let source = mistakes.check("--source", filter::source(self.source.as_deref()));
-        let named = mistakes.check("--limit", limit(&self.limit));
-        let format = mistakes.check("--format", format(&self.format));
-        let store = self.store.check(&mut mistakes);
-        let task = || {
+    pub(super) fn check(&self) -> Result<ReconcileOptions, Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let period = self.period(&mut errors);
+        let source = errors.check("--source", filter::source(self.source.as_deref()));
+        let shown = errors.check("--limit", limit(&self.limit));
+        let format = errors.check("--format", format(&self.format));
+        let store = self.store.check(&mut errors);
+        let options = || {
             let source = source?;
             let is_asked = |known: &Source| source == 0 || known.number() == source;
-            Some(Task {
+            Some(ReconcileOptions {
                 period: period?,
                 sources: Source::ALL.iter().copied().filter(is_asked).collect(),
                 repair: self.repair,
-                named: named?,
+                shown: shown?,
                 format: format?,
                 store: store?,
                 folder: self.folder.weir_data_dir.clone(),
             })
         };
-        configured(task(), mistakes)
+        configured(options(), errors)
     }
 
-    fn period(&self, mistakes: &mut ConfigErrors) -> Option<Period> {
-        let Range { from, to } = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes)?;
+    fn period(&self, errors: &mut ConfigErrors) -> Option<Period> {
+        let Range { from, to } = filter::range(self.from.as_deref(), self.to.as_deref(), errors)?;
         let (from, to) = (from.map(micros), to.map(micros));
-        // Nothing lies between equal ends: a comparison of nothing proves nothing.
+        // Equal ends enclose nothing, and a comparison of nothing proves nothing.
         if from.zip(to).is_some_and(|(from, to)| from >= to) {
-            mistakes.add("--to: must be after --from");
+            errors.add("--to: must be after --from");
         }
         Some(Period { from, to })
     }
 }
 
-impl Task {
+impl ReconcileOptions {
     pub(super) fn store(&self) -> DatabaseUrl {
         self.store.url(&self.folder)
     }
@@ -116,9 +117,9 @@ fn micros(time: Timestamp) -> i64 {
 }
 
 fn limit(text: &str) -> Result<usize, String> {
-    let number = quantity::at_least(0, text)?;
-    if number > MOST_NAMED {
-        return Err(format!("{number} is over {MOST_NAMED}"));
+    let number = units::at_least(0, text)?;
+    if number > MAX_SHOWN {
+        return Err(format!("{number} is over {MAX_SHOWN}"));
     }
     usize::try_from(number).map_err(|error| error.to_string())
 }

@@ -1,42 +1,43 @@
-//! What a comparison found.
+//! The findings of a comparison.
 
 use std::collections::BTreeMap;
 
-use weir_collectors::reconcile::{Compared, Difference, Period, Piece};
+use weir_collectors::reconcile::{ComparedDay, Difference, Period, SourceDay};
 
-use super::args::Task;
+use super::args::ReconcileOptions;
 
-/// What a comparison found.
+/// The findings of a comparison.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) period: Period,
     pub(super) repairs: bool,
-    /// Days that were compared: those with anything in them.
+    /// The number of compared days; empty days are skipped.
     pub(super) days: u64,
-    /// Since when the rows of a source are complete, by its number, where some were removed; µs since the Unix epoch.
+    /// The time since which the rows of a source are complete, by its number, if some were removed; µs since
+    /// the Unix epoch.
     pub(super) complete_from: BTreeMap<i32, Option<i64>>,
-    /// Some of the differences.
-    pub(super) named: Vec<Difference>,
-    most_named: usize,
+    /// The first differences, up to the limit.
+    pub(super) shown: Vec<Difference>,
+    max_shown: usize,
     pub(super) found: u64,
-    /// Differences that nobody can tell how to set right.
+    /// Differences that can't be corrected, because the evidence contradicts itself.
     pub(super) contradicted: u64,
     pub(super) repaired: u64,
-    /// Differences that are still there.
+    /// Differences that remain.
     pub(super) left: u64,
-    /// The day that was not compared any more.
+    /// The first day that was not compared, after an interrupt.
     pub(super) interrupted_at: Option<i64>,
 }
 
 impl Findings {
-    pub(super) fn new(task: &Task) -> Self {
+    pub(super) fn new(options: &ReconcileOptions) -> Self {
         Self {
-            period: task.period,
-            repairs: task.repair,
+            period: options.period,
+            repairs: options.repair,
             days: 0,
-            complete_from: task.sources.iter().map(|source| (source.number(), None)).collect(),
-            named: Vec::new(),
-            most_named: task.named,
+            complete_from: options.sources.iter().map(|source| (source.number(), None)).collect(),
+            shown: Vec::new(),
+            max_shown: options.shown,
             found: 0,
             contradicted: 0,
             repaired: 0,
@@ -45,7 +46,7 @@ impl Findings {
         }
     }
 
-    /// Nothing differs any more, in all of the period.
+    /// Returns true if no difference remains, in the whole period.
     pub(super) fn is_clean(&self) -> bool {
         self.left == 0 && self.interrupted_at.is_none()
     }
@@ -53,18 +54,18 @@ impl Findings {
     pub(super) fn find(&mut self, difference: Difference) {
         self.found += 1;
         self.contradicted += u64::from(!difference.is_certain());
-        if self.named.len() < self.most_named {
-            self.named.push(difference);
+        if self.shown.len() < self.max_shown {
+            self.shown.push(difference);
         }
     }
 
-    /// The same, of one that was set right where that can be done.
+    /// Counts a difference that was corrected, if that is possible.
     pub(super) fn repair(&mut self, difference: Difference) {
         self.repaired += u64::from(difference.is_certain());
         self.find(difference);
     }
 
-    pub(super) fn note(&mut self, piece: Piece, compared: Compared) {
+    pub(super) fn note(&mut self, piece: SourceDay, compared: ComparedDay) {
         self.complete_from.insert(piece.source.number(), compared.complete_from);
     }
 }

@@ -1,58 +1,58 @@
-//! The findings for people.
+//! The findings as text and tables.
 
 use std::fmt::{self, Write as _};
 
-use weir_collectors::reconcile::{Difference, Figures, Subject};
+use weir_collectors::reconcile::{Difference, Measures, Subject};
 use weir_event::Source;
 
-use super::{findings::Findings, names};
+use super::{findings::Findings, labels};
 use crate::output::{grouped, table};
 
-/// The findings, told.
+/// Formats the findings.
 pub(super) fn shown(findings: &Findings) -> String {
-    let mut told = String::new();
-    write(&mut told, findings).expect("a string takes everything");
-    told.truncate(told.trim_end().len());
-    told
+    let mut text = String::new();
+    write(&mut text, findings).expect("a string takes everything");
+    text.truncate(text.trim_end().len());
+    text
 }
 
-fn write(told: &mut String, findings: &Findings) -> fmt::Result {
-    if !findings.named.is_empty() {
+fn write(text: &mut String, findings: &Findings) -> fmt::Result {
+    if !findings.shown.is_empty() {
         let header = ["grain", "bucket", "kind, campaign or people", "written", "expected", "told by"];
-        writeln!(told, "{}", table(header, 0, findings.named.iter().map(row)))?;
+        writeln!(text, "{}", table(header, 0, findings.shown.iter().map(row)))?;
     }
-    let unnamed = findings.found - findings.named.len() as u64;
+    let unnamed = findings.found - findings.shown.len() as u64;
     if unnamed > 0 {
-        writeln!(told, "and {} more (--limit names more of them)", grouped(unnamed))?;
+        writeln!(text, "and {} more (--limit labels more of them)", grouped(unnamed))?;
     }
-    writeln!(told, "{} days compared, {} differences", grouped(findings.days), grouped(findings.found))?;
+    writeln!(text, "{} days compared, {} differences", grouped(findings.days), grouped(findings.found))?;
     if findings.repairs {
         let (repaired, left) = (grouped(findings.repaired), grouped(findings.left));
-        writeln!(told, "{repaired} set right; compared again, {left} differences are left")?;
+        writeln!(text, "{repaired} set right; compared again, {left} differences are left")?;
     }
     if findings.contradicted > 0 {
         let contradicted = grouped(findings.contradicted);
         writeln!(
-            told,
+            text,
             "{contradicted} of them can't be set right: rows are gone, and minutes, hours and days contradict each other"
         )?;
     }
     for (source, complete_from) in &findings.complete_from {
         let reached = complete_from.filter(|horizon| findings.period.from.is_none_or(|from| from < *horizon));
         if let (Some(source), Some(complete_from)) = (Source::from_number(*source), reached) {
-            write_horizon(told, source, complete_from)?;
+            write_horizon(text, source, complete_from)?;
         }
     }
     if let Some(day) = findings.interrupted_at {
-        writeln!(told, "interrupted: nothing from {} on was compared to its end", names::time(day))?;
+        writeln!(text, "interrupted: nothing from {} on was compared to its end", labels::time(day))?;
     }
     Ok(())
 }
 
-fn write_horizon(told: &mut String, source: Source, complete_from: i64) -> fmt::Result {
-    let (source, complete_from) = (source.name(), names::time(complete_from));
+fn write_horizon(text: &mut String, source: Source, complete_from: i64) -> fmt::Result {
+    let (source, complete_from) = (source.name(), labels::time(complete_from));
     writeln!(
-        told,
+        text,
         "{source}: rows are complete from {complete_from}; before it hours and days were compared with minutes, and \
          minutes with nothing"
     )
@@ -62,19 +62,19 @@ fn row(difference: &Difference) -> [String; 6] {
     let (written, expected) = (&difference.written, &difference.expected);
     [
         difference.grain.name().to_owned(),
-        names::time(difference.bucket),
+        labels::time(difference.bucket),
         subject(difference),
         figures(written, expected),
         figures(expected, written),
-        names::evidence(difference.evidence).to_owned(),
+        labels::evidence(difference.evidence).to_owned(),
     ]
 }
 
 fn subject(difference: &Difference) -> String {
     let source = difference.source.name();
     match &difference.subject {
-        Subject::Kind { funnel_stage, event_type } => {
-            let (stage, event_type) = (names::funnel_stage(*funnel_stage), names::event_type(*event_type));
+        Subject::EventKind { funnel_stage, event_type } => {
+            let (stage, event_type) = (labels::funnel_stage(*funnel_stage), labels::event_type(*event_type));
             format!("{source} {stage} {event_type}")
         }
         Subject::Campaign(campaign_id) => format!("{source} campaign {campaign_id}"),
@@ -82,10 +82,10 @@ fn subject(difference: &Difference) -> String {
     }
 }
 
-/// Those that differ from the others, one a line.
-fn figures(these: &Figures, others: &Figures) -> String {
+/// The values that differ from the others, one per line.
+fn figures(these: &Measures, others: &Measures) -> String {
     let differing = these.iter().zip(others.iter()).filter(|(this, other)| this != other);
-    let told =
-        differing.map(|((figure, value), _)| format!("{} {}", figure.name(), names::figure(figure, value)));
-    told.collect::<Vec<_>>().join("\n")
+    let text =
+        differing.map(|((figure, value), _)| format!("{} {}", figure.name(), labels::figure(figure, value)));
+    text.collect::<Vec<_>>().join("\n")
 }

@@ -5,12 +5,12 @@ use weir::contract::reporting::v1::{GetDemographicsRequest, GetEventStatisticsRe
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use super::filter::{self, Range};
-use crate::{failure::configured, reach::Servers};
+use crate::{client::GrpcServers, exit::configured};
 
-/// What every report may be asked for, and how it is shown.
+/// The filters of every report, and the format of the answer.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
-    /// Where reporting serves gRPC; several, separated by commas, are balanced over.
+    /// The gRPC address of reporting. Several addresses, separated by commas, share the calls.
     #[arg(long, env = "REPORTING_URL", default_value = "http://127.0.0.1:50052", value_name = "URL")]
     reporting_url: String,
     /// Print JSON of the same form as over HTTP instead of tables.
@@ -37,7 +37,7 @@ pub(crate) struct EventsArgs {
     /// Such as ad.click; without --source it matches both sources.
     #[arg(long, value_name = "TYPE", help_heading = "Filters")]
     event_type: Option<String>,
-    /// Count by hour or day (UTC) besides.
+    /// Also count by hour or day (UTC).
     #[arg(long, value_name = "BUCKET")]
     group_by: Option<String>,
 }
@@ -49,10 +49,10 @@ pub(crate) struct RevenueArgs {
     /// One campaign; matches Facebook only.
     #[arg(long, value_name = "CAMPAIGN", help_heading = "Filters")]
     campaign_id: Option<String>,
-    /// Sum up by hour or day (UTC) besides.
+    /// Also sum up by hour or day (UTC).
     #[arg(long, value_name = "BUCKET")]
     group_by: Option<String>,
-    /// At most so many campaigns, 1 to 1000. [default: 10]
+    /// The largest number of campaigns, 1 to 1000. [default: 10]
     #[arg(long, value_name = "ROWS")]
     limit: Option<String>,
 }
@@ -61,80 +61,80 @@ pub(crate) struct RevenueArgs {
 pub(crate) struct DemographicsArgs {
     #[command(flatten)]
     pub(super) common: CommonArgs,
-    /// At most so many countries, cities and devices, 1 to 1000. [default: 10]
+    /// The largest number of countries, cities and devices, 1 to 1000. [default: 10]
     #[arg(long, value_name = "ROWS")]
     limit: Option<String>,
 }
 
-/// Whom to ask, and how the answer is shown.
+/// The servers, and the format of the answer.
 #[derive(Debug)]
-pub(super) struct Channel {
-    pub(super) servers: Servers,
+pub(super) struct ReportOptions {
+    pub(super) servers: GrpcServers,
     pub(super) json: bool,
 }
 
-/// What every report may be asked for, checked.
-struct Common {
-    channel: Channel,
+/// The checked filters of every report.
+struct CommonFilters {
+    options: ReportOptions,
     range: Range,
-    /// The contract's number; 0 is any.
+    /// The contract's number; 0 matches every source.
     source: i32,
 }
 
 impl CommonArgs {
-    fn check(&self, mistakes: &mut ConfigErrors) -> Option<Common> {
-        let servers = Servers::reporting(&self.reporting_url, mistakes);
-        let range = filter::range(self.from.as_deref(), self.to.as_deref(), mistakes);
-        let source = mistakes.check("--source", filter::source(self.source.as_deref()));
-        let channel = Channel { servers: servers?, json: self.json };
-        Some(Common { channel, range: range?, source: source? })
+    fn check(&self, errors: &mut ConfigErrors) -> Option<CommonFilters> {
+        let servers = GrpcServers::reporting(&self.reporting_url, errors);
+        let range = filter::range(self.from.as_deref(), self.to.as_deref(), errors);
+        let source = errors.check("--source", filter::source(self.source.as_deref()));
+        let options = ReportOptions { servers: servers?, json: self.json };
+        Some(CommonFilters { options, range: range?, source: source? })
     }
 }
 
 impl EventsArgs {
-    pub(super) fn request(&self) -> Result<(Channel, GetEventStatisticsRequest), Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let common = self.common.check(&mut mistakes);
-        let stage = mistakes.check("--funnel-stage", filter::funnel_stage(self.funnel_stage.as_deref()));
-        let event_type = mistakes.check("--event-type", filter::event_type(self.event_type.as_deref()));
-        let group_by = mistakes.check("--group-by", filter::group_by(self.group_by.as_deref()));
+    pub(super) fn request(&self) -> Result<(ReportOptions, GetEventStatisticsRequest), Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let common = self.common.check(&mut errors);
+        let stage = errors.check("--funnel-stage", filter::funnel_stage(self.funnel_stage.as_deref()));
+        let event_type = errors.check("--event-type", filter::event_type(self.event_type.as_deref()));
+        let group_by = errors.check("--group-by", filter::group_by(self.group_by.as_deref()));
         let request = || {
-            let Common { channel, range: Range { from, to }, source } = common?;
+            let CommonFilters { options, range: Range { from, to }, source } = common?;
             let (funnel_stage, event_type, group_by) = (stage?, event_type?, group_by?);
             Some((
-                channel,
+                options,
                 GetEventStatisticsRequest { from, to, source, funnel_stage, event_type, group_by },
             ))
         };
-        configured(request(), mistakes)
+        configured(request(), errors)
     }
 }
 
 impl RevenueArgs {
-    pub(super) fn request(&self) -> Result<(Channel, GetRevenueRequest), Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let common = self.common.check(&mut mistakes);
-        let group_by = mistakes.check("--group-by", filter::group_by(self.group_by.as_deref()));
-        let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
+    pub(super) fn request(&self) -> Result<(ReportOptions, GetRevenueRequest), Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let common = self.common.check(&mut errors);
+        let group_by = errors.check("--group-by", filter::group_by(self.group_by.as_deref()));
+        let limit = errors.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
         let campaign_id = self.campaign_id.clone();
         let request = || {
-            let Common { channel, range: Range { from, to }, source } = common?;
+            let CommonFilters { options, range: Range { from, to }, source } = common?;
             let (group_by, limit) = (group_by?, limit?);
-            Some((channel, GetRevenueRequest { from, to, source, campaign_id, group_by, limit }))
+            Some((options, GetRevenueRequest { from, to, source, campaign_id, group_by, limit }))
         };
-        configured(request(), mistakes)
+        configured(request(), errors)
     }
 }
 
 impl DemographicsArgs {
-    pub(super) fn request(&self) -> Result<(Channel, GetDemographicsRequest), Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let common = self.common.check(&mut mistakes);
-        let limit = mistakes.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
+    pub(super) fn request(&self) -> Result<(ReportOptions, GetDemographicsRequest), Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let common = self.common.check(&mut errors);
+        let limit = errors.check("--limit", self.limit.as_deref().map(filter::limit).transpose());
         let request = || {
-            let Common { channel, range: Range { from, to }, source } = common?;
-            Some((channel, GetDemographicsRequest { from, to, source, limit: limit? }))
+            let CommonFilters { options, range: Range { from, to }, source } = common?;
+            Some((options, GetDemographicsRequest { from, to, source, limit: limit? }))
         };
-        configured(request(), mistakes)
+        configured(request(), errors)
     }
 }

@@ -1,4 +1,4 @@
-//! The reporting service, as a client sees it.
+//! The client of the reporting service.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use weir::contract::reporting::v1::{
     GetRevenueRequest, GetRevenueResponse, reporting_service_client::ReportingServiceClient,
 };
 
-use crate::reach::{Servers, patiently};
+use crate::{client::GrpcServers, wait::with_wait_notice};
 
-/// A report over years of events takes seconds; one that takes a minute is not worth the wait.
+/// A report over years of events takes seconds. A minute is longer than any report is worth.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks the reporting service.
-pub(crate) struct Client {
+/// Calls the reporting service.
+pub(crate) struct ReportClient {
     service: ReportingServiceClient<Channel>,
-    servers: Servers,
+    servers: GrpcServers,
 }
 
-impl Client {
+impl ReportClient {
     /// # Errors
-    /// No reporting can be used; the cause is named.
-    pub(crate) async fn connect(servers: Servers) -> anyhow::Result<Self> {
+    /// No reporting service is usable. The error names the cause.
+    pub(crate) async fn connect(servers: GrpcServers) -> anyhow::Result<Self> {
         Ok(Self { service: ReportingServiceClient::new(servers.connect().await?), servers })
     }
 
@@ -52,12 +52,12 @@ fn with_deadline<Message>(message: Message) -> Request<Message> {
     request
 }
 
-/// The answer, or what reporting says against it; says every 5 s that it is waited for.
+/// Returns the answer, or the explanation of the status. Standard error reports a wait every 5 s.
 async fn answered<Message>(
-    servers: &Servers,
+    servers: &GrpcServers,
     call: impl Future<Output = Result<Response<Message>, Status>>,
 ) -> anyhow::Result<Message> {
-    let answer = tokio::time::timeout(TIMEOUT, patiently("reporting", call)).await;
+    let answer = tokio::time::timeout(TIMEOUT, with_wait_notice("reporting", call)).await;
     servers.answered(
         answer.context("reporting gave no answer in 60 s (REPORTING_URL): ask for a shorter range")?,
     )

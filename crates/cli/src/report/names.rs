@@ -1,4 +1,4 @@
-//! The contract's values in an answer, as people read them.
+//! Names of the contract's values in an answer.
 
 use chrono::SecondsFormat;
 use prost_types::Timestamp;
@@ -25,7 +25,7 @@ pub(super) fn device(number: i32) -> &'static str {
     TiktokDevice::name_of(number)
 }
 
-/// RFC 3339 in UTC; `None` where the answer names no time.
+/// RFC 3339 in UTC; `None` if the answer has no time.
 pub(crate) fn time(timestamp: Option<Timestamp>) -> Option<String> {
     let time = instant(timestamp?)?;
     Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))

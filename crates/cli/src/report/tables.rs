@@ -10,13 +10,13 @@ use weir::contract::reporting::v1::{
 use super::names;
 use crate::output::{grouped, table};
 
-/// A title, and the tables that have rows.
-pub(crate) struct Shown {
+/// A title, and the tables with rows.
+pub(crate) struct TitledTables {
     title: String,
     tables: Vec<Table>,
 }
 
-impl std::fmt::Display for Shown {
+impl std::fmt::Display for TitledTables {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.title)?;
         self.tables
@@ -26,7 +26,7 @@ impl std::fmt::Display for Shown {
     }
 }
 
-/// The range is the rounded one, where an end was rounded.
+/// The title with the range. The rounded range replaces the requested one.
 fn title(what: &str, asked: Option<DateRange>, rounded: Option<DateRange>) -> String {
     let range = within(what, rounded.or(asked).unwrap_or_default());
     let why = "rounded to whole minutes: rows of the time between were removed";
@@ -42,7 +42,7 @@ fn within(what: &str, range: DateRange) -> String {
     }
 }
 
-pub(crate) fn events(answer: &GetEventStatisticsResponse) -> Shown {
+pub(crate) fn events(answer: &GetEventStatisticsResponse) -> TitledTables {
     let rows = answer.events.iter().map(|row| {
         [
             names::source(row.source).to_owned(),
@@ -58,10 +58,10 @@ pub(crate) fn events(answer: &GetEventStatisticsResponse) -> Shown {
         tables.push(table(["from", "events"], 1, rows));
     }
     let total = format!("Events: {}", grouped(answer.total_events));
-    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
+    TitledTables { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
-pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
+pub(crate) fn revenue(answer: &GetRevenueResponse) -> TitledTables {
     let sources = answer.revenue.iter().map(|row| {
         [
             names::source(row.source).to_owned(),
@@ -92,13 +92,16 @@ pub(crate) fn revenue(answer: &GetRevenueResponse) -> Shown {
         grouped(answer.total_transactions),
         answer.average_transaction_value
     );
-    Shown { title: title(&total, answer.date_range, answer.rounded_range), tables }
+    TitledTables { title: title(&total, answer.date_range, answer.rounded_range), tables }
 }
 
-pub(crate) fn demographics(answer: &GetDemographicsResponse) -> Shown {
+pub(crate) fn demographics(answer: &GetDemographicsResponse) -> TitledTables {
     let facebook = answer.facebook.iter().flat_map(facebook);
     let tiktok = answer.tiktok.iter().flat_map(tiktok);
-    Shown { title: title("Demographics", answer.date_range, None), tables: facebook.chain(tiktok).collect() }
+    TitledTables {
+        title: title("Demographics", answer.date_range, None),
+        tables: facebook.chain(tiktok).collect(),
+    }
 }
 
 fn facebook(section: &FacebookDemographics) -> [Table; 6] {
@@ -135,13 +138,13 @@ fn groups(name: &str, groups: &[GroupUsers]) -> Table {
     table([name, "users"], 1, groups.iter().map(|row| [row.group.clone(), grouped(row.users)]))
 }
 
-/// Empty where the section is about all of the range.
+/// Empty if the section covers the whole range.
 fn complete_from(source: &str, start: Option<Timestamp>) -> Table {
     let title = format!("{source} from, because rows of earlier events were removed");
     table([title.as_str()], 1, names::time(start).map(|start| [start]))
 }
 
-/// The number of users, with its error where it was estimated.
+/// The number of users, with its error if it is an estimate.
 fn users(users: u64, relative_error: Option<f64>) -> String {
     match relative_error {
         Some(error) => format!("{} ± {:.1} %", grouped(users), error * 100.0),
@@ -156,7 +159,7 @@ mod tests {
     const HOUR: Timestamp = Timestamp { seconds: 1_757_833_200, nanos: 0 };
 
     #[test]
-    fn a_rounded_range_takes_the_asked_one_s_place_and_is_explained() {
+    fn a_rounded_range_replaces_the_requested_one_and_is_explained() {
         let asked = Timestamp { seconds: HOUR.seconds + 1, ..HOUR };
         let mut answer = GetEventStatisticsResponse {
             date_range: Some(DateRange { from: Some(asked), to: None }),
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_begins_later_says_since_when() {
+    fn a_section_that_begins_later_shows_its_start() {
         let of = |complete_from| GetDemographicsResponse {
             tiktok: Some(TiktokDemographics { complete_from, ..Default::default() }),
             ..Default::default()

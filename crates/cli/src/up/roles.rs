@@ -1,41 +1,41 @@
-//! Every role, bound back to front, so that each finds those that it calls, and started front to back.
+//! Every role of `weir up`. They are bound back to front, so that each finds the roles that it calls, and
+//! started front to back.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
 use tracing::info;
 use url::Url;
-use weir_collectors::{Collector, CollectorMetrics, Retention, Settings};
+use weir_collectors::{Collector, CollectorMetrics, CollectorSettings, Retention};
 use weir_database::register_pools;
 use weir_edge::{Edge, EdgeConfig, Upstreams};
 use weir_event::{Metrics, Source};
 use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
-use weir_journal::{Journal, LostFrames};
+use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{Host, Latch, clock::ClockMetrics};
 use weir_reporting::{Reporting, ReportingConfig};
 
 use crate::{
-    address::reachable,
-    edge, hosting, ingest,
-    place::{DataFolder, JournalPlace, StorePlace, store},
-    reporting,
+    client::reachable,
+    edge, ingest, reporting, runner,
+    storage::{DataFolder, JournalConfig, StoreLocation, store},
 };
 
-/// What the roles are told, checked.
+/// The checked settings of the roles.
 pub(super) struct Config {
-    /// For what is on files.
+    /// The data folder.
     pub(super) folder: PathBuf,
-    pub(super) journal: JournalPlace,
-    pub(super) store: StorePlace,
+    pub(super) journal: JournalConfig,
+    pub(super) store: StoreLocation,
     pub(super) edge: EdgeConfig,
     pub(super) ingest: IngestConfig,
-    /// Of the collectors, per source.
+    /// The number of workers per source.
     pub(super) workers: Option<usize>,
     pub(super) retention: Retention,
     pub(super) reporting: ReportingConfig,
 }
 
-/// Every role, listening and not serving yet.
+/// Every role, bound and not serving yet.
 pub(super) struct Roles {
     edge: Edge,
     ingest: Ingest,
@@ -45,7 +45,7 @@ pub(super) struct Roles {
     folder: Option<DataFolder>,
 }
 
-/// Where the roles are reached from this machine.
+/// The addresses by which this machine reaches the roles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
     pub(super) edge: SocketAddr,
@@ -55,17 +55,17 @@ pub(super) struct Addresses {
 
 impl Roles {
     /// # Errors
-    /// A server does not come, the folder is taken, or an address is.
+    /// A server stays away, the data folder is locked, or an address is taken.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
         let metrics = Metrics::register(host.registry());
         let clock = ClockMetrics::register(host.registry());
-        let lost = LostFrames::register(host.registry());
+        let lost = LostFrameMetrics::register(host.registry());
         let (events, clocks, losses) = (metrics.clone(), clock.clone(), lost.clone());
         let collector_metrics = CollectorMetrics::register(host.registry(), events, clocks, losses);
         let on_files = config.journal.in_folder() || config.store.in_folder();
-        let folder = on_files.then(|| DataFolder::take(&config.folder)).transpose()?;
+        let folder = on_files.then(|| DataFolder::lock(&config.folder)).transpose()?;
         let store_url = config.store.url(&config.folder);
-        let settings = Settings::new(config.workers, &store_url, config.retention);
+        let settings = CollectorSettings::new(config.workers, &store_url, config.retention);
         let [ingesting, collecting, reporting] =
             ["ingest", "collectors", "reporting"].map(|role| host.readiness(role));
         let opened = [&ingesting, &collecting].map(|role| role.wait_for("journal"));
@@ -100,24 +100,24 @@ impl Roles {
         }
     }
 
-    /// Starts the roles in the order of an event's way, which is the order in which they end.
+    /// Starts the roles in the order in which an event passes them. They end in the same order.
     pub(super) fn start(self, host: &mut Host) {
         let Self { edge, ingest, collectors, reporting, journal, folder } = self;
         host.add("edge", |stop| edge.run(stop));
         host.add("ingest", |stop| ingest.run(stop));
         host.add("collectors", |stop| collectors.run(stop));
         host.add("reporting", |stop| reporting.run(stop));
-        hosting::keep_journal(host, journal, folder);
+        runner::keep_journal(host, journal, folder);
     }
 }
 
 impl Addresses {
-    /// Says where to look.
+    /// Logs the addresses.
     pub(super) fn log(&self) {
         let Self { edge, ingest, reporting } = self;
-        info!(url = %format_args!("http://{edge}/events"), "webhooks are taken");
-        info!(url = %format_args!("http://{edge}/reports/events"), "reports are answered");
-        info!(url = %format_args!("http://{edge}/api"), "the API is described");
+        info!(url = %format_args!("http://{edge}/events"), "the edge accepts webhooks");
+        info!(url = %format_args!("http://{edge}/reports/events"), "the edge serves reports");
+        info!(url = %format_args!("http://{edge}/api"), "the edge describes its API");
         info!(address = %ingest, "ingest serves gRPC");
         info!(address = %reporting, "reporting serves gRPC");
     }
@@ -125,5 +125,5 @@ impl Addresses {
 
 /// The URL of the gRPC server that listens on `address`.
 pub(super) fn grpc_url(address: SocketAddr) -> anyhow::Result<Url> {
-    Url::parse(&format!("http://{}", reachable(address))).context("an address is no host of a URL")
+    Url::parse(&format!("http://{}", reachable(address))).context("the address does not make a URL")
 }

@@ -12,23 +12,23 @@ use weir_journal::Observer;
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    failure::configured,
-    place::{FolderArgs, JournalAddress, JournalUrlArgs, StoreArgs, StorePlace},
-    quantity,
+    exit::configured,
+    storage::{FolderArgs, JournalLocation, JournalUrlArgs, StoreArgs, StoreLocation},
+    units,
 };
 
-/// How long a journal's server may be away: nobody waits for a deployment to start here.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the server of a journal may be away. An operator waits for this command.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Which ledger, and what it is compared with: the same settings as the deployment's. Reads only, and may run beside
+/// The ledger and the deployment, with the same settings as the deployment's. Only reads, and may run beside
 /// a `weir up` on files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Verifying")]
 pub(crate) struct VerifyArgs {
-    /// What `weir publish --ledger` wrote.
+    /// The file that `weir publish --ledger` wrote.
     #[arg(long, value_name = "FILE")]
     pub(super) ledger: PathBuf,
-    /// How long collectors may take to store what the journal still holds: 500ms, 60s, 5m or 1h.
+    /// How long collectors may take to store the frames in the journal: 500ms, 60s, 5m or 1h.
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     wait: String,
     #[command(flatten)]
@@ -39,36 +39,41 @@ pub(crate) struct VerifyArgs {
     folder: FolderArgs,
 }
 
-/// What is to be done, checked.
-pub(super) struct Task {
-    pub(super) place: Place,
+/// The checked arguments.
+pub(super) struct VerifyOptions {
+    pub(super) deployment: Deployment,
     pub(super) wait: Duration,
 }
 
-/// Where the deployment keeps what it was sent.
-pub(super) struct Place {
-    /// The journal is in the folder, where this is absent.
-    journal: JournalAddress,
-    store: StorePlace,
+/// The journal and the store of the deployment.
+pub(super) struct Deployment {
+    /// Without servers the journal is in the folder.
+    journal: JournalLocation,
+    store: StoreLocation,
     folder: PathBuf,
 }
 
 impl VerifyArgs {
-    pub(super) fn check(&self) -> Result<Task, Misconfigured> {
-        let mut mistakes = ConfigErrors::default();
-        let wait = mistakes.check("--wait", quantity::duration(&self.wait));
-        let journal = self.journal.check(&mut mistakes);
-        let store = self.store.check(&mut mistakes);
+    pub(super) fn check(&self) -> Result<VerifyOptions, Misconfigured> {
+        let mut errors = ConfigErrors::default();
+        let wait = errors.check("--wait", units::duration(&self.wait));
+        let journal = self.journal.check(&mut errors);
+        let store = self.store.check(&mut errors);
         let folder = self.folder.weir_data_dir.clone();
-        let task = || Some(Task { place: Place { journal: journal?, store: store?, folder }, wait: wait? });
-        configured(task(), mistakes)
+        let task = || {
+            Some(VerifyOptions {
+                deployment: Deployment { journal: journal?, store: store?, folder },
+                wait: wait?,
+            })
+        };
+        configured(task(), errors)
     }
 }
 
-impl Place {
+impl Deployment {
     pub(super) async fn journal(&self) -> anyhow::Result<Observer> {
         match &self.journal.servers {
-            Some(servers) => Observer::connect(servers, self.journal.settings(), PATIENCE)
+            Some(servers) => Observer::connect(servers, self.journal.settings(), CONNECT_TIMEOUT)
                 .await
                 .context("can't look at the journal (NATS_URL)"),
             None => {

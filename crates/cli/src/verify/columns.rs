@@ -1,5 +1,5 @@
-//! A row against what was sent: read from the JSON itself and not through the code that stored it, so that a
-//! mistake there is seen here.
+//! The comparison of a row with the sent event. It reads the JSON itself and not through the code that stored
+//! it, so that it finds an error in that code.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ use weir_event::{
     Browser, ClickPosition, EventType, FacebookDevice, FunnelStage, Gender, Referrer, Source, TiktokDevice,
 };
 
-/// Ten-thousandths have as many digits after the point.
+/// The number of decimals of a stored amount.
 const DECIMALS: usize = 4;
 
-/// Whether the person was taken out of the row: no event has an empty id of a person.
+/// Returns true if the person was erased from the row. No event has an empty user id.
 pub(super) fn is_anonymous(row: &Model) -> bool {
     row.user_id.is_empty()
 }
 
-/// The first column that is not as the event says; `None` where all of them are.
+/// Returns the first column that differs from the event; `None` if all are equal.
 pub(super) fn first_difference(event: &Value, row: &Model) -> Option<&'static str> {
     let event = if is_anonymous(row) { Cow::Owned(without_person(event)) } else { Cow::Borrowed(event) };
     let (user, engagement) = (&event["data"]["user"], &event["data"]["engagement"]);
@@ -50,7 +50,7 @@ pub(super) fn first_difference(event: &Value, row: &Model) -> Option<&'static st
     columns.into_iter().find(|(_, equal)| !equal).map(|(column, _)| column)
 }
 
-/// The event as it is stored of a person who was erased.
+/// The event as it is stored of an erased person.
 fn without_person(event: &Value) -> Value {
     let mut event = event.clone();
     event["data"]["user"] = json!({"userId": "", "name": "", "username": ""});
@@ -60,7 +60,7 @@ fn without_person(event: &Value) -> Value {
     event
 }
 
-/// Columns of one part of a row, and whether each is as it was sent.
+/// Columns of one part of a row, and true for each that equals the event.
 type Columns = Vec<(&'static str, bool)>;
 
 fn facebook_user(user: &Value, row: &Model) -> Columns {
@@ -173,7 +173,7 @@ fn micros(time: &Value) -> Option<i64> {
     time.as_str().and_then(|time| Some(DateTime::parse_from_rfc3339(time).ok()?.timestamp_micros()))
 }
 
-/// Digit by digit: a float would not be exact.
+/// Reads digits, because a float is not exact.
 fn ten_thousandths(amount: &Value) -> Option<i64> {
     let amount = amount.as_str()?;
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));

@@ -1,22 +1,31 @@
-//! Waiting until collectors have stored what the journal holds: before that, what is missing is only late.
+//! The wait until collectors have stored the frames of the journal. Before that, a missing event is only
+//! late.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use weir_event::Source;
 use weir_journal::Observer;
+use weir_process::retry::{Attempt, Retry, RetryError};
 
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const POLL_EVERY: Duration = Duration::from_millis(200);
 
-/// Waits until no frame waits or is in hand, at most for `patience`; says how many are left.
-pub(super) async fn wait(journal: &Observer, patience: Duration) -> anyhow::Result<u64> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = backlog(journal).await?;
-        if left == 0 || Instant::now() >= deadline {
-            return Ok(left);
-        }
-        sleep(LOOK_EVERY).await;
+/// Waits until no frame is waiting or in flight, at most for `max_wait`. Returns the number of frames left.
+pub(super) async fn wait(journal: &Observer, max_wait: Duration) -> anyhow::Result<u64> {
+    let drained = Retry::every(POLL_EVERY)
+        .until(Instant::now() + max_wait)
+        .run(|| async {
+            match backlog(journal).await {
+                Ok(0) => Attempt::Done(()),
+                Ok(left) => Attempt::Again(left),
+                Err(error) => Attempt::Failed(error),
+            }
+        })
+        .await;
+    match drained {
+        Ok(()) | Err(RetryError::Stopped) => Ok(0),
+        Err(RetryError::DeadlineExceeded(left)) => Ok(left),
+        Err(RetryError::Failed(error)) => Err(error),
     }
 }
 

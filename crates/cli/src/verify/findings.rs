@@ -1,47 +1,47 @@
-//! What a comparison found.
+//! The findings of a comparison.
 
 use std::fmt;
 
 use crate::output::{grouped, table};
 
-/// How many examples of a fault are named.
+/// The largest number of examples of one fault.
 const EXAMPLES: usize = 10;
 
-/// One kind of fault.
+/// One kind of fault: its count, and examples.
 #[derive(Debug, Default)]
 pub(super) struct Fault {
     pub(super) count: u64,
     examples: Vec<String>,
 }
 
-/// What a comparison found.
+/// The findings of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Events that were answered yes.
+    /// Events that an answer accepted.
     pub(super) accepted: u64,
-    /// Items that were answered no, one by one.
+    /// Items that an answer rejected, one by one.
     pub(super) rejected: u64,
-    /// Events of requests without a clear answer: stored or not, both are right.
+    /// Events of requests without a clear answer. They may be stored or not.
     pub(super) unanswered: u64,
-    /// Events with a row, or with the key of one that was removed.
+    /// Events with a row, or with the key of a removed row.
     pub(super) stored: u64,
     /// Events among them whose person was erased.
     pub(super) anonymous: u64,
-    /// Events and items of persons who were erased, whose dead letters were removed.
+    /// Events and items of erased persons whose dead letters were removed.
     pub(super) erased: u64,
-    /// Those with a key.
+    /// Events among them with a key only.
     pub(super) removed: u64,
     /// Dead letters of accepted events.
     pub(super) parked: u64,
     /// Frames that collectors have not acknowledged.
     waiting: u64,
-    /// Answered yes and neither stored nor a dead letter; or answered no and no dead letter.
+    /// Accepted, and neither stored nor a dead letter; or rejected, and no dead letter.
     pub(super) missing: Fault,
-    /// Stored, or parked, and never sent or answered no.
+    /// Stored or parked, but never sent, or rejected.
     pub(super) spurious: Fault,
-    /// Stored and parked, or parked more often than it was sent.
+    /// Stored and parked, or parked more often than sent.
     pub(super) double: Fault,
-    /// Stored otherwise than it was sent.
+    /// Stored with another value than it was sent with.
     pub(super) altered: Fault,
 }
 
@@ -59,7 +59,7 @@ impl Findings {
         Self { waiting, ..Self::default() }
     }
 
-    /// Nothing is missing, spurious, double, altered or still on its way.
+    /// Returns true if nothing is missing, spurious, double, altered or still waiting.
     pub(super) fn is_clean(&self) -> bool {
         self.waiting == 0 && self.faults().iter().all(|(_, fault)| fault.count == 0)
     }

@@ -1,5 +1,5 @@
-//! The store: every event of the ledger against its row, or its key where the row is removed, and every row of the
-//! ledger's ids against the ledger.
+//! The comparison with the store: every event of the ledger against its row or its key, and every row with an
+//! id of the ledger against the ledger.
 
 use std::collections::HashMap;
 
@@ -7,49 +7,52 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use weir_collectors::store::{ErasedPersons, Store};
-use weir_database::entity::events::{Column, Entity, Model};
+use weir_collectors::store::{ErasedPersons, EventKey, Store};
+use weir_database::entity::{
+    event_keys::{Column as KeyColumn, Entity as KeyEntity},
+    events::{Column, Entity, Model},
+};
 use weir_event::Source;
 
 use super::{
-    Case,
-    buried::RejectedItems,
+    case::Case,
     columns,
-    fates::{Fates, Promise},
+    dead_letters::RejectedItems,
+    expectations::{Expectations, Promise},
     findings::Findings,
-    removed,
 };
-use crate::publish::{Batch, EventStream, Item, Kind, id_prefix, number_of};
+use crate::generator::{EventStream, GeneratedBatch, Item, ItemKind, id_prefix, number_of};
 
-/// Rows that are compared at once.
+/// The number of rows that one query reads.
 const ROWS: usize = 1_000;
-/// Ids that are read at once.
+/// The number of ids that one query reads.
 const IDS: u64 = 10_000;
 
-/// The store, and who was taken out of it.
-pub(super) struct Stored {
+/// The store, and the erased persons.
+pub(super) struct StoreReader {
     database: DatabaseConnection,
     erased: ErasedPersons,
 }
 
-impl Stored {
+impl StoreReader {
     pub(super) async fn read(database: DatabaseConnection) -> anyhow::Result<Self> {
         let erased = Store::new(&database).erased_persons().await.context("can't read who was erased")?;
         Ok(Self { database, erased })
     }
 
-    /// Whether the person of an item was ever erased.
+    /// Returns true if the person of an item was erased.
     fn was_erased(&self, item: &Value) -> bool {
         let source = item["source"].as_str().and_then(Source::from_name).map(Source::number);
         let source = source.and_then(|number| i16::try_from(number).ok());
         let user_id = item["data"]["user"]["userId"].as_str();
-        source.zip(user_id).is_some_and(|(source, user_id)| self.erased.know(source, user_id))
+        source.zip(user_id).is_some_and(|(source, user_id)| self.erased.was_erased(source, user_id))
     }
 }
 
-/// Compares a run with the store, both ways. Items that were answered no are left for the dead letters.
+/// Compares a run with the store, both ways. Collects the rejected items for the comparison with the dead
+/// letters.
 pub(super) async fn compare(
-    store: &Stored,
+    store: &StoreReader,
     case: &mut Case,
     rejected: &mut RejectedItems,
     findings: &mut Findings,
@@ -58,16 +61,16 @@ pub(super) async fn compare(
     let mut stream = EventStream::new(case.run.mix.clone(), case.run.seed);
     for (number, request) in case.run.requests.iter().enumerate() {
         let batch = stream.next_batch(request.at);
-        for (place, raw) in rejected_items(case.run.seed, &batch, &case.fates) {
+        for (index, raw) in rejected_items(case.run.seed, &batch, &case.expectations) {
             if is_erased(store, &raw) {
                 findings.erased += 1;
             } else {
-                rejected.expect(raw, format!("item {place} of request {number}"));
+                rejected.expect(raw, format!("item {index} of request {number}"));
             }
         }
-        let new: Vec<Item> = batch.items.into_iter().filter(|item| item.kind != Kind::Repeat).collect();
+        let new: Vec<Item> = batch.items.into_iter().filter(|item| item.kind != ItemKind::Repeat).collect();
         for items in new.chunks(ROWS) {
-            compare_rows(store, case.run.seed, items, &mut case.fates, findings).await?;
+            compare_rows(store, case.run.seed, items, &mut case.expectations, findings).await?;
             progress.inc(items.len() as u64);
         }
     }
@@ -77,80 +80,112 @@ pub(super) async fn compare(
     Ok(())
 }
 
-/// The items that were answered no, each with its place.
-fn rejected_items(seed: u64, batch: &Batch, fates: &Fates) -> impl Iterator<Item = (usize, Vec<u8>)> {
+/// The rejected items, each with its index.
+fn rejected_items(
+    seed: u64,
+    batch: &GeneratedBatch,
+    expectations: &Expectations,
+) -> impl Iterator<Item = (usize, Vec<u8>)> {
     let items = batch.items.iter().enumerate();
-    let rejected = items
-        .filter(move |(_, item)| fates.promise(item.source(seed), item.number) == Some(Promise::Rejected));
-    rejected.map(move |(place, item)| (place, item.mint(seed)))
+    let rejected = items.filter(move |(_, item)| {
+        expectations.promise(item.source(seed), item.number) == Some(Promise::Rejected)
+    });
+    rejected.map(move |(index, item)| (index, item.generate(seed)))
 }
 
-fn is_erased(store: &Stored, raw: &[u8]) -> bool {
+fn is_erased(store: &StoreReader, raw: &[u8]) -> bool {
     serde_json::from_slice(raw).is_ok_and(|item: Value| store.was_erased(&item))
 }
 
 /// Compares items with the rows of their ids, column by column.
 async fn compare_rows(
-    store: &Stored,
+    store: &StoreReader,
     seed: u64,
     items: &[Item],
-    fates: &mut Fates,
+    expectations: &mut Expectations,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     for source in Source::ALL {
-        let mut minted = minted(seed, items, *source, fates)?;
+        let mut generated = generated(seed, items, *source, expectations)?;
         let by_id = Entity::find()
             .filter(Column::Source.eq(source.number()))
-            .filter(Column::EventId.is_in(minted.keys()));
+            .filter(Column::EventId.is_in(generated.keys()));
         for row in by_id.all(&store.database).await? {
-            if let Some(event) = minted.remove(&row.event_id) {
-                compare_row(&row, &event, fates, findings);
+            if let Some(event) = generated.remove(&row.event_id) {
+                compare_row(&row, &event, expectations, findings);
             }
         }
         let without_row: HashMap<&str, u64> =
-            minted.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
-        // Asked after the rows: an event that is removed meanwhile has its key by now.
-        for number in removed::find(&store.database, *source, &without_row).await? {
-            fates.note_stored(number);
+            generated.iter().map(|(id, (number, _))| (id.as_str(), *number)).collect();
+        // The keys are read after the rows, because an event that is removed meanwhile has its key by then.
+        for number in removed_numbers(&store.database, *source, &without_row).await? {
+            expectations.note_stored(number);
             findings.removed += 1;
         }
-        let of_erased = minted.values().filter(|(_, event)| store.was_erased(event));
-        of_erased.for_each(|(number, _)| fates.note_erased(*number));
+        let of_erased = generated.values().filter(|(_, event)| store.was_erased(event));
+        of_erased.for_each(|(number, _)| expectations.note_erased(*number));
     }
     Ok(())
 }
 
+/// The numbers of a source's events that have a key, by their ids.
+async fn removed_numbers(
+    store: &DatabaseConnection,
+    source: Source,
+    numbers: &HashMap<&str, u64>,
+) -> anyhow::Result<Vec<u64>> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by_key: HashMap<Vec<u8>, u64> =
+        numbers.iter().map(|(id, number)| (EventKey::of(id).as_bytes().to_vec(), *number)).collect();
+    let found = KeyEntity::find()
+        .select_only()
+        .column(KeyColumn::Key)
+        .filter(KeyColumn::Source.eq(source.number()))
+        .filter(KeyColumn::Key.is_in(by_key.keys().cloned()))
+        .into_tuple::<Vec<u8>>()
+        .all(store)
+        .await?;
+    Ok(found.iter().filter_map(|key| by_key.get(key).copied()).collect())
+}
+
 /// The items of a source that may be stored, by their ids.
-fn minted(
+fn generated(
     seed: u64,
     items: &[Item],
     source: Source,
-    fates: &Fates,
+    expectations: &Expectations,
 ) -> anyhow::Result<HashMap<String, (u64, Value)>> {
-    let mut minted = HashMap::new();
+    let mut generated = HashMap::new();
     for item in items {
-        let promise = fates.promise(source, item.number);
+        let promise = expectations.promise(source, item.number);
         if matches!(promise, Some(Promise::Accepted | Promise::Nothing)) {
-            let event: Value = serde_json::from_slice(&item.mint(seed))?;
+            let event: Value = serde_json::from_slice(&item.generate(seed))?;
             if let Some(id) = event["eventId"].as_str() {
-                minted.insert(id.to_owned(), (item.number, event));
+                generated.insert(id.to_owned(), (item.number, event));
             }
         }
     }
-    Ok(minted)
+    Ok(generated)
 }
 
-fn compare_row(row: &Model, (number, event): &(u64, Value), fates: &mut Fates, findings: &mut Findings) {
-    fates.note_stored(*number);
+fn compare_row(
+    row: &Model,
+    (number, event): &(u64, Value),
+    expectations: &mut Expectations,
+    findings: &mut Findings,
+) {
+    expectations.note_stored(*number);
     findings.anonymous += u64::from(columns::is_anonymous(row));
     if let Some(column) = columns::first_difference(event, row) {
         findings.altered.add(|| format!("{}, column {column}", row.event_id));
     }
 }
 
-/// Finds rows of the run's ids, of either source, that the ledger does not allow.
+/// Finds rows of the run's ids, of either source, that the ledger does not explain.
 async fn find_spurious(
-    store: &Stored,
+    store: &StoreReader,
     source: Source,
     case: &Case,
     findings: &mut Findings,
@@ -180,15 +215,16 @@ async fn ids_after(
         .column(Column::EventId)
         .filter(Column::Source.eq(source.number()))
         .filter(Column::EventId.gt(after))
-        // Behind every character of an id.
+        // `~` sorts after every character of an id.
         .filter(Column::EventId.lt(format!("{prefix}~")))
         .order_by_asc(Column::EventId)
         .limit(IDS);
     Ok(page.into_tuple().all(store).await?)
 }
 
-/// An item that was answered no may have been mended and sent again by an operator.
+/// An operator may have corrected and redriven a rejected item.
 fn is_allowed(id: &str, source: Source, case: &Case) -> bool {
-    let promise = number_of(id, source, case.run.seed).and_then(|number| case.fates.promise(source, number));
+    let promise =
+        number_of(id, source, case.run.seed).and_then(|number| case.expectations.promise(source, number));
     matches!(promise, Some(Promise::Accepted | Promise::Nothing | Promise::Rejected))
 }

@@ -1,10 +1,10 @@
-//! What a comparison finds.
+//! Differences between derived data and the data that they are derived from.
 
 use weir_event::Source;
 
-use super::{figures::Figures, grain::Grain};
+use super::{measures::Measures, period::Grain};
 
-/// One bucket that says something else than what it was made from.
+/// One bucket whose values differ from those that it should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub source: Source,
@@ -12,44 +12,44 @@ pub struct Difference {
     /// The bucket's start, µs since the Unix epoch.
     pub bucket: i64,
     pub subject: Subject,
-    /// What is written; all zero where nothing is.
-    pub written: Figures,
-    /// What it should be; all zero where nothing should be.
-    pub expected: Figures,
+    /// The values in the database; all zero where there is no row.
+    pub written: Measures,
+    /// The values that it should have; all zero where there should be no row.
+    pub expected: Measures,
     pub evidence: Evidence,
 }
 
-/// What a bucket is of.
+/// The subject of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// Numbers of `weir.event.v1`; they may be none of it where the store is damaged.
-    Kind {
+    /// Numbers of `weir.event.v1`. A damaged database may have other ones.
+    EventKind {
         funnel_stage: i16,
         event_type: i16,
     },
     Campaign(String),
-    /// The sets of its users and groups.
+    /// The sets of users and groups.
     People,
 }
 
-/// What is known of what a bucket should be.
+/// The evidence for the expected values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// All of its rows are there.
+    /// All rows of the bucket.
     Rows,
-    /// Some of its rows were removed after their time: the minutes within it are left, and the rows of those that are
-    /// complete. Of people: what the bucket is made of.
+    /// The minutes within the bucket, and the rows of complete minutes: retention has removed some rows of the
+    /// bucket. For people: the narrower buckets that it consists of.
     Minutes,
-    /// The same, but hours contradict the minutes and the day does too: the minutes are as likely wrong as they are.
-    /// Nothing is set right by them.
+    /// The same, but both an hour and the day contradict the minutes. The minutes may be as wrong as they are, so
+    /// that the difference is not repaired.
     Contradicted,
 }
 
 impl Subject {
     /// Stage and type.
-    pub(super) fn kind(&self) -> Option<(i16, i16)> {
+    pub(super) fn event_kind(&self) -> Option<(i16, i16)> {
         match self {
-            Self::Kind { funnel_stage, event_type } => Some((*funnel_stage, *event_type)),
+            Self::EventKind { funnel_stage, event_type } => Some((*funnel_stage, *event_type)),
             Self::Campaign(_) | Self::People => None,
         }
     }
@@ -57,13 +57,13 @@ impl Subject {
     pub(super) fn campaign(&self) -> Option<&str> {
         match self {
             Self::Campaign(campaign_id) => Some(campaign_id),
-            Self::Kind { .. } | Self::People => None,
+            Self::EventKind { .. } | Self::People => None,
         }
     }
 }
 
 impl Difference {
-    /// Whether it can be set right.
+    /// Whether the evidence suffices for a repair.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self.evidence {
@@ -72,8 +72,8 @@ impl Difference {
         }
     }
 
-    /// What is to be added to what is written.
-    pub(super) fn missing(&self) -> Figures {
+    /// The values to add to those in the database.
+    pub(super) fn missing(&self) -> Measures {
         self.expected.minus(&self.written)
     }
 }

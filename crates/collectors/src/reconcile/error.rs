@@ -1,23 +1,23 @@
-//! Why a comparison or a repair did not come to its end.
+//! Errors of a comparison or a repair.
 
 use crate::people::PeopleError;
 
-/// Why a comparison or a repair did not come to its end. What was repaired until then stays repaired.
+/// The reason for which a comparison or a repair did not finish. Repaired buckets stay repaired.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The database is away, too busy, or not as it should be.
-    #[error("the store can't be read or does not take it")]
+    /// The database can't be reached, is too busy, or is damaged.
+    #[error("the database can't be read or written")]
     Database(#[from] sqlx::Error),
-    /// The sets of people can't be read, or are not made anew.
+    /// The sets of people can't be read or rebuilt.
     #[error(transparent)]
     People(#[from] PeopleError),
-    /// Two repairs would each add the same difference.
-    #[error("somebody else repairs this store")]
-    Claimed,
-    /// The file that keeps repairs of a SQLite store apart can't be written.
-    #[error("the file that keeps repairs apart can't be locked")]
-    ClaimFile(#[source] std::io::Error),
-    /// What the store holds is no number that sums of events could be.
-    #[error("a figure is too large to be kept")]
+    /// Another process repairs the store. Two repairs would each add the same difference.
+    #[error("another process repairs this store")]
+    Locked,
+    /// The lock file of a SQLite store can't be locked.
+    #[error("the lock file of repairs can't be locked")]
+    LockFile(#[source] std::io::Error),
+    /// The database has a value that no sum of events can have.
+    #[error("a value is too large for its column")]
     TooLarge,
 }

@@ -1,13 +1,71 @@
-//! The period that is compared: every bucket that it touches.
+//! The period of a comparison, and the grains of the buckets that it touches.
 
 use std::ops::Range;
 
-use super::grain::Grain;
+use crate::store::rollups::MINUTE;
 
-/// Beyond every time that an event can have, and far enough from the ends of 64 bits to be counted with.
+/// The width of a bucket of the rollups. Each bucket consists of whole ones of the grains before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grain {
+    Minute,
+    Hour,
+    Day,
+}
+
+impl Grain {
+    /// All grains, the narrowest first.
+    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
+
+    /// The number in the rollups.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Minute => 1,
+            Self::Hour => 2,
+            Self::Day => 3,
+        }
+    }
+
+    /// The width in microseconds.
+    #[must_use]
+    pub const fn width(self) -> i64 {
+        match self {
+            Self::Minute => MINUTE,
+            Self::Hour => 60 * MINUTE,
+            Self::Day => 24 * 60 * MINUTE,
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    pub(super) fn of_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|grain| i64::from(grain.number()) == number)
+    }
+
+    /// The start of the bucket of this width that contains `time`; both µs since the Unix epoch.
+    pub(super) fn start(self, time: i64) -> i64 {
+        time - time.rem_euclid(self.width())
+    }
+
+    /// The same in SQL, where the remainder of a time before the epoch is negative.
+    pub(super) fn start_of(self, time: &str) -> String {
+        let width = self.width();
+        format!("{time} - (({time} % {width}) + {width}) % {width}")
+    }
+}
+
+/// Limits beyond every event time, and far enough from the limits of 64 bits for arithmetic.
 const ENDS: Range<i64> = -(1 << 62)..1 << 62;
 
-/// Half-open, µs since the Unix epoch; `None` is unbounded. A bucket that it touches is compared whole.
+/// The compared period: half-open, µs since the Unix epoch; `None` is unbounded. A bucket that it touches is compared
+/// whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Period {
     pub from: Option<i64>,
@@ -15,7 +73,7 @@ pub struct Period {
 }
 
 impl Period {
-    /// The buckets of a grain that it touches, by their starts. Empty where the period is.
+    /// The touched buckets of a grain, by their starts; empty where the period is.
     pub(super) fn buckets(self, grain: Grain) -> Range<i64> {
         let (from, to) = (self.from.unwrap_or(ENDS.start), self.to.unwrap_or(ENDS.end));
         if from >= to {
@@ -24,7 +82,7 @@ impl Period {
         grain.start(from)..grain.start(to - 1) + grain.width()
     }
 
-    /// Those of them that lie in one day.
+    /// The touched buckets of a grain within one day.
     pub(super) fn buckets_of(self, grain: Grain, day: i64) -> Range<i64> {
         let buckets = self.buckets(grain);
         buckets.start.max(day)..buckets.end.min(day + Grain::Day.width())
@@ -40,7 +98,7 @@ mod tests {
     const DAY: i64 = Grain::Day.width();
 
     #[test]
-    fn every_bucket_that_is_touched_belongs_to_it() {
+    fn a_period_has_every_bucket_that_it_touches() {
         let period = Period { from: Some(DAY + HOUR - 1), to: Some(2 * DAY + MINUTE) };
         assert_eq!(period.buckets(Grain::Minute), DAY + HOUR - MINUTE..2 * DAY + MINUTE);
         assert_eq!(period.buckets(Grain::Hour), DAY..2 * DAY + HOUR);
@@ -49,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_before_the_epoch_touches_the_buckets_it_lies_in() {
+    fn a_period_before_the_epoch_touches_the_buckets_around_it() {
         let period = Period { from: Some(-1), to: Some(0) };
         assert_eq!(period.buckets(Grain::Hour), -HOUR..0);
     }

@@ -1,47 +1,51 @@
-//! Setting right: what is missing is added to whatever is written by then, and a bucket that was counted in several
-//! shards is one row afterwards.
+//! The repair of rollups: adds the missing values to the values of that moment. A bucket in several shards becomes
+//! one row.
 //!
-//! Under the store's lock, so that nobody adds to the same buckets in another order meanwhile. What is missing need not
-//! be looked for again: whoever stored since added the same to both sides.
-
-mod postgres;
-mod sqlite;
+//! A page is repaired under the store's lock, so that no transaction adds to the same buckets in another order. The
+//! missing values stay valid, because every transaction that stored since the comparison added the same to both
+//! sides.
 
 use std::time::Duration;
 
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqliteConnection, SqlitePool,
+    postgres::PgArguments, query::QueryAs,
+};
 use tokio::time::sleep;
 
 use super::{
     difference::Difference,
     error::ReconcileError,
-    figures::{Figure, Figures},
-    structure::Structure,
+    measures::{Measure, Measures},
+    rollup_table::RollupTable,
+    sql::{columns, joined},
 };
 use crate::store::{
-    Pool,
-    rollups::{campaigns::CampaignRollup, kinds::KindRollup},
-    row,
+    BEGIN_SQLITE, Pool, STORE_LOCK,
+    rollups::{self, CampaignRollup, KindRollup},
+    to_smallint,
 };
 
-/// How often a page is tried that somebody keeps from beginning, and how long the pause is before it is tried again.
+/// How often a page is tried that another transaction keeps from beginning, and the pause between two attempts.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A bucket that differs, and what it is to be.
-type Bucket<'a> = (&'a Difference, Figures);
+/// A bucket that differs, and the values that it is to have.
+type RepairedBucket<'a> = (&'a Difference, Measures);
 
-/// Sets all of them right, or none: differences of one structure, and none of people. The caller has the right to repair.
+/// Repairs all differences of a page, or none. They are of one table, and none is of people. The caller holds the
+/// lock of repairs.
 pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), ReconcileError> {
-    let structure = page.first().and_then(|first| Structure::of_subject(&first.subject));
-    let Some(structure) = structure else { return Ok(()) };
+    let rollup_table = page.first().and_then(|first| RollupTable::of_subject(&first.subject));
+    let Some(rollup_table) = rollup_table else { return Ok(()) };
     let mut attempts = 1;
     loop {
-        let repaired = match pool {
-            Pool::Postgres(pool) => postgres::repair(pool, structure, page).await,
-            Pool::Sqlite(pool) => sqlite::repair(pool, structure, page).await,
+        let result = match pool {
+            Pool::Postgres(pool) => repair_in_postgres(pool, rollup_table, page).await,
+            Pool::Sqlite(pool) => repair_in_sqlite(pool, rollup_table, page).await,
         };
-        match repaired {
-            Err(ReconcileError::Database(error)) if attempts < ATTEMPTS && is_kept_waiting(&error) => {
+        match result {
+            Err(ReconcileError::Database(error)) if attempts < ATTEMPTS && has_not_begun(&error) => {
                 attempts += 1;
                 sleep(PAUSE).await;
             }
@@ -50,81 +54,201 @@ pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), Reco
     }
 }
 
-/// LOCK_NOT_AVAILABLE of PostgreSQL, BUSY of SQLite: nothing was done yet.
-fn is_kept_waiting(error: &sqlx::Error) -> bool {
+/// LOCK_NOT_AVAILABLE of PostgreSQL, BUSY of SQLite: the transaction has not begun.
+fn has_not_begun(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|refusal| refusal.code());
     code.is_some_and(|code| ["55P03", "5"].contains(&&*code))
 }
 
-/// What a bucket is to be; `written` is what was taken out of it by shard, as text (see [`Figures::read`]).
-fn set_right<'a>(
-    structure: Structure,
+/// The values that a bucket is to have. `written` has the deleted rows by shard, as text (see [`Measures::read`]).
+fn repaired<'a>(
+    rollup_table: RollupTable,
     difference: &'a Difference,
     written: impl Iterator<Item = String>,
-) -> Result<Bucket<'a>, ReconcileError> {
-    let mut figures = difference.missing();
+) -> Result<RepairedBucket<'a>, ReconcileError> {
+    let mut measures = difference.missing();
     for text in written {
-        let shard = Figures::read(structure.figures(), &text).ok_or(ReconcileError::TooLarge)?;
-        figures.add(&shard);
+        let shard = Measures::read(rollup_table.measures(), &text).ok_or(ReconcileError::TooLarge)?;
+        measures.add(&shard);
     }
-    Ok((difference, figures))
+    Ok((difference, measures))
 }
 
-/// Rows of `rollups`; what is nothing has none.
-fn kinds(buckets: &[Bucket<'_>]) -> Result<Vec<KindRollup>, ReconcileError> {
-    let something = buckets.iter().filter(|(_, figures)| !figures.is_zero());
-    let kinds = something.filter_map(|(difference, figures)| {
-        let (funnel_stage, event_type) = difference.subject.kind()?;
-        Some(kind(difference, figures, funnel_stage, event_type))
+/// Rows of `rollups`. A bucket whose values are all zero has none.
+fn kinds(buckets: &[RepairedBucket<'_>]) -> Result<Vec<KindRollup>, ReconcileError> {
+    let not_zero = buckets.iter().filter(|(_, measures)| !measures.is_zero());
+    let kinds = not_zero.filter_map(|(difference, measures)| {
+        let (funnel_stage, event_type) = difference.subject.event_kind()?;
+        Some(kind(difference, measures, funnel_stage, event_type))
     });
     kinds.collect()
 }
 
 fn kind(
     difference: &Difference,
-    figures: &Figures,
+    measures: &Measures,
     funnel_stage: i16,
     event_type: i16,
 ) -> Result<KindRollup, ReconcileError> {
-    let (measure_high, measure_low) = figures.halves(Figure::Measure)?;
-    let (amount_high, amount_low) = figures.halves(Figure::Amount)?;
+    let (measure_high, measure_low) = measures.halves(Measure::MeasureSum)?;
+    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
     Ok(KindRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
-        source: row::small(difference.source.number()),
+        source: to_smallint(difference.source.number()),
         funnel_stage,
         event_type,
-        events: figures.count(Figure::Events)?,
-        measured: figures.count(Figure::Measured)?,
+        events: measures.count(Measure::Events)?,
+        measured: measures.count(Measure::Measured)?,
         measure_high,
         measure_low,
-        transactions: figures.count(Figure::Transactions)?,
+        transactions: measures.count(Measure::Transactions)?,
         amount_high,
         amount_low,
     })
 }
 
-/// Rows of `campaign_rollups`; what is nothing has none.
-fn campaigns<'a>(buckets: &[Bucket<'a>]) -> Result<Vec<CampaignRollup<'a>>, ReconcileError> {
-    let something = buckets.iter().filter(|(_, figures)| !figures.is_zero());
-    let campaigns = something.filter_map(|(difference, figures)| {
-        Some(campaign(difference, figures, difference.subject.campaign()?))
+/// Rows of `campaign_rollups`. A bucket whose values are all zero has none.
+fn campaigns<'a>(buckets: &[RepairedBucket<'a>]) -> Result<Vec<CampaignRollup<'a>>, ReconcileError> {
+    let not_zero = buckets.iter().filter(|(_, measures)| !measures.is_zero());
+    let campaigns = not_zero.filter_map(|(difference, measures)| {
+        Some(campaign(difference, measures, difference.subject.campaign()?))
     });
     campaigns.collect()
 }
 
 fn campaign<'a>(
     difference: &Difference,
-    figures: &Figures,
+    measures: &Measures,
     campaign_id: &'a str,
 ) -> Result<CampaignRollup<'a>, ReconcileError> {
-    let (amount_high, amount_low) = figures.halves(Figure::Amount)?;
+    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
     Ok(CampaignRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
         campaign_id,
-        transactions: figures.count(Figure::Transactions)?,
+        transactions: measures.count(Measure::Transactions)?,
         amount_high,
         amount_low,
     })
+}
+
+/// A transaction that waits for a page does so no longer than this until the page begins. The server gives up before
+/// its client could take the connection for dead.
+const BEGIN_POSTGRES: &str = "BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+
+/// The place in the page, from 1, and the deleted values.
+type DeletedRow = (i64, String);
+
+async fn repair_in_postgres(
+    pool: &PgPool,
+    rollup_table: RollupTable,
+    page: &[&Difference],
+) -> Result<(), ReconcileError> {
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *transaction).await?;
+    let deleted = delete_in_postgres(&mut transaction, rollup_table, page).await?;
+    let buckets = page.iter().zip(1..).map(|(difference, place)| {
+        let written = deleted.iter().filter(|(of, _)| *of == place).map(|(_, text)| text.clone());
+        repaired(rollup_table, difference, written)
+    });
+    let buckets: Vec<RepairedBucket<'_>> = buckets.collect::<Result<_, _>>()?;
+    rollups::add_kinds_in_postgres(&mut transaction, &kinds(&buckets)?).await?;
+    rollups::add_campaigns_in_postgres(&mut transaction, &campaigns(&buckets)?).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn delete_in_postgres(
+    connection: &mut PgConnection,
+    rollup_table: RollupTable,
+    page: &[&Difference],
+) -> Result<Vec<DeletedRow>, sqlx::Error> {
+    let (arrays, keys) = match rollup_table {
+        RollupTable::Kinds => (
+            "$1::smallint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::smallint[]",
+            &["grain", "bucket", "source", "funnel_stage", "event_type"][..],
+        ),
+        RollupTable::Campaigns => {
+            ("$1::smallint[], $2::bigint[], $3::text[]", &["grain", "bucket", "campaign_id"][..])
+        }
+    };
+    let same: Vec<String> = keys.iter().map(|key| format!("written.{key} = given.{key}")).collect();
+    let statement = format!(
+        "DELETE FROM {} AS written USING UNNEST({arrays}) WITH ORDINALITY AS given ({}, place) WHERE {} \
+         RETURNING given.place, {}",
+        rollup_table.table(),
+        keys.join(", "),
+        same.join(" AND "),
+        joined(columns(rollup_table).map(|column| format!("written.{column}"))),
+    );
+    let query = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
+    bind(query, rollup_table, page).fetch_all(connection).await
+}
+
+fn bind<'q>(
+    query: QueryAs<'q, Postgres, DeletedRow, PgArguments>,
+    rollup_table: RollupTable,
+    page: &[&Difference],
+) -> QueryAs<'q, Postgres, DeletedRow, PgArguments> {
+    let grains: Vec<i16> = page.iter().map(|difference| difference.grain.number()).collect();
+    let buckets: Vec<i64> = page.iter().map(|difference| difference.bucket).collect();
+    let query = query.bind(grains).bind(buckets);
+    match rollup_table {
+        RollupTable::Kinds => {
+            let sources: Vec<i16> =
+                page.iter().map(|difference| to_smallint(difference.source.number())).collect();
+            let (stages, types): (Vec<i16>, Vec<i16>) =
+                page.iter().filter_map(|difference| difference.subject.event_kind()).unzip();
+            query.bind(sources).bind(stages).bind(types)
+        }
+        RollupTable::Campaigns => {
+            let campaigns = page.iter().filter_map(|difference| difference.subject.campaign());
+            query.bind(campaigns.map(str::to_owned).collect::<Vec<_>>())
+        }
+    }
+}
+
+async fn repair_in_sqlite(
+    pool: &SqlitePool,
+    rollup_table: RollupTable,
+    page: &[&Difference],
+) -> Result<(), ReconcileError> {
+    let mut transaction = pool.begin_with(BEGIN_SQLITE).await?;
+    let mut buckets: Vec<RepairedBucket<'_>> = Vec::with_capacity(page.len());
+    for difference in page {
+        let written = delete_in_sqlite(&mut transaction, rollup_table, difference).await?;
+        buckets.push(repaired(rollup_table, difference, written.into_iter())?);
+    }
+    rollups::add_kinds_in_sqlite(&mut transaction, &kinds(&buckets)?).await?;
+    rollups::add_campaigns_in_sqlite(&mut transaction, &campaigns(&buckets)?).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Deletes the rows of a bucket. Returns their values by shard.
+async fn delete_in_sqlite(
+    connection: &mut SqliteConnection,
+    rollup_table: RollupTable,
+    difference: &Difference,
+) -> Result<Vec<String>, sqlx::Error> {
+    let key = match rollup_table {
+        RollupTable::Kinds => "source = ? AND funnel_stage = ? AND event_type = ?",
+        RollupTable::Campaigns => "campaign_id = ?",
+    };
+    let statement = format!(
+        "DELETE FROM {} WHERE grain = ? AND bucket = ? AND {key} RETURNING {}",
+        rollup_table.table(),
+        joined(columns(rollup_table).map(str::to_owned)),
+    );
+    let query = sqlx::query_scalar(AssertSqlSafe(statement));
+    let query = query.bind(difference.grain.number()).bind(difference.bucket);
+    let query = match rollup_table {
+        RollupTable::Kinds => {
+            let (funnel_stage, event_type) = difference.subject.event_kind().unzip();
+            query.bind(to_smallint(difference.source.number())).bind(funnel_stage).bind(event_type)
+        }
+        RollupTable::Campaigns => query.bind(difference.subject.campaign().map(str::to_owned)),
+    };
+    query.fetch_all(connection).await
 }

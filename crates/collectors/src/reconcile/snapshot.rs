@@ -1,21 +1,21 @@
-//! One state of the store, to read from.
+//! A snapshot: one state of the database for all statements of a comparison.
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
-use super::statement::Dialect;
+use super::sql::Dialect;
 use crate::store::Pool;
 
-/// One state for all of its statements. Nobody waits for it, so it may take as long as it takes.
+/// Without a time limit, because no other transaction waits for this one.
 const BEGIN_POSTGRES: &str =
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0";
-/// Takes no lock; the first statement takes the snapshot.
-const BEGIN_SQLITE: &str = "BEGIN DEFERRED";
+/// Takes no lock. The first statement takes the snapshot.
+const BEGIN_DEFERRED: &str = "BEGIN DEFERRED";
 
-/// Grain, bucket, stage, type, campaign, what is written, what is expected, whether it is contradicted.
-pub(super) type Found = (i64, i64, i64, i64, String, String, String, i64);
+/// Grain, bucket, stage, type, campaign, values in the database, expected values, whether they are contradicted.
+pub(super) type DifferenceRow = (i64, i64, i64, i64, String, String, String, i64);
 
-/// One state of the store.
+/// A read-only transaction that sees one state of the database.
 #[derive(Debug)]
 pub(super) enum Snapshot {
     Postgres(Transaction<'static, Postgres>),
@@ -26,7 +26,7 @@ impl Snapshot {
     pub(super) async fn begin(pool: &Pool) -> Result<Self, sqlx::Error> {
         Ok(match pool {
             Pool::Postgres(pool) => Self::Postgres(pool.begin_with(BEGIN_POSTGRES).await?),
-            Pool::Sqlite(pool) => Self::Sqlite(pool.begin_with(BEGIN_SQLITE).await?),
+            Pool::Sqlite(pool) => Self::Sqlite(pool.begin_with(BEGIN_DEFERRED).await?),
         })
     }
 
@@ -37,7 +37,7 @@ impl Snapshot {
         }
     }
 
-    /// One number, where there is one. Statements here are of constants and integers alone.
+    /// One number, if there is one. The statements consist of constants and integers alone.
     pub(super) async fn number(&mut self, statement: String) -> Result<Option<i64>, sqlx::Error> {
         let statement = AssertSqlSafe(statement);
         let found: Option<Option<i64>> = match self {
@@ -51,14 +51,14 @@ impl Snapshot {
         Ok(found.flatten())
     }
 
-    /// Differences, at most `most` at a time, while the database finds them.
+    /// Streams differences in pages of at most `most`, while the database finds them.
     pub(super) fn differences(
         &mut self,
         statement: String,
         most: usize,
-    ) -> impl Stream<Item = Vec<Result<Found, sqlx::Error>>> {
+    ) -> impl Stream<Item = Vec<Result<DifferenceRow, sqlx::Error>>> {
         let statement = AssertSqlSafe(statement);
-        let found: BoxStream<'_, Result<Found, sqlx::Error>> = match self {
+        let found: BoxStream<'_, Result<DifferenceRow, sqlx::Error>> = match self {
             Self::Postgres(transaction) => {
                 sqlx::query_as(statement).persistent(false).fetch(&mut **transaction)
             }

@@ -1,27 +1,26 @@
-//! Removing from PostgreSQL: a statement a batch, because storing waits meanwhile.
+//! Removal from PostgreSQL: one statement for each batch, because storing waits meanwhile.
 //!
-//! Rows are found by their place in the table and not by their keys: old rows lie side by side, and the index of keys,
-//! which holds them in no order of time, need not be read.
+//! Rows are found by their place in the table (`ctid`), because old rows lie side by side. The index of keys has no
+//! order of time and is not read.
 
 use std::{ops::Range, time::Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use weir_database::clock::NOW_IN_POSTGRES;
 
-use super::{
-    SWEEP_LOCK,
-    database::{Batch, Kind, Removed},
-    horizon::complete_from,
-};
+use super::batch::{RemovedBatch, RemovedOfSource, SweptTable, complete_from};
 use crate::store::STORE_LOCK;
 
-/// Whoever waits for a batch waits no longer than this for the batch to begin. A peer that died unnoticed keeps the
-/// right to sweep until its connection is known to be dead: within a minute.
+/// The number of PostgreSQL's advisory lock of sweeps ("weirrows" in ASCII). The collector that removes rows holds it.
+pub const SWEEP_LOCK: i64 = 0x7765_6972_726F_7773;
+
+/// A transaction that waits for a batch does so no longer than the lock timeout until the batch begins. A peer that
+/// died unnoticed keeps the lock of sweeps until the server takes its connection for dead, within a minute.
 const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '10s'; \
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
-/// The key of an event is a `store::EventKey`, made here so that no row has to come over the wire.
+/// Computes each `store::EventKey` in SQL, so that no row is sent to the client.
 const REMOVE_ROWS: &str = "WITH old AS ( \
         DELETE FROM events WHERE ctid = ANY(ARRAY( \
             SELECT ctid FROM events WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
@@ -56,7 +55,7 @@ const FOLD_FRAMES: &str = "WITH old AS ( \
             parked = total.parked + excluded.parked) \
     SELECT source, count(*), max(committed_at) FROM old GROUP BY source";
 
-/// A connection beside the pool's, which are for storing.
+/// Opens a connection beside the pool, whose connections are for storing.
 pub(super) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
@@ -67,30 +66,31 @@ pub(super) async fn now(connection: &mut PgConnection) -> Result<i64, sqlx::Erro
     sqlx::query_scalar(AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}"))).fetch_one(connection).await
 }
 
-/// The right to sweep, for as long as the connection lives.
-pub(super) async fn claim(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// Takes the lock of sweeps, which the connection's session holds until it ends.
+pub(super) async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SWEEP_LOCK).fetch_one(connection).await
 }
 
 pub(super) async fn remove(
     connection: &mut PgConnection,
-    kind: Kind,
+    table: SweptTable,
     span: Range<i64>,
     most: u32,
-) -> Result<Batch, sqlx::Error> {
-    match kind {
-        Kind::Rows => remove_rows(connection, span, most).await,
-        Kind::Keys => remove_by(REMOVE_KEYS, connection, span, most).await,
-        Kind::Frames => remove_by(FOLD_FRAMES, connection, span, most).await,
+) -> Result<RemovedBatch, sqlx::Error> {
+    match table {
+        SweptTable::Events => remove_rows(connection, span, most).await,
+        SweptTable::EventKeys => remove_by(REMOVE_KEYS, connection, span, most).await,
+        SweptTable::Frames => remove_by(FOLD_FRAMES, connection, span, most).await,
     }
 }
 
-/// Under the store's lock: an event whose row turns into a key meanwhile would be found as neither, and stored again.
+/// Takes the store's lock exclusively. Otherwise a storing transaction might find an event neither as a row nor as a
+/// key, and store it again.
 async fn remove_rows(
     connection: &mut PgConnection,
     span: Range<i64>,
     most: u32,
-) -> Result<Batch, sqlx::Error> {
+) -> Result<RemovedBatch, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *transaction).await?;
     let started = Instant::now();
@@ -108,7 +108,7 @@ async fn remove_rows(
     }
     transaction.commit().await?;
     let removed = |(source, number, reached, _): (i16, i64, i64, i64)| removed(source, number, reached);
-    Ok(Batch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
+    Ok(RemovedBatch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
 }
 
 async fn remove_by(
@@ -116,7 +116,7 @@ async fn remove_by(
     connection: &mut PgConnection,
     span: Range<i64>,
     most: u32,
-) -> Result<Batch, sqlx::Error> {
+) -> Result<RemovedBatch, sqlx::Error> {
     let started = Instant::now();
     let old: Vec<(i16, i64, i64)> = sqlx::query_as(statement)
         .bind(span.start)
@@ -126,9 +126,9 @@ async fn remove_by(
         .fetch_all(connection)
         .await?;
     let removed = |(source, number, reached)| removed(source, number, reached);
-    Ok(Batch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
+    Ok(RemovedBatch { removed: old.into_iter().map(removed).collect(), held: started.elapsed() })
 }
 
-fn removed(source: i16, number: i64, reached: i64) -> Removed {
-    Removed { source, number: number.unsigned_abs(), reached }
+fn removed(source: i16, number: i64, reached: i64) -> RemovedOfSource {
+    RemovedOfSource { source, number: number.unsigned_abs(), reached }
 }

@@ -1,19 +1,11 @@
-//! Removing from SQLite: in transactions that write from their beginning, so that nobody stores meanwhile.
+//! Removal from SQLite. Each transaction writes from its beginning, so that no other transaction stores meanwhile.
 
 use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
-use super::{
-    database::{Batch, Kind, Removed},
-    horizon::complete_from,
-};
-use crate::store::EventKey;
-
-/// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-/// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
-const ROWS_PER_STATEMENT: usize = 32;
+use super::batch::{RemovedBatch, RemovedOfSource, SweptTable, complete_from};
+use crate::store::{BEGIN_SQLITE, EventKey, ROWS_PER_STATEMENT};
 
 const REMOVE_ROWS: &str = "DELETE FROM events WHERE rowid IN ( \
         SELECT rowid FROM events WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \
@@ -34,40 +26,40 @@ const FOLD_FRAME: &str = "INSERT INTO frame_totals (source, frames, stored, dupl
     ON CONFLICT (source) DO UPDATE SET frames = frames + 1, stored = stored + excluded.stored, \
         duplicate = duplicate + excluded.duplicate, parked = parked + excluded.parked";
 
-/// Of a removed row: source, event id, arrival, when it was stored, event time.
-type OldRow = (i16, String, i64, i64, i64);
+/// A removed row: source, event id, and the times of arrival, storing and the event.
+type RemovedRow = (i16, String, i64, i64, i64);
 
 pub(super) async fn remove(
     pool: &SqlitePool,
-    kind: Kind,
+    table: SweptTable,
     span: Range<i64>,
     most: u32,
-) -> Result<Batch, sqlx::Error> {
-    let mut transaction = pool.begin_with(BEGIN).await?;
+) -> Result<RemovedBatch, sqlx::Error> {
+    let mut transaction = pool.begin_with(BEGIN_SQLITE).await?;
     let started = Instant::now();
-    let removed = match kind {
-        Kind::Rows => remove_rows(&mut transaction, span, most).await?,
-        Kind::Keys => remove_keys(&mut transaction, span, most).await?,
-        Kind::Frames => fold_frames(&mut transaction, span, most).await?,
+    let removed = match table {
+        SweptTable::Events => remove_rows(&mut transaction, span, most).await?,
+        SweptTable::EventKeys => remove_keys(&mut transaction, span, most).await?,
+        SweptTable::Frames => fold_frames(&mut transaction, span, most).await?,
     };
     transaction.commit().await?;
-    Ok(Batch { removed, held: started.elapsed() })
+    Ok(RemovedBatch { removed, held: started.elapsed() })
 }
 
 async fn remove_rows(
     connection: &mut SqliteConnection,
     span: Range<i64>,
     most: u32,
-) -> Result<Vec<Removed>, sqlx::Error> {
-    let old: Vec<OldRow> = sqlx::query_as(REMOVE_ROWS)
+) -> Result<Vec<RemovedOfSource>, sqlx::Error> {
+    let old: Vec<RemovedRow> = sqlx::query_as(REMOVE_ROWS)
         .bind(span.start)
         .bind(span.end)
         .bind(most)
         .fetch_all(&mut *connection)
         .await?;
     for old in old.chunks(ROWS_PER_STATEMENT) {
-        keep_keys(connection, old).await?;
-        forget_duplicates(connection, old).await?;
+        insert_keys(connection, old).await?;
+        delete_duplicates(connection, old).await?;
     }
     let mut newest = BTreeMap::new();
     for (source, .., occurred_at) in &old {
@@ -80,7 +72,7 @@ async fn remove_rows(
     Ok(counted(old.into_iter().map(|(source, _, _, stored_at, _)| (source, stored_at))))
 }
 
-async fn keep_keys(connection: &mut SqliteConnection, old: &[OldRow]) -> Result<(), sqlx::Error> {
+async fn insert_keys(connection: &mut SqliteConnection, old: &[RemovedRow]) -> Result<(), sqlx::Error> {
     let mut statement =
         QueryBuilder::<Sqlite>::new("INSERT INTO event_keys (source, key, arrived_at, stored_at) ");
     statement.push_values(old, |mut tuple, (source, event_id, arrived_at, stored_at, _)| {
@@ -92,7 +84,7 @@ async fn keep_keys(connection: &mut SqliteConnection, old: &[OldRow]) -> Result<
     Ok(())
 }
 
-async fn forget_duplicates(connection: &mut SqliteConnection, old: &[OldRow]) -> Result<(), sqlx::Error> {
+async fn delete_duplicates(connection: &mut SqliteConnection, old: &[RemovedRow]) -> Result<(), sqlx::Error> {
     let mut statement = QueryBuilder::<Sqlite>::new("DELETE FROM duplicates WHERE (source, event_id) IN (");
     statement.push_values(old, |mut tuple, (source, event_id, ..)| {
         tuple.push_bind(source).push_bind(event_id);
@@ -106,7 +98,7 @@ async fn remove_keys(
     connection: &mut SqliteConnection,
     span: Range<i64>,
     most: u32,
-) -> Result<Vec<Removed>, sqlx::Error> {
+) -> Result<Vec<RemovedOfSource>, sqlx::Error> {
     let old: Vec<(i16, i64)> =
         sqlx::query_as(REMOVE_KEYS).bind(span.start).bind(span.end).bind(most).fetch_all(connection).await?;
     Ok(counted(old.into_iter()))
@@ -116,7 +108,7 @@ async fn fold_frames(
     connection: &mut SqliteConnection,
     span: Range<i64>,
     most: u32,
-) -> Result<Vec<Removed>, sqlx::Error> {
+) -> Result<Vec<RemovedOfSource>, sqlx::Error> {
     let old: Vec<(i16, i64, i64, i64, i64)> = sqlx::query_as(REMOVE_FRAMES)
         .bind(span.start)
         .bind(span.end)
@@ -135,11 +127,11 @@ async fn fold_frames(
     Ok(counted(old.into_iter().map(|(source, committed_at, ..)| (source, committed_at))))
 }
 
-/// How many of each source, and the newest moment among them.
-fn counted(old: impl Iterator<Item = (i16, i64)>) -> Vec<Removed> {
+/// Counts removed rows by source, with the newest time among them.
+fn counted(old: impl Iterator<Item = (i16, i64)>) -> Vec<RemovedOfSource> {
     let mut counts = BTreeMap::new();
     for (source, moment) in old {
-        let removed = counts.entry(source).or_insert(Removed { source, number: 0, reached: moment });
+        let removed = counts.entry(source).or_insert(RemovedOfSource { source, number: 0, reached: moment });
         removed.number += 1;
         removed.reached = removed.reached.max(moment);
     }
@@ -151,10 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_source_is_counted_to_its_newest_moment() {
+    fn removed_rows_are_counted_by_source_with_their_newest_time() {
         let counted = counted([(1, 5), (2, 9), (1, 7), (1, 6)].into_iter());
-        let expected =
-            [Removed { source: 1, number: 3, reached: 7 }, Removed { source: 2, number: 1, reached: 9 }];
+        let expected = [
+            RemovedOfSource { source: 1, number: 3, reached: 7 },
+            RemovedOfSource { source: 2, number: 1, reached: 9 },
+        ];
         assert_eq!(counted, expected);
     }
 }

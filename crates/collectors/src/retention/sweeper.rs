@@ -1,47 +1,52 @@
-//! The job: a sweep now and then, by one collector of the fleet at a time.
+//! The job of retention: one collector of the fleet at a time sweeps, batch after batch, until no old row is left.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use weir_event::Source;
 use weir_journal::{Journal, JournalError};
 use weir_process::{Stop, clock::RoleClock};
 
-use super::{Retention, database::Database, sweep::Sweep};
+use super::{
+    batch::{BatchSize, SweptTable},
+    cutoffs::{Cutoffs, Retention},
+    database::SweepConnection,
+};
 use crate::{
-    metrics::RemovalMetrics,
+    backoff::Backoff,
+    metrics::{RemovalMetrics, RemovedCounter},
     store::{Pool, Store},
-    worker::Backoff,
 };
 
-/// The first sweep is soon, but not before the workers have found their feet.
+/// The delay of the first sweep, which leaves the workers time to start.
 const FIRST_SWEEP: Duration = Duration::from_secs(10);
 
-/// Removes what was kept long enough.
+/// The job that removes rows whose retention is over.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
     pub(crate) retention: Retention,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
-    /// Where it can't be trusted, nothing is removed.
+    /// While it can't be trusted, no row is removed.
     pub(crate) clock: RoleClock,
     pub(crate) metrics: RemovalMetrics,
 }
 
 impl Sweeper {
-    /// Works until `stop`; an outage of the database is waited out.
+    /// Works until `stop`. Waits out an outage of the database.
     pub(crate) async fn run(self, stop: Stop) {
         let Some(interval) = self.retention.interval() else { return };
         let mut pause = interval.min(FIRST_SWEEP);
-        while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            self.sweep_patiently(&stop).await;
+        while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+            self.sweep_with_retry(&stop).await;
             pause = interval;
         }
     }
 
-    /// An outage is told once, when it begins, and once when it ends.
-    async fn sweep_patiently(&self, stop: &Stop) {
+    /// Logs an outage once when it begins and once when it ends.
+    async fn sweep_with_retry(&self, stop: &Stop) {
         let mut backoff = Backoff::default();
         while !stop.is_cancelled() {
             match self.sweep(stop).await {
@@ -51,7 +56,9 @@ impl Sweeper {
                     }
                     return;
                 }
-                Err(error) if backoff.is_fresh() => warn!(%error, "removing waits until the store takes it"),
+                Err(error) if backoff.is_first_failure() => {
+                    warn!(%error, "removing waits until the store takes it")
+                }
                 Err(error) => debug!(%error, "removing still waits"),
             }
             backoff.pause(stop).await;
@@ -60,11 +67,11 @@ impl Sweeper {
 
     async fn sweep(&self, stop: &Stop) -> Result<(), sqlx::Error> {
         self.store.admits_this_build().await?;
-        let mut database = Database::open(&self.store).await?;
+        let mut database = SweepConnection::open(&self.store).await?;
         if let Err(reason) = self.may_remove() {
-            // The ready probe says so as long as it lasts.
+            // The ready probe reports it for as long as it lasts.
             debug!(reason, "nothing is removed");
-        } else if database.claim().await? {
+        } else if database.try_lock().await? {
             self.remove(&mut database, stop).await?;
         } else {
             debug!("another collector removes");
@@ -75,8 +82,8 @@ impl Sweeper {
         database.close().await
     }
 
-    /// A database's own clock decides what is old. Where the store is a file, this process's does, and so it must be known to
-    /// be right.
+    /// Age is measured by the database's clock. Where the store is a file, that is this process's clock, which must
+    /// have been compared with another one.
     fn may_remove(&self) -> Result<(), String> {
         if matches!(self.store.pool, Pool::Sqlite(_)) && !self.clock.is_compared("journal") {
             return Err("this process's clock was not compared with another one yet".to_owned());
@@ -84,7 +91,7 @@ impl Sweeper {
         self.clock.may_remove()
     }
 
-    async fn remove(&self, database: &mut Database, stop: &Stop) -> Result<(), sqlx::Error> {
+    async fn remove(&self, database: &mut SweepConnection, stop: &Stop) -> Result<(), sqlx::Error> {
         let started = Instant::now();
         let oldest_waiting = self.oldest_waiting().await;
         let cutoffs = self.retention.cutoffs(database.now().await?, oldest_waiting);
@@ -102,19 +109,84 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Since when the oldest frame waits in the journal, µs since the Unix epoch; as if for ever where that can't be seen.
+    /// The time at which the oldest waiting frame was appended, µs since the Unix epoch. The least time where the
+    /// journal can't be read, so that all accounts are kept.
     async fn oldest_waiting(&self) -> Option<i64> {
         let mut oldest: Option<DateTime<Utc>> = None;
         for source in Source::ALL {
-            let of_source: Result<_, JournalError> = self.journal.oldest_waiting(*source).await;
+            let of_source: Result<_, JournalError> = self.journal.oldest_unacknowledged(*source).await;
             match of_source {
                 Ok(of_source) => oldest = oldest.into_iter().chain(of_source).min(),
                 Err(error) => {
-                    debug!(%error, "accounts of frames stay: it can't be seen which frames wait");
+                    debug!(%error, "accounts of frames stay: the waiting frames are unknown");
                     return Some(i64::MIN);
                 }
             }
         }
         oldest.map(|oldest| oldest.timestamp_micros())
+    }
+}
+
+/// The numbers of rows that a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Swept {
+    rows: u64,
+    keys: u64,
+    frames: u64,
+    erasures: u64,
+}
+
+/// A running sweep. Removed rows stay removed, also where the sweep fails.
+#[derive(Debug)]
+struct Sweep<'a> {
+    database: &'a mut SweepConnection,
+    metrics: &'a RemovalMetrics,
+    stop: &'a Stop,
+}
+
+impl Sweep<'_> {
+    /// Removes rows older than `cutoffs`. A stop ends it after the running batch.
+    async fn run(mut self, cutoffs: Cutoffs) -> Result<Swept, sqlx::Error> {
+        let metrics = self.metrics;
+        Ok(Swept {
+            rows: self.batches(SweptTable::Events, cutoffs.rows, &metrics.rows).await?,
+            keys: self.batches(SweptTable::EventKeys, cutoffs.keys, &metrics.keys).await?,
+            frames: self.batches(SweptTable::Frames, cutoffs.frames, &metrics.frames).await?,
+            erasures: match cutoffs.erasures {
+                Some(before) => self.database.prune_erasures(before).await?,
+                None => 0,
+            },
+        })
+    }
+
+    async fn batches(
+        &mut self,
+        table: SweptTable,
+        before: Option<i64>,
+        counter: &RemovedCounter,
+    ) -> Result<u64, sqlx::Error> {
+        let Some(before) = before else { return Ok(0) };
+        let (mut all, mut from, mut size) = (0, i64::MIN, BatchSize::default());
+        while !self.stop.is_cancelled() {
+            let most = size.rows();
+            let batch = self.database.remove(table, from..before, most).await?;
+            batch.removed.iter().for_each(|removed| counter.count(removed.source, removed.number));
+            let number: u64 = batch.removed.iter().map(|removed| removed.number).sum();
+            all += number;
+            debug!(kind = %table, number, held = ?batch.held, "removed a batch");
+            if number < u64::from(most) {
+                break;
+            }
+            // The next batch skips the dead rows that this one leaves to the vacuum.
+            from = batch.removed.iter().map(|removed| removed.reached).max().unwrap_or(from);
+            self.stop.run_until_cancelled(sleep(size.pause_after(batch.held))).await;
+        }
+        Ok(all)
+    }
+}
+
+impl Swept {
+    fn is_empty(self) -> bool {
+        self == Self::default()
     }
 }

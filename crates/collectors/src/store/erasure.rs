@@ -1,8 +1,5 @@
-//! Taking a person out of what is stored, in steps that can each be repeated: whoever carries an erasure on after
-//! another one broke off leaves the same behind.
-
-mod postgres;
-mod sqlite;
+//! Records of erasures, from the order to the receipt. Each step can be repeated, so that any collector can continue an
+//! interrupted erasure.
 
 use std::time::Duration;
 
@@ -22,73 +19,43 @@ use weir_database::{
 use weir_journal::Erasure;
 
 use super::{
-    ErasedPersons, Pool, STORE_LOCK, Store, erased::PersonKey, people::Delta, rollups::Rollups, row::small,
+    Store,
+    erased::{ErasedPersons, PersonHasher},
+    pool::STORE_LOCK,
+    row::to_smallint,
 };
-use crate::people::People;
 
-/// For one transaction: a half-open connection answers nothing.
+/// The time limit of one transaction: a half-open connection never answers.
 const LIMIT: Duration = Duration::from_secs(15);
-/// The server gives up first. Who records an erasure waits for everybody who stores, and they for it.
+/// The server's limit is shorter. An erasure and the storing transactions exclude each other, so both wait.
 const SERVER_LIMIT: &str = "SET LOCAL statement_timeout = '10s'";
-/// The number of the one key.
+/// The number of the only key.
 const KEY_NUMBER: i16 = 1;
 
-/// What [`super::row::Row::without_person`] leaves out.
-const FORGET: &str = "user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, country = NULL, \
-    city = NULL, profile_id = NULL";
-/// In the transaction that makes them anonymous, so that each row is counted once, whoever carries the erasure on.
-const NOTE_ROWS: &str = "UPDATE erasures SET \"rows\" = COALESCE(\"rows\", 0) + $2 WHERE erasure_id = $1";
-
-/// What is left to do of an erasure.
+/// How far an erasure has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErasureStage {
-    /// It is recorded: from now on nothing of the person is stored.
+    /// It is recorded. From now on, no event that it covers is stored with the person.
     Recorded,
-    /// All of it was done before.
+    /// It is complete, and its frame has its accounts.
     Complete,
 }
 
-/// What an erasure did in all, however often it broke off.
+/// The totals of an erasure, over all of its attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
+    /// Rows that were anonymized.
     pub rows: u64,
+    /// Dead letters that were removed.
     pub dead_letters: u64,
 }
 
-/// Of a person's row, what the rollups know of it: when it occurred, its stage, its type, the age or the followers.
-type Removals = (i64, i16, i16, Option<i64>);
-
-/// What rows that were made anonymous take off the rollups.
-fn taken_off(source: i16, taken: &[Removals]) -> Rollups<'static> {
-    let mut rollups = Rollups::default();
-    for (occurred_at, funnel_stage, event_type, measure) in taken {
-        let kind = (source, *funnel_stage, *event_type);
-        measure.iter().for_each(|measure| rollups.take_out(kind, *occurred_at, *measure));
-    }
-    rollups
-}
-
-/// What rows that were made anonymous leave to be taken out of the sets of people.
-fn noted<'a>(erasure_id: &'a str, source: i16, taken: &[Removals]) -> Option<Delta<'a>> {
-    let measured = taken.iter().filter(|(.., measure)| measure.is_some());
-    let times = measured.map(|(occurred_at, ..)| *occurred_at);
-    Delta::taken_out(source, erasure_id, times)
-}
-
-/// A person as the statements name one: rows that had arrived by then, µs since the Unix epoch.
-#[derive(Clone, Copy, Debug)]
-struct Person<'a> {
-    source: i16,
-    user_id: &'a str,
-    until: i64,
-}
-
 impl Store {
-    /// The first step. When this returns, no transaction stores an event of the person that had arrived by then, or
-    /// any with `suppress`, unless without the person.
+    /// Records the erasure: the first step. From then on, no transaction stores the person with an event that had
+    /// arrived by the request; with `suppress`, with any event.
     ///
     /// # Errors
-    /// The store does not take it now.
+    /// The database can't be written now.
     pub async fn record_erasure(&self, erasure: &Erasure) -> anyhow::Result<ErasureStage> {
         tokio::time::timeout(LIMIT, self.record(erasure))
             .await
@@ -96,31 +63,11 @@ impl Store {
             .map_err(Into::into)
     }
 
-    /// The second step: makes the person's rows anonymous, window by window over the whole table, each in a
-    /// transaction of its own, and then takes the person out of what distinct users are counted by.
+    /// Adds removed dead letters to the erasure's total.
     ///
     /// # Errors
-    /// The store does not take it now; what was done stays done.
-    pub async fn make_anonymous(&self, erasure: &Erasure) -> anyhow::Result<()> {
-        let person = Person {
-            source: small(erasure.source.number()),
-            user_id: &erasure.user_id,
-            until: if erasure.suppress { i64::MAX } else { erasure.requested_at.timestamp_micros() },
-        };
-        match &self.pool {
-            Pool::Postgres(pool) => postgres::make_anonymous(pool, &erasure.id, person).await?,
-            Pool::Sqlite(pool) => sqlite::make_anonymous(pool, &erasure.id, person).await?,
-        }
-        let people = People::new(self);
-        let forgotten = people.forget(&erasure.id, person.source, person.user_id, person.until);
-        Ok(Box::pin(forgotten).await?)
-    }
-
-    /// Notes that more of the person's dead letters are gone.
-    ///
-    /// # Errors
-    /// The store does not take it now.
-    pub async fn note_removed_letters(&self, erasure: &Erasure, letters: u64) -> anyhow::Result<()> {
+    /// The database can't be written now.
+    pub async fn note_removed_dead_letters(&self, erasure: &Erasure, letters: u64) -> anyhow::Result<()> {
         let removed = Expr::col(erasures::Column::DeadLetters).if_null(0_i64).add(letters.cast_signed());
         let note = erasures::Entity::update_many()
             .col_expr(erasures::Column::DeadLetters, removed)
@@ -129,19 +76,19 @@ impl Store {
         Ok(())
     }
 
-    /// The last step: the receipt, and the frame among those that are dealt with.
+    /// Completes the receipt and writes the accounts of the erasure's frame: the last step.
     ///
     /// # Errors
-    /// The store does not take it now.
+    /// The database can't be written now.
     pub async fn complete_erasure(&self, erasure: &Erasure) -> anyhow::Result<ErasureCounts> {
         let counts = tokio::time::timeout(LIMIT, self.complete(erasure)).await;
         counts.context("completing took too long")?.map_err(Into::into)
     }
 
-    /// Everybody who was erased.
+    /// All erased persons.
     ///
     /// # Errors
-    /// The store can't be read.
+    /// The database can't be read now.
     pub async fn erased_persons(&self) -> anyhow::Result<ErasedPersons> {
         let key = erasure_keys::Entity::find_by_id(KEY_NUMBER).one(&self.database).await?;
         let records = erasures::Entity::find().all(&self.database).await?;
@@ -157,14 +104,14 @@ impl Store {
             return Ok(ErasureStage::Complete);
         }
         if erasures::Entity::find_by_id(&erasure.id).one(&transaction).await?.is_none() {
-            let key = the_key(&transaction).await?;
+            let hasher = hasher(&transaction).await?;
             let record = erasures::ActiveModel {
                 erasure_id: Set(erasure.id.clone()),
-                source: Set(small(erasure.source.number())),
-                user_hash: Set(key.hash(&erasure.user_id).to_vec()),
+                source: Set(to_smallint(erasure.source.number())),
+                user_hash: Set(hasher.hash(&erasure.user_id).to_vec()),
                 suppress: Set(erasure.suppress),
                 requested_at: Set(erasure.requested_at.timestamp_micros()),
-                recorded_at: Set(next_record(&transaction).await?),
+                recorded_at: Set(next_recorded_at(&transaction).await?),
                 rows: NotSet,
                 dead_letters: NotSet,
                 completed_at: NotSet,
@@ -189,7 +136,7 @@ impl Store {
             .await?;
         let frame = frames::ActiveModel {
             frame_id: Set(erasure.id.clone()),
-            source: Set(small(erasure.source.number())),
+            source: Set(to_smallint(erasure.source.number())),
             stored: Set(0),
             duplicate: Set(0),
             parked: Set(0),
@@ -205,17 +152,17 @@ impl Store {
             .unwrap_or_default())
     }
 
-    /// Begins alone: nobody stores or removes rows until it ends.
+    /// Begins a transaction that excludes storing and removing rows until it ends.
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let at_once = TransactionOptions {
+        let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let transaction = self.database.begin_with_options(at_once).await?;
+        let transaction = self.database.begin_with_options(immediate).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             transaction.execute_unprepared(SERVER_LIMIT).await?;
-            let alone = format!("SELECT pg_advisory_xact_lock({STORE_LOCK})");
-            transaction.execute_unprepared(&alone).await?;
+            let lock = format!("SELECT pg_advisory_xact_lock({STORE_LOCK})");
+            transaction.execute_unprepared(&lock).await?;
         }
         let oldest = oldest_writer(&transaction).await?;
         check_writer(oldest.as_deref()).map_err(|refused| DbErr::Custom(refused.to_string()))?;
@@ -223,19 +170,20 @@ impl Store {
     }
 }
 
-/// The key of the deployment's hashes; the first erasure makes it.
-async fn the_key(transaction: &DatabaseTransaction) -> Result<PersonKey, DbErr> {
+/// The hasher with the deployment's key, which the first erasure creates.
+async fn hasher(transaction: &DatabaseTransaction) -> Result<PersonHasher, DbErr> {
     if let Some(row) = erasure_keys::Entity::find_by_id(KEY_NUMBER).one(transaction).await? {
-        return Ok(PersonKey::new(&row.key));
+        return Ok(PersonHasher::new(&row.key));
     }
     let key: [u8; 32] = rand::rng().random();
     let row = erasure_keys::ActiveModel { number: Set(KEY_NUMBER), key: Set(key.to_vec()) };
     erasure_keys::Entity::insert(row).exec_without_returning(transaction).await?;
-    Ok(PersonKey::new(&key))
+    Ok(PersonHasher::new(&key))
 }
 
-/// Now, or just behind the newest record: whoever knows the newest knows all of them.
-async fn next_record(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
+/// Now, or one microsecond after the newest record. Times of records ascend, so that a cache with the newest record has
+/// all of them.
+async fn next_recorded_at(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
     let newest = erasures::Entity::find()
         .select_only()
         .column_as(erasures::Column::RecordedAt.max(), "newest")
@@ -244,4 +192,9 @@ async fn next_record(transaction: &DatabaseTransaction) -> Result<i64, DbErr> {
         .await?;
     let now = clock::now(transaction).await?;
     Ok(newest.flatten().map_or(now, |newest| Ord::max(now, newest + 1)))
+}
+
+/// The latest arrival of an event that the erasure covers, µs since the Unix epoch.
+pub(crate) fn last_arrival(erasure: &Erasure) -> i64 {
+    if erasure.suppress { i64::MAX } else { erasure.requested_at.timestamp_micros() }
 }

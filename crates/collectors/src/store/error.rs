@@ -1,25 +1,25 @@
-//! Transient or permanent: the only question a worker asks of a failure.
+//! Errors of the store, classified as transient or permanent: a worker needs no other distinction.
 
 use sqlx::error::DatabaseError;
 use weir_database::OutdatedWriter;
 
-/// Why nothing of a transaction was stored.
+/// The reason for which a transaction stored nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is away, busy, full or not as it should be: the same frames can be stored when it is back.
-    /// Everything that is not known to be an event's own fault is this, so that an outage makes no dead letters.
-    #[error("the store does not take it now")]
+    /// The database is unreachable, busy, full or damaged. The same frames can be stored later. Every error that is not
+    /// known to be an event's own fault is transient, so that an outage makes no dead letters.
+    #[error("the database can't be written now")]
     Transient(#[source] sqlx::Error),
-    /// The schema admits newer builds alone: another collector stores it.
+    /// The schema admits newer builds alone: a newer collector stores the frames.
     #[error(transparent)]
     Outdated(OutdatedWriter),
-    /// The database refuses an event for what is in it, and will refuse it again.
-    #[error("the store refuses it: {reason}")]
+    /// The database refuses an event for its content, and will refuse it again.
+    #[error("the database refuses an event: {reason}")]
     Permanent { reason: String },
 }
 
 impl StoreError {
-    /// What traces call it: the database's own code, where it said one.
+    /// The value of `error.type` in traces: the database's own code, where it reported one.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {
@@ -56,7 +56,7 @@ fn is_permanent(error: &dyn DatabaseError) -> bool {
     }
 }
 
-/// Data exceptions; a check that fails; a trigger that raises; an index row that is too large.
+/// Data exceptions, a failed check, a trigger that raises, and an index row that is too large.
 fn is_permanent_sqlstate(code: &str) -> bool {
     code.starts_with("22") || ["23514", "P0001", "54000"].contains(&code)
 }
@@ -75,16 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_an_event_is_to_blame_for_is_permanent() {
+    fn only_an_error_that_the_event_causes_is_permanent() {
         for code in ["22003", "22021", "22P02", "23514", "P0001", "54000"] {
             assert!(is_permanent_sqlstate(code), "{code}");
         }
-        // Away, out of something, shut down, deadlocked, cancelled, locked, read-only, another schema, no right.
-        let waits = [
+        // Unreachable, out of a resource, shut down, deadlocked, cancelled, locked, read-only, another schema, no
+        // right.
+        let transient = [
             "08006", "53100", "53300", "57P01", "57014", "40P01", "40001", "55P03", "25006", "42P01",
             "42501", "23502", "58030", "XX000",
         ];
-        for code in waits {
+        for code in transient {
             assert!(!is_permanent_sqlstate(code), "{code}");
         }
         // BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTNULL.
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_gives_no_connection_is_transient() {
+    fn a_timeout_of_the_pool_is_transient() {
         assert!(matches!(StoreError::from(sqlx::Error::PoolTimedOut), StoreError::Transient(_)));
     }
 }

@@ -1,54 +1,53 @@
-//! Storing in PostgreSQL: new rows are copied and all else goes in set-based statements over arrays, so that a batch is
-//! a handful of round trips and no bind-parameter limit bounds it.
+//! Storing in PostgreSQL: one transaction in a handful of round trips.
 //!
-//! Frames are claimed before events are inserted, events are inserted before duplicates are counted, and rollups come
-//! last, each in the order of their keys: two collectors with the same frames, events or buckets wait for each other
-//! and never in a circle.
+//! New rows are copied; all other statements are set-based and bind arrays, so that no limit of bind parameters bounds
+//! a batch. Frames are claimed before events are inserted, events are inserted before duplicates are counted, and
+//! rollups come last; each in the order of their keys. Two collectors with the same frames, events or buckets then wait
+//! for each other, and never in a circle.
 
-mod caution;
-mod copy;
-mod frames;
-mod lookout;
-mod recent;
-pub(crate) mod rollups;
+mod duplicate_lookup;
 mod rows;
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::{HashMap, HashSet};
 
-use caution::Caution;
-pub(super) use copy::{Copied, Tuple};
-use recent::Recent;
-pub(super) use rows::COPY_EVENTS;
+pub(super) use duplicate_lookup::DuplicateLookup;
+pub(crate) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use weir_journal::Position;
 
 use super::{
-    Ending, FrameOutcome, Known, Outcomes, Submission,
-    lookout::Lookout,
-    people::{self, Seen},
-    rollups::Rollups,
-    row, settled, sighting,
+    erased::ErasedCache,
+    guards::Guards,
+    people_deltas::{self, ObservedPeople},
+    pool::{BEGIN_POSTGRES, is_timeout, with_time_limit},
+    rollups::{self, Rollups},
+    row,
+    submission::{Ending, FrameOutcome, Outcomes, Submission, duplicates},
 };
 
-/// How long a transaction may take before its connection is given up: a half-open connection answers nothing.
-pub(super) const LIMIT: Duration = Duration::from_secs(15);
-/// The server gives up first, so that a table that is locked for long gathers no abandoned transactions. It also gives
-/// up a transaction whose client fell silent between two statements: behind a connection that died unnoticed, its
-/// claim would keep the same frames from every other collector until the server's TCP notices, hours later. Of a client
-/// that fell silent within a copy it takes no notice: see `silence`.
-pub(crate) const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+const CLAIM: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, parked, committed_at) \
+    SELECT claim.frame_id, claim.source, 0, 0, 0, $3 \
+    FROM UNNEST($1::text[], $2::smallint[]) AS claim (frame_id, source) \
+    ON CONFLICT DO NOTHING RETURNING frame_id";
 
-/// What a process knows of the events that are stored. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KnownEvents {
-    recent: Recent,
-    caution: Caution,
-}
+const RECORDED: &str = "SELECT frame_id, stored, duplicate, parked FROM frames WHERE frame_id = ANY($1)";
 
+const WRITE_ACCOUNTS: &str = "UPDATE frames \
+    SET stored = account.stored, duplicate = account.duplicate, parked = account.parked \
+    FROM UNNEST($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+        AS account (frame_id, stored, duplicate, parked) \
+    WHERE frames.frame_id = account.frame_id";
+
+const RECORD_SETTLED: &str = "INSERT INTO settled_frames (journal, sequence) \
+    SELECT * FROM UNNEST($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING";
+
+/// The caches that transactions of one store share.
+type Caches<'c> = (&'c ErasedCache, &'c DuplicateLookup);
+
+/// Runs one storing transaction. Repeats it after a look at all events where a row that was taken for new is not.
 pub(super) async fn transact<'a>(
     pool: &PgPool,
-    known: &Known,
+    caches: Caches<'_>,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     ending: Ending,
@@ -56,53 +55,38 @@ pub(super) async fn transact<'a>(
     let mut connection = pool.acquire().await?;
     let transaction = async {
         loop {
-            let result = transact_on(&mut connection, known, submissions, positions, ending).await;
-            if !result.as_ref().is_err_and(is_known_event) {
+            let result = transact_on(&mut connection, caches, submissions, positions, ending).await;
+            if !result.as_ref().is_err_and(rows::is_duplicate) {
                 return result;
             }
-            known.events.caution.was_surprised();
+            let (_, lookup) = caches;
+            lookup.note_missed();
         }
     };
-    let result = in_time(transaction).await;
-    if result.as_ref().is_err_and(is_out_of_time) {
+    let result = with_time_limit(transaction).await;
+    if result.as_ref().is_err_and(is_timeout) {
         connection.close_on_drop();
     }
     result
 }
 
-/// # Errors
-/// What `work` fails with, and a timeout after [`LIMIT`]: what it did on its connection then is unknown.
-pub(super) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database took too long");
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| Err(late().into()))
-}
-
-fn is_out_of_time(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
-}
-
-/// Whether rows that were taken to be new were not.
-fn is_known_event(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.constraint() == Some(rows::KEY))
-}
-
 async fn transact_on<'a>(
     connection: &mut PgConnection,
-    known: &Known,
+    caches: Caches<'_>,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
-    let lookout = lookout::look_out(&mut transaction).await?;
-    let claimed = frames::claim(&mut transaction, submissions, lookout.now).await?;
+    let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
+    let guards = Guards::in_postgres(&mut transaction).await?;
+    let claimed = claim_frames(&mut transaction, submissions, guards.now).await?;
     let (claimed, recorded): (Vec<&Submission<'a>>, Vec<&Submission<'a>>) =
         submissions.iter().partition(|submission| claimed.contains(submission.frame_id()));
-    let mut outcomes = frames::recorded(&mut transaction, &recorded).await?;
+    let mut outcomes = recorded_outcomes(&mut transaction, &recorded).await?;
     if !claimed.is_empty() {
-        outcomes.extend(store(&mut transaction, known, &claimed, lookout).await?);
+        outcomes.extend(insert_frames(&mut transaction, caches, &claimed, guards).await?);
     }
-    settled::record_in_postgres(&mut transaction, positions).await?;
+    record_settled(&mut transaction, positions).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
         Ending::RollBack => transaction.rollback().await?,
@@ -110,23 +94,23 @@ async fn transact_on<'a>(
     Ok(outcomes)
 }
 
-/// Stores what is new of frames that are claimed, writes their accounts and counts the new rows up.
-async fn store<'a>(
+/// Inserts the new events of claimed frames, writes the accounts and adds to the rollups.
+async fn insert_frames<'a>(
     connection: &mut PgConnection,
-    known: &Known,
+    (erased, lookup): Caches<'_>,
     claimed: &[&Submission<'a>],
-    lookout: Lookout,
+    guards: Guards,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
-    let erased = lookout::erased(connection, &known.erased, lookout).await?;
-    let removed = lookout::removed(connection, claimed, lookout).await?;
-    let mut rows = row::each_once(claimed.iter().flat_map(|submission| submission.rows(lookout.now)));
+    let erased = guards.erased_in_postgres(connection, erased).await?;
+    let removed = guards.removed_in_postgres(connection, claimed).await?;
+    let mut rows = row::deduplicated(claimed.iter().flat_map(|submission| submission.rows(guards.now)));
     rows.retain(|row| !removed.contains(&row.identity()));
-    erased.take_out_of(&mut rows);
-    let counted = |new: &[row::Row<'a>]| {
+    erased.anonymize(&mut rows);
+    let add_up = |new: &[row::Row<'a>]| {
         let rollups = Rollups::of(new);
-        (Seen::of(new).deltas().collect::<Vec<_>>(), rollups.kinds(), rollups.campaigns())
+        (ObservedPeople::of(new).deltas().collect::<Vec<_>>(), rollups.kinds(), rollups.campaigns())
     };
-    let (people, kinds, campaigns) = rows::insert(connection, &mut rows, &known.events, counted).await?;
+    let (deltas, kinds, campaigns) = rows::insert(connection, &mut rows, lookup, add_up).await?;
     let mut stored: HashMap<&str, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
@@ -135,11 +119,81 @@ async fn store<'a>(
     };
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
     let with_duplicates = claimed.iter().zip(&outcomes).filter(|(_, (_, outcome))| outcome.duplicate > 0);
-    let sightings = with_duplicates.flat_map(|(submission, _)| submission.sightings());
-    let with_row = sightings.filter(|sighting| !removed.contains(&sighting.identity));
-    rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
-    frames::account(connection, &outcomes).await?;
-    people::note!(connection, people, lookout.now);
-    rollups::add(connection, &kinds, &campaigns).await?;
+    let occurrences = with_duplicates.flat_map(|(submission, _)| submission.occurrences());
+    let with_row = occurrences.filter(|occurrence| !removed.contains(&occurrence.identity));
+    rows::count_duplicates(connection, &duplicates(with_row, &rows)).await?;
+    write_accounts(connection, &outcomes).await?;
+    people_deltas::insert_deltas!(connection, deltas, guards.now);
+    rollups::add_in_postgres(connection, &kinds, &campaigns).await?;
     Ok(outcomes)
+}
+
+/// Records the frames that were not recorded before and returns their ids. Waits where another transaction is recording
+/// one of them.
+async fn claim_frames(
+    connection: &mut PgConnection,
+    submissions: &[&Submission<'_>],
+    now: i64,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let mut claims: Vec<(&str, i16)> =
+        submissions.iter().map(|submission| (submission.frame_id(), submission.source())).collect();
+    claims.sort_unstable();
+    let (frame_ids, sources): (Vec<&str>, Vec<i16>) = claims.into_iter().unzip();
+    let claimed =
+        sqlx::query_scalar(CLAIM).bind(frame_ids).bind(sources).bind(now).fetch_all(connection).await?;
+    Ok(claimed.into_iter().collect())
+}
+
+/// The accounts of frames that were recorded before.
+async fn recorded_outcomes<'a>(
+    connection: &mut PgConnection,
+    recorded: &[&Submission<'a>],
+) -> Result<Outcomes<'a>, sqlx::Error> {
+    if recorded.is_empty() {
+        return Ok(Outcomes::new());
+    }
+    let frame_ids: Vec<&str> = recorded.iter().map(|submission| submission.frame_id()).collect();
+    let rows: Vec<(String, i64, i64, i64)> =
+        sqlx::query_as(RECORDED).bind(frame_ids).fetch_all(connection).await?;
+    let accounts: HashMap<String, FrameOutcome> = rows
+        .into_iter()
+        .map(|(frame_id, stored, duplicate, parked)| {
+            (frame_id, FrameOutcome::recorded_before(stored, duplicate, parked))
+        })
+        .collect();
+    let outcome = |submission: &&Submission<'a>| {
+        let outcome = accounts.get(submission.frame_id()).copied();
+        outcome.map(|outcome| (submission.frame_id(), outcome)).ok_or(sqlx::Error::RowNotFound)
+    };
+    recorded.iter().map(outcome).collect()
+}
+
+/// Writes the accounts of claimed frames.
+async fn write_accounts(
+    connection: &mut PgConnection,
+    outcomes: &[(&str, FrameOutcome)],
+) -> Result<(), sqlx::Error> {
+    let column = |count: fn(&FrameOutcome) -> u64| -> Vec<i64> {
+        outcomes.iter().map(|(_, outcome)| count(outcome).cast_signed()).collect()
+    };
+    sqlx::query(WRITE_ACCOUNTS)
+        .bind(outcomes.iter().map(|(frame_id, _)| *frame_id).collect::<Vec<_>>())
+        .bind(column(|outcome| outcome.stored))
+        .bind(column(|outcome| outcome.duplicate))
+        .bind(column(|outcome| outcome.parked))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Records frames as settled before the journal acknowledges them, so that the audit can compare both. Positions
+/// ascend: two collectors with the same frames then wait for each other, and never in a circle.
+async fn record_settled(connection: &mut PgConnection, positions: &[Position]) -> Result<(), sqlx::Error> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let (journals, sequences): (Vec<i64>, Vec<i64>) =
+        positions.iter().map(|position| (position.journal, position.sequence.cast_signed())).unzip();
+    sqlx::query(RECORD_SETTLED).bind(journals).bind(sequences).execute(connection).await?;
+    Ok(())
 }

@@ -1,61 +1,194 @@
-//! What new rows add to the rollups, worked out the same for both databases.
+//! Rollups: the sums that new rows add to each bucket, and the statements that add them on either database.
 
-pub(crate) mod campaigns;
-mod figures;
-pub(crate) mod kinds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign, sync::LazyLock};
 
-use campaigns::CampaignRollup;
-use figures::{Figures, Money};
-pub(crate) use figures::{LOW_BITS, LOW_MASK};
-use kinds::KindRollup;
+use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
+use weir_event::{EventType, Source};
 
-use super::row::Row;
+use super::{
+    pool::ROWS_PER_STATEMENT,
+    row::{Row, table_row},
+};
 
-/// Number and width in microseconds, the narrowest first; each is made of whole ones of those before.
+/// Number and width in microseconds, the narrowest first. Each bucket consists of whole ones of the grains before.
 const GRAINS: [(i16, i64); 3] = [(1, MINUTE), (2, 60 * MINUTE), (3, 24 * 60 * MINUTE)];
 /// Microseconds.
 pub(crate) const MINUTE: i64 = 60_000_000;
 
-/// A table of rollups: its first columns are its key, together with the shard, and to the others is added.
+/// The bits of a sum's low half. Halves stay within 64 bits each; SQLite has no wider integer for the whole.
+pub(crate) const LOW_BITS: u32 = 26;
+pub(crate) const LOW_MASK: i64 = (1 << LOW_BITS) - 1;
+
+/// PostgreSQL: shards of a bucket. Writers of the newest bucket wait for each other only where their connections share
+/// a shard. A reader adds up as many rows.
+const SHARDS: u8 = 4;
+
+static ADD_KINDS: LazyLock<String> = LazyLock::new(|| KIND_ROLLUPS.add_arrays());
+static ADD_CAMPAIGNS: LazyLock<String> = LazyLock::new(|| CAMPAIGN_ROLLUPS.add_arrays());
+
+table_row!(
+    /// The sums that are added to one row of `rollups`: events of one kind in one bucket.
+    /// `weir_database::entity::rollups` documents the columns.
+    KindRollup {
+        grain: i16 => "smallint[]",
+        bucket: i64 => "bigint[]",
+        source: i16 => "smallint[]",
+        funnel_stage: i16 => "smallint[]",
+        event_type: i16 => "smallint[]",
+        events: i64 => "bigint[]",
+        measured: i64 => "bigint[]",
+        measure_high: i64 => "bigint[]",
+        measure_low: i64 => "bigint[]",
+        transactions: i64 => "bigint[]",
+        amount_high: i64 => "bigint[]",
+        amount_low: i64 => "bigint[]",
+    }
+);
+
+table_row!(
+    /// The sums that are added to one row of `campaign_rollups`: transactions of one campaign in one bucket.
+    /// `weir_database::entity::campaign_rollups` documents the columns.
+    CampaignRollup<'a> {
+        grain: i16 => "smallint[]",
+        bucket: i64 => "bigint[]",
+        campaign_id: &'a str => "text[]",
+        transactions: i64 => "bigint[]",
+        amount_high: i64 => "bigint[]",
+        amount_low: i64 => "bigint[]",
+    }
+);
+
+const KIND_ROLLUPS: RollupColumns = RollupColumns { table: "rollups", columns: KindRollup::COLUMNS, keys: 5 };
+const CAMPAIGN_ROLLUPS: RollupColumns =
+    RollupColumns { table: "campaign_rollups", columns: CampaignRollup::COLUMNS, keys: 3 };
+
+/// The columns of a table of rollups. The first ones and the shard are its key; sums are added to the others.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Table {
-    pub(crate) name: &'static str,
-    /// All but the shard, with the PostgreSQL type of an array of their values.
-    pub(crate) columns: &'static [(&'static str, &'static str)],
-    /// How many of them are of the key.
-    pub(crate) keys: usize,
+struct RollupColumns {
+    table: &'static str,
+    /// All but the shard, each with the PostgreSQL type of an array of its values.
+    columns: &'static [(&'static str, &'static str)],
+    /// How many of them belong to the key.
+    keys: usize,
 }
 
-impl Table {
-    /// What goes before the rows; the shard is their last value.
-    pub(super) fn insert(&self) -> String {
+impl RollupColumns {
+    /// The statement before the rows; the shard is the last value of a row.
+    fn insert(&self) -> String {
         let columns: Vec<&str> = self.columns.iter().map(|(column, _)| *column).collect();
-        format!("INSERT INTO {} ({}, shard)", self.name, columns.join(", "))
+        format!("INSERT INTO {} ({}, shard)", self.table, columns.join(", "))
     }
 
-    /// What goes after them.
-    pub(super) fn add(&self) -> String {
-        let (keys, figures) = self.columns.split_at(self.keys);
+    /// The statement after the rows.
+    fn add(&self) -> String {
+        let (keys, sums) = self.columns.split_at(self.keys);
         let keys: Vec<&str> = keys.iter().map(|(column, _)| *column).collect();
         let sum =
-            |(column, _): &(&str, &str)| format!("{column} = {}.{column} + excluded.{column}", self.name);
-        let sums: Vec<String> = figures.iter().map(sum).collect();
+            |(column, _): &(&str, &str)| format!("{column} = {}.{column} + excluded.{column}", self.table);
+        let sums: Vec<String> = sums.iter().map(sum).collect();
         format!("ON CONFLICT ({}, shard) DO UPDATE SET {}", keys.join(", "), sums.join(", "))
+    }
+
+    /// PostgreSQL: one statement for any number of rows, bound as one array for each column.
+    fn add_arrays(&self) -> String {
+        let array = |(index, (_, array)): (usize, &(&str, &str))| format!("${}::{array}", index + 1);
+        let arrays: Vec<String> = self.columns.iter().enumerate().map(array).collect();
+        format!(
+            "{} SELECT *, (pg_backend_pid() % {SHARDS})::smallint FROM UNNEST({}) {}",
+            self.insert(),
+            arrays.join(", "),
+            self.add(),
+        )
     }
 }
 
-/// Source, stage and type.
-pub(super) type Kind = (i16, i16, i16);
+/// Adds to both tables. This comes last in its transaction, so that others wait for a bucket only shortly.
+pub(super) async fn add_in_postgres(
+    connection: &mut PgConnection,
+    kinds: &[KindRollup],
+    campaigns: &[CampaignRollup<'_>],
+) -> Result<(), sqlx::Error> {
+    add_kinds_in_postgres(connection, kinds).await?;
+    add_campaigns_in_postgres(connection, campaigns).await
+}
 
-/// New rows, added up by minute.
+pub(crate) async fn add_kinds_in_postgres(
+    connection: &mut PgConnection,
+    kinds: &[KindRollup],
+) -> Result<(), sqlx::Error> {
+    if !kinds.is_empty() {
+        KindRollup::bind_arrays(sqlx::query(ADD_KINDS.as_str()), kinds).execute(connection).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn add_campaigns_in_postgres(
+    connection: &mut PgConnection,
+    campaigns: &[CampaignRollup<'_>],
+) -> Result<(), sqlx::Error> {
+    if !campaigns.is_empty() {
+        let query = sqlx::query(ADD_CAMPAIGNS.as_str());
+        CampaignRollup::bind_arrays(query, campaigns).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Adds to both tables, in one shard: there is one writer.
+pub(super) async fn add_in_sqlite(
+    connection: &mut SqliteConnection,
+    rollups: &Rollups<'_>,
+) -> Result<(), sqlx::Error> {
+    add_kinds_in_sqlite(connection, &rollups.kinds()).await?;
+    add_campaigns_in_sqlite(connection, &rollups.campaigns()).await
+}
+
+pub(crate) async fn add_kinds_in_sqlite(
+    connection: &mut SqliteConnection,
+    kinds: &[KindRollup],
+) -> Result<(), sqlx::Error> {
+    add_rows_in_sqlite(connection, &KIND_ROLLUPS, kinds, |tuple, kind| kind.bind_values(tuple)).await
+}
+
+pub(crate) async fn add_campaigns_in_sqlite(
+    connection: &mut SqliteConnection,
+    campaigns: &[CampaignRollup<'_>],
+) -> Result<(), sqlx::Error> {
+    let bind_values = |tuple: &mut Tuple<'_>, campaign: &CampaignRollup<'_>| campaign.bind_values(tuple);
+    add_rows_in_sqlite(connection, &CAMPAIGN_ROLLUPS, campaigns, bind_values).await
+}
+
+type Tuple<'t> = Separated<'t, Sqlite, &'static str>;
+
+async fn add_rows_in_sqlite<R>(
+    connection: &mut SqliteConnection,
+    table: &RollupColumns,
+    rows: &[R],
+    bind_values: impl Fn(&mut Tuple<'_>, &R),
+) -> Result<(), sqlx::Error> {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new(format!("{} ", table.insert()));
+        statement.push_values(rows, |mut tuple, row| {
+            bind_values(&mut tuple, row);
+            tuple.push("0");
+        });
+        statement.push(format!(" {}", table.add()));
+        let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Source, stage and type of an event.
+pub(super) type EventKind = (i16, i16, i16);
+
+/// The sums of new rows, by minute.
 #[derive(Debug, Default)]
 pub(super) struct Rollups<'a> {
-    kinds: BTreeMap<(i64, Kind), Figures>,
-    campaigns: BTreeMap<(i64, &'a str), Money>,
+    kinds: BTreeMap<(i64, EventKind), KindSums>,
+    campaigns: BTreeMap<(i64, &'a str), TransactionSums>,
 }
 
 impl<'a> Rollups<'a> {
@@ -68,58 +201,58 @@ impl<'a> Rollups<'a> {
     pub(super) fn add(&mut self, row: &Row<'a>) {
         let minute = bucket(row.occurred_at, MINUTE);
         let kind = (row.source, row.funnel_stage, row.event_type);
-        *self.kinds.entry((minute, kind)).or_default() += Figures::of(row);
-        if let (Some(campaign_id), Some(money)) = (row.campaign_id, Money::of(row)) {
-            *self.campaigns.entry((minute, campaign_id)).or_default() += money;
+        *self.kinds.entry((minute, kind)).or_default() += KindSums::of(row);
+        if let (Some(campaign_id), Some(sums)) = (row.campaign_id, TransactionSums::of(row)) {
+            *self.campaigns.entry((minute, campaign_id)).or_default() += sums;
         }
     }
 
-    /// Takes off the age or the followers of an event whose person is taken out of its row; the event stays.
-    pub(super) fn take_out(&mut self, kind: Kind, occurred_at: i64, measure: i64) {
+    /// Takes off the age or the followers of an event whose row loses its person. The event itself stays counted.
+    pub(super) fn remove_measure(&mut self, kind: EventKind, occurred_at: i64, measure: i64) {
         let minute = bucket(occurred_at, MINUTE);
-        *self.kinds.entry((minute, kind)).or_default() += Figures::without(measure);
+        *self.kinds.entry((minute, kind)).or_default() += KindSums::without(measure);
     }
 
-    /// What is added to `rollups`, in the order of its key.
+    /// The rows to add to `rollups`, in the order of its key.
     pub(super) fn kinds(&self) -> Vec<KindRollup> {
-        let mut grains: BTreeMap<(i16, i64, Kind), Figures> = BTreeMap::new();
+        let mut grains: BTreeMap<(i16, i64, EventKind), KindSums> = BTreeMap::new();
         for (grain, width) in GRAINS {
-            for ((minute, kind), figures) in &self.kinds {
-                *grains.entry((grain, bucket(*minute, width), *kind)).or_default() += *figures;
+            for ((minute, kind), sums) in &self.kinds {
+                *grains.entry((grain, bucket(*minute, width), *kind)).or_default() += *sums;
             }
         }
-        let row = |((grain, bucket, (source, funnel_stage, event_type)), figures): (_, Figures)| KindRollup {
+        let row = |((grain, bucket, (source, funnel_stage, event_type)), sums): (_, KindSums)| KindRollup {
             grain,
             bucket,
             source,
             funnel_stage,
             event_type,
-            events: figures.events,
-            measured: figures.measured,
-            measure_high: figures.measure.high,
-            measure_low: figures.measure.low,
-            transactions: figures.money.transactions,
-            amount_high: figures.money.amount.high,
-            amount_low: figures.money.amount.low,
+            events: sums.events,
+            measured: sums.measured,
+            measure_high: sums.measure.high,
+            measure_low: sums.measure.low,
+            transactions: sums.transactions.transactions,
+            amount_high: sums.transactions.amount.high,
+            amount_low: sums.transactions.amount.low,
         };
         grains.into_iter().map(row).collect()
     }
 
-    /// What is added to `campaign_rollups`, in the order of its key.
+    /// The rows to add to `campaign_rollups`, in the order of its key.
     pub(super) fn campaigns(&self) -> Vec<CampaignRollup<'a>> {
-        let mut grains: BTreeMap<(i16, i64, &'a str), Money> = BTreeMap::new();
+        let mut grains: BTreeMap<(i16, i64, &'a str), TransactionSums> = BTreeMap::new();
         for (grain, width) in GRAINS {
-            for ((minute, campaign_id), money) in &self.campaigns {
-                *grains.entry((grain, bucket(*minute, width), *campaign_id)).or_default() += *money;
+            for ((minute, campaign_id), sums) in &self.campaigns {
+                *grains.entry((grain, bucket(*minute, width), *campaign_id)).or_default() += *sums;
             }
         }
-        let row = |((grain, bucket, campaign_id), money): (_, Money)| CampaignRollup {
+        let row = |((grain, bucket, campaign_id), sums): (_, TransactionSums)| CampaignRollup {
             grain,
             bucket,
             campaign_id,
-            transactions: money.transactions,
-            amount_high: money.amount.high,
-            amount_low: money.amount.low,
+            transactions: sums.transactions,
+            amount_high: sums.amount.high,
+            amount_low: sums.amount.low,
         };
         grains.into_iter().map(row).collect()
     }
@@ -128,4 +261,90 @@ impl<'a> Rollups<'a> {
 /// The start of a bucket, µs since the Unix epoch.
 fn bucket(time: i64, width: i64) -> i64 {
     time - time.rem_euclid(width)
+}
+
+/// A sum in two halves: of `value >> 26` and of `value & (2^26 − 1)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SplitSum {
+    high: i64,
+    low: i64,
+}
+
+/// The number of transactions and the sum of their amounts, in ten-thousandths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct TransactionSums {
+    transactions: i64,
+    amount: SplitSum,
+}
+
+/// The sums of any number of events of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct KindSums {
+    events: i64,
+    /// Events with a measure.
+    measured: i64,
+    /// Ages or followers.
+    measure: SplitSum,
+    transactions: TransactionSums,
+}
+
+impl KindSums {
+    fn of(row: &Row<'_>) -> Self {
+        // A row without its person has neither.
+        let measure = row.age.map(i64::from).or(row.followers);
+        Self {
+            events: 1,
+            measured: measure.is_some().into(),
+            measure: measure.map(SplitSum::of).unwrap_or_default(),
+            transactions: TransactionSums::of(row).unwrap_or_default(),
+        }
+    }
+
+    /// The change when an event with this measure loses it.
+    fn without(measure: i64) -> Self {
+        let SplitSum { high, low } = SplitSum::of(measure);
+        Self { measured: -1, measure: SplitSum { high: -high, low: -low }, ..Self::default() }
+    }
+}
+
+impl TransactionSums {
+    /// `None` where the event is no transaction: an amount on other types is no revenue.
+    fn of(row: &Row<'_>) -> Option<Self> {
+        let kind = (i32::from(row.source), i32::from(row.event_type));
+        let transactions = [
+            (Source::Facebook.number(), EventType::CheckoutComplete.number()),
+            (Source::Tiktok.number(), EventType::Purchase.number()),
+        ];
+        let amount = row.purchase_amount.filter(|_| transactions.contains(&kind))?;
+        Some(Self { transactions: 1, amount: SplitSum::of(amount) })
+    }
+}
+
+impl SplitSum {
+    fn of(value: i64) -> Self {
+        Self { high: value >> LOW_BITS, low: value & LOW_MASK }
+    }
+}
+
+impl AddAssign for KindSums {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.measured += other.measured;
+        self.measure += other.measure;
+        self.transactions += other.transactions;
+    }
+}
+
+impl AddAssign for TransactionSums {
+    fn add_assign(&mut self, other: Self) {
+        self.transactions += other.transactions;
+        self.amount += other.amount;
+    }
+}
+
+impl AddAssign for SplitSum {
+    fn add_assign(&mut self, other: Self) {
+        self.high += other.high;
+        self.low += other.low;
+    }
 }

@@ -1,15 +1,105 @@
-//! One event as one row of `events`.
+//! One event as one row of `events`, its identity, and the key that outlives its row.
 
+use sha2::{Digest as _, Sha256};
 use weir_event::{
     Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
     TiktokEngagement, TiktokTop, TiktokUser,
 };
 use weir_journal::{Frame, FramedEvent};
 
-use super::{columns::columns, keys::Identity};
+/// Source and event id.
+pub(super) type Identity<'a> = (i16, &'a str);
 
-columns!(
-    /// One row of `events`; `weir_database::entity::events` says what each column means.
+/// The key of an event: it remains when the event's row is removed, and still recognises a late repeat.
+///
+/// It is the first 16 bytes of the SHA-256 of the event id. An index of keys takes a third of the space of the ids, and
+/// no two events that a deployment ever stores share a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventKey([u8; Self::LENGTH]);
+
+impl EventKey {
+    const LENGTH: usize = 16;
+
+    /// The key of an event id, as the sender wrote it.
+    #[must_use]
+    pub fn of(event_id: &str) -> Self {
+        let digest = Sha256::digest(event_id.as_bytes());
+        Self(digest[..Self::LENGTH].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// The key that a column of `event_keys` has; `None` where its length is wrong.
+    pub(super) fn from_column(bytes: Vec<u8>) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes in a column of `event_keys`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Declares a row of a table as a struct, with functions that bind its columns in their order.
+///
+/// With a PostgreSQL array type for each column, PostgreSQL takes rows as one array for each column; without, as a
+/// copy.
+macro_rules! table_row {
+    (
+        $(#[$doc:meta])*
+        $row:ident $(<$life:lifetime>)? { $($column:ident: $type:ty => $array:literal),+ $(,)? }
+    ) => {
+        $crate::store::row::table_row!(@row $(#[$doc])* $row $(<$life>)? { $($column: $type),+ });
+
+        impl $(<$life>)? $row $(<$life>)? {
+            /// Each column, with the PostgreSQL type of an array of its values.
+            pub(crate) const COLUMNS: &'static [(&'static str, &'static str)] = &[$((stringify!($column), $array)),+];
+
+            /// Binds one array for each column.
+            fn bind_arrays<'q>(
+                query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
+                rows: &[Self],
+            ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
+                query$(.bind(rows.iter().map(|row| row.$column).collect::<Vec<_>>()))+
+            }
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $row:ident $(<$life:lifetime>)? { $($column:ident: $type:ty),+ $(,)? }
+    ) => {
+        $crate::store::row::table_row!(@row $(#[$doc])* $row $(<$life>)? { $($column: $type),+ });
+
+        impl $(<$life>)? $row $(<$life>)? {
+            pub(crate) const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),+];
+        }
+
+        impl $(<$life>)? $crate::store::copy::CopyRow for $row $(<$life>)? {
+            fn copy_into(&self, tuple: &mut $crate::store::copy::Tuple<'_>) -> Result<(), sqlx::Error> {
+                $(tuple.push(self.$column)?;)+
+                Ok(())
+            }
+        }
+    };
+    (@row $(#[$doc:meta])* $row:ident $(<$life:lifetime>)? { $($column:ident: $type:ty),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq)]
+        pub(crate) struct $row $(<$life>)? { $(pub(crate) $column: $type),+ }
+
+        impl $(<$life>)? $row $(<$life>)? {
+            /// Binds one value for each column.
+            pub(crate) fn bind_values(
+                &self,
+                tuple: &mut sqlx::query_builder::Separated<'_, sqlx::Sqlite, &'static str>,
+            ) {
+                $(tuple.push_bind(self.$column);)+
+            }
+        }
+    };
+}
+pub(super) use table_row;
+
+table_row!(
+    /// One row of `events`; `weir_database::entity::events` documents the columns.
     Row<'a> {
         source: i16,
         event_id: &'a str,
@@ -45,15 +135,15 @@ columns!(
 );
 
 impl<'a> Row<'a> {
-    /// `stored_at` in µs since the Unix epoch.
-    pub(super) fn new(frame: &'a Frame, framed: &'a FramedEvent, stored_at: i64) -> Self {
+    /// The row of an event in a frame; `stored_at` in µs since the Unix epoch.
+    pub(super) fn of_event(frame: &'a Frame, framed: &'a FramedEvent, stored_at: i64) -> Self {
         let (event, origin) = (&framed.event, &frame.origins[framed.origin]);
         let common = Self {
-            source: small(event.source().number()),
+            source: to_smallint(event.source().number()),
             event_id: event.id(),
             occurred_at: event.timestamp().timestamp_micros(),
-            funnel_stage: small(event.funnel_stage().number()),
-            event_type: small(event.event_type().number()),
+            funnel_stage: to_smallint(event.funnel_stage().number()),
+            event_type: to_smallint(event.event_type().number()),
             frame_id: &frame.id,
             correlation_id: origin.correlation_id.as_str(),
             traceparent: Some(origin.traceparent.as_str()).filter(|text| !text.is_empty()),
@@ -79,7 +169,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The same event of nobody: what is the person's is gone, and what happened stays.
+    /// The same event without its person: columns of the person are empty, all others stay.
     pub(super) fn without_person(self) -> Self {
         Self {
             user_id: "",
@@ -103,7 +193,7 @@ impl<'a> Row<'a> {
             user_id: &user.id,
             user_name: &user.name,
             age: Some(user.age.into()),
-            gender: Some(small(user.gender.number())),
+            gender: Some(to_smallint(user.gender.number())),
             country: Some(&user.country),
             city: Some(&user.city),
             ..self
@@ -113,7 +203,7 @@ impl<'a> Row<'a> {
     fn with_facebook_top(self, top: &'a FacebookTop) -> Self {
         Self {
             action_time: Some(top.action_time.timestamp_micros()),
-            referrer: Some(small(top.referrer.number())),
+            referrer: Some(to_smallint(top.referrer.number())),
             video_id: top.video_id.as_deref(),
             ..self
         }
@@ -123,9 +213,9 @@ impl<'a> Row<'a> {
         Self {
             ad_id: Some(&bottom.ad_id),
             campaign_id: Some(&bottom.campaign_id),
-            click_position: Some(small(bottom.click_position.number())),
-            device: Some(small(bottom.device.number())),
-            browser: Some(small(bottom.browser.number())),
+            click_position: Some(to_smallint(bottom.click_position.number())),
+            device: Some(to_smallint(bottom.device.number())),
+            browser: Some(to_smallint(bottom.browser.number())),
             purchase_amount: bottom.purchase_amount.map(Amount::ten_thousandths),
             ..self
         }
@@ -139,7 +229,7 @@ impl<'a> Row<'a> {
         Self {
             watch_time: Some(top.watch_time),
             percentage_watched: Some(top.percentage_watched),
-            device: Some(small(top.device.number())),
+            device: Some(to_smallint(top.device.number())),
             country: Some(&top.country),
             video_id: Some(&top.video_id),
             ..self
@@ -157,17 +247,17 @@ impl<'a> Row<'a> {
     }
 }
 
-/// One row of each identity, in their order: of equal ones the first, because the sort is stable.
-pub(super) fn each_once<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
+/// One row of each identity, in the order of identities. The first of equal ones stays, because the sort is stable.
+pub(super) fn deduplicated<'a>(rows: impl Iterator<Item = Row<'a>>) -> Vec<Row<'a>> {
     let mut rows: Vec<Row<'a>> = rows.collect();
-    // A row is some hundred bytes, so that keys are moved about and each row once.
+    // A row has some hundred bytes: sorting by cached keys moves each row once.
     rows.sort_by_cached_key(Row::identity);
     rows.dedup_by_key(|row| row.identity());
     rows
 }
 
-/// A closed set's number as the database keeps it.
-pub(crate) fn small(number: i32) -> i16 {
+/// A number of the contract's enums in the database's type.
+pub(crate) fn to_smallint(number: i32) -> i16 {
     i16::try_from(number).expect("the contract's enum numbers are small")
 }
 
@@ -179,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_its_person_keeps_what_happened() {
+    fn a_row_without_its_person_keeps_the_columns_of_the_event() {
         let person = Row {
             user_id: "u-1",
             user_name: "Ada",
@@ -218,7 +308,16 @@ mod tests {
 
     #[test]
     fn every_column_of_the_table_is_written() {
-        let there: Vec<&str> = events::Column::iter().map(|column| column.as_str()).collect();
-        assert_eq!(COLUMNS, there);
+        let of_table: Vec<&str> = events::Column::iter().map(|column| column.as_str()).collect();
+        assert_eq!(Row::COLUMNS, of_table);
+    }
+
+    #[test]
+    fn a_key_is_the_first_half_of_the_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            EventKey::of("abc").as_bytes(),
+            0xba78_16bf_8f01_cfea_4141_40de_5dae_2223_u128.to_be_bytes()
+        );
     }
 }

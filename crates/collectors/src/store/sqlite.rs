@@ -1,81 +1,77 @@
-//! Storing in SQLite: one writer at a time, so what was looked up in a transaction stays true to its end.
+//! Storing in SQLite: one transaction. There is one writer, so that each lookup stays true until the transaction ends.
 
-mod lookout;
-pub(crate) mod rollups;
-mod rows;
+use std::collections::HashSet;
 
-use sqlx::{Connection as _, SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use weir_journal::Position;
 
 use super::{
-    Ending, ErasedPersons, FrameOutcome, KnownErased, Outcomes, Submission,
-    lookout::Lookout,
-    people::{self, Seen},
-    rollups::Rollups,
-    row, settled, sighting,
+    erased::{ErasedCache, ErasedPersons},
+    guards::Guards,
+    people_deltas::{self, ObservedPeople},
+    pool::{BEGIN_SQLITE, ROWS_PER_STATEMENT},
+    rollups::{self, Rollups},
+    row::{self, Row},
+    submission::{Duplicate, Ending, FrameOutcome, Outcomes, Submission, duplicates},
 };
-
-/// Takes the write lock at once: a deferred transaction fails when it turns from reading to writing.
-pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
-/// Enough that a statement's own cost vanishes, few enough that its text stays in the statement cache.
-const ROWS_PER_STATEMENT: usize = 32;
 
 const RECORDED: &str = "SELECT stored, duplicate, parked FROM frames WHERE frame_id = ?";
 
 const RECORD: &str = "INSERT INTO frames (frame_id, source, stored, duplicate, parked, committed_at) \
     VALUES (?, ?, ?, ?, ?, ?)";
 
-/// What new rows add to other tables.
+/// The additions of new rows to other tables.
 #[derive(Debug, Default)]
-struct New<'a> {
+struct Additions<'a> {
     rollups: Rollups<'a>,
-    people: Seen,
+    people: ObservedPeople,
 }
 
+/// Runs one storing transaction.
 pub(super) async fn transact<'a>(
     pool: &SqlitePool,
-    known_erased: &KnownErased,
+    erased: &ErasedCache,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let outcomes = transact_on(&mut connection, known_erased, submissions, positions, ending).await;
+    let outcomes = transact_on(&mut connection, erased, submissions, positions, ending).await;
     if outcomes.is_err() && is_stuck(&mut connection).await {
         connection.close_on_drop();
     }
     outcomes
 }
 
-/// Where a disk is full, SQLite rolls back itself. Then sqlx can't, and takes the connection for one that is in a
-/// transaction for ever.
+/// Whether the connection is in a transaction that can't be ended. Where the disk is full, SQLite rolls back by itself.
+/// The rollback of sqlx fails then, and sqlx takes the connection for one in a transaction for ever.
 async fn is_stuck(connection: &mut SqliteConnection) -> bool {
-    // The rollback that the end of a transaction asks for has been tried when this is answered.
+    // The ping comes after the rollback that the dropped transaction has queued.
     connection.ping().await.is_err() || connection.is_in_transaction()
 }
 
 async fn transact_on<'a>(
     connection: &mut SqliteConnection,
-    known_erased: &KnownErased,
+    erased: &ErasedCache,
     submissions: &[&Submission<'a>],
     positions: &[Position],
     ending: Ending,
 ) -> Result<Outcomes<'a>, sqlx::Error> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
-    let lookout = lookout::look_out(&mut transaction).await?;
-    let erased = lookout::erased(&mut transaction, known_erased, lookout).await?;
+    let mut transaction = connection.begin_with(BEGIN_SQLITE).await?;
+    let guards = Guards::in_sqlite(&mut transaction).await?;
+    let erased = guards.erased_in_sqlite(&mut transaction, erased).await?;
     let mut outcomes = Outcomes::new();
-    let mut counted = New::default();
+    let mut additions = Additions::default();
     for submission in submissions {
-        let outcome = match recorded(&mut transaction, submission).await? {
+        let outcome = match recorded_outcome(&mut transaction, submission).await? {
             Some(outcome) => outcome,
-            None => store(&mut transaction, submission, lookout, &erased, &mut counted).await?,
+            None => insert_frame(&mut transaction, submission, guards, &erased, &mut additions).await?,
         };
         outcomes.insert(submission.frame_id(), outcome);
     }
-    people::note!(transaction, counted.people.deltas(), lookout.now);
-    rollups::add(&mut transaction, &counted.rollups).await?;
-    settled::record_in_sqlite(&mut transaction, positions).await?;
+    people_deltas::insert_deltas!(transaction, additions.people.deltas(), guards.now);
+    rollups::add_in_sqlite(&mut transaction, &additions.rollups).await?;
+    record_settled(&mut transaction, positions).await?;
     match ending {
         Ending::Commit => transaction.commit().await?,
         Ending::RollBack => transaction.rollback().await?,
@@ -83,7 +79,8 @@ async fn transact_on<'a>(
     Ok(outcomes)
 }
 
-async fn recorded(
+/// The accounts of a frame that was recorded before.
+async fn recorded_outcome(
     connection: &mut SqliteConnection,
     submission: &Submission<'_>,
 ) -> Result<Option<FrameOutcome>, sqlx::Error> {
@@ -92,27 +89,28 @@ async fn recorded(
     Ok(row.map(|(stored, duplicate, parked)| FrameOutcome::recorded_before(stored, duplicate, parked)))
 }
 
-/// Stores what is new of a frame, writes its accounts and counts the new rows in `counted`.
-async fn store<'a>(
+/// Inserts the new events of a frame, writes its accounts and adds its new rows to `additions`.
+async fn insert_frame<'a>(
     connection: &mut SqliteConnection,
     submission: &Submission<'a>,
-    lookout: Lookout,
+    guards: Guards,
     erased: &ErasedPersons,
-    counted: &mut New<'a>,
+    additions: &mut Additions<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
-    let removed = lookout::removed(connection, submission, lookout).await?;
-    let mut rows = row::each_once(submission.rows(lookout.now));
+    let removed = guards.removed_in_sqlite(connection, submission).await?;
+    let mut rows = row::deduplicated(submission.rows(guards.now));
     rows.retain(|row| !removed.contains(&row.identity()));
-    erased.take_out_of(&mut rows);
-    rows::insert(connection, &mut rows).await?;
+    erased.anonymize(&mut rows);
+    insert_rows(connection, &mut rows).await?;
     for row in &rows {
-        counted.rollups.add(row);
-        counted.people.add(row);
+        additions.rollups.add(row);
+        additions.people.add(row);
     }
     let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
-        let with_row = submission.sightings().filter(|sighting| !removed.contains(&sighting.identity));
-        rows::count_duplicates(connection, &sighting::duplicates(with_row, &rows)).await?;
+        let occurrences = submission.occurrences();
+        let with_row = occurrences.filter(|occurrence| !removed.contains(&occurrence.identity));
+        count_duplicates(connection, &duplicates(with_row, &rows)).await?;
     }
     sqlx::query(RECORD)
         .bind(submission.frame_id())
@@ -120,8 +118,79 @@ async fn store<'a>(
         .bind(outcome.stored.cast_signed())
         .bind(outcome.duplicate.cast_signed())
         .bind(outcome.parked.cast_signed())
-        .bind(lookout.now)
+        .bind(guards.now)
         .execute(connection)
         .await?;
     Ok(outcome)
+}
+
+/// Inserts the rows of a frame that are new, and retains those alone.
+async fn insert_rows(connection: &mut SqliteConnection, rows: &mut Vec<Row<'_>>) -> Result<(), sqlx::Error> {
+    let mut old: HashSet<String> = HashSet::new();
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        if insert_chunk(connection, rows).await? < rows.len() as u64 {
+            old.extend(old_ids(connection, rows).await?);
+        }
+    }
+    rows.retain(|row| !old.contains(row.event_id));
+    Ok(())
+}
+
+/// Returns how many rows were new.
+async fn insert_chunk(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64, sqlx::Error> {
+    let columns = Row::COLUMNS.join(", ");
+    let mut statement = QueryBuilder::<Sqlite>::new(format!("INSERT INTO events ({columns}) "));
+    statement.push_values(rows, |mut tuple, row| row.bind_values(&mut tuple));
+    statement.push(" ON CONFLICT (source, event_id) DO NOTHING");
+    // The last statement of a frame has any number of rows; only full ones are worth a place in the cache.
+    let query = statement.build().persistent(rows.len() == ROWS_PER_STATEMENT);
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// The event ids of rows that were there before. A frame is stored once, so that a row with another frame id is an old
+/// one.
+async fn old_ids(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<Vec<String>, sqlx::Error> {
+    let mut statement = QueryBuilder::<Sqlite>::new("SELECT event_id FROM events WHERE frame_id <> ");
+    statement.push_bind(rows[0].frame_id).push(" AND source = ").push_bind(rows[0].source);
+    statement.push(" AND event_id IN ");
+    statement.push_tuples(rows, |mut tuple, row| {
+        tuple.push_bind(row.event_id);
+    });
+    let query = statement.build_query_scalar().persistent(rows.len() == ROWS_PER_STATEMENT);
+    query.fetch_all(connection).await
+}
+
+/// Adds to the counts of duplicates.
+async fn count_duplicates(
+    connection: &mut SqliteConnection,
+    duplicates: &[Duplicate<'_>],
+) -> Result<(), sqlx::Error> {
+    for duplicates in duplicates.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new(Duplicate::INSERT);
+        statement.push_values(duplicates, |mut tuple, Duplicate { identity: (source, event_id), times }| {
+            tuple.push_bind(source).push_bind(event_id).push_bind(times);
+        });
+        statement.push(Duplicate::ADD);
+        let query = statement.build().persistent(duplicates.len() == ROWS_PER_STATEMENT);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Records frames as settled before the journal acknowledges them, so that the audit can compare both. A batch of a
+/// worker has few frames, so that one statement takes all of them.
+async fn record_settled(
+    connection: &mut SqliteConnection,
+    positions: &[Position],
+) -> Result<(), sqlx::Error> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO settled_frames (journal, sequence) ");
+    statement.push_values(positions, |mut tuple, position| {
+        tuple.push_bind(position.journal).push_bind(position.sequence.cast_signed());
+    });
+    statement.push(" ON CONFLICT DO NOTHING");
+    statement.build().execute(connection).await?;
+    Ok(())
 }

@@ -1,49 +1,54 @@
-//! Carrying out an erasure: recorded first, so that nothing of the person is stored behind its back, then rows, then
-//! dead letters, then the receipt. A step that fails, or a process that dies, leaves the rest to the next offer of
-//! the frame. Nothing here logs who the person is.
+//! An erasure, step by step: the record, the rows, the sets of people, the dead letters and the receipt.
+//!
+//! The record comes first, so that no other collector stores an event of the person meanwhile. A step that fails, or a
+//! process that dies, leaves the rest to the next delivery of the frame. No log entry names the person.
+
+mod dead_letter_match;
 
 use std::time::Duration;
 
 use tracing::{info, warn};
 use weir_journal::{DeadLetterStream, Erasure, Position};
 
-use super::{Verdict, Worker};
-use crate::{Failpoint, letters::LettersOf, store::ErasureStage};
+use super::{Worker, delivery::DeliveryVerdict};
+use crate::{Failpoint, people::People, store::ErasureStage};
+use dead_letter_match::DeadLetterMatch;
 
-/// How long an erasure that broke off is left alone.
+/// How long an interrupted erasure waits for its next attempt.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Letters that are read at once: up to 64 KiB each in memory, and a whole frame four times that.
+/// Dead letters that are read at once. Each takes up to 64 KiB of memory, and a whole frame four times that.
 const PAGE: usize = 128;
 
 impl Worker {
-    pub(super) async fn see_to_erasure(&self, erasure: &Erasure, position: Position) -> Verdict {
+    pub(super) async fn process_erasure(&self, erasure: &Erasure, position: Position) -> DeliveryVerdict {
         let (erasure_id, correlation_id) = (erasure.id.as_str(), erasure.origin.correlation_id.as_str());
-        match self.erase_and_settle(erasure, position).await {
-            Ok(()) => Verdict::Done,
+        match self.erase_and_record(erasure, position).await {
+            Ok(()) => DeliveryVerdict::Acknowledge,
             Err(error) => {
                 let error = format!("{error:#}");
-                warn!(erasure_id, correlation_id, error, "an erasure broke off and will be carried on");
-                Verdict::Later(PAUSE)
+                warn!(erasure_id, correlation_id, error, "an erasure was interrupted and will continue");
+                DeliveryVerdict::RetryIn(PAUSE)
             }
         }
     }
 
-    async fn erase_and_settle(&self, erasure: &Erasure, position: Position) -> anyhow::Result<()> {
+    async fn erase_and_record(&self, erasure: &Erasure, position: Position) -> anyhow::Result<()> {
         self.erase(erasure).await?;
-        Ok(self.store.settle(&[position]).await?)
+        Ok(self.store.record_settled(&[position]).await?)
     }
 
     async fn erase(&self, erasure: &Erasure) -> anyhow::Result<()> {
         if self.store.record_erasure(erasure).await? == ErasureStage::Complete {
             return Ok(());
         }
-        Failpoint::ErasureRecorded.pass(self.failpoint);
-        self.store.make_anonymous(erasure).await?;
-        Failpoint::ErasureRows.pass(self.failpoint);
-        for graveyard in DeadLetterStream::ALL {
-            self.remove_letters(graveyard, erasure).await?;
+        Failpoint::ErasureRecorded.abort_if(self.failpoint);
+        self.store.anonymize_rows(erasure).await?;
+        Box::pin(People::new(&self.store).erase(erasure)).await?;
+        Failpoint::ErasureRows.abort_if(self.failpoint);
+        for stream in DeadLetterStream::ALL {
+            self.remove_dead_letters(stream, erasure).await?;
         }
-        Failpoint::ErasureLetters.pass(self.failpoint);
+        Failpoint::ErasureLetters.abort_if(self.failpoint);
         let counts = self.store.complete_erasure(erasure).await?;
         info!(
             erasure_id = erasure.id,
@@ -55,19 +60,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Goes over the letters that are there when it starts.
-    async fn remove_letters(&self, graveyard: DeadLetterStream, erasure: &Erasure) -> anyhow::Result<()> {
-        let persons = LettersOf::new(erasure.source, &erasure.user_id);
-        let (mut after, last) = (0, self.journal.dead_letter_stats(graveyard).await?.last);
+    /// Removes the person's dead letters among those that the stream has when this starts.
+    async fn remove_dead_letters(&self, stream: DeadLetterStream, erasure: &Erasure) -> anyhow::Result<()> {
+        let person = DeadLetterMatch::new(erasure.source, &erasure.user_id);
+        let (mut after, last) = (0, self.journal.dead_letter_stats(stream).await?.last_sequence);
         while after < last {
-            let page = self.journal.dead_letters(graveyard, after, PAGE).await?;
+            let page = self.journal.dead_letters(stream, after, PAGE).await?;
             let Some(furthest) = page.last() else { break };
             after = furthest.sequence;
-            let of_person = page.iter().filter(|stored| persons.include(&stored.letter));
+            let of_person = page.iter().filter(|stored| person.matches(&stored.letter));
             let sequences: Vec<u64> = of_person.map(|stored| stored.sequence).collect();
             if !sequences.is_empty() {
-                self.journal.remove_dead_letters(graveyard, &sequences).await?;
-                self.store.note_removed_letters(erasure, sequences.len() as u64).await?;
+                self.journal.remove_dead_letters(stream, &sequences).await?;
+                self.store.note_removed_dead_letters(erasure, sequences.len() as u64).await?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `audits`: how far what a journal holds as acknowledged was compared with what is settled.
+//! `audits`: the progress of the audit of each journal. The audit compares acknowledged frames with settled ones.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,14 +6,14 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audits")]
 pub struct Model {
-    /// Its identity.
+    /// The identity of the journal.
     #[sea_orm(primary_key, auto_increment = false)]
     pub journal: i64,
     /// Frames up to this sequence are settled, unless they are in `unaccounted_frames`.
     pub through: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,9 +1,10 @@
-//! `duplicates`: how often an identity came again after it was stored. Written in the transaction that finds the
-//! duplicates, so that a redelivered frame adds nothing.
+//! `duplicates`: the number of repeats of each stored identity. The transaction that finds the repeats writes it, so
+//! that a redelivered frame adds nothing.
 
 use sea_orm::entity::prelude::*;
 
-/// One identity that came again; one that never did has no row. Summed up this is `frames.duplicate`.
+/// One identity with repeats; an identity without repeats has no row. The sum over all rows is that of
+/// `frames.duplicate`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "duplicates")]
 pub struct Model {
@@ -13,11 +14,11 @@ pub struct Model {
     /// The sender's id, unique within the source.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub event_id: String,
-    /// How often besides the first, later items of the same array included.
+    /// Repeats besides the first event, later items of the same array included.
     pub times: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

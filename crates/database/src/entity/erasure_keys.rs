@@ -13,7 +13,7 @@ pub struct Model {
     pub key: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

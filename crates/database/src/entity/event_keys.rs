@@ -1,8 +1,9 @@
-//! `event_keys`: the identities of events whose rows were removed, so that a late repeat is still a duplicate.
+//! `event_keys`: the identities of events without rows: retention removed the rows, and a late repeat is still a
+//! duplicate.
 
 use sea_orm::entity::prelude::*;
 
-/// One identity that was stored once.
+/// One identity that was stored.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "event_keys")]
 pub struct Model {
@@ -12,13 +13,14 @@ pub struct Model {
     /// The first 16 bytes of the SHA-256 of the event id's UTF-8.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: Vec<u8>,
-    /// When the removed event had come in, µs since the Unix epoch, UTC, by the clock of the edge or ingest.
+    /// The arrival of the removed event, µs since the Unix epoch, UTC, by the clock of the edge or ingest.
     pub arrived_at: i64,
-    /// When its row was stored, µs since the Unix epoch, UTC, by the database's clock: what its key expires by.
+    /// The time when the row was stored, µs since the Unix epoch, UTC, by the clock of the database. The key expires by
+    /// it.
     pub stored_at: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,10 +1,10 @@
-//! `events`: every stored event of both sources, once; what only the other source tells is null.
+//! `events`: every stored event of both sources, once. A column of the other source is null.
 //!
 //! Times are microseconds since the Unix epoch, UTC. Closed sets are the enum numbers of `weir.event.v1`.
 
 use sea_orm::entity::prelude::*;
 
-/// One stored event. `(source, event_id)` is its identity; the first that was committed stays.
+/// One stored event. `(source, event_id)` is its identity; the first committed event with an identity stays.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
 pub struct Model {
@@ -14,24 +14,24 @@ pub struct Model {
     /// The sender's id, unique within the source.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub event_id: String,
-    /// Event time as the sender tells it, µs: what every report ranges over.
+    /// Event time as the sender states it, µs. Every report selects by it.
     pub occurred_at: i64,
     /// `weir.event.v1.FunnelStage`.
     pub funnel_stage: i16,
     /// `weir.event.v1.EventType`; unique only together with the source.
     pub event_type: i16,
-    /// The frame that brought it, a row of `frames`.
+    /// The id of the frame that the event came in, a row of `frames`.
     #[sea_orm(column_type = "Text")]
     pub frame_id: String,
-    /// Of the call that brought it in.
+    /// The correlation id of the call that the event came in.
     #[sea_orm(column_type = "Text")]
     pub correlation_id: String,
-    /// W3C Trace Context of that call; null where it had none.
+    /// The `traceparent` (W3C Trace Context) of that call; null where it had none.
     #[sea_orm(column_type = "Text", nullable)]
     pub traceparent: Option<String>,
-    /// When that call came in, µs.
+    /// The arrival of that call, µs.
     pub arrived_at: i64,
-    /// When the row was written, µs.
+    /// The time when the row was written, µs.
     pub stored_at: i64,
     /// The platform's id of the person.
     #[sea_orm(column_type = "Text")]
@@ -55,7 +55,7 @@ pub struct Model {
     pub action_time: Option<i64>,
     /// Facebook top: `weir.event.v1.FacebookReferrer`.
     pub referrer: Option<i16>,
-    /// Top events; null on Facebook where the sender says null.
+    /// Top events; null on Facebook where the sender sends null.
     #[sea_orm(column_type = "Text", nullable)]
     pub video_id: Option<String>,
     /// Facebook bottom.
@@ -85,7 +85,7 @@ pub struct Model {
     pub purchase_amount: Option<i64>,
 }
 
-/// None: a frame's row may be forgotten before its events.
+/// The table has no foreign keys: a frame's row may be removed before its events.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

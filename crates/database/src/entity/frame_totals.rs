@@ -1,4 +1,4 @@
-//! `frame_totals`: the accounts of frames whose rows in `frames` were removed, added up.
+//! `frame_totals`: the summed accounts of frames without rows: retention removed their rows in `frames`.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,17 +9,17 @@ pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// Frames.
+    /// The number of frames.
     pub frames: i64,
-    /// Events of theirs that became rows.
+    /// Events of these frames that became rows.
     pub stored: i64,
-    /// Events whose identity was there before.
+    /// Events whose identity was stored before.
     pub duplicate: i64,
     /// Events that the database refused.
     pub parked: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,9 +1,9 @@
-//! `frames`: every frame whose events are stored, with what became of them. Written in the transaction that
-//! stores the events, so that a redelivered frame is recognised and the accounting outlives every process.
+//! `frames`: the accounts of every stored frame. The transaction that stores the events writes them, so that a
+//! redelivered frame is recognised and the accounts outlive every process.
 
 use sea_orm::entity::prelude::*;
 
-/// One frame. `stored + duplicate + parked` is what was accepted with it.
+/// One frame. `stored + duplicate + parked` is the number of its accepted events.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "frames")]
 pub struct Model {
@@ -14,15 +14,15 @@ pub struct Model {
     pub source: i16,
     /// Events that became rows.
     pub stored: i64,
-    /// Events whose identity was there before, later items of the same array included.
+    /// Events whose identity was stored before, later items of the same array included.
     pub duplicate: i64,
-    /// Events that the database refused: they lie in `DEAD_LETTERS`.
+    /// Events that the database refused: they are in the stream `DEAD_LETTERS`.
     pub parked: i64,
-    /// When it was written, µs since the Unix epoch, UTC.
+    /// The time when the row was written, µs since the Unix epoch, UTC.
     pub committed_at: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,8 +1,8 @@
-//! `horizons`: since when rows are complete, where some were removed.
+//! `horizons`: the time from which on the rows of a source are complete. Retention removes older rows.
 
 use sea_orm::entity::prelude::*;
 
-/// The horizon of one source; without a row all of its events still have theirs.
+/// The horizon of one source; a source without a row still has the rows of all its events.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "horizons")]
 pub struct Model {
@@ -13,7 +13,7 @@ pub struct Model {
     pub complete_from: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

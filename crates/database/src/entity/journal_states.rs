@@ -1,5 +1,5 @@
-//! `journal_states`: what was noted of the journals that brought frames, so that a journal that vanished, or went back in
-//! time, tells what went with it.
+//! `journal_states`: the last known state of each journal. It shows which frames were lost where a journal vanished or
+//! went back in time.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,23 +13,24 @@ pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// How often the losses of the journal were changed.
+    /// The number of changes of the journal's losses.
     pub revision: i64,
-    /// Of the last frame that was ever appended to the journal, of either source.
+    /// The sequence of the last frame that was ever appended to the journal, of either source.
     pub last_sequence: i64,
     /// Every frame of the source up to this sequence is acknowledged.
     pub acknowledged: i64,
     /// Frames of the source that were not acknowledged.
     pub waiting: i64,
-    /// Accepted frames of the source that can't come any more.
+    /// Accepted frames of the source that can't be delivered any more.
     pub lost: i64,
-    /// Whether another journal is in its place.
+    /// Whether another journal has replaced it.
     pub ended: bool,
-    /// When a collector saw it last, µs since the Unix epoch, UTC, by the database's clock.
+    /// The time when a collector last read the journal's state, µs since the Unix epoch, UTC, by the clock of the
+    /// database.
     pub noted_at: i64,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -2,19 +2,19 @@
 
 use sea_orm::entity::prelude::*;
 
-/// The one row.
+/// The only row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "oldest_writer")]
 pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i16,
-    /// Its name.
+    /// The name of the migration.
     #[sea_orm(column_type = "Text")]
     pub migration: String,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! `people`: the number of each person who has rows.
+//! `people`: the number of each person with rows.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,16 +9,16 @@ pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// [`crate::people::PersonKey`] of the user id: it stays only while the person's rows do.
+    /// [`crate::people::PersonKey`] of the user id. It stays only as long as the person's rows.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: Vec<u8>,
-    /// What sets call the person, and where columns have what was first told of the person.
+    /// The person's number in sets, and in columns the number of the person's first attributes.
     pub number: i64,
-    /// [`crate::people::Marks`] of what was first told.
+    /// [`crate::people::AttributeHashes`] of the person's first attributes. The column's name is older than the term.
     pub marks: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

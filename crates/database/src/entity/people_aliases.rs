@@ -1,4 +1,4 @@
-//! `people_aliases`: further numbers of people of whom more than one value was told.
+//! `people_aliases`: further numbers of people with more than one value of a dimension.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,17 +9,17 @@ pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// The person's own, in `people`.
+    /// The person's own number, in `people`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub number: i64,
-    /// Of the same space as people's own numbers.
+    /// The further number, from the same space as people's own numbers.
     #[sea_orm(primary_key, auto_increment = false)]
     pub alias: i64,
-    /// [`crate::people::Marks`] of the values that this number stands for.
+    /// [`crate::people::AttributeHashes`] of the values that this number stands for.
     pub marks: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

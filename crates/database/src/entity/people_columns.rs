@@ -1,24 +1,24 @@
-//! `people_columns`: what was told of the person at each number, without saying who it is.
+//! `people_columns`: the attributes at each number of a person, without the person's identity.
 
 use sea_orm::entity::prelude::*;
 
-/// [`crate::people::BLOCK`] numbers that follow each other.
+/// A block of [`crate::people::BLOCK`] consecutive numbers.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "people_columns")]
 pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// The first number divided by how many a block has.
+    /// The first number divided by the numbers of a block.
     #[sea_orm(primary_key, auto_increment = false)]
     pub block: i64,
-    /// How many numbers of it are given away; it only grows.
+    /// Numbers of the block in use. The count only grows.
     pub filled: i64,
     /// [`crate::people::Block`].
     pub data: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,33 +1,34 @@
-//! `people_deltas`: who was seen, as storing transactions note it; folded into the other tables of people soon.
+//! `people_deltas`: observations of people that storing transactions write. A fold job moves them to the other tables
+//! of people soon.
 
 use sea_orm::entity::prelude::*;
 
-/// What one transaction noted of one source.
+/// The observations of one source in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "people_deltas")]
 pub struct Model {
-    /// Ascending, but not in the order of commits.
+    /// Ascends, but not in the order of commits.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// `weir.event.v1.Source`.
     pub source: i16,
-    /// Null where people were seen. The erasure that took a person out of rows otherwise: then `data` counts those
-    /// rows by minute.
+    /// Null for observations. Otherwise the id of the erasure that made rows anonymous: `data` then counts those rows
+    /// by minute.
     #[sea_orm(column_type = "Text", nullable)]
     pub erasure_id: Option<String>,
     /// The earliest minute of event time in it, minutes since the Unix epoch.
     pub first_minute: i64,
-    /// The latest.
+    /// The latest minute.
     pub last_minute: i64,
-    /// How many events it is about.
+    /// The number of events. The column's name is older than the term observation.
     pub sightings: i64,
-    /// When it was noted, µs since the Unix epoch, UTC.
+    /// The time when it was written, µs since the Unix epoch, UTC.
     pub stored_at: i64,
-    /// [`crate::people::Observations`], or [`crate::people::Removals`].
+    /// [`crate::people::Observations`], or [`crate::people::Removals`] of an erasure.
     pub data: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! `people_sets`: whose numbers were seen in each minute, hour and day of event time.
+//! `people_sets`: the numbers of the people in each minute, hour and day of event time.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,19 +9,19 @@ pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub source: i16,
-    /// 1 minute, 2 hour, 3 day.
+    /// [`crate::time_bucket::Grain::number`]: 1 minute, 2 hour, 3 day.
     #[sea_orm(primary_key, auto_increment = false)]
     pub grain: i16,
-    /// Its start, µs since the Unix epoch, UTC.
+    /// The start of the bucket, µs since the Unix epoch, UTC.
     #[sea_orm(primary_key, auto_increment = false)]
     pub bucket: i64,
-    /// Events that name a person and are in it; it is complete where the rollups count as many measured ones.
+    /// Events with a person in the bucket. The set is complete where the rollups count as many measured events.
     pub sightings: i64,
     /// [`crate::people::Sets`].
     pub data: Vec<u8>,
 }
 
-/// None.
+/// The table has no foreign keys.
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

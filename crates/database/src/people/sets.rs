@@ -1,41 +1,40 @@
-//! Whose numbers were seen in a bucket.
+//! Sets of people: the numbers that were seen in a bucket.
 
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use super::{
-    bytes::{Malformed, Reader, push_varint},
-    marks::Dimension,
+    attributes::Dimension,
+    encoding::{BlobReader, Malformed, push_varint},
 };
 
 const VERSION: u8 = 1;
-const WHAT: &str = "a set of people";
-/// Before a bitmap of its own; a smaller number is the slot that has the same.
-const OWN: u8 = 0xff;
+const NAME: &str = "a set of people";
+/// Precedes a bitmap. A smaller byte is the index of an earlier slot with the same bitmap.
+const BITMAP: u8 = 0xff;
 
-/// The people, and the members of the groups of each dimension.
+/// Slots of a set: the people, and the members of each dimension's groups.
 pub const SLOTS: usize = 1 + Dimension::ALL.len();
-/// Where the people's own numbers are; each dimension comes behind, in the order of [`Dimension::ALL`].
+/// The slot of the people's own numbers. The slots of the dimensions follow, in the order of [`Dimension::ALL`].
 pub const USERS: usize = 0;
 
-/// In the first slot the own numbers of everybody who was seen; in each other slot, for every person and every value
-/// of the dimension that was told, the number that stands for this person with this value: the person's own for the
-/// first value that was ever told, an alias for others.
+/// The people of one bucket. The first slot has each person's own number. The slot of a dimension has one number for
+/// each person and value: the person's own number for the first value ever seen, an alias for each further one.
 ///
-/// Usually everybody is seen with the first value, and all slots are the same set, which is then there once.
+/// Usually all people are seen with their first value. Then all slots have equal sets, which are kept once.
 #[derive(Clone, Debug)]
 pub struct Sets([Arc<RoaringBitmap>; SLOTS]);
 
 impl Default for Sets {
     fn default() -> Self {
-        let nobody = Arc::new(RoaringBitmap::new());
-        Self(std::array::from_fn(|_| Arc::clone(&nobody)))
+        let empty = Arc::new(RoaringBitmap::new());
+        Self(std::array::from_fn(|_| Arc::clone(&empty)))
     }
 }
 
 impl Sets {
-    /// The numbers of each slot, in any order.
+    /// Sets of the numbers of each slot, which may be in any order.
     #[must_use]
     pub fn of(mut numbers: [Vec<u32>; SLOTS]) -> Self {
         for numbers in &mut numbers {
@@ -64,7 +63,7 @@ impl Sets {
         self.slot(dimension as usize + 1)
     }
 
-    /// Whether two slots share one set.
+    /// Whether two slots share one bitmap.
     #[must_use]
     pub fn is_same(&self, slot: usize, other: usize) -> bool {
         Arc::ptr_eq(&self.0[slot], &self.0[other])
@@ -75,7 +74,7 @@ impl Sets {
         self.0.iter().all(|slot| slot.is_empty())
     }
 
-    /// Adds everybody of another bucket. Slots that are the same in both stay the same.
+    /// Adds the people of another bucket. Slots that share a bitmap in both share one afterwards.
     pub fn unite(&mut self, other: &Self) {
         let mut before = std::mem::take(self).0.map(Some);
         let pair = |before: &[Option<Arc<RoaringBitmap>>; SLOTS], slot: usize| {
@@ -89,7 +88,7 @@ impl Sets {
             let alike: Vec<usize> = (slot..SLOTS).filter(|later| pair(&before, *later) == own).collect();
             let mut taken = alike.iter().filter_map(|alike| before[*alike].take());
             let Some(mut united) = taken.next() else { continue };
-            // The others go, so that the bitmap is changed in place where nobody else has it.
+            // Dropping the others lets the bitmap change in place where no other set shares it.
             taken.for_each(drop);
             if own.0 != Some(own.1) {
                 *Arc::make_mut(&mut united) |= &*other.0[slot];
@@ -98,7 +97,7 @@ impl Sets {
         }
     }
 
-    /// Takes numbers out of every slot.
+    /// Removes numbers from every slot.
     pub fn remove(&mut self, numbers: &RoaringBitmap) {
         self.0 = std::mem::take(self).0.map(|mut slot| {
             if !slot.is_disjoint(numbers) {
@@ -116,7 +115,7 @@ impl Sets {
             match (0..slot).find(same) {
                 Some(earlier) => blob.push(earlier as u8),
                 None => {
-                    blob.push(OWN);
+                    blob.push(BITMAP);
                     let mut packed = (*self.0[slot]).clone();
                     packed.optimize();
                     push_varint(&mut blob, packed.serialized_size() as u64);
@@ -128,13 +127,13 @@ impl Sets {
     }
 
     /// # Errors
-    /// It is damaged, or of a newer build.
+    /// The blob is damaged, or a newer build wrote it.
     pub fn read(blob: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(blob, VERSION, WHAT)?;
+        let mut reader = BlobReader::new(blob, VERSION, NAME)?;
         let mut slots: Vec<Arc<RoaringBitmap>> = Vec::with_capacity(SLOTS);
         for _ in 0..SLOTS {
             let slot = match reader.byte()? {
-                OWN => Arc::new(bitmap(&mut reader)?),
+                BITMAP => Arc::new(bitmap(&mut reader)?),
                 earlier => Arc::clone(slots.get(usize::from(earlier)).ok_or(reader.malformed())?),
             };
             slots.push(slot);
@@ -149,12 +148,12 @@ impl PartialEq for Sets {
     }
 }
 
-fn bitmap(reader: &mut Reader<'_>) -> Result<RoaringBitmap, Malformed> {
+fn bitmap(reader: &mut BlobReader<'_>) -> Result<RoaringBitmap, Malformed> {
     let malformed = reader.malformed();
     let length = usize::try_from(reader.varint()?).map_err(|_| malformed)?;
     let packed = reader.take(length)?;
     let mut bitmap = RoaringBitmap::deserialize_from(packed).map_err(|_| malformed)?;
-    // Uniting runs with anything moves all that is behind each number that is put in.
+    // Inserting a number into runs moves all runs behind it: unions would be slow.
     bitmap.remove_run_compression();
     Ok(bitmap)
 }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_union_is_of_each_slot_and_keeps_same_what_is_the_same() {
+    fn a_union_unites_each_slot_and_keeps_shared_bitmaps() {
         let mut united = Sets::default();
         united.unite(&sets([&[1, 2], &[1, 2], &[1, 2], &[1, 9], &[]]));
         united.unite(&sets([&[3], &[3], &[3, 7], &[3], &[]]));
@@ -198,7 +197,7 @@ mod tests {
         united.unite(&copy);
         assert_eq!(united, copy);
         united.unite(&sets([&[8], &[8], &[8], &[8], &[]]));
-        assert!(!copy.slot(USERS).contains(8), "a copy is its own");
+        assert!(!copy.slot(USERS).contains(8), "a clone does not change");
     }
 
     #[test]
@@ -209,9 +208,9 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_written_and_not_kept() {
-        let everybody: Vec<u32> = (0..100_000).collect();
-        let blob = Sets::of(std::array::from_fn(|_| everybody.clone())).to_blob();
+    fn runs_are_written_and_expanded_when_read() {
+        let all: Vec<u32> = (0..100_000).collect();
+        let blob = Sets::of(std::array::from_fn(|_| all.clone())).to_blob();
         assert!(blob.len() < 100, "{}", blob.len());
         let read = Sets::read(&blob).unwrap();
         assert_eq!(read.slot(USERS).statistics().n_run_containers, 0);
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_set_is_told() {
+    fn a_damaged_set_is_malformed() {
         let blob = sets([&[1, 2], &[1, 2], &[1, 2], &[1, 9], &[]]).to_blob();
         for length in 0..blob.len() {
             assert!(Sets::read(&blob[..length]).is_err(), "{length}");

@@ -1,4 +1,4 @@
-//! A PostgreSQL URL, part by part: what is wrong is named by its part, and what means nothing here by its name.
+//! PostgreSQL URLs, part by part: an error names the wrong part, a warning names each ignored parameter.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -8,9 +8,9 @@ use sqlx::{
 };
 use url::Url;
 
-use super::UrlError;
+use super::error::UrlError;
 
-/// What sqlx understands in a query, besides `options[NAME]`.
+/// The parameters that sqlx understands in a query, besides `options[NAME]`.
 const KNOWN: [&str; 19] = [
     "sslmode",
     "ssl-mode",
@@ -35,24 +35,24 @@ const KNOWN: [&str; 19] = [
 const SSL_MODES: &str = "must be disable, allow, prefer, require, verify-ca or verify-full";
 const SEVERAL_HOSTS: &str = "names several hosts: name one, such as the address that follows the primary";
 
-/// How to connect, and what of the URL is used for nothing.
+/// The options of a connection, and the parameters of the URL that Weir ignores.
 #[derive(Clone)]
 pub(crate) struct PostgresUrl {
     pub(crate) options: PgConnectOptions,
-    /// Parameters by name.
+    /// Names of parameters.
     pub(crate) ignored: Vec<String>,
     /// Files of TLS, by the parameter that names them.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
 }
 
 impl PostgresUrl {
-    /// Reads what follows `postgres://`.
+    /// Reads the rest of a URL behind `postgres://`.
     ///
     /// # Errors
-    /// The first part that is wrong. Never repeats what may be a part of a password.
+    /// The first part that is wrong. No text repeats characters that may belong to a password.
     pub(super) fn parse(rest: &str) -> Result<Self, UrlError> {
         check_parts(rest)?;
-        // libpq takes a user without a host, which is in the query then; a parser of URLs does not.
+        // libpq takes a user without a host, which is in the query then. The crate `url` does not.
         let rest = match rest.split_once("@/") {
             Some((user, behind)) if !user.contains('/') => format!("{user}@localhost/{behind}"),
             _ => rest.to_owned(),
@@ -79,7 +79,7 @@ impl PostgresUrl {
     }
 }
 
-/// What of a query has a meaning beyond what sqlx makes of it.
+/// The parameters of a query that sqlx reads otherwise than libpq, or not at all.
 #[derive(Debug, Default)]
 struct Settings {
     files: Vec<(&'static str, PathBuf)>,
@@ -87,7 +87,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Whether sqlx shall see the parameter too.
+    /// Reads one parameter. Returns whether sqlx must see it too.
     fn read(&mut self, name: &str, value: &str) -> Result<bool, UrlError> {
         match name {
             "target_session_attrs" if value == "any" => return Ok(false),
@@ -108,7 +108,7 @@ impl Settings {
             "statement-cache-capacity" if value.parse::<usize>().is_err() => {
                 return Err(part("statement-cache-capacity", "must be a number"));
             }
-            // As libpq has it: the roots of the system, and nothing less than verify-full.
+            // As in libpq: the roots of the system, with verify-full.
             "sslrootcert" | "ssl-root-cert" | "ssl-ca" if value == "system" => {
                 self.system_roots = true;
                 return Ok(false);
@@ -121,7 +121,7 @@ impl Settings {
         Ok(true)
     }
 
-    /// The certificate itself may stand there too.
+    /// Remembers the file of a parameter, unless the value is the certificate itself.
     fn add_file(&mut self, name: &'static str, value: &str) {
         if !value.contains("-----BEGIN") {
             self.files.push((name, PathBuf::from(value)));
@@ -136,7 +136,7 @@ impl Settings {
         if self.has_file("sslcert") != self.has_file("sslkey") {
             return Err(part("sslcert", "and sslkey must be given together"));
         }
-        // As libpq has it: who names a root wants it checked.
+        // As in libpq: a root certificate makes sslmode=require verify it.
         let checked = self.has_file("sslrootcert") && matches!(options.get_ssl_mode(), PgSslMode::Require);
         let options = match (self.system_roots, checked) {
             (true, _) => options.ssl_mode(PgSslMode::VerifyFull),
@@ -145,7 +145,7 @@ impl Settings {
         };
         let named = options.get_application_name().is_some();
         let options = if named { options } else { options.application_name("weir") };
-        // An address of IPv6 stands in brackets in a URL alone. Poolers refuse parameters that they don't know.
+        // Only a URL has an IPv6 address in brackets. Poolers refuse parameters that they don't know.
         let host = options.get_host().trim_matches(['[', ']']).to_owned();
         Ok(options.host(&host).extra_float_digits(None::<i8>))
     }
@@ -155,7 +155,7 @@ fn is_known(name: &str) -> bool {
     KNOWN.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
 }
 
-/// Finds what makes a parser take one part for another.
+/// Finds characters that make a parser take one part for another.
 fn check_parts(rest: &str) -> Result<(), UrlError> {
     let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
@@ -191,7 +191,7 @@ fn check_port(port: &str) -> Result<(), UrlError> {
     match port.parse::<u16>() {
         Ok(1..) => Ok(()),
         _ if port.is_empty() => Ok(()),
-        // It may be the beginning of a password, so it is not repeated.
+        // The text may be the beginning of a password, so that the error does not repeat it.
         _ => Err(part(
             "the port",
             "must be a number from 1 to 65535 (in a password write / as %2F, ? as %3F and # as %23)",
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_password_must_escape_is_named_and_the_password_is_not() {
+    fn an_error_names_the_unescaped_character_and_not_the_password() {
         for (password, escape) in [
             ("sec/ret", "%2F"),
             ("12/ret", "%2F"),
@@ -226,9 +226,9 @@ mod tests {
             ("sec%ret", "%25"),
             ("ret%", "%25"),
         ] {
-            let told = refusal(&format!("postgres://weir:{password}@db:5432/events"));
-            assert!(told.contains("password") && told.contains(escape), "{told}");
-            assert!(!told.contains("ret") && !told.contains("12"), "{told}");
+            let error = refusal(&format!("postgres://weir:{password}@db:5432/events"));
+            assert!(error.contains("password") && error.contains(escape), "{error}");
+            assert!(!error.contains("ret") && !error.contains("12"), "{error}");
         }
         for password in ["sec%2Fret", "sec@ret", "se:cret", "se%25cret", "s%C3%A9cret"] {
             format!("postgres://weir:{password}@db:5432/events?user=some@body")
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn several_hosts_are_refused_by_name() {
+    fn several_hosts_are_refused() {
         for text in [
             "postgres://weir:pw@one,two/events",
             "postgres://weir:pw@one:5432,two:5433/events",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_wrong_is_named() {
+    fn an_error_names_the_wrong_part() {
         for (text, named) in [
             ("postgres://db:port/events", "the port"),
             ("postgres://db:70000/events", "the port"),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_here_is_named_and_left_out() {
+    fn an_unknown_parameter_is_ignored_and_named() {
         let url = PostgresUrl::parse("weir@db/events?connect_timeout=3&sslmode=require&sslpassword=secret")
             .unwrap();
         assert_eq!(url.ignored, ["connect_timeout", "sslpassword"]);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_named_is_checked() {
+    fn a_named_root_certificate_is_verified() {
         let mode = |query: &str| {
             PostgresUrl::parse(&format!("weir@db/events?{query}")).unwrap().options.get_ssl_mode()
         };

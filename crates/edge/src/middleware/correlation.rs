@@ -3,7 +3,7 @@
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tracing::{Span, debug, error, warn};
-use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext};
+use weir_process::{CallContext, CorrelationId, LogContext, TraceContext};
 
 use super::request_span;
 use crate::{args::TraceTrust, problem::Problem};
@@ -16,7 +16,7 @@ const REQUEST_ID: &str = "x-request-id";
 pub(crate) struct Correlation {
     id: CorrelationId,
     span: Span,
-    log_context: LoggedCall,
+    log_context: LogContext,
 }
 
 impl Correlation {
@@ -25,13 +25,13 @@ impl Correlation {
         let mut context = context(request.headers());
         let id = context.correlation_id.clone();
         let span = request_span::begin(request, &mut context, trust);
-        let log_context = LoggedCall::request(id.clone(), request.method().as_str(), request.uri().path());
+        let log_context = LogContext::request(id.clone(), request.method().as_str(), request.uri().path());
         request.extensions_mut().insert(context);
         Self { id, span, log_context }
     }
 
     /// The scopes that the handler runs in: the exported span and the fields of log entries.
-    pub(crate) fn scopes(&self) -> (Span, LoggedCall) {
+    pub(crate) fn scopes(&self) -> (Span, LogContext) {
         (self.span.clone(), self.log_context.clone())
     }
 

@@ -11,7 +11,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     registry::Registry,
 };
-use weir_process::{CallContext, Durations, TraceContext};
+use weir_process::{CallContext, LatencyHistogram, TraceContext};
 
 /// The label of a path without a route. Senders choose paths, so a path must not create a series.
 const NO_ROUTE: &str = "none";
@@ -62,11 +62,11 @@ pub(super) fn route_pattern(matched: &MatchedPath) -> &str {
 }
 
 /// The histogram of request durations, in seconds.
-pub(crate) type RequestDurations = Durations<Labels>;
+pub(crate) type RequestDurations = LatencyHistogram<Labels>;
 
 /// Registers the histogram. A process calls this once.
 pub(crate) fn register(registry: &mut Registry) -> RequestDurations {
-    Durations::register(
+    LatencyHistogram::register(
         registry,
         "http_server_request_duration_seconds",
         "How long the edge took from the head of a request to its answer",

@@ -17,8 +17,8 @@ use tonic_health::pb::{
 use tracing::{Instrument as _, error, info};
 use url::Url;
 use weir_process::{
+    diagnosis::Target,
     grpc::{self, TracedChannel},
-    reach::Target,
 };
 
 /// Below the 2 s that one sample of all instances may take, so that a frozen instance doesn't hide the others.
@@ -127,7 +127,7 @@ impl Replica {
         let channel = self.channel.untraced();
         let probing = async move {
             sleep(delay).await;
-            let result = target.serves_grpc_over(channel, CHECK_TIMEOUT).await;
+            let result = target.check_grpc_over(channel, CHECK_TIMEOUT).await;
             diagnosis.record(&target, result.err().map(|unusable| unusable.to_string()));
         };
         tokio::spawn(probing.in_current_span());

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, error, info};
 use url::{Host, Url};
 use weir_process::{
     Latch, Stop,
-    reach::{Target, Unusable},
+    diagnosis::{Target, Unusable},
 };
 
 use super::replica::Replica;
@@ -174,12 +174,12 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use weir_process::reach::Wanted;
+    use weir_process::diagnosis::ServerKind;
 
     use super::*;
 
     fn target(url: &str) -> Target {
-        Target { url: url.parse().unwrap(), setting: "INGEST_URL", wanted: Wanted::Ingest, instance: None }
+        Target { url: url.parse().unwrap(), setting: "INGEST_URL", kind: ServerKind::Ingest, instance: None }
     }
 
     async fn replicas(urls: &[&str]) -> Replicas {

@@ -106,7 +106,7 @@ impl BodyReader {
             budget.clone()
         } else {
             budget = Budget::new(config.max_in_flight_bytes - entrance);
-            budget.annex(entrance)
+            budget.partition(entrance)
         };
         metrics::register_bodies(&budget, registry);
         Self {

@@ -17,7 +17,7 @@ use tokio::{
 use tonic::Status;
 use weir::contract::ingest::v1::{Item, ItemResult};
 use weir_event::Origin;
-use weir_process::{CallContext, CorrelationId, LoggedCall, TraceContext, grpc::CallOrigins};
+use weir_process::{CallContext, CorrelationId, LogContext, TraceContext, grpc::CallOrigins};
 
 use super::{
     chunk::Chunk,
@@ -64,7 +64,7 @@ struct PendingPost {
     arrived_at: DateTime<Utc>,
     deadline: Instant,
     /// The fields of log entries about the post.
-    log_context: Option<LoggedCall>,
+    log_context: Option<LogContext>,
     /// Closed where the caller has disconnected.
     results: oneshot::Sender<Results>,
 }
@@ -110,7 +110,7 @@ impl Coalescer {
     ) -> Results {
         let lost = || Status::internal("the task of a call ended without a result");
         let (results, received) = oneshot::channel();
-        let log_context = LoggedCall::current();
+        let log_context = LogContext::current();
         let post = PendingPost { items, context, arrived_at, deadline, log_context, results };
         self.queue.send(post).await.map_err(|_| lost())?;
         received.await.map_err(|_| lost())?
@@ -200,12 +200,12 @@ async fn flush(ingest: Upstream, posts: Vec<PendingPost>, permit: Option<OwnedSe
         Ok([post]) => {
             let log_context = post.log_context.clone();
             let log_context =
-                log_context.unwrap_or_else(|| LoggedCall::new(post.context.correlation_id.clone()));
+                log_context.unwrap_or_else(|| LogContext::new(post.context.correlation_id.clone()));
             log_context.within(send_single(&ingest, post)).await
         }
         Err(posts) => {
             let correlation_id = CorrelationId::generate();
-            let log_context = LoggedCall::new(correlation_id.clone());
+            let log_context = LogContext::new(correlation_id.clone());
             log_context.within(send_merged(&ingest, posts, correlation_id)).await
         }
     };

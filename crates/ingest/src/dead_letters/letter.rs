@@ -49,7 +49,7 @@ pub(super) fn message(stream: DeadLetterStream, stored: &StoredDeadLetter) -> v1
         origin: Some(letter.origin.clone().into()),
         media_type: letter.media_type.name().to_owned(),
         size: letter.size,
-        cut: letter.is_cut(),
+        cut: letter.is_truncated(),
         sha256: letter.sha256.map(Vec::from).unwrap_or_default(),
         raw: Vec::new(),
     }

@@ -119,7 +119,7 @@ impl Revalidated {
         limit: FrameLimit,
         totals: &mut RedriveTotals,
     ) -> Self {
-        let mut framer = Framer::default().within(limit);
+        let mut framer = Framer::default().with_limit(limit);
         let (mut results, mut redriven, mut frames) = (Vec::new(), Vec::new(), Vec::new());
         for id in page.gone {
             totals.gone += 1;

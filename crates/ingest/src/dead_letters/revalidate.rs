@@ -26,7 +26,7 @@ pub(super) enum Revalidation {
 /// have been behind the journal's.
 pub(super) fn revalidate(stored: &StoredDeadLetter, patch: Option<&Patch>) -> Revalidation {
     let (letter, arrived_at) = (&stored.letter, stored.letter.origin.arrived_at.max(stored.stored_at));
-    if letter.is_cut() {
+    if letter.is_truncated() {
         return Revalidation::NotRedrivable("only a part of its bytes was kept");
     }
     match (letter.media_type, patch) {
@@ -163,13 +163,18 @@ mod tests {
         let mut framer = Framer::default();
         framer.push(*event, &of_json(FOLLOW).origin, 2);
         let frame = framer.finish().remove(0);
-        let letter =
-            DeadLetter::of_frame(frame.encoded(), Vec::new(), Source::Tiktok, of_json(FOLLOW).origin);
+        let letter = DeadLetter::from_frame(
+            frame.payload().clone(),
+            Vec::new(),
+            Source::Tiktok,
+            of_json(FOLLOW).origin,
+        );
         let Revalidation::Frame(restored) = revalidate(&stored(letter.clone()), None) else {
             panic!("it is a frame")
         };
         assert_eq!(*restored, frame);
-        let newer = DeadLetter::of_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
+        let newer =
+            DeadLetter::from_frame(vec![0x08, 0x03].into(), Vec::new(), Source::Tiktok, letter.origin);
         assert!(
             matches!(revalidate(&stored(newer), None), Revalidation::NotRedrivable(reason) if reason.contains("newer build"))
         );

@@ -31,7 +31,7 @@ impl Scan {
     ) -> Result<Self, JournalError> {
         let mut remaining = Vec::new();
         for stream in filter.streams() {
-            remaining.push((stream, journal.dead_letter_stats(stream).await?.last));
+            remaining.push((stream, journal.dead_letter_stats(stream).await?.last_sequence));
         }
         if let Some(cursor) = cursor
             && let Some(position) = remaining.iter().position(|(stream, _)| *stream == cursor.stream)

@@ -1,54 +1,57 @@
-//! The time that is noted in the file: a leap of the clock holds all removal by age (`process::clock`).
+//! The clock of the file: the time that the file recorded last. A leap of the clock holds all removal by age
+//! (`weir_process::clock`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::SqliteConnection;
 use tokio::time::Instant;
-use weir_process::clock::{Noted, Reading};
+use weir_process::clock::{ClockCheckpoint, Reading};
 
 type Row = (i64, String, i64, i64, i64);
 
 const SELECT: &str = "SELECT wall, boot, uptime, leap, held FROM clock";
-/// What a build noted that knew no clock: when it wrote last.
-const NEWEST: &str = "SELECT max(stored_at) FROM (
+/// The last time that an older build wrote, which recorded no clock.
+const LAST_WRITE: &str = "SELECT max(stored_at) FROM (
     SELECT max(stored_at) AS stored_at FROM frame UNION ALL SELECT max(stored_at) FROM rejected
     UNION ALL SELECT max(stored_at) FROM parked)";
-const NOTE: &str =
+const RECORD: &str =
     "INSERT OR REPLACE INTO clock (number, wall, boot, uptime, leap, held) VALUES (1, ?, ?, ?, ?, ?)";
 
-/// The clock of a file. Cheap to clone; every clone is the same.
+/// The clock of a file. A clone is cheap and is the same clock.
 #[derive(Clone, Debug)]
-pub(super) struct FileClock(Arc<Mutex<LastNote>>);
+pub(super) struct FileClock(Arc<Mutex<LastRecord>>);
 
+/// The time that the file recorded last.
 #[derive(Clone, Debug)]
-struct LastNote {
-    noted: Noted,
+struct LastRecord {
+    noted: ClockCheckpoint,
+    /// When it was recorded, by the monotonic clock.
     at: Instant,
 }
 
 impl FileClock {
-    /// Reads what was noted, and notes the time.
+    /// Reads the recorded time, and records the time now.
     pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let row: Option<Row> = sqlx::query_as(SELECT).fetch_optional(&mut *connection).await?;
         let before = match row {
             Some((wall, boot, uptime, leap, held)) => {
-                Some(Noted { reading: Reading { wall, boot, uptime }, leap, held })
+                Some(ClockCheckpoint { reading: Reading { wall, boot, uptime }, leap, held })
             }
             None => {
-                let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_one(&mut *connection).await?;
-                newest.map(|wall| Noted::first(Reading { wall, boot: String::new(), uptime: 0 }))
+                let last: Option<i64> = sqlx::query_scalar(LAST_WRITE).fetch_one(&mut *connection).await?;
+                last.map(|wall| ClockCheckpoint::first(Reading { wall, boot: String::new(), uptime: 0 }))
             }
         };
-        let noted = before.unwrap_or_else(|| Noted::first(Reading::now()));
-        let clock = Self(Arc::new(Mutex::new(LastNote { noted, at: Instant::now() })));
+        let noted = before.unwrap_or_else(|| ClockCheckpoint::first(Reading::now()));
+        let clock = Self(Arc::new(Mutex::new(LastRecord { noted, at: Instant::now() })));
         clock.tick(connection).await?;
         Ok(clock)
     }
 
-    /// Notes the time.
+    /// Records the time now.
     pub(super) async fn tick(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let noted = self.now();
-        sqlx::query(NOTE)
+        sqlx::query(RECORD)
             .bind(noted.reading.wall)
             .bind(&noted.reading.boot)
             .bind(noted.reading.uptime)
@@ -56,18 +59,18 @@ impl FileClock {
             .bind(noted.held)
             .execute(connection)
             .await?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = LastNote { noted, at: Instant::now() };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = LastRecord { noted, at: Instant::now() };
         Ok(())
     }
 
-    /// Why removal by age is held now, where it is.
+    /// The reason that removal by age is held now, if it is.
     pub(super) fn held_reason(&self) -> Option<String> {
         self.now().held_reason()
     }
 
-    /// What would be noted now.
-    fn now(&self) -> Noted {
-        let LastNote { noted, at } = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// The record of this moment.
+    fn now(&self) -> ClockCheckpoint {
+        let LastRecord { noted, at } = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         noted.next(Reading::now(), at.elapsed())
     }
 }

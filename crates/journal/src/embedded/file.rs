@@ -1,4 +1,4 @@
-//! The file `journal.db`: locked against a second process, opened, and known to be a journal.
+//! The file `journal.db`: lock, options, schema and format.
 
 use std::{fs::File, path::Path, time::Duration};
 
@@ -7,23 +7,25 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::JournalError;
+use crate::error::JournalError;
 
-/// `weir` in ASCII: it tells a journal from any other SQLite file.
+/// `weir` in ASCII. It marks the file as a journal among SQLite files.
 const APPLICATION_ID: i64 = 0x7765_6972;
-/// What this build writes. It brings a file of an earlier format up to date. Raised only where a build of the format
-/// before must not open the file: indexes and nullable columns are no reason (docs/upgrades.md).
+/// The format that this build writes. It upgrades a file of an earlier format. A new format is necessary only if a build
+/// of the format before must not open the file: indexes and nullable columns are no reason (docs/upgrades.md).
 const FORMAT: i64 = 2;
-/// Two consumers, and one for people's questions.
+/// Connections that read: two for the consumers, one for other reads.
 const READERS: u32 = 3;
-/// SQLite pages of 4 KiB until the log is copied into the file: 16 MiB, so that a checkpoint's fsyncs are rare.
+/// Pages of 4 KiB after which SQLite copies the write-ahead log into the file: 16 MiB, so that the fsyncs of this copying
+/// are rare.
 const CHECKPOINT_PAGES: &str = "4096";
-/// What stays of the log's file after a checkpoint.
+/// The most bytes that the write-ahead log's file keeps after it was copied: 64 MiB.
 const LOG_BYTES: &str = "67108864";
 
-/// `payload` comes last: the columns before it are read without its overflow pages.
-/// A letter's fingerprint is null where it is parked, or was laid down in format 1.
-/// `waiting` has one narrow row per unacknowledged frame, so that an acknowledgement never rewrites a frame.
+/// `payload` is the last column: SQLite reads the columns before it without its overflow pages.
+/// The fingerprint of a letter is null if the letter is parked or was appended in format 1.
+/// `waiting` has one narrow row per unacknowledged frame, so that an acknowledgement never rewrites a frame. `offers`
+/// counts the frame's deliveries.
 const SCHEMA: &str = "
     CREATE TABLE frame (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -64,7 +66,7 @@ const SCHEMA: &str = "
     PRAGMA user_version = 2;
 ";
 
-/// From format 1 to 2: what is laid down from now on is recognised when it is posted again.
+/// Upgrades format 1 to 2: the journal recognises letters that are appended from now on when they are posted again.
 const FINGERPRINTS: &str = "
     ALTER TABLE rejected ADD COLUMN fingerprint BLOB;
     CREATE UNIQUE INDEX rejected_fingerprint ON rejected (fingerprint);
@@ -73,9 +75,8 @@ const FINGERPRINTS: &str = "
     PRAGMA user_version = 2;
 ";
 
-/// What files have besides that are as old as the format or as new as this build: an older build keeps it up
-/// without knowing it. A file's identity is drawn once, by the first build that knows of it. `clock` is the time that was
-/// noted last, in one row.
+/// Additions to a file of any build of this format. An older build maintains them without knowing them. The first build
+/// that knows the identity draws it, once. `clock` has one row: the time that was recorded last.
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS identity (number INTEGER NOT NULL) STRICT;
     INSERT INTO identity SELECT random() WHERE NOT EXISTS (SELECT 1 FROM identity);
@@ -92,16 +93,20 @@ const ADDITIONS: &str = "
 ";
 
 /// An open journal file.
-pub(super) struct OpenFile {
+pub(super) struct JournalFile {
     pub(super) writer: SqliteConnection,
     pub(super) readers: SqlitePool,
-    /// Tells the file from every other journal.
+    /// Identifies the file among all journals.
     pub(super) identity: i64,
-    /// Held for as long as the writer writes.
+    /// The writer holds the lock until it ends.
     pub(super) lock: File,
 }
 
-pub(super) async fn open(folder: &Path) -> Result<OpenFile, JournalError> {
+/// Locks and opens the file, or creates it.
+///
+/// # Errors
+/// Another process has the file open, the folder can't be written, or the file is no journal.
+pub(super) async fn open(folder: &Path) -> Result<JournalFile, JournalError> {
     let unusable = |what: &dyn std::fmt::Display| {
         JournalError::Unusable(format!("{}: {what}", folder.join("journal.db").display()))
     };
@@ -115,11 +120,14 @@ pub(super) async fn open(folder: &Path) -> Result<OpenFile, JournalError> {
         .max_connections(READERS)
         .test_before_acquire(false)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(OpenFile { writer, readers, identity, lock })
+    Ok(JournalFile { writer, readers, identity, lock })
 }
 
-/// Opens the file of a journal that this process does not own.
-pub(super) async fn open_to_read(folder: &Path) -> Result<SqlitePool, JournalError> {
+/// Opens the file of a journal that another process owns, without a lock.
+///
+/// # Errors
+/// There is no file, or it is no journal.
+pub(super) async fn open_read_only(folder: &Path) -> Result<SqlitePool, JournalError> {
     let unusable = |what: &dyn std::fmt::Display| {
         JournalError::Unusable(format!("{}: {what}", folder.join("journal.db").display()))
     };
@@ -145,37 +153,40 @@ fn options(folder: &Path) -> SqliteConnectOptions {
         .filename(folder.join("journal.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // One fsync per commit: what is answered yes survives the loss of power.
+        // One fsync per commit: an acknowledged append survives a power loss.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(5))
-        // Pages that are written anyway keep no copy of what was moved or removed.
+        // SQLite overwrites removed content in pages that it writes anyway.
         .pragma("secure_delete", "FAST")
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES)
         .disable_statement_logging()
 }
 
-/// Creates the tables in a new file, brings those of an older one up to date; refuses a file that is something else.
+/// Creates the tables in a new file and upgrades those of an older one.
+///
+/// # Errors
+/// The file is no journal, or its format is newer than this build.
 async fn prepare(connection: &mut SqliteConnection) -> Result<(), String> {
-    let told = |error: sqlx::Error| error.to_string();
+    let text = |error: sqlx::Error| error.to_string();
     let application: i64 =
-        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(told)?;
+        sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(text)?;
     let format: i64 =
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(told)?;
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(text)?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
         .fetch_one(&mut *connection)
         .await
-        .map_err(told)?;
+        .map_err(text)?;
     match (application, format, tables) {
         (APPLICATION_ID, FORMAT, _) => {}
-        (APPLICATION_ID, 1, _) => change(connection, FINGERPRINTS).await.map_err(told)?,
-        (0, 0, 0) => change(connection, SCHEMA).await.map_err(told)?,
+        (APPLICATION_ID, 1, _) => change(connection, FINGERPRINTS).await.map_err(text)?,
+        (0, 0, 0) => change(connection, SCHEMA).await.map_err(text)?,
         (APPLICATION_ID, newer, _) => {
             return Err(format!("it has format {newer}, this build reads {FORMAT}"));
         }
         _ => return Err("it is no journal".to_owned()),
     }
-    sqlx::raw_sql(ADDITIONS).execute(connection).await.map_err(told)?;
+    sqlx::raw_sql(ADDITIONS).execute(connection).await.map_err(text)?;
     Ok(())
 }
 

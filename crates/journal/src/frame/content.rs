@@ -1,63 +1,133 @@
-//! What a message of the journal carries, told by its version: events, or the erasure of a person.
+//! The contents of a message of the journal: a frame of events, or an erasure. The message's version says which.
 
 use bytes::Bytes;
 use prost::Message as _;
 use weir::contract::event::v1;
+use weir_event::{Event, Origin, Source};
 
-use super::{Erasure, Frame};
+use super::{
+    erasure::Erasure,
+    sealed::SealedFrame,
+    version::{ERASURE_VERSION, EVENTS_VERSION, FrameError, NEWEST_VERSION, read_version},
+};
 
-/// The version of a frame of events.
-pub(crate) const EVENTS_VERSION: u32 = 1;
-/// The version of an erasure: a build that knows the first alone leaves it to others.
-pub(crate) const ERASURE_VERSION: u32 = 2;
-/// The newest that this build reads.
-pub(super) const NEWEST: u32 = ERASURE_VERSION;
-
-/// What a message of the journal carries.
+/// The contents of a message of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
+    /// A frame of events.
     Events(Frame),
+    /// A request to remove a person.
     Erasure(Erasure),
 }
 
-/// Why a message of the journal is no frame for this build.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Another collector, of the next build, can read it.
-    #[error("the frame has version {0}, this build reads up to {NEWEST}")]
-    Newer(u32),
-    /// No build that runs beside this one writes it: builds that do so are one version apart (docs/upgrades.md).
-    #[error(
-        "the frame has version {0}, and this build reads up to {NEWEST}: no build beside it can have written that"
-    )]
-    TooNew(u32),
-    /// Nobody can read it.
-    #[error("the frame can't be read: {0}")]
-    Malformed(String),
+/// Events of one source that were accepted together, as a collector reads them back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// A UUID; also the message id in the journal, the same in every retry.
+    pub id: String,
+    /// The source of every event in the frame.
+    pub source: Source,
+    /// The calls that brought the events; at least one.
+    pub origins: Vec<Origin>,
+    /// In the order in which they were sent.
+    pub events: Vec<FramedEvent>,
 }
 
-/// The version alone: what a newer build means by the other fields is not for this one to guess.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Versioned {
-    #[prost(uint32, tag = "1")]
-    version: u32,
+/// An event in a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FramedEvent {
+    pub event: Event,
+    /// Index into the frame's origins.
+    pub origin: usize,
+    /// The number of later items of the same array with the same identity. The frame counts these duplicates and does not
+    /// carry them.
+    pub repeats: u32,
 }
 
 impl Content {
-    /// Whether these bytes begin as a frame of any version does; those of an event don't.
-    pub(crate) fn names_a_version(bytes: &[u8]) -> bool {
-        Versioned::decode(bytes).is_ok_and(|versioned| versioned.version > 0)
-    }
-
     pub(crate) fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
-        let malformed = |error: prost::DecodeError| FrameError::Malformed(error.to_string());
-        let message = || v1::Frame::decode(bytes.clone()).map_err(malformed);
-        match Versioned::decode(&**bytes).map_err(malformed)?.version {
+        let message =
+            || v1::Frame::decode(bytes.clone()).map_err(|error| FrameError::Malformed(error.to_string()));
+        match read_version(bytes)? {
             EVENTS_VERSION => Frame::restore(message()?).map(Self::Events),
             ERASURE_VERSION => Erasure::restore(message()?).map(Self::Erasure),
             0 => Err(FrameError::Malformed("it has no version".to_owned())),
-            newer if newer == NEWEST + 1 => Err(FrameError::Newer(newer)),
+            newer if newer == NEWEST_VERSION + 1 => Err(FrameError::Newer(newer)),
             newer => Err(FrameError::TooNew(newer)),
         }
+    }
+}
+
+impl SealedFrame {
+    /// Reads a frame that came out of a journal, to append it again under its own id.
+    ///
+    /// # Errors
+    /// This build can't read the frame.
+    pub fn restore(payload: Bytes) -> Result<Self, FrameError> {
+        Ok(match Content::decode(&payload)? {
+            Content::Events(frame) => Self {
+                version: EVENTS_VERSION,
+                accepted: frame.accepted(),
+                id: frame.id,
+                source: frame.source,
+                origins: frame.origins,
+                payload,
+            },
+            Content::Erasure(erasure) => Self {
+                version: ERASURE_VERSION,
+                accepted: 0,
+                id: erasure.id,
+                source: erasure.source,
+                origins: vec![erasure.origin],
+                payload,
+            },
+        })
+    }
+}
+
+impl Frame {
+    /// The number of accepted events that the frame stands for: its events and their repeats.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.events.iter().map(|framed| 1 + u64::from(framed.repeats)).sum()
+    }
+
+    fn restore(message: v1::Frame) -> Result<Self, FrameError> {
+        let malformed = |reason: &str| FrameError::Malformed(reason.to_owned());
+        let source =
+            Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
+        let origins = message
+            .origins
+            .into_iter()
+            .map(|origin| Origin::restore(origin).ok_or_else(|| malformed("an origin is malformed")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let events = message
+            .events
+            .into_iter()
+            .map(|framed| FramedEvent::restore(framed, origins.len()))
+            .collect::<Result<Vec<_>, _>>()?;
+        if message.frame_id.is_empty() || events.is_empty() {
+            return Err(malformed("it has no id or no event"));
+        }
+        if events.iter().any(|framed| framed.event.source() != source) {
+            return Err(malformed("an event is of another source"));
+        }
+        Ok(Self { id: message.frame_id, source, origins, events })
+    }
+}
+
+impl FramedEvent {
+    fn restore(message: v1::FramedEvent, origins: usize) -> Result<Self, FrameError> {
+        let malformed = |reason: String| FrameError::Malformed(reason);
+        if message.event.is_empty() {
+            return Err(malformed("an entry has no event".to_owned()));
+        }
+        let event = v1::Event::decode(message.event).map_err(|error| malformed(error.to_string()))?;
+        let event = Event::restore(event).map_err(|error| malformed(error.to_string()))?;
+        let origin = message.origin as usize;
+        if origin >= origins {
+            return Err(malformed("an event names an origin that is not there".to_owned()));
+        }
+        Ok(Self { event, origin, repeats: message.repeats })
     }
 }

@@ -1,5 +1,5 @@
-//! The erasure: a person is to be taken out of what is stored, asked for through the journal, so that it is durable
-//! and in its place among the person's events.
+//! The erasure: a request to remove a person from the stored events. It travels through the journal, so that it is
+//! durable and keeps its place among the person's events.
 
 use std::fmt;
 
@@ -9,32 +9,35 @@ use uuid::Uuid;
 use weir::contract::{event::v1, instant_micros, timestamp};
 use weir_event::{Origin, Source};
 
-use super::{ERASURE_VERSION, FrameError, SealedFrame};
+use super::{
+    sealed::SealedFrame,
+    version::{ERASURE_VERSION, FrameError},
+};
 
-/// A person of one source who is to be taken out of what is stored.
+/// A request to remove a person of one source from the stored events.
 #[derive(Clone, PartialEq)]
 pub struct Erasure {
-    /// Also the frame's: a UUID.
+    /// A UUID; also the id of the frame.
     pub id: String,
     pub source: Source,
     pub user_id: String,
-    /// Whether events that arrive later are stored without the person, too.
+    /// Whether the store also removes the person from events that arrive later.
     pub suppress: bool,
-    /// Events that had arrived by then are stored without the person. Microseconds.
+    /// The store removes the person from every event that arrived up to this time. Precise to microseconds.
     pub requested_at: DateTime<Utc>,
-    /// The call that asked for it.
+    /// The call that requested the erasure.
     pub origin: Origin,
 }
 
 impl Erasure {
-    /// An erasure that is asked for when `origin` arrives.
+    /// An erasure that is requested when `origin` arrives.
     #[must_use]
     pub fn new(source: Source, user_id: String, suppress: bool, origin: Origin) -> Self {
         let requested_at = origin.arrived_at.trunc_subsecs(6);
         Self { id: Uuid::now_v7().to_string(), source, user_id, suppress, requested_at, origin }
     }
 
-    /// As it goes into the journal.
+    /// Encodes the erasure as a frame.
     #[must_use]
     pub fn seal(&self) -> SealedFrame {
         let erasure = v1::Erasure {
@@ -61,12 +64,12 @@ impl Erasure {
     }
 
     pub(super) fn restore(message: v1::Frame) -> Result<Self, FrameError> {
-        let malformed = |what: &str| FrameError::Malformed(what.to_owned());
+        let malformed = |reason: &str| FrameError::Malformed(reason.to_owned());
         let source =
             Source::from_number(message.source).ok_or_else(|| malformed("it has no known source"))?;
         let origin = message.origins.into_iter().next().and_then(Origin::restore);
         let erasure = message.erasure.filter(|erasure| !erasure.user_id.is_empty());
-        let erasure = erasure.ok_or_else(|| malformed("it erases nobody"))?;
+        let erasure = erasure.ok_or_else(|| malformed("it names no person"))?;
         if message.frame_id.is_empty() || !message.events.is_empty() {
             return Err(malformed("an erasure has an id and no events"));
         }
@@ -81,7 +84,7 @@ impl Erasure {
     }
 }
 
-/// Without the person, so that no log and no error tells.
+/// Omits the person, so that no log and no error names a person.
 impl fmt::Debug for Erasure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, source, suppress, .. } = self;

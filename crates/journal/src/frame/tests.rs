@@ -1,14 +1,16 @@
-//! What the framer promises: bounded frames, in order, sealed once.
+//! Tests of frames: their limits, order, ids and versions.
 
 use bytes::Bytes;
 use chrono::{SubsecRound as _, Utc};
+use prost::Message as _;
 use serde_json::Value;
-use weir_event::admit_json;
+use weir::contract::event::v1;
+use weir_event::{Event, Origin, Source, Violation, admit_json};
 use weir_process::CorrelationId;
 
-use super::*;
+use super::{version::ERASURE_VERSION, *};
 
-/// The reference events, again and again, each time with an id of its own.
+/// The reference events, repeated without end, each with a new id.
 fn events() -> impl Iterator<Item = Event> {
     let lines: Vec<Value> = include_str!("../../../../tests/events/valid.jsonl")
         .lines()
@@ -39,7 +41,7 @@ fn frames(sealed: &[SealedFrame]) -> Vec<Frame> {
 }
 
 #[test]
-fn frames_carry_what_was_pushed_in_order_and_by_source() {
+fn frames_carry_the_pushed_events_in_order_and_by_source() {
     let pushed: Vec<Event> = events().take(2000).collect();
     let origin = origin();
     let mut framer = Framer::default();
@@ -67,7 +69,7 @@ fn frames_carry_what_was_pushed_in_order_and_by_source() {
 }
 
 #[test]
-fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
+fn a_frame_with_an_origin_for_every_event_stays_within_its_bytes() {
     let mut framer = Framer::default();
     for event in events().take(1500) {
         let mut origin = origin();
@@ -83,7 +85,7 @@ fn a_frame_stays_under_its_bytes_with_an_origin_for_every_event() {
 }
 
 #[test]
-fn a_newer_version_is_told_from_a_malformed_frame() {
+fn a_newer_version_is_no_malformed_frame() {
     let empty = |version| SealedFrame::of_version(version, Source::Tiktok, origin());
     assert_eq!(Content::decode(empty(3).payload()), Err(FrameError::Newer(3)));
     assert_eq!(Content::decode(empty(4).payload()), Err(FrameError::TooNew(4)));
@@ -94,7 +96,7 @@ fn a_newer_version_is_told_from_a_malformed_frame() {
 }
 
 #[test]
-fn an_erasure_reads_back_as_it_was_asked_for_and_shows_nobody() {
+fn an_erasure_reads_back_as_it_was_written_and_its_debug_text_has_no_person() {
     let erasure = Erasure::new(Source::Facebook, "u-17".to_owned(), true, origin());
     let sealed = erasure.seal();
     assert_eq!((sealed.id(), sealed.version(), sealed.accepted()), (&*erasure.id, ERASURE_VERSION, 0));
@@ -115,7 +117,7 @@ fn the_dead_letter_of_an_event_holds_the_whole_event() {
 }
 
 #[test]
-fn a_call_that_is_repeated_makes_frames_of_the_same_ids_and_no_other_call_does() {
+fn only_a_repeated_call_makes_frames_with_the_same_ids() {
     let pushed: Vec<Event> = events().take(1200).collect();
     let ids = |publish_id: Option<&str>, events: &[Event], repeats| -> Vec<String> {
         let mut framer = Framer::new(publish_id.map(str::to_owned));
@@ -133,9 +135,9 @@ fn a_call_that_is_repeated_makes_frames_of_the_same_ids_and_no_other_call_does()
 }
 
 #[test]
-fn frames_are_within_the_limit_of_a_journal() {
+fn frames_stay_within_the_limit_of_a_journal() {
     let limit = FrameLimit { bytes: 4096 };
-    let mut framer = Framer::default().within(limit);
+    let mut framer = Framer::default().with_limit(limit);
     let origin = origin();
     for event in events().take(100) {
         framer.push(event, &origin, 0);

@@ -1,6 +1,6 @@
-//! Questions to the JetStream API, with what its refusals mean to us.
+//! Requests to the JetStream API, and the meaning of its refusals.
 
-use std::{ops::Deref, time::Duration};
+use std::{fmt, ops::Deref};
 
 use async_nats::{
     connection::State,
@@ -17,64 +17,66 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 
-use super::dialer::{Complaint, Dialer, Violation};
-use crate::JournalError;
+use super::{
+    server_errors::{LastServerError, RefusedPermission},
+    timeouts::API_TIMEOUT,
+};
+use crate::error::JournalError;
 
-/// How long an answer of the API is waited for. Sending waits too while the connection is away, and async-nats
-/// bounds the wait for the answer alone.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// async-nats' context, which also knows what the server says against this client: a refusal for lack of a right is no
-/// answer to the request, which then waits in vain.
+/// The context of async-nats, with the errors that the server reports against this client. A server that refuses a request
+/// for lack of a permission sends no answer to it, so that the request would wait until its timeout.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     context: jetstream::Context,
-    complaints: watch::Receiver<Complaint>,
-    violation: Violation,
+    server_errors: watch::Receiver<LastServerError>,
+    refused_permission: RefusedPermission,
 }
 
 impl Context {
-    pub(super) fn new(context: jetstream::Context, dialer: &Dialer) -> Self {
-        Self { context, complaints: dialer.complaints(), violation: dialer.violation() }
+    pub(super) fn new(
+        context: jetstream::Context,
+        server_errors: watch::Receiver<LastServerError>,
+        refused_permission: RefusedPermission,
+    ) -> Self {
+        Self { context, server_errors, refused_permission }
     }
 
-    /// That this client's user may do what it must, as far as the server has said lately.
+    /// Checks that the server has refused no permission to this client's user within the last minute.
     ///
     /// # Errors
-    /// It may not.
-    pub(super) fn check_rights(&self) -> Result<(), JournalError> {
-        self.violation.lately().map_or(Ok(()), |told| Err(JournalError::Unusable(told)))
+    /// It has refused one.
+    pub(super) fn check_permissions(&self) -> Result<(), JournalError> {
+        self.refused_permission.recent().map_or(Ok(()), |text| Err(JournalError::Unusable(text)))
     }
 
-    /// That the connection is away, and why as far as that is known.
-    pub(super) fn away(&self) -> String {
-        let complaint = self.complaints.borrow().clone();
-        complaint
-            .map_or("the server is away".to_owned(), |complaint| format!("the server is away: {complaint}"))
+    /// The text of an error while the connection is down, with the reason if it is known.
+    pub(super) fn unreachable_text(&self) -> String {
+        let error = self.server_errors.borrow().clone();
+        error.map_or("the server is away".to_owned(), |error| format!("the server is away: {error}"))
     }
 
-    /// Ends when the server refuses `question`, or every answer, for lack of a right.
-    async fn denied(&self, question: &str) -> String {
-        let mut complaints = self.complaints.clone();
-        complaints.mark_unchanged();
-        while complaints.changed().await.is_ok() {
-            let complaint = complaints.borrow_and_update().clone().unwrap_or_default();
-            let is_denied = complaint.to_lowercase().contains("permissions violation");
-            if is_denied && (complaint.contains(question) || complaint.contains("_INBOX")) {
-                return complaint;
+    /// Returns the refusal when the server refuses this request, or every answer, for lack of a permission.
+    async fn denial(&self, subject: &str) -> String {
+        let mut errors = self.server_errors.clone();
+        errors.mark_unchanged();
+        while errors.changed().await.is_ok() {
+            let error = errors.borrow_and_update().clone().unwrap_or_default();
+            let is_denial = error.to_lowercase().contains("permissions violation");
+            if is_denial && (error.contains(subject) || error.contains("_INBOX")) {
+                return error;
             }
         }
-        // The connection has ended, and the request with it.
+        // The connection has ended, and so has the request.
         std::future::pending().await
     }
 
-    /// Waits for an answer of the API, as long as one may come.
-    async fn answered<T>(&self, question: &str, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+    /// Waits for an answer of the API, until the timeout or a denial.
+    async fn wait_for<T>(&self, subject: &str, answer: impl Future<Output = T>) -> Result<T, ApiError> {
         tokio::select! {
-            answer = timeout(PATIENCE, answer) => {
-                answer.map_err(|_elapsed| ApiError::Away("the server does not answer".to_owned()))
+            answer = timeout(API_TIMEOUT, answer) => {
+                answer.map_err(|_elapsed| ApiError::Unreachable("the server does not answer".to_owned()))
             }
-            complaint = self.denied(question) => Err(ApiError::Denied(complaint)),
+            denial = self.denial(subject) => Err(ApiError::Denied(denial)),
         }
     }
 }
@@ -87,44 +89,44 @@ impl Deref for Context {
     }
 }
 
-/// Why the API did not do it.
+/// The reason that a request to the API failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// The stream or the consumer is not there.
+    /// The stream or consumer does not exist.
     #[error("{0}")]
     NotFound(Error),
-    /// It says no, and will say so again.
+    /// The server refuses the request, and would refuse it again.
     #[error("{0}")]
     Refused(Error),
-    /// The user lacks the right to ask.
+    /// The user lacks the permission for the request.
     #[error("{0}")]
     Denied(String),
-    /// No server that keeps a journal is there.
+    /// The server has no JetStream.
     #[error("{0}")]
     NoJetStream(String),
-    /// No answer, or none that is final: servers are starting or electing.
+    /// No final answer: the servers are unreachable, starting, or electing a leader.
     #[error("{0}")]
-    Away(String),
+    Unreachable(String),
 }
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        /// From here on the server says that the fault is its own, and so not the last word: it has no leader yet, shuts
-        /// down, lost a race for a consumer, has no room.
+        /// Codes from here on report a fault of the server, which may pass: it has no leader yet, shuts down, lost a race for
+        /// a consumer, or has no room.
         const SERVER_ERRORS: usize = 500;
         match error.error_code() {
             ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => Self::NotFound(error),
-            // A cluster that is starting has not all of its peers yet; a consumer that is made and removed at the same time
-            // is one that does not exist.
+            // A starting cluster lacks peers. A consumer that is created and removed at the same time does not exist for a
+            // moment.
             ErrorCode::CLUSTER_NO_PEERS
             | ErrorCode::INSUFFICIENT_RESOURCES
-            | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Away(told(&error)),
-            // Answers, whatever class a server puts them in: one server keeps one copy, and nothing is there.
+            | ErrorCode::CONSUMER_DOES_NOT_EXIST => Self::Unreachable(describe(&error)),
+            // Final answers, although some servers report them as faults of their own: one server keeps one copy only.
             ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
             | ErrorCode::JETSTREAM_NOT_ENABLED
             | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => Self::Refused(error),
             _ if is_absence(&error) => Self::Refused(error),
-            _ if error.code() >= SERVER_ERRORS => Self::Away(told(&error)),
+            _ if error.code() >= SERVER_ERRORS => Self::Unreachable(describe(&error)),
             _ => Self::Refused(error),
         }
     }
@@ -133,37 +135,43 @@ impl From<Error> for ApiError {
 impl From<ApiError> for JournalError {
     fn from(error: ApiError) -> Self {
         match error {
-            // Whoever reads or asks will find it again: it is made anew as soon as its loss is seen.
+            // The owner creates it anew as soon as it observes the loss, so that a later request succeeds.
             ApiError::NotFound(error) => Self::Unreachable(error.to_string()),
-            ApiError::Away(reason) => Self::Unreachable(reason),
-            ApiError::Refused(error) => Self::Unusable(told(&error)),
+            ApiError::Unreachable(reason) => Self::Unreachable(reason),
+            ApiError::Refused(error) => Self::Unusable(describe(&error)),
             ApiError::Denied(_) | ApiError::NoJetStream(_) => Self::Unusable(error.to_string()),
         }
     }
 }
 
-pub(super) async fn ask<T: Serialize + Sync, V: DeserializeOwned>(
+/// An error of a connection that is down, or of an answer that did not come.
+pub(super) fn unreachable(error: impl fmt::Display) -> JournalError {
+    JournalError::Unreachable(error.to_string())
+}
+
+/// Sends a request to the API and waits for the answer. `subject` comes without the prefix `$JS.API`.
+pub(super) async fn request<T: Serialize + Sync, V: DeserializeOwned>(
     context: &Context,
-    question: String,
+    subject: String,
     payload: &T,
 ) -> Result<V, ApiError> {
     if context.client().connection_state() != State::Connected {
-        return Err(ApiError::Away(context.away()));
+        return Err(ApiError::Unreachable(context.unreachable_text()));
     }
-    let asked = context.request(question.clone(), payload);
-    match context.answered(&question, asked).await? {
+    let answer = context.request(subject.clone(), payload);
+    match context.wait_for(&subject, answer).await? {
         Ok(Response::Ok(answer)) => Ok(answer),
         Ok(Response::Err { error }) => Err(error.into()),
         Err(error) if error.kind() == context::RequestErrorKind::NoResponders => Err(no_responders(context)),
-        Err(error) => Err(ApiError::Away(error.to_string())),
+        Err(error) => Err(ApiError::Unreachable(error.to_string())),
     }
 }
 
-/// Nobody listens to the API: this server has no JetStream, or none of the cluster's has a leader yet.
+/// The error of an API without responders: this server has no JetStream, or the cluster has no leader yet.
 fn no_responders(context: &Context) -> ApiError {
     let info = context.client().server_info();
     if info.jetstream {
-        return ApiError::Away(
+        return ApiError::Unreachable(
             "JetStream does not answer: it starts, this account has none, or NATS_JETSTREAM_DOMAIN names none".to_owned(),
         );
     }
@@ -173,8 +181,8 @@ fn no_responders(context: &Context) -> ApiError {
     ))
 }
 
-/// A refusal of the API, with its remedy where it is one of a deployment's own limits.
-pub(super) fn told(error: &Error) -> String {
+/// The text of a refusal, with the remedy if a limit of the deployment is the reason.
+pub(super) fn describe(error: &Error) -> String {
     let remedy = match error.error_code() {
         ErrorCode::JETSTREAM_NOT_ENABLED => "start nats-server with --jetstream",
         ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
@@ -194,18 +202,18 @@ pub(super) fn told(error: &Error) -> String {
     format!("{error}: {remedy}")
 }
 
-/// What a server tells of a stream, and when by its own clock.
+/// The information on a stream, with the time of the server's clock.
 #[derive(Debug, Deserialize)]
 pub(super) struct StreamInfo {
     #[serde(flatten)]
     pub(super) info: stream::Info,
-    /// A server before 2.10 does not say.
+    /// `None` from a server before 2.10.
     #[serde(rename = "ts")]
-    pub(super) told_at: Option<DateTime<Utc>>,
+    pub(super) server_time: Option<DateTime<Utc>>,
 }
 
 pub(super) async fn stream_info(context: &Context, stream: &str) -> Result<StreamInfo, ApiError> {
-    ask(context, format!("STREAM.INFO.{stream}"), &json!({})).await
+    request(context, format!("STREAM.INFO.{stream}"), &json!({})).await
 }
 
 pub(super) async fn consumer_info(
@@ -213,20 +221,20 @@ pub(super) async fn consumer_info(
     stream: &str,
     consumer: &str,
 ) -> Result<consumer::Info, ApiError> {
-    ask(context, format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await
+    request(context, format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await
 }
 
-/// The name of a stream that takes a subject; `None` where none does.
+/// The name of a stream that has a subject; `None` if none has it.
 pub(super) async fn stream_of(context: &Context, subject: &str) -> Result<Option<String>, ApiError> {
     #[derive(Deserialize)]
     struct Found {
         streams: Option<Vec<String>>,
     }
-    let found: Found = ask(context, "STREAM.NAMES".to_owned(), &json!({ "subject": subject })).await?;
+    let found: Found = request(context, "STREAM.NAMES".to_owned(), &json!({ "subject": subject })).await?;
     Ok(found.streams.unwrap_or_default().into_iter().next())
 }
 
-/// When the first frame of a subject at or after a sequence came in; `None` where there is none.
+/// When the stream stored the first frame of a subject at or after a sequence; `None` if there is none.
 pub(super) async fn time_of_next(
     context: &Context,
     stream: &str,
@@ -241,80 +249,80 @@ pub(super) async fn time_of_next(
     struct Message {
         time: DateTime<Utc>,
     }
-    let question = format!("STREAM.MSG.GET.{stream}");
-    match ask::<_, Found>(context, question, &json!({ "next_by_subj": subject, "seq": sequence })).await {
+    let next = json!({ "next_by_subj": subject, "seq": sequence });
+    match request::<_, Found>(context, format!("STREAM.MSG.GET.{stream}"), &next).await {
         Ok(found) => Ok(Some(found.message.time)),
         Err(ApiError::Refused(refusal)) if is_absence(&refusal) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Removes the frames of a subject up to and including a sequence; says how many there were.
+/// Removes the frames of a subject up to and including a sequence. Returns their number.
 pub(super) async fn purge(
     context: &Context,
     stream: &str,
     subject: &str,
     up_to: u64,
 ) -> Result<u64, ApiError> {
-    let question = format!("STREAM.PURGE.{stream}");
-    // The API's bound is the first sequence that stays.
-    let purged: stream::PurgeResponse =
-        ask(context, question, &json!({ "filter": subject, "seq": up_to + 1 })).await?;
+    // `seq` is the first sequence that stays.
+    let range = json!({ "filter": subject, "seq": up_to + 1 });
+    let purged: stream::PurgeResponse = request(context, format!("STREAM.PURGE.{stream}"), &range).await?;
     Ok(purged.purged)
 }
 
-/// Removes a message; one that is not there is removed already.
+/// Removes a message. A missing message counts as removed.
 pub(super) async fn delete(context: &Context, stream: &str, sequence: u64) -> Result<(), ApiError> {
     let deleted: Result<stream::DeleteStatus, ApiError> =
-        ask(context, format!("STREAM.MSG.DELETE.{stream}"), &json!({ "seq": sequence })).await;
+        request(context, format!("STREAM.MSG.DELETE.{stream}"), &json!({ "seq": sequence })).await;
     match deleted {
         Err(ApiError::Refused(refusal)) if is_absence(&refusal) => Ok(()),
         other => other.map(drop),
     }
 }
 
+/// Whether the refusal means that the message does not exist.
 fn is_absence(refusal: &Error) -> bool {
     match refusal.error_code() {
         ErrorCode::NO_MESSAGE_FOUND | ErrorCode::SEQUENCE_NOT_FOUND => true,
-        // The server wraps what its store says, and that is all that tells these cases; EOF is past the last message.
+        // The server wraps the error of its store, and only the text identifies it. EOF means: past the last message.
         ErrorCode::STREAM_MESSAGE_DELETE_FAILED => {
-            let told = refusal.to_string();
-            told.contains("no message found") || told.contains("stream store EOF")
+            let text = refusal.to_string();
+            text.contains("no message found") || text.contains("stream store EOF")
         }
         _ => false,
     }
 }
 
-/// Creates a consumer of a stream, or changes it to what is wanted.
+/// Creates a consumer of a stream, or changes it to the wanted configuration.
 pub(super) async fn put_consumer(
     context: &Context,
     stream: &str,
     wanted: pull::Config,
 ) -> Result<consumer::Consumer<pull::Config>, ApiError> {
     let put = context.create_consumer_on_stream(wanted, stream);
-    match context.answered(&format!("CONSUMER.CREATE.{stream}"), put).await? {
+    match context.wait_for(&format!("CONSUMER.CREATE.{stream}"), put).await? {
         Ok(consumer) => Ok(consumer),
         Err(error) => match error.kind() {
             ConsumerErrorKind::JetStream(refusal) => Err(refusal.into()),
-            _ => Err(ApiError::Away(error.to_string())),
+            _ => Err(ApiError::Unreachable(error.to_string())),
         },
     }
 }
 
-/// The first sequence whose frame came in at `since` or later, or the next one to come.
+/// The sequence of the first frame that the stream stored at `since` or later; the next sequence if there is none.
 pub(super) async fn first_since(
     context: &Context,
     stream: &str,
     since: DateTime<Utc>,
 ) -> Result<u64, ApiError> {
     let probe = pull::Config { deliver_policy: DeliverPolicy::ByStartTime { start_time: since }, ..probe() };
-    let info = probed(context, stream, probe).await?;
-    // A consumer that has delivered nothing stands just before the first message that it would deliver.
+    let info = create_probe(context, stream, probe).await?;
+    // A new consumer stands just before the first message that it would deliver.
     Ok(info.delivered.stream_sequence + 1)
 }
 
-/// How many frames of these subjects lie behind a sequence.
-pub(super) async fn frames_behind(
+/// The number of frames of these subjects after a sequence.
+pub(super) async fn count_after(
     context: &Context,
     stream: &str,
     subjects: Vec<String>,
@@ -322,25 +330,29 @@ pub(super) async fn frames_behind(
 ) -> Result<u64, ApiError> {
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 };
     let probe = pull::Config { deliver_policy, filter_subjects: subjects, ..probe() };
-    Ok(probed(context, stream, probe).await?.num_pending)
+    Ok(create_probe(context, stream, probe).await?.num_pending)
 }
 
-/// A consumer that answers one question by where it would begin.
+/// A short-lived consumer. Its start position is the answer; it delivers nothing.
 fn probe() -> pull::Config {
     pull::Config {
         name: Some(uuid::Uuid::now_v7().to_string()),
         ack_policy: AckPolicy::None,
-        inactive_threshold: PATIENCE,
+        inactive_threshold: API_TIMEOUT,
         memory_storage: true,
         num_replicas: 1,
         ..pull::Config::default()
     }
 }
 
-async fn probed(context: &Context, stream: &str, probe: pull::Config) -> Result<consumer::Info, ApiError> {
-    let made = put_consumer(context, stream, probe).await?;
-    let info = made.cached_info().clone();
-    // One that is left behind ends by its age.
+async fn create_probe(
+    context: &Context,
+    stream: &str,
+    probe: pull::Config,
+) -> Result<consumer::Info, ApiError> {
+    let created = put_consumer(context, stream, probe).await?;
+    let info = created.cached_info().clone();
+    // If the removal fails, the server removes the consumer after its inactive threshold.
     context.delete_consumer_from_stream(&info.name, stream).await.ok();
     Ok(info)
 }

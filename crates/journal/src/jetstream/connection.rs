@@ -1,4 +1,4 @@
-//! The connection to the servers: made with patience, watched, closed in order.
+//! The connection to the servers: opening, waiting for it, and closing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,17 +6,14 @@ use async_nats::{Client, connection::State, jetstream::context::ContextBuilder};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{api::Context, credentials, dialer::Dialer};
-use crate::{JournalError, Servers, limits};
+use super::{api::Context, credentials, dialer::Dialer, timeouts::PUBLISH_TIMEOUT};
+use crate::{error::JournalError, limits::MIN_MESSAGE_BYTES, servers::Servers};
 
-/// How long one publish waits for its acknowledgement. One that takes longer is usually stored, and its repetition
-/// carries the same message id.
-pub(super) const PUBLISH_TIMEOUT: Duration = Duration::from_millis(2500);
-/// Between looks at a server that is not there yet.
+/// Pause between attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(200);
-/// Between looks at a connection that is away.
+/// Interval of checks of the connection's state.
 const STATE_INTERVAL: Duration = Duration::from_millis(20);
-/// Publishes without an acknowledgement yet: 256 MiB of full frames, were they all full.
+/// The most publishes without an acknowledgement: 256 MiB if every frame is full.
 const MAX_IN_FLIGHT: usize = 1024;
 
 /// A connection to JetStream.
@@ -31,7 +28,7 @@ impl Connection {
     /// Tries each server once.
     ///
     /// # Errors
-    /// None of them can be used; says why of each.
+    /// No server can be used; the error has the reason of each.
     pub(super) async fn open(servers: &Servers) -> Result<Self, JournalError> {
         credentials::check_files(servers).await.map_err(JournalError::Unusable)?;
         let (closed, dialer) = (CancellationToken::new(), Arc::new(Dialer::new(servers.clone())));
@@ -45,7 +42,7 @@ impl Connection {
             Some(domain) => builder.api_prefix(format!("$JS.{domain}.API")).build(client.clone()),
             None => builder.build(client.clone()),
         };
-        let context = Context::new(context, &dialer);
+        let context = Context::new(context, dialer.server_errors(), dialer.refused_permission());
         Ok(Self { client, context, closed })
     }
 
@@ -57,11 +54,14 @@ impl Connection {
         &self.context
     }
 
-    /// Returns when the connection is up, at the latest at `deadline`. Nothing is handed to a connection that is
-    /// away: it would wait in memory and be sent long after its caller was told that it failed.
-    pub(super) async fn up(&self, deadline: Instant) -> Result<(), JournalError> {
+    /// Returns when the connection is up. Callers send nothing before that: a message would wait in memory, and the client
+    /// would send it long after its caller got an error.
+    ///
+    /// # Errors
+    /// The connection is down at `deadline`, or it is closed.
+    pub(super) async fn wait_until_up(&self, deadline: Instant) -> Result<(), JournalError> {
         loop {
-            // A closed client goes on to call itself connected.
+            // The state of a closed client stays `Connected`.
             if self.closed.is_cancelled() {
                 return Err(JournalError::Unreachable("the connection is closed".to_owned()));
             }
@@ -69,18 +69,18 @@ impl Connection {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(JournalError::Unreachable(self.context.away()));
+                return Err(JournalError::Unreachable(self.context.unreachable_text()));
             }
             sleep(STATE_INTERVAL).await;
         }
     }
 
-    /// Everything that was said is sent before the connection ends, where `deadline` allows.
+    /// Sends what is buffered and closes the connection, within `deadline`.
     pub(super) async fn close(&self, deadline: Duration) {
         let closing = async {
             self.client.flush().await.ok();
             self.client.drain().await.ok();
-            // drain() returns at once: the connection itself says when it is done, and needs a nudge to look.
+            // drain() returns at once. The connection reports its end through `closed`, and a flush makes it check.
             while timeout(STATE_INTERVAL, self.closed.cancelled()).await.is_err() {
                 self.client.flush().await.ok();
             }
@@ -91,16 +91,16 @@ impl Connection {
     }
 }
 
-/// Tries again and again while the journal is away, at most for `patience`.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, JournalError>>>(
-    patience: Duration,
+/// Retries `attempt` while the journal is unreachable, for up to `duration`.
+pub(super) async fn with_retry<T, F: Future<Output = Result<T, JournalError>>>(
+    duration: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, JournalError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + duration;
     loop {
         match attempt().await {
             Err(JournalError::Unreachable(reason)) if Instant::now() + ATTEMPT_INTERVAL < deadline => {
-                tracing::debug!(reason, "the journal is not there yet");
+                tracing::debug!(reason, "the journal is unreachable, retrying");
                 sleep(ATTEMPT_INTERVAL).await;
             }
             outcome => return outcome,
@@ -108,15 +108,17 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, JournalError>>>(
     }
 }
 
+/// Checks the server's `max_payload`.
+///
 /// # Errors
-/// A server takes less than Weir needs for one event and its dead letter.
+/// It is too small for an event and its dead letter.
 fn check_max_payload(bytes: usize) -> Result<(), JournalError> {
-    if bytes >= limits::LEAST_MESSAGE_BYTES {
+    if bytes >= MIN_MESSAGE_BYTES {
         return Ok(());
     }
     Err(JournalError::Unusable(format!(
         "the server takes messages of at most {bytes} bytes (max_payload), and Weir needs at least {}: raise max_payload \
          in the configuration of nats-server",
-        limits::LEAST_MESSAGE_BYTES
+        MIN_MESSAGE_BYTES
     )))
 }

@@ -1,4 +1,5 @@
-//! Proof of identity for one server, read anew at each connection, so that files may be replaced while a process runs.
+//! Credentials for one server. They are read at each connection, so that an operator can replace files while a process
+//! runs.
 
 use std::path::Path;
 
@@ -8,10 +9,7 @@ use chrono::{DateTime, Utc};
 use nkeys::KeyPair;
 use serde::Deserialize;
 
-use crate::{
-    Servers,
-    servers::{Identity, Login, Server},
-};
+use crate::servers::{Identity, Login, Server, Servers};
 
 /// The fields of a user's JWT that Weir reads.
 #[derive(Deserialize)]
@@ -27,10 +25,10 @@ struct Credentials {
     key: KeyPair,
 }
 
-/// Answers a server's `nonce` as the user.
+/// Answers a server's `nonce` with the user's credentials.
 ///
 /// # Errors
-/// A file can't be read or is of another kind; names the setting and the path.
+/// A file can't be read or has another content; the text names the setting and the path.
 pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8]) -> Result<Auth, String> {
     let mut auth = Auth::new();
     match &servers.identity {
@@ -44,22 +42,22 @@ pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8
         },
         Identity::Credentials(path) => {
             let Credentials { jwt, key } = credentials(path).await?;
-            auth.signature = Some(signed(&key, nonce)?);
+            auth.signature = Some(sign(&key, nonce)?);
             auth.jwt = Some(jwt);
         }
         Identity::Nkey(path) => {
             let key = nkey(path).await?;
-            auth.signature = Some(signed(&key, nonce)?);
+            auth.signature = Some(sign(&key, nonce)?);
             auth.nkey = Some(key.public_key());
         }
     }
     Ok(auth)
 }
 
-/// Reads every file that a connection needs.
+/// Checks every file that a connection needs.
 ///
 /// # Errors
-/// One can't be read or is of another kind; names the setting and the path.
+/// A file can't be read or has another content; the text names the setting and the path.
 pub(super) async fn check_files(servers: &Servers) -> Result<(), String> {
     match &servers.identity {
         Identity::Url => {}
@@ -81,7 +79,7 @@ pub(super) async fn check_files(servers: &Servers) -> Result<(), String> {
     Ok(())
 }
 
-/// When the JWT of NATS_CREDS expired, where it did.
+/// When the JWT of NATS_CREDS expired; `None` if it is valid.
 pub(super) async fn expired_at(servers: &Servers) -> Option<DateTime<Utc>> {
     let Identity::Credentials(path) = &servers.identity else { return None };
     let jwt = credentials(path).await.ok()?.jwt;
@@ -106,7 +104,7 @@ async fn credentials(path: &Path) -> Result<Credentials, String> {
 
 async fn nkey(path: &Path) -> Result<KeyPair, String> {
     let text = read("NATS_NKEY", path).await?;
-    // A seed stands alone, or between the lines of a credentials file.
+    // The file has the seed alone, or among the lines of a credentials file.
     let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
     seed.and_then(|seed| KeyPair::from_seed(seed).ok())
         .ok_or_else(|| format!("NATS_NKEY: the file {} holds no seed of a user (SU...)", path.display()))
@@ -124,7 +122,7 @@ fn block<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     text.lines().skip_while(|line| !line.contains(&begin)).nth(1).map(str::trim)
 }
 
-fn signed(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
+fn sign(key: &KeyPair, nonce: &[u8]) -> Result<Vec<u8>, String> {
     key.sign(nonce).map_err(|error| format!("the seed can't sign: {error}"))
 }
 
@@ -133,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jwt_tells_when_it_expires() {
+    fn the_expiry_of_a_jwt_is_read() {
         let jwt = |claims: &str| format!("head.{}.signature", URL_SAFE_NO_PAD.encode(claims));
         assert_eq!(expiry(&jwt(r#"{"exp":1700000000}"#)), DateTime::from_timestamp(1_700_000_000, 0));
         assert_eq!(expiry(&jwt(r#"{"sub":"U"}"#)), None);
@@ -153,17 +151,17 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let servers: Servers = "nats://n1".parse().unwrap();
         let found =
-            auth(&servers.clone().identified_by(Identity::Credentials(path.clone())), None, b"nonce").await;
+            auth(&servers.clone().with_identity(Identity::Credentials(path.clone())), None, b"nonce").await;
         let found = found.unwrap();
         assert_eq!(found.jwt.as_deref(), Some("a.b.c"));
         key.verify(b"nonce", &found.signature.unwrap()).unwrap();
         let found =
-            auth(&servers.clone().identified_by(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
+            auth(&servers.clone().with_identity(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
         assert_eq!(found.nkey, Some(key.public_key()));
 
         std::fs::write(&path, "nothing of the kind").unwrap();
         for identity in [Identity::Credentials(path.clone()), Identity::Nkey(path)] {
-            let refusal = auth(&servers.clone().identified_by(identity), None, b"nonce").await.err().unwrap();
+            let refusal = auth(&servers.clone().with_identity(identity), None, b"nonce").await.err().unwrap();
             assert!(refusal.contains("user.creds"), "{refusal}");
         }
     }

@@ -1,4 +1,4 @@
-//! Publishing with acknowledgements: pipelined, repeated under the same message id, never for ever.
+//! Publishing with acknowledgements: pipelined, and repeated under the same message id until a deadline.
 
 use std::{mem, time::Duration};
 
@@ -17,28 +17,31 @@ use uuid::Uuid;
 use weir_event::Origin;
 use weir_process::{CorrelationId, TraceContext, trace};
 
-use super::connection::{Connection, PUBLISH_TIMEOUT};
-use crate::{AppendError, DeadLetter, DeadLetterStream, Names, SealedFrame};
+use super::{connection::Connection, timeouts::PUBLISH_TIMEOUT};
+use crate::{
+    dead_letter::DeadLetter, dead_letter_stream::DeadLetterStream, error::AppendError, frame::SealedFrame,
+    names::Names,
+};
 
-/// Three waits for an acknowledgement: who asked must hear of it before its own deadline.
-const BOUND: Duration = PUBLISH_TIMEOUT.saturating_mul(3);
-/// Between attempts after an answer that came at once: an election takes its time.
+/// Time for all attempts: three publish timeouts, so that the caller gets the result before its own deadline.
+const TOTAL_TIMEOUT: Duration = PUBLISH_TIMEOUT.saturating_mul(3);
+/// Pause after an attempt that the server refused at once: the election of a leader takes some time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Messages on their way together: enough to share fsyncs, few enough to keep memory flat.
+/// The most messages in flight: enough to share fsyncs, few enough to keep memory flat.
 const WINDOW: usize = 64;
 const FRAME_VERSION: &str = "weir-frame-version";
 
-/// One message and its id, the same in every attempt.
-pub(super) struct Outgoing {
+/// A message with its id, which is the same in every attempt.
+pub(super) struct OutgoingMessage {
     subject: Subject,
-    /// The stream that is to take it. Where that is gone, another application's stream may have taken its subjects, and
-    /// would acknowledge what no collector ever reads.
+    /// The stream that must store the message. If it is gone, another application's stream may have its subjects, and would
+    /// acknowledge messages that no collector reads.
     stream: String,
     headers: HeaderMap,
     payload: Bytes,
 }
 
-impl Outgoing {
+impl OutgoingMessage {
     pub(super) fn frame(names: &Names, frame: &SealedFrame) -> Self {
         let mut headers = headers(frame.id(), &frame.origins()[0]);
         headers.insert(FRAME_VERSION, frame.version().to_string());
@@ -48,32 +51,34 @@ impl Outgoing {
         Self { subject: subject.into(), stream, headers, payload: frame.payload().clone() }
     }
 
-    /// A letter under its fingerprint, so that within the duplicate window it is stored once whoever buries it.
-    pub(super) fn letter(names: &Names, graveyard: DeadLetterStream, letter: &DeadLetter) -> Self {
+    /// A dead letter under its fingerprint, so that the server stores it once within the duplicate window, whichever
+    /// process appends it.
+    pub(super) fn dead_letter(names: &Names, stream: DeadLetterStream, letter: &DeadLetter) -> Self {
         let headers = headers(&hex::encode(letter.fingerprint()), &letter.origin);
-        let stream = names.graveyard_stream(graveyard);
-        Self { subject: letter.subject(names, graveyard).into(), stream, headers, payload: letter.encode() }
+        let subject = letter.subject(names, stream).into();
+        Self { subject, stream: names.dead_letter_stream(stream), headers, payload: letter.encode() }
     }
 
-    /// The same message under an id that no message had before.
-    pub(super) fn renewed(mut self) -> Self {
+    /// The same message under a new id, which no duplicate window has.
+    pub(super) fn with_new_id(mut self) -> Self {
         self.headers.insert(NATS_MESSAGE_ID, Uuid::now_v7().to_string());
         self
     }
 
-    fn message(&self) -> PublishMessage {
+    fn to_publish(&self) -> PublishMessage {
         let message = PublishMessage::build().headers(self.headers.clone()).payload(self.payload.clone());
         message.expected_stream(&self.stream)
     }
 
-    fn refusal(&self, error: &PublishError) -> Option<AppendError> {
+    /// The error that repeating does not change; `None` if an attempt may still succeed.
+    fn final_error(&self, error: &PublishError) -> Option<AppendError> {
         let too_large = || AppendError::TooLarge { bytes: self.payload.len() };
         if error.kind() == PublishErrorKind::MaxPayloadExceeded {
             return Some(too_large());
         }
         let source = std::error::Error::source(error)?.downcast_ref::<Error>()?;
         match source.error_code() {
-            // The stream's own bound; then those of its account and of the server's disk.
+            // The limit of the stream, of its account, or of the server's disk.
             ErrorCode::STREAM_STORE_FAILED
             | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
             | ErrorCode::STORAGE_RESOURCES_EXCEEDED
@@ -101,7 +106,7 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
         (TraceContext::TRACESTATE, &origin.tracestate),
         (trace::BAGGAGE, &baggage),
     ] {
-        // Trace context comes from outside: a header with a line break in it would not be one.
+        // Trace context comes from clients: a value with a line break is no header and is left out.
         if let (false, Ok(value)) = (text.is_empty(), text.parse::<async_nats::HeaderValue>()) {
             headers.insert(name, value);
         }
@@ -109,84 +114,91 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
     headers
 }
 
-/// A message that the server took for one that it has, and the sequence of that one.
-pub(super) type Repeated = (Outgoing, u64);
-
-/// What became of messages.
-#[derive(Default)]
-pub(super) struct Published {
-    /// Those that are new, with the sequences that they got.
-    pub(super) new: Vec<(Subject, u64)>,
-    pub(super) repeated: Vec<Repeated>,
+/// A message whose id the server has already, and the sequence of the earlier message.
+pub(super) struct Duplicate {
+    pub(super) message: OutgoingMessage,
+    pub(super) sequence: u64,
 }
 
-/// Publishes in order; `Ok` when every message is acknowledged.
-pub(super) async fn all(
+/// The acknowledged messages of one call.
+#[derive(Default)]
+pub(super) struct PublishOutcome {
+    /// The subject and the sequence of each new message.
+    pub(super) stored: Vec<(Subject, u64)>,
+    pub(super) duplicates: Vec<Duplicate>,
+}
+
+/// Publishes messages in order. Returns `Ok` when every message is acknowledged.
+pub(super) async fn publish_all(
     connection: &Connection,
-    mut messages: Vec<Outgoing>,
-) -> Result<Published, AppendError> {
-    let deadline = Instant::now() + BOUND;
-    let mut published = Published::default();
+    mut messages: Vec<OutgoingMessage>,
+) -> Result<PublishOutcome, AppendError> {
+    let deadline = Instant::now() + TOTAL_TIMEOUT;
+    let mut outcome = PublishOutcome::default();
     while !messages.is_empty() {
         let later = messages.split_off(messages.len().min(WINDOW));
         let window = mem::replace(&mut messages, later);
-        repeatedly(connection, window, deadline, &mut published).await?;
+        publish_with_retry(connection, window, deadline, &mut outcome).await?;
     }
-    Ok(published)
+    Ok(outcome)
 }
 
-async fn repeatedly(
+/// Publishes a window of messages, and repeats those without an acknowledgement until `deadline`.
+async fn publish_with_retry(
     connection: &Connection,
-    mut unanswered: Vec<Outgoing>,
+    mut unanswered: Vec<OutgoingMessage>,
     deadline: Instant,
-    published: &mut Published,
+    outcome: &mut PublishOutcome,
 ) -> Result<(), AppendError> {
     let mut reason = "the server is away".to_owned();
     loop {
         connection
-            .up(deadline)
+            .wait_until_up(deadline)
             .await
             .map_err(|error| AppendError::Unreachable(format!("{error}; {reason}")))?;
-        let attempt = timeout_at(deadline, once(connection, &mut unanswered, published, &mut reason)).await;
-        match attempt {
+        let attempt = publish_once(connection, &mut unanswered, outcome, &mut reason);
+        match timeout_at(deadline, attempt).await {
             Ok(Ok(())) if unanswered.is_empty() => return Ok(()),
             Ok(Ok(())) if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
-            Ok(Err(refusal)) => return Err(refusal),
+            Ok(Err(error)) => return Err(error),
             Ok(Ok(())) | Err(_) => return Err(AppendError::Unreachable(reason)),
         }
     }
 }
 
-/// One attempt: all are sent, then all acknowledgements awaited. Leaves those that got no answer, and why.
-async fn once(
+/// Runs one attempt: sends all messages, then awaits all acknowledgements. Keeps the messages without an acknowledgement in
+/// `unanswered`, and the last error in `reason`.
+async fn publish_once(
     connection: &Connection,
-    unanswered: &mut Vec<Outgoing>,
-    published: &mut Published,
+    unanswered: &mut Vec<OutgoingMessage>,
+    outcome: &mut PublishOutcome,
     reason: &mut String,
 ) -> Result<(), AppendError> {
     let mut sent: Vec<Result<PublishAckFuture, PublishError>> = Vec::with_capacity(unanswered.len());
-    for outgoing in unanswered.iter() {
-        sent.push(connection.context().send_publish(outgoing.subject.clone(), outgoing.message()).await);
+    for message in unanswered.iter() {
+        sent.push(connection.context().send_publish(message.subject.clone(), message.to_publish()).await);
     }
     let mut left = Vec::new();
-    let mut refused = None;
-    for (outgoing, sent) in unanswered.drain(..).zip(sent) {
+    let mut final_error = None;
+    for (message, sent) in unanswered.drain(..).zip(sent) {
         let answer = match sent {
             Ok(acknowledgement) => acknowledgement.await,
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) if answer.duplicate => published.repeated.push((outgoing, answer.sequence)),
-            Ok(answer) => published.new.push((outgoing.subject, answer.sequence)),
+            Ok(answer) if answer.duplicate => {
+                outcome.duplicates.push(Duplicate { message, sequence: answer.sequence });
+            }
+            Ok(answer) => outcome.stored.push((message.subject, answer.sequence)),
             Err(error) => {
-                refused = refused.or(outgoing.refusal(&error));
+                final_error = final_error.or(message.final_error(&error));
                 *reason = error.to_string();
-                left.push(outgoing);
+                left.push(message);
             }
         }
     }
     *unanswered = left;
-    refused.map_or(Ok(()), Err)
+    final_error.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -196,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trace_travels_in_headers_where_there_is_one() {
+    fn headers_carry_the_trace_context_if_there_is_one() {
         let without = Origin {
             correlation_id: CorrelationId::parse("an-id").unwrap(),
             traceparent: String::new(),

@@ -1,7 +1,5 @@
-//! The streams and durable consumers: made, adopted and changed by their owner, ingest, and checked
-//! by every other role.
-
-use std::time::Duration;
+//! Streams and durable consumers on the server. Their owner, ingest, creates, adopts and changes them; every other role
+//! checks them.
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -13,16 +11,22 @@ use weir_event::Source;
 
 use super::{
     api::{self, ApiError, Context},
-    settings::{self, JournalSetting, SettingState, Shrinking},
-    wanted,
+    desired,
+    setting::{JournalSetting, SettingState, Shrinking},
+    settings_diff,
+    timeouts::API_TIMEOUT,
 };
-use crate::{DeadLetterStream, JournalError, Ownership, Settings};
+use crate::{
+    dead_letter_stream::DeadLetterStream,
+    error::JournalError,
+    settings::{Ownership, Settings},
+};
 
-/// Makes what is missing, adopts what an earlier build left, changes what differs as far as `shrinking` allows; tells
-/// every setting as it was.
+/// Creates missing streams and consumers, adopts those of an earlier build, and changes settings as far as `shrinking`
+/// allows. Returns every setting as it was before.
 ///
 /// # Errors
-/// A stream or consumer is another application's, or a server can't do it now. What is done stays done.
+/// A stream or consumer is another application's, or the server can't do it now. Earlier changes stay.
 pub(super) async fn set_up(
     context: &Context,
     settings: &Settings,
@@ -37,98 +41,99 @@ pub(super) async fn set_up(
     }
     differences.extend(put_bucket(context, settings, shrinking).await?);
     for found in differences.iter().filter(|found| found.state == SettingState::Changes) {
-        tracing::warn!(difference = %found, "a setting of the journal was otherwise and is changed");
+        tracing::warn!(difference = %found, "a setting of the journal differed and is changed");
     }
     Ok(differences)
 }
 
-/// Every setting, without a change to anything; what is missing or another application's is told as a difference.
+/// Reads every setting and changes nothing. A missing stream, and one of another application, is a differing setting.
 ///
 /// # Errors
-/// The server is away.
+/// The server is unreachable.
 pub(super) async fn status(
     context: &Context,
     settings: &Settings,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let mut found = delivery_status(context, settings).await?;
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     found.extend(match api::stream_info(context, &wanted.name).await {
-        Ok(bucket) => told(
-            settings::stream_place(&wanted.name),
-            settings::compare_bucket(&bucket.info.config, &wanted, Shrinking::Refused),
+        Ok(bucket) => or_foreign(
+            settings_diff::stream_place(&wanted.name),
+            settings_diff::compare_bucket(&bucket.info.config, &wanted, Shrinking::Refused),
         ),
-        Err(ApiError::NotFound(_)) => vec![missing(settings::stream_place(&wanted.name))],
+        Err(ApiError::NotFound(_)) => {
+            vec![JournalSetting::missing(settings_diff::stream_place(&wanted.name))]
+        }
         Err(error) => return Err(error.into()),
     });
     Ok(found)
 }
 
-/// [`status`] of what frames and letters travel through; the bucket of notes is ingest's alone.
+/// [`status`] without the bucket of checkpoints, which only ingest needs.
 async fn delivery_status(
     context: &Context,
     settings: &Settings,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let mut found = Vec::new();
     for wanted in streams(settings) {
-        let place = settings::stream_place(&wanted.name);
+        let place = settings_diff::stream_place(&wanted.name);
         found.extend(match api::stream_info(context, &wanted.name).await {
-            Ok(stream) => told(place, compare(&stream.info, &wanted, settings)),
-            Err(ApiError::NotFound(_)) => vec![missing(place)],
+            Ok(stream) => or_foreign(place, compare(&stream.info, &wanted, settings)),
+            Err(ApiError::NotFound(_)) => vec![JournalSetting::missing(place)],
             Err(error) => return Err(error.into()),
         });
     }
     let events = settings.names.events_stream();
     for source in Source::ALL {
-        let wanted = wanted::consumer(*source, settings);
+        let wanted = desired::consumer(*source, settings);
         let name = settings.names.consumer(*source);
-        let place = settings::consumer_place(&name);
+        let place = settings_diff::consumer_place(&name);
         found.extend(match api::consumer_info(context, &events, &name).await {
-            Ok(consumer) => {
-                told(place, settings::compare_consumer(&consumer.config, &wanted, Shrinking::Refused))
-            }
-            Err(ApiError::NotFound(_)) => vec![missing(place)],
+            Ok(consumer) => or_foreign(
+                place,
+                settings_diff::compare_consumer(&consumer.config, &wanted, Shrinking::Refused),
+            ),
+            Err(ApiError::NotFound(_)) => vec![JournalSetting::missing(place)],
             Err(error) => return Err(error.into()),
         });
     }
     Ok(found)
 }
 
-/// What was compared, or why it could not be.
-fn told<T>(place: String, compared: Result<(T, Vec<JournalSetting>), String>) -> Vec<JournalSetting> {
+/// The compared settings, or one setting that reports another application's stream or consumer.
+fn or_foreign<T>(place: String, compared: Result<(T, Vec<JournalSetting>), String>) -> Vec<JournalSetting> {
     match compared {
         Ok((_, found)) => found,
-        Err(found) => vec![JournalSetting {
-            place,
-            setting: "owner",
-            variable: Some("JOURNAL_PREFIX"),
-            wanted: "Weir".to_owned(),
-            found,
-            state: SettingState::Foreign,
-        }],
+        Err(found) => vec![JournalSetting::foreign(place, found)],
     }
 }
 
-/// What an owner has to set right, while it runs, of everything beside `EVENTS`.
+/// Finds a setting beside `EVENTS` that the owner must correct while it runs.
 ///
 /// # Errors
-/// [`ApiError::NotFound`] names what is missing.
-pub(super) async fn find_others(context: &Context, settings: &Settings) -> Result<Option<String>, ApiError> {
-    let [_, graveyards @ ..] = streams(settings);
-    for wanted in graveyards {
+/// [`ApiError::NotFound`] names a missing stream.
+pub(super) async fn find_wrong_others(
+    context: &Context,
+    settings: &Settings,
+) -> Result<Option<String>, ApiError> {
+    let [_, dead_letter_streams @ ..] = streams(settings);
+    for wanted in dead_letter_streams {
         let found = api::stream_info(context, &wanted.name).await?.info;
-        let compared = told(settings::stream_place(&wanted.name), compare(&found, &wanted, settings));
+        let place = settings_diff::stream_place(&wanted.name);
+        let compared = or_foreign(place, compare(&found, &wanted, settings));
         if let Some(setting) = compared.into_iter().find(must_be_changed) {
             return Ok(Some(setting.to_string()));
         }
     }
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     let found = api::stream_info(context, &wanted.name).await?.info.config;
-    let compared = settings::compare_bucket(&found, &wanted, Shrinking::Refused);
-    let compared = told(settings::stream_place(&wanted.name), compared);
+    let compared = settings_diff::compare_bucket(&found, &wanted, Shrinking::Refused);
+    let compared = or_foreign(settings_diff::stream_place(&wanted.name), compared);
     Ok(compared.into_iter().find(must_be_changed).map(|setting| setting.to_string()))
 }
 
-/// What variables choose is changed at a start alone, so that an operator may lower it meanwhile.
+/// Whether the owner corrects the setting while it runs. A setting with a variable changes only at the start, so that an
+/// operator may lower it meanwhile.
 fn must_be_changed(found: &JournalSetting) -> bool {
     match found.state {
         SettingState::Changes => found.variable.is_none(),
@@ -137,27 +142,31 @@ fn must_be_changed(found: &JournalSetting) -> bool {
     }
 }
 
-/// What of `EVENTS` and its consumers an owner has to set right while it runs: somebody gave it an age, took a subject
-/// away, or put another stream in its place.
-pub(super) fn must_change(found: &Info, consumers: &[consumer::Info], settings: &Settings) -> Option<String> {
-    let wanted = wanted::events(settings);
-    let mut all = told(settings::stream_place(&wanted.name), compare(found, &wanted, settings));
+/// Finds a setting of `EVENTS` or its consumers that the owner must correct while it runs: a maximum age, a missing
+/// subject, or another application's stream in its place.
+pub(super) fn find_wrong_events(
+    found: &Info,
+    consumers: &[consumer::Info],
+    settings: &Settings,
+) -> Option<String> {
+    let wanted = desired::events(settings);
+    let mut all = or_foreign(settings_diff::stream_place(&wanted.name), compare(found, &wanted, settings));
     for (found, source) in consumers.iter().zip(Source::ALL) {
-        let compared = settings::compare_consumer(
+        let compared = settings_diff::compare_consumer(
             &found.config,
-            &wanted::consumer(*source, settings),
+            &desired::consumer(*source, settings),
             Shrinking::Refused,
         );
-        all.extend(told(settings::consumer_place(&settings.names.consumer(*source)), compared));
+        all.extend(or_foreign(settings_diff::consumer_place(&settings.names.consumer(*source)), compared));
     }
     all.into_iter().find(must_be_changed).map(|setting| setting.to_string())
 }
 
-/// What an instance that does not own the journal needs of it: `EVENTS` and the consumers are there and are Weir's.
-/// Tells which settings differ from its own variables.
+/// Checks for a guest that the streams and consumers exist and are Weir's. Returns the settings that differ from its own
+/// variables.
 ///
 /// # Errors
-/// [`JournalError::Unreachable`] as long as ingest has not made them, [`JournalError::Unusable`] where they are another
+/// [`JournalError::Unreachable`] until ingest has created them, [`JournalError::Unusable`] if one is another
 /// application's.
 pub(super) async fn check(
     context: &Context,
@@ -167,7 +176,7 @@ pub(super) async fn check(
     if let Some(foreign) = found.iter().find(|found| found.state == SettingState::Foreign) {
         return Err(JournalError::Unusable(foreign.to_string()));
     }
-    if let Some(missing) = found.iter().find(|found| found.setting == EXISTENCE) {
+    if let Some(missing) = found.iter().find(|found| found.is_missing()) {
         return Err(JournalError::Unreachable(format!(
             "the {} is not there: ingest makes it. Does an ingest run with this NATS_URL and JOURNAL_PREFIX?",
             missing.place
@@ -176,7 +185,7 @@ pub(super) async fn check(
     Ok(found.into_iter().filter(differs_by_choice).collect())
 }
 
-/// Whether a variable, set or forgotten, asks for something else than there is, or an operator stopped something.
+/// Whether a variable asks for another value than the server has, or an operator has paused a consumer.
 pub(super) fn differs_by_choice(found: &JournalSetting) -> bool {
     match found.state {
         SettingState::Same => false,
@@ -185,25 +194,12 @@ pub(super) fn differs_by_choice(found: &JournalSetting) -> bool {
     }
 }
 
-/// The setting of which [`missing`] tells.
-const EXISTENCE: &str = "existence";
-
-fn missing(place: String) -> JournalSetting {
-    JournalSetting {
-        place,
-        setting: EXISTENCE,
-        variable: None,
-        wanted: "there".to_owned(),
-        found: "missing".to_owned(),
-        state: SettingState::Changes,
-    }
-}
-
+/// The desired streams, `EVENTS` first.
 fn streams(settings: &Settings) -> [Config; 3] {
     [
-        wanted::events(settings),
-        wanted::graveyard(DeadLetterStream::Parked, settings),
-        wanted::graveyard(DeadLetterStream::Rejected, settings),
+        desired::events(settings),
+        desired::dead_letters(DeadLetterStream::Parked, settings),
+        desired::dead_letters(DeadLetterStream::Rejected, settings),
     ]
 }
 
@@ -212,7 +208,7 @@ fn compare(
     wanted: &Config,
     settings: &Settings,
 ) -> Result<(Config, Vec<JournalSetting>), String> {
-    settings::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused)
+    settings_diff::compare_stream(&found.config, wanted, &settings.names, Shrinking::Refused)
 }
 
 async fn put_stream(
@@ -226,21 +222,21 @@ async fn put_stream(
         Ok(found) => found.info,
         Err(ApiError::NotFound(_)) => {
             let created: Result<Info, ApiError> =
-                api::ask(context, format!("STREAM.CREATE.{name}"), wanted).await;
+                api::request(context, format!("STREAM.CREATE.{name}"), wanted).await;
             match created {
                 Ok(created) => created,
-                Err(error) => return Err(not_made(context, wanted, "made", error).await),
+                Err(error) => return Err(change_error(context, wanted, "made", error).await),
             }
         }
         Err(error) => return Err(error.into()),
     };
-    let compared = settings::compare_stream(&info.config, wanted, &settings.names, shrinking);
+    let compared = settings_diff::compare_stream(&info.config, wanted, &settings.names, shrinking);
     let (config, differences) = compared.map_err(JournalError::Unusable)?;
     if config == info.config {
         return Ok(differences);
     }
     if config.max_bytes > 0 && info.state.bytes > config.max_bytes.cast_unsigned() {
-        // The server would make room by forgetting.
+        // The server would drop messages to get below the limit.
         return Err(JournalError::Unusable(format!(
             "the stream {name} holds {} bytes, more than the {} that it shall hold at most (JOURNAL_MAX_BYTES)",
             info.state.bytes, config.max_bytes
@@ -252,10 +248,11 @@ async fn put_stream(
 
 async fn update(context: &Context, config: &Config) -> Result<(), JournalError> {
     let name = &config.name;
-    let updated: Result<Info, ApiError> = api::ask(context, format!("STREAM.UPDATE.{name}"), config).await;
+    let updated: Result<Info, ApiError> =
+        api::request(context, format!("STREAM.UPDATE.{name}"), config).await;
     match updated {
         Ok(_) => Ok(()),
-        Err(error) => Err(not_made(context, config, "changed", error).await),
+        Err(error) => Err(change_error(context, config, "changed", error).await),
     }
 }
 
@@ -266,13 +263,15 @@ async fn put_consumer(
     shrinking: Shrinking,
 ) -> Result<Vec<JournalSetting>, JournalError> {
     let (events, name) = (settings.names.events_stream(), settings.names.consumer(source));
-    let wanted = wanted::consumer(source, settings);
+    let wanted = desired::consumer(source, settings);
     let (config, differences) = match api::consumer_info(context, &events, &name).await {
         Ok(found) => {
-            let compared = settings::compare_consumer(&found.config, &wanted, shrinking);
+            let compared = settings_diff::compare_consumer(&found.config, &wanted, shrinking);
             compared.map_err(JournalError::Unusable)?
         }
-        Err(ApiError::NotFound(_)) => (wanted, vec![missing(settings::consumer_place(&name))]),
+        Err(ApiError::NotFound(_)) => {
+            (wanted, vec![JournalSetting::missing(settings_diff::consumer_place(&name))])
+        }
         Err(error) => return Err(error.into()),
     };
     let changes = |found: &JournalSetting| match found.state {
@@ -283,17 +282,18 @@ async fn put_consumer(
     if differences.iter().any(changes) {
         put(context, &events, config, &name).await?;
     }
-    Ok(differences.into_iter().filter(|found| found.setting != EXISTENCE).collect())
+    Ok(differences.into_iter().filter(|found| !found.is_missing()).collect())
 }
 
 async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) -> Result<(), JournalError> {
     let subjects = wanted.filter_subjects.clone();
     let put = api::put_consumer(context, stream, wanted).await;
-    let made =
-        put.map_err(|error| refused(&settings::consumer_place(name), "can't be made or changed", error))?;
+    let made = put.map_err(|error| {
+        refusal_error(&settings_diff::consumer_place(name), "can't be made or changed", error)
+    })?;
     let config = &made.cached_info().config;
-    // A server before 2.10 ignores several filters in silence, and would deliver every source to each collector.
-    if settings::filters(&config.filter_subject, &config.filter_subjects) != subjects {
+    // A server before 2.10 ignores several filters without an error, and would deliver every source to each collector.
+    if settings_diff::filters(&config.filter_subject, &config.filter_subjects) != subjects {
         return Err(JournalError::Unusable(format!(
             "the server ignores the filter subjects of the consumer {name}: it must be nats-server 2.10 or later"
         )));
@@ -301,19 +301,18 @@ async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) 
     Ok(())
 }
 
-/// The bucket in which is noted what `EVENTS` holds.
+/// Creates or changes the bucket of checkpoints.
 async fn put_bucket(
     context: &Context,
     settings: &Settings,
     shrinking: Shrinking,
 ) -> Result<Vec<JournalSetting>, JournalError> {
-    const PATIENCE: Duration = Duration::from_secs(5);
     let bucket = settings.names.state_bucket();
-    let wanted = wanted::bucket(settings);
+    let wanted = desired::bucket(settings);
     match api::stream_info(context, &wanted.name).await {
         Ok(found) => {
             let found = found.info.config;
-            let compared = settings::compare_bucket(&found, &wanted, shrinking);
+            let compared = settings_diff::compare_bucket(&found, &wanted, shrinking);
             let (config, differences) = compared.map_err(JournalError::Unusable)?;
             if config != found {
                 update(context, &config).await?;
@@ -330,7 +329,7 @@ async fn put_bucket(
         num_replicas: settings.replicas,
         ..kv::Config::default()
     };
-    match tokio::time::timeout(PATIENCE, context.create_key_value(wanted)).await {
+    match tokio::time::timeout(API_TIMEOUT, context.create_key_value(wanted)).await {
         Ok(Ok(_)) => Ok(Vec::new()),
         Ok(Err(error)) => {
             Err(JournalError::Unreachable(format!("the bucket {bucket} can't be made: {error:?}")))
@@ -339,44 +338,47 @@ async fn put_bucket(
     }
 }
 
-/// Another stream may take some of the subjects: then the error names it. `what` is `made` or `changed`.
-async fn not_made(context: &Context, wanted: &Config, what: &str, error: ApiError) -> JournalError {
+/// The error of a stream that can't be `made` or `changed`, as `verb` says. It names another stream that has one of the
+/// subjects.
+async fn change_error(context: &Context, wanted: &Config, verb: &str, error: ApiError) -> JournalError {
     for subject in &wanted.subjects {
         if let Ok(Some(other)) = api::stream_of(context, subject).await
             && other != wanted.name
         {
             return JournalError::Unusable(format!(
-                "the stream {} can't be {what}: the stream {other} takes the subject {subject}. Weir leaves it untouched. \
+                "the stream {} can't be {verb}: the stream {other} takes the subject {subject}. Weir leaves it untouched. \
                  Set JOURNAL_PREFIX, so that Weir's subjects have other names, or change that stream",
                 wanted.name
             ));
         }
     }
-    refused(&settings::stream_place(&wanted.name), &format!("can't be {what}"), error)
+    refusal_error(&settings_diff::stream_place(&wanted.name), &format!("can't be {verb}"), error)
 }
 
-fn refused(place: &str, what: &str, error: ApiError) -> JournalError {
+fn refusal_error(place: &str, problem: &str, error: ApiError) -> JournalError {
     match error {
         ApiError::Refused(refusal) if refusal.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
             JournalError::Unusable(format!(
-                "the {place} {what}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
+                "the {place} {problem}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
             ))
         }
         ApiError::Refused(refusal) => {
-            JournalError::Unusable(format!("the {place} {what}: {}", api::told(&refusal)))
+            JournalError::Unusable(format!("the {place} {problem}: {}", api::describe(&refusal)))
         }
         error @ (ApiError::Denied(_) | ApiError::NoJetStream(_)) => {
-            JournalError::Unusable(format!("the {place} {what}: {error}"))
+            JournalError::Unusable(format!("the {place} {problem}: {error}"))
         }
-        ApiError::Away(reason) => JournalError::Unreachable(format!("the {place} {what}: {reason}")),
-        ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {what}: {error}")),
+        ApiError::Unreachable(reason) => {
+            JournalError::Unreachable(format!("the {place} {problem}: {reason}"))
+        }
+        ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {problem}: {error}")),
     }
 }
 
-/// What this process does with the journal's settings when it connects.
+/// Sets the journal up as its owner, or checks it as a guest, when this process connects.
 ///
 /// # Errors
-/// As [`set_up`] or [`check`].
+/// See [`set_up`] and [`check`].
 pub(super) async fn prepare(
     context: &Context,
     settings: &Settings,

@@ -1,4 +1,5 @@
-//! Metrics in the format that a scraper accepts: OpenMetrics where it names that, else Prometheus' text format.
+//! Metrics in the format that a scraper accepts: OpenMetrics if its request names it, else Prometheus' text
+//! format.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -10,7 +11,7 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Every metric of the process, in the format that the request's headers accept.
+/// Returns every metric of the process, in the format that the headers of the request accept.
 #[must_use]
 pub fn metrics(registry: &Registry, headers: &HeaderMap) -> Response {
     let mut open_metrics = String::new();
@@ -25,7 +26,7 @@ pub fn metrics(registry: &Registry, headers: &HeaderMap) -> Response {
         .into_response()
 }
 
-/// Whether OpenMetrics is named, and text is not preferred to it.
+/// Returns true if the request names OpenMetrics and does not prefer text to it.
 fn wants_open_metrics(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<_> = accepted.flat_map(|value| split(value, ',')).map(media_range).collect();
@@ -38,7 +39,8 @@ fn wants_open_metrics(headers: &HeaderMap) -> bool {
     named > 0.0 && named >= text.unwrap_or(0.0)
 }
 
-/// A media range without its parameters, and its weight: 1 where it has none that can be read.
+/// Reads a media range without its parameters, and its weight. The weight is 1 if the range has no readable
+/// one.
 fn media_range(text: &str) -> (&str, f32) {
     let mut parts = split(text, ';').map(str::trim);
     let range = parts.next().unwrap_or_default();
@@ -49,13 +51,13 @@ fn media_range(text: &str) -> (&str, f32) {
     (range, weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0))
 }
 
-/// The parts between separators that stand outside quotes.
+/// Splits at separators that stand outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quotes = Quotes::default();
     text.split(move |character| quotes.is_outside(character) && character == separator)
 }
 
-/// Where a quoted string begins and ends.
+/// Tracks the beginning and the end of a quoted string.
 #[derive(Default)]
 struct Quotes {
     quoted: bool,
@@ -63,7 +65,7 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// Whether the next character stands outside quotes.
+    /// Returns true if the next character stands outside quotes.
     fn is_outside(&mut self, character: char) -> bool {
         match character {
             _ if self.escaped => self.escaped = false,
@@ -75,15 +77,16 @@ impl Quotes {
     }
 }
 
-/// OpenMetrics as text 0.0.4, which has no units, exemplars and end, and names a family as its samples are named.
+/// Converts OpenMetrics to text 0.0.4. That format has no units, exemplars and end, and names a family like
+/// its samples.
 fn to_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
-    // It stands before the type, which tells the name of the samples.
+    // The help line precedes the type line, and the name of the samples depends on the type.
     let mut help = "";
     for line in open_metrics.lines() {
-        if let Some(told) = line.strip_prefix("# HELP ") {
-            help = told.split_once(' ').map_or("", |(_, help)| help);
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|told| told.split_once(' '))
+        if let Some(text) = line.strip_prefix("# HELP ") {
+            help = text.split_once(' ').map_or("", |(_, help)| help);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|text| text.split_once(' '))
         {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
@@ -100,7 +103,7 @@ fn to_text(open_metrics: &str) -> String {
     text
 }
 
-/// A sample up to the `#` that begins its exemplar.
+/// Cuts a sample at the `#` that begins its exemplar.
 fn without_exemplar(sample: &str) -> &str {
     let mut quotes = Quotes::default();
     let exemplar = sample.find(|character| quotes.is_outside(character) && character == '#');
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_is_for_those_who_name_it() {
+    fn open_metrics_needs_a_request_that_names_it() {
         const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;\
                                   version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         for accept in [
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_for_everybody_else() {
+    fn every_other_request_gets_text() {
         for accept in [
             &[][..],
             &[""],

@@ -1,4 +1,5 @@
-//! `/log-level`: what the process logs, looked at and changed while it runs, from its own machine alone.
+//! `/log-level`: shows the log level of the process and changes it at run time, for callers on the same
+//! machine only.
 
 use std::net::SocketAddr;
 
@@ -8,25 +9,25 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::Admin;
+use super::state::AdminState;
 
-/// The directives that are in force.
-pub(super) async fn shown(State(admin): State<Admin>) -> String {
-    admin.log_level.shown() + "\n"
+/// Returns the directives that are in force.
+pub(super) async fn show(State(state): State<AdminState>) -> String {
+    state.log_level.current() + "\n"
 }
 
-/// Logs by what the body says from now on: a level or directives, as LOG_LEVEL takes them. Whoever is on the machine
-/// or in the container may do that, and nobody else: a debug level of every library is a way to fill disks.
+/// Applies the level or the directives of the body, in the syntax of LOG_LEVEL. Only callers on the same
+/// machine or in the same container may do so, because a debug level of every library can fill disks.
 pub(super) async fn change(
-    State(admin): State<Admin>,
+    State(state): State<AdminState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     body: String,
 ) -> Response {
     if !peer.ip().to_canonical().is_loopback() {
         return (StatusCode::FORBIDDEN, "the log level is changed from this machine alone\n").into_response();
     }
-    match admin.log_level.set(body.trim()) {
-        Ok(()) => (admin.log_level.shown() + "\n").into_response(),
-        Err(mistake) => (StatusCode::BAD_REQUEST, mistake + "\n").into_response(),
+    match state.log_level.set(body.trim()) {
+        Ok(()) => (state.log_level.current() + "\n").into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, error + "\n").into_response(),
     }
 }

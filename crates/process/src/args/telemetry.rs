@@ -1,32 +1,35 @@
-//! The OTEL_* variables: whether spans are exported, where to and how. Here a mistake is no reason not to start: it
-//! warns, and OpenTelemetry's default is used instead. The names and their meaning are OpenTelemetry's.
+//! The OTEL_* variables: the export of spans, its address and its form. An error in them does not stop the
+//! start: the process warns and uses OpenTelemetry's default. The names and their meaning are
+//! OpenTelemetry's.
 
+mod config;
 mod values;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use url::Url;
 
+pub use self::config::{ExportConfig, Headers, Protocol, Sampling, TelemetryConfig};
 use self::values::Values;
 
-/// Where spans go.
+/// The destination of spans.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Traces")]
 pub struct TelemetryArgs {
-    /// Where traces are sent over OTLP, such as http://127.0.0.1:4317; without it, and without the one for traces
-    /// alone, nothing is exported. Over HTTP, /v1/traces is added to it.
+    /// The OTLP endpoint for traces, such as http://127.0.0.1:4317. Without it, and without the endpoint for
+    /// traces only, nothing is exported. Over HTTP, /v1/traces is added to it.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", global = true, value_name = "URL")]
     pub otel_exporter_otlp_endpoint: Option<String>,
-    /// The same for traces alone, taken as it is.
+    /// The endpoint for traces only, used unchanged.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", global = true, value_name = "URL")]
     pub otel_exporter_otlp_traces_endpoint: Option<String>,
     /// grpc or http/protobuf.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_PROTOCOL", global = true, value_name = "PROTOCOL")]
     pub otel_exporter_otlp_protocol: Option<String>,
-    /// The same for traces alone.
+    /// The protocol for traces only.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", global = true, value_name = "PROTOCOL")]
     pub otel_exporter_otlp_traces_protocol: Option<String>,
-    /// What every export carries, such as a key of the collector's: NAME=VALUE, comma-separated, values
+    /// The headers of every export, such as an API key of the collector: NAME=VALUE, comma-separated, values
     /// percent-encoded.
     #[arg(
         long,
@@ -36,10 +39,10 @@ pub struct TelemetryArgs {
         value_name = "HEADERS"
     )]
     pub otel_exporter_otlp_headers: Option<String>,
-    /// A file that holds them, instead.
+    /// A file that holds the headers.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS_FILE", global = true, value_name = "FILE")]
     pub otel_exporter_otlp_headers_file: Option<PathBuf>,
-    /// The same for traces alone.
+    /// The headers for traces only.
     #[arg(
         long,
         env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
@@ -48,97 +51,47 @@ pub struct TelemetryArgs {
         value_name = "HEADERS"
     )]
     pub otel_exporter_otlp_traces_headers: Option<String>,
-    /// A file that holds them, instead.
+    /// A file that holds the headers for traces only.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE", global = true, value_name = "FILE")]
     pub otel_exporter_otlp_traces_headers_file: Option<PathBuf>,
-    /// How long one export may take, in milliseconds; by default 10000.
+    /// The longest duration of one export, in milliseconds; by default 10000.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TIMEOUT", global = true, value_name = "MILLISECONDS")]
     pub otel_exporter_otlp_timeout: Option<String>,
-    /// The same for traces alone.
+    /// The longest duration of one export of traces, in milliseconds.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", global = true, value_name = "MILLISECONDS")]
     pub otel_exporter_otlp_traces_timeout: Option<String>,
     /// gzip or none; by default none.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_COMPRESSION", global = true, value_name = "NAME")]
     pub otel_exporter_otlp_compression: Option<String>,
-    /// The same for traces alone.
+    /// The compression of traces only.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", global = true, value_name = "NAME")]
     pub otel_exporter_otlp_traces_compression: Option<String>,
     /// otlp or none.
     #[arg(long, env = "OTEL_TRACES_EXPORTER", global = true, value_name = "NAME")]
     pub otel_traces_exporter: Option<String>,
-    /// Which traces are sampled: always_on, always_off or traceidratio, each also with parentbased_ before it, which
-    /// follows the caller; by default parentbased_always_on.
+    /// The sampler: always_on, always_off or traceidratio, each also with the prefix parentbased_, which
+    /// follows the caller's decision; by default parentbased_always_on.
     #[arg(long, env = "OTEL_TRACES_SAMPLER", global = true, value_name = "NAME")]
     pub otel_traces_sampler: Option<String>,
-    /// The share of the traces that the two of traceidratio sample, from 0 to 1; by default 1.
+    /// The share of traces that the traceidratio samplers sample, from 0 to 1; by default 1.
     #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", global = true, value_name = "SHARE")]
     pub otel_traces_sampler_arg: Option<String>,
     /// How long spans are gathered before they are exported, in milliseconds; by default 5000.
     #[arg(long, env = "OTEL_BSP_SCHEDULE_DELAY", global = true, value_name = "MILLISECONDS")]
     pub otel_bsp_schedule_delay: Option<String>,
-    /// How many spans one export has at most; by default 512.
+    /// The largest number of spans in one export; by default 512.
     #[arg(long, env = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", global = true, value_name = "NUMBER")]
     pub otel_bsp_max_export_batch_size: Option<String>,
-    /// true exports nothing, whatever the others say.
+    /// true exports nothing, regardless of the other variables.
     #[arg(long, env = "OTEL_SDK_DISABLED", global = true, value_name = "BOOLEAN")]
     pub otel_sdk_disabled: Option<String>,
-    /// The service's name in traces; by default the role's.
+    /// The service name in traces; by default the name of the role.
     #[arg(long, env = "OTEL_SERVICE_NAME", global = true, value_name = "NAME")]
     pub otel_service_name: Option<String>,
 }
 
-/// The checked [`TelemetryArgs`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TelemetryConfig {
-    /// Absent where nothing is exported.
-    pub export: Option<ExportConfig>,
-    /// What is wrong with a variable, what is right, and what is used instead. Nothing of a secret is in it.
-    pub warnings: Vec<String>,
-}
-
-/// How spans travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    Grpc,
-    HttpProtobuf,
-}
-
-/// Where and how spans are sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExportConfig {
-    pub protocol: Protocol,
-    pub endpoint: Url,
-    pub headers: Headers,
-    pub timeout: Duration,
-    pub gzip: bool,
-    pub sampling: Sampling,
-    pub schedule_delay: Duration,
-    pub most_in_batch: usize,
-    /// What was named by hand.
-    pub service_name: Option<String>,
-}
-
-/// Which traces are sampled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// A caller that samples, or does not, decides for its trace.
-    pub parent_based: bool,
-    /// Of the other ones, from 0 to 1.
-    pub share: f64,
-}
-
-/// What every export carries, by name. A value may be a secret and is never shown.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(String, String)>);
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
 impl TelemetryArgs {
-    /// What is exported, and what was warned of on the way. What is switched off warns of nothing.
+    /// Checks the arguments and collects warnings. A disabled export produces no warnings.
     pub fn check(&self) -> TelemetryConfig {
         let mut values = Values::default();
         let export = if self.is_wanted(&mut values) { self.export(&mut values) } else { None };
@@ -190,7 +143,7 @@ impl TelemetryArgs {
                 .sampling(self.otel_traces_sampler.as_deref(), self.otel_traces_sampler_arg.as_deref()),
             schedule_delay: values
                 .milliseconds([("OTEL_BSP_SCHEDULE_DELAY", self.otel_bsp_schedule_delay.as_deref())], 5_000),
-            most_in_batch: values.number(
+            max_batch: values.number(
                 [("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", self.otel_bsp_max_export_batch_size.as_deref())],
                 512,
             ),
@@ -204,7 +157,7 @@ impl TelemetryArgs {
         if let Some(url) = values.endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", of_traces) {
             return Some(url);
         }
-        // Asked for by name: then it is where collectors listen by default.
+        // An exporter that is asked for by name uses the collectors' default address.
         let by_name = || {
             let asked = values::names(self.otel_traces_exporter.as_deref()).iter().any(|name| name == "otlp");
             let named = values::given(of_traces).or(values::given(of_all)).is_some();
@@ -258,18 +211,18 @@ mod tests {
     }
 
     #[test]
-    fn off_wins_over_everything_and_warns_of_nothing() {
-        let mistaken = || TelemetryArgs {
+    fn a_disabled_export_ignores_every_other_variable_without_a_warning() {
+        let misconfigured = || TelemetryArgs {
             otel_exporter_otlp_protocol: Some("http/json".into()),
             otel_traces_sampler: Some("foo".into()),
             ..at("https://c:4318")
         };
         for text in ["true", "True", "TRUE"] {
-            let disabled = TelemetryArgs { otel_sdk_disabled: Some(text.into()), ..mistaken() };
+            let disabled = TelemetryArgs { otel_sdk_disabled: Some(text.into()), ..misconfigured() };
             assert_eq!(silent(&disabled), None, "{text}");
         }
         for text in ["none", "None", "otlp,none", "none, console"] {
-            let none = TelemetryArgs { otel_traces_exporter: Some(text.into()), ..mistaken() };
+            let none = TelemetryArgs { otel_traces_exporter: Some(text.into()), ..misconfigured() };
             assert_eq!(silent(&none), None, "{text}");
         }
     }
@@ -289,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_warns_by_its_name_and_the_default_is_used() {
+    fn an_invalid_variable_is_named_in_a_warning_and_replaced_by_its_default() {
         let defaults = silent(&at("http://c:4318")).unwrap();
         let config = TelemetryArgs {
             otel_exporter_otlp_traces_endpoint: Some("nowhere".into()),
@@ -318,14 +271,14 @@ mod tests {
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
             "OTEL_SDK_DISABLED",
         ] {
-            let told = config.warnings.iter().filter(|warning| warning.starts_with(&format!("{variable}: ")));
-            assert_eq!(told.count(), 1, "{variable} in {:?}", config.warnings);
+            let text = config.warnings.iter().filter(|warning| warning.starts_with(&format!("{variable}: ")));
+            assert_eq!(text.count(), 1, "{variable} in {:?}", config.warnings);
         }
         assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
     }
 
     #[test]
-    fn what_can_t_be_reached_is_not_exported_to() {
+    fn an_unusable_endpoint_disables_the_export() {
         for endpoint in ["https://c:4318", "nowhere", "unix:/x", "c:4317"] {
             let config = at(endpoint).check();
             assert!(config.export.is_none() && config.warnings.len() == 1, "{endpoint}: {config:?}");
@@ -334,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_is_taken() {
+    fn every_valid_value_is_accepted() {
         let sampling = |sampler: &str, share: Option<&str>| {
             let args = TelemetryArgs {
                 otel_traces_sampler: Some(sampler.into()),

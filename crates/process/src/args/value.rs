@@ -1,13 +1,13 @@
-//! Values that people write in questions, over HTTP and on the command line alike: one reader, one sentence of refusal.
+//! Values of filters, read alike over HTTP and on the command line: one parser, one error message.
 
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Timelike as _, Utc};
 
-/// Reads an instant: RFC 3339 with any offset, or a date, which is its beginning in UTC.
+/// Reads an instant: RFC 3339 with any offset, or a date, which means its beginning in UTC.
 ///
 /// # Errors
-/// The text is neither, blanks around it included, or lies outside the years 1 to 9999.
+/// The text is neither, has blanks around it, or lies outside the years 1 to 9999.
 pub fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let instant = date(text).or_else(|| date_time(text));
     instant
@@ -15,17 +15,17 @@ pub fn instant(text: &str) -> Result<DateTime<Utc>, String> {
         .ok_or_else(|| "must be RFC 3339, such as 2025-09-14T07:00:00Z, or a date, such as 2025-09-14".into())
 }
 
-/// Reads a whole number of digits alone.
+/// Reads a whole number that consists of digits only.
 ///
 /// # Errors
-/// The text is none, or lies outside `range`.
+/// The text is not such a number, or lies outside `range`.
 pub fn whole_number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| digits && range.contains(number));
     number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
 }
 
-/// chrono besides takes a month and a day of one digit, and blanks.
+/// chrono also accepts months and days of one digit, and blanks.
 fn date(text: &str) -> Option<DateTime<Utc>> {
     let is_shaped = text.len() == 10
         && text.bytes().enumerate().all(|(place, byte)| match place {
@@ -36,7 +36,8 @@ fn date(text: &str) -> Option<DateTime<Utc>> {
     Some(day.and_time(NaiveTime::MIN).and_utc())
 }
 
-/// Query strings carry an unescaped `+` as a space. chrono besides takes a space for the `T`, and leap seconds.
+/// Query strings carry an unescaped `+` as a space. chrono also accepts a space for the `T`, and leap
+/// seconds.
 fn date_time(text: &str) -> Option<DateTime<Utc>> {
     let bytes = text.as_bytes();
     if !text.is_ascii() || !matches!(bytes.get(10), Some(b'T' | b't')) {
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn an_invalid_time_is_refused() {
         for text in [
             "",
             "2025-09-14 07:00:00Z",
@@ -104,8 +105,8 @@ mod tests {
             "1757834505",
             "now",
         ] {
-            let told = instant(text).expect_err(text);
-            assert!(told.contains("2025-09-14T07:00:00Z"), "{text:?}: {told}");
+            let text = instant(text).expect_err(text);
+            assert!(text.contains("2025-09-14T07:00:00Z"), "{text:?}: {text}");
         }
     }
 

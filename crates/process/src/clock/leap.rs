@@ -1,38 +1,39 @@
-//! Leaps of the wall clock, where no other clock tells the time: it is compared with the machine's uptime, which goes on
-//! while the machine sleeps and which nobody sets.
+//! Leaps of the wall clock, for a journal without another clock. The reference is the machine's uptime: it
+//! goes on while the machine sleeps, and it can't be set.
 
 use std::{fs, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 
-use super::{is_far, span};
+use super::difference::{is_far, span};
 
-/// Removal by age is held for so long after a leap, of the time that the process runs: somebody may notice.
+/// A leap suspends removal by age for so long, of the time that the process runs. That leaves an operator
+/// time to notice it.
 const HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the clocks of a machine say at one moment.
+/// The clocks of a machine at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// µs since the Unix epoch.
     pub wall: i64,
-    /// Which boot of the machine this is; empty where it does not tell.
+    /// The id of the machine's boot; empty if the machine does not have one.
     pub boot: String,
     /// ms since that boot.
     pub uptime: i64,
 }
 
-/// A reading that was written down, and how long removal by age is held.
+/// A stored reading, and the rest of the time for which removal by age is suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct ClockCheckpoint {
     pub reading: Reading,
-    /// How far the clock leapt last, µs; positive where it leapt ahead.
+    /// The last leap of the clock in µs; positive if it leapt ahead.
     pub leap: i64,
-    /// How many ms of running are left until things are removed again; 0 where nothing is held.
+    /// The rest of the suspension in ms of running; 0 if removal is not suspended.
     pub held: i64,
 }
 
 impl Reading {
-    /// Now.
+    /// Reads the clocks.
     #[must_use]
     pub fn now() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -44,8 +45,8 @@ impl Reading {
         Self { wall: Utc::now().timestamp_micros(), boot, uptime: uptime.unwrap_or_default() }
     }
 
-    /// By how many µs the clock went on more than time did since `before`. Over a restart of the machine nothing tells
-    /// how much time passed: then every step counts.
+    /// The µs by which the clock advanced more than time did since `before`. The uptime does not span a
+    /// restart of the machine, so then every step counts.
     fn leap_since(&self, before: &Self) -> i64 {
         let passed = if self.boot == before.boot && !self.boot.is_empty() {
             self.uptime.saturating_sub(before.uptime).saturating_mul(1_000)
@@ -56,15 +57,15 @@ impl Reading {
     }
 }
 
-impl Noted {
-    /// The first note, where nothing is known of before.
+impl ClockCheckpoint {
+    /// The first checkpoint, without an earlier reading.
     #[must_use]
     pub fn first(reading: Reading) -> Self {
         Self { reading, leap: 0, held: 0 }
     }
 
-    /// The next note, after the process has run for `ran` since this one. A leap of more than an hour, either way, holds
-    /// removal by age for 24 hours of running.
+    /// The next checkpoint, after the process ran for `ran` since this one. A leap of more than an hour, in
+    /// either direction, suspends removal by age for 24 hours of running.
     #[must_use]
     pub fn next(&self, reading: Reading, ran: Duration) -> Self {
         let leap = reading.leap_since(&self.reading);
@@ -74,7 +75,7 @@ impl Noted {
         Self { reading, leap: self.leap, held: self.held.saturating_sub(millis(ran)).max(0) }
     }
 
-    /// What people are told while removal by age is held.
+    /// The message for operators while removal by age is suspended.
     #[must_use]
     pub fn held_reason(&self) -> Option<String> {
         (self.held > 0).then(|| {
@@ -104,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_no_leap_and_a_leap_is_one_either_way() {
-        let noted = Noted::first(reading("a", 100, 10));
+    fn a_sleep_of_the_machine_is_not_a_leap_and_a_leap_counts_in_both_directions() {
+        let noted = ClockCheckpoint::first(reading("a", 100, 10));
         for (now, leaps) in [
             (reading("a", 101, 11), false),
             (reading("a", 148, 58), false),
@@ -120,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_ends_after_its_hours_of_running_and_outlives_restarts() {
-        let noted = Noted::first(reading("a", 100, 10)).next(reading("a", 300, 11), Duration::ZERO);
+    fn a_suspension_ends_after_its_hours_of_running_and_survives_restarts() {
+        let noted = ClockCheckpoint::first(reading("a", 100, 10)).next(reading("a", 300, 11), Duration::ZERO);
         assert_eq!(noted.held, 24 * HOUR);
         assert!(noted.held_reason().unwrap().contains("leapt 8d 7h ahead"), "{noted:?}");
         let stopped = noted.next(reading("a", 310, 21), Duration::from_secs(2 * 3600));
@@ -133,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_tells_its_boot_and_uptime() {
+    fn this_machine_has_a_boot_id_and_an_uptime() {
         let now = Reading::now();
         assert!(!now.boot.is_empty() && now.uptime > 0, "{now:?}");
-        assert_eq!(Noted::first(now).next(Reading::now(), Duration::ZERO).held, 0);
+        assert_eq!(ClockCheckpoint::first(now).next(Reading::now(), Duration::ZERO).held, 0);
     }
 }

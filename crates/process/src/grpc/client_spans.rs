@@ -1,4 +1,4 @@
-//! A CLIENT span around every call that a channel makes; the service called finds it in the metadata.
+//! A CLIENT span for every call of a channel; the metadata passes it on to the server.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use tonic::{
 use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use super::code;
+use super::call_status::record_on_client;
 use crate::{CallContext, TraceContext, trace};
 
 /// A channel to one instance. Cheap to clone.
@@ -28,22 +28,22 @@ pub struct TracedChannel {
 }
 
 impl TracedChannel {
-    /// `peer` is what `channel` leads to.
+    /// `peer` is the address that `channel` leads to.
     #[must_use]
     pub fn new(channel: Channel, peer: SocketAddr) -> Self {
         Self { channel, peer }
     }
 
-    /// The same channel for calls that are no part of a trace, such as probes.
+    /// The same channel for calls outside any trace, such as probes.
     #[must_use]
     pub fn untraced(&self) -> Channel {
         self.channel.clone()
     }
 }
 
-/// What the span of a call belongs to, where that is not the current span: in the extensions of a request.
+/// The origins of a call whose span does not belong to the current span; an extension of its request.
 ///
-/// Of one call it is a part. Of several it is none, and linked to each.
+/// The span of one origin is its child. The span of several origins is a root that links to each.
 #[derive(Clone, Debug)]
 pub struct CallOrigins(Arc<[CallContext]>);
 
@@ -59,7 +59,7 @@ impl CallOrigins {
             [] => {}
             [one] => trace::set_parent(span, &one.trace, &one.correlation_id),
             several => {
-                // Where no origin is sampled the call is not sampled either.
+                // A call without a sampled origin is not sampled.
                 let is_sampled = several.iter().any(|origin| origin.trace.is_sampled());
                 let none = TraceContext::default();
                 let parent = if is_sampled { &none } else { &several[0].trace };
@@ -94,7 +94,7 @@ impl Service<Request<Body>> for TracedChannel {
                 }
                 Err(_) => Code::Unavailable,
             };
-            end(&Span::current(), status);
+            record_on_client(&Span::current(), status);
             answer
         };
         Box::pin(answered.instrument(span))
@@ -116,7 +116,7 @@ fn begin(method: &str, peer: SocketAddr) -> Span {
     )
 }
 
-/// The span takes the place of whatever trace the call was given.
+/// Replaces the trace in the metadata of the call by the span's.
 fn pass_on(span: &Span, request: &mut Request<Body>) {
     let origins = request.extensions_mut().remove::<CallOrigins>();
     let mut metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
@@ -132,13 +132,4 @@ fn pass_on(span: &Span, request: &mut Request<Body>) {
         }
     }
     *request.headers_mut() = metadata.into_headers();
-}
-
-fn end(span: &Span, status: Code) {
-    let name = code::name(status);
-    span.record("rpc.response.status_code", name);
-    if status != Code::Ok {
-        span.record("error.type", name);
-        trace::fail(span, "");
-    }
 }

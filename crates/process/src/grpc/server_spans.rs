@@ -1,5 +1,5 @@
-//! A SERVER span around every call, which belongs to the caller's trace, and the correlation id in whatever is logged
-//! on the way.
+//! A SERVER span for every call, as a child of the caller's span; log entries of the call carry its
+//! correlation id.
 
 use std::{
     collections::HashSet,
@@ -11,22 +11,22 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
-use tonic::{Code, Status, body::Body, metadata::MetadataMap};
+use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use super::{code, spanned_body::SpannedBody};
-use crate::{CallContext, CorrelationId, LoggedCall, trace};
+use super::{call_status::record_on_server, spanned_body::SpannedBody};
+use crate::{CallContext, CorrelationId, LogContext, trace};
 
-/// The methods of the services whose calls are traced, as `package.Service/Method`.
+/// The methods whose calls are traced, as `package.Service/Method`.
 ///
-/// Whatever else is called is no method of ours: its name is the caller's invention.
+/// A call of any other path has no span, because the caller invented its name.
 #[derive(Clone, Debug)]
 pub(super) struct ServerSpans {
     methods: Arc<HashSet<String>>,
 }
 
-/// A service inside its spans.
+/// A service whose calls have spans.
 #[derive(Clone, Debug)]
 pub(super) struct Spanned<S> {
     service: S,
@@ -34,10 +34,10 @@ pub(super) struct Spanned<S> {
 }
 
 impl ServerSpans {
-    /// Those of the services `names`, which `descriptors` describe.
+    /// The methods of the services `names`, which `descriptors` describe.
     ///
     /// # Errors
-    /// The descriptors can't be read.
+    /// The descriptors can't be decoded.
     pub(super) fn of(names: &[&str], descriptors: &[u8]) -> Result<Self, prost::DecodeError> {
         let files = FileDescriptorSet::decode(descriptors)?.file;
         let methods = files.iter().flat_map(|file| {
@@ -79,7 +79,7 @@ where
         };
         let span = begin(method);
         let correlation_id = adopt(&span, &mut request);
-        let logged = LoggedCall::new(correlation_id);
+        let logged = LogContext::new(correlation_id);
         let call = span.in_scope(|| logged.clone().within_sync(|| self.service.call(request)));
         let call = logged.within(call);
         if span.is_disabled() {
@@ -89,7 +89,7 @@ where
             let response = call.await?;
             let span = Span::current();
             if let Some(status) = Status::from_header_map(response.headers()) {
-                end(&span, status.code());
+                record_on_server(&span, status.code());
                 return Ok(response);
             }
             Ok(response.map(|body| Body::new(SpannedBody::new(body, span))))
@@ -111,8 +111,8 @@ fn begin(method: &str) -> Span {
     )
 }
 
-/// Makes the span the caller's child, and what the handler passes on the span's. A call without a correlation id has
-/// one from here on.
+/// Makes the span a child of the caller's span, and passes the span on to the handler. Generates a missing
+/// correlation id.
 fn adopt<B>(span: &Span, request: &mut Request<B>) -> CorrelationId {
     let mut metadata = MetadataMap::from_headers(std::mem::take(request.headers_mut()));
     let mut call = CallContext::from_metadata(&metadata);
@@ -125,25 +125,6 @@ fn adopt<B>(span: &Span, request: &mut Request<B>) -> CorrelationId {
     call.correlation_id
 }
 
-/// Says how the call ended.
-pub(super) fn end(span: &Span, status: Code) {
-    let name = code::name(status);
-    span.record("rpc.response.status_code", name);
-    // What is the caller's own fault is no error of the server.
-    if matches!(
-        status,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    ) {
-        span.record("error.type", name);
-        trace::fail(span, "");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tonic_health::pb::FILE_DESCRIPTOR_SET;
@@ -151,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_methods_are_those_that_are_described() {
+    fn only_described_methods_are_traced() {
         let spans = ServerSpans::of(&["grpc.health.v1.Health"], FILE_DESCRIPTOR_SET).unwrap();
         assert!(spans.methods.contains("grpc.health.v1.Health/Check"), "{spans:?}");
         let others = ServerSpans::of(&["grpc.health.v1"], FILE_DESCRIPTOR_SET).unwrap();

@@ -1,4 +1,4 @@
-//! An answer whose span ends with it: gRPC says how a call went behind its last message.
+//! The body of an answer whose span ends with it, because gRPC sends the status after the last message.
 
 use std::{
     pin::Pin,
@@ -10,26 +10,26 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status, body::Body as TonicBody};
 use tracing::Span;
 
-use super::server_spans::end;
+use super::call_status::record_on_server;
 
-/// The body of an answer inside its call's span, which what makes its messages is part of.
+/// The body of an answer. Its messages are made inside the span of the call.
 #[derive(Debug)]
 pub(super) struct SpannedBody {
     body: TonicBody,
     span: Span,
-    /// Whether the span was told how the call ended.
-    told: bool,
+    /// True once the span has the status of the call.
+    recorded: bool,
 }
 
 impl SpannedBody {
     pub(super) fn new(body: TonicBody, span: Span) -> Self {
-        Self { body, span, told: false }
+        Self { body, span, recorded: false }
     }
 
-    fn tell(&mut self, status: Code) {
-        if !self.told {
-            self.told = true;
-            end(&self.span, status);
+    fn record_end(&mut self, status: Code) {
+        if !self.recorded {
+            self.recorded = true;
+            record_on_server(&self.span, status);
         }
     }
 }
@@ -48,15 +48,15 @@ impl Body for SpannedBody {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
-                    self.tell(status.code());
+                    self.record_end(status.code());
                 }
             }
             Some(Err(status)) => {
                 let code = status.code();
-                self.tell(code);
+                self.record_end(code);
             }
-            // Answers without trailers don't come from our services.
-            None => self.tell(Code::Unknown),
+            // Weir's services always send trailers.
+            None => self.record_end(Code::Unknown),
         }
         Poll::Ready(frame)
     }
@@ -70,10 +70,10 @@ impl Body for SpannedBody {
     }
 }
 
-/// A caller that is gone reads no end.
+/// A caller that disconnects reads no trailers.
 impl Drop for SpannedBody {
     fn drop(&mut self) {
-        self.tell(Code::Cancelled);
+        self.record_end(Code::Cancelled);
     }
 }
 
@@ -97,11 +97,11 @@ mod tests {
 
     use super::*;
 
-    /// What a span is told after it began.
+    /// The fields that are recorded on a span after its start.
     #[derive(Clone, Debug, Default)]
-    struct Told(Arc<Mutex<Vec<String>>>);
+    struct Recorded(Arc<Mutex<Vec<String>>>);
 
-    impl Visit for Told {
+    impl Visit for Recorded {
         fn record_str(&mut self, field: &Field, value: &str) {
             self.0.lock().unwrap().push(format!("{field}={value}"));
         }
@@ -109,22 +109,21 @@ mod tests {
         fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
     }
 
-    impl<S: tracing::Subscriber> Layer<S> for Told {
+    impl<S: tracing::Subscriber> Layer<S> for Recorded {
         fn on_record(&self, _: &Id, record: &Record<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
             record.record(&mut self.clone());
         }
     }
 
-    /// What the span of a call is told whose answer is one message and then `trailers`, of which so many frames are
-    /// read.
-    fn told(trailers: &[(&'static str, &'static str)], frames: usize) -> Vec<String> {
-        let told = Told::default();
+    /// The record of a call whose answer is one message and then `trailers`. The caller reads so many frames.
+    fn recorded(trailers: &[(&'static str, &'static str)], frames: usize) -> Vec<String> {
+        let recorded = Recorded::default();
         let names = trailers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let answer: [Result<Frame<Bytes>, Infallible>; 2] = [
             Ok(Frame::data(Bytes::from_static(b"message"))),
             Ok(Frame::trailers(HeaderMap::from_iter(names))),
         ];
-        with_default(Registry::default().with(told.clone()), || {
+        with_default(Registry::default().with(recorded.clone()), || {
             let span = info_span!("call", rpc.response.status_code = Empty, "error.type" = Empty);
             let body = TonicBody::new(StreamBody::new(stream::iter(answer)));
             let mut body = SpannedBody::new(body, span);
@@ -134,22 +133,22 @@ mod tests {
                 }
             });
         });
-        let lines = told.0.lock().unwrap();
+        let lines = recorded.0.lock().unwrap();
         lines.clone()
     }
 
     #[test]
-    fn the_status_is_the_one_behind_the_last_message() {
-        assert_eq!(told(&[("grpc-status", "0")], 3), ["rpc.response.status_code=OK"]);
-        assert_eq!(told(&[("grpc-status", "5")], 3), ["rpc.response.status_code=NOT_FOUND"]);
+    fn the_recorded_status_follows_the_last_message() {
+        assert_eq!(recorded(&[("grpc-status", "0")], 3), ["rpc.response.status_code=OK"]);
+        assert_eq!(recorded(&[("grpc-status", "5")], 3), ["rpc.response.status_code=NOT_FOUND"]);
         assert_eq!(
-            told(&[("grpc-status", "14")], 3),
+            recorded(&[("grpc-status", "14")], 3),
             ["rpc.response.status_code=UNAVAILABLE", "error.type=UNAVAILABLE"]
         );
     }
 
     #[test]
-    fn a_caller_that_goes_away_cancels() {
-        assert_eq!(told(&[("grpc-status", "0")], 1), ["rpc.response.status_code=CANCELLED"]);
+    fn a_disconnected_caller_cancels_the_call() {
+        assert_eq!(recorded(&[("grpc-status", "0")], 1), ["rpc.response.status_code=CANCELLED"]);
     }
 }

@@ -1,4 +1,5 @@
-//! One JSON object a line: the entry's own fields and those of its spans side by side, so that a query needs no path.
+//! Log entries as JSON, one object per line. The fields of an entry and of its spans stand side by side, so
+//! that a query needs no path.
 
 use std::fmt;
 
@@ -13,12 +14,12 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use super::{LoggedCall, Writer};
+use super::log_context::{LogContext, ProcessIdentity};
 use crate::trace;
 
-/// A field of an inner span hides the same one of an outer span.
+/// A field of an inner span replaces the same field of an outer span.
 pub(super) struct JsonLine {
-    pub(super) writer: Writer,
+    pub(super) process: ProcessIdentity,
 }
 
 impl<S> FormatEvent<S, JsonFields> for JsonLine
@@ -32,7 +33,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = self.begin(event);
-        if let Some(call) = LoggedCall::current() {
+        if let Some(call) = LogContext::current() {
             line.extend(call.fields().map(|(name, value)| (name.to_owned(), value.into())));
         }
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
@@ -53,8 +54,8 @@ impl JsonLine {
         let mut line = Map::new();
         line.insert("timestamp".into(), Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true).into());
         line.insert("level".into(), event.metadata().level().as_str().to_lowercase().into());
-        line.insert("role".into(), self.writer.role.into());
-        line.insert("instance".into(), self.writer.instance.as_str().into());
+        line.insert("role".into(), self.process.role.into());
+        line.insert("instance".into(), self.process.instance.as_str().into());
         line.insert("target".into(), event.metadata().target().into());
         if let Some((trace_id, span_id)) = trace::current() {
             line.insert("trace_id".into(), trace_id.to_string().into());

@@ -1,9 +1,9 @@
-//! What is logged: a level of Weir's own, or directives; changed while the process runs.
+//! The log level: a level of Weir's own, or directives. It can change while the process runs.
 
 use tracing::{info, level_filters::LevelFilter};
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// What the process logs now. Cheap to clone; every clone changes the same.
+/// The current log level. Cheap to clone; every clone changes the same level.
 #[derive(Clone, Debug)]
 pub(crate) struct LogLevel {
     handle: reload::Handle<EnvFilter, Registry>,
@@ -14,10 +14,10 @@ impl LogLevel {
         Self { handle }
     }
 
-    /// Logs by `text` from now on, which is as LOG_LEVEL takes it.
+    /// Applies `text` from now on, in the syntax of LOG_LEVEL.
     ///
     /// # Errors
-    /// It is no level and no directives; says why.
+    /// The text is neither a level nor directives. The error is the reason.
     pub(crate) fn set(&self, text: &str) -> Result<(), String> {
         let directives = directives(text)?;
         self.handle.reload(EnvFilter::new(&directives)).map_err(|error| error.to_string())?;
@@ -26,14 +26,15 @@ impl LogLevel {
     }
 
     /// The directives that are in force.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         self.handle.with_current(ToString::to_string).unwrap_or_default()
     }
 }
 
-/// A level, or directives of `EnvFilter`; a bare word that is no level would silently name a target.
+/// Reads a level or directives of `EnvFilter`. A bare word that is not a level is refused, because it would
+/// silently name a target.
 ///
-/// A level is Weir's own: libraries say what is wrong and nothing more, unless directives ask them to.
+/// A level applies to Weir itself. Libraries log warnings only, unless directives name them.
 pub(crate) fn directives(text: &str) -> Result<String, String> {
     let first = text.split(',').next().unwrap_or_default();
     match first.parse::<LevelFilter>() {
@@ -45,7 +46,8 @@ pub(crate) fn directives(text: &str) -> Result<String, String> {
     }
 }
 
-/// At debug and trace async-nats tells every message with its subject. It stays at info unless a directive names it.
+/// At debug and trace async-nats logs every message with its subject. It stays at info unless a directive
+/// names it.
 fn capped(text: &str) -> String {
     let levels = text.split(',').filter_map(|directive| directive.trim().parse::<LevelFilter>().ok());
     let is_verbose = levels.max().is_some_and(|level| level > LevelFilter::INFO);
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_is_none_is_told() {
+    fn an_invalid_level_is_refused_by_its_name() {
         assert_eq!(directives("error").unwrap(), "error,weir=error");
         assert!(directives("warn,weir_edge=debug").is_ok());
         assert!(directives("loud").unwrap_err().contains("'loud'"));

@@ -1,4 +1,4 @@
-//! Lines for people: who wrote it and in which trace, then the entry as tracing-subscriber writes it.
+//! Log lines for people: process and trace first, then the entry as tracing-subscriber formats it.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::{LoggedCall, Writer};
+use super::log_context::{LogContext, ProcessIdentity};
 use crate::trace;
 
 pub(super) struct PrettyLine {
-    writer: Writer,
+    process: ProcessIdentity,
     rest: Format<Full, ()>,
 }
 
 impl PrettyLine {
-    pub(super) fn new(writer: Writer) -> Self {
-        Self { writer, rest: format::format().without_time().with_target(false) }
+    pub(super) fn new(process: ProcessIdentity) -> Self {
+        Self { process, rest: format::format().without_time().with_target(false) }
     }
 }
 
@@ -38,11 +38,11 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
-        write!(writer, "{now} {}@{} ", self.writer.role, self.writer.instance)?;
+        write!(writer, "{now} {}@{} ", self.process.role, self.process.instance)?;
         if let Some((trace_id, span_id)) = trace::current() {
             write!(writer, "trace_id={trace_id} span_id={span_id} ")?;
         }
-        if let Some(call) = LoggedCall::current() {
+        if let Some(call) = LogContext::current() {
             for (name, value) in call.fields() {
                 write!(writer, "{name}={value} ")?;
             }

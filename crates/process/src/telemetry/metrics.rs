@@ -1,4 +1,4 @@
-//! What became of spans.
+//! Counters of spans by outcome.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -11,7 +11,7 @@ struct Labels {
     outcome: &'static str,
 }
 
-/// Counts of spans. Cheap to clone; every clone counts into the same series.
+/// Counts spans. Cheap to clone; every clone counts into the same series.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpanMetrics {
     spans: Family<Labels, Counter>,

@@ -1,5 +1,5 @@
-//! Between the work and the exporter: a bounded queue that never makes the work wait, and the correlation id on
-//! every span.
+//! The processor between work and exporter: a bounded queue that never blocks the work, and the correlation
+//! id on every span.
 
 use std::{
     sync::{
@@ -16,38 +16,38 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
 
-use super::{SpanMetrics, export::Watched};
+use super::{SpanMetrics, exporter::CountingExporter};
 use crate::{args::ExportConfig, trace::CORRELATION_ID};
 
-/// Spans that wait for the exporter, some 1 KiB each: what comes while they do is dropped.
-const MOST_WAITING: usize = 8_192;
+/// The largest number of spans that wait for the exporter, some 1 KiB each. Further spans are dropped.
+const MAX_WAITING: usize = 8_192;
 
-/// The SDK's batches on a thread of their own, behind a bound whose drops are counted.
+/// The SDK's batch processor on its own thread, behind a bound whose drops are counted.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(super) struct BoundedProcessor {
     batches: BatchSpanProcessor,
-    waiting: Arc<AtomicUsize>,
+    pending: Arc<AtomicUsize>,
     metrics: SpanMetrics,
 }
 
-impl Bounded {
+impl BoundedProcessor {
     pub(super) fn new<E: SpanExporter + 'static>(
-        exporter: Watched<E>,
+        exporter: CountingExporter<E>,
         config: &ExportConfig,
         metrics: SpanMetrics,
     ) -> Self {
-        let waiting = exporter.waiting();
+        let pending = exporter.pending();
         let config = BatchConfigBuilder::default()
-            .with_max_queue_size(MOST_WAITING)
-            .with_max_export_batch_size(config.most_in_batch)
+            .with_max_queue_size(MAX_WAITING)
+            .with_max_export_batch_size(config.max_batch)
             .with_scheduled_delay(config.schedule_delay)
             .build();
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
-        Self { batches, waiting, metrics }
+        Self { batches, pending, metrics }
     }
 }
 
-impl SpanProcessor for Bounded {
+impl SpanProcessor for BoundedProcessor {
     /// The correlation id travels as baggage beside the trace, so that every span of a call has it.
     fn on_start(&self, span: &mut Span, context: &Context) {
         if let Some(id) = context.baggage().get(CORRELATION_ID) {
@@ -60,8 +60,8 @@ impl SpanProcessor for Bounded {
         if !span.span_context.is_sampled() {
             return;
         }
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.pending.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.pending.fetch_sub(1, Ordering::Relaxed);
             self.metrics.dropped(1);
             return;
         }

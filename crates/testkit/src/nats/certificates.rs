@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own.
+//! A certificate authority that signs certificates for a story, with rcgen.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 use chrono::{DateTime, Datelike as _, Utc};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
-/// Signs certificates, and writes them as PEM files.
+/// A certificate authority. It writes its certificates as PEM files.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
 }
 
-/// A certificate and its key.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     pub certificate: PathBuf,
@@ -22,7 +22,7 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// An authority whose files lie in `folder`, each under a name that begins with `name`.
+    /// An authority that writes its files into a folder `name` inside `folder`.
     pub fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no name is no bad name");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

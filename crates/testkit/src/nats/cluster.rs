@@ -1,16 +1,16 @@
-//! Three nats-servers on loopback that keep the same streams.
+//! A cluster of three nats-servers on loopback that replicate the same streams.
 
 use reqwest::StatusCode;
 
 use super::Nats;
 use crate::{eventually, ports};
 
-/// Three servers with a route between any two. Dropped, they are killed and their folders removed.
+/// Three servers with a route between any two. When dropped, they are killed and their folders are removed.
 #[derive(Debug)]
 pub struct Cluster([Nats; 3]);
 
 impl Cluster {
-    /// Starts the servers and waits until they have found each other.
+    /// Starts the servers and waits until the cluster is healthy.
     pub async fn start() -> Self {
         let routes = [ports::free(), ports::free(), ports::free()];
         let all = routes.map(|port| format!("nats://127.0.0.1:{port}")).join(", ");
@@ -23,37 +23,37 @@ impl Cluster {
         for server in &cluster.0 {
             server.listening().await;
         }
-        cluster.well().await;
+        cluster.healthy().await;
         cluster
     }
 
-    /// Every server, as NATS_URL names them.
+    /// The URLs of all servers, as NATS_URL lists them.
     pub fn url(&self) -> String {
         self.0.each_ref().map(Nats::url).join(",")
     }
 
-    /// Every server's monitoring port, as NATS_MONITOR_URL names them.
+    /// The monitoring URLs of all servers, as NATS_MONITOR_URL lists them.
     pub fn monitor_url(&self) -> String {
         self.0.each_ref().map(Nats::monitor_url).join(",")
     }
 
-    /// Kills one of the three.
+    /// Kills one of the three servers.
     pub fn kill(&mut self, server: usize) {
         self.0[server].kill();
     }
 
-    /// Starts one again with what it stored.
+    /// Starts a killed server again with its streams.
     pub async fn start_again(&mut self, server: usize) {
         self.0[server].start_again().await;
     }
 
-    /// Starts one again with an empty disk.
+    /// Starts a killed server again with an empty folder.
     pub async fn start_again_empty(&mut self, server: usize) {
         self.0[server].start_again_empty().await;
     }
 
-    /// Waits until every server has everything that it shall have.
-    pub async fn well(&self) {
+    /// Waits until every server reports itself healthy, which includes that its replicas are current.
+    pub async fn healthy(&self) {
         for server in &self.0 {
             eventually(async || {
                 let url = format!("{}/healthz", server.monitor_url());

@@ -1,39 +1,39 @@
-//! An operator with its tools beside Weir: it looks at streams and consumers, and changes them.
+//! An operator's connection to JetStream, which reads streams and consumers and changes them beside Weir.
 
 use async_nats::jetstream::{self, consumer, stream};
 
-/// A connection of an operator's own.
+/// A connection that is none of Weir's.
 #[derive(Clone, Debug)]
 pub struct Operator {
     pub context: jetstream::Context,
 }
 
 impl Operator {
-    /// Connects to servers as NATS_URL names them.
+    /// Connects to servers, listed as in NATS_URL.
     pub async fn connect(urls: &str) -> Self {
         let servers: Vec<&str> = urls.split(',').collect();
         let client = async_nats::connect(servers).await.expect("the journal's server is there");
         Self { context: jetstream::new(client) }
     }
 
-    /// A stream as it is now.
+    /// The current state of a stream.
     ///
     /// # Errors
-    /// There is none, or the server does not answer.
+    /// It does not exist, or the server does not answer.
     pub async fn stream(&self, name: &str) -> Result<stream::Info, String> {
         let stream = self.context.get_stream(name).await;
         stream.map(|stream| stream.cached_info().clone()).map_err(|error| format!("{name}: {error}"))
     }
 
-    /// How a stream is set up.
+    /// The configuration of a stream.
     pub async fn settings(&self, name: &str) -> stream::Config {
         self.stream(name).await.expect("the stream is there").config
     }
 
-    /// A consumer of `EVENTS` as it is now.
+    /// The current state of a consumer of `EVENTS`.
     ///
     /// # Errors
-    /// There is none, or the server does not answer.
+    /// It does not exist, or the server does not answer.
     pub async fn consumer(&self, name: &str) -> Result<consumer::Info, String> {
         let consumer = async {
             let events =
@@ -43,7 +43,7 @@ impl Operator {
         consumer.await.map_err(|error| format!("{name}: {error}"))
     }
 
-    /// Frames of a source that no collector has acknowledged.
+    /// The number of frames of a source that no collector has acknowledged.
     pub async fn waiting(&self, source: &str) -> u64 {
         let consumer = self.consumer(&format!("collector-{source}")).await.expect("the consumer is there");
         consumer.num_pending + consumer.num_ack_pending as u64

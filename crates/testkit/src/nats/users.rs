@@ -1,4 +1,4 @@
-//! Users of a nats-server that trusts JWTs: an operator, one account with JetStream, and credentials files of its users.
+//! JWT users of a nats-server: an operator key, one account with JetStream, and credentials files.
 
 use std::{
     fs,
@@ -10,25 +10,26 @@ use chrono::{DateTime, Utc};
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 
-/// Issues credentials.
+/// The keys of an operator and its accounts, which issue credentials.
 pub struct Users {
     operator: KeyPair,
-    /// Of the server's own.
+    /// The account of the server itself.
     system: KeyPair,
     account: KeyPair,
 }
 
 impl Users {
-    pub fn new() -> Self {
+    /// Makes new keys.
+    pub fn generate() -> Self {
         let [system, account] = [(); 2].map(|()| KeyPair::new_account());
         Self { operator: KeyPair::new_operator(), system, account }
     }
 
-    /// The lines of a server's configuration that make it trust these users.
+    /// The lines of configuration that make a server trust these users.
     pub fn configuration(&self) -> String {
         let operator =
             token(&self.operator, &self.operator, None, &json!({ "type": "operator", "version": 2 }));
-        // The server's own account may keep no journal.
+        // The server's own account may not use JetStream.
         let accounts = [(&self.system, 0), (&self.account, -1)].map(|(key, storage)| {
             let limits = json!({
                 "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
@@ -44,7 +45,7 @@ impl Users {
         )
     }
 
-    /// Writes the credentials of a new user, which end at `expires_at`.
+    /// Writes a credentials file of a new user, which expires at `expires_at`.
     pub fn credentials(&self, folder: &Path, expires_at: Option<DateTime<Utc>>) -> PathBuf {
         let user = KeyPair::new_user();
         let rights = json!({ "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2 });
@@ -60,7 +61,7 @@ impl Users {
     }
 }
 
-/// What `issuer` says of `subject`, signed.
+/// A JWT of `issuer` about `subject`.
 fn token(issuer: &KeyPair, subject: &KeyPair, expires_at: Option<DateTime<Utc>>, nats: &Value) -> String {
     let mut claims = json!({
         "jti": subject.public_key(), "iat": Utc::now().timestamp(), "iss": issuer.public_key(), "name": "weir",

@@ -1,4 +1,4 @@
-//! Certificates that openssl makes: an authority, and what it signs for servers and clients.
+//! Certificates by openssl for PostgreSQL: an authority, and the certificates of servers and clients.
 
 use std::{
     fs::{self, Permissions},
@@ -10,18 +10,18 @@ use std::{
 
 use tempfile::TempDir;
 
-/// An authority and the server's certificate by it. Cheap to clone.
+/// An authority and the server certificate that it signed. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Certificates {
     folder: Arc<TempDir>,
 }
 
 impl Certificates {
-    /// Of a server that has them in the folder beside its data.
+    /// The settings of a server whose certificates lie in the folder above its data.
     pub(super) const SETTINGS: [&str; 4] =
         ["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key", "ssl_ca_file=../ca.crt"];
 
-    /// Of a server that is called so, such as `DNS:localhost`.
+    /// Makes an authority and the certificate of a server with these names, such as `DNS:localhost`.
     pub fn of(names: &str) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let certificates = Self { folder };
@@ -33,7 +33,7 @@ impl Certificates {
         certificates
     }
 
-    /// A certificate and its key in `<name>.crt` and `<name>.key`.
+    /// Signs a certificate; writes it and its key to `<name>.crt` and `<name>.key`.
     pub fn sign(&self, name: &str, subject: &str, names: &str) {
         let [key, request, certificate, extensions] =
             ["key", "csr", "crt", "ext"].map(|kind| format!("{name}.{kind}"));
@@ -50,12 +50,12 @@ impl Certificates {
         fs::set_permissions(self.path(&key), Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// A file of theirs, such as `ca.crt`.
+    /// The path of a file, such as `ca.crt`.
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
-    /// Copies what a server needs.
+    /// Copies the files that a server needs.
     pub(super) fn install(&self, folder: &Path) {
         for file in ["ca.crt", "server.crt", "server.key"] {
             fs::copy(self.path(file), folder.join(file)).unwrap();

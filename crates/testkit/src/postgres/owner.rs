@@ -1,4 +1,4 @@
-//! Who runs PostgreSQL's programs, and where they are.
+//! The user that runs PostgreSQL's programs, and the folder of these programs.
 
 use std::{
     fs,
@@ -7,13 +7,13 @@ use std::{
     process::Command,
 };
 
-/// Who runs the server: us, or the user `postgres` where we are root, as whom it refuses to run.
-pub(super) struct Owner {
+/// The user that runs the server: the current one, or `postgres` if that is root. PostgreSQL refuses to run as root.
+pub(super) struct ServerUser {
     root: bool,
 }
 
-impl Owner {
-    /// Makes the folder the owner's.
+impl ServerUser {
+    /// Gives the folder to this user.
     pub(super) fn of(folder: &Path) -> Self {
         let root = id(&["-u"]) == 0;
         if root {
@@ -22,12 +22,12 @@ impl Owner {
         Self { root }
     }
 
-    /// One of PostgreSQL's programs.
+    /// A command of one of PostgreSQL's programs.
     pub(super) fn command(&self, name: &str) -> Command {
         self.at(&program(name))
     }
 
-    /// Another program, as whoever runs the server.
+    /// A command of another program, run by the server's user.
     pub(super) fn at(&self, program: &Path) -> Command {
         if !self.root {
             return Command::new(program);
@@ -43,7 +43,8 @@ fn id(arguments: &[&str]) -> u32 {
     String::from_utf8(output.stdout).unwrap().trim().parse().expect("a user `postgres` is installed")
 }
 
-/// The newest of the installed ones: Debian keeps the server's programs off the path, by major version.
+/// A program of the newest installed version. Debian keeps the server's programs off the path, in one folder for each
+/// major version.
 pub fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions

@@ -1,4 +1,4 @@
-//! PgBouncer in front of a server.
+//! PgBouncer in front of a PostgreSQL server.
 
 use std::{
     fs::{self, File},
@@ -9,10 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Owner, Postgres};
+use super::{Postgres, ServerUser};
 use crate::eventually;
 
-/// A running pooler; ended when dropped.
+/// A running pooler. It is killed when dropped.
 #[derive(Debug)]
 pub struct Pooler {
     process: Child,
@@ -21,10 +21,11 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// In front of every database of `server`, in a mode such as `session` or `transaction`.
+    /// Starts a pooler in front of every database of `server`, in a mode such as `session` or `transaction`, with
+    /// further lines of configuration.
     pub async fn start(server: &Postgres, mode: &str, settings: &str) -> Self {
         let folder = TempDir::with_prefix("weir-pgbouncer-").unwrap();
-        let owner = Owner::of(folder.path());
+        let owner = ServerUser::of(folder.path());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let configuration = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=weir\n\
@@ -43,7 +44,7 @@ impl Pooler {
         pooler
     }
 
-    /// The same database, by way of the pooler.
+    /// The URL of the same database through the pooler.
     pub fn before(&self, server: &Postgres, address: &str) -> String {
         address.replace(&format!(":{}/", server.port()), &format!(":{}/", self.port))
     }

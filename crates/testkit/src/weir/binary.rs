@@ -1,4 +1,4 @@
-//! The programs that the stories run: the binary `weir` and the examples.
+//! The programs that stories run: the binary `weir` and the examples.
 
 use std::{
     path::PathBuf,
@@ -10,25 +10,22 @@ use tokio::process::Command;
 
 use crate::repository::root;
 
-/// The binary: WEIR_BIN, or built here once, so that a story never drives a stale one.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test has no arguments; tests/run tells it through the environment"
-)]
+/// The path of the binary: WEIR_BIN, or a build that is made once per test process, so that no story runs a stale one.
+#[expect(clippy::disallowed_methods, reason = "a test has no arguments; tests/run sets the variable")]
 pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let built = || build(&["--bin", "weir"]).join("weir");
     BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(built, PathBuf::from))
 }
 
-/// `weir` with arguments and an empty environment, whatever the machine's says.
+/// `weir` with arguments and an environment without the variables of the machine.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.env_clear().args(args).env("LOG_FORMAT", "json").env("LOG_LEVEL", "info");
     command
 }
 
-/// Runs a program of `examples/`, built here once, and returns its standard output.
+/// Runs a program of `examples/`, which is built once per test process, and returns its standard output.
 pub async fn example(name: &str, args: &[&str]) -> String {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| build(&["--examples"]).join("examples"));
@@ -39,9 +36,9 @@ pub async fn example(name: &str, args: &[&str]) -> String {
 }
 
 /// Builds in the profile of this process, and returns the folder of that profile.
-fn build(what: &[&str]) -> PathBuf {
+fn build(targets: &[&str]) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its file");
-    // target/debug/deps/it-… stands beside target/debug/weir.
+    // The test is target/<profile>/deps/it-…, and the binary is target/<profile>/weir.
     let folder = test.ancestors().nth(2).expect("cargo puts tests into target/<profile>/deps");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         None | Some("debug") => "dev",
@@ -49,12 +46,13 @@ fn build(what: &[&str]) -> PathBuf {
     };
     let built = Blocking::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", profile])
-        .args(what)
+        .args(targets)
         .current_dir(root())
-        // cargo sets it for a test. The build of a dependency depends on it, and so would everything above that one.
+        // cargo sets it for a test. A dependency's build depends on it, so that crate and all above it would be built
+        // again.
         .env_remove("CARGO_MANIFEST_DIR")
         .stdin(Stdio::null())
         .status();
-    assert!(built.is_ok_and(|status| status.success()), "{what:?} can't be built");
+    assert!(built.is_ok_and(|status| status.success()), "{targets:?} can't be built");
     folder.to_owned()
 }

@@ -1,4 +1,4 @@
-//! Hurting the processes of a fleet, one by one, and seeing them recover.
+//! Faults of a fleet's processes: kill, stop, start and signal each of them, and expect recovery.
 
 use std::{process::ExitStatus, time::Duration};
 
@@ -6,24 +6,27 @@ use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{FLEET, PAIRS, Weir};
+use super::{
+    Weir,
+    fleet::{FLEET, PAIRS},
+};
 use crate::{eventually::within, process::Process};
 
-/// How soon after a fault's end a fresh event is reported.
-const LIVELY: Duration = Duration::from_secs(10);
+/// The time from the end of a fault until a fresh event is in the reports: docs/reliability.md#i5-liveness.
+const RECOVERY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a process gives its roles to end.
+/// The time that a process gives its roles to end.
 const EXIT_DEADLINE: Duration = Duration::from_secs(25);
 
 impl Weir {
-    /// As `kill -9` of every process; what they logged is forgotten with them.
+    /// Kills every process, as `kill -9` does, and drops them with their logs.
     pub async fn crash(&mut self) {
         self.signal("KILL").await;
-        self.killed().await;
+        self.wait_for_exits().await;
         self.processes.clear();
     }
 
-    /// As `kill -9` of one process.
+    /// Kills one process, as `kill -9` does.
     pub async fn kill(&mut self, name: &str) {
         let process = self.process(name);
         process.signal("KILL").await;
@@ -31,13 +34,13 @@ impl Weir {
         self.processes.retain(|process| process.name() != name);
     }
 
-    /// Starts a process of the fleet anew.
-    pub fn revive(&mut self, name: &str) {
-        self.revive_with(name, &[]);
+    /// Starts a process of the fleet again.
+    pub fn start_process(&mut self, name: &str) {
+        self.start_process_with(name, &[]);
     }
 
-    /// [`Weir::revive`] with environment variables besides.
-    pub fn revive_with(&mut self, name: &str, environment: &[(&str, &str)]) {
+    /// [`Weir::start_process`] with further environment variables.
+    pub fn start_process_with(&mut self, name: &str, environment: &[(&str, &str)]) {
         let mut known = FLEET.iter().chain(PAIRS);
         let (_, args) = known.find(|(role, _)| *role == name).expect("a process of a fleet");
         let mut command = self.command(name, args);
@@ -45,7 +48,7 @@ impl Weir {
         self.processes.push(Process::start(name, self.folder(), command));
     }
 
-    /// One more process beside the fleet's own, with environment variables of its own; returns when all are ready.
+    /// Adds a process to the fleet, with further environment variables; waits until every process is ready.
     pub async fn join(&mut self, name: &'static str, args: &[&str], environment: &[(&str, &str)]) {
         self.addresses.add(name);
         let mut command = self.command(name, args);
@@ -54,24 +57,24 @@ impl Weir {
         self.ready().await;
     }
 
-    /// Waits until a process has ended by itself, and forgets it.
-    pub async fn died(&mut self, name: &str) -> ExitStatus {
+    /// Waits until a process has ended by itself; returns its status.
+    pub async fn exit_of(&mut self, name: &str) -> ExitStatus {
         let status = self.process(name).ended().await;
         self.processes.retain(|process| process.name() != name);
         status
     }
 
-    /// Asks one process to end, and fails unless it does with code 0 in its time.
-    pub async fn retire(&mut self, name: &str) {
-        let asked = Instant::now();
+    /// Ends one process with SIGTERM; fails unless it exits with code 0 within 25 s.
+    pub async fn stop_process(&mut self, name: &str) {
+        let signalled = Instant::now();
         self.signal_to(name, "TERM").await;
         let status = self.process(name).ended().await;
-        let (took, log) = (asked.elapsed(), self.process(name).log());
+        let (took, log) = (signalled.elapsed(), self.process(name).log());
         assert!(status.success() && took < EXIT_DEADLINE, "{name} ended with {status} after {took:?}\n{log}");
         self.processes.retain(|process| process.name() != name);
     }
 
-    /// Everything that one process of a fleet has logged since it was started first.
+    /// The log of one process since its first start.
     pub fn log_of(&self, name: &str) -> String {
         let processes = self.processes.iter().filter(|process| process.name() == name);
         processes.last().map(Process::log).unwrap_or_default()
@@ -82,18 +85,18 @@ impl Weir {
         self.process(name).signal(signal).await;
     }
 
-    /// The fault is over: every process gets ready, and a fresh event is in the reports in time.
-    pub async fn recovers(&mut self) {
-        self.recovers_within(LIVELY).await;
+    /// Expects, after a fault, that every process is ready and that a fresh event is in the reports within 10 s.
+    pub async fn expect_recovery(&mut self) {
+        self.expect_recovery_within(RECOVERY_DEADLINE).await;
     }
 
-    /// [`Weir::recovers`] after a fault whose end nobody is told of.
-    pub async fn recovers_within(&mut self, patience: Duration) {
+    /// [`Weir::expect_recovery`] with another limit, for a fault whose end no process can notice at once.
+    pub async fn expect_recovery_within(&mut self, timeout: Duration) {
         let started = Instant::now();
         self.ready().await;
         let campaign = format!("fresh-{}", Uuid::now_v7());
-        let event = purchase(&campaign);
-        within(LIVELY, async || {
+        let event = checkout(&campaign);
+        within(RECOVERY_DEADLINE, async || {
             let answer =
                 self.request("/events").json(&event).send().await.map_err(|error| error.to_string())?;
             if !answer.status().is_success() {
@@ -102,7 +105,7 @@ impl Weir {
             Ok(())
         })
         .await;
-        within(patience, async || {
+        within(timeout, async || {
             let report = self.report("revenue", &[("campaignId", campaign.clone())]).await;
             if report.body["totalTransactions"] == 1 { Ok(()) } else { Err(report.body) }
         })
@@ -110,12 +113,12 @@ impl Weir {
         eprintln!("recovered after {:.1?}", started.elapsed());
     }
 
-    /// The most memory that one of the living processes has had, in bytes.
+    /// The highest peak of resident memory among the running processes, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.processes.iter().map(Process::peak_memory).max().unwrap_or_default()
     }
 
-    /// The id of one process.
+    /// The process id of one process.
     pub fn id_of(&mut self, name: &str) -> u32 {
         self.process(name).id()
     }
@@ -126,7 +129,8 @@ impl Weir {
     }
 }
 
-fn purchase(campaign: &str) -> serde_json::Value {
+/// A purchase of 318.49 USD in a campaign.
+fn checkout(campaign: &str) -> serde_json::Value {
     json!({
         "eventId": campaign, "timestamp": "2025-09-14T07:21:45Z", "source": "facebook", "funnelStage": "bottom",
         "eventType": "checkout.complete",

@@ -1,10 +1,10 @@
-//! Reading counters from every process of a Weir.
+//! Metrics of the processes of a Weir.
 
 use std::net::SocketAddr;
 
 use super::Weir;
 
-/// One line of what a process shows, without its value.
+/// One series in a scrape, without its value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
     process: &'static str,
@@ -13,12 +13,12 @@ pub struct Series {
 }
 
 impl Weir {
-    /// Every series that every process shows.
+    /// Every series of every process.
     pub async fn series(&self) -> Vec<Series> {
         let mut series = Vec::new();
         for (process, address) in self.addresses.admin_by_process() {
-            let shown = self.scrape(address).await;
-            series.extend(shown.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let scraped = self.scrape(address).await;
+            series.extend(scraped.lines().filter(|line| !line.starts_with('#')).map(|line| {
                 let end = line.find(['{', ' ']).unwrap_or_else(|| panic!("{line} is no series"));
                 let labels = line[end..].split_once("} ").map_or("", |(labels, _)| labels).to_owned();
                 Series { process, name: line[..end].to_owned(), labels }
@@ -36,15 +36,15 @@ impl Weir {
         sum
     }
 
-    /// [`Weir::metric`] of one process.
+    /// [`Weir::metric`] for one process.
     pub async fn metric_of(&self, process: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.metric_at(self.addresses.admin_of(process), name, labels).await
     }
 
-    /// What one process shows of a series that has all of `labels`; `None` where it shows none.
-    pub async fn shown(&self, process: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let shown = self.scrape(self.addresses.admin_of(process)).await;
-        shown.lines().find_map(|line| value(line, name, labels))
+    /// The value of one process's series that has all of `labels`; `None` if it has no such series.
+    pub async fn series_value(&self, process: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let scraped = self.scrape(self.addresses.admin_of(process)).await;
+        scraped.lines().find_map(|line| value(line, name, labels))
     }
 
     async fn metric_at(&self, address: SocketAddr, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -57,7 +57,7 @@ impl Weir {
     }
 }
 
-/// The value of a line `name{label="value",…} 17`, where it is of this metric and has all of `labels`.
+/// The value of a line `name{label="value",…} 17`, if it is of this metric and has all of `labels`.
 fn value(line: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let rest = line.strip_prefix(name)?;
     let (series, value) = match rest.strip_prefix('{') {

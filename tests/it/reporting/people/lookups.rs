@@ -1,11 +1,11 @@
-//! PostgreSQL looks people up by their keys, whatever its statistics say of how many there are.
+//! Lookups of people by key on PostgreSQL, also where its statistics show hardly any people.
 
 use weir_testkit::eventually::eventually;
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_looked_up_by_key_while_statistics_know_nobody_of_their_source() {
+async fn people_are_looked_up_by_key_where_statistics_show_no_person_of_their_source() {
     let mut random = StdRng::seed_from_u64(28);
     let database = Database::postgres().await;
     let migrated = database.migrated().await;
@@ -42,7 +42,7 @@ async fn people_are_looked_up_by_key_while_statistics_know_nobody_of_their_sourc
     looked_up(&migrated, before + 2 * known).await;
 }
 
-/// PostgreSQL tells of what a connection did some seconds later.
+/// Waits for the lookups: PostgreSQL reports the work of a connection some seconds later.
 async fn looked_up(database: &DatabaseConnection, at_least: i64) {
     eventually(async || match lookups(database).await {
         enough if enough >= at_least => Ok(()),
@@ -51,7 +51,7 @@ async fn looked_up(database: &DatabaseConnection, at_least: i64) {
     .await;
 }
 
-/// How often the index of keys was asked so far.
+/// The number of scans of the index of keys so far.
 async fn lookups(database: &DatabaseConnection) -> i64 {
     let query = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'people_pkey'";
     let query = Statement::from_string(database.get_database_backend(), query);

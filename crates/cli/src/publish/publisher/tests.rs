@@ -1,4 +1,4 @@
-//! The publisher before an endpoint that each story answers for.
+//! The publisher against an endpoint whose answers each test chooses.
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -21,7 +21,7 @@ fn plan(listener: &TcpListener) -> Plan {
     }
 }
 
-/// A request that was read to its end, and waits for its answer.
+/// A complete request that waits for its answer.
 struct Request {
     stream: TcpStream,
     items: usize,
@@ -53,7 +53,7 @@ impl Request {
 }
 
 #[tokio::test]
-async fn requests_do_not_wait_for_the_answer_to_the_one_before() {
+async fn requests_do_not_wait_for_earlier_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stop = Stop::new();
     let publisher = tokio::spawn(publish(plan(&listener), stop.clone()));
@@ -72,7 +72,7 @@ async fn requests_do_not_wait_for_the_answer_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_2xx_is_a_failed_request() {
+async fn an_answer_without_a_2xx_is_a_failed_request() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stop = Stop::new();
     let plan = Plan { interval: Duration::from_secs(3600), ..plan(&listener) };
@@ -81,7 +81,7 @@ async fn an_answer_that_is_no_2xx_is_a_failed_request() {
     stop.cancel();
     let summary = publisher.await.unwrap().unwrap();
     assert_eq!((summary.requests(), summary.events, summary.accepted, summary.failed()), (1, 3, 0, 1));
-    let told = summary.to_string();
-    assert!(told.contains("1 × http://127.0.0.1:") && told.contains("answers 503"), "{told}");
-    assert!(told.contains("EVENT_ENDPOINT"), "{told}");
+    let message = summary.to_string();
+    assert!(message.contains("1 × http://127.0.0.1:") && message.contains("answers 503"), "{message}");
+    assert!(message.contains("EVENT_ENDPOINT"), "{message}");
 }

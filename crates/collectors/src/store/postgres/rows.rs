@@ -1,26 +1,27 @@
-//! Rows of events, and how often those came again that had one.
+//! Rows of `events` in PostgreSQL: the insert of new ones, and the count of duplicates.
 
 use std::{collections::HashSet, sync::LazyLock};
 
 use sqlx::PgConnection;
 
-use super::{KnownEvents, caution::Look, copy::copy};
+use super::duplicate_lookup::DuplicateLookup;
 use crate::store::{
-    keys::Identity,
-    row::{COLUMNS, Row},
-    sighting::{self, Duplicate},
+    copy::copy,
+    row::{Identity, Row},
+    submission::Duplicate,
 };
 
-/// Of the table's key.
-pub(super) const KEY: &str = "events_pkey";
+/// The table's primary key.
+const PRIMARY_KEY: &str = "events_pkey";
 
-/// How the statement begins that copies rows of events.
-pub(in crate::store) const COPY_EVENTS: &str = "COPY events (";
+/// The beginning of the statement that copies rows of events.
+pub(crate) const COPY_EVENTS: &str = "COPY events (";
 
 static COPY: LazyLock<String> =
-    LazyLock::new(|| format!("{COPY_EVENTS}{}) FROM STDIN (FORMAT BINARY)", COLUMNS.join(", ")));
+    LazyLock::new(|| format!("{COPY_EVENTS}{}) FROM STDIN (FORMAT BINARY)", Row::COLUMNS.join(", ")));
 
-/// One lookup after the other: `OFFSET 0` keeps the planner from reading all of the table, whatever it thinks of its size.
+/// Looks up one event after the other: `OFFSET 0` keeps the planner from reading the whole table, at any estimate of
+/// its size.
 const STORED: &str = "SELECT place \
     FROM UNNEST($1::smallint[], $2::text[]) WITH ORDINALITY AS asked (source, event_id, place) \
     CROSS JOIN LATERAL ( \
@@ -29,54 +30,52 @@ const STORED: &str = "SELECT place \
 
 static COUNT_DUPLICATES: LazyLock<String> = LazyLock::new(|| {
     let duplicates = "SELECT * FROM UNNEST($1::smallint[], $2::text[], $3::bigint[])";
-    [sighting::INSERT, duplicates, sighting::ADD].concat()
+    [Duplicate::INSERT, duplicates, Duplicate::ADD].concat()
 });
 
-/// Inserts the rows that are new, in the order in which they come, leaves those, and returns what `meanwhile` makes of them
-/// while PostgreSQL has them.
+/// Inserts the rows that are new, in their order, and retains those alone. Returns the result of `meanwhile` on the new
+/// rows, which runs while PostgreSQL stores them.
 ///
 /// # Errors
-/// Also a row that is not new, by the constraint [`KEY`]: where nobody looked, or somebody else committed it meanwhile.
+/// Also a duplicate (see [`is_duplicate`]) that was not looked up, or that another transaction committed meanwhile.
 pub(super) async fn insert<'a, T>(
     connection: &mut PgConnection,
     rows: &mut Vec<Row<'a>>,
-    known: &KnownEvents,
+    lookup: &DuplicateLookup,
     meanwhile: impl FnOnce(&[Row<'a>]) -> T,
 ) -> Result<T, sqlx::Error> {
-    let look = known.caution.next();
-    let lately = if look == Look::Nothing { Vec::new() } else { known.recent.meet(rows) };
-    let asked = if look == Look::All { rows.iter().collect() } else { lately.clone() };
-    if !asked.is_empty() {
-        let stored = stored(connection, &asked).await?;
-        let foreseen = lately.iter().filter(|row| stored.contains(&row.identity())).count();
-        if foreseen < stored.len() {
-            known.caution.was_surprised();
-        } else if foreseen > 0 {
-            known.caution.was_right();
-        }
+    let looked_up = lookup.next(rows);
+    if !looked_up.rows.is_empty() {
+        let stored = stored(connection, &looked_up.rows).await?;
+        lookup.note_found(&looked_up, |row| stored.contains(&row.identity()));
         rows.retain(|row| !stored.contains(&row.identity()));
     }
     let new = rows.as_slice();
     copy(connection, &COPY, new, || meanwhile(new)).await
 }
 
+/// Whether a row that was taken for new is a duplicate.
+pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.constraint() == Some(PRIMARY_KEY))
+}
+
 /// The identities that have a row.
 async fn stored<'a>(
     connection: &mut PgConnection,
-    asked: &[&Row<'a>],
+    rows: &[&Row<'a>],
 ) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
     let places: Vec<i64> = sqlx::query_scalar(STORED)
-        .bind(asked.iter().map(|row| row.source).collect::<Vec<_>>())
-        .bind(asked.iter().map(|row| row.event_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.source).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())
         // Planned each time: a plan that was made while the table was small would go on reading all of it.
         .persistent(false)
         .fetch_all(connection)
         .await?;
     let places: HashSet<i64> = places.into_iter().collect();
-    Ok((1..).zip(asked).filter(|(place, _)| places.contains(place)).map(|(_, row)| row.identity()).collect())
+    Ok((1..).zip(rows).filter(|(place, _)| places.contains(place)).map(|(_, row)| row.identity()).collect())
 }
 
-/// Counts what came again, by identity.
+/// Adds to the counts of duplicates.
 pub(super) async fn count_duplicates(
     connection: &mut PgConnection,
     duplicates: &[Duplicate<'_>],

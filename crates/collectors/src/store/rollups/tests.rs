@@ -1,4 +1,4 @@
-//! Rows drawn at random, and what they add up to by brute force.
+//! Rollups of random rows, compared with sums by brute force.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
@@ -10,8 +10,8 @@ const LARGEST_FOLLOWERS: i64 = (1 << 53) - 1;
 const LARGEST_AMOUNT: i64 = 9_999_999_999_999;
 
 #[test]
-fn every_bucket_of_every_grain_adds_up_and_comes_in_the_order_of_its_key() {
-    let rows = drawn();
+fn rollups_of_kinds_equal_the_sums_of_their_rows_and_come_in_the_order_of_their_keys() {
+    let rows = random_rows();
     let kinds = Rollups::of(&rows).kinds();
     let keys: Vec<_> = kinds
         .iter()
@@ -45,21 +45,21 @@ fn every_bucket_of_every_grain_adds_up_and_comes_in_the_order_of_its_key() {
 }
 
 #[test]
-fn a_row_that_loses_its_person_leaves_what_it_would_have_added_without() {
-    let rows = drawn();
+fn removed_measures_leave_the_rollups_of_anonymous_rows() {
+    let rows = random_rows();
     let mut rollups = Rollups::of(&rows);
     for row in &rows {
         let measure = row.age.map(i64::from).or(row.followers);
         let kind = (row.source, row.funnel_stage, row.event_type);
-        measure.into_iter().for_each(|measure| rollups.take_out(kind, row.occurred_at, measure));
+        measure.into_iter().for_each(|measure| rollups.remove_measure(kind, row.occurred_at, measure));
     }
     let anonymous: Vec<Row<'_>> = rows.iter().map(|row| row.without_person()).collect();
     assert_eq!(rollups.kinds(), Rollups::of(&anonymous).kinds());
 }
 
 #[test]
-fn campaigns_add_up_transactions_alone() {
-    let rows = drawn();
+fn rollups_of_campaigns_equal_the_sums_of_their_transactions() {
+    let rows = random_rows();
     let campaigns = Rollups::of(&rows).campaigns();
     let keys: Vec<_> =
         campaigns.iter().map(|rollup| (rollup.grain, rollup.bucket, rollup.campaign_id)).collect();
@@ -83,24 +83,24 @@ fn campaigns_add_up_transactions_alone() {
 }
 
 #[test]
-fn the_conflict_adds_every_figure_and_no_key() {
+fn the_conflict_clause_adds_every_sum_and_no_key() {
     let campaigns = "ON CONFLICT (grain, bucket, campaign_id, shard) DO UPDATE SET \
         transactions = campaign_rollups.transactions + excluded.transactions, \
         amount_high = campaign_rollups.amount_high + excluded.amount_high, \
         amount_low = campaign_rollups.amount_low + excluded.amount_low";
-    assert_eq!(campaigns::TABLE.add(), campaigns);
-    assert!(kinds::TABLE.add().starts_with(
+    assert_eq!(CAMPAIGN_ROLLUPS.add(), campaigns);
+    assert!(KIND_ROLLUPS.add().starts_with(
         "ON CONFLICT (grain, bucket, source, funnel_stage, event_type, shard) DO UPDATE SET events = "
     ));
 }
 
-fn drawn() -> Vec<Row<'static>> {
+fn random_rows() -> Vec<Row<'static>> {
     let mut random = StdRng::seed_from_u64(14);
-    (0..500).map(|_| row(&mut random)).collect()
+    (0..500).map(|_| random_row(&mut random)).collect()
 }
 
-/// Around one midnight, some of them on the edge of a bucket; one in eight without its person.
-fn row(random: &mut StdRng) -> Row<'static> {
+/// A row around one midnight, sometimes on the edge of a bucket; one in eight has no person.
+fn random_row(random: &mut StdRng) -> Row<'static> {
     let source = random.random_range(1..=2);
     let has_person = random.random_bool(0.875);
     let within_minute = *[0, 1, MINUTE - 1].choose(random).unwrap();
@@ -117,7 +117,7 @@ fn row(random: &mut StdRng) -> Row<'static> {
     }
 }
 
-/// Of transactions: 7 is `checkout.complete`, 11 is `purchase`.
+/// The amounts of transactions: type 7 is `checkout.complete`, type 11 is `purchase`.
 fn amounts(rows: &[&Row<'_>]) -> Vec<i64> {
     let transactions = rows.iter().filter(|row| [(1, 7), (2, 11)].contains(&(row.source, row.event_type)));
     transactions.filter_map(|row| row.purchase_amount).collect()

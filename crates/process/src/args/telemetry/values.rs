@@ -1,4 +1,4 @@
-//! How values of OTEL_* are read: what can't be taken is warned of and ignored.
+//! Readers of OTEL_* values. An invalid value is ignored with a warning.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,27 +6,27 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Headers, Protocol, Sampling};
+use super::config::{Headers, Protocol, Sampling};
 use crate::args::ConfigErrors;
 
 pub(super) const PARENT_BASED_ALWAYS_ON: Sampling = Sampling { parent_based: true, share: 1.0 };
 
-/// A variable and what is given as its value.
+/// A variable and its value.
 type Given<'a> = (&'static str, Option<&'a str>);
 
-/// Reads values, and notes what is wrong with them.
+/// Reads values and collects warnings.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     pub(super) warnings: Vec<String>,
 }
 
 impl Values {
-    /// `text` of `variable` is `wrong`, so that `instead`.
+    /// Warns that `text` of `variable` is `wrong`, and that `instead` applies.
     pub(super) fn warn(&mut self, variable: &str, text: &str, wrong: &str, instead: &str) {
         self.warnings.push(format!("{variable}: '{text}' is {wrong}; it is ignored, and {instead}"));
     }
 
-    /// The first that is given and right; of those that are wrong before it, it is warned.
+    /// Returns the first valid value, and warns of invalid ones before it.
     fn first<'a, T>(
         &mut self,
         given: impl IntoIterator<Item = Given<'a>>,
@@ -86,7 +86,7 @@ impl Values {
         Duration::from_millis(milliseconds.unwrap_or(default))
     }
 
-    /// A wrong share samples everything, as the SDK does.
+    /// An invalid share samples everything, as the SDK does.
     pub(super) fn sampling(&mut self, sampler: Option<&str>, share: Option<&str>) -> Sampling {
         let read = |text: &str| {
             let name = text.to_ascii_lowercase();
@@ -116,7 +116,8 @@ impl Values {
         share.unwrap_or(1.0)
     }
 
-    /// A URL may carry a password: what is no URL is not repeated where it has an `@`.
+    /// Reads a URL. A URL may carry a password, so the warning does not repeat an invalid one that contains
+    /// an `@`.
     pub(super) fn endpoint(&mut self, variable: &'static str, text: Option<&str>) -> Option<Url> {
         let text = given(text)?;
         let shown = if text.contains('@') { "…" } else { text };
@@ -127,24 +128,24 @@ impl Values {
             }
             Ok(_) | Err(_) => "no address such as http://127.0.0.1:4317",
         };
-        self.warn(variable, shown, wrong, "by it nothing is exported");
+        self.warn(variable, shown, wrong, "nothing is exported to it");
         None
     }
 
-    /// What `variable`, or the file that its twin names, says; nothing of it is shown.
+    /// Reads headers from `variable`, or from the file that its twin names. Warnings show nothing of them.
     pub(super) fn headers(
         &mut self,
         variable: &'static str,
         text: Option<&str>,
         file: Option<&PathBuf>,
     ) -> Option<Headers> {
-        let mut mistakes = ConfigErrors::default();
-        let text = mistakes.secret(variable, text, file);
-        if let Err(mistaken) = mistakes.into_result() {
-            let told = mistaken
+        let mut errors = ConfigErrors::default();
+        let text = errors.secret(variable, text, file);
+        if let Err(misconfigured) = errors.into_result() {
+            let text = misconfigured
                 .each()
-                .map(|mistake| format!("{mistake}; it is ignored, and no header is sent by it"));
-            self.warnings.extend(told);
+                .map(|error| format!("{error}; it is ignored, and no header of it is sent"));
+            self.warnings.extend(text);
         }
         let text = text??;
         let items: Vec<_> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
@@ -152,7 +153,7 @@ impl Values {
         if read.len() < items.len() {
             let wrong = items.len() - read.len();
             self.warnings.push(format!(
-                "{variable}: {wrong} of {} items are no NAME=VALUE with percent-encoded values; they are left out",
+                "{variable}: {wrong} of {} items are not NAME=VALUE with percent-encoded values, and are ignored",
                 items.len()
             ));
         }
@@ -177,7 +178,7 @@ pub(super) fn is_true(text: Option<&str>) -> bool {
     given(text).is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
-/// A value that is empty or blank is as good as none, says OpenTelemetry.
+/// OpenTelemetry treats an empty or blank value as an unset one.
 pub(super) fn given(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }

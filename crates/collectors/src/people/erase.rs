@@ -1,0 +1,130 @@
+//! Erasure of a person from the dictionary, the columns and the sets. Rows that arrived after the request are added
+//! again, with new numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use roaring::RoaringBitmap;
+use weir_database::people::{Attributes, BLOCK, Block, MINUTE, Observation, PersonKey, Removals};
+use weir_journal::Erasure;
+
+use super::{
+    People, PeopleError, fold,
+    minutes::buckets_of_minute,
+    transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
+};
+use crate::store::{last_arrival, to_smallint};
+
+const REMOVALS: &str = "SELECT id, data FROM people_deltas WHERE source = $1 AND erasure_id = $2 ORDER BY id";
+const DELETE_DELTAS: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id = $2";
+/// Uses the index of arrivals.
+const ROWS_LEFT: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
+    WHERE arrived_at > $3 AND source = $1 AND user_id = $2";
+
+/// A row of [`ROWS_LEFT`].
+type RowLeft = (i64, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
+
+impl People {
+    /// Erases the person of rows that [`Store::anonymize_rows`](crate::store::Store::anonymize_rows) has anonymized.
+    /// Until this is done, reports answer the minutes of those rows from rows, because sets and rollups count
+    /// differently.
+    ///
+    /// # Errors
+    /// The database can't be written now. The call can be repeated, also after a success.
+    pub async fn erase(&self, erasure: &Erasure) -> Result<(), PeopleError> {
+        let (source, user_id) = (to_smallint(erasure.source.number()), erasure.user_id.as_str());
+        // Deltas from before the anonymization may have the person. Later ones are of rows that arrived after the
+        // request.
+        self.fold_all(source).await?;
+        let mut transaction = self.begin_when_free().await?;
+        let removals = removals(&mut transaction, source, &erasure.id).await?;
+        let left: Vec<RowLeft> = with_connection!(&mut transaction, connection => {
+            sqlx::query_as(ROWS_LEFT).bind(source).bind(user_id).bind(last_arrival(erasure)).fetch_all(connection).await?
+        });
+        let key = PersonKey::of(user_id);
+        let left: Vec<Observation<'_>> = left.iter().map(|row| observation(source, key, row)).collect();
+        let numbers = delete_person(&mut transaction, source, key).await?;
+        remove_numbers(&mut transaction, source, &removals, &left, &numbers).await?;
+        // With weight 0, because each was counted when it was folded, or will be.
+        fold::add_observations(&mut transaction, source, &left, 0).await?;
+        with_connection!(&mut transaction, connection => {
+            sqlx::query(DELETE_DELTAS).bind(source).bind(&erasure.id).execute(connection).await?;
+        });
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Anonymized rows by minute, from the deltas of the erasure.
+async fn removals(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    erasure_id: &str,
+) -> Result<BTreeMap<i64, u64>, PeopleError> {
+    let deltas: Vec<(i64, Vec<u8>)> = with_connection!(&mut *transaction, connection => {
+        sqlx::query_as(REMOVALS).bind(source).bind(erasure_id).fetch_all(connection).await?
+    });
+    let mut rows = BTreeMap::new();
+    for (_, data) in deltas {
+        for (minute, number) in Removals::read(&data)?.0 {
+            *rows.entry(minute).or_default() += number;
+        }
+    }
+    Ok(rows)
+}
+
+fn observation(source: i16, key: PersonKey, row: &RowLeft) -> Observation<'_> {
+    let (occurred_at, age, gender, followers, device, country, city) = row;
+    let (country, city) = (country.as_deref(), city.as_deref());
+    let attributes = Attributes::of_row(source, *age, *gender, *followers, *device, country, city);
+    Observation { minute: occurred_at.div_euclid(MINUTE), key, attributes }
+}
+
+/// Removes a person from the dictionary, and the person's attributes from the columns. Returns all numbers of the
+/// person.
+async fn delete_person(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    key: PersonKey,
+) -> Result<RoaringBitmap, PeopleError> {
+    let known = transaction.people(source, &[key]).await?;
+    let own: Vec<u32> = known.iter().map(|person| person.number).collect();
+    let aliases = transaction.aliases(source, &own).await?;
+    let numbers: RoaringBitmap =
+        own.into_iter().chain(aliases.into_iter().map(|alias| alias.alias)).collect();
+    transaction.drop_people(source, &known).await?;
+    let blocks: BTreeSet<u32> = numbers.iter().map(|number| number / BLOCK).collect();
+    for block in blocks {
+        let Some(stored) = transaction.block(source, block.into()).await? else { continue };
+        let mut attributes = Block::read(&stored.data)?;
+        for (number, traits) in (block * BLOCK..).zip(&mut attributes.0) {
+            if numbers.contains(number) {
+                *traits = Attributes::default();
+            }
+        }
+        transaction.write_block(source, block.into(), &attributes).await?;
+    }
+    Ok(numbers)
+}
+
+/// Removes numbers from every bucket that may have them: the buckets of anonymized rows, which count no longer, and
+/// those of rows that are left.
+async fn remove_numbers(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    removals: &BTreeMap<i64, u64>,
+    left: &[Observation<'_>],
+    numbers: &RoaringBitmap,
+) -> Result<(), PeopleError> {
+    let mut rows: BTreeMap<BucketKey, i64> = BTreeMap::new();
+    let removals = removals.iter().map(|(minute, rows)| (*minute, rows.cast_signed()));
+    for (minute, number) in removals.chain(left.iter().map(|observation| (observation.minute, 0))) {
+        buckets_of_minute(minute).into_iter().for_each(|bucket| *rows.entry(bucket).or_default() += number);
+    }
+    let (buckets, rows): (Vec<BucketKey>, Vec<i64>) = rows.into_iter().unzip();
+    let mut stored = transaction.buckets(source, &buckets).await?;
+    for (bucket, rows) in stored.iter_mut().zip(rows) {
+        bucket.observations -= rows;
+        bucket.sets.remove(numbers);
+    }
+    let written: Vec<(BucketKey, PeopleBucket)> = buckets.into_iter().zip(stored).collect();
+    Ok(transaction.write_buckets(source, &written).await?)
+}

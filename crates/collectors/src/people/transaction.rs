@@ -1,0 +1,274 @@
+//! A transaction on the tables of people, on either database.
+
+mod postgres;
+mod sqlite;
+
+use std::time::Duration;
+
+use sqlx::{Postgres, Sqlite, Transaction};
+use tokio::time::{Instant, sleep};
+use weir_database::people::{AttributeHashes, Block, PersonKey, Sets};
+
+use super::{People, PeopleError};
+use crate::store::{BEGIN_SQLITE, Pool};
+
+/// The longest wait for the lock of callers that can't skip their turn.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval of trying to get the lock.
+pub(super) const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A transaction. It holds the lock of people until it is committed or dropped, unless it only reads.
+#[derive(Debug)]
+pub(super) enum PeopleTransaction {
+    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+/// Runs the same statements on either connection.
+macro_rules! with_connection {
+    ($transaction:expr, $connection:ident => $done:expr) => {
+        match $transaction {
+            PeopleTransaction::Postgres(transaction) => {
+                let $connection = &mut **transaction;
+                $done
+            }
+            PeopleTransaction::Sqlite(transaction) => {
+                let $connection = &mut **transaction;
+                $done
+            }
+        }
+    };
+}
+pub(super) use with_connection;
+
+/// A person's entry in the dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DictionaryEntry {
+    pub(super) key: PersonKey,
+    pub(super) number: u32,
+    pub(super) hashes: AttributeHashes,
+}
+
+/// A further number of a person, for other values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Alias {
+    pub(super) number: u32,
+    pub(super) alias: u32,
+    pub(super) hashes: AttributeHashes,
+}
+
+/// A row of `people_columns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredBlock {
+    pub(super) block: i64,
+    pub(super) filled: i64,
+    pub(super) data: Vec<u8>,
+}
+
+/// Grain and start, µs since the Unix epoch.
+pub(super) type BucketKey = (i16, i64);
+
+/// A row of `people_sets`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PeopleBucket {
+    pub(super) observations: i64,
+    pub(super) sets: Sets,
+}
+
+impl People {
+    /// Begins a transaction, where no other one holds the lock. All of its statements see one state of the database.
+    pub(super) async fn try_begin(&self) -> Result<Option<PeopleTransaction>, PeopleError> {
+        Ok(match &self.pool {
+            Pool::Postgres(pool) => postgres::try_begin(pool).await?.map(PeopleTransaction::Postgres),
+            Pool::Sqlite(pool) => Some(PeopleTransaction::Sqlite(pool.begin_with(BEGIN_SQLITE).await?)),
+        })
+    }
+
+    /// Begins a transaction that sees one state of the database and takes no lock.
+    pub(super) async fn begin_read_only(&self) -> Result<PeopleTransaction, PeopleError> {
+        Ok(match &self.pool {
+            Pool::Postgres(pool) => {
+                PeopleTransaction::Postgres(pool.begin_with(postgres::BEGIN_READ_ONLY).await?)
+            }
+            Pool::Sqlite(pool) => PeopleTransaction::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
+        })
+    }
+
+    /// Begins a transaction as soon as the lock is free.
+    pub(super) async fn begin_when_free(&self) -> Result<PeopleTransaction, PeopleError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(transaction) = self.try_begin().await? {
+                return Ok(transaction);
+            }
+            sleep(LOCK_POLL_INTERVAL).await;
+        }
+        Err(PeopleError::Busy)
+    }
+}
+
+impl PeopleTransaction {
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction) => transaction.commit().await,
+        }
+    }
+
+    /// The entries of `keys` that are in the dictionary. `keys` are different.
+    pub(super) async fn people(
+        &mut self,
+        source: i16,
+        keys: &[PersonKey],
+    ) -> Result<Vec<DictionaryEntry>, PeopleError> {
+        let found = match self {
+            Self::Postgres(transaction) => postgres::people(transaction, source, keys).await?,
+            Self::Sqlite(transaction) => sqlite::people(transaction, source, keys).await?,
+        };
+        let known = |(key, number, hashes): (Vec<u8>, i64, Vec<u8>)| {
+            let hashes = AttributeHashes::from_blob(&hashes)?;
+            Ok(DictionaryEntry { key: key_of(key)?, number: number_of(number)?, hashes })
+        };
+        found.into_iter().map(known).collect()
+    }
+
+    /// The aliases of people, by the people's own numbers.
+    pub(super) async fn aliases(&mut self, source: i16, numbers: &[u32]) -> Result<Vec<Alias>, PeopleError> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = match self {
+            Self::Postgres(transaction) => postgres::aliases(transaction, source, numbers).await?,
+            Self::Sqlite(transaction) => sqlite::aliases(transaction, source, numbers).await?,
+        };
+        let alias = |(number, alias, hashes): (i64, i64, Vec<u8>)| {
+            let hashes = AttributeHashes::from_blob(&hashes)?;
+            Ok(Alias { number: number_of(number)?, alias: number_of(alias)?, hashes })
+        };
+        found.into_iter().map(alias).collect()
+    }
+
+    pub(super) async fn add_people(
+        &mut self,
+        source: i16,
+        people: &[DictionaryEntry],
+    ) -> Result<(), sqlx::Error> {
+        match self {
+            _ if people.is_empty() => Ok(()),
+            Self::Postgres(transaction) => postgres::add_people(transaction, source, people).await,
+            Self::Sqlite(transaction) => sqlite::add_people(transaction, source, people).await,
+        }
+    }
+
+    pub(super) async fn add_aliases(&mut self, source: i16, aliases: &[Alias]) -> Result<(), sqlx::Error> {
+        match self {
+            _ if aliases.is_empty() => Ok(()),
+            Self::Postgres(transaction) => postgres::add_aliases(transaction, source, aliases).await,
+            Self::Sqlite(transaction) => sqlite::add_aliases(transaction, source, aliases).await,
+        }
+    }
+
+    /// Deletes people from the dictionary: their keys, and their aliases by their own numbers.
+    pub(super) async fn drop_people(
+        &mut self,
+        source: i16,
+        people: &[DictionaryEntry],
+    ) -> Result<(), sqlx::Error> {
+        match self {
+            _ if people.is_empty() => Ok(()),
+            Self::Postgres(transaction) => postgres::drop_people(transaction, source, people).await,
+            Self::Sqlite(transaction) => sqlite::drop_people(transaction, source, people).await,
+        }
+    }
+
+    /// The last block from `first` to before `end`.
+    pub(super) async fn last_block(
+        &mut self,
+        source: i16,
+        first: i64,
+        end: i64,
+    ) -> Result<Option<StoredBlock>, sqlx::Error> {
+        const LAST: &str = "SELECT block, filled, data FROM people_columns \
+            WHERE source = $1 AND block >= $2 AND block < $3 ORDER BY block DESC LIMIT 1";
+        let row: Option<(i64, i64, Vec<u8>)> = with_connection!(self, connection => {
+            sqlx::query_as(LAST).bind(source).bind(first).bind(end).fetch_optional(connection).await?
+        });
+        Ok(row.map(|(block, filled, data)| StoredBlock { block, filled, data }))
+    }
+
+    pub(super) async fn block(
+        &mut self,
+        source: i16,
+        block: i64,
+    ) -> Result<Option<StoredBlock>, sqlx::Error> {
+        self.last_block(source, block, block + 1).await
+    }
+
+    pub(super) async fn write_block(
+        &mut self,
+        source: i16,
+        number: i64,
+        block: &Block<'_>,
+    ) -> Result<(), sqlx::Error> {
+        const WRITE: &str = "INSERT INTO people_columns (source, block, filled, data) VALUES ($1, $2, $3, $4) \
+            ON CONFLICT (source, block) DO UPDATE SET filled = excluded.filled, data = excluded.data";
+        let (filled, data) = (block.0.len() as i64, block.to_blob());
+        with_connection!(self, connection => {
+            sqlx::query(WRITE).bind(source).bind(number).bind(filled).bind(data).execute(connection).await?;
+        });
+        Ok(())
+    }
+
+    /// In the order of `buckets`; an empty one where the table has none yet.
+    pub(super) async fn buckets(
+        &mut self,
+        source: i16,
+        buckets: &[BucketKey],
+    ) -> Result<Vec<PeopleBucket>, PeopleError> {
+        let mut found = match self {
+            Self::Postgres(transaction) => postgres::buckets(transaction, source, buckets).await?,
+            Self::Sqlite(transaction) => sqlite::buckets(transaction, source, buckets).await?,
+        };
+        let mut bucket = |key: &BucketKey| {
+            found.remove(key).map_or_else(
+                || Ok(PeopleBucket::default()),
+                |(observations, data)| Ok(PeopleBucket { observations, sets: Sets::read(&data)? }),
+            )
+        };
+        buckets.iter().map(&mut bucket).collect()
+    }
+
+    pub(super) async fn write_buckets(
+        &mut self,
+        source: i16,
+        buckets: &[(BucketKey, PeopleBucket)],
+    ) -> Result<(), sqlx::Error> {
+        match self {
+            _ if buckets.is_empty() => Ok(()),
+            Self::Postgres(transaction) => postgres::write_buckets(transaction, source, buckets).await,
+            Self::Sqlite(transaction) => sqlite::write_buckets(transaction, source, buckets).await,
+        }
+    }
+
+    /// The time from which on the source's rows are complete, µs since the Unix epoch; the least time where no row
+    /// was removed.
+    pub(super) async fn horizon(&mut self, source: i16) -> Result<i64, sqlx::Error> {
+        const HORIZON: &str = "SELECT complete_from FROM horizons WHERE source = $1";
+        let horizon: Option<i64> = with_connection!(self, connection => {
+            sqlx::query_scalar(HORIZON).bind(source).fetch_optional(connection).await?
+        });
+        Ok(horizon.unwrap_or(i64::MIN))
+    }
+}
+
+pub(super) fn key_of(key: Vec<u8>) -> Result<PersonKey, PeopleError> {
+    key.try_into().map(PersonKey).map_err(|_| malformed("a key of people"))
+}
+
+pub(super) fn number_of(number: i64) -> Result<u32, PeopleError> {
+    u32::try_from(number).map_err(|_| malformed("a number of people"))
+}
+
+fn malformed(part: &'static str) -> PeopleError {
+    sqlx::Error::Decode(part.into()).into()
+}

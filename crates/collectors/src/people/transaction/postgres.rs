@@ -1,0 +1,147 @@
+//! Statements on the tables of people for PostgreSQL: set-based over arrays, sorted by key.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use weir_database::people::PersonKey;
+
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
+use crate::people::PEOPLE_LOCK;
+
+/// All statements see one state of the database, because they compare its tables with each other.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL max_parallel_workers_per_gather = 0; \
+    SET LOCAL jit = off";
+
+/// Without a time limit, because no other transaction waits for this one.
+pub(super) const BEGIN_READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+    SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
+
+// Each key is looked up by itself: `OFFSET 0` keeps the planner from reversing the join, at any estimate of sizes.
+// With statistics from when a source had no people, the planner read all people of the source and compared each with
+// all keys.
+const PEOPLE: &str = "SELECT known.* FROM UNNEST($2::bytea[]) AS asked (key) CROSS JOIN LATERAL ( \
+    SELECT key, number, marks FROM people WHERE source = $1 AND people.key = asked.key OFFSET 0) AS known";
+const ALIASES: &str = "SELECT known.* FROM UNNEST($2::bigint[]) AS asked (number) CROSS JOIN LATERAL ( \
+    SELECT number, alias, marks FROM people_aliases WHERE source = $1 AND people_aliases.number = asked.number \
+    OFFSET 0) AS known";
+const ADD_PEOPLE: &str = "INSERT INTO people (source, key, number, marks) \
+    SELECT $1, * FROM UNNEST($2::bytea[], $3::bigint[], $4::bytea[])";
+const ADD_ALIASES: &str = "INSERT INTO people_aliases (source, number, alias, marks) \
+    SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bytea[])";
+const DROP_PEOPLE: &str = "DELETE FROM people WHERE source = $1 AND key = ANY($2)";
+const DROP_ALIASES: &str = "DELETE FROM people_aliases WHERE source = $1 AND number = ANY($2)";
+const BUCKETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+    CROSS JOIN LATERAL ( \
+        SELECT grain, bucket, sightings, data FROM people_sets \
+        WHERE source = $1 AND people_sets.grain = asked.grain AND people_sets.bucket = asked.bucket OFFSET 0) AS known";
+const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
+    SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
+    ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
+
+pub(super) async fn try_begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+    let mut transaction = pool.begin_with(BEGIN).await?;
+    let has_lock: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(PEOPLE_LOCK)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if has_lock {
+        return Ok(Some(transaction));
+    }
+    transaction.rollback().await?;
+    Ok(None)
+}
+
+pub(super) async fn people(
+    connection: &mut PgConnection,
+    source: i16,
+    keys: &[PersonKey],
+) -> Result<Vec<(Vec<u8>, i64, Vec<u8>)>, sqlx::Error> {
+    let keys: Vec<&[u8]> = keys.iter().map(|key| &key.0[..]).collect();
+    // Planned each time, here and below: a plan that was made while the table was small would read all of it.
+    sqlx::query_as(PEOPLE).bind(source).bind(keys).persistent(false).fetch_all(connection).await
+}
+
+pub(super) async fn aliases(
+    connection: &mut PgConnection,
+    source: i16,
+    numbers: &[u32],
+) -> Result<Vec<(i64, i64, Vec<u8>)>, sqlx::Error> {
+    let numbers: Vec<i64> = numbers.iter().copied().map(i64::from).collect();
+    sqlx::query_as(ALIASES).bind(source).bind(numbers).persistent(false).fetch_all(connection).await
+}
+
+pub(super) async fn add_people(
+    connection: &mut PgConnection,
+    source: i16,
+    people: &[DictionaryEntry],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(ADD_PEOPLE)
+        .bind(source)
+        .bind(people.iter().map(|person| &person.key.0[..]).collect::<Vec<_>>())
+        .bind(people.iter().map(|person| i64::from(person.number)).collect::<Vec<_>>())
+        .bind(people.iter().map(|person| person.hashes.to_blob()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn add_aliases(
+    connection: &mut PgConnection,
+    source: i16,
+    aliases: &[Alias],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(ADD_ALIASES)
+        .bind(source)
+        .bind(aliases.iter().map(|alias| i64::from(alias.number)).collect::<Vec<_>>())
+        .bind(aliases.iter().map(|alias| i64::from(alias.alias)).collect::<Vec<_>>())
+        .bind(aliases.iter().map(|alias| alias.hashes.to_blob()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn drop_people(
+    connection: &mut PgConnection,
+    source: i16,
+    people: &[DictionaryEntry],
+) -> Result<(), sqlx::Error> {
+    let numbers: Vec<i64> = people.iter().map(|person| i64::from(person.number)).collect();
+    let keys: Vec<&[u8]> = people.iter().map(|person| &person.key.0[..]).collect();
+    sqlx::query(DROP_ALIASES).bind(source).bind(numbers).persistent(false).execute(&mut *connection).await?;
+    sqlx::query(DROP_PEOPLE).bind(source).bind(keys).persistent(false).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn buckets(
+    connection: &mut PgConnection,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
+    let rows: Vec<(i16, i64, i64, Vec<u8>)> = sqlx::query_as(BUCKETS)
+        .bind(source)
+        .bind(grains)
+        .bind(starts)
+        .persistent(false)
+        .fetch_all(connection)
+        .await?;
+    let row = |(grain, bucket, observations, data)| ((grain, bucket), (observations, data));
+    Ok(rows.into_iter().map(row).collect())
+}
+
+pub(super) async fn write_buckets(
+    connection: &mut PgConnection,
+    source: i16,
+    buckets: &[(BucketKey, PeopleBucket)],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(WRITE_BUCKETS)
+        .bind(source)
+        .bind(buckets.iter().map(|((grain, _), _)| *grain).collect::<Vec<_>>())
+        .bind(buckets.iter().map(|((_, start), _)| *start).collect::<Vec<_>>())
+        .bind(buckets.iter().map(|(_, bucket)| bucket.observations).collect::<Vec<_>>())
+        .bind(buckets.iter().map(|(_, bucket)| bucket.sets.to_blob()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

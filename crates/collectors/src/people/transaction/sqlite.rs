@@ -1,0 +1,144 @@
+//! Statements on the tables of people for SQLite: a few rows for each.
+
+use std::collections::HashMap;
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use weir_database::people::PersonKey;
+
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
+use crate::store::ROWS_PER_STATEMENT;
+
+const BUCKET: &str =
+    "SELECT sightings, data FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
+const WRITE_BUCKET: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
+    VALUES ($1, $2, $3, $4, $5) \
+    ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
+
+pub(super) async fn people(
+    connection: &mut SqliteConnection,
+    source: i16,
+    keys: &[PersonKey],
+) -> Result<Vec<(Vec<u8>, i64, Vec<u8>)>, sqlx::Error> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(ROWS_PER_STATEMENT) {
+        let mut statement =
+            QueryBuilder::<Sqlite>::new("SELECT key, number, marks FROM people WHERE source = ");
+        statement.push_bind(source).push(" AND key IN ");
+        statement.push_tuples(keys, |mut tuple, key| {
+            tuple.push_bind(key.0.to_vec());
+        });
+        let query = statement.build_query_as().persistent(keys.len() == ROWS_PER_STATEMENT);
+        found.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
+}
+
+pub(super) async fn aliases(
+    connection: &mut SqliteConnection,
+    source: i16,
+    numbers: &[u32],
+) -> Result<Vec<(i64, i64, Vec<u8>)>, sqlx::Error> {
+    let mut found = Vec::new();
+    for numbers in numbers.chunks(ROWS_PER_STATEMENT) {
+        let mut statement =
+            QueryBuilder::<Sqlite>::new("SELECT number, alias, marks FROM people_aliases WHERE source = ");
+        statement.push_bind(source).push(" AND number IN ");
+        statement.push_tuples(numbers, |mut tuple, number| {
+            tuple.push_bind(i64::from(*number));
+        });
+        let query = statement.build_query_as().persistent(numbers.len() == ROWS_PER_STATEMENT);
+        found.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
+}
+
+pub(super) async fn add_people(
+    connection: &mut SqliteConnection,
+    source: i16,
+    people: &[DictionaryEntry],
+) -> Result<(), sqlx::Error> {
+    for people in people.chunks(ROWS_PER_STATEMENT) {
+        let mut statement = QueryBuilder::<Sqlite>::new("INSERT INTO people (source, key, number, marks) ");
+        statement.push_values(people, |mut tuple, person| {
+            tuple.push_bind(source).push_bind(person.key.0.to_vec());
+            tuple.push_bind(i64::from(person.number)).push_bind(person.hashes.to_blob());
+        });
+        let query = statement.build().persistent(people.len() == ROWS_PER_STATEMENT);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn add_aliases(
+    connection: &mut SqliteConnection,
+    source: i16,
+    aliases: &[Alias],
+) -> Result<(), sqlx::Error> {
+    for aliases in aliases.chunks(ROWS_PER_STATEMENT) {
+        let mut statement =
+            QueryBuilder::<Sqlite>::new("INSERT INTO people_aliases (source, number, alias, marks) ");
+        statement.push_values(aliases, |mut tuple, alias| {
+            tuple.push_bind(source).push_bind(i64::from(alias.number));
+            tuple.push_bind(i64::from(alias.alias)).push_bind(alias.hashes.to_blob());
+        });
+        let query = statement.build().persistent(aliases.len() == ROWS_PER_STATEMENT);
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn drop_people(
+    connection: &mut SqliteConnection,
+    source: i16,
+    people: &[DictionaryEntry],
+) -> Result<(), sqlx::Error> {
+    for person in people {
+        sqlx::query("DELETE FROM people_aliases WHERE source = $1 AND number = $2")
+            .bind(source)
+            .bind(i64::from(person.number))
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM people WHERE source = $1 AND key = $2")
+            .bind(source)
+            .bind(&person.key.0[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn buckets(
+    connection: &mut SqliteConnection,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    let mut found = HashMap::with_capacity(buckets.len());
+    for (grain, start) in buckets {
+        let bucket = sqlx::query_as(BUCKET)
+            .bind(source)
+            .bind(grain)
+            .bind(start)
+            .fetch_optional(&mut *connection)
+            .await?;
+        found.extend(bucket.map(|bucket| ((*grain, *start), bucket)));
+    }
+    Ok(found)
+}
+
+pub(super) async fn write_buckets(
+    connection: &mut SqliteConnection,
+    source: i16,
+    buckets: &[(BucketKey, PeopleBucket)],
+) -> Result<(), sqlx::Error> {
+    for ((grain, start), bucket) in buckets {
+        sqlx::query(WRITE_BUCKET)
+            .bind(source)
+            .bind(grain)
+            .bind(start)
+            .bind(bucket.observations)
+            .bind(bucket.sets.to_blob())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

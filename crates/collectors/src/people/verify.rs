@@ -1,0 +1,251 @@
+//! Verification of the sets against the rows, for `weir reconcile`.
+//!
+//! A day whose count differs from the rollups' is no mismatch: reports answer it from rows, and the job rebuilds it,
+//! as it does for rows from before there were sets. A mismatch is a minute whose set is wrong in a day whose count is
+//! right: such a set was damaged.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
+};
+
+use tokio::time::{Instant, sleep};
+use weir_database::people::{Dimension, MINUTE, Observation, Observations, PersonKey, SLOTS, Sets, USERS};
+
+use super::{
+    People, PeopleError, dictionary,
+    rebuild::{
+        DAY, HOUR, PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours,
+        rows, union, waiting,
+    },
+    transaction::{BucketKey, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket, PeopleTransaction},
+};
+
+/// A bucket whose sets contain wrong people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) bucket: BucketKey,
+    pub(crate) written: PeopleCounts,
+    pub(crate) expected: PeopleCounts,
+    /// Users and members of groups that its sets contain and should not, or should contain and do not.
+    pub(crate) misplaced: u64,
+}
+
+/// The counts of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeopleCounts {
+    pub(crate) users: u64,
+    /// Observations in its sets, without those that are not folded yet.
+    pub(crate) observations: i64,
+}
+
+/// A person with the hashes of the observed attributes.
+type ObservationKey = (PersonKey, [u64; Dimension::ALL.len()]);
+
+/// The observations of one minute that are not folded, and how often each occurs.
+type Unfolded = HashMap<ObservationKey, usize>;
+
+impl People {
+    /// The mismatches of one source and day, the narrowest bucket first. Minutes are compared with their rows; hours
+    /// and days with the buckets that they consist of. `asked` has the range of buckets to compare for each grain.
+    /// Buckets that begin before the horizon are left out.
+    ///
+    /// # Errors
+    /// The database can't be read, or a set is damaged.
+    pub(crate) async fn mismatches(
+        &self,
+        source: i16,
+        day: i64,
+        asked: &[Range<i64>; 3],
+    ) -> Result<Vec<Mismatch>, PeopleError> {
+        let mut transaction = self.begin_read_only().await?;
+        let deltas = deltas(&mut transaction, source).await?;
+        let waiting = waiting(&deltas)?;
+        let span = day.max(transaction.horizon(source).await?)..day + DAY;
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
+        let [minutes, hours, days] = [
+            counts(&mut transaction, source, 1, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, 2, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, 3, span.clone(), &waiting).await?,
+        ];
+        let is_day_right = day >= span.start
+            && days.get(&day).is_some_and(|(measured, counted)| measured == counted)
+            && !is_erasing(&mut transaction, source).await?;
+        let mut unfolded = unfolded(&deltas, &span)?;
+        let (mut mismatches, mut skipped) = (Vec::new(), BTreeSet::new());
+        for (minute, (measured, counted)) in minutes {
+            if measured != counted {
+                skipped.extend([minute.div_euclid(HOUR) * HOUR, day]);
+                if !is_day_right {
+                    continue;
+                }
+            }
+            if asked[0].contains(&minute) {
+                let unfolded = unfolded.remove(&minute).unwrap_or_default();
+                mismatches
+                    .extend(compare_minute(&mut transaction, source, minute, measured, unfolded).await?);
+            }
+        }
+        let wider = [(2, hours, HOUR / MINUTE, MINUTE, &asked[1]), (3, days, DAY / HOUR, HOUR, &asked[2])];
+        for (grain, counts, parts, width, asked) in wider {
+            for (start, (measured, counted)) in counts {
+                if measured != counted {
+                    skipped.insert(day);
+                }
+                if skipped.contains(&start) || !asked.contains(&start) || start < span.start {
+                    continue;
+                }
+                let PeopleBucket { observations, sets } =
+                    union(&mut transaction, source, grain - 1, start, parts, width).await?;
+                let expected = PeopleCounts { users: sets.slot(USERS).len(), observations };
+                let stored = stored(&mut transaction, source, (grain, start)).await?;
+                mismatches.extend(compare_sets((grain, start), &stored, [&sets, &sets], expected, 0));
+            }
+        }
+        transaction.commit().await?;
+        Ok(mismatches)
+    }
+
+    /// Rebuilds buckets: minutes from their rows, with their hours and days; others from the buckets that they
+    /// consist of.
+    ///
+    /// # Errors
+    /// The database can't be written now, or an erasure takes longer than [`LOCK_TIMEOUT`]. Rebuilt buckets stay
+    /// rebuilt.
+    pub(crate) async fn rebuild_buckets(
+        &self,
+        source: i16,
+        buckets: &[BucketKey],
+    ) -> Result<(), PeopleError> {
+        let of_minutes = |(grain, start): &BucketKey| (*grain == 1).then_some(*start);
+        let mut minutes: BTreeSet<i64> = buckets.iter().filter_map(of_minutes).collect();
+        while let (Some(first), Some(last)) = (minutes.first(), minutes.last()) {
+            let span = *first..*last + MINUTE;
+            let mut transaction = self.begin_without_erasure(source).await?;
+            let waiting = waiting(&deltas(&mut transaction, source).await?)?;
+            let counts = counts(&mut transaction, source, 1, span, &waiting).await?;
+            let measured = |minute: &i64| (*minute, counts.get(minute).map_or(0, |(measured, _)| *measured));
+            let wrong: Vec<(i64, i64)> = minutes.iter().map(measured).collect();
+            let rebuilt = self.rebuild_minutes(&mut transaction, source, &wrong, &waiting).await?;
+            transaction.commit().await?;
+            wrong.iter().zip(0..rebuilt).for_each(|((minute, _), _)| {
+                minutes.remove(minute);
+            });
+        }
+        let of_hours = |(grain, start): &BucketKey| (*grain > 1).then_some(*start);
+        let hours: BTreeSet<i64> = buckets.iter().filter_map(of_hours).collect();
+        if !hours.is_empty() {
+            let mut transaction = self.begin_without_erasure(source).await?;
+            // A day is rebuilt from its hours, so that any of its hours will do; this takes the first.
+            rebuild_hours(&mut transaction, source, &hours).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_without_erasure(&self, source: i16) -> Result<PeopleTransaction, PeopleError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            let mut transaction = self.begin_when_free().await?;
+            if !is_erasing(&mut transaction, source).await? {
+                return Ok(transaction);
+            }
+            drop(transaction);
+            if Instant::now() >= deadline {
+                return Err(PeopleError::Busy);
+            }
+            sleep(LOCK_POLL_INTERVAL).await;
+        }
+    }
+}
+
+/// Observations that are not folded, by the start of their minute.
+fn unfolded(deltas: &[Vec<u8>], span: &Range<i64>) -> Result<BTreeMap<i64, Unfolded>, PeopleError> {
+    let mut unfolded: BTreeMap<i64, Unfolded> = BTreeMap::new();
+    for delta in deltas {
+        for observation in Observations::read(delta)? {
+            let minute = observation.minute * MINUTE;
+            if span.contains(&minute) {
+                *unfolded.entry(minute).or_default().entry(observation_key(&observation)).or_default() += 1;
+            }
+        }
+    }
+    Ok(unfolded)
+}
+
+/// Compares a minute with its rows. Its sets may have observations that are not folded, because rebuilding adds these
+/// as well.
+async fn compare_minute(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    minute: i64,
+    measured: i64,
+    mut unfolded: Unfolded,
+) -> Result<Option<Mismatch>, PeopleError> {
+    let parts = if measured > ROWS_AT_ONCE { PARTS_OF_MINUTE } else { 1 };
+    let mut possible: [Vec<u32>; SLOTS] = Default::default();
+    let mut folded: [Vec<u32>; SLOTS] = Default::default();
+    let (mut keys, mut observations, mut missing) = (HashSet::<PersonKey>::new(), 0, 0);
+    for part in 0..parts {
+        let start = minute + part * (MINUTE / parts);
+        let rows = rows(transaction, source, start..start + MINUTE / parts).await?;
+        let number = minute.div_euclid(MINUTE);
+        let of_rows: Vec<Observation<'_>> = rows.iter().map(|row| observation(source, number, row)).collect();
+        for (observation, found) in
+            of_rows.iter().zip(dictionary::find_numbers(transaction, source, &of_rows).await?)
+        {
+            keys.insert(observation.key);
+            let is_folded = !take_occurrence(&mut unfolded, observation);
+            observations += i64::from(is_folded);
+            missing += if is_folded { found.missing as u64 } else { 0 };
+            for (slot, number) in found.numbers.iter().enumerate() {
+                possible[slot].extend(number);
+                folded[slot].extend(number.filter(|_| is_folded));
+            }
+        }
+    }
+    let stored = stored(transaction, source, (1, minute)).await?;
+    let (least, most) = (Sets::of(folded), Sets::of(possible));
+    let expected = PeopleCounts { users: keys.len() as u64, observations };
+    Ok(compare_sets((1, minute), &stored, [&least, &most], expected, missing))
+}
+
+fn observation_key(observation: &Observation<'_>) -> ObservationKey {
+    (observation.key, observation.attributes.hashes().0)
+}
+
+/// Takes one occurrence of an observation, and returns whether there was one.
+fn take_occurrence(unfolded: &mut Unfolded, observation: &Observation<'_>) -> bool {
+    let times = unfolded.get_mut(&observation_key(observation)).filter(|times| **times > 0);
+    times.map(|times| *times -= 1).is_some()
+}
+
+/// The bucket of the table; an empty one where there is none.
+async fn stored(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    bucket: BucketKey,
+) -> Result<PeopleBucket, PeopleError> {
+    Ok(transaction.buckets(source, &[bucket]).await?.pop().unwrap_or_default())
+}
+
+/// Compares a bucket with its expected numbers: it must contain those of `least` and may contain those of `most`.
+/// `missing` more should be there and have no number.
+fn compare_sets(
+    bucket: BucketKey,
+    stored: &PeopleBucket,
+    [least, most]: [&Sets; 2],
+    expected: PeopleCounts,
+    missing: u64,
+) -> Option<Mismatch> {
+    let PeopleBucket { observations, sets } = stored;
+    let misplaced = |slot: usize| {
+        least.slot(slot).difference_len(sets.slot(slot)) + sets.slot(slot).difference_len(most.slot(slot))
+    };
+    let misplaced = missing + (0..SLOTS).map(misplaced).sum::<u64>();
+    let written = PeopleCounts { users: sets.slot(USERS).len(), observations: *observations };
+    let differs = misplaced > 0 || written.observations != expected.observations;
+    differs.then_some(Mismatch { bucket, written, expected, misplaced })
+}

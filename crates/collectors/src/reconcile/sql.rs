@@ -1,0 +1,259 @@
+//! The SQL of a comparison. The database adds up and compares, so that only differences are sent to the client: a day
+//! may have millions of campaigns.
+
+use std::ops::Range;
+
+use weir_event::Source;
+
+use super::{
+    measures::Measure,
+    period::{Grain, Period},
+    rollup_table::{RollupTable, of_rows},
+};
+use crate::store::rollups::{LOW_BITS, LOW_MASK};
+
+/// The arithmetic for sums that may exceed 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Sums are NUMERIC.
+    Postgres,
+    /// There is no wider integer. The carry of the low half moves to the high half, so that equal sums have equal
+    /// halves.
+    Sqlite,
+}
+
+/// A comparison of one table, for one source and day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ComparisonQuery {
+    pub(super) dialect: Dialect,
+    pub(super) rollup_table: RollupTable,
+    pub(super) source: Source,
+    /// The day's start, µs since the Unix epoch.
+    pub(super) day: i64,
+    /// The time from which on rows are complete: a whole minute within the day, or one of its ends.
+    pub(super) complete_from: i64,
+    pub(super) period: Period,
+}
+
+impl ComparisonQuery {
+    /// The differences by grain, bucket and key. The columns are: grain, bucket, stage, type, campaign, values in the
+    /// database, expected values (see `Measures::read`), and whether both an hour and the day contradict the minutes.
+    ///
+    /// Minutes with complete rows are compared with their rows. Hours and days are compared with minutes: with sums
+    /// of rows where these are complete, and with the written minutes elsewhere.
+    pub(super) fn differences(&self) -> String {
+        let keys = self.rollup_table.keys().join(", ");
+        let (written, expected) = (self.joined("written_"), self.joined("expected_"));
+        format!(
+            "WITH minutes AS MATERIALIZED ({} UNION ALL {}), sides AS ({}), differences AS ({}), judged AS ({}) \
+             SELECT CAST(grain AS BIGINT), bucket, {}, {written}, {expected}, contradicted FROM judged \
+             WHERE {} ORDER BY grain, bucket, {keys}",
+            self.minutes_of_rows(),
+            self.written_minutes(),
+            self.sides(),
+            self.unequal(),
+            self.judged(),
+            self.selected_keys(),
+            self.within_period(),
+        )
+    }
+
+    fn minutes_of_rows(&self) -> String {
+        let keys = self.rollup_table.keys().join(", ");
+        let sums: Vec<String> = measure_columns(self.rollup_table, of_rows);
+        let Range { start, end } = self.complete();
+        format!(
+            "SELECT {} AS bucket, {keys}, {} FROM events \
+             WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
+            Grain::Minute.start_of("occurred_at"),
+            sums.join(", "),
+            self.rollup_table.rows_of(self.source),
+        )
+    }
+
+    fn written_minutes(&self) -> String {
+        let keys = self.rollup_table.keys().join(", ");
+        let sums = measure_columns(self.rollup_table, |measure| {
+            measure.columns().iter().map(|column| format!("SUM({column})")).collect()
+        });
+        format!(
+            "SELECT bucket, {keys}, {} FROM {} WHERE {} GROUP BY bucket, {keys}",
+            sums.join(", "),
+            self.rollup_table.table(),
+            self.written(Grain::Minute, self.day..self.complete_from),
+        )
+    }
+
+    /// Both sides as one table. Each row has zeros on the other side.
+    fn sides(&self) -> String {
+        let written = [(Grain::Minute, self.complete()), (Grain::Hour, self.day()), (Grain::Day, self.day())]
+            .map(|(grain, buckets)| {
+                let from = format!("{} WHERE {}", self.rollup_table.table(), self.written(grain, buckets));
+                self.side(grain, "bucket", &["", "0 * "], &from)
+            });
+        let expected = [
+            (Grain::Minute, format!("minutes WHERE bucket >= {}", self.complete_from)),
+            (Grain::Hour, "minutes".to_owned()),
+            (Grain::Day, "minutes".to_owned()),
+        ]
+        .map(|(grain, from)| self.side(grain, &grain.start_of("bucket"), &["0 * ", ""], &from));
+        written.into_iter().chain(expected).collect::<Vec<_>>().join(" UNION ALL ")
+    }
+
+    /// `times` has the factor of the values on the written and on the expected side.
+    fn side(&self, grain: Grain, bucket: &str, times: &[&str; 2], from: &str) -> String {
+        let measures: Vec<String> = ["written_", "expected_"]
+            .iter()
+            .zip(times)
+            .flat_map(|(side, times)| {
+                columns(self.rollup_table).map(move |column| format!("{times}{column} AS {side}{column}"))
+            })
+            .collect();
+        let keys = self.rollup_table.keys().join(", ");
+        format!(
+            "SELECT {} AS grain, {bucket} AS bucket, {keys}, {} FROM {from}",
+            grain.number(),
+            measures.join(", ")
+        )
+    }
+
+    fn unequal(&self) -> String {
+        let keys = self.rollup_table.keys().join(", ");
+        let sums: Vec<String> = ["written_", "expected_"]
+            .iter()
+            .flat_map(|side| columns(self.rollup_table).map(move |column| format!("{side}{column}")))
+            .map(|column| format!("SUM({column}) AS {column}"))
+            .collect();
+        let unequal: Vec<String> =
+            self.rollup_table.measures().iter().map(|measure| self.dialect.unequal(*measure)).collect();
+        format!(
+            "SELECT grain, bucket, {keys}, {} FROM sides GROUP BY grain, bucket, {keys} HAVING {}",
+            sums.join(", "),
+            unequal.join(" OR ")
+        )
+    }
+
+    /// Marks the keys where both an hour and the day contradict the minutes, and no rows are left to decide.
+    fn judged(&self) -> String {
+        let incomplete = format!("bucket < {}", self.complete_from);
+        let any = |grain: Grain| {
+            let is_one = format!("grain = {} AND {incomplete}", grain.number());
+            format!("MAX(CASE WHEN {is_one} THEN 1 ELSE 0 END) OVER same = 1")
+        };
+        format!(
+            "SELECT differences.*, CAST(CASE WHEN {incomplete} AND {} AND {} THEN 1 ELSE 0 END AS BIGINT) \
+             AS contradicted FROM differences WINDOW same AS (PARTITION BY {})",
+            any(Grain::Hour),
+            any(Grain::Day),
+            self.rollup_table.keys().join(", ")
+        )
+    }
+
+    /// The keys of both tables: stage, type, campaign.
+    fn selected_keys(&self) -> &'static str {
+        match self.rollup_table {
+            RollupTable::Kinds => "CAST(funnel_stage AS BIGINT), CAST(event_type AS BIGINT), ''",
+            RollupTable::Campaigns => "CAST(0 AS BIGINT), CAST(0 AS BIGINT), campaign_id",
+        }
+    }
+
+    /// Applied last, because only a whole day shows whether its minutes are contradicted.
+    fn within_period(&self) -> String {
+        let touched = Grain::ALL.map(|grain| {
+            let Range { start, end } = self.period.buckets_of(grain, self.day);
+            format!("(grain = {} AND bucket >= {start} AND bucket < {end})", grain.number())
+        });
+        touched.join(" OR ")
+    }
+
+    fn written(&self, grain: Grain, Range { start, end }: Range<i64>) -> String {
+        let of_source = self.rollup_table.written_of(self.source);
+        format!("grain = {} AND bucket >= {start} AND bucket < {end} AND {of_source}", grain.number())
+    }
+
+    fn day(&self) -> Range<i64> {
+        self.day..self.day + Grain::Day.width()
+    }
+
+    fn complete(&self) -> Range<i64> {
+        self.complete_from..self.day().end
+    }
+
+    fn joined(&self, side: &str) -> String {
+        joined(columns(self.rollup_table).map(|column| format!("{side}{column}")))
+    }
+}
+
+impl Dialect {
+    fn unequal(self, measure: Measure) -> String {
+        let sum = |side: &str, column: &str| format!("SUM({side}_{column})");
+        match (measure.columns(), self) {
+            ([high, low], Self::Sqlite) => {
+                let carried =
+                    |side: &str| format!("{} + ({} >> {LOW_BITS})", sum(side, high), sum(side, low));
+                let rest = |side: &str| format!("({} & {LOW_MASK})", sum(side, low));
+                let [highs, lows] = [
+                    carried("written") + " <> " + &carried("expected"),
+                    rest("written") + " <> " + &rest("expected"),
+                ];
+                format!("{highs} OR {lows}")
+            }
+            ([high, low], Self::Postgres) => {
+                let whole =
+                    |side: &str| format!("{} * {} + {}", sum(side, high), 1_i64 << LOW_BITS, sum(side, low));
+                format!("{} <> {}", whole("written"), whole("expected"))
+            }
+            (columns, Self::Postgres | Self::Sqlite) => {
+                let unequal =
+                    |column: &&str| format!("{} <> {}", sum("written", column), sum("expected", column));
+                columns.iter().map(unequal).collect::<Vec<_>>().join(" OR ")
+            }
+        }
+    }
+}
+
+/// Columns as one text with spaces between. Both databases write integers of any size alike.
+pub(super) fn joined(columns: impl Iterator<Item = String>) -> String {
+    columns.map(|column| format!("CAST({column} AS TEXT)")).collect::<Vec<_>>().join(" || ' ' || ")
+}
+
+/// The columns of a table's measures.
+pub(super) fn columns(rollup_table: RollupTable) -> impl Iterator<Item = &'static str> {
+    rollup_table.measures().iter().flat_map(|measure| measure.columns().iter().copied())
+}
+
+fn measure_columns(rollup_table: RollupTable, of: impl Fn(Measure) -> Vec<String>) -> Vec<String> {
+    let named = |measure: &Measure| {
+        let named = |(sum, column): (String, &&str)| format!("{sum} AS {column}");
+        of(*measure).into_iter().zip(measure.columns()).map(named).collect::<Vec<_>>()
+    };
+    rollup_table.measures().iter().flat_map(named).collect()
+}
+
+/// The first time of a row or a bucket in `span`; null where there is none.
+pub(super) fn first_time(span: &Range<i64>) -> String {
+    over_times("MIN", span)
+}
+
+/// The last time of a row or a bucket in `span`.
+pub(super) fn last_time(span: &Range<i64>) -> String {
+    over_times("MAX", span)
+}
+
+/// Each table is read by its index.
+fn over_times(extreme: &str, Range { start, end }: &Range<i64>) -> String {
+    let of_rows = format!(
+        "SELECT {extreme}(occurred_at) AS time FROM events WHERE occurred_at >= {start} AND occurred_at < {end}"
+    );
+    let of_buckets = [RollupTable::Kinds, RollupTable::Campaigns].into_iter().flat_map(|rollup_table| {
+        Grain::ALL.map(|grain| {
+            format!(
+                "SELECT {extreme}(bucket) FROM {} WHERE grain = {} AND bucket >= {start} AND bucket < {end}",
+                rollup_table.table(),
+                grain.number()
+            )
+        })
+    });
+    let all: Vec<String> = [of_rows].into_iter().chain(of_buckets).collect();
+    format!("SELECT {extreme}(time) FROM ({}) AS times", all.join(" UNION ALL "))
+}

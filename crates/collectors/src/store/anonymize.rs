@@ -1,0 +1,205 @@
+//! Anonymization of a person's rows. No index leads to them, so that the whole table is read, in windows.
+
+use std::sync::LazyLock;
+
+use chrono::Utc;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, SqlitePool};
+use weir_database::clock::NOW_IN_POSTGRES;
+use weir_journal::Erasure;
+
+use super::{
+    Store,
+    erasure::last_arrival,
+    people_deltas::{self, PeopleDelta},
+    pool::{BEGIN_POSTGRES, BEGIN_SQLITE, Pool, STORE_LOCK, is_timeout, with_time_limit},
+    rollups::{self, Rollups},
+    row::to_smallint,
+};
+
+/// Empties the columns that [`super::row::Row::without_person`] empties.
+const ANONYMIZE: &str = "user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, country = NULL, \
+    city = NULL, profile_id = NULL";
+/// Counts rows in the transaction that anonymizes them, so that each is counted once over all attempts.
+const COUNT_ROWS: &str = "UPDATE erasures SET \"rows\" = COALESCE(\"rows\", 0) + $2 WHERE erasure_id = $1";
+
+/// PostgreSQL: blocks of 8 KiB in a window, so 8 MiB, which are read in some milliseconds.
+const WINDOW_BLOCKS: i64 = 1024;
+const BLOCKS: &str = "SELECT pg_relation_size('events') / current_setting('block_size')::bigint";
+
+/// SQLite: rows in a window, for which the one writer is taken for some milliseconds.
+const WINDOW_ROWS: i64 = 20_000;
+const LAST: &str = "SELECT COALESCE(MAX(rowid), 0) FROM events";
+const ROWS: &str =
+    "FROM events WHERE rowid > $1 AND rowid <= $2 AND source = $3 AND user_id = $4 AND arrived_at <= $5";
+
+static SELECT_IN_SQLITE: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT occurred_at, funnel_stage, event_type, COALESCE(age, followers) AS measure {ROWS}")
+});
+static ANONYMIZE_IN_SQLITE: LazyLock<String> =
+    LazyLock::new(|| format!("UPDATE events SET {ANONYMIZE} WHERE rowid IN (SELECT rowid {ROWS})"));
+
+/// A row's part in the rollups: event time (µs since the Unix epoch), stage, type, and the age or the followers.
+type AnonymizedRow = (i64, i16, i16, Option<i64>);
+
+/// The rows of a person that an erasure covers.
+#[derive(Clone, Copy, Debug)]
+struct PersonRows<'a> {
+    erasure_id: &'a str,
+    source: i16,
+    user_id: &'a str,
+    /// The latest arrival, µs since the Unix epoch.
+    until: i64,
+}
+
+impl Store {
+    /// Anonymizes the person's rows: the second step. Each window of the table has a transaction of its own, which also
+    /// takes the person's measures off the rollups.
+    ///
+    /// Sets of people still contain the person then; [`People::erase`](crate::people::People::erase) is the next step.
+    ///
+    /// # Errors
+    /// The database can't be written now. Windows that are done stay done.
+    pub async fn anonymize_rows(&self, erasure: &Erasure) -> anyhow::Result<()> {
+        let person = PersonRows {
+            erasure_id: &erasure.id,
+            source: to_smallint(erasure.source.number()),
+            user_id: &erasure.user_id,
+            until: last_arrival(erasure),
+        };
+        match &self.pool {
+            Pool::Postgres(pool) => anonymize_in_postgres(pool, person).await?,
+            Pool::Sqlite(pool) => anonymize_in_sqlite(pool, person).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Blocks that are added meanwhile need no reading: every transaction that began after the record stores without the
+/// person.
+async fn anonymize_in_postgres(pool: &PgPool, person: PersonRows<'_>) -> Result<(), sqlx::Error> {
+    let blocks: i64 = sqlx::query_scalar(BLOCKS).fetch_one(pool).await?;
+    let mut start = 0;
+    while start < blocks {
+        let mut connection = pool.acquire().await?;
+        let done = with_time_limit(window_in_postgres(&mut connection, person, start)).await;
+        if done.as_ref().is_err_and(is_timeout) {
+            connection.close_on_drop();
+        }
+        done?;
+        start += WINDOW_BLOCKS;
+    }
+    Ok(())
+}
+
+/// Looks without a lock, and begins a transaction only where the person has rows.
+async fn window_in_postgres(
+    connection: &mut PgConnection,
+    person: PersonRows<'_>,
+    start: i64,
+) -> Result<(), sqlx::Error> {
+    let rows = format!(
+        "FROM events WHERE ctid >= '({start},0)'::tid AND ctid < '({},0)'::tid \
+         AND source = $1 AND user_id = $2 AND arrived_at <= $3",
+        start + WINDOW_BLOCKS
+    );
+    let has_rows: bool = sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT 1 {rows})")))
+        .bind(person.source)
+        .bind(person.user_id)
+        .bind(person.until)
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await?;
+    if has_rows { rows_in_postgres(connection, person, &rows).await } else { Ok(()) }
+}
+
+async fn rows_in_postgres(
+    connection: &mut PgConnection,
+    person: PersonRows<'_>,
+    rows: &str,
+) -> Result<(), sqlx::Error> {
+    let anonymize = format!(
+        "UPDATE events SET {ANONYMIZE} FROM ( \
+            SELECT source, event_id, occurred_at, funnel_stage, event_type, COALESCE(age, followers) AS measure \
+            {rows}) AS known \
+         WHERE events.source = known.source AND events.event_id = known.event_id AND events.user_id = $2 \
+         RETURNING known.occurred_at, known.funnel_stage, known.event_type, known.measure"
+    );
+    let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
+    // Shared, as storing transactions take it: retention then removes no rows meanwhile.
+    let share = format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK})");
+    sqlx::query(AssertSqlSafe(share)).execute(&mut *transaction).await?;
+    let anonymized: Vec<AnonymizedRow> = sqlx::query_as(AssertSqlSafe(anonymize))
+        .bind(person.source)
+        .bind(person.user_id)
+        .bind(person.until)
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let number = anonymized.len() as i64;
+    sqlx::query(COUNT_ROWS).bind(person.erasure_id).bind(number).execute(&mut *transaction).await?;
+    let now: i64 = sqlx::query_scalar(AssertSqlSafe(format!("SELECT {NOW_IN_POSTGRES}")))
+        .fetch_one(&mut *transaction)
+        .await?;
+    people_deltas::insert_deltas!(transaction, delta(person, &anonymized).into_iter(), now);
+    let rollups = removed_measures(person.source, &anonymized);
+    rollups::add_in_postgres(&mut transaction, &rollups.kinds(), &rollups.campaigns()).await?;
+    transaction.commit().await
+}
+
+/// Rows that are added meanwhile need no reading: every transaction that began after the record stores without the
+/// person. Other transactions store between two windows.
+async fn anonymize_in_sqlite(pool: &SqlitePool, person: PersonRows<'_>) -> Result<(), sqlx::Error> {
+    let last: i64 = sqlx::query_scalar(LAST).fetch_one(pool).await?;
+    let mut start = 0;
+    while start < last {
+        window_in_sqlite(pool, person, start).await?;
+        start += WINDOW_ROWS;
+    }
+    Ok(())
+}
+
+async fn window_in_sqlite(pool: &SqlitePool, person: PersonRows<'_>, start: i64) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin_with(BEGIN_SQLITE).await?;
+    let anonymized: Vec<AnonymizedRow> = sqlx::query_as(SELECT_IN_SQLITE.as_str())
+        .bind(start)
+        .bind(start + WINDOW_ROWS)
+        .bind(person.source)
+        .bind(person.user_id)
+        .bind(person.until)
+        .fetch_all(&mut *transaction)
+        .await?;
+    if anonymized.is_empty() {
+        return transaction.rollback().await;
+    }
+    sqlx::query(ANONYMIZE_IN_SQLITE.as_str())
+        .bind(start)
+        .bind(start + WINDOW_ROWS)
+        .bind(person.source)
+        .bind(person.user_id)
+        .bind(person.until)
+        .execute(&mut *transaction)
+        .await?;
+    let number = anonymized.len() as i64;
+    sqlx::query(COUNT_ROWS).bind(person.erasure_id).bind(number).execute(&mut *transaction).await?;
+    let now = Utc::now().timestamp_micros();
+    people_deltas::insert_deltas!(transaction, delta(person, &anonymized).into_iter(), now);
+    rollups::add_in_sqlite(&mut transaction, &removed_measures(person.source, &anonymized)).await?;
+    transaction.commit().await
+}
+
+/// The measures that anonymized rows take off the rollups.
+fn removed_measures(source: i16, rows: &[AnonymizedRow]) -> Rollups<'static> {
+    let mut rollups = Rollups::default();
+    for (occurred_at, funnel_stage, event_type, measure) in rows {
+        let kind = (source, *funnel_stage, *event_type);
+        measure.iter().for_each(|measure| rollups.remove_measure(kind, *occurred_at, *measure));
+    }
+    rollups
+}
+
+/// The removals from the sets of people that anonymized rows leave to be done.
+fn delta<'a>(person: PersonRows<'a>, rows: &[AnonymizedRow]) -> Option<PeopleDelta<'a>> {
+    let measured = rows.iter().filter(|(.., measure)| measure.is_some());
+    let times = measured.map(|(occurred_at, ..)| *occurred_at);
+    PeopleDelta::removals(person.source, person.erasure_id, times)
+}

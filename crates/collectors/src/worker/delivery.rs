@@ -1,0 +1,58 @@
+//! Deliveries in hand: heartbeats while a worker processes them, and the verdict that ends each.
+
+use std::{convert::Infallible, time::Duration};
+
+use futures::future::join_all;
+use tokio::time::{Instant, interval_at};
+use tracing::debug;
+use weir_journal::Delivery;
+
+/// The most deliveries that a worker takes at once. Few, because a worker that freezes keeps them from its peers.
+pub(super) const MAX_DELIVERIES: usize = 32;
+
+/// The verdict that ends a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeliveryVerdict {
+    /// The store has all of its events, or they are dead letters.
+    Acknowledge,
+    /// The journal redelivers the frame after this time, to any worker of the source.
+    RetryIn(Duration),
+}
+
+impl DeliveryVerdict {
+    /// Sends the verdict to the journal. A verdict that does not arrive is harmless: the journal redelivers the frame,
+    /// and the store recognises the frame's id.
+    pub(super) async fn apply(self, delivery: Delivery) {
+        let applied = match self {
+            Self::Acknowledge => delivery.ack().await,
+            Self::RetryIn(delay) => delivery.retry_in(delay).await,
+        };
+        if let Err(error) = applied {
+            debug!(%error, "acknowledgement failed; the journal will redeliver the frame");
+        }
+    }
+}
+
+/// Runs `work`, and meanwhile reports to the journal `every` so often that the deliveries are still in hand.
+pub(super) async fn with_heartbeat<T>(
+    deliveries: &[Delivery],
+    every: Duration,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::select! {
+        output = work => output,
+        never = heartbeat(deliveries, every) => match never {},
+    }
+}
+
+async fn heartbeat(deliveries: &[Delivery], every: Duration) -> Infallible {
+    let mut tick = interval_at(Instant::now() + every, every);
+    loop {
+        tick.tick().await;
+        for reported in join_all(deliveries.iter().map(Delivery::progress)).await {
+            if let Err(error) = reported {
+                debug!(%error, "a heartbeat failed");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The tables that a process needs, and the cause where some of them are missing.
+
+use crate::fault::{Cause, FaultKind};
+
+/// The tables that reports read.
+const REPORTS_READ: [&str; 14] = [
+    "seaql_migrations",
+    "events",
+    "frames",
+    "duplicates",
+    "event_keys",
+    "horizons",
+    "erasures",
+    "rollups",
+    "campaign_rollups",
+    "people",
+    "people_aliases",
+    "people_columns",
+    "people_deltas",
+    "people_sets",
+];
+/// The tables that collectors read without changing them.
+const COLLECTORS_ONLY_READ: [&str; 2] = ["seaql_migrations", "oldest_writer"];
+/// The tables that collectors write besides those that reports read.
+const COLLECTORS_WRITE: [&str; 6] =
+    ["frame_totals", "erasure_keys", "settled_frames", "unaccounted_frames", "audits", "journal_states"];
+
+/// The rights that a process needs on the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// The process reads the tables of reports.
+    Read,
+    /// The process stores and removes rows, as collectors do.
+    Write,
+}
+
+impl Rights {
+    /// Each table that is needed, and whether the process changes its rows.
+    pub(super) fn tables(self) -> Vec<(&'static str, bool)> {
+        let only_read = |name: &str| self == Self::Read || COLLECTORS_ONLY_READ.contains(&name);
+        let others = COLLECTORS_WRITE.iter().chain(&["oldest_writer"]).filter(|_| self == Self::Write);
+        REPORTS_READ.iter().chain(others).map(|name| (*name, !only_read(name))).collect()
+    }
+}
+
+/// The cause where these tables are missing.
+pub(super) fn missing_tables(missing: &[&str], rights: Rights) -> Cause {
+    let text = if missing.len() == rights.tables().len() {
+        "it has no tables of Weir".to_owned()
+    } else {
+        format!("it lacks the tables {}", missing.join(", "))
+    };
+    // Where migrations are recorded as applied, no migration creates their tables again.
+    let remedy = if missing.contains(&"seaql_migrations") {
+        remedy(rights)
+    } else {
+        "restore them from a backup: the migrations that make them are recorded as applied"
+    };
+    Cause::new(FaultKind::Schema, text, remedy)
+}
+
+/// The remedy where migrations are missing.
+pub(super) fn remedy(rights: Rights) -> &'static str {
+    match rights {
+        Rights::Read => "`weir migrate up`, or a collector at its start, makes what is missing",
+        Rights::Write => "restore them from a backup, or run `weir migrate up` to begin anew",
+    }
+}

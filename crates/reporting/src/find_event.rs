@@ -1,0 +1,165 @@
+//! The lookup of one event by its identity: stored, removed by retention, or unknown.
+
+use sea_orm::{
+    DbErr, FromQueryResult,
+    sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
+};
+use weir::contract::{
+    event::v1::Source,
+    reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
+};
+use weir_database::{
+    entity::{duplicates, event_keys, events},
+    event_key::EventKey,
+};
+
+use crate::{
+    error::ReportError,
+    metrics::ReportType,
+    report::{Report, RequestParser},
+    store::Snapshot,
+    time_range::timestamp,
+};
+
+/// A request for one event.
+#[derive(Debug)]
+pub(crate) struct FindEventReport {
+    source: Option<Source>,
+    event_id: String,
+}
+
+#[derive(FromQueryResult)]
+struct EventRow {
+    arrived_at: i64,
+    stored_at: i64,
+    correlation_id: String,
+    traceparent: Option<String>,
+    frame_id: String,
+}
+
+#[derive(FromQueryResult)]
+struct KeyRow {
+    arrived_at: i64,
+}
+
+#[derive(FromQueryResult)]
+struct DuplicatesRow {
+    times: i64,
+}
+
+impl Report for FindEventReport {
+    type Request = FindEventRequest;
+    type Response = FindEventResponse;
+    type Cache = ();
+    /// Not measured as a report.
+    const REPORT_TYPE: Option<ReportType> = None;
+
+    fn parse(request: FindEventRequest) -> Result<Self, ReportError> {
+        let mut parser = RequestParser::default();
+        let report = Self { source: parser.required_source(request.source), event_id: request.event_id };
+        parser.finish(report)
+    }
+
+    async fn answer(self, snapshot: &Snapshot, _: &()) -> Result<FindEventResponse, ReportError> {
+        // No stored event has such an id, and PostgreSQL does not even compare with a NUL.
+        if self.event_id.contains('\0') {
+            return Ok(FindEventResponse::default());
+        }
+        let stored = self.stored(snapshot).await?;
+        let removed = if stored.is_none() { self.removed(snapshot).await? } else { None };
+        Ok(FindEventResponse { stored, removed })
+    }
+}
+
+impl FindEventReport {
+    async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
+        let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
+        let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
+        Ok(Some(row.with(duplicates.map_or(0, |row| row.times.unsigned_abs()))))
+    }
+
+    async fn removed(&self, snapshot: &Snapshot) -> Result<Option<RemovedEvent>, DbErr> {
+        let row = snapshot.all::<KeyRow>(&self.key()).await?.pop();
+        Ok(row.map(|row| RemovedEvent { arrived_at: Some(timestamp(row.arrived_at)) }))
+    }
+
+    /// The key that stays of an event when retention removes its row.
+    fn key(&self) -> SelectStatement {
+        use event_keys::Column;
+        Query::select()
+            .column(Column::ArrivedAt)
+            .from(event_keys::Entity)
+            .and_where(Expr::col(Column::Source).eq(self.source_number()))
+            .and_where(Expr::col(Column::Key).eq(EventKey::of(&self.event_id).as_bytes()))
+            .take()
+    }
+
+    fn event(&self) -> SelectStatement {
+        use events::Column;
+        Query::select()
+            .columns([
+                Column::ArrivedAt,
+                Column::StoredAt,
+                Column::CorrelationId,
+                Column::Traceparent,
+                Column::FrameId,
+            ])
+            .from(events::Entity)
+            .and_where(Expr::col(Column::Source).eq(self.source_number()))
+            .and_where(Expr::col(Column::EventId).eq(self.event_id.as_str()))
+            .take()
+    }
+
+    fn duplicates(&self) -> SelectStatement {
+        use duplicates::Column;
+        Query::select()
+            .column(Column::Times)
+            .from(duplicates::Entity)
+            .and_where(Expr::col(Column::Source).eq(self.source_number()))
+            .and_where(Expr::col(Column::EventId).eq(self.event_id.as_str()))
+            .take()
+    }
+
+    fn source_number(&self) -> i32 {
+        self.source.unwrap_or_default().into()
+    }
+}
+
+impl EventRow {
+    fn with(self, duplicates: u64) -> StoredEvent {
+        StoredEvent {
+            arrived_at: Some(timestamp(self.arrived_at)),
+            stored_at: Some(timestamp(self.stored_at)),
+            correlation_id: self.correlation_id,
+            trace_id: self.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
+            frame_id: self.frame_id,
+            duplicates,
+        }
+    }
+}
+
+/// The trace id in a `traceparent`, which is its second part.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_the_second_part_of_a_traceparent() {
+        let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(trace_id(traceparent), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(trace_id(""), None);
+    }
+
+    #[test]
+    fn a_request_without_a_source_is_invalid() {
+        let request = FindEventRequest { source: 0, event_id: "a".into() };
+        let Err(ReportError::InvalidRequest(errors)) = FindEventReport::parse(request) else {
+            panic!("the request is valid")
+        };
+        assert_eq!(errors[0].field, "source");
+    }
+}
