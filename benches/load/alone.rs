@@ -1,4 +1,5 @@
 //! Each step alone: its highest throughput without Weir around it.
+//!
 //! Steps that serve requests run in a separate process, as the roles do: the bench starts itself with `--serve`.
 
 pub(crate) mod append;

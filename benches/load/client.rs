@@ -16,6 +16,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Connects to a server.
+    ///
     /// # Errors
     /// No server listens.
     pub(crate) async fn open(server: SocketAddr) -> anyhow::Result<Self> {

@@ -3,11 +3,13 @@
 //! ```sh
 //! cargo bench --profile dist --bench load -- [--quick] [--events N] [SECTION…]
 //! ```
+//!
 //! The bench starts nats-server, PostgreSQL and Weir on free loopback ports and in temporary folders, measures, and
 //! stops them. It prints a Markdown table at the end of each section; docs/performance.md explains them. A missed bar
-//! is printed and is no failure, because this is a measurement and not a test. The bench first builds `weir` in its own
-//! profile. The documented figures are those of the profile `dist`; the profile `profiling` builds minutes faster.
-//! `WEIR_BIN` names another binary.
+//! is printed and is no failure, because this is a measurement and not a test.
+//!
+//! The bench first builds `weir` in its own profile. The documented figures are those of the profile `dist`; the profile
+//! `profiling` builds minutes faster. `WEIR_BIN` names another binary.
 
 mod alone;
 mod arguments;

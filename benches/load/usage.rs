@@ -142,6 +142,8 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// The memory of a process.
+    ///
     /// # Errors
     /// The process is gone.
     pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {

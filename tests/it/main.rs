@@ -1,4 +1,5 @@
 //! Stories: tests of the whole system from outside, one file for each subject.
+//!
 //! `tests/run` builds the binary and runs them; `WEIR_SOAK=1` (`tests/run --soak`) adds the long variants.
 
 #![expect(clippy::unwrap_used, reason = "a story fails at the line that goes wrong, its helpers included")]

@@ -35,8 +35,8 @@ const STORED_BEFORE: u64 = 300_000;
 
 pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("mean: 27,500 events a second on the whole fleet");
-    let mut fleet = prepared().await?;
-    report_load::for_a_while(&fleet.weir, WARMING).await?;
+    let mut fleet = prepare().await?;
+    report_load::measure(&fleet.weir, WARMING).await?;
     let quiet = measurements(&fleet, 2001, QUIET.max(effort.mean() / 5)).await;
     let before = CpuTimes::now();
     let mut publisher = publish(&fleet, effort.mean());
@@ -69,14 +69,14 @@ struct Measurements {
 async fn measurements(fleet: &Fleet, year: i32, duration: Duration) -> Measurements {
     let (lags, reports, behind) = tokio::join!(
         lags(fleet, duration),
-        report_load::for_a_while(&fleet.weir, duration),
-        freshness::for_a_while(&fleet.weir, year, duration),
+        report_load::measure(&fleet.weir, duration),
+        freshness::measure(&fleet.weir, year, duration),
     );
     Measurements { lags, reports, behind }
 }
 
 /// The fleet on a store with a week of events.
-async fn prepared() -> anyhow::Result<Fleet> {
+async fn prepare() -> anyhow::Result<Fleet> {
     let postgres = fleet::database().await;
     let database_url = postgres.fresh_database_url().await;
     let database = dataset::migrated(&database_url.parse()?).await?;

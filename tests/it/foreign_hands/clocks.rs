@@ -16,12 +16,12 @@ fn kept_90_days() -> Vec<(&'static str, String)> {
 
 async fn frames_that_wait_outlive_a_start_with_a_clock_8_days_ahead(mut weir: Weir) {
     let store = weir.store().await;
-    let hold = lock_store(&store).await;
+    let lock = lock_store(&store).await;
     weir.post(&json!(Sender::new("waiting", 41).events(EVENTS))).await.expect_accepted(EVENTS, 0);
     weir.crash().await;
     weir.start_again_with(clock::all_off_by("+8d")).await;
     weir.crash().await;
-    hold.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
 
     weir.start_again_with(Vec::new()).await;
     expect_reported_events(&weir, EVENTS).await;

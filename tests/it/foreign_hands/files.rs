@@ -34,13 +34,13 @@ async fn frames_that_waited_in_a_journal_file_that_was_removed_are_counted_as_lo
 async fn frames_that_waited_for_a_locked_store_are_counted_when_their_file_was_removed() {
     let mut weir = Weir::on_files().await;
     let store = weir.store().await;
-    let hold = lock_store(&store).await;
+    let lock = lock_store(&store).await;
     post_each(&weir, ids("lost", 8)).await;
     weir.stop().await;
     let frames = waiting(&weir).await;
     assert!(frames > 0, "no frame waits");
     remove_journal(&weir);
-    hold.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
 
     weir.start_again().await;
     expect_lost(&weir, frames).await;

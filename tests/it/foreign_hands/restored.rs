@@ -88,12 +88,12 @@ async fn frames_that_waited_on_a_server_whose_folder_was_wiped_are_counted_from_
     let (store, operator) = (weir.store().await, weir.operator().await);
     post_each(&weir, ids("stored", 5)).await;
     expect_stored(&store, ids("stored", 5)).await;
-    let hold = lock_store(&store).await;
+    let lock = lock_store(&store).await;
     post_each(&weir, ids("lost", WAITING)).await;
     let frames = operator.waiting("facebook").await;
     wait_until_copied(&weir.store().await, frames).await;
     weir.crash().await;
-    hold.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     weir.nats().kill();
     weir.nats().start_again_empty().await;
 

@@ -32,7 +32,7 @@ pub(super) fn first_day() -> DateTime<Utc> {
 ///
 /// # Errors
 /// A report is refused.
-pub(super) async fn for_a_while(weir: &Weir, duration: Duration) -> anyhow::Result<Vec<ReportLatencies>> {
+pub(super) async fn measure(weir: &Weir, duration: Duration) -> anyhow::Result<Vec<ReportLatencies>> {
     let end = Instant::now() + duration;
     let from = first_day();
     let range = [("from", from.to_rfc3339()), ("to", (from + TimeDelta::days(DAYS)).to_rfc3339())];
