@@ -1,25 +1,138 @@
-//! The house keeps its shape: small files, and arrows that point one way. cargo-deny watches the arrows between
-//! the crates; these tests watch those inside them, which no tool sees.
+//! The house keeps its shape: arrows that point one way, no circles, small files, headers and comments that lead somewhere.
+//!
+//! cargo-deny watches the dependencies that manifests declare; these tests read the `use` trees of the code itself.
+
+mod circles;
+mod modules;
+mod prose;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// Nobody reads a longer file to its end.
-const MOST_LINES: usize = 400;
+use self::modules::{Arrow, Crate};
 
-/// Folders with Rust of ours, from the root of the workspace.
+/// A longer file has more than one reason to change.
+const MAX_LINES: usize = 400;
+
+/// Folders with Rust, from the root of the repository.
 const ROOTS: [&str; 6] = ["build.rs", "src", "crates", "examples", "tests", "benches"];
+
+/// Each crate with its root file and the crates of the workspace that it may name, in the order of the flow.
+const CRATES: [(&str, &str, &[&str]); 12] = [
+    ("weir", "src/lib.rs", &[]),
+    ("weir_process", "crates/process/src/lib.rs", &[]),
+    ("weir_event", "crates/event/src/lib.rs", &["weir", "weir_process"]),
+    ("weir_journal", "crates/journal/src/lib.rs", &["weir", "weir_process", "weir_event"]),
+    ("weir_edge", "crates/edge/src/lib.rs", &["weir", "weir_process", "weir_event"]),
+    ("weir_ingest", "crates/ingest/src/lib.rs", &["weir", "weir_process", "weir_event", "weir_journal"]),
+    ("weir_migration", "crates/migration/src/lib.rs", &[]),
+    ("weir_database", "crates/database/src/lib.rs", &["weir_migration"]),
+    (
+        "weir_collectors",
+        "crates/collectors/src/lib.rs",
+        &["weir", "weir_process", "weir_event", "weir_journal", "weir_database"],
+    ),
+    ("weir_reporting", "crates/reporting/src/lib.rs", &["weir", "weir_process", "weir_database"]),
+    (
+        "weir_cli",
+        "crates/cli/src/main.rs",
+        &[
+            "weir",
+            "weir_process",
+            "weir_event",
+            "weir_journal",
+            "weir_edge",
+            "weir_ingest",
+            "weir_database",
+            "weir_collectors",
+            "weir_reporting",
+        ],
+    ),
+    (
+        "weir_testkit",
+        "crates/testkit/src/lib.rs",
+        &["weir", "weir_process", "weir_event", "weir_journal", "weir_database"],
+    ),
+];
+
+#[test]
+fn every_arrow_between_crates_is_allowed() {
+    let ours: BTreeSet<&str> = CRATES.iter().map(|(name, ..)| *name).collect();
+    for (name, root, allowed) in CRATES {
+        let named = Crate::read(&repository().join(root));
+        let named = named.first_segments();
+        let crates: Vec<&&str> = ours.intersection(&named).collect();
+        let forbidden: Vec<_> =
+            crates.iter().filter(|found| ***found != name && !allowed.contains(**found)).collect();
+        assert!(forbidden.is_empty(), "{name} names {forbidden:?}");
+        let unused: Vec<_> = allowed.iter().filter(|allowed| !named.contains(**allowed)).collect();
+        assert!(unused.is_empty(), "{name} may name {unused:?}, and does not: take them off the list");
+    }
+}
+
+#[test]
+fn only_the_journal_uses_the_nats_client() {
+    for (name, root, _) in CRATES {
+        let uses = Crate::read(&repository().join(root)).first_segments().contains("async_nats");
+        let may = ["weir_journal", "weir_testkit"].contains(&name);
+        assert!(may || !uses, "{name} names async_nats");
+    }
+}
+
+#[test]
+fn modules_of_a_crate_form_no_circle() {
+    let roots = CRATES.iter().map(|(_, root, _)| *root);
+    for root in roots.chain(["benches/load/main.rs", "benches/steps/main.rs", "tests/it/main.rs"]) {
+        let arrows = Crate::read(&repository().join(root)).arrows();
+        let circles = circles::circles(&arrows);
+        assert!(circles.is_empty(), "circles below {root}: {}", explained(&circles, &arrows));
+    }
+}
+
+/// Each circle with the arrows that close it.
+fn explained(circles: &[Vec<String>], arrows: &BTreeSet<Arrow>) -> String {
+    let mut text = String::new();
+    for circle in circles {
+        text.push_str(&format!("\n{circle:?}"));
+        let inside =
+            |path: &[String]| circle.iter().position(|name| path.join("::").starts_with(name.as_str()));
+        for Arrow { from, to } in arrows {
+            if inside(from).is_some() && inside(to).is_some() && inside(from) != inside(to) {
+                text.push_str(&format!("\n    {} -> {}", from.join("::"), to.join("::")));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn no_header_asks_a_question() {
+    let asking = paths(sources(&ROOTS), |file| prose::asks(&file.text));
+    assert!(asking.is_empty(), "headers that name no thing: {asking:?}");
+}
+
+#[test]
+fn comments_cite_files_of_the_repository_alone() {
+    let files = prose::files(repository());
+    let missing: Vec<_> = sources(&ROOTS)
+        .into_iter()
+        .map(|file| (prose::missing_citations(repository(), &files, &file.text), file.path))
+        .filter(|(missing, _)| !missing.is_empty())
+        .collect();
+    assert!(missing.is_empty(), "cited and not there: {missing:#?}");
+}
 
 #[test]
 fn no_file_is_too_long_to_be_read() {
     let long: Vec<_> = sources(&ROOTS)
         .into_iter()
         .map(|file| (file.text.lines().count(), file.path))
-        .filter(|(lines, _)| *lines > MOST_LINES)
+        .filter(|(lines, _)| *lines > MAX_LINES)
         .collect();
-    assert!(long.is_empty(), "files over {MOST_LINES} lines: {long:?}");
+    assert!(long.is_empty(), "files over {MAX_LINES} lines: {long:?}");
 }
 
 #[test]
@@ -35,15 +148,6 @@ fn no_module_is_named_for_nothing() {
         file.path.file_stem().is_some_and(|stem| NAMELESS.iter().any(|name| stem == *name))
     });
     assert!(nameless.is_empty(), "files whose name says nothing: {nameless:?}");
-}
-
-#[test]
-fn only_the_journal_speaks_to_nats() {
-    let offending = paths(sources(&["src", "crates"]), |file| {
-        let inside = file.path.starts_with("crates/journal") || is_of_tests(&file.path);
-        !inside && file.text.contains("async_nats::")
-    });
-    assert!(offending.is_empty(), "async_nats outside crates/journal: {offending:?}");
 }
 
 #[test]
@@ -68,7 +172,11 @@ fn every_http_client_knows_whom_it_asks_without_a_proxy() {
     assert!(offending.is_empty(), "clients beside crates/process/src/http_client.rs: {offending:?}");
 }
 
-/// The tests' own ground, which stands beside the crates that it tests.
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The testkit stands among the crates, and holds tests' code.
 fn is_of_tests(path: &Path) -> bool {
     path.starts_with("crates/testkit")
 }
@@ -85,7 +193,7 @@ fn paths(files: Vec<Source>, wanted: impl Fn(&Source) -> bool) -> Vec<PathBuf> {
 }
 
 fn sources(roots: &[&str]) -> Vec<Source> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = repository();
     let mut files = Vec::new();
     for root in roots {
         collect(workspace, &workspace.join(root), &mut files);
