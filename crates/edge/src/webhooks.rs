@@ -147,7 +147,7 @@ impl Webhooks {
         if Coalescer::takes(body) {
             self.coalescer.publish(body, context, deadline).await
         } else {
-            Box::pin(publish_chunks(&self.ingest, body, &context, deadline)).await
+            publish_chunks(&self.ingest, body, &context, deadline).await
         }
     }
 

@@ -92,9 +92,9 @@ impl ParsedBody {
     /// The number of items by source.
     pub(super) fn items_by_source(&self) -> ItemsBySource {
         self.scanned.unwrap_or_else(|| {
-            let single = self.items.next(&mut self.items.cursor());
-            let scan = IdentityScan::default();
-            single.map_or_else(IdentityScan::default, |item| scan.add(item.text)).items_by_source()
+            let item = self.items.next(&mut self.items.cursor());
+            let scan = item.map(|item| IdentityScan::default().add(item.text)).unwrap_or_default();
+            scan.items_by_source()
         })
     }
 }
