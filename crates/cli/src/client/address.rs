@@ -20,7 +20,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// The setting of the edge's address, as error lists name it.
-pub(crate) const EDGE_SETTING: &str = "--endpoint (EVENT_EDGE_SETTING)";
+pub(crate) const EDGE_SETTING: &str = "--endpoint (EVENT_ENDPOINT)";
 
 /// Reads the URL where the edge accepts events.
 ///

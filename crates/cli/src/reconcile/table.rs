@@ -23,7 +23,7 @@ fn write(text: &mut String, findings: &Findings) -> fmt::Result {
     }
     let unnamed = findings.found - findings.shown.len() as u64;
     if unnamed > 0 {
-        writeln!(text, "and {} more (--limit labels more of them)", grouped(unnamed))?;
+        writeln!(text, "and {} more (--limit names more of them)", grouped(unnamed))?;
     }
     writeln!(text, "{} days compared, {} differences", grouped(findings.days), grouped(findings.found))?;
     if findings.repairs {

@@ -105,8 +105,8 @@ mod tests {
             "1757834505",
             "now",
         ] {
-            let text = instant(text).expect_err(text);
-            assert!(text.contains("2025-09-14T07:00:00Z"), "{text:?}: {text}");
+            let message = instant(text).expect_err(text);
+            assert!(message.contains("2025-09-14T07:00:00Z"), "{text:?}: {message}");
         }
     }
 
