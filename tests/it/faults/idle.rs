@@ -94,10 +94,10 @@ async fn connections_beyond_the_bound_wait_and_are_logged() {
         vec![("EDGE_MAX_CONNECTIONS", MOST.to_string()), ("EDGE_HEADER_TIMEOUT_MS", "3000".to_owned())];
     let weir = Weir::up_with(Storage::Files, settings).await;
     let idle = connect(&weir, 2 * MOST).await;
-    let taken = "every place for a connection is taken";
+    let logged = "the limit of connections is reached";
     within(
         Duration::from_secs(5),
-        async || if weir.log().contains(taken) { Ok(()) } else { Err(weir.log()) },
+        async || if weir.log().contains(logged) { Ok(()) } else { Err(weir.log()) },
     )
     .await;
     let mut most = 0;
