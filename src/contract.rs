@@ -23,9 +23,11 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/weir.de
 /// an append, so that size and hash of a cut item agree.
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
 
-/// The most bytes of one response that a client of ingest or reporting decodes: 16 MiB. Three large responses stay
-/// below: the results of 1,000 items that each break every rule, a report with 1,000 rows of 256 characters, and a
-/// dead letter with as many violations as fit into one call.
+/// The most bytes of one response that a client of ingest or reporting decodes: 16 MiB. The largest responses
+/// are smaller:
+/// - the results of 1,000 items that each break every rule;
+/// - a report with 1,000 rows of 256 characters;
+/// - a dead letter with as many violations as fit into one call.
 pub const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// Events and their parts, frames, dead letters and origins.

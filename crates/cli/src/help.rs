@@ -1,7 +1,7 @@
 //! The parts of `--help` that belong to no single option.
 
 pub(crate) const ABOUT: &str = "\
-Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
+Takes ad-platform webhooks in, loses nothing that it accepted, counts each event once and reports the counts.
 
   senders → edge → ingest → journal → collectors → store ← reporting ← edge ← people
 
@@ -15,7 +15,7 @@ Examples:
   weir publish --duration 1m                        send it events for a minute
   weir verify --ledger run.ledger                   prove that nothing was lost (publish with --ledger)
   weir reconcile                                    prove that reports are what the rows say
-  weir report revenue --source facebook --limit 3   ask it
+  weir report revenue --source facebook --limit 3   show the revenue by campaign
   weir event facebook fb-1                          look for one event
   weir up --help                                    every setting of it
 
@@ -49,7 +49,7 @@ pub(crate) const RECONCILE: &str = "\
 Reports read rollups by minute, hour and day, and sets of the people in them. Collectors write both when they store \
 events. This command sums the rows up again, day by day and each day in one snapshot, and lists every bucket whose \
 rollups or sets differ from the rows. Run it after a doubt about a disk or a backup, after a manual change of rows, and \
-now and then; collectors may continue to store.
+regularly; collectors may continue to store.
 
 Rows that were removed after EVENT_RETENTION can't be summed up again. Before that time, which is printed, hours and \
 days are compared with their minutes only.

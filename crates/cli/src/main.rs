@@ -35,7 +35,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::{CommandResult, finish, usage_exit_code};
 use weir_process::{args, exit_code, flush_logs};
 
-/// Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it.
+/// Takes ad-platform webhooks in, loses nothing that it accepted, counts each event once and reports the counts.
 #[derive(Parser)]
 #[command(
     name = "weir",

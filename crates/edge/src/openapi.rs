@@ -17,7 +17,7 @@ const DOCUMENT: &str = "/api/openapi.json";
 #[openapi(
     info(
         title = "Weir",
-        description = "Takes ad-platform webhooks in, loses nothing that it accepted, counts everything once and answers for it."
+        description = "Takes ad-platform webhooks in, loses nothing that it accepted, counts each event once and reports the counts."
     ),
     tags(
         (name = "webhooks", description = "Events come in; a slash after the path changes nothing"),

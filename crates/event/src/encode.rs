@@ -1,5 +1,5 @@
-//! The encoded event: an admitted event as the bytes of the contract's message. The gate's process writes the bytes
-//! once; calls and frames carry them to the journal unchanged.
+//! The encoded event: an admitted event as the bytes of the contract's message. The process that first runs the gate
+//! encodes an event once; calls and frames carry them to the journal unchanged.
 
 use std::ops::Range;
 

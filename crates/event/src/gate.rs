@@ -62,7 +62,7 @@ pub fn check_json(raw: &str, arrived_at: DateTime<Utc>) -> Result<Event<Cow<'_, 
             let message = format!("has {} bytes, over the limit of {MAX_ITEM_BYTES}", raw.len());
             Err(Refusal::of_item(message, candidate))
         }
-        // A torn item reports no source: the place of the tear would decide whether it still has one.
+        // An item that is not well-formed reports no source: the result would depend on where its JSON breaks.
         Err(message) => Err(Refusal { source: None, ..Refusal::of_item(message, candidate) }),
     }
 }

@@ -82,7 +82,11 @@ impl PublishMetrics {
             frames: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
         };
         registry.register("weir_publish_items", "Items of one PublishEvents call", metrics.items.clone());
-        registry.register("weir_frame_events", "Events of one frame", metrics.frames.clone());
+        registry.register(
+            "weir_frame_events",
+            "Events of one frame, with the repeats that it stands for",
+            metrics.frames.clone(),
+        );
         metrics
     }
 

@@ -22,8 +22,8 @@ pub struct JournalCheckpoint {
     /// The sequence of the first frame that is still there; 0 in an embedded journal.
     #[serde(default)]
     pub first_sequence: u64,
-    /// Whether Weir itself may purge frames soon that are unacknowledged now, once they are acknowledged: the stream is half
-    /// way to the high-water mark, or the frames are old.
+    /// Whether Weir itself may soon purge frames that are not acknowledged yet, after their acknowledgement: the stream
+    /// is half way to the high-water mark, or the frames are old.
     #[serde(default)]
     pub may_purge: bool,
     /// The last sequence of each subject, from the appends of ingests.

@@ -1,4 +1,4 @@
-//! The aggregate `sum` of BIGINT that returns BIGINT, on PostgreSQL. SQLite's own aggregate does.
+//! The aggregate `sum` of BIGINT that returns BIGINT, on PostgreSQL. SQLite's own aggregate already returns BIGINT.
 //!
 //! PostgreSQL's own aggregate keeps its state outside the row and returns NUMERIC: with 833,000 campaigns, each a group
 //! of its own, that is most of a report's cost. This one fails where a sum leaves BIGINT, as the cast of the other

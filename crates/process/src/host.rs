@@ -1,5 +1,5 @@
-//! The host of the roles in a process: it starts them, watches signals, and stops them front to back against
-//! one deadline.
+//! The host of the roles in a process: it starts them, watches signals, and stops them in the order of the
+//! data flow, within one deadline.
 
 use std::{future::Future, process::ExitCode, time::Duration};
 

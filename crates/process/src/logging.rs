@@ -54,7 +54,7 @@ impl LogFormat {
 /// Registers the counter of lost lines.
 pub(super) fn register(metrics: &mut Metrics) {
     if let Some(lines) = QUEUE.get() {
-        let lost = "Log lines that were lost because nobody read standard error";
+        let lost = "Log lines that were lost because standard error was not read";
         metrics.register("weir_log_lines_lost", lost, lines.lost());
     }
 }
@@ -84,8 +84,8 @@ pub(super) fn start(
         let is_connector = entry.target().strip_prefix("async_nats") == Some("::connector");
         !is_connector || *entry.level() != tracing::Level::ERROR
     });
-    // Without a hint the filter would be asked about every level. An answer that no entry follows applies to
-    // the next entry.
+    // Without a hint the filter would be asked about every level. If no entry follows a question, its answer
+    // applies to the next entry.
     let filter = filter.and(reported_elsewhere.with_max_level_hint(LevelFilter::TRACE));
     let lines: LogLayer = match format {
         LogFormat::Json => Box::new(

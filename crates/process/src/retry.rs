@@ -1,4 +1,4 @@
-//! Retries: pauses that double with jitter, and attempts that repeat until one ends the matter.
+//! Retries: pauses that double with jitter, and attempts that repeat until one succeeds or fails for good.
 //!
 //! The crate `backon` is not used: its jitter makes a pause up to twice as long as its maximum, and it knows neither
 //! a [`Stop`] nor a deadline. Here the longest pause is a promise, because it bounds how late a recovery is noticed.

@@ -96,7 +96,7 @@ impl Telemetry {
     }
 
     /// Exports the last spans. A thread that takes too long is abandoned, so that a collector that does not
-    /// answer delays no end.
+    /// answer does not delay the end of the process.
     pub(super) async fn flush(self) {
         let Some(provider) = self.provider else { return };
         let (done, flushed) = oneshot::channel();

@@ -57,7 +57,7 @@ fn is_traceparent(text: &str) -> bool {
     matches!(parts[..], ["00", trace, span, flags] if identifies(trace, 32) && identifies(span, 16) && hex(flags, 2))
 }
 
-/// The context of a gRPC call.
+/// The context of one call, over HTTP or gRPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallContext {
     pub correlation_id: CorrelationId,

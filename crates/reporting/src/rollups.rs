@@ -60,7 +60,7 @@ pub(crate) struct RollupQuery {
     pub(crate) filter: Condition,
     /// The rows that the rollups count.
     pub(crate) rows: Condition,
-    /// The columns that are added up. The first sum is 0 only where a group has nothing.
+    /// The columns that are added up. A group whose first sum is 0 has no events, and is left out.
     pub(crate) sums: Vec<RollupColumn>,
 }
 

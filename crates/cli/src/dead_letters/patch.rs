@@ -44,7 +44,7 @@ fn decoded(bytes: Vec<u8>) -> Result<String, String> {
 }
 
 /// Recognises an encoding of several bytes per character, and returns its name and iconv's name for it. A
-/// byte order mark tells it, or the zeros beside the ASCII with which JSON begins.
+/// byte order mark shows it, or zero bytes next to the ASCII characters with which JSON begins.
 fn wide(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some(("UTF-32 (little-endian)", "UTF-32LE")),

@@ -11,7 +11,7 @@ use weir::contract::reporting::v1::{
 
 use crate::{client::GrpcServers, wait::with_wait_notice};
 
-/// A report over years of events takes seconds. A minute is longer than any report is worth.
+/// A report over years of events takes seconds. No report should take longer than a minute.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Calls the reporting service.

@@ -95,11 +95,11 @@ pub(crate) struct JournalArgs {
     #[arg(long, env = "JOURNAL_MAX_BYTES", value_name = "SIZE")]
     journal_max_bytes: Option<String>,
     /// How long a collector may hold a frame before the journal delivers it again, in milliseconds; by
-    /// default 30000. On a server ingest sets it, as above.
+    /// default 30000. On a NATS server ingest sets this value.
     #[arg(long, env = "JOURNAL_ACK_WAIT_MS", value_name = "MILLISECONDS")]
     journal_ack_wait_ms: Option<String>,
-    /// Copies of each stream in a JetStream cluster: 1 on a single server (the default), 3 or 5 in a cluster. Ingest sets
-    /// it, as above.
+    /// Copies of each stream in a JetStream cluster: 1 on a single server (the default), 3 or 5 in a cluster. On a
+    /// NATS server ingest sets this value.
     #[arg(long, env = "JOURNAL_REPLICAS", value_name = "COPIES")]
     journal_replicas: Option<String>,
 }

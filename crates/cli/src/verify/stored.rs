@@ -36,7 +36,7 @@ pub(super) struct StoreReader {
 
 impl StoreReader {
     pub(super) async fn read(database: DatabaseConnection) -> anyhow::Result<Self> {
-        let erased = Store::new(&database).erased_persons().await.context("can't read who was erased")?;
+        let erased = Store::new(&database).erased_persons().await.context("can't read the erased persons")?;
         Ok(Self { database, erased })
     }
 

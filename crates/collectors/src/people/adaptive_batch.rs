@@ -66,7 +66,7 @@ impl AdaptiveBatch {
     }
 
     /// Adapts to the duration of a fold, and returns the pause after it. The pause is as long as the fold while a
-    /// collector stores, which so has half of the time, and three times as long while collectors have a backlog.
+    /// collector stores, so that storing gets half of the time, and three times as long while collectors have a backlog.
     pub(super) fn after(&mut self, took: Duration, load: StoreLoad) -> Duration {
         if took > TARGET * 2 {
             self.size = (self.size / 2).max(SMALLEST);

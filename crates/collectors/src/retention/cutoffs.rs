@@ -15,7 +15,7 @@ const ARRIVED_BEFORE: Duration = DAY.saturating_mul(31);
 /// row is removed.
 const CLOCKS_APART: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The interval of sweeps. No row outstays its retention by much, and sweeps in vain cost next to nothing.
+/// The interval of sweeps. Rows are removed soon after their retention ends. A sweep that finds nothing costs almost nothing.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(600);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 

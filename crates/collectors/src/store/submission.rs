@@ -36,7 +36,7 @@ pub struct FrameOutcome {
 pub struct RefusedEvent {
     /// Its index in the frame.
     pub index: usize,
-    /// The database's code and message, for operators who mend dead letters.
+    /// The database's code and message, for operators that correct dead letters.
     pub reason: String,
 }
 

@@ -112,7 +112,7 @@ impl Removals {
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
     pub fn read(blob: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = BlobReader::new(blob, VERSION, "a delta of taken out people")?;
+        let mut reader = BlobReader::new(blob, VERSION, "a delta of removed people")?;
         let (mut minutes, mut minute) = (BTreeMap::new(), 0_i64);
         while !reader.is_empty() {
             minute = minute.wrapping_add(reader.signed()?);

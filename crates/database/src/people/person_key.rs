@@ -9,7 +9,8 @@ pub const PARTITION_NUMBERS: u32 = 1 << 28;
 
 /// The first 16 bytes of the SHA-256 of a user id: no two people of a deployment share one.
 ///
-/// The id can be found from the key by trying. A key therefore stays only as long as the person's rows, which have the
+/// An attacker can find the id by hashing candidate ids. A key therefore stays only as long as the person's rows,
+/// which have the
 /// id itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey(pub [u8; PersonKey::LENGTH]);

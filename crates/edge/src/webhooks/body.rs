@@ -23,12 +23,12 @@ pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
 /// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an
-/// announced length once so many bytes have arrived: otherwise connections that announce much and send nothing would
-/// hold all room.
+/// announced length once so many bytes have arrived: otherwise connections that announce a large body and send nothing
+/// would reserve all memory.
 const FIRST_RESERVATION: usize = 64 * 1024;
 /// The most bytes of one read. At every call the gzip decoder zeroes all the room that it gets.
 const MAX_READ: usize = 64 * 1024;
-/// One part in this many of `EDGE_MAX_IN_FLIGHT_BYTES` is reserved for the first 64 KiB of each body.
+/// 1/8 of `EDGE_MAX_IN_FLIGHT_BYTES` is reserved for the first 64 KiB of each body.
 const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a zstd sender may require a window of at most 8 MiB from a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;

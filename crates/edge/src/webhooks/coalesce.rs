@@ -1,10 +1,10 @@
 //! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame. That
 //! makes posts of single events affordable.
 //!
-//! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. That call
-//! leaves when half as many posts wait as there were senders lately. Half of the senders then have their responses
-//! and write new posts, while ingest makes the posts of the other half durable. No call is spent on the few posts
-//! that arrive first.
+//! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. The
+//! next call starts when the number of waiting posts reaches half the number of recent senders. Half of the senders
+//! then have their responses and write new posts, while ingest makes the posts of the other half durable. So no call
+//! is spent on the few posts that arrive first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ const MAX_BODY_ITEMS: u64 = 32;
 /// would split them, and each call costs one journal message per source, with a sync of its own.
 const CALLS_IN_FLIGHT: usize = 1;
 /// The longest wait for a call in flight. It is far below the latency that a sender notices, and a slow instance
-/// delays only the posts that it has.
+/// delays only the posts that were sent to it.
 const MAX_CALL_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait for posts that are expected and don't arrive.
 const MAX_POST_WAIT: Duration = Duration::from_millis(1);

@@ -104,7 +104,7 @@ impl EmbeddedConsumer {
     }
 
     /// Leases up to `max_frames` frames: first those whose lease has ended, then new ones, each oldest first. Grants no
-    /// lease before it has read every frame, so that a cancelled call takes no frame with it.
+    /// lease before it has read every frame, so that a cancelled call leases no frame.
     async fn lease(&self, max_frames: usize) -> Result<Vec<Offer<Lease>>, JournalError> {
         let mut cursor = self.queue.cursor.lock().await;
         let again = self.due(max_frames).await?;

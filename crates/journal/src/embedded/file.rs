@@ -76,7 +76,7 @@ const FINGERPRINTS: &str = "
 ";
 
 /// Additions to a file of any build of this format. An older build maintains them without knowing them. The first build
-/// that knows the identity draws it, once. `clock` has one row: the time that was recorded last.
+/// that supports the identity creates it at random, once. `clock` has one row: the time that was recorded last.
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS identity (number INTEGER NOT NULL) STRICT;
     INSERT INTO identity SELECT random() WHERE NOT EXISTS (SELECT 1 FROM identity);

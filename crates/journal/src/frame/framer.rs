@@ -148,8 +148,8 @@ impl OpenFrame {
         }
     }
 
-    /// Derives the frame's id from the publish id and the identities of its events. The events' place in the call alone
-    /// would not do: a build that frames the same call in another way must get other ids.
+    /// Derives the frame's id from the publish id and the identities of its events. The position of the events in the
+    /// call is not enough: a build that frames the same call in another way must get other ids.
     fn derive_id(&self, source: Source, publish_id: &str) -> Uuid {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {

@@ -17,8 +17,8 @@ pub(super) struct Users {
     pub(super) countries: Vec<CountryUsers>,
     /// By users descending, then by names; at most the requested number.
     pub(super) cities: Vec<CityUsers>,
-    /// `None` where groups are exact. Where they are estimated: the relative standard error of `users`, as if `users`
-    /// were estimated like them. The error of a group is the square root of (users / the group's users) times as large.
+    /// `None` where groups are exact. Where they are estimated: the relative standard error that an estimate
+    /// of `users` would have. The error of a group is the square root of (users / the group's users) times as large.
     pub(super) relative_error: Option<f64>,
 }
 

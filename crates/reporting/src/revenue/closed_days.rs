@@ -44,8 +44,8 @@ impl ClosedDays {
     }
 }
 
-/// The first `limit` campaigns of a whole range. `of_rest` are the first of the campaigns with revenue in its rest,
-/// with their revenue in the whole range; `of_days` are the first of its days, with their revenue in those.
+/// The first `limit` campaigns of a whole range. `of_rest` has the top campaigns with revenue in the rest, and their
+/// revenue in the whole range. `of_days` has the top campaigns of the days, and their revenue in those days.
 pub(super) fn merge(
     of_rest: Vec<(String, Revenue)>,
     of_days: &Ranking,

@@ -15,8 +15,8 @@ use std::{
 
 use crate::store::row::{Identity, Row};
 
-/// Inserts with a look at all events after a missed duplicate. So many without a miss show that the recent ids suffice.
-/// If one insert in so many missed one, a sixteenth of the inserts would be in vain.
+/// Inserts with a look at all events after a missed duplicate. After 16 inserts without a miss the recent ids are
+/// enough: one miss in 16 inserts means that 1/16 of the inserts are repeated.
 const INSERTS_LOOKING_AT_ALL: u32 = 16;
 /// Inserts with a look at recent events after the last duplicate. A look costs some hundredths of an insert.
 const INSERTS_LOOKING_AT_RECENT: u32 = 1_024;
