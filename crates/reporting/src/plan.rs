@@ -4,19 +4,19 @@ use weir_database::time_bucket::Grain;
 
 use crate::time_range::TimeRange;
 
-/// The data that answers a piece of a range.
+/// The granularity of the data that answers a piece of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum Granularity {
     /// Rows of events: less than a minute.
     Rows,
     /// Whole buckets.
     Buckets(Grain),
 }
 
-/// A part of a range with one origin; never empty.
+/// A part of a range with one granularity; never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    pub(crate) origin: Origin,
+    pub(crate) granularity: Granularity,
     pub(crate) range: TimeRange,
 }
 
@@ -34,7 +34,7 @@ fn divide(range: TimeRange, grain: Option<Grain>, pieces: &mut Vec<Piece>) {
         return;
     }
     let Some(grain) = grain else {
-        return pieces.push(Piece { origin: Origin::Rows, range });
+        return pieces.push(Piece { granularity: Granularity::Rows, range });
     };
     let first = range.from.map(|from| grain.next_start(from));
     let last = range.to.map(|to| grain.start_of(to));
@@ -48,7 +48,7 @@ fn divide(range: TimeRange, grain: Option<Grain>, pieces: &mut Vec<Piece>) {
         divide(TimeRange { from: range.from, to: first }, grain.finer(), pieces);
     }
     if !middle.is_empty() {
-        pieces.push(Piece { origin: Origin::Buckets(grain), range: middle });
+        pieces.push(Piece { granularity: Granularity::Buckets(grain), range: middle });
     }
     if last.is_some() {
         divide(TimeRange { from: last, to: range.to }, grain.finer(), pieces);
@@ -96,9 +96,9 @@ mod tests {
 
     fn assert_sound(piece: &Piece, coarsest: Grain) {
         let TimeRange { from, to } = piece.range;
-        match piece.origin {
-            Origin::Rows => assert!(to.unwrap() - from.unwrap() < MINUTE, "{piece:?} is long"),
-            Origin::Buckets(grain) => {
+        match piece.granularity {
+            Granularity::Rows => assert!(to.unwrap() - from.unwrap() < MINUTE, "{piece:?} is long"),
+            Granularity::Buckets(grain) => {
                 let is_whole = |end: i64| grain.is_start(end);
                 assert!(
                     grain <= coarsest && from.is_none_or(is_whole) && to.is_none_or(is_whole),
@@ -106,11 +106,11 @@ mod tests {
                 );
             }
         }
-        let next = match piece.origin {
-            Origin::Rows => Some(Grain::Minute),
-            Origin::Buckets(Grain::Minute) => Some(Grain::Hour),
-            Origin::Buckets(Grain::Hour) => Some(Grain::Day),
-            Origin::Buckets(Grain::Day) => None,
+        let next = match piece.granularity {
+            Granularity::Rows => Some(Grain::Minute),
+            Granularity::Buckets(Grain::Minute) => Some(Grain::Hour),
+            Granularity::Buckets(Grain::Hour) => Some(Grain::Day),
+            Granularity::Buckets(Grain::Day) => None,
         };
         // Otherwise a bucket of the next grain would have fitted.
         if let Some(next) = next.filter(|next| *next <= coarsest) {
@@ -136,23 +136,26 @@ mod tests {
     fn a_range_is_rows_minutes_hours_days_and_back() {
         let (hour, day) = (HOUR, DAY);
         let all = pieces(range(day - hour - MINUTE - 1, 3 * day + hour + MINUTE + 1), Grain::Day);
-        let buckets = Origin::Buckets;
+        let buckets = Granularity::Buckets;
         let expected = [
-            (Origin::Rows, day - hour - MINUTE - 1, day - hour - MINUTE),
+            (Granularity::Rows, day - hour - MINUTE - 1, day - hour - MINUTE),
             (buckets(Grain::Minute), day - hour - MINUTE, day - hour),
             (buckets(Grain::Hour), day - hour, day),
             (buckets(Grain::Day), day, 3 * day),
             (buckets(Grain::Hour), 3 * day, 3 * day + hour),
             (buckets(Grain::Minute), 3 * day + hour, 3 * day + hour + MINUTE),
-            (Origin::Rows, 3 * day + hour + MINUTE, 3 * day + hour + MINUTE + 1),
+            (Granularity::Rows, 3 * day + hour + MINUTE, 3 * day + hour + MINUTE + 1),
         ];
-        assert_eq!(all, expected.map(|(origin, from, to)| Piece { origin, range: range(from, to) }));
+        assert_eq!(
+            all,
+            expected.map(|(granularity, from, to)| Piece { granularity, range: range(from, to) })
+        );
     }
 
     #[test]
     fn an_unbounded_range_is_one_piece_of_the_coarsest_buckets() {
         for coarsest in Grain::ALL {
-            let all = Piece { origin: Origin::Buckets(coarsest), range: range(None, None) };
+            let all = Piece { granularity: Granularity::Buckets(coarsest), range: range(None, None) };
             assert_eq!(pieces(range(None, None), coarsest), [all]);
         }
     }

@@ -10,7 +10,7 @@ use weir_database::{
 };
 
 use crate::{
-    plan::{self, Origin, Piece},
+    plan::{self, Granularity, Piece},
     series::Grouping,
     time_range::TimeRange,
 };
@@ -103,9 +103,9 @@ impl RollupQuery {
     }
 
     fn piece(&self, piece: &Piece, keys: &[RollupColumn]) -> SelectStatement {
-        match piece.origin {
-            Origin::Rows => self.of_rows(&piece.range, keys),
-            Origin::Buckets(grain) => self.of_buckets(grain, &piece.range, keys),
+        match piece.granularity {
+            Granularity::Rows => self.of_rows(&piece.range, keys),
+            Granularity::Buckets(grain) => self.of_buckets(grain, &piece.range, keys),
         }
     }
 

@@ -41,13 +41,13 @@ pub(super) struct Repeats {
 impl IdentityScan {
     /// Adds the next item; `None` is a line that is no UTF-8.
     pub(super) fn add(mut self, item: Option<&str>) -> Self {
-        let claim = item.and_then(ItemIdentity::read);
-        match claim.as_ref().and_then(ItemIdentity::source) {
+        let identity = item.and_then(ItemIdentity::read);
+        match identity.as_ref().and_then(ItemIdentity::source) {
             Some(Source::Facebook) => self.facebook += 1,
             Some(Source::Tiktok) => self.tiktok += 1,
             None => self.unknown += 1,
         }
-        if let Some(hash) = self.hash(item, claim.as_ref())
+        if let Some(hash) = self.hash(item, identity.as_ref())
             && !self.hashes.insert(hash)
         {
             self.repeated_hashes.insert(hash);
@@ -60,9 +60,9 @@ impl IdentityScan {
     }
 
     /// The hash of an identity. Its key is random, so that a sender can't choose identities that collide.
-    fn hash(&self, item: Option<&str>, claim: Option<&ItemIdentity<'_>>) -> Option<u64> {
-        let claim = claim.filter(|_| item.is_some_and(|item| item.len() >= MIN_EVENT_BYTES))?;
-        Some(self.hasher.hash_one((claim.source()?, claim.event_id()?)))
+    fn hash(&self, item: Option<&str>, identity: Option<&ItemIdentity<'_>>) -> Option<u64> {
+        let identity = identity.filter(|_| item.is_some_and(|item| item.len() >= MIN_EVENT_BYTES))?;
+        Some(self.hasher.hash_one((identity.source()?, identity.event_id()?)))
     }
 }
 

@@ -61,8 +61,8 @@ impl BodyOutcome {
         let event_id = match check {
             GateCheck::Rejected { event_id, .. } => event_id,
             GateCheck::Admitted { .. } => {
-                let claim = body.items.text(offset, length).and_then(ItemIdentity::read);
-                claim.and_then(|claim| claim.event_id().map(Cow::into_owned))
+                let identity = body.items.text(offset, length).and_then(ItemIdentity::read);
+                identity.and_then(|identity| identity.event_id().map(Cow::into_owned))
             }
         };
         // Ingest's violations, not the edge's: a newer ingest has further rules, and it may find a wrong clock.

@@ -14,7 +14,7 @@ use weir_database::{
 
 use super::parallel::in_parallel;
 use crate::{
-    plan::{self, Origin},
+    plan::{self, Granularity},
     rollups::{occurred_in, select_events, source_is},
     store::{Snapshot, malformed},
     time_range::TimeRange,
@@ -68,11 +68,11 @@ impl SeenUsers {
         let mut sets = Vec::new();
         let (mut first, mut end) = (None, None);
         for piece in plan::pieces(range, Grain::Day) {
-            match piece.origin {
-                Origin::Rows => {
+            match piece.granularity {
+                Granularity::Rows => {
                     seen.partial_minutes.extend(read_rows(snapshot, source, &piece.range).await?);
                 }
-                Origin::Buckets(grain) => {
+                Granularity::Buckets(grain) => {
                     sets.extend(read_sets(snapshot, source, grain, &piece.range).await?);
                     first = first.or(Some(piece.range.from));
                     end = Some(piece.range.to);

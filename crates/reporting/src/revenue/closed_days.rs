@@ -9,7 +9,7 @@ use weir_database::time_bucket::Grain;
 
 use super::{queries::Revenue, ranking_cache::Ranking};
 use crate::{
-    plan::{self, Origin},
+    plan::{self, Granularity},
     time_range::TimeRange,
 };
 
@@ -29,7 +29,7 @@ impl ClosedDays {
     /// The parts of `range` at the time `now`, in µs since the Unix epoch; `None` where too few days are over, or where
     /// there is no rest.
     pub(super) fn of(range: TimeRange, now: i64) -> Option<Self> {
-        let is_days = |piece: &plan::Piece| piece.origin == Origin::Buckets(Grain::Day);
+        let is_days = |piece: &plan::Piece| piece.granularity == Granularity::Buckets(Grain::Day);
         let days = plan::pieces(range, Grain::Day).into_iter().find(is_days)?.range;
         let today = Grain::Day.start_of(now);
         let end = days.to.map_or(today, |to| to.min(today));
