@@ -18,5 +18,5 @@ mod worker;
 pub use args::CollectorArgs;
 pub use failpoint::{Failpoint, FailpointArgs};
 pub use metrics::CollectorMetrics;
-pub use retention::{Retention, SWEEP_LOCK};
+pub use retention::Retention;
 pub use server::{Collector, CollectorSettings};

@@ -7,6 +7,7 @@ use std::{
 
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
+use weir_database::dialect::Pool;
 use weir_event::Source;
 use weir_process::Stop;
 
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     metrics::PeopleMetrics,
-    store::{Pool, Store, to_smallint},
+    store::{Store, to_smallint},
 };
 
 /// The interval of looking for deltas.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
+use weir_database::dialect::Dialect;
 use weir_event::Source;
 use weir_journal::{Journal, JournalError};
 use weir_process::{Stop, clock::RoleClock};
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     metrics::{RemovalMetrics, RemovedCounter},
-    store::{Pool, Store},
+    store::Store,
 };
 
 /// The delay of the first sweep, which leaves the workers time to start.
@@ -85,7 +86,7 @@ impl Sweeper {
     /// Age is measured by the database's clock. Where the store is a file, that is this process's clock, which must
     /// have been compared with another one.
     fn may_remove(&self) -> Result<(), String> {
-        if matches!(self.store.pool, Pool::Sqlite(_)) && !self.clock.is_compared("journal") {
+        if self.store.pool.dialect() == Dialect::Sqlite && !self.clock.is_compared("journal") {
             return Err("this process's clock was not compared with another one yet".to_owned());
         }
         self.clock.may_remove()
