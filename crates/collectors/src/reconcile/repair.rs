@@ -85,8 +85,7 @@ fn kind(
     funnel_stage: i16,
     event_type: i16,
 ) -> Result<KindRollup, ReconcileError> {
-    let (measure_high, measure_low) = measures.halves(Measure::MeasureSum)?;
-    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
+    let (measure, amount) = (measures.halves(Measure::MeasureSum)?, measures.halves(Measure::Amount)?);
     Ok(KindRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
@@ -95,11 +94,11 @@ fn kind(
         event_type,
         events: measures.count(Measure::Events)?,
         measured: measures.count(Measure::Measured)?,
-        measure_high,
-        measure_low,
+        measure_high: measure.high,
+        measure_low: measure.low,
         transactions: measures.count(Measure::Transactions)?,
-        amount_high,
-        amount_low,
+        amount_high: amount.high,
+        amount_low: amount.low,
     })
 }
 
@@ -117,14 +116,14 @@ fn campaign<'a>(
     measures: &Measures,
     campaign_id: &'a str,
 ) -> Result<CampaignRollup<'a>, ReconcileError> {
-    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
+    let amount = measures.halves(Measure::Amount)?;
     Ok(CampaignRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
         campaign_id,
         transactions: measures.count(Measure::Transactions)?,
-        amount_high,
-        amount_low,
+        amount_high: amount.high,
+        amount_low: amount.low,
     })
 }
 

@@ -3,15 +3,18 @@
 
 use std::ops::Range;
 
-use weir_database::dialect::Dialect;
+use weir_database::{
+    dialect::Dialect,
+    split_sum::{LOW_BITS, LOW_MASK},
+    time_bucket::Grain,
+};
 use weir_event::Source;
 
 use super::{
     measures::Measure,
-    period::{Grain, Period},
+    period::Period,
     rollup_table::{RollupTable, of_rows},
 };
-use crate::store::rollups::{LOW_BITS, LOW_MASK};
 
 /// A comparison of one table, for one source and day.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +59,7 @@ impl ComparisonQuery {
         format!(
             "SELECT {} AS bucket, {keys}, {} FROM events \
              WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
-            Grain::Minute.start_of("occurred_at"),
+            Grain::Minute.start_of_sql("occurred_at"),
             sums.join(", "),
             self.rollup_table.rows_of(self.source),
         )
@@ -87,7 +90,7 @@ impl ComparisonQuery {
             (Grain::Hour, "minutes".to_owned()),
             (Grain::Day, "minutes".to_owned()),
         ]
-        .map(|(grain, from)| self.side(grain, &grain.start_of("bucket"), &["0 * ", ""], &from));
+        .map(|(grain, from)| self.side(grain, &grain.start_of_sql("bucket"), &["0 * ", ""], &from));
         written.into_iter().chain(expected).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
