@@ -3,10 +3,10 @@
 
 mod args;
 mod audit;
-mod backoff;
 mod failpoint;
 mod journal_states;
 mod metrics;
+mod outage;
 pub mod people;
 pub mod reconcile;
 mod retention;

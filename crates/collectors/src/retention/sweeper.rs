@@ -16,8 +16,8 @@ use super::{
     database::SweepConnection,
 };
 use crate::{
-    backoff::Backoff,
     metrics::{RemovalMetrics, RemovedCounter},
+    outage,
     store::Store,
 };
 
@@ -48,7 +48,7 @@ impl Sweeper {
 
     /// Logs an outage once when it begins and once when it ends.
     async fn sweep_with_retry(&self, stop: &Stop) {
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
             match self.sweep(stop).await {
                 Ok(()) => {
@@ -57,7 +57,7 @@ impl Sweeper {
                     }
                     return;
                 }
-                Err(error) if backoff.is_first_failure() => {
+                Err(error) if backoff.is_fresh() => {
                     warn!(%error, "removing waits until the store takes it")
                 }
                 Err(error) => debug!(%error, "removing still waits"),
