@@ -10,8 +10,8 @@ use weir_journal::Erasure;
 use super::{
     Store,
     erasure::last_arrival,
+    limits::{BEGIN_POSTGRES, BEGIN_SQLITE, is_timeout, with_time_limit},
     people_deltas::{self, PeopleDelta},
-    pool::{BEGIN_POSTGRES, BEGIN_SQLITE, is_timeout, with_time_limit},
     rollups::{self, Rollups},
     row::to_smallint,
 };

@@ -13,7 +13,7 @@ use weir_database::{advisory_lock::AdvisoryLock, check_writer, clock::NOW_IN_POS
 
 use super::{
     erased::{ErasedCache, ErasedPersons, ErasureRecord, SELECT_KEY, SELECT_RECORDS},
-    pool::ROWS_PER_STATEMENT,
+    limits::ROWS_PER_STATEMENT,
     row::Identity,
     submission::Submission,
 };

@@ -10,7 +10,7 @@ use weir_database::{split_sum::SplitSum, time_bucket::Grain};
 use weir_event::{EventType, Source};
 
 use super::{
-    pool::ROWS_PER_STATEMENT,
+    limits::ROWS_PER_STATEMENT,
     row::{Row, table_row},
 };
 
