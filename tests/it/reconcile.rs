@@ -10,9 +10,10 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use weir_collectors::{
     people::People,
-    reconcile::{Difference, Evidence, Grain, Measure, Period, Reconciler, RepairLock, SourceDay},
+    reconcile::{Difference, Evidence, Measure, Period, Reconciler, RepairLock, SourceDay},
     store::Store,
 };
+use weir_database::time_bucket::Grain;
 use weir_event::Source;
 use weir_journal::{Erasure, Frame};
 use weir_testkit::{

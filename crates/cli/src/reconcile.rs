@@ -15,10 +15,10 @@ use chrono::DateTime;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_collectors::{
-    reconcile::{ComparedDay, Grain, Reconciler, RepairLock, SourceDay},
+    reconcile::{ComparedDay, Reconciler, RepairLock, SourceDay},
     store::Store,
 };
-use weir_database::{Access, DatabaseUrl, Rights};
+use weir_database::{Access, DatabaseUrl, Rights, time_bucket::DAY};
 use weir_process::{Signals, Stop, exit_code};
 
 use crate::{exit::CommandResult, output::print_line, storage::store};
@@ -130,5 +130,5 @@ fn progress_bar(first: i64, last: i64) -> ProgressBar {
 }
 
 fn days_between(first: i64, last: i64) -> u64 {
-    (last - first).unsigned_abs() / Grain::Day.width().unsigned_abs()
+    (last - first).unsigned_abs() / DAY.unsigned_abs()
 }

@@ -3,10 +3,10 @@
 
 mod args;
 mod audit;
-mod backoff;
 mod failpoint;
 mod journal_states;
 mod metrics;
+mod outage;
 pub mod people;
 pub mod reconcile;
 mod retention;
@@ -18,5 +18,5 @@ mod worker;
 pub use args::CollectorArgs;
 pub use failpoint::{Failpoint, FailpointArgs};
 pub use metrics::CollectorMetrics;
-pub use retention::{Retention, SWEEP_LOCK};
+pub use retention::Retention;
 pub use server::{Collector, CollectorSettings};

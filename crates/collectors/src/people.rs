@@ -27,11 +27,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::store::{Pool, Store};
+use weir_database::dialect::Pool;
 
-/// The number of PostgreSQL's advisory lock of people ("weirfold" in ASCII). Each transaction that changes numbers or
-/// sets takes it. SQLite needs no lock, because it has one writer.
-pub const PEOPLE_LOCK: i64 = 0x7765_6972_666F_6C64;
+use crate::store::Store;
 
 /// The tables of people, and the steps that change them. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -20,5 +20,5 @@ pub use difference::{Difference, Evidence, Subject};
 pub use error::ReconcileError;
 pub use lock::RepairLock;
 pub use measures::{Measure, Measures};
-pub use period::{Grain, Period};
+pub use period::Period;
 pub use reconciler::{ComparedDay, Reconciler, SourceDay};

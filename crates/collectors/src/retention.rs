@@ -11,5 +11,4 @@ mod sqlite;
 mod sweeper;
 
 pub use cutoffs::Retention;
-pub use postgres::SWEEP_LOCK;
 pub(crate) use sweeper::Sweeper;

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::time::{self, MissedTickBehavior};
 use tracing::{debug, warn};
+use weir_database::dialect::Pool;
 use weir_process::Stop;
 
-use crate::store::{COPY_EVENTS, Pool, Store, StoreError, TRANSACTION_LIMIT, with_time_limit};
+use crate::store::{COPY_EVENTS, Store, StoreError, TRANSACTION_LIMIT, with_time_limit};
 
 /// The interval of looking for stalled sessions: one query of `pg_stat_activity`.
 const CHECK_EVERY: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@ mod erased;
 mod erasure;
 mod error;
 mod guards;
+mod limits;
 mod people_deltas;
-mod pool;
 mod postgres;
 pub(crate) mod rollups;
 mod row;
@@ -17,10 +17,10 @@ mod submission;
 use std::collections::HashSet;
 
 use chrono::Utc;
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::DatabaseConnection;
 use sqlx::AssertSqlSafe;
 use tracing::{Span, field::Empty, info_span};
-use weir_database::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES};
+use weir_database::{OLDEST_WRITER, check_writer, clock::NOW_IN_POSTGRES, dialect::Pool};
 use weir_journal::{Frame, Position};
 use weir_process::trace;
 
@@ -29,11 +29,9 @@ pub use erased::ErasedPersons;
 pub(crate) use erasure::last_arrival;
 pub use erasure::{ErasureCounts, ErasureStage};
 pub use error::StoreError;
-pub use pool::STORE_LOCK;
-pub(crate) use pool::{BEGIN_SQLITE, Pool, ROWS_PER_STATEMENT, TRANSACTION_LIMIT, with_time_limit};
+pub(crate) use limits::{BEGIN_SQLITE, ROWS_PER_STATEMENT, TRANSACTION_LIMIT, with_time_limit};
 pub(crate) use postgres::COPY_EVENTS;
 use postgres::DuplicateLookup;
-pub use row::EventKey;
 pub(crate) use row::to_smallint;
 use submission::{Ending, Outcomes};
 pub use submission::{FrameOutcome, RefusedEvent, Submission};
@@ -51,12 +49,8 @@ impl Store {
     /// The store of a database. A clone of the store shares its caches; a second `new` has caches of its own.
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
-        let pool = match database.get_database_backend() {
-            DbBackend::Postgres => Pool::Postgres(database.get_postgres_connection_pool().clone()),
-            _ => Pool::Sqlite(database.get_sqlite_connection_pool().clone()),
-        };
         let (erased, lookup) = (ErasedCache::default(), DuplicateLookup::default());
-        Self { pool, database: database.clone(), erased, lookup }
+        Self { pool: Pool::of(database), database: database.clone(), erased, lookup }
     }
 
     /// Stores all submissions in one transaction, or none. Returns one outcome for each, in their order.
@@ -157,14 +151,14 @@ impl Store {
     /// conventions for databases; it has no value of any event.
     pub(crate) fn insert_span(&self, parent: &Span, events: u64) -> Span {
         const SUMMARY: &str = "BATCH INSERT events";
-        let (system, address, namespace) = match &self.pool {
+        let (address, namespace) = match &self.pool {
             Pool::Postgres(pool) => {
                 let options = pool.connect_options();
                 let port = options.get_port();
                 let namespace = options.get_database().map(str::to_owned);
-                ("postgresql", Some((options.get_host().to_owned(), port)), namespace)
+                (Some((options.get_host().to_owned(), port)), namespace)
             }
-            Pool::Sqlite(_) => ("sqlite", None, None),
+            Pool::Sqlite(_) => (None, None),
         };
         info_span!(
             target: trace::TARGET,
@@ -172,7 +166,7 @@ impl Store {
             "transaction",
             otel.name = SUMMARY,
             otel.kind = "client",
-            db.system.name = system,
+            db.system.name = self.pool.dialect().name(),
             db.namespace = namespace,
             db.operation.name = "BATCH INSERT",
             db.collection.name = "events",

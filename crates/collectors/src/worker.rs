@@ -14,9 +14,9 @@ use futures::future::join_all;
 use tracing::{Instrument as _, info, warn};
 use weir_event::{Metrics, Source};
 use weir_journal::{Consumer, Delivery, Journal, JournalError};
-use weir_process::Stop;
+use weir_process::{Stop, retry::Backoff};
 
-use crate::{Failpoint, backoff::Backoff, metrics::StoringMetrics, people::Backlog, store::Store};
+use crate::{Failpoint, metrics::StoringMetrics, outage, people::Backlog, store::Store};
 use delivery::{DeliveryVerdict, MAX_DELIVERIES, with_heartbeat};
 use spans::BatchSpans;
 pub(crate) use unreadable::DeferredFrames;
@@ -46,7 +46,7 @@ impl Worker {
     /// The journal can't be used at all.
     pub(crate) async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let Some(mut consumer) = self.consumer(&stop).await? else { return Ok(()) };
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
             match consumer.next(MAX_DELIVERIES, PULL_WAIT).await {
                 Ok(deliveries) => {
@@ -69,7 +69,7 @@ impl Worker {
 
     /// The journal's consumer; `None` where `stop` came first.
     async fn consumer(&self, stop: &Stop) -> anyhow::Result<Option<Consumer>> {
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
             match self.journal.consumer(self.source).await {
                 Ok(consumer) => return Ok(Some(consumer)),
@@ -83,7 +83,7 @@ impl Worker {
     }
 
     async fn wait_for_journal(&self, backoff: &mut Backoff, reason: String, stop: &Stop) {
-        if backoff.is_first_failure() {
+        if backoff.is_fresh() {
             warn!(reason, "the journal can't be reached; the worker waits for it");
         }
         backoff.pause(stop).await;

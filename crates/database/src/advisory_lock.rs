@@ -11,7 +11,9 @@ use sqlx::PgConnection;
 pub enum AdvisoryLock {
     /// Migrators exclude each other.
     Migration,
-    /// Storing transactions share it. A transaction that removes rows or records an erasure takes it alone.
+    /// Storing transactions share it. A transaction that removes rows or records an erasure takes it alone and for a
+    /// short while. So no event is stored again while its row becomes a key, and no event is stored with a person whose
+    /// erasure is being recorded.
     Store,
     /// One collector removes expired rows.
     Retention,

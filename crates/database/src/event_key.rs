@@ -37,8 +37,9 @@ mod tests {
 
     #[test]
     fn a_key_is_the_begin_of_the_hash_of_its_id() {
-        let start_of_empty = [0xe3, 0xb0, 0xc4, 0x42];
-        assert_eq!(EventKey::of("").as_bytes()[..4], start_of_empty);
+        // FIPS 180-2, appendix B.1.
+        let key = 0xba78_16bf_8f01_cfea_4141_40de_5dae_2223_u128.to_be_bytes();
+        assert_eq!(EventKey::of("abc").as_bytes(), key);
         assert_ne!(EventKey::of("a"), EventKey::of("b"));
     }
 }

@@ -24,8 +24,3 @@ pub use encoding::Malformed;
 pub use observations::{Observation, Observations, Removals};
 pub use person_key::{PARTITION_NUMBERS, PARTITIONS, PersonKey};
 pub use sets::{SLOTS, Sets, USERS};
-
-pub use crate::time_bucket::MINUTE;
-
-/// Number and width in minutes of each grain, the narrowest first.
-pub const GRAINS: [(i16, i64); 3] = [(1, 1), (2, 60), (3, 24 * 60)];

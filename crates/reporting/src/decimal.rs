@@ -1,6 +1,8 @@
-//! Exact decimals: means rounded half-even, and money as decimal strings. No calculation uses floats.
+//! Exact decimals: means rounded half-even. No calculation uses floats.
 
 use std::fmt;
+
+use weir::contract::Money;
 
 /// The quotient rounded to the nearest integer, halves to the even neighbour. `divisor` is positive.
 fn divide_half_even(dividend: i128, divisor: i128) -> i128 {
@@ -39,42 +41,13 @@ impl fmt::Display for Hundredths {
     }
 }
 
-/// A sum of money of zero or more, in ten-thousandths of the deployment's currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Money(pub(crate) i128);
-
-impl Money {
-    const PER_UNIT: i128 = 10_000;
+/// The mean of `count` amounts, rounded half-even to two decimals; 0 without amounts.
+pub(crate) fn mean_of_money(total: Money, count: u64) -> Money {
     const PER_HUNDREDTH: i128 = 100;
-
-    /// The mean of `count` amounts, rounded half-even to two decimals; 0 without amounts.
-    pub(crate) fn mean(self, count: u64) -> Self {
-        if count == 0 {
-            return Self::default();
-        }
-        let hundredths = divide_half_even(self.0, i128::from(count) * Self::PER_HUNDREDTH);
-        Self(hundredths * Self::PER_HUNDREDTH)
+    if count == 0 {
+        return Money::default();
     }
-}
-
-impl std::ops::Add for Money {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
-    }
-}
-
-/// At least two decimals, at most four.
-impl fmt::Display for Money {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / Self::PER_UNIT, self.0 % Self::PER_UNIT);
-        match (fraction % 100, fraction % 10) {
-            (0, _) => write!(formatter, "{whole}.{:02}", fraction / 100),
-            (_, 0) => write!(formatter, "{whole}.{:03}", fraction / 10),
-            _ => write!(formatter, "{whole}.{fraction:04}"),
-        }
-    }
+    Money(divide_half_even(total.0, i128::from(count) * PER_HUNDREDTH) * PER_HUNDREDTH)
 }
 
 #[cfg(test)]
@@ -119,21 +92,6 @@ mod tests {
     }
 
     #[test]
-    fn money_is_written_with_two_to_four_places() {
-        for (ten_thousandths, written) in [
-            (0, "0.00"),
-            (1, "0.0001"),
-            (10, "0.001"),
-            (100, "0.01"),
-            (1_050, "0.105"),
-            (15_235_000, "1523.50"),
-            (i128::from(i64::MAX) * 10, "9223372036854775.807"),
-        ] {
-            assert_eq!(Money(ten_thousandths).to_string(), written);
-        }
-    }
-
-    #[test]
     fn a_mean_of_money_is_rounded_half_even_to_hundredths() {
         for (total, count, written) in [
             (0, 0, "0.00"),
@@ -144,7 +102,7 @@ mod tests {
             (10_000, 3, "0.33"),
             (20_000, 3, "0.67"),
         ] {
-            assert_eq!(Money(total).mean(count).to_string(), written, "{total} / {count}");
+            assert_eq!(mean_of_money(Money(total), count).to_string(), written, "{total} / {count}");
         }
     }
 }

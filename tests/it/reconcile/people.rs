@@ -7,12 +7,13 @@ use sea_orm::{
 };
 use weir_collectors::{
     people::{People, StepOutcome},
-    reconcile::{Difference, Evidence, Grain, Measure, Measures, Period, Subject},
+    reconcile::{Difference, Evidence, Measure, Measures, Period, Subject},
     store::Store,
 };
 use weir_database::{
     entity::people_sets::{Column, Entity, Model},
     people::{SLOTS, Sets, USERS},
+    time_bucket::Grain,
 };
 use weir_event::Source;
 use weir_testkit::database::{Database, on_both_databases};

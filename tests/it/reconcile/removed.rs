@@ -5,8 +5,11 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _,
     QueryOrder as _,
 };
-use weir_collectors::reconcile::{Evidence, Grain, Period};
-use weir_database::entity::rollups::{Column, Entity, Model};
+use weir_collectors::reconcile::{Evidence, Period};
+use weir_database::{
+    entity::rollups::{Column, Entity, Model},
+    time_bucket::Grain,
+};
 use weir_testkit::database::{Database, on_both_databases};
 
 use super::{damage, differences_in, loaded, repair_all};

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, TransactionTrait as _};
 use serde_json::json;
-use weir_collectors::{SWEEP_LOCK, store::STORE_LOCK};
+use weir_database::advisory_lock::AdvisoryLock;
 use weir_testkit::{Storage, Weir, events::Sender, eventually};
 
 use super::{keeping, removed, store_contents::StoreContents, stored};
@@ -12,7 +12,7 @@ async fn only_the_collector_with_the_lock_removes_rows() {
     let weir = fleet().await;
     let store = weir.store().await;
     let right = store.begin().await.unwrap();
-    take(&right, &format!("SELECT pg_advisory_xact_lock({SWEEP_LOCK})")).await;
+    take(&right, &AdvisoryLock::Retention.lock_transaction_sql()).await;
     stored(&weir, &Sender::new("fleet", 11).events(500)).await;
     told(&weir, "another collector removes", 9).await;
     assert_eq!(StoreContents::of_store(&store).await.rows, 500);
@@ -28,7 +28,7 @@ async fn storing_continues_while_removal_waits_for_a_storing_transaction() {
     let weir = fleet().await;
     let store = weir.store().await;
     let slow = store.begin().await.unwrap();
-    take(&slow, &format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK})")).await;
+    take(&slow, &AdvisoryLock::Store.share_transaction_sql()).await;
     let mut sender = Sender::new("slow", 12);
     stored(&weir, &sender.events(100)).await;
     told(&weir, "removing waits until the store takes it", 1).await;

@@ -1,8 +1,8 @@
 //! Removed rows: their keys keep their events duplicates, and no event is stored while rows are being removed.
 
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, IntoActiveModel as _};
-use weir_collectors::store::{EventKey, STORE_LOCK, Store};
-use weir_database::entity::event_keys;
+use weir_collectors::store::Store;
+use weir_database::{advisory_lock::AdvisoryLock, entity::event_keys, event_key::EventKey};
 use weir_event::Source;
 use weir_testkit::{
     database::{Database, accounts, duplicates, on_both_databases, stored_events},
@@ -58,7 +58,7 @@ async fn a_store_waits_for_a_removal_of_rows_and_then_finds_their_keys() {
     let migrated = Database::postgres().await.migrated().await;
     let pool = migrated.get_postgres_connection_pool();
     let mut removal = pool.begin().await.unwrap();
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *removal).await.unwrap();
+    AdvisoryLock::Store.lock_transaction(&mut removal).await.unwrap();
 
     let store = Store::new(&migrated);
     let storing = tokio::spawn(async move { store_one(&store, &numbered(Source::Facebook, 0..3)).await });

@@ -7,10 +7,13 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
-use weir_collectors::store::{ErasedPersons, EventKey, Store};
-use weir_database::entity::{
-    event_keys::{Column as KeyColumn, Entity as KeyEntity},
-    events::{Column, Entity, Model},
+use weir_collectors::store::{ErasedPersons, Store};
+use weir_database::{
+    entity::{
+        event_keys::{Column as KeyColumn, Entity as KeyEntity},
+        events::{Column, Entity, Model},
+    },
+    event_key::EventKey,
 };
 use weir_event::Source;
 

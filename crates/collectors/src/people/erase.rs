@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
-use weir_database::people::{Attributes, BLOCK, Block, MINUTE, Observation, PersonKey, Removals};
+use weir_database::{
+    people::{Attributes, BLOCK, Block, Observation, PersonKey, Removals},
+    time_bucket::MINUTE,
+};
 use weir_journal::Erasure;
 
 use super::{

@@ -1,6 +1,9 @@
 //! Folding: moves the observations of deltas into numbers and sets, and deletes the deltas in the same transaction.
 
-use weir_database::people::{MINUTE, Observation, Observations};
+use weir_database::{
+    people::{Observation, Observations},
+    time_bucket::MINUTE,
+};
 
 use super::{
     People, PeopleError, StepOutcome, dictionary,

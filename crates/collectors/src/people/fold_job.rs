@@ -7,17 +7,18 @@ use std::{
 
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
+use weir_database::dialect::Pool;
 use weir_event::Source;
-use weir_process::Stop;
+use weir_process::{Stop, retry::Backoff};
 
 use super::{
     Backlog, People, PeopleError, StepOutcome,
     adaptive_batch::{AdaptiveBatch, StoreLoad},
 };
 use crate::{
-    backoff::Backoff,
     metrics::PeopleMetrics,
-    store::{Pool, Store, to_smallint},
+    outage,
+    store::{Store, to_smallint},
 };
 
 /// The interval of looking for deltas.
@@ -41,11 +42,11 @@ pub(crate) struct FoldJob {
 impl FoldJob {
     /// Works until `stop`. Waits out an outage of the database.
     pub(crate) async fn run(self, stop: Stop) {
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
             match self.work(&stop, &mut backoff).await {
                 Ok(()) => {}
-                Err(error) if backoff.is_first_failure() => warn!(%error, "folding is interrupted"),
+                Err(error) if backoff.is_fresh() => warn!(%error, "folding is interrupted"),
                 Err(error) => debug!(%error, "folding is still interrupted"),
             }
             backoff.pause(&stop).await;

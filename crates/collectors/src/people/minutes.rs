@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use weir_database::people::{GRAINS, MINUTE, SLOTS, Sets};
+use weir_database::{
+    people::{SLOTS, Sets},
+    time_bucket::{Grain, MINUTE},
+};
 
 use super::{
     dictionary::Numbers,
@@ -49,19 +52,20 @@ impl PeopleBucket {
 }
 
 /// The buckets of a minute since the Unix epoch, one of each grain.
-pub(super) fn buckets_of_minute(minute: i64) -> [BucketKey; GRAINS.len()] {
-    GRAINS.map(|(grain, width)| (grain, minute.div_euclid(width) * width * MINUTE))
+pub(super) fn buckets_of_minute(minute: i64) -> [BucketKey; Grain::ALL.len()] {
+    Grain::ALL.map(|grain| (grain.number(), grain.start_of(minute * MINUTE)))
 }
 
 #[cfg(test)]
 mod tests {
+    use weir_database::time_bucket::{DAY, HOUR};
+
     use super::*;
 
     #[test]
     fn a_minute_is_in_its_hour_and_in_its_day() {
-        let hour = 60 * MINUTE;
-        assert_eq!(buckets_of_minute(61), [(1, 61 * MINUTE), (2, hour), (3, 0)]);
-        assert_eq!(buckets_of_minute(-1), [(1, -MINUTE), (2, -hour), (3, -24 * hour)]);
+        assert_eq!(buckets_of_minute(61), [(1, 61 * MINUTE), (2, HOUR), (3, 0)]);
+        assert_eq!(buckets_of_minute(-1), [(1, -MINUTE), (2, -HOUR), (3, -DAY)]);
     }
 
     #[test]

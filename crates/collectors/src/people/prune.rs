@@ -1,11 +1,13 @@
 //! Pruning: deletes sets that end before the horizon, and people that no set contains any longer.
 
 use roaring::RoaringBitmap;
-use weir_database::people::{AttributeHashes, BLOCK, MINUTE, PersonKey, SLOTS, Sets};
+use weir_database::{
+    people::{AttributeHashes, BLOCK, PersonKey, SLOTS, Sets},
+    time_bucket::{DAY, Grain},
+};
 
 use super::{
     People, PeopleError,
-    rebuild::{DAY, HOUR},
     transaction::{DictionaryEntry, PeopleTransaction, key_of, number_of, with_connection},
 };
 
@@ -121,12 +123,12 @@ async fn delete_sets(
     source: i16,
     horizon: i64,
 ) -> Result<(), sqlx::Error> {
-    for (grain, width) in [(1_i16, MINUTE), (2, HOUR), (3, DAY)] {
+    for grain in Grain::ALL {
         with_connection!(&mut *transaction, connection => {
             sqlx::query(DELETE_SETS)
                 .bind(source)
-                .bind(grain)
-                .bind(horizon.saturating_sub(width))
+                .bind(grain.number())
+                .bind(horizon.saturating_sub(grain.width()))
                 .execute(connection)
                 .await?;
         });

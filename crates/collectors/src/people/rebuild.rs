@@ -8,16 +8,16 @@ use std::{
     sync::PoisonError,
 };
 
-use weir_database::people::{Attributes, MINUTE, Observation, Observations, PersonKey, Sets};
+use weir_database::{
+    people::{Attributes, Observation, Observations, PersonKey, Sets},
+    time_bucket::{DAY, Grain, HOUR, MINUTE},
+};
 
 use super::{
     People, PeopleError, StepOutcome, dictionary,
     minutes::Minutes,
     transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
 };
-
-pub(super) const HOUR: i64 = 60 * MINUTE;
-pub(super) const DAY: i64 = 24 * HOUR;
 
 const MEASURED_IN_ROLLUPS: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollups \
     WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4 GROUP BY bucket";
@@ -72,7 +72,7 @@ impl People {
         let horizon = transaction.horizon(source).await?;
         let waiting = waiting(&deltas(transaction, source).await?)?;
         let first_day = horizon.div_euclid(DAY).saturating_mul(DAY);
-        let days = counts(transaction, source, 3, first_day..i64::MAX, &waiting).await?;
+        let days = counts(transaction, source, Grain::Day, first_day..i64::MAX, &waiting).await?;
         // A day with removed rows is compared by its hours and minutes.
         let is_suspect =
             |(day, (measured, counted)): (&i64, &(i64, i64))| measured != counted || *day < horizon;
@@ -84,7 +84,7 @@ impl People {
             .collect();
         for day in suspects {
             let first = day.max(horizon);
-            let minutes = counts(transaction, source, 1, first..day + DAY, &waiting).await?;
+            let minutes = counts(transaction, source, Grain::Minute, first..day + DAY, &waiting).await?;
             let wrong: Vec<(i64, i64)> =
                 different(&minutes).filter(|wrong| !self.is_contradicted(source, *wrong)).collect();
             if !wrong.is_empty() {
@@ -93,7 +93,7 @@ impl People {
             if different(&minutes).next().is_some() {
                 continue;
             }
-            let hours = counts(transaction, source, 2, first..day + DAY, &waiting).await?;
+            let hours = counts(transaction, source, Grain::Hour, first..day + DAY, &waiting).await?;
             let mut hours: BTreeSet<i64> =
                 different(&hours).map(|(hour, _)| hour).filter(|hour| *hour >= horizon).collect();
             if hours.is_empty() && day >= horizon {
@@ -138,7 +138,7 @@ impl People {
             }
             bucket.observations -= waiting.get(minute).copied().unwrap_or(0);
             rebuilt.push(((1, *minute), bucket));
-            hours.insert(minute.div_euclid(HOUR) * HOUR);
+            hours.insert(Grain::Hour.start_of(*minute));
         }
         transaction.write_buckets(source, &rebuilt).await?;
         rebuild_hours(transaction, source, &hours).await?;
@@ -190,7 +190,7 @@ pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleEr
 pub(super) async fn counts(
     transaction: &mut PeopleTransaction,
     source: i16,
-    grain: i16,
+    grain: Grain,
     span: Range<i64>,
     waiting: &BTreeMap<i64, i64>,
 ) -> Result<CountsByBucket, PeopleError> {
@@ -199,7 +199,7 @@ pub(super) async fn counts(
            -> Result<Vec<(i64, i64)>, sqlx::Error> {
         with_connection!(transaction, connection => {
             sqlx::query_as(statement)
-                .bind(grain)
+                .bind(grain.number())
                 .bind(source)
                 .bind(span.start)
                 .bind(span.end)
@@ -214,13 +214,8 @@ pub(super) async fn counts(
     for (bucket, observations) in select(transaction, COUNTED_IN_SETS).await? {
         counts.entry(bucket).or_default().1 += observations;
     }
-    let width = match grain {
-        1 => MINUTE,
-        2 => HOUR,
-        _ => DAY,
-    };
     for (minute, observations) in waiting.range(span) {
-        counts.entry(minute.div_euclid(width) * width).or_default().1 += observations;
+        counts.entry(grain.start_of(*minute)).or_default().1 += observations;
     }
     Ok(counts)
 }
@@ -273,15 +268,15 @@ pub(super) async fn rebuild_hours(
     source: i16,
     hours: &BTreeSet<i64>,
 ) -> Result<(), PeopleError> {
-    let days: BTreeSet<i64> = hours.iter().map(|hour| hour.div_euclid(DAY) * DAY).collect();
+    let days: BTreeSet<i64> = hours.iter().map(|hour| Grain::Day.start_of(*hour)).collect();
     let mut rebuilt = Vec::new();
     for hour in hours {
-        rebuilt.push(((2, *hour), union(transaction, source, 1, *hour, HOUR / MINUTE, MINUTE).await?));
+        rebuilt.push(((2, *hour), union(transaction, source, Grain::Minute, *hour, HOUR / MINUTE).await?));
     }
     transaction.write_buckets(source, &rebuilt).await?;
     let mut rebuilt = Vec::new();
     for day in &days {
-        rebuilt.push(((3, *day), union(transaction, source, 2, *day, DAY / HOUR, HOUR).await?));
+        rebuilt.push(((3, *day), union(transaction, source, Grain::Hour, *day, DAY / HOUR).await?));
     }
     Ok(transaction.write_buckets(source, &rebuilt).await?)
 }
@@ -290,12 +285,12 @@ pub(super) async fn rebuild_hours(
 pub(super) async fn union(
     transaction: &mut PeopleTransaction,
     source: i16,
-    grain: i16,
+    grain: Grain,
     first: i64,
     number: i64,
-    width: i64,
 ) -> Result<PeopleBucket, PeopleError> {
-    let parts: Vec<BucketKey> = (0..number).map(|part| (grain, first + part * width)).collect();
+    let parts: Vec<BucketKey> =
+        (0..number).map(|part| (grain.number(), first + part * grain.width())).collect();
     let mut all = PeopleBucket { observations: 0, sets: Sets::default() };
     transaction.buckets(source, &parts).await?.iter().for_each(|part| all.add(part));
     Ok(all)

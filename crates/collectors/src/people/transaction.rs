@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::time::{Instant, sleep};
-use weir_database::people::{AttributeHashes, Block, PersonKey, Sets};
+use weir_database::{
+    dialect::Pool,
+    people::{AttributeHashes, Block, PersonKey, Sets},
+};
 
 use super::{People, PeopleError};
-use crate::store::{BEGIN_SQLITE, Pool};
+use crate::store::BEGIN_SQLITE;
 
 /// The longest wait for the lock of callers that can't skip their turn.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);

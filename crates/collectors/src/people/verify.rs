@@ -10,13 +10,16 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use weir_database::people::{Dimension, MINUTE, Observation, Observations, PersonKey, SLOTS, Sets, USERS};
+use weir_database::{
+    people::{Dimension, Observation, Observations, PersonKey, SLOTS, Sets, USERS},
+    time_bucket::{DAY, Grain, HOUR, MINUTE},
+};
 
 use super::{
     People, PeopleError, dictionary,
     rebuild::{
-        DAY, HOUR, PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours,
-        rows, union, waiting,
+        PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours, rows, union,
+        waiting,
     },
     transaction::{BucketKey, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket, PeopleTransaction},
 };
@@ -66,9 +69,9 @@ impl People {
             return Ok(Vec::new());
         }
         let [minutes, hours, days] = [
-            counts(&mut transaction, source, 1, span.clone(), &waiting).await?,
-            counts(&mut transaction, source, 2, span.clone(), &waiting).await?,
-            counts(&mut transaction, source, 3, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Grain::Minute, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Grain::Hour, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Grain::Day, span.clone(), &waiting).await?,
         ];
         let is_day_right = day >= span.start
             && days.get(&day).is_some_and(|(measured, counted)| measured == counted)
@@ -77,7 +80,7 @@ impl People {
         let (mut mismatches, mut skipped) = (Vec::new(), BTreeSet::new());
         for (minute, (measured, counted)) in minutes {
             if measured != counted {
-                skipped.extend([minute.div_euclid(HOUR) * HOUR, day]);
+                skipped.extend([Grain::Hour.start_of(minute), day]);
                 if !is_day_right {
                     continue;
                 }
@@ -88,8 +91,11 @@ impl People {
                     .extend(compare_minute(&mut transaction, source, minute, measured, unfolded).await?);
             }
         }
-        let wider = [(2, hours, HOUR / MINUTE, MINUTE, &asked[1]), (3, days, DAY / HOUR, HOUR, &asked[2])];
-        for (grain, counts, parts, width, asked) in wider {
+        let wider = [
+            (Grain::Hour, hours, Grain::Minute, HOUR / MINUTE, &asked[1]),
+            (Grain::Day, days, Grain::Hour, DAY / HOUR, &asked[2]),
+        ];
+        for (grain, counts, finer, parts, asked) in wider {
             for (start, (measured, counted)) in counts {
                 if measured != counted {
                     skipped.insert(day);
@@ -98,10 +104,11 @@ impl People {
                     continue;
                 }
                 let PeopleBucket { observations, sets } =
-                    union(&mut transaction, source, grain - 1, start, parts, width).await?;
+                    union(&mut transaction, source, finer, start, parts).await?;
                 let expected = PeopleCounts { users: sets.slot(USERS).len(), observations };
-                let stored = stored(&mut transaction, source, (grain, start)).await?;
-                mismatches.extend(compare_sets((grain, start), &stored, [&sets, &sets], expected, 0));
+                let bucket = (grain.number(), start);
+                let stored = stored(&mut transaction, source, bucket).await?;
+                mismatches.extend(compare_sets(bucket, &stored, [&sets, &sets], expected, 0));
             }
         }
         transaction.commit().await?;
@@ -125,7 +132,7 @@ impl People {
             let span = *first..*last + MINUTE;
             let mut transaction = self.begin_without_erasure(source).await?;
             let waiting = waiting(&deltas(&mut transaction, source).await?)?;
-            let counts = counts(&mut transaction, source, 1, span, &waiting).await?;
+            let counts = counts(&mut transaction, source, Grain::Minute, span, &waiting).await?;
             let measured = |minute: &i64| (*minute, counts.get(minute).map_or(0, |(measured, _)| *measured));
             let wrong: Vec<(i64, i64)> = minutes.iter().map(measured).collect();
             let rebuilt = self.rebuild_minutes(&mut transaction, source, &wrong, &waiting).await?;

@@ -2,7 +2,9 @@
 
 use weir_event::Source;
 
-use super::{measures::Measures, period::Grain};
+use weir_database::time_bucket::Grain;
+
+use super::measures::Measures;
 
 /// One bucket whose values differ from those that it should have.
 #[derive(Clone, Debug, PartialEq, Eq)]

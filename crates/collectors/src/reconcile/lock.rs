@@ -6,12 +6,10 @@ use std::{
 };
 
 use sqlx::{Connection as _, PgConnection};
+use weir_database::{advisory_lock::AdvisoryLock, dialect::Pool};
 
 use super::error::ReconcileError;
-use crate::store::{Pool, Store};
-
-/// The number of PostgreSQL's advisory lock of repairs ("weirmend" in ASCII).
-const REPAIR_LOCK: i64 = 0x7765_6972_6d65_6e64;
+use crate::store::Store;
 
 /// The exclusive lock of repairs of a store, held until the value is dropped.
 #[derive(Debug)]
@@ -44,11 +42,11 @@ impl RepairLock {
 
 async fn lock_postgres(pool: &sqlx::PgPool) -> Result<PgConnection, ReconcileError> {
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
-    let is_locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-        .bind(REPAIR_LOCK)
-        .fetch_one(&mut connection)
-        .await?;
-    if is_locked { Ok(connection) } else { Err(ReconcileError::Locked) }
+    if AdvisoryLock::Repair.try_lock_session(&mut connection).await? {
+        Ok(connection)
+    } else {
+        Err(ReconcileError::Locked)
+    }
 }
 
 fn lock_file(pool: &sqlx::SqlitePool) -> Result<File, ReconcileError> {

@@ -1,8 +1,10 @@
 //! Measures of a bucket, and their columns in the rollups. A sum that may exceed 64 bits has two columns, a high and
 //! a low half.
 
+use weir_database::split_sum::{LOW_BITS, SplitSum};
+
 use super::error::ReconcileError;
-use crate::{people::PeopleCounts, store::rollups::LOW_BITS};
+use crate::people::PeopleCounts;
 
 /// One measure of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +113,8 @@ impl Measures {
     }
 
     /// The high and the low half of a sum.
-    pub(super) fn halves(&self, measure: Measure) -> Result<(i64, i64), ReconcileError> {
-        let sum = self.of(measure);
-        let low = sum & ((1 << LOW_BITS) - 1);
-        let halves = (i64::try_from(sum >> LOW_BITS), i64::try_from(low));
-        let (Ok(high), Ok(low)) = halves else { return Err(ReconcileError::TooLarge) };
-        Ok((high, low))
+    pub(super) fn halves(&self, measure: Measure) -> Result<SplitSum, ReconcileError> {
+        SplitSum::of_total(self.of(measure)).ok_or(ReconcileError::TooLarge)
     }
 }
 
@@ -139,7 +137,7 @@ mod tests {
     fn a_sum_has_the_halves_that_it_was_read_from() {
         for text in ["1 7 67108863", "1 -3 12", "0 0 0"] {
             let measures = Measures::read(&MONEY, text).unwrap();
-            let (high, low) = measures.halves(Measure::Amount).unwrap();
+            let SplitSum { high, low } = measures.halves(Measure::Amount).unwrap();
             let count = measures.count(Measure::Transactions).unwrap();
             assert_eq!(Measures::read(&MONEY, &format!("{count} {high} {low}")).unwrap(), measures);
         }

@@ -1,65 +1,8 @@
-//! The period of a comparison, and the grains of the buckets that it touches.
+//! The period of a comparison, and the buckets that it touches.
 
 use std::ops::Range;
 
-use crate::store::rollups::MINUTE;
-
-/// The width of a bucket of the rollups. Each bucket consists of whole ones of the grains before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grain {
-    Minute,
-    Hour,
-    Day,
-}
-
-impl Grain {
-    /// All grains, the narrowest first.
-    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
-
-    /// The number in the rollups.
-    #[must_use]
-    pub const fn number(self) -> i16 {
-        match self {
-            Self::Minute => 1,
-            Self::Hour => 2,
-            Self::Day => 3,
-        }
-    }
-
-    /// The width in microseconds.
-    #[must_use]
-    pub const fn width(self) -> i64 {
-        match self {
-            Self::Minute => MINUTE,
-            Self::Hour => 60 * MINUTE,
-            Self::Day => 24 * 60 * MINUTE,
-        }
-    }
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-
-    pub(super) fn of_number(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().find(|grain| i64::from(grain.number()) == number)
-    }
-
-    /// The start of the bucket of this width that contains `time`; both µs since the Unix epoch.
-    pub(super) fn start(self, time: i64) -> i64 {
-        time - time.rem_euclid(self.width())
-    }
-
-    /// The same in SQL, where the remainder of a time before the epoch is negative.
-    pub(super) fn start_of(self, time: &str) -> String {
-        let width = self.width();
-        format!("{time} - (({time} % {width}) + {width}) % {width}")
-    }
-}
+use weir_database::time_bucket::Grain;
 
 /// Limits beyond every event time, and far enough from the limits of 64 bits for arithmetic.
 const ENDS: Range<i64> = -(1 << 62)..1 << 62;
@@ -79,7 +22,7 @@ impl Period {
         if from >= to {
             return from..from;
         }
-        grain.start(from)..grain.start(to - 1) + grain.width()
+        grain.start_of(from)..grain.start_of(to - 1) + grain.width()
     }
 
     /// The touched buckets of a grain within one day.
@@ -91,11 +34,9 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use weir_database::time_bucket::{DAY, HOUR, MINUTE};
 
-    const MINUTE: i64 = Grain::Minute.width();
-    const HOUR: i64 = Grain::Hour.width();
-    const DAY: i64 = Grain::Day.width();
+    use super::*;
 
     #[test]
     fn a_period_has_every_bucket_that_it_touches() {

@@ -3,13 +3,14 @@
 use std::pin::pin;
 
 use futures::StreamExt as _;
+use weir_database::time_bucket::Grain;
 use weir_event::Source;
 
 use super::{
     difference::{Difference, Evidence, Subject},
     error::ReconcileError,
     measures::Measures,
-    period::{Grain, Period},
+    period::Period,
     repair,
     rollup_table::RollupTable,
     snapshot::{DifferenceRow, Snapshot},
@@ -64,7 +65,7 @@ impl Reconciler {
         let first = snapshot.number(sql::first_time(&touched)).await?;
         let last = snapshot.number(sql::last_time(&touched)).await?;
         snapshot.end().await?;
-        Ok(first.zip(last).map(|(first, last)| (Grain::Day.start(first), Grain::Day.start(last))))
+        Ok(first.zip(last).map(|(first, last)| (Grain::Day.start_of(first), Grain::Day.start_of(last))))
     }
 
     /// The next day after `day` with a row or a bucket.
@@ -77,7 +78,7 @@ impl Reconciler {
         let mut snapshot = Snapshot::begin(&self.store.pool).await?;
         let next = snapshot.number(sql::first_time(&touched)).await?;
         snapshot.end().await?;
-        Ok(next.map(|time| Grain::Day.start(time)))
+        Ok(next.map(|time| Grain::Day.start_of(time)))
     }
 
     /// Compares all derived data of a source's day. Calls `found` with each difference, in the order of table, grain
@@ -180,7 +181,7 @@ fn horizon_of(source: Source) -> String {
 
 fn of_people(source: Source, mismatch: &Mismatch) -> Difference {
     let (grain, bucket) = mismatch.bucket;
-    let grain = Grain::of_number(grain.into()).expect("only these grains are compared");
+    let grain = Grain::from_number(grain.into()).expect("only these grains are compared");
     Difference {
         source,
         grain,
@@ -199,7 +200,7 @@ fn read(query: &ComparisonQuery, found: DifferenceRow) -> Result<Difference, Rec
     let number = |number| i16::try_from(number).map_err(|_| ReconcileError::TooLarge);
     Ok(Difference {
         source: query.source,
-        grain: Grain::of_number(grain).expect("only these grains are compared"),
+        grain: Grain::from_number(grain).expect("only these grains are compared"),
         bucket,
         subject: match query.rollup_table {
             RollupTable::Kinds => {

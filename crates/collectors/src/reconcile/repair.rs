@@ -12,6 +12,7 @@ use sqlx::{
     postgres::PgArguments, query::QueryAs,
 };
 use tokio::time::sleep;
+use weir_database::{advisory_lock::AdvisoryLock, dialect::Pool, error_class::is_lock_timeout};
 
 use super::{
     difference::Difference,
@@ -21,7 +22,7 @@ use super::{
     sql::{columns, joined},
 };
 use crate::store::{
-    BEGIN_SQLITE, Pool, STORE_LOCK,
+    BEGIN_SQLITE,
     rollups::{self, CampaignRollup, KindRollup},
     to_smallint,
 };
@@ -45,19 +46,13 @@ pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), Reco
             Pool::Sqlite(pool) => repair_in_sqlite(pool, rollup_table, page).await,
         };
         match result {
-            Err(ReconcileError::Database(error)) if attempts < ATTEMPTS && has_not_begun(&error) => {
+            Err(ReconcileError::Database(error)) if attempts < ATTEMPTS && is_lock_timeout(&error) => {
                 attempts += 1;
                 sleep(PAUSE).await;
             }
             ended => return ended,
         }
     }
-}
-
-/// LOCK_NOT_AVAILABLE of PostgreSQL, BUSY of SQLite: the transaction has not begun.
-fn has_not_begun(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
-    code.is_some_and(|code| ["55P03", "5"].contains(&&*code))
 }
 
 /// The values that a bucket is to have. `written` has the deleted rows by shard, as text (see [`Measures::read`]).
@@ -90,8 +85,7 @@ fn kind(
     funnel_stage: i16,
     event_type: i16,
 ) -> Result<KindRollup, ReconcileError> {
-    let (measure_high, measure_low) = measures.halves(Measure::MeasureSum)?;
-    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
+    let (measure, amount) = (measures.halves(Measure::MeasureSum)?, measures.halves(Measure::Amount)?);
     Ok(KindRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
@@ -100,11 +94,11 @@ fn kind(
         event_type,
         events: measures.count(Measure::Events)?,
         measured: measures.count(Measure::Measured)?,
-        measure_high,
-        measure_low,
+        measure_high: measure.high,
+        measure_low: measure.low,
         transactions: measures.count(Measure::Transactions)?,
-        amount_high,
-        amount_low,
+        amount_high: amount.high,
+        amount_low: amount.low,
     })
 }
 
@@ -122,14 +116,14 @@ fn campaign<'a>(
     measures: &Measures,
     campaign_id: &'a str,
 ) -> Result<CampaignRollup<'a>, ReconcileError> {
-    let (amount_high, amount_low) = measures.halves(Measure::Amount)?;
+    let amount = measures.halves(Measure::Amount)?;
     Ok(CampaignRollup {
         grain: difference.grain.number(),
         bucket: difference.bucket,
         campaign_id,
         transactions: measures.count(Measure::Transactions)?,
-        amount_high,
-        amount_low,
+        amount_high: amount.high,
+        amount_low: amount.low,
     })
 }
 
@@ -148,7 +142,7 @@ async fn repair_in_postgres(
 ) -> Result<(), ReconcileError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *transaction).await?;
+    AdvisoryLock::Store.lock_transaction(&mut transaction).await?;
     let deleted = delete_in_postgres(&mut transaction, rollup_table, page).await?;
     let buckets = page.iter().zip(1..).map(|(difference, place)| {
         let written = deleted.iter().filter(|(of, _)| *of == place).map(|(_, text)| text.clone());

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use weir_database::split_sum::{LOW_BITS, LOW_MASK};
 use weir_event::{EventType, Source};
 
 use super::{difference::Subject, measures::Measure};
-use crate::store::rollups::{LOW_BITS, LOW_MASK};
 
 /// A table that is derived from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

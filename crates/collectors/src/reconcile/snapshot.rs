@@ -2,9 +2,7 @@
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
-
-use super::sql::Dialect;
-use crate::store::Pool;
+use weir_database::dialect::{Dialect, Pool};
 
 /// Without a time limit, because no other transaction waits for this one.
 const BEGIN_POSTGRES: &str =

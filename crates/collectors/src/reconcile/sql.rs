@@ -3,24 +3,18 @@
 
 use std::ops::Range;
 
+use weir_database::{
+    dialect::Dialect,
+    split_sum::{LOW_BITS, LOW_MASK},
+    time_bucket::Grain,
+};
 use weir_event::Source;
 
 use super::{
     measures::Measure,
-    period::{Grain, Period},
+    period::Period,
     rollup_table::{RollupTable, of_rows},
 };
-use crate::store::rollups::{LOW_BITS, LOW_MASK};
-
-/// The arithmetic for sums that may exceed 64 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// Sums are NUMERIC.
-    Postgres,
-    /// There is no wider integer. The carry of the low half moves to the high half, so that equal sums have equal
-    /// halves.
-    Sqlite,
-}
 
 /// A comparison of one table, for one source and day.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +59,7 @@ impl ComparisonQuery {
         format!(
             "SELECT {} AS bucket, {keys}, {} FROM events \
              WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
-            Grain::Minute.start_of("occurred_at"),
+            Grain::Minute.start_of_sql("occurred_at"),
             sums.join(", "),
             self.rollup_table.rows_of(self.source),
         )
@@ -96,7 +90,7 @@ impl ComparisonQuery {
             (Grain::Hour, "minutes".to_owned()),
             (Grain::Day, "minutes".to_owned()),
         ]
-        .map(|(grain, from)| self.side(grain, &grain.start_of("bucket"), &["0 * ", ""], &from));
+        .map(|(grain, from)| self.side(grain, &grain.start_of_sql("bucket"), &["0 * ", ""], &from));
         written.into_iter().chain(expected).collect::<Vec<_>>().join(" UNION ALL ")
     }
 
@@ -125,7 +119,7 @@ impl ComparisonQuery {
             .map(|column| format!("SUM({column}) AS {column}"))
             .collect();
         let unequal: Vec<String> =
-            self.rollup_table.measures().iter().map(|measure| self.dialect.unequal(*measure)).collect();
+            self.rollup_table.measures().iter().map(|measure| unequal(self.dialect, *measure)).collect();
         format!(
             "SELECT grain, bucket, {keys}, {} FROM sides GROUP BY grain, bucket, {keys} HAVING {}",
             sums.join(", "),
@@ -184,30 +178,30 @@ impl ComparisonQuery {
     }
 }
 
-impl Dialect {
-    fn unequal(self, measure: Measure) -> String {
-        let sum = |side: &str, column: &str| format!("SUM({side}_{column})");
-        match (measure.columns(), self) {
-            ([high, low], Self::Sqlite) => {
-                let carried =
-                    |side: &str| format!("{} + ({} >> {LOW_BITS})", sum(side, high), sum(side, low));
-                let rest = |side: &str| format!("({} & {LOW_MASK})", sum(side, low));
-                let [highs, lows] = [
-                    carried("written") + " <> " + &carried("expected"),
-                    rest("written") + " <> " + &rest("expected"),
-                ];
-                format!("{highs} OR {lows}")
-            }
-            ([high, low], Self::Postgres) => {
-                let whole =
-                    |side: &str| format!("{} * {} + {}", sum(side, high), 1_i64 << LOW_BITS, sum(side, low));
-                format!("{} <> {}", whole("written"), whole("expected"))
-            }
-            (columns, Self::Postgres | Self::Sqlite) => {
-                let unequal =
-                    |column: &&str| format!("{} <> {}", sum("written", column), sum("expected", column));
-                columns.iter().map(unequal).collect::<Vec<_>>().join(" OR ")
-            }
+/// The condition that the two sums of a measure differ. A sum of halves may exceed 64 bits: PostgreSQL's sums are NUMERIC.
+/// SQLite has no wider integer. There the carry of the low half moves to the high half, so that equal sums have equal
+/// halves.
+fn unequal(dialect: Dialect, measure: Measure) -> String {
+    let sum = |side: &str, column: &str| format!("SUM({side}_{column})");
+    match (measure.columns(), dialect) {
+        ([high, low], Dialect::Sqlite) => {
+            let carried = |side: &str| format!("{} + ({} >> {LOW_BITS})", sum(side, high), sum(side, low));
+            let rest = |side: &str| format!("({} & {LOW_MASK})", sum(side, low));
+            let [highs, lows] = [
+                carried("written") + " <> " + &carried("expected"),
+                rest("written") + " <> " + &rest("expected"),
+            ];
+            format!("{highs} OR {lows}")
+        }
+        ([high, low], Dialect::Postgres) => {
+            let whole =
+                |side: &str| format!("{} * {} + {}", sum(side, high), 1_i64 << LOW_BITS, sum(side, low));
+            format!("{} <> {}", whole("written"), whole("expected"))
+        }
+        (columns, Dialect::Postgres | Dialect::Sqlite) => {
+            let unequal =
+                |column: &&str| format!("{} <> {}", sum("written", column), sum("expected", column));
+            columns.iter().map(unequal).collect::<Vec<_>>().join(" OR ")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::store::rollups::MINUTE;
+use weir_database::time_bucket::{Grain, MINUTE};
 
 /// The target duration of a batch. Storing waits for a batch, and the wait must stay unnoticed.
 const TARGET: Duration = Duration::from_millis(50);
@@ -76,7 +76,7 @@ impl BatchSize {
 /// removed rows; both µs since the Unix epoch. Before it, reports round to whole minutes, because only the rollups'
 /// buckets are left.
 pub(super) fn complete_from(newest: i64) -> i64 {
-    (newest.div_euclid(MINUTE) + 1) * MINUTE
+    Grain::Minute.start_of(newest) + MINUTE
 }
 
 impl fmt::Display for SweptTable {

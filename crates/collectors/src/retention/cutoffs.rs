@@ -74,6 +74,8 @@ fn earlier(moment: i64, by: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use weir_database::time_bucket;
+
     use super::*;
 
     fn retention(rows: Option<Duration>, keys: Option<Duration>) -> Retention {
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn accounts_and_erasures_outlive_the_frames_of_the_journal_at_the_shortest_retention() {
-        let micros = |days: i64| days * 86_400_000_000;
+        let micros = |days: i64| days * time_bucket::DAY;
         let cutoffs = retention(Some(Duration::from_secs(1)), Some(DAY * 2)).cutoffs(micros(100), None);
         let expected = Cutoffs {
             rows: Some(micros(100) - 1_000_000),
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn accounts_and_erasures_stay_while_an_older_frame_waits() {
-        let (days, hour) = (|days: i64| days * 86_400_000_000, 3_600_000_000);
+        let (days, hour) = (|days: i64| days * time_bucket::DAY, time_bucket::HOUR);
         let retention = retention(Some(DAY * 90), Some(DAY * 400));
         let waiting = retention.cutoffs(days(1000), Some(days(500)));
         assert_eq!((waiting.rows, waiting.keys), (Some(days(910)), Some(days(600))));

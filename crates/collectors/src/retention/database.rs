@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use chrono::Utc;
 use sqlx::{Connection as _, PgConnection, SqlitePool};
+use weir_database::dialect::Pool;
 
 use super::{
     batch::{RemovedBatch, SweptTable},
     postgres, sqlite,
 };
-use crate::store::{Pool, Store, with_time_limit};
+use crate::store::{Store, with_time_limit};
 
 /// The connection of a sweep.
 #[derive(Debug)]

@@ -6,13 +6,9 @@
 use std::{ops::Range, time::Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use weir_database::clock::NOW_IN_POSTGRES;
+use weir_database::{advisory_lock::AdvisoryLock, clock::NOW_IN_POSTGRES};
 
 use super::batch::{RemovedBatch, RemovedOfSource, SweptTable, complete_from};
-use crate::store::STORE_LOCK;
-
-/// The number of PostgreSQL's advisory lock of sweeps ("weirrows" in ASCII). The collector that removes rows holds it.
-pub const SWEEP_LOCK: i64 = 0x7765_6972_726F_7773;
 
 /// A transaction that waits for a batch does so no longer than the lock timeout until the batch begins. A peer that
 /// died unnoticed keeps the lock of sweeps until the server takes its connection for dead, within a minute.
@@ -20,7 +16,7 @@ const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'; 
     SET idle_in_transaction_session_timeout = '10s'; \
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
-/// Computes each `store::EventKey` in SQL, so that no row is sent to the client.
+/// Computes each `EventKey` of `weir_database` in SQL, so that no row is sent to the client.
 const REMOVE_ROWS: &str = "WITH old AS ( \
         DELETE FROM events WHERE ctid = ANY(ARRAY( \
             SELECT ctid FROM events WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
@@ -68,7 +64,7 @@ pub(super) async fn now(connection: &mut PgConnection) -> Result<i64, sqlx::Erro
 
 /// Takes the lock of sweeps, which the connection's session holds until it ends.
 pub(super) async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SWEEP_LOCK).fetch_one(connection).await
+    AdvisoryLock::Retention.try_lock_session(connection).await
 }
 
 pub(super) async fn remove(
@@ -92,7 +88,7 @@ async fn remove_rows(
     most: u32,
 ) -> Result<RemovedBatch, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(STORE_LOCK).execute(&mut *transaction).await?;
+    AdvisoryLock::Store.lock_transaction(&mut transaction).await?;
     let started = Instant::now();
     let old: Vec<(i16, i64, i64, i64)> = sqlx::query_as(REMOVE_ROWS)
         .bind(span.start)

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
+use weir_database::event_key::EventKey;
 
 use super::batch::{RemovedBatch, RemovedOfSource, SweptTable, complete_from};
-use crate::store::{BEGIN_SQLITE, EventKey, ROWS_PER_STATEMENT};
+use crate::store::{BEGIN_SQLITE, ROWS_PER_STATEMENT};
 
 const REMOVE_ROWS: &str = "DELETE FROM events WHERE rowid IN ( \
         SELECT rowid FROM events WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
+use weir_database::dialect::Dialect;
 use weir_event::Source;
 use weir_journal::{Journal, JournalError};
 use weir_process::{Stop, clock::RoleClock};
@@ -15,9 +16,9 @@ use super::{
     database::SweepConnection,
 };
 use crate::{
-    backoff::Backoff,
     metrics::{RemovalMetrics, RemovedCounter},
-    store::{Pool, Store},
+    outage,
+    store::Store,
 };
 
 /// The delay of the first sweep, which leaves the workers time to start.
@@ -47,7 +48,7 @@ impl Sweeper {
 
     /// Logs an outage once when it begins and once when it ends.
     async fn sweep_with_retry(&self, stop: &Stop) {
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
             match self.sweep(stop).await {
                 Ok(()) => {
@@ -56,7 +57,7 @@ impl Sweeper {
                     }
                     return;
                 }
-                Err(error) if backoff.is_first_failure() => {
+                Err(error) if backoff.is_fresh() => {
                     warn!(%error, "removing waits until the store takes it")
                 }
                 Err(error) => debug!(%error, "removing still waits"),
@@ -85,7 +86,7 @@ impl Sweeper {
     /// Age is measured by the database's clock. Where the store is a file, that is this process's clock, which must
     /// have been compared with another one.
     fn may_remove(&self) -> Result<(), String> {
-        if matches!(self.store.pool, Pool::Sqlite(_)) && !self.clock.is_compared("journal") {
+        if self.store.pool.dialect() == Dialect::Sqlite && !self.clock.is_compared("journal") {
             return Err("this process's clock was not compared with another one yet".to_owned());
         }
         self.clock.may_remove()

@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, SqlitePool};
-use weir_database::clock::NOW_IN_POSTGRES;
+use weir_database::{advisory_lock::AdvisoryLock, clock::NOW_IN_POSTGRES, dialect::Pool};
 use weir_journal::Erasure;
 
 use super::{
     Store,
     erasure::last_arrival,
+    limits::{BEGIN_POSTGRES, BEGIN_SQLITE, is_timeout, with_time_limit},
     people_deltas::{self, PeopleDelta},
-    pool::{BEGIN_POSTGRES, BEGIN_SQLITE, Pool, STORE_LOCK, is_timeout, with_time_limit},
     rollups::{self, Rollups},
     row::to_smallint,
 };
@@ -126,7 +126,7 @@ async fn rows_in_postgres(
     );
     let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
     // Shared, as storing transactions take it: retention then removes no rows meanwhile.
-    let share = format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK})");
+    let share = AdvisoryLock::Store.share_transaction_sql();
     sqlx::query(AssertSqlSafe(share)).execute(&mut *transaction).await?;
     let anonymized: Vec<AnonymizedRow> = sqlx::query_as(AssertSqlSafe(anonymize))
         .bind(person.source)

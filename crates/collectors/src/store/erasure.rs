@@ -7,12 +7,14 @@ use anyhow::Context as _;
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _,
-    QueryFilter as _, QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
     sea_query::{Expr, ExprTrait as _, OnConflict},
 };
 use weir_database::{
+    advisory_lock::AdvisoryLock,
     check_writer, clock,
+    dialect::Dialect,
     entity::{erasure_keys, erasures, frames},
     oldest_writer,
 };
@@ -21,7 +23,6 @@ use weir_journal::Erasure;
 use super::{
     Store,
     erased::{ErasedPersons, PersonHasher},
-    pool::STORE_LOCK,
     row::to_smallint,
 };
 
@@ -159,10 +160,9 @@ impl Store {
             ..TransactionOptions::default()
         };
         let transaction = self.database.begin_with_options(immediate).await?;
-        if transaction.get_database_backend() == DbBackend::Postgres {
+        if Dialect::of(&transaction) == Dialect::Postgres {
             transaction.execute_unprepared(SERVER_LIMIT).await?;
-            let lock = format!("SELECT pg_advisory_xact_lock({STORE_LOCK})");
-            transaction.execute_unprepared(&lock).await?;
+            transaction.execute_unprepared(&AdvisoryLock::Store.lock_transaction_sql()).await?;
         }
         let oldest = oldest_writer(&transaction).await?;
         check_writer(oldest.as_deref()).map_err(|refused| DbErr::Custom(refused.to_string()))?;

@@ -9,12 +9,12 @@ use std::{
 
 use chrono::Utc;
 use sqlx::{PgConnection, QueryBuilder, Row as _, Sqlite, SqliteConnection};
-use weir_database::{check_writer, clock::NOW_IN_POSTGRES};
+use weir_database::{advisory_lock::AdvisoryLock, check_writer, clock::NOW_IN_POSTGRES, event_key::EventKey};
 
 use super::{
     erased::{ErasedCache, ErasedPersons, ErasureRecord, SELECT_KEY, SELECT_RECORDS},
-    pool::{ROWS_PER_STATEMENT, STORE_LOCK},
-    row::{EventKey, Identity},
+    limits::ROWS_PER_STATEMENT,
+    row::Identity,
     submission::Submission,
 };
 
@@ -25,9 +25,8 @@ const SELECT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NUL
 /// The lock and the guards in one round trip. The second statement sees what was committed before the first one got the
 /// lock. In `BEGIN` the lock would take no round trip either. But where it failed there, the pool would get a
 /// connection back that is still in the failed transaction.
-static LOCK_AND_SELECT: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT pg_advisory_xact_lock_shared({STORE_LOCK}); {SELECT}, {NOW_IN_POSTGRES}")
-});
+static LOCK_AND_SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("{}; {SELECT}, {NOW_IN_POSTGRES}", AdvisoryLock::Store.share_transaction_sql()));
 
 /// The guards, and the time at which the newest row was stored.
 static SELECT_AND_LAST: LazyLock<String> =
@@ -176,8 +175,10 @@ impl<'a> KeyLookup<'a> {
 
     /// The identities of the keys that the database has.
     fn identities(&self, keys: impl IntoIterator<Item = (i16, Vec<u8>)>) -> HashSet<Identity<'a>> {
-        let identity =
-            |(source, key): (i16, Vec<u8>)| self.0.get(&(source, EventKey::from_column(key)?)).copied();
+        let identity = |(source, key): (i16, Vec<u8>)| {
+            // No event has a key of another length.
+            self.0.get(&(source, EventKey(key.try_into().ok()?))).copied()
+        };
         keys.into_iter().filter_map(identity).collect()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use weir_database::people::{Attributes, MINUTE, Observation, Observations, PersonKey, Removals};
+use weir_database::{
+    people::{Attributes, Observation, Observations, PersonKey, Removals},
+    time_bucket::MINUTE,
+};
 
 use super::row::Row;
 

@@ -18,8 +18,8 @@ use weir_journal::Position;
 use super::{
     erased::ErasedCache,
     guards::Guards,
+    limits::{BEGIN_POSTGRES, is_timeout, with_time_limit},
     people_deltas::{self, ObservedPeople},
-    pool::{BEGIN_POSTGRES, is_timeout, with_time_limit},
     rollups::{self, Rollups},
     row,
     submission::{Ending, FrameOutcome, Outcomes, Submission, duplicates},

@@ -6,21 +6,13 @@ mod tests;
 use std::{collections::BTreeMap, ops::AddAssign, sync::LazyLock};
 
 use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
+use weir_database::{split_sum::SplitSum, time_bucket::Grain};
 use weir_event::{EventType, Source};
 
 use super::{
-    pool::ROWS_PER_STATEMENT,
+    limits::ROWS_PER_STATEMENT,
     row::{Row, table_row},
 };
-
-/// Number and width in microseconds, the narrowest first. Each bucket consists of whole ones of the grains before.
-const GRAINS: [(i16, i64); 3] = [(1, MINUTE), (2, 60 * MINUTE), (3, 24 * 60 * MINUTE)];
-/// Microseconds.
-pub(crate) const MINUTE: i64 = 60_000_000;
-
-/// The bits of a sum's low half. Halves stay within 64 bits each; SQLite has no wider integer for the whole.
-pub(crate) const LOW_BITS: u32 = 26;
-pub(crate) const LOW_MASK: i64 = (1 << LOW_BITS) - 1;
 
 /// PostgreSQL: shards of a bucket. Writers of the newest bucket wait for each other only where their connections share
 /// a shard. A reader adds up as many rows.
@@ -199,7 +191,7 @@ impl<'a> Rollups<'a> {
     }
 
     pub(super) fn add(&mut self, row: &Row<'a>) {
-        let minute = bucket(row.occurred_at, MINUTE);
+        let minute = Grain::Minute.start_of(row.occurred_at);
         let kind = (row.source, row.funnel_stage, row.event_type);
         *self.kinds.entry((minute, kind)).or_default() += KindSums::of(row);
         if let (Some(campaign_id), Some(sums)) = (row.campaign_id, TransactionSums::of(row)) {
@@ -209,16 +201,16 @@ impl<'a> Rollups<'a> {
 
     /// Takes off the age or the followers of an event whose row loses its person. The event itself stays counted.
     pub(super) fn remove_measure(&mut self, kind: EventKind, occurred_at: i64, measure: i64) {
-        let minute = bucket(occurred_at, MINUTE);
+        let minute = Grain::Minute.start_of(occurred_at);
         *self.kinds.entry((minute, kind)).or_default() += KindSums::without(measure);
     }
 
     /// The rows to add to `rollups`, in the order of its key.
     pub(super) fn kinds(&self) -> Vec<KindRollup> {
         let mut grains: BTreeMap<(i16, i64, EventKind), KindSums> = BTreeMap::new();
-        for (grain, width) in GRAINS {
+        for grain in Grain::ALL {
             for ((minute, kind), sums) in &self.kinds {
-                *grains.entry((grain, bucket(*minute, width), *kind)).or_default() += *sums;
+                *grains.entry((grain.number(), grain.start_of(*minute), *kind)).or_default() += *sums;
             }
         }
         let row = |((grain, bucket, (source, funnel_stage, event_type)), sums): (_, KindSums)| KindRollup {
@@ -241,9 +233,9 @@ impl<'a> Rollups<'a> {
     /// The rows to add to `campaign_rollups`, in the order of its key.
     pub(super) fn campaigns(&self) -> Vec<CampaignRollup<'a>> {
         let mut grains: BTreeMap<(i16, i64, &'a str), TransactionSums> = BTreeMap::new();
-        for (grain, width) in GRAINS {
+        for grain in Grain::ALL {
             for ((minute, campaign_id), sums) in &self.campaigns {
-                *grains.entry((grain, bucket(*minute, width), *campaign_id)).or_default() += *sums;
+                *grains.entry((grain.number(), grain.start_of(*minute), *campaign_id)).or_default() += *sums;
             }
         }
         let row = |((grain, bucket, campaign_id), sums): (_, TransactionSums)| CampaignRollup {
@@ -256,18 +248,6 @@ impl<'a> Rollups<'a> {
         };
         grains.into_iter().map(row).collect()
     }
-}
-
-/// The start of a bucket, µs since the Unix epoch.
-fn bucket(time: i64, width: i64) -> i64 {
-    time - time.rem_euclid(width)
-}
-
-/// A sum in two halves: of `value >> 26` and of `value & (2^26 − 1)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct SplitSum {
-    high: i64,
-    low: i64,
 }
 
 /// The number of transactions and the sum of their amounts, in ten-thousandths.
@@ -302,8 +282,7 @@ impl KindSums {
 
     /// The change when an event with this measure loses it.
     fn without(measure: i64) -> Self {
-        let SplitSum { high, low } = SplitSum::of(measure);
-        Self { measured: -1, measure: SplitSum { high: -high, low: -low }, ..Self::default() }
+        Self { measured: -1, measure: -SplitSum::of(measure), ..Self::default() }
     }
 }
 
@@ -320,12 +299,6 @@ impl TransactionSums {
     }
 }
 
-impl SplitSum {
-    fn of(value: i64) -> Self {
-        Self { high: value >> LOW_BITS, low: value & LOW_MASK }
-    }
-}
-
 impl AddAssign for KindSums {
     fn add_assign(&mut self, other: Self) {
         self.events += other.events;
@@ -339,12 +312,5 @@ impl AddAssign for TransactionSums {
     fn add_assign(&mut self, other: Self) {
         self.transactions += other.transactions;
         self.amount += other.amount;
-    }
-}
-
-impl AddAssign for SplitSum {
-    fn add_assign(&mut self, other: Self) {
-        self.high += other.high;
-        self.low += other.low;
     }
 }

@@ -1,6 +1,5 @@
-//! One event as one row of `events`, its identity, and the key that outlives its row.
+//! One event as one row of `events`, and its identity.
 
-use sha2::{Digest as _, Sha256};
 use weir_event::{
     Amount, Details, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
     TiktokEngagement, TiktokTop, TiktokUser,
@@ -9,35 +8,6 @@ use weir_journal::{Frame, FramedEvent};
 
 /// Source and event id.
 pub(super) type Identity<'a> = (i16, &'a str);
-
-/// The key of an event: it remains when the event's row is removed, and still recognises a late repeat.
-///
-/// It is the first 16 bytes of the SHA-256 of the event id. An index of keys takes a third of the space of the ids, and
-/// no two events that a deployment ever stores share a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EventKey([u8; Self::LENGTH]);
-
-impl EventKey {
-    const LENGTH: usize = 16;
-
-    /// The key of an event id, as the sender wrote it.
-    #[must_use]
-    pub fn of(event_id: &str) -> Self {
-        let digest = Sha256::digest(event_id.as_bytes());
-        Self(digest[..Self::LENGTH].try_into().expect("a digest has 32 bytes"))
-    }
-
-    /// The key that a column of `event_keys` has; `None` where its length is wrong.
-    pub(super) fn from_column(bytes: Vec<u8>) -> Option<Self> {
-        bytes.try_into().ok().map(Self)
-    }
-
-    /// The bytes in a column of `event_keys`.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// Declares a row of a table as a struct, with functions that bind its columns in their order.
 ///
@@ -310,14 +280,5 @@ mod tests {
     fn every_column_of_the_table_is_written() {
         let of_table: Vec<&str> = events::Column::iter().map(|column| column.as_str()).collect();
         assert_eq!(Row::COLUMNS, of_table);
-    }
-
-    #[test]
-    fn a_key_is_the_first_half_of_the_sha_256() {
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(
-            EventKey::of("abc").as_bytes(),
-            0xba78_16bf_8f01_cfea_4141_40de_5dae_2223_u128.to_be_bytes()
-        );
     }
 }

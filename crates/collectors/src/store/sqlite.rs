@@ -8,8 +8,8 @@ use weir_journal::Position;
 use super::{
     erased::{ErasedCache, ErasedPersons},
     guards::Guards,
+    limits::{BEGIN_SQLITE, ROWS_PER_STATEMENT},
     people_deltas::{self, ObservedPeople},
-    pool::{BEGIN_SQLITE, ROWS_PER_STATEMENT},
     rollups::{self, Rollups},
     row::{self, Row},
     submission::{Duplicate, Ending, FrameOutcome, Outcomes, Submission, duplicates},

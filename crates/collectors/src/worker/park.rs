@@ -9,7 +9,7 @@ use weir_process::Stop;
 
 use super::{Worker, process::PendingFrame, retry::Interrupted, spans::BatchSpans};
 use crate::{
-    backoff::Backoff,
+    outage,
     store::{RefusedEvent, Submission},
 };
 
@@ -24,7 +24,7 @@ impl Worker {
     ) -> Result<(), Interrupted> {
         let frame = pending.frame;
         let mut parked = BTreeSet::new();
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         loop {
             self.park_refused(frame, &mut parked, stop).await?;
             let rest = [Submission::without(frame, &parked).at(pending.position)];

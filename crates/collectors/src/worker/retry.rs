@@ -6,7 +6,7 @@ use weir_journal::AppendError;
 use weir_process::Stop;
 
 use super::Worker;
-use crate::{backoff::Backoff, store::StoreError};
+use crate::{outage, store::StoreError};
 
 /// The reason for which an operation is not retried any more.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Worker {
         F: Future<Output = Result<T, E>>,
         Failure: From<E>,
     {
-        let mut backoff = Backoff::default();
+        let mut backoff = outage::backoff();
         loop {
             let error = match attempt().await.map_err(Failure::from) {
                 Ok(success) => {
@@ -79,7 +79,7 @@ impl Worker {
                 ErrorType::Transient,
                 events,
             );
-            if backoff.is_first_failure() {
+            if backoff.is_fresh() {
                 warn!(doing, events, error, "trying again until it works");
             } else {
                 debug!(doing, events, error, "still trying");

@@ -67,8 +67,9 @@ pub(super) fn merge(
 
 #[cfg(test)]
 mod tests {
+    use weir::contract::Money;
+
     use super::*;
-    use crate::decimal::Money;
 
     const DAY: i64 = Grain::Day.width();
     const NOW: i64 = 20 * DAY + DAY / 2;

@@ -6,7 +6,10 @@ use sea_orm::{
     DbErr, FromQueryResult,
     sea_query::{Condition, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement},
 };
-use weir::contract::event::v1::{EventType, Source};
+use weir::contract::{
+    Money,
+    event::v1::{EventType, Source},
+};
 use weir_database::{
     entity::{campaign_rollups, events::Column},
     split_sum::{SplitSum, halves, order_by_total, sum_or_zero},
@@ -14,7 +17,7 @@ use weir_database::{
 };
 
 use crate::{
-    decimal::Money,
+    decimal::mean_of_money,
     rollups::{RollupColumn, RollupQuery, RollupTable, column_is, source_is},
     series::{Grouping, MAX_BUCKETS},
     store::Snapshot,
@@ -193,14 +196,14 @@ fn amounts() -> Vec<RollupColumn> {
 
 impl Revenue {
     pub(super) fn mean(&self) -> String {
-        self.total.mean(self.transactions).to_string()
+        mean_of_money(self.total, self.transactions).to_string()
     }
 }
 
 impl Sum for Revenue {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         parts.fold(Self::default(), |sum, part| Self {
-            total: sum.total + part.total,
+            total: Money(sum.total.0 + part.total.0),
             transactions: sum.transactions + part.transactions,
         })
     }

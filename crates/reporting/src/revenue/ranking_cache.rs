@@ -76,8 +76,9 @@ impl CachedRanking {
 
 #[cfg(test)]
 mod tests {
+    use weir::contract::Money;
+
     use super::*;
-    use crate::decimal::Money;
 
     fn key(to: i64) -> RankingKey {
         RankingKey { range: TimeRange { from: None, to: Some(to) }, limit: 10 }

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use weir_database::people::PersonKey;
+use weir_database::{advisory_lock::AdvisoryLock, people::PersonKey};
 
 use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
-use crate::people::PEOPLE_LOCK;
 
 /// All statements see one state of the database, because they compare its tables with each other.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
@@ -41,11 +40,7 @@ const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sig
 
 pub(super) async fn try_begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
-    let has_lock: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(PEOPLE_LOCK)
-        .fetch_one(&mut *transaction)
-        .await?;
-    if has_lock {
+    if AdvisoryLock::People.try_lock_transaction(&mut transaction).await? {
         return Ok(Some(transaction));
     }
     transaction.rollback().await?;

@@ -2,6 +2,8 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
+use weir_database::time_bucket::MINUTE;
+
 use super::*;
 
 /// 2025-09-14T00:00:00Z.
@@ -20,7 +22,7 @@ fn rollups_of_kinds_equal_the_sums_of_their_rows_and_come_in_the_order_of_their_
     assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
 
     for rollup in &kinds {
-        let width = GRAINS.iter().find(|(grain, _)| *grain == rollup.grain).unwrap().1;
+        let width = Grain::from_number(rollup.grain.into()).unwrap().width();
         assert_eq!(rollup.bucket % width, 0);
         let within: Vec<&Row<'_>> = rows
             .iter()
@@ -37,7 +39,7 @@ fn rollups_of_kinds_equal_the_sums_of_their_rows_and_come_in_the_order_of_their_
         assert_eq!(rollup.transactions, amounts.len() as i64);
         assert_eq!(whole(rollup.amount_high, rollup.amount_low), sum(&amounts));
     }
-    for (grain, _) in GRAINS {
+    for grain in Grain::ALL.map(Grain::number) {
         let events: i64 =
             kinds.iter().filter(|rollup| rollup.grain == grain).map(|rollup| rollup.events).sum();
         assert_eq!(events, rows.len() as i64, "grain {grain}");
@@ -64,7 +66,7 @@ fn rollups_of_campaigns_equal_the_sums_of_their_transactions() {
     let keys: Vec<_> =
         campaigns.iter().map(|rollup| (rollup.grain, rollup.bucket, rollup.campaign_id)).collect();
     assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
-    for (grain, width) in GRAINS {
+    for (grain, width) in Grain::ALL.map(|grain| (grain.number(), grain.width())) {
         let of_grain = || campaigns.iter().filter(|rollup| rollup.grain == grain);
         for rollup in of_grain() {
             let within: Vec<&Row<'_>> = rows

@@ -1,16 +1,9 @@
-//! The connections of a store, its advisory lock, and the limits of its transactions.
+//! The limits of a storing transaction, and the statements that begin one.
 
 use std::{
     io::{Error, ErrorKind},
     time::Duration,
 };
-
-/// The number of PostgreSQL's advisory lock of storing ("weirstor" in ASCII). Storing transactions share it.
-///
-/// A transaction that removes rows, or records an erasure, takes it exclusively and for a short while. So no event is
-/// stored again while its row becomes a key, and no event is stored with a person whose erasure is being recorded.
-/// SQLite needs no lock, because it has one writer.
-pub const STORE_LOCK: i64 = 0x7765_6972_7374_6f72;
 
 /// The time limit of a storing transaction. After it, the connection is closed, because a half-open one never answers.
 pub(crate) const TRANSACTION_LIMIT: Duration = Duration::from_secs(15);
@@ -30,13 +23,6 @@ pub(crate) const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 /// The rows of one statement on SQLite: enough that a statement's own cost vanishes, few enough that its text stays in
 /// the statement cache.
 pub(crate) const ROWS_PER_STATEMENT: usize = 32;
-
-/// The connections of a store.
-#[derive(Clone, Debug)]
-pub(crate) enum Pool {
-    Postgres(sqlx::PgPool),
-    Sqlite(sqlx::SqlitePool),
-}
 
 /// Runs `work` for at most [`TRANSACTION_LIMIT`].
 ///
