@@ -178,9 +178,10 @@ impl ComparisonQuery {
     }
 }
 
-/// The condition that the two sums of a measure differ. A sum of halves may exceed 64 bits: PostgreSQL's sums are NUMERIC.
-/// SQLite has no wider integer. There the carry of the low half moves to the high half, so that equal sums have equal
-/// halves.
+/// The condition that the two sums of a measure differ.
+///
+/// A sum of halves may exceed 64 bits. PostgreSQL's sums are NUMERIC. SQLite has no wider integer: there the carry of the
+/// low half moves to the high half, so that equal sums have equal halves.
 fn unequal(dialect: Dialect, measure: Measure) -> String {
     let sum = |side: &str, column: &str| format!("SUM({side}_{column})");
     match (measure.columns(), dialect) {
