@@ -19,8 +19,7 @@ use weir::contract::{
 use weir_process::{exit_code, retry::Retry};
 
 use crate::{
-    client::GrpcServers,
-    client::OperatorClient,
+    client::{GrpcServers, OperatorClient},
     exit::{CommandError, CommandResult},
     output::print_line,
     wait::with_wait_notice,

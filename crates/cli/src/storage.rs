@@ -3,7 +3,6 @@
 mod data_folder;
 mod journal;
 pub(crate) mod store;
-mod waiting;
 
 pub(crate) use data_folder::{DataFolder, FolderArgs};
 pub(crate) use journal::{JournalArgs, JournalConfig, JournalLocation, JournalUrlArgs, MonitorArgs};

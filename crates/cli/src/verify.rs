@@ -1,7 +1,6 @@
 //! `weir verify`: checks that every accepted event is stored or a dead letter, once, and unchanged.
 
 mod args;
-mod case;
 mod columns;
 mod dead_letters;
 mod drain;
@@ -13,8 +12,8 @@ use std::{process::ExitCode, time::Duration};
 
 pub(crate) use args::VerifyArgs;
 use args::{Deployment, VerifyOptions};
-use case::Case;
 use dead_letters::RejectedItems;
+use expectations::Case;
 use findings::Findings;
 use indicatif::{ProgressBar, ProgressStyle};
 use stored::StoreReader;

@@ -1,9 +1,11 @@
-//! The wait for servers that are away or slow, with a notice every 5 s.
+//! The wait for servers that are away or slow: a tool prints a notice every 5 s, a role reports the reason in its ready
+//! probe and its log.
 
 use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, interval_at};
-use tracing::warn;
+use tracing::{error, warn};
+use weir_process::Latch;
 
 use crate::output::eprint_line;
 
@@ -31,6 +33,28 @@ pub(crate) async fn with_wait_notice<F: Future>(dependency: &str, ready: F) -> F
                     eprint_line(format_args!("weir: still waiting for {dependency} ({waited_s} s)"));
                 }
             }
+        }
+    }
+}
+
+/// Reports why a role waits. The log repeats no reason, because attempts follow each other quickly.
+pub(crate) struct WaitReport<'a> {
+    dependency: &'static str,
+    latches: &'a [&'a Latch],
+    logged: String,
+}
+
+impl<'a> WaitReport<'a> {
+    /// `dependency` is `journal` or `database`; `latches` are its latches in the roles that wait.
+    pub(crate) fn new(dependency: &'static str, latches: &'a [&'a Latch]) -> Self {
+        Self { dependency, latches, logged: String::new() }
+    }
+
+    pub(crate) fn report(&mut self, reason: &str) {
+        self.latches.iter().for_each(|latch| latch.set(Err(reason.to_owned())));
+        if self.logged != reason {
+            error!(reason, "the role waits for its {}", self.dependency);
+            reason.clone_into(&mut self.logged);
         }
     }
 }

@@ -16,8 +16,7 @@ use weir_process::{args::ConfigErrors, retry::Retry};
 
 use super::{args::SelectionArgs, client::DeadLetterClient, json, patch};
 use crate::{
-    client::GrpcServers,
-    client::{OperatorClient, OperatorClientArgs},
+    client::{GrpcServers, OperatorClient, OperatorClientArgs},
     exit::{CommandResult, configured},
     output::{grouped, print_line, table},
     units,

@@ -8,8 +8,7 @@ use weir_event::{Source, check_text};
 use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
-    client::GrpcServers,
-    client::{OperatorClient, OperatorClientArgs},
+    client::{GrpcServers, OperatorClient, OperatorClientArgs},
     exit::configured,
     units,
 };

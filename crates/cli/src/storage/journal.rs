@@ -15,10 +15,10 @@ use weir_process::{
     retry::{Backoff, Retry},
 };
 
-use super::{data_folder::DataFolder, waiting::WaitReport};
+use super::data_folder::DataFolder;
 use crate::{
     units,
-    wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT, with_wait_notice},
+    wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT, WaitReport, with_wait_notice},
 };
 
 /// The timeout of one attempt, of several until [`START_TIMEOUT`] is over. With the last probe of a silent

@@ -18,10 +18,9 @@ use weir_process::{
     retry::{Backoff, Retry},
 };
 
-use super::waiting::WaitReport;
 use crate::{
     output::eprint_line,
-    wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT},
+    wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT, WaitReport},
 };
 
 /// The store's file in the data folder.

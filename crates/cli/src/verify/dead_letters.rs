@@ -6,7 +6,10 @@ use std::collections::HashMap;
 use weir_event::Source;
 use weir_journal::{DeadLetterStream, Observer, StoredDeadLetter};
 
-use super::{case::Case, expectations::Promise, findings::Findings};
+use super::{
+    expectations::{Case, Promise},
+    findings::Findings,
+};
 use crate::generator::number_of;
 
 /// The number of letters per page.

@@ -35,6 +35,20 @@ struct Expectation {
     erased: bool,
 }
 
+/// One run of a ledger, and the expectations of its events.
+pub(super) struct Case {
+    pub(super) run: Run,
+    pub(super) expectations: Expectations,
+}
+
+impl Case {
+    /// # Errors
+    /// This build would make other requests from the run's seed.
+    pub(super) fn of(run: Run) -> anyhow::Result<Self> {
+        Ok(Self { expectations: Expectations::of(&run)?, run })
+    }
+}
+
 /// The expectations of a run's events, by their numbers.
 #[derive(Debug)]
 pub(super) struct Expectations {

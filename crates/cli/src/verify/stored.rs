@@ -18,10 +18,9 @@ use weir_database::{
 use weir_event::Source;
 
 use super::{
-    case::Case,
     columns,
     dead_letters::RejectedItems,
-    expectations::{Expectations, Promise},
+    expectations::{Case, Expectations, Promise},
     findings::Findings,
 };
 use crate::generator::{EventStream, GeneratedBatch, Item, ItemKind, id_prefix, number_of};
