@@ -16,6 +16,7 @@ use weir_process::{
     CallContext, Latch, Stop,
     diagnosis::{ServerKind, Target},
     grpc::TracedChannel,
+    retry::Backoff,
 };
 
 use self::{
@@ -46,6 +47,7 @@ pub(crate) struct Attempts<'a> {
     max_attempts: usize,
     /// The instances of all attempts. The last attempt is running or has failed.
     tried: Vec<Arc<Replica>>,
+    backoff: Backoff,
 }
 
 impl Upstream {
@@ -69,7 +71,7 @@ impl Upstream {
     /// Begins a call with at most `max_attempts` attempts, which all begin before `deadline`.
     pub(crate) fn attempts(&self, deadline: Instant, max_attempts: usize) -> Attempts<'_> {
         self.budget.deposit();
-        Attempts { upstream: self, deadline, max_attempts, tried: Vec::new() }
+        Attempts { upstream: self, deadline, max_attempts, tried: Vec::new(), backoff: backoff() }
     }
 
     /// Makes a call that only reads, and retries it once where the first response was lost.
@@ -129,7 +131,7 @@ impl Attempts<'_> {
                 true
             }
         };
-        let pause = backoff(self.tried.len());
+        let pause = self.backoff.next_pause();
         if !may_help || self.tried.len() >= self.max_attempts || Instant::now() + pause >= self.deadline {
             return Err(failure);
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tonic::{Code, Status, TimeoutExpired};
-use weir_process::Reason;
+use weir_process::{Reason, retry::Backoff};
 
 /// First attempts that pay for one retry. However long an outage is, the edge makes at most 20 % more calls than
 /// requested.
@@ -85,12 +85,10 @@ impl RetryBudget {
     }
 }
 
-/// The pause before the next attempt, after `attempts` failed ones. It doubles with each attempt; half of it is
-/// random, so that the callers of a dead instance don't reach the next one all at once.
-pub(super) fn backoff(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
-    let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings));
-    longest.mul_f64(rand::random_range(0.5..=1.0))
+/// The pauses between the attempts of one call. Half of each is random, so that the callers of a dead instance don't
+/// reach the next one all at once.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -145,8 +143,12 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_random() {
-        assert!((FIRST_PAUSE / 2..=FIRST_PAUSE).contains(&backoff(1)));
-        assert!((LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(&backoff(30)));
-        assert!((0..100).any(|_| backoff(30) != backoff(30)));
+        let pauses = || -> Vec<Duration> {
+            let mut backoff = backoff();
+            (0..30).map(|_| backoff.next_pause()).collect()
+        };
+        assert!((FIRST_PAUSE / 2..=FIRST_PAUSE).contains(&pauses()[0]));
+        assert!((LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(&pauses()[29]));
+        assert!((0..100).any(|_| pauses()[29] != pauses()[29]));
     }
 }
