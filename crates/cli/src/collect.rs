@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 use weir_collectors::{Collector, CollectorArgs, CollectorMetrics, CollectorSettings, FailpointArgs};
 use weir_database::{DatabaseUrl, register_pools};
-use weir_event::{Metrics, Service, Source};
+use weir_event::{EventMetrics, Service, Source};
 use weir_journal::LostFrameMetrics;
 use weir_process::{
     Host,
@@ -102,7 +102,7 @@ pub(crate) async fn run(args: CollectCommand) -> CommandResult {
 }
 
 async fn start(host: &mut Host, sources: Sources, config: Config) -> anyhow::Result<()> {
-    let metrics = Metrics::register(host.registry());
+    let metrics = EventMetrics::register(host.registry());
     let clock = ClockMetrics::register(host.registry());
     let lost = LostFrameMetrics::register(host.registry());
     let metrics = CollectorMetrics::register(host.registry(), metrics, clock, lost);

@@ -3,7 +3,7 @@
 use clap::Args;
 use tracing::info;
 use weir_edge::{Edge, EdgeArgs, EdgeConfig, Upstreams};
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_process::{
     Host,
     args::{ConfigErrors, Misconfigured, ProcessArgs, ProcessConfig},
@@ -47,7 +47,7 @@ pub(crate) async fn run(command: EdgeCommand) -> CommandResult {
 }
 
 async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> anyhow::Result<()> {
-    let metrics = Metrics::register(host.registry());
+    let metrics = EventMetrics::register(host.registry());
     let edge = bind(host, config, upstreams, metrics).await?;
     info!(address = %edge.address(), "edge serves HTTP");
     host.add("edge", |stop| edge.run(stop));
@@ -59,7 +59,7 @@ pub(crate) async fn bind(
     host: &mut Host,
     config: &EdgeConfig,
     upstreams: &Upstreams,
-    metrics: Metrics,
+    metrics: EventMetrics,
 ) -> anyhow::Result<Edge> {
     let (readiness, shared_registry) = (host.readiness("edge"), host.shared_registry());
     Edge::bind(config, upstreams, metrics, readiness, host.registry(), shared_registry).await

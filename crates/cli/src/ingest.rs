@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_ingest::{Ingest, IngestArgs, IngestConfig, IngestMetrics};
 use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: IngestCommand) -> CommandResult {
 
 async fn start(host: &mut Host, journal: JournalConfig, config: &IngestConfig) -> anyhow::Result<()> {
     let metrics = IngestMetrics {
-        events: Metrics::register(host.registry()),
+        events: EventMetrics::register(host.registry()),
         clock: ClockMetrics::register(host.registry()),
         lost: LostFrameMetrics::register(host.registry()),
     };

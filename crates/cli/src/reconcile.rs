@@ -12,7 +12,7 @@ use anyhow::Context as _;
 pub(crate) use args::ReconcileArgs;
 use args::{Format, ReconcileOptions};
 use chrono::DateTime;
-use findings::Findings;
+use findings::ReconcileFindings;
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_collectors::{
     reconcile::{ComparedDay, Reconciler, RepairLock, SourceDay},
@@ -49,13 +49,13 @@ pub(crate) async fn run(args: ReconcileArgs) -> CommandResult {
     Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
-async fn reconcile(options: &ReconcileOptions, stop: &Stop) -> anyhow::Result<Findings> {
+async fn reconcile(options: &ReconcileOptions, stop: &Stop) -> anyhow::Result<ReconcileFindings> {
     let url = options.store();
     // Also with --repair: only this pool does not create a missing file.
     let reader = Store::new(&store::open_with(&url, Access::Read, Rights::Read).await?);
     let repairer = if options.repair { Some(Repairer::open(&url).await?) } else { None };
     let reconciler = Reconciler::new(reader, options.period);
-    let mut findings = Findings::new(options);
+    let mut findings = ReconcileFindings::new(options);
     let Some((first, last)) = reconciler.days().await.context("can't read the store")? else {
         return Ok(findings);
     };
@@ -80,7 +80,7 @@ async fn compare_day(
     repairer: Option<&Repairer>,
     day: i64,
     stop: &Stop,
-    findings: &mut Findings,
+    findings: &mut ReconcileFindings,
 ) -> anyhow::Result<bool> {
     for source in &options.sources {
         let piece = SourceDay { source: *source, day };
@@ -101,7 +101,7 @@ async fn compare_day(
 async fn compare(
     reconciler: &Reconciler,
     piece: SourceDay,
-    findings: &mut Findings,
+    findings: &mut ReconcileFindings,
 ) -> anyhow::Result<ComparedDay> {
     let compared = reconciler.compare(piece, |difference| findings.find(difference)).await?;
     findings.left += compared.differences;
@@ -113,7 +113,7 @@ async fn repair(
     reconciler: &Reconciler,
     repairer: &Repairer,
     piece: SourceDay,
-    findings: &mut Findings,
+    findings: &mut ReconcileFindings,
 ) -> anyhow::Result<ComparedDay> {
     let compared =
         reconciler.repair(piece, &repairer.store, |difference| findings.repair(difference)).await?;

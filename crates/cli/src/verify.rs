@@ -14,7 +14,7 @@ pub(crate) use args::VerifyArgs;
 use args::{Deployment, VerifyOptions};
 use dead_letters::RejectedItems;
 use expectations::Case;
-use findings::Findings;
+use findings::VerifyFindings;
 use indicatif::{ProgressBar, ProgressStyle};
 use stored::StoreReader;
 use weir_database::{Access, Rights};
@@ -31,13 +31,17 @@ pub(crate) async fn run(args: VerifyArgs) -> CommandResult {
     Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 
-async fn compare(mut cases: Vec<Case>, deployment: &Deployment, wait: Duration) -> anyhow::Result<Findings> {
+async fn compare(
+    mut cases: Vec<Case>,
+    deployment: &Deployment,
+    wait: Duration,
+) -> anyhow::Result<VerifyFindings> {
     let journal = deployment.journal().await?;
     let store =
         StoreReader::read(store::open_with(&deployment.store(), Access::Read, Rights::Read).await?).await?;
     let waiting =
         with_wait_notice("collectors to store the waiting frames", drain::wait(&journal, wait)).await?;
-    let mut findings = Findings::new(waiting);
+    let mut findings = VerifyFindings::new(waiting);
     let mut rejected = RejectedItems::default();
     let progress = progress_bar(cases.iter().map(|case| case.expectations.len()).sum());
     for case in &mut cases {

@@ -1,4 +1,4 @@
-//! Metrics of the collectors. `weir_event::Metrics` has those that every role counts.
+//! Metrics of the collectors. `weir_event::EventMetrics` has those that every role counts.
 
 use std::{
     fmt,
@@ -17,14 +17,14 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use weir_event::{Metrics, Source};
+use weir_event::{EventMetrics, Source};
 use weir_journal::LostFrameMetrics;
 use weir_process::{LatencyHistogram, TraceContext, clock::ClockMetrics};
 
 /// All metrics of the collectors. Cheap to clone; all clones share one set of series, as do those of its parts.
 #[derive(Clone, Debug)]
 pub struct CollectorMetrics {
-    pub(crate) events: Metrics,
+    pub(crate) events: EventMetrics,
     pub(crate) storing: StoringMetrics,
     pub(crate) removal: RemovalMetrics,
     pub(crate) audit: AuditMetrics,
@@ -39,7 +39,7 @@ impl CollectorMetrics {
     #[must_use]
     pub fn register(
         registry: &mut Registry,
-        events: Metrics,
+        events: EventMetrics,
         clock: ClockMetrics,
         lost: LostFrameMetrics,
     ) -> Self {

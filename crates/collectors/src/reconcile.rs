@@ -5,15 +5,15 @@
 //! changes rows and derived data by the same amount. A difference that was found therefore stays the same until it is
 //! repaired, and a repair adds it to the values of that moment.
 
+mod derived_table;
 mod difference;
 mod error;
 mod lock;
 mod measures;
 mod period;
+mod read_transaction;
 mod reconciler;
 mod repair;
-mod rollup_table;
-mod snapshot;
 mod sql;
 
 pub use difference::{Difference, Evidence, Subject};

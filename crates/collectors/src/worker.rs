@@ -2,7 +2,6 @@
 
 mod delivery;
 mod erase;
-mod park;
 mod process;
 mod retry;
 mod spans;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tracing::{Instrument as _, info, warn};
-use weir_event::{Metrics, Source};
+use weir_event::{EventMetrics, Source};
 use weir_journal::{Consumer, Delivery, Journal, JournalError};
 use weir_process::{Stop, retry::Backoff};
 
@@ -30,7 +29,7 @@ pub(crate) struct Worker {
     pub(crate) source: Source,
     pub(crate) journal: Journal,
     pub(crate) store: Store,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: EventMetrics,
     pub(crate) storing: StoringMetrics,
     pub(crate) deferred: DeferredFrames,
     pub(crate) backlog: Backlog,

@@ -20,7 +20,7 @@ mod sets;
 
 pub use attributes::{AGE_ENDS, AttributeHashes, Attributes, Dimension, FOLLOWER_ENDS};
 pub use block::{BLOCK, Block, BlockRecord};
-pub use encoding::Malformed;
+pub use encoding::MalformedBlob;
 pub use observations::{Observation, Observations, Removals};
 pub use person_key::{PARTITION_NUMBERS, PARTITIONS, PersonKey};
 pub use sets::{SLOTS, Sets, USERS};

@@ -1,11 +1,9 @@
 //! DATABASE_URL: the database and its location. No printed text has the password.
 
-mod error;
 mod postgres;
 
 use std::{fmt, path::Path, str::FromStr};
 
-pub use error::UrlError;
 pub(crate) use postgres::PostgresUrl;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
@@ -27,6 +25,23 @@ pub struct DatabaseUrl(pub(crate) Location);
 pub(crate) enum Location {
     Postgres(Box<PostgresUrl>),
     Sqlite(Box<SqliteConnectOptions>),
+}
+
+/// Errors of a DATABASE_URL. No text repeats the URL, which may have a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// The scheme names no database that Weir runs on.
+    #[error("must start with postgres://, postgresql:// or sqlite://")]
+    Scheme,
+    /// The scheme is right and the rest is not a URL.
+    #[error("is not a valid {database} URL")]
+    Malformed { database: &'static str },
+    /// One part is wrong, or not supported.
+    #[error("{part} {problem}")]
+    Part { part: &'static str, problem: String },
+    /// Each connection would have a database of its own, and all of them would end with the process.
+    #[error("must name a file: SQLite in memory keeps nothing")]
+    InMemory,
 }
 
 impl DatabaseUrl {

@@ -36,7 +36,7 @@ pub(crate) struct EventLookup {
 
 /// The identity of an event.
 #[derive(Clone, Debug)]
-struct Identity {
+struct EventIdentity {
     source: Source,
     event_id: String,
 }
@@ -70,7 +70,7 @@ pub(crate) async fn get_event(
     Extension(context): Extension<CallContext>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<(StatusCode, Json<EventLookupAnswer>), Problem> {
-    let identity = Identity::parse(path)?;
+    let identity = EventIdentity::parse(path)?;
     let responses = lookup.find(&identity, &context).await;
     let answer = answer(identity, responses)?;
     if !answer.unavailable.is_empty() {
@@ -84,7 +84,7 @@ pub(crate) async fn get_event(
     Ok((status_code, Json(answer)))
 }
 
-impl Identity {
+impl EventIdentity {
     fn parse(path: Result<Path<(String, String)>, PathRejection>) -> Result<Self, Problem> {
         let Path((source, event_id)) =
             path.map_err(|_| invalid("eventId", "must be percent-encoded UTF-8".into()))?;
@@ -108,7 +108,7 @@ impl EventLookup {
 
     /// Asks ingest first. An event that is stored between the two calls is then found by the second one; in the other
     /// order neither would find it.
-    async fn find(&self, identity: &Identity, context: &CallContext) -> Responses {
+    async fn find(&self, identity: &EventIdentity, context: &CallContext) -> Responses {
         let journal = self.find_in_journal(identity, context).await;
         let store = self.find_in_store(identity, context).await;
         Responses { journal, store }
@@ -116,10 +116,10 @@ impl EventLookup {
 
     async fn find_in_journal(
         &self,
-        identity: &Identity,
+        identity: &EventIdentity,
         context: &CallContext,
     ) -> Result<ingest::FindEventResponse, Status> {
-        let Identity { source, event_id } = identity.clone();
+        let EventIdentity { source, event_id } = identity.clone();
         let request = ingest::FindEventRequest { source: source.number(), event_id };
         let rpc = async |channel, request| {
             let client = IngestServiceClient::new(channel);
@@ -130,10 +130,10 @@ impl EventLookup {
 
     async fn find_in_store(
         &self,
-        identity: &Identity,
+        identity: &EventIdentity,
         context: &CallContext,
     ) -> Result<reporting::FindEventResponse, Status> {
-        let Identity { source, event_id } = identity.clone();
+        let EventIdentity { source, event_id } = identity.clone();
         let request = reporting::FindEventRequest { source: source.number(), event_id };
         let rpc = async |channel, request| ReportingServiceClient::new(channel).find_event(request).await;
         self.reporting.query(request, context, self.deadline(), rpc).await
@@ -149,7 +149,7 @@ impl EventLookup {
 ///
 /// # Errors
 /// The event was not found, and a service could not be asked. The event may be there, so it must not be called unknown.
-fn answer(identity: Identity, responses: Responses) -> Result<EventLookupAnswer, Problem> {
+fn answer(identity: EventIdentity, responses: Responses) -> Result<EventLookupAnswer, Problem> {
     let Responses { journal, store } = responses;
     let journal = journal.map_err(|status| status_to_problem(&status, Reason::JournalUnavailable));
     let store = store.map_err(|status| status_to_problem(&status, Reason::StoreUnavailable));

@@ -1,4 +1,4 @@
-//! Metrics of the edge itself. `weir_event::Metrics` has the counters that every role shares.
+//! Metrics of the edge itself. `weir_event::EventMetrics` has the counters that every role shares.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,

@@ -7,7 +7,6 @@ pub(crate) mod request_metrics;
 
 mod correlation;
 mod head;
-mod request_span;
 
 use std::{
     any::Any,

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop};
 
 use crate::{
@@ -52,7 +52,7 @@ impl Edge {
     pub async fn bind(
         config: &EdgeConfig,
         upstreams: &Upstreams,
-        metrics: Metrics,
+        metrics: EventMetrics,
         readiness: RoleReadiness,
         registry: &mut Registry,
         shared_registry: SharedRegistry,

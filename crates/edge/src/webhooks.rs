@@ -24,13 +24,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tonic::Status;
 use utoipa::ToSchema;
-use weir_event::{ErrorType, Metrics, Service};
+use weir_event::{ErrorType, EventMetrics, Service};
 use weir_process::{CallContext, Reason};
 
 use self::{
     body::{BodyError, BodyReader, Encoding},
     coalesce::Coalescer,
-    items::MediaType,
+    items::BodyFormat,
     outcome::BodyOutcome,
     parsed_body::{ParseError, ParsedBody, run_off_thread},
     publish::publish_chunks,
@@ -70,7 +70,7 @@ pub(crate) struct Webhooks {
     ingest: Upstream,
     /// The longest time that ingest may take for one body.
     timeout: Duration,
-    metrics: Metrics,
+    metrics: EventMetrics,
 }
 
 /// Take events
@@ -110,7 +110,7 @@ impl Webhooks {
     pub(crate) fn new(
         config: &EdgeConfig,
         ingest: Upstream,
-        metrics: Metrics,
+        metrics: EventMetrics,
         registry: &mut Registry,
     ) -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Webhooks {
 
     async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
         let arrived_at = Utc::now();
-        let (media_type, encoding) = (MediaType::of(headers)?, Encoding::of(headers)?);
+        let (media_type, encoding) = (BodyFormat::of(headers)?, Encoding::of(headers)?);
         let received = self.reader.read(headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
         let bytes = received.bytes.len();

@@ -5,7 +5,6 @@ mod amount;
 mod candidate;
 mod encode;
 mod gate;
-mod item_identity;
 mod message;
 mod metrics;
 mod model;
@@ -13,15 +12,14 @@ mod origin;
 mod violation;
 
 pub use amount::Amount;
-pub use candidate::check_text;
+pub use candidate::{check_text, json::ItemIdentity};
 pub use encode::EncodedEvent;
 pub use gate::{
     MAX_ITEM_BYTES, TOO_FAR_AHEAD, admit_bytes, admit_encoded, admit_json, admit_message, check_bytes,
     check_json,
 };
-pub use item_identity::ItemIdentity;
-pub use message::Malformed;
-pub use metrics::{ErrorType, Metrics, Service};
+pub use message::MalformedEvent;
+pub use metrics::{ErrorType, EventMetrics, Service};
 pub use model::{
     Details, Event, FacebookBottom, FacebookEngagement, FacebookTop, FacebookUser, TiktokBottom,
     TiktokEngagement, TiktokTop, TiktokUser,

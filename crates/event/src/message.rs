@@ -17,7 +17,7 @@ use super::{
 /// The message is not the one of an admitted event.
 #[derive(Debug, thiserror::Error)]
 #[error("the event's {0} is missing or unknown")]
-pub struct Malformed(&'static str);
+pub struct MalformedEvent(&'static str);
 
 impl From<Event> for v1::Event {
     fn from(event: Event) -> Self {
@@ -105,16 +105,19 @@ impl Event {
     ///
     /// # Errors
     /// The message lacks a part that every build writes, or holds a value that no member of a closed set has.
-    pub fn restore(message: v1::Event) -> Result<Self, Malformed> {
-        let timestamp = instant_micros(message.timestamp).ok_or(Malformed("timestamp"))?;
-        let details = match message.source.ok_or(Malformed("source"))? {
+    pub fn restore(message: v1::Event) -> Result<Self, MalformedEvent> {
+        let timestamp = instant_micros(message.timestamp).ok_or(MalformedEvent("timestamp"))?;
+        let details = match message.source.ok_or(MalformedEvent("source"))? {
             Platform::Facebook(facebook) => Details::Facebook {
-                user: facebook.user.and_then(restore_facebook_user).ok_or(Malformed("user"))?,
-                engagement: facebook.engagement.and_then(restore_facebook).ok_or(Malformed("engagement"))?,
+                user: facebook.user.and_then(restore_facebook_user).ok_or(MalformedEvent("user"))?,
+                engagement: facebook
+                    .engagement
+                    .and_then(restore_facebook)
+                    .ok_or(MalformedEvent("engagement"))?,
             },
             Platform::Tiktok(tiktok) => Details::Tiktok {
-                user: tiktok.user.and_then(restore_tiktok_user).ok_or(Malformed("user"))?,
-                engagement: tiktok.engagement.and_then(restore_tiktok).ok_or(Malformed("engagement"))?,
+                user: tiktok.user.and_then(restore_tiktok_user).ok_or(MalformedEvent("user"))?,
+                engagement: tiktok.engagement.and_then(restore_tiktok).ok_or(MalformedEvent("engagement"))?,
             },
         };
         Ok(Self { id: message.event_id, timestamp, details })

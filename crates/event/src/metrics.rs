@@ -113,7 +113,7 @@ struct FailureLabels {
 
 /// Counters of events. Cheap to clone; every clone counts into the same series.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub struct EventMetrics {
     accepted: Family<Labels, Counter>,
     processed: Family<Labels, Counter>,
     duplicate: Family<Labels, Counter>,
@@ -122,7 +122,7 @@ pub struct Metrics {
     failed: Family<FailureLabels, Counter>,
 }
 
-impl Metrics {
+impl EventMetrics {
     /// Registers the families. A process that hosts several roles registers them once.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn the_families_have_their_documented_names_and_labels() {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = EventMetrics::register(&mut registry);
         metrics.accepted(Service::Edge, Source::Facebook, 2);
         metrics.processed(Service::TiktokCollector, Source::Tiktok, 3, 1);
         metrics.failed(Service::Ingest, None, ErrorType::TooLarge, 4);

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
-use weir_event::{ErrorType, Metrics};
+use weir_event::{ErrorType, EventMetrics};
 use weir_process::{Budget, Reason, Reservation, grpc_timeout, refuse};
 
 use crate::request::MAX_DECODED_BYTES;
@@ -35,7 +35,7 @@ pub(crate) struct Deadline(Instant);
 pub(crate) struct Admission<S> {
     service: S,
     budget: Budget,
-    metrics: Metrics,
+    metrics: EventMetrics,
 }
 
 impl Deadline {
@@ -61,7 +61,7 @@ impl Default for Deadline {
 }
 
 impl<S> Admission<S> {
-    pub(crate) fn new(service: S, budget: Budget, metrics: Metrics) -> Self {
+    pub(crate) fn new(service: S, budget: Budget, metrics: EventMetrics) -> Self {
         Self { service, budget, metrics }
     }
 }

@@ -18,7 +18,7 @@ use weir::contract::ingest::v1::{
     GroupDeadLettersRequest, GroupDeadLettersResponse, ListDeadLettersRequest, ListDeadLettersResponse,
     RedriveDeadLettersRequest, RedriveDeadLettersResponse, dead_letter_service_server::DeadLetterService,
 };
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_journal::Journal;
 use weir_process::{OperatorAccess, Stop};
 
@@ -44,7 +44,7 @@ const MAX_READ: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct DeadLetterHandler {
     pub(crate) journal: Journal,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: EventMetrics,
     pub(crate) access: OperatorAccess,
     pub(crate) stop: Stop,
 }

@@ -10,7 +10,7 @@ use weir::contract::ingest::v1::{
     FindEventRequest, FindEventResponse, PublishEventsRequest, PublishEventsResponse,
     ingest_service_server::IngestService,
 };
-use weir_event::{ErrorType, Metrics, Service};
+use weir_event::{ErrorType, EventMetrics, Service};
 use weir_journal::{AppendError, DeadLetterStream, Journal};
 use weir_process::{CallContext, Reason, clock::RoleClock, refuse};
 
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct IngestHandler {
     pub(crate) journal: Journal,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: EventMetrics,
     pub(crate) publish_metrics: PublishMetrics,
     pub(crate) clock: RoleClock,
 }

@@ -13,7 +13,7 @@ use weir::contract::{
         ingest_service_server::{self, IngestServiceServer},
     },
 };
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_journal::{Journal, LostFrameMetrics, SettingsLatch};
 use weir_process::{
     Budget, Latch, OperatorAccess, RoleReadiness, Stop,
@@ -45,7 +45,7 @@ const SERVICES: &[&str] = &[
 #[derive(Clone, Debug)]
 pub struct IngestMetrics {
     /// Counters of events.
-    pub events: Metrics,
+    pub events: EventMetrics,
     /// The clock of this process against the journal's.
     pub clock: ClockMetrics,
     /// Frames that the journal lost.

@@ -3,13 +3,11 @@
 mod content;
 mod erasure;
 mod framer;
-mod sealed;
 mod version;
 
 pub use content::{Content, Frame, FramedEvent};
 pub use erasure::Erasure;
-pub use framer::{FrameLimit, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS};
-pub use sealed::SealedFrame;
+pub use framer::{FrameLimit, Framer, MAX_FRAME_BYTES, MAX_FRAME_EVENTS, SealedFrame};
 pub use version::FrameError;
 pub(crate) use version::has_version;
 

@@ -21,7 +21,6 @@ mod session;
 mod setting;
 mod settings_diff;
 mod streams;
-mod timeouts;
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,6 +50,14 @@ use crate::{
     settings::Settings,
     usage::{Backlog, Usage},
 };
+
+/// Timeout of one publish or acknowledgement. A publish that takes longer is usually stored; its repetition carries the
+/// same message id.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Timeout of one request to the JetStream API. It includes the sending, which waits while the connection is down;
+/// async-nats limits the wait for the answer alone.
+const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The journal on JetStream. A clone is cheap and uses the same connection.
 #[derive(Clone, Debug)]

@@ -41,7 +41,7 @@ pub use metrics::{JournalMetrics, LostFrameMetrics};
 pub use names::Names;
 pub use observer::Observer;
 pub use position::{AckFloor, Position, PresentFrame};
-pub use servers::{Identity, Servers, ServersError};
+pub use servers::{ClientIdentity, Servers, ServersError};
 pub use settings::{Ownership, Settings};
 pub use settings_latch::SettingsLatch;
 pub use spans::MessagingSpans;

@@ -13,7 +13,7 @@ const DEFAULT_PORT: u16 = 4222;
 pub struct Servers {
     /// At least one.
     pub(super) list: Vec<Server>,
-    pub(super) identity: Identity,
+    pub(super) identity: ClientIdentity,
     /// NATS_CA: a PEM file, read at each connection. Without it the client trusts the system's roots.
     pub(super) ca: Option<PathBuf>,
     /// NATS_CERT and NATS_KEY: PEM files, read at each connection.
@@ -24,7 +24,7 @@ pub struct Servers {
 
 /// The proof of a client's identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Identity {
+pub enum ClientIdentity {
     /// The user part of each server's URL, if it has one.
     #[default]
     Url,
@@ -64,7 +64,7 @@ pub struct ServersError {
 impl Servers {
     /// The same servers with another identity than that of their URLs.
     #[must_use]
-    pub fn with_identity(self, identity: Identity) -> Self {
+    pub fn with_identity(self, identity: ClientIdentity) -> Self {
         Self { identity, ..self }
     }
 
@@ -109,7 +109,7 @@ impl FromStr for Servers {
             Server::parse(part).map_err(|reason| ServersError { number: index + 1, count, reason })
         });
         let list = servers.collect::<Result<_, _>>()?;
-        Ok(Self { list, identity: Identity::default(), ca: None, certificate: None, domain: None })
+        Ok(Self { list, identity: ClientIdentity::default(), ca: None, certificate: None, domain: None })
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod exposition;
 mod log_level;
-mod state;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -17,8 +16,15 @@ pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use self::state::AdminState;
 use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
+
+/// The state that the handlers share. Cheap to clone; every clone is the same state.
+#[derive(Clone)]
+struct AdminState {
+    readiness: Readiness,
+    registry: SharedRegistry,
+    log_level: LogLevel,
+}
 
 /// The body of the ready probe.
 #[derive(Serialize)]

@@ -4,7 +4,6 @@ mod address;
 mod call_status;
 mod channel;
 mod client_spans;
-mod keep_alive;
 mod server;
 mod server_spans;
 mod spanned_body;

@@ -1,8 +1,11 @@
-//! The signals that ask a process to end.
+//! The signals that ask a process to end, and the token that passes the request on to its roles.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Stop, exit_code};
+use super::exit_code;
+
+/// Cancelled when a role must finish its work in hand and return. Cheap to clone; every clone is the same token.
+pub type Stop = tokio_util::sync::CancellationToken;
 
 /// SIGTERM and SIGINT, watched from the creation of this value. A signal that arrives between two waits is
 /// not lost.

@@ -30,22 +30,22 @@ use crate::{
     error::ReportError,
     metrics::ReportType,
     names,
-    report::{Report, RequestParser},
+    report_query::{ReportQuery, RequestParser},
     store::Snapshot,
     time_range::{Horizons, RequestedRange, TimeRange, timestamp},
 };
 pub(crate) use attribute_cache::AttributeCache;
-use result::{AGES, FOLLOWERS, Mean, Users};
+use result::{AGES, FOLLOWERS, SumAndCount, Users};
 
 /// A request for demographics.
 #[derive(Debug)]
-pub(crate) struct DemographicsReport {
+pub(crate) struct DemographicsQuery {
     range: RequestedRange,
     source: Option<Source>,
     limit: u64,
 }
 
-impl Report for DemographicsReport {
+impl ReportQuery for DemographicsQuery {
     type Request = GetDemographicsRequest;
     type Response = GetDemographicsResponse;
     type Cache = AttributeCache;
@@ -79,7 +79,7 @@ impl Report for DemographicsReport {
     }
 }
 
-impl DemographicsReport {
+impl DemographicsQuery {
     fn includes(&self, source: Source) -> bool {
         self.source.is_none_or(|requested| requested == source)
     }
@@ -99,7 +99,7 @@ impl DemographicsReport {
         attributes: &AttributeCache,
         source: Source,
         range: TimeRange,
-    ) -> Result<(Users, Mean), ReportError> {
+    ) -> Result<(Users, SumAndCount), ReportError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         if let Some(counted) = from_sets::count(snapshot, attributes, source, range, limit).await? {
             attributes.sections.count("sets");

@@ -10,7 +10,7 @@ use weir_database::entity::erasures::{Column, Entity};
 use crate::{
     error::{FieldError, ReportError},
     metrics::ReportType,
-    report::Report,
+    report_query::ReportQuery,
     store::Snapshot,
     time_range::timestamp,
 };
@@ -20,11 +20,11 @@ const MAX_ERASURES: usize = 1_000;
 
 /// A request for erasures by id.
 #[derive(Debug)]
-pub(crate) struct ErasuresReport {
+pub(crate) struct ErasuresQuery {
     ids: Vec<String>,
 }
 
-impl Report for ErasuresReport {
+impl ReportQuery for ErasuresQuery {
     type Request = GetErasuresRequest;
     type Response = GetErasuresResponse;
     type Cache = ();

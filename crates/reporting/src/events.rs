@@ -16,7 +16,7 @@ use crate::{
     error::ReportError,
     metrics::ReportType,
     names,
-    report::{Report, RequestParser},
+    report_query::{ReportQuery, RequestParser},
     rollups::{RollupColumn, RollupQuery, RollupTable, column_is, source_is},
     series::{self, Grouping, MAX_BUCKETS},
     store::Snapshot,
@@ -25,7 +25,7 @@ use crate::{
 
 /// A request for the number of events.
 #[derive(Debug)]
-pub(crate) struct EventsReport {
+pub(crate) struct EventsQuery {
     range: RequestedRange,
     source: Option<Source>,
     funnel_stage: Option<FunnelStage>,
@@ -47,7 +47,7 @@ struct BucketRow {
     count: i64,
 }
 
-impl Report for EventsReport {
+impl ReportQuery for EventsQuery {
     type Request = GetEventStatisticsRequest;
     type Response = GetEventStatisticsResponse;
     type Cache = ();
@@ -80,7 +80,7 @@ impl Report for EventsReport {
     }
 }
 
-impl EventsReport {
+impl EventsQuery {
     /// Events by source, stage and type; only groups with events, in no order.
     async fn counts(&self, snapshot: &Snapshot, range: TimeRange) -> Result<Vec<EventCount>, DbErr> {
         let query = self.query(range).group_by(&["source", "funnel_stage", "event_type"]);

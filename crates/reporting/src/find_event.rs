@@ -16,14 +16,14 @@ use weir_database::{
 use crate::{
     error::ReportError,
     metrics::ReportType,
-    report::{Report, RequestParser},
+    report_query::{ReportQuery, RequestParser},
     store::Snapshot,
     time_range::timestamp,
 };
 
 /// A request for one event.
 #[derive(Debug)]
-pub(crate) struct FindEventReport {
+pub(crate) struct FindEventQuery {
     source: Option<Source>,
     event_id: String,
 }
@@ -47,7 +47,7 @@ struct DuplicatesRow {
     times: i64,
 }
 
-impl Report for FindEventReport {
+impl ReportQuery for FindEventQuery {
     type Request = FindEventRequest;
     type Response = FindEventResponse;
     type Cache = ();
@@ -71,7 +71,7 @@ impl Report for FindEventReport {
     }
 }
 
-impl FindEventReport {
+impl FindEventQuery {
     async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
         let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
         let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_request_without_a_source_is_invalid() {
         let request = FindEventRequest { source: 0, event_id: "a".into() };
-        let Err(ReportError::InvalidRequest(errors)) = FindEventReport::parse(request) else {
+        let Err(ReportError::InvalidRequest(errors)) = FindEventQuery::parse(request) else {
             panic!("the request is valid")
         };
         assert_eq!(errors[0].field, "source");

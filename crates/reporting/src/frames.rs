@@ -10,7 +10,7 @@ use weir_database::entity::frames::{Column, Entity};
 use crate::{
     error::{FieldError, ReportError},
     metrics::ReportType,
-    report::Report,
+    report_query::ReportQuery,
     store::Snapshot,
 };
 
@@ -19,11 +19,11 @@ const MAX_FRAMES: usize = 1_000;
 
 /// A request for frames by id.
 #[derive(Debug)]
-pub(crate) struct FramesReport {
+pub(crate) struct FramesQuery {
     ids: Vec<String>,
 }
 
-impl Report for FramesReport {
+impl ReportQuery for FramesQuery {
     type Request = GetFramesRequest;
     type Response = GetFramesResponse;
     type Cache = ();

@@ -12,7 +12,7 @@ mod frames;
 mod metrics;
 mod names;
 mod plan;
-mod report;
+mod report_query;
 mod revenue;
 mod rollups;
 mod series;

@@ -40,11 +40,11 @@ struct Labels {
 
 /// The histogram of reports. Cheap to clone; all clones observe into the same series.
 #[derive(Clone, Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct ReportMetrics {
     duration: LatencyHistogram<Labels>,
 }
 
-impl Metrics {
+impl ReportMetrics {
     /// Registers the histogram. A process calls it once.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let help = "Duration of a report with a valid request, answered or not";
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_histogram_has_its_documented_name() {
         let mut registry = Registry::default();
-        Metrics::register(&mut registry).observe(
+        ReportMetrics::register(&mut registry).observe(
             ReportType::Revenue,
             Duration::from_millis(3),
             &TraceContext::default(),

@@ -19,7 +19,7 @@ use crate::{
     error::ReportError,
     metrics::ReportType,
     names,
-    report::{Report, RequestParser},
+    report_query::{ReportQuery, RequestParser},
     series::{self, Grouping},
     store::Snapshot,
     time_range::{Horizons, RequestedRange, TimeRange, timestamp},
@@ -31,14 +31,14 @@ use ranking_cache::{Ranking, RankingKey};
 
 /// A request for revenue.
 #[derive(Debug)]
-pub(crate) struct RevenueReport {
+pub(crate) struct RevenueQuery {
     range: RequestedRange,
     filter: Filter,
     grouping: Option<Grouping>,
     limit: u64,
 }
 
-impl Report for RevenueReport {
+impl ReportQuery for RevenueQuery {
     type Request = GetRevenueRequest;
     type Response = GetRevenueResponse;
     type Cache = RankingCache;
@@ -84,7 +84,7 @@ impl Report for RevenueReport {
     }
 }
 
-impl RevenueReport {
+impl RevenueQuery {
     /// The campaigns with the most revenue; `sources` is the revenue by source of the same snapshot.
     async fn campaigns(
         &self,

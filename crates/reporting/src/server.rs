@@ -17,8 +17,8 @@ use weir_process::{
 };
 
 use crate::{
-    ReportingConfig, demographics::AttributeCache, metrics::Metrics, revenue::RankingCache, service::Service,
-    store::Store,
+    ReportingConfig, demographics::AttributeCache, metrics::ReportMetrics, revenue::RankingCache,
+    service::ReportingHandler, store::ReportStore,
 };
 
 /// Where a section has more users, its groups are estimated from a sample, so that time and memory stay bounded.
@@ -30,7 +30,7 @@ const CACHE_CHECK: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Reporting {
     server: GrpcServer,
-    service: Service,
+    service: ReportingHandler,
     readiness: RoleReadiness,
     database: Latch,
     clock: RoleClock,
@@ -67,11 +67,11 @@ impl Reporting {
         let server = GrpcServer::bind(config.listen).await?;
         let attributes = AttributeCache::new(max_exact_users);
         attributes.register(registry);
-        let service = Service {
-            store: Store::new(database, config.timeout),
+        let service = ReportingHandler {
+            store: ReportStore::new(database, config.timeout),
             attributes,
             rankings: RankingCache::default(),
-            metrics: Metrics::register(registry),
+            metrics: ReportMetrics::register(registry),
             currency: config.currency.clone(),
             timeout: config.timeout,
         };

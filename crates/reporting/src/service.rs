@@ -12,25 +12,25 @@ use weir::contract::reporting::v1::{
 use weir_process::{CallContext, grpc_timeout};
 
 use crate::{
-    demographics::{AttributeCache, DemographicsReport},
-    erasures::ErasuresReport,
+    demographics::{AttributeCache, DemographicsQuery},
+    erasures::ErasuresQuery,
     error::ReportError,
-    events::EventsReport,
-    find_event::FindEventReport,
-    frames::FramesReport,
-    metrics::{Metrics, ReportType},
-    report::Report,
-    revenue::{RankingCache, RevenueReport},
-    store::Store,
+    events::EventsQuery,
+    find_event::FindEventQuery,
+    frames::FramesQuery,
+    metrics::{ReportMetrics, ReportType},
+    report_query::ReportQuery,
+    revenue::{RankingCache, RevenueQuery},
+    store::ReportStore,
 };
 
 /// The service behind the rpcs.
 #[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) store: Store,
+pub(crate) struct ReportingHandler {
+    pub(crate) store: ReportStore,
     pub(crate) attributes: AttributeCache,
     pub(crate) rankings: RankingCache,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: ReportMetrics,
     /// ISO 4217.
     pub(crate) currency: String,
     /// The longest time that a report may take.
@@ -38,19 +38,19 @@ pub(crate) struct Service {
 }
 
 #[tonic::async_trait]
-impl ReportingService for Service {
+impl ReportingService for ReportingHandler {
     async fn get_event_statistics(
         &self,
         request: Request<GetEventStatisticsRequest>,
     ) -> Result<Response<GetEventStatisticsResponse>, Status> {
-        self.answer::<EventsReport>(request, &()).await.map(Response::new)
+        self.answer::<EventsQuery>(request, &()).await.map(Response::new)
     }
 
     async fn get_revenue(
         &self,
         request: Request<GetRevenueRequest>,
     ) -> Result<Response<GetRevenueResponse>, Status> {
-        let response = self.answer::<RevenueReport>(request, &self.rankings).await?;
+        let response = self.answer::<RevenueQuery>(request, &self.rankings).await?;
         Ok(Response::new(GetRevenueResponse { currency: self.currency.clone(), ..response }))
     }
 
@@ -58,33 +58,33 @@ impl ReportingService for Service {
         &self,
         request: Request<GetDemographicsRequest>,
     ) -> Result<Response<GetDemographicsResponse>, Status> {
-        self.answer::<DemographicsReport>(request, &self.attributes).await.map(Response::new)
+        self.answer::<DemographicsQuery>(request, &self.attributes).await.map(Response::new)
     }
 
     async fn get_frames(
         &self,
         request: Request<GetFramesRequest>,
     ) -> Result<Response<GetFramesResponse>, Status> {
-        self.answer::<FramesReport>(request, &()).await.map(Response::new)
+        self.answer::<FramesQuery>(request, &()).await.map(Response::new)
     }
 
     async fn get_erasures(
         &self,
         request: Request<GetErasuresRequest>,
     ) -> Result<Response<GetErasuresResponse>, Status> {
-        self.answer::<ErasuresReport>(request, &()).await.map(Response::new)
+        self.answer::<ErasuresQuery>(request, &()).await.map(Response::new)
     }
 
     async fn find_event(
         &self,
         request: Request<FindEventRequest>,
     ) -> Result<Response<FindEventResponse>, Status> {
-        self.answer::<FindEventReport>(request, &()).await.map(Response::new)
+        self.answer::<FindEventQuery>(request, &()).await.map(Response::new)
     }
 }
 
-impl Service {
-    async fn answer<R: Report>(
+impl ReportingHandler {
+    async fn answer<R: ReportQuery>(
         &self,
         request: Request<R::Request>,
         cache: &R::Cache,
@@ -105,7 +105,7 @@ impl Service {
         })
     }
 
-    async fn answer_in_time<R: Report>(
+    async fn answer_in_time<R: ReportQuery>(
         &self,
         report: R,
         cache: &R::Cache,

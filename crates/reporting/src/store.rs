@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 use weir_database::{
     dialect::{Dialect, Pool},
-    people::Malformed,
+    people::MalformedBlob,
 };
 use weir_process::trace;
 
@@ -20,7 +20,7 @@ const SHORTER_TIMEOUT: f64 = 0.9;
 
 /// The store that reports read. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Store {
+pub(crate) struct ReportStore {
     database: DatabaseConnection,
     /// The statement timeout of the pool.
     timeout: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Store {
     permits: Arc<Semaphore>,
 }
 
-impl Store {
+impl ReportStore {
     /// `database` is a pool for reports with this `timeout`.
     pub(crate) fn new(database: DatabaseConnection, timeout: Duration) -> Self {
         let connections = Pool::of(&database).max_connections();
@@ -152,7 +152,7 @@ impl Snapshot {
 }
 
 /// A blob in the store that can't be read: the caller can only retry.
-pub(crate) fn malformed(error: Malformed) -> DbErr {
+pub(crate) fn malformed(error: MalformedBlob) -> DbErr {
     DbErr::Custom(error.to_string())
 }
 

@@ -3,11 +3,11 @@
 use std::{env::consts::ARCH, fs, path::Path, sync::OnceLock};
 
 /// Names and values of the environment variables that load libfaketime into a process.
-pub type Environment = [(&'static str, &'static str); 3];
+pub type ClockVariables = [(&'static str, &'static str); 3];
 
 /// A wall clock that is off by `offset`, such as `+8d`, `-100d` or `-10m`. Timers stay right, because they follow the
 /// monotonic clock.
-pub fn off_by(offset: &'static str) -> Environment {
+pub fn off_by(offset: &'static str) -> ClockVariables {
     [("LD_PRELOAD", library()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]
 }
 

@@ -10,12 +10,12 @@ use super::{Weir, eventually, process::Process};
 #[derive(Debug)]
 pub struct Load {
     process: Process,
-    ledger: Ledger,
+    ledger: LedgerFile,
 }
 
 /// The ledger file of a publisher.
 #[derive(Debug)]
-pub struct Ledger(PathBuf);
+pub struct LedgerFile(PathBuf);
 
 /// The figures of a `weir verify` that found no event missing, spurious, double or altered.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Load {
         let mut command =
             weir.tool(&["publish", "--corrupt", "0.1", "--duplicates", "0.05", "--late", "0.1"]);
         command.arg("--ledger").arg(&ledger).args(args);
-        Self { process: Process::start(name, weir.folder(), command), ledger: Ledger(ledger) }
+        Self { process: Process::start(name, weir.folder(), command), ledger: LedgerFile(ledger) }
     }
 
     /// Waits until so many more requests are answered 2xx.
@@ -77,7 +77,7 @@ impl Load {
     }
 
     /// Ends the publisher and waits for its last answers.
-    pub async fn finish(mut self) -> Ledger {
+    pub async fn finish(mut self) -> LedgerFile {
         self.process.signal("INT").await;
         self.process.ended().await;
         self.ledger
@@ -92,7 +92,7 @@ impl Load {
     }
 }
 
-impl Ledger {
+impl LedgerFile {
     /// Compares the ledger with the store. Fails if an event is missing, spurious, double or altered, or if the store
     /// does not account for a frame of the journal.
     pub async fn verify(&self, weir: &Weir) -> Verification {

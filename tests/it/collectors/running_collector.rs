@@ -7,7 +7,7 @@ use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use weir_collectors::{Collector, CollectorMetrics, CollectorSettings, Retention};
-use weir_event::{Metrics, Source};
+use weir_event::{EventMetrics, Source};
 use weir_journal::{Framer, Journal, LostFrameMetrics, Settings};
 use weir_process::{RoleReadiness, Stop, clock::ClockMetrics};
 use weir_testkit::{
@@ -30,7 +30,7 @@ impl RunningCollector {
     pub(super) fn start(journal: &Journal, store: &DatabaseConnection, sources: &[Source]) -> Self {
         let (readiness, stop) = (RoleReadiness::new("collector"), Stop::new());
         let mut registry = Registry::default();
-        let events = Metrics::register(&mut registry);
+        let events = EventMetrics::register(&mut registry);
         let (clock, lost) =
             (ClockMetrics::register(&mut registry), LostFrameMetrics::register(&mut registry));
         let metrics = CollectorMetrics::register(&mut registry, events, clock, lost);

@@ -8,7 +8,7 @@ use super::args::ReconcileOptions;
 
 /// The findings of a comparison.
 #[derive(Debug)]
-pub(super) struct Findings {
+pub(super) struct ReconcileFindings {
     pub(super) period: Period,
     pub(super) repairs: bool,
     /// The number of compared days; empty days are skipped.
@@ -29,7 +29,7 @@ pub(super) struct Findings {
     pub(super) interrupted_at: Option<i64>,
 }
 
-impl Findings {
+impl ReconcileFindings {
     pub(super) fn new(options: &ReconcileOptions) -> Self {
         Self {
             period: options.period,

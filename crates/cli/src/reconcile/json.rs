@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use weir_collectors::reconcile::{Difference, Measure, Measures, Subject};
 use weir_event::Source;
 
-use super::{findings::Findings, labels};
+use super::{findings::ReconcileFindings, labels};
 
-pub(super) fn shown(findings: &Findings) -> Value {
+pub(super) fn shown(findings: &ReconcileFindings) -> Value {
     let complete_from = findings.complete_from.iter().filter_map(|(source, complete_from)| {
         Some((Source::from_number(*source)?.name().to_owned(), json!(complete_from.map(labels::time))))
     });

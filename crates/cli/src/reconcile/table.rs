@@ -5,18 +5,18 @@ use std::fmt::{self, Write as _};
 use weir_collectors::reconcile::{Difference, Measures, Subject};
 use weir_event::Source;
 
-use super::{findings::Findings, labels};
+use super::{findings::ReconcileFindings, labels};
 use crate::output::{grouped, table};
 
 /// Formats the findings.
-pub(super) fn shown(findings: &Findings) -> String {
+pub(super) fn shown(findings: &ReconcileFindings) -> String {
     let mut text = String::new();
     write(&mut text, findings).expect("a string takes everything");
     text.truncate(text.trim_end().len());
     text
 }
 
-fn write(text: &mut String, findings: &Findings) -> fmt::Result {
+fn write(text: &mut String, findings: &ReconcileFindings) -> fmt::Result {
     if !findings.shown.is_empty() {
         let header = ["grain", "bucket", "kind, campaign or people", "written", "expected", "told by"];
         writeln!(text, "{}", table(header, 0, findings.shown.iter().map(row)))?;

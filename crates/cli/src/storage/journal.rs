@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::time::Instant;
 use tracing::info;
 use url::Url;
-use weir_journal::{Identity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings};
+use weir_journal::{ClientIdentity, Journal, JournalError, Names, Observer, Ownership, Servers, Settings};
 use weir_process::{
     Latch,
     args::ConfigErrors,
@@ -146,9 +146,9 @@ impl NatsIdentityArgs {
     /// Adds the identities of these arguments to the servers.
     fn apply(&self, mut servers: Servers, errors: &mut ConfigErrors) -> Servers {
         let identities = [
-            ("a login in NATS_URL", servers.have_logins().then_some(Identity::Url)),
-            ("NATS_CREDS", path(self.nats_creds.as_ref()).map(Identity::Credentials)),
-            ("NATS_NKEY", path(self.nats_nkey.as_ref()).map(Identity::Nkey)),
+            ("a login in NATS_URL", servers.have_logins().then_some(ClientIdentity::Url)),
+            ("NATS_CREDS", path(self.nats_creds.as_ref()).map(ClientIdentity::Credentials)),
+            ("NATS_NKEY", path(self.nats_nkey.as_ref()).map(ClientIdentity::Nkey)),
         ];
         let given: Vec<_> =
             identities.into_iter().filter_map(|(name, identity)| Some((name, identity?))).collect();

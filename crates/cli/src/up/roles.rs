@@ -9,7 +9,7 @@ use url::Url;
 use weir_collectors::{Collector, CollectorMetrics, CollectorSettings, Retention};
 use weir_database::register_pools;
 use weir_edge::{Edge, EdgeConfig, Upstreams};
-use weir_event::{Metrics, Source};
+use weir_event::{EventMetrics, Source};
 use weir_ingest::{Ingest, IngestConfig, IngestMetrics};
 use weir_journal::{Journal, LostFrameMetrics};
 use weir_process::{Host, Latch, clock::ClockMetrics};
@@ -57,7 +57,7 @@ impl Roles {
     /// # Errors
     /// A server stays away, the data folder is locked, or an address is taken.
     pub(super) async fn bind(config: Config, host: &mut Host) -> anyhow::Result<Self> {
-        let metrics = Metrics::register(host.registry());
+        let metrics = EventMetrics::register(host.registry());
         let clock = ClockMetrics::register(host.registry());
         let lost = LostFrameMetrics::register(host.registry());
         let (events, clocks, losses) = (metrics.clone(), clock.clone(), lost.clone());

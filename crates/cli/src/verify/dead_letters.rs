@@ -8,7 +8,7 @@ use weir_journal::{DeadLetterStream, Observer, StoredDeadLetter};
 
 use super::{
     expectations::{Case, Promise},
-    findings::Findings,
+    findings::VerifyFindings,
 };
 use crate::generator::number_of;
 
@@ -29,7 +29,7 @@ impl RejectedItems {
 pub(super) async fn note_parked(
     journal: &Observer,
     cases: &mut [Case],
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
 ) -> anyhow::Result<()> {
     let mut letters = DeadLetterPages::of(DeadLetterStream::Parked);
     while let Some(page) = letters.next(journal).await? {
@@ -40,7 +40,7 @@ pub(super) async fn note_parked(
     Ok(())
 }
 
-fn note(letter: &StoredDeadLetter, cases: &mut [Case], findings: &mut Findings) {
+fn note(letter: &StoredDeadLetter, cases: &mut [Case], findings: &mut VerifyFindings) {
     let (Some(source), Some(event_id)) = (letter.letter.source, &letter.letter.event_id) else { return };
     let Some((case, number)) = case_of(source, event_id, cases) else { return };
     match case.expectations.promise(source, number) {
@@ -62,7 +62,7 @@ fn case_of<'a>(source: Source, event_id: &str, cases: &'a mut [Case]) -> Option<
 pub(super) async fn find_rejected(
     journal: &Observer,
     mut items: RejectedItems,
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
 ) -> anyhow::Result<()> {
     findings.rejected = items.0.len() as u64;
     let mut letters = DeadLetterPages::of(DeadLetterStream::Rejected);

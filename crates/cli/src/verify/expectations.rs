@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::ensure;
 use weir_event::Source;
 
-use super::findings::Findings;
+use super::findings::VerifyFindings;
 use crate::{
     generator::{EventStream, GeneratedBatch, event_id},
     ledger::{RequestOutcome, Run},
@@ -129,7 +129,7 @@ impl Expectations {
     }
 
     /// Counts promises and places, and records events that are missing or in two places.
-    pub(super) fn check(&self, seed: u64, findings: &mut Findings) {
+    pub(super) fn check(&self, seed: u64, findings: &mut VerifyFindings) {
         for (number, expectation) in (0..).zip(&self.expectations) {
             let parked = self.parked.get(&number).copied().unwrap_or_default();
             let id = || event_id(expectation.source, seed, number);

@@ -16,7 +16,7 @@ pub(super) struct Fault {
 
 /// The findings of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct VerifyFindings {
     /// Events that an answer accepted.
     pub(super) accepted: u64,
     /// Items that an answer rejected, one by one.
@@ -54,7 +54,7 @@ impl Fault {
     }
 }
 
-impl Findings {
+impl VerifyFindings {
     pub(super) fn new(waiting: u64) -> Self {
         Self { waiting, ..Self::default() }
     }
@@ -74,7 +74,7 @@ impl Findings {
     }
 }
 
-impl fmt::Display for Findings {
+impl fmt::Display for VerifyFindings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
             ("accepted", self.accepted),

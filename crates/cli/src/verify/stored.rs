@@ -21,7 +21,7 @@ use super::{
     columns,
     dead_letters::RejectedItems,
     expectations::{Case, Expectations, Promise},
-    findings::Findings,
+    findings::VerifyFindings,
 };
 use crate::generator::{EventStream, GeneratedBatch, Item, ItemKind, id_prefix, number_of};
 
@@ -57,7 +57,7 @@ pub(super) async fn compare(
     store: &StoreReader,
     case: &mut Case,
     rejected: &mut RejectedItems,
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     let mut stream = EventStream::new(case.run.mix.clone(), case.run.seed);
@@ -105,7 +105,7 @@ async fn compare_rows(
     seed: u64,
     items: &[Item],
     expectations: &mut Expectations,
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
 ) -> anyhow::Result<()> {
     for source in Source::ALL {
         let mut generated = generated(seed, items, *source, expectations)?;
@@ -176,7 +176,7 @@ fn compare_row(
     row: &Model,
     (number, event): &(u64, Value),
     expectations: &mut Expectations,
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
 ) {
     expectations.note_stored(*number);
     findings.anonymous += u64::from(columns::is_anonymous(row));
@@ -190,7 +190,7 @@ async fn find_spurious(
     store: &StoreReader,
     source: Source,
     case: &Case,
-    findings: &mut Findings,
+    findings: &mut VerifyFindings,
 ) -> anyhow::Result<()> {
     for prefix in Source::ALL.iter().map(|prefix_of| id_prefix(*prefix_of, case.run.seed)) {
         let mut after = prefix.clone();

@@ -1,6 +1,6 @@
 //! Errors of the tables of people.
 
-use weir_database::people::Malformed;
+use weir_database::people::MalformedBlob;
 
 /// The reason for which a transaction changed nothing: it is rolled back.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum PeopleError {
     Store(#[from] sqlx::Error),
     /// A value of the tables is damaged.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedBlob),
     /// A partition has had 268 million people and aliases.
     #[error("there are no numbers left for people of source {0}")]
     NoNumbers(i16),

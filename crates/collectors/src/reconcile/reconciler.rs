@@ -7,13 +7,13 @@ use weir_database::time_bucket::Grain;
 use weir_event::Source;
 
 use super::{
+    derived_table::DerivedTable,
     difference::{Difference, Evidence, Subject},
     error::ReconcileError,
     measures::Measures,
     period::Period,
+    read_transaction::{DifferenceRow, ReadTransaction},
     repair,
-    rollup_table::RollupTable,
-    snapshot::{DifferenceRow, Snapshot},
     sql::{self, ComparisonQuery},
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Reconciler {
     /// The database can't be read.
     pub async fn days(&self) -> Result<Option<(i64, i64)>, ReconcileError> {
         let touched = self.period.buckets(Grain::Day);
-        let mut snapshot = Snapshot::begin(&self.store.pool).await?;
+        let mut snapshot = ReadTransaction::begin(&self.store.pool).await?;
         let first = snapshot.number(sql::first_time(&touched)).await?;
         let last = snapshot.number(sql::last_time(&touched)).await?;
         snapshot.end().await?;
@@ -75,7 +75,7 @@ impl Reconciler {
     pub async fn day_after(&self, day: i64) -> Result<Option<i64>, ReconcileError> {
         let mut touched = self.period.buckets(Grain::Day);
         touched.start = touched.start.max(day + Grain::Day.width());
-        let mut snapshot = Snapshot::begin(&self.store.pool).await?;
+        let mut snapshot = ReadTransaction::begin(&self.store.pool).await?;
         let next = snapshot.number(sql::first_time(&touched)).await?;
         snapshot.end().await?;
         Ok(next.map(|time| Grain::Day.start_of(time)))
@@ -129,11 +129,11 @@ impl Reconciler {
         source_day: SourceDay,
         mut take: impl AsyncFnMut(&[Difference]) -> Result<(), ReconcileError>,
     ) -> Result<ComparedDay, ReconcileError> {
-        let mut snapshot = Snapshot::begin(&self.store.pool).await?;
+        let mut snapshot = ReadTransaction::begin(&self.store.pool).await?;
         let complete_from = snapshot.number(horizon_of(source_day.source)).await?;
         let mut differences = 0;
-        for rollup_table in RollupTable::of(source_day.source) {
-            let query = self.query(&snapshot, *rollup_table, source_day, complete_from);
+        for derived_table in DerivedTable::of(source_day.source) {
+            let query = self.query(&snapshot, *derived_table, source_day, complete_from);
             let mut pages = pin!(snapshot.differences(query.differences(), PAGE));
             while let Some(page) = pages.next().await {
                 let page =
@@ -158,15 +158,15 @@ impl Reconciler {
 
     fn query(
         &self,
-        snapshot: &Snapshot,
-        rollup_table: RollupTable,
+        snapshot: &ReadTransaction,
+        derived_table: DerivedTable,
         SourceDay { source, day }: SourceDay,
         complete_from: Option<i64>,
     ) -> ComparisonQuery {
         let complete_from = complete_from.unwrap_or(day).clamp(day, day + Grain::Day.width());
         ComparisonQuery {
             dialect: snapshot.dialect(),
-            rollup_table,
+            derived_table,
             source,
             day,
             complete_from,
@@ -196,17 +196,17 @@ fn of_people(source: Source, mismatch: &Mismatch) -> Difference {
 fn read(query: &ComparisonQuery, found: DifferenceRow) -> Result<Difference, ReconcileError> {
     let (grain, bucket, funnel_stage, event_type, campaign, written, expected, contradicted) = found;
     let measures =
-        |text: &str| Measures::read(query.rollup_table.measures(), text).ok_or(ReconcileError::TooLarge);
+        |text: &str| Measures::read(query.derived_table.measures(), text).ok_or(ReconcileError::TooLarge);
     let number = |number| i16::try_from(number).map_err(|_| ReconcileError::TooLarge);
     Ok(Difference {
         source: query.source,
         grain: Grain::from_number(grain).expect("only these grains are compared"),
         bucket,
-        subject: match query.rollup_table {
-            RollupTable::Kinds => {
+        subject: match query.derived_table {
+            DerivedTable::Kinds => {
                 Subject::EventKind { funnel_stage: number(funnel_stage)?, event_type: number(event_type)? }
             }
-            RollupTable::Campaigns => Subject::Campaign(campaign),
+            DerivedTable::Campaigns => Subject::Campaign(campaign),
         },
         written: measures(&written)?,
         expected: measures(&expected)?,

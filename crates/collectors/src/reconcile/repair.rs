@@ -15,10 +15,10 @@ use tokio::time::sleep;
 use weir_database::{advisory_lock::AdvisoryLock, dialect::Pool, error_class::is_lock_timeout};
 
 use super::{
+    derived_table::DerivedTable,
     difference::Difference,
     error::ReconcileError,
     measures::{Measure, Measures},
-    rollup_table::RollupTable,
     sql::{columns, joined},
 };
 use crate::store::{
@@ -37,13 +37,13 @@ type RepairedBucket<'a> = (&'a Difference, Measures);
 /// Repairs all differences of a page, or none. They are of one table, and none is of people. The caller holds the
 /// lock of repairs.
 pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), ReconcileError> {
-    let rollup_table = page.first().and_then(|first| RollupTable::of_subject(&first.subject));
-    let Some(rollup_table) = rollup_table else { return Ok(()) };
+    let derived_table = page.first().and_then(|first| DerivedTable::of_subject(&first.subject));
+    let Some(derived_table) = derived_table else { return Ok(()) };
     let mut attempts = 1;
     loop {
         let result = match pool {
-            Pool::Postgres(pool) => repair_in_postgres(pool, rollup_table, page).await,
-            Pool::Sqlite(pool) => repair_in_sqlite(pool, rollup_table, page).await,
+            Pool::Postgres(pool) => repair_in_postgres(pool, derived_table, page).await,
+            Pool::Sqlite(pool) => repair_in_sqlite(pool, derived_table, page).await,
         };
         match result {
             Err(ReconcileError::Database(error)) if attempts < ATTEMPTS && is_lock_timeout(&error) => {
@@ -57,13 +57,13 @@ pub(super) async fn repair(pool: &Pool, page: &[&Difference]) -> Result<(), Reco
 
 /// The values that a bucket is to have. `written` has the deleted rows by shard, as text (see [`Measures::read`]).
 fn repaired<'a>(
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     difference: &'a Difference,
     written: impl Iterator<Item = String>,
 ) -> Result<RepairedBucket<'a>, ReconcileError> {
     let mut measures = difference.missing();
     for text in written {
-        let shard = Measures::read(rollup_table.measures(), &text).ok_or(ReconcileError::TooLarge)?;
+        let shard = Measures::read(derived_table.measures(), &text).ok_or(ReconcileError::TooLarge)?;
         measures.add(&shard);
     }
     Ok((difference, measures))
@@ -137,16 +137,16 @@ type DeletedRow = (i64, String);
 
 async fn repair_in_postgres(
     pool: &PgPool,
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     page: &[&Difference],
 ) -> Result<(), ReconcileError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
     AdvisoryLock::Store.lock_transaction(&mut transaction).await?;
-    let deleted = delete_in_postgres(&mut transaction, rollup_table, page).await?;
+    let deleted = delete_in_postgres(&mut transaction, derived_table, page).await?;
     let buckets = page.iter().zip(1..).map(|(difference, place)| {
         let written = deleted.iter().filter(|(of, _)| *of == place).map(|(_, text)| text.clone());
-        repaired(rollup_table, difference, written)
+        repaired(derived_table, difference, written)
     });
     let buckets: Vec<RepairedBucket<'_>> = buckets.collect::<Result<_, _>>()?;
     rollups::add_kinds_in_postgres(&mut transaction, &kinds(&buckets)?).await?;
@@ -156,15 +156,15 @@ async fn repair_in_postgres(
 
 async fn delete_in_postgres(
     connection: &mut PgConnection,
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     page: &[&Difference],
 ) -> Result<Vec<DeletedRow>, sqlx::Error> {
-    let (arrays, keys) = match rollup_table {
-        RollupTable::Kinds => (
+    let (arrays, keys) = match derived_table {
+        DerivedTable::Kinds => (
             "$1::smallint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::smallint[]",
             &["grain", "bucket", "source", "funnel_stage", "event_type"][..],
         ),
-        RollupTable::Campaigns => {
+        DerivedTable::Campaigns => {
             ("$1::smallint[], $2::bigint[], $3::text[]", &["grain", "bucket", "campaign_id"][..])
         }
     };
@@ -172,32 +172,32 @@ async fn delete_in_postgres(
     let statement = format!(
         "DELETE FROM {} AS written USING UNNEST({arrays}) WITH ORDINALITY AS given ({}, place) WHERE {} \
          RETURNING given.place, {}",
-        rollup_table.table(),
+        derived_table.table(),
         keys.join(", "),
         same.join(" AND "),
-        joined(columns(rollup_table).map(|column| format!("written.{column}"))),
+        joined(columns(derived_table).map(|column| format!("written.{column}"))),
     );
     let query = sqlx::query_as(AssertSqlSafe(statement)).persistent(false);
-    bind(query, rollup_table, page).fetch_all(connection).await
+    bind(query, derived_table, page).fetch_all(connection).await
 }
 
 fn bind<'q>(
     query: QueryAs<'q, Postgres, DeletedRow, PgArguments>,
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     page: &[&Difference],
 ) -> QueryAs<'q, Postgres, DeletedRow, PgArguments> {
     let grains: Vec<i16> = page.iter().map(|difference| difference.grain.number()).collect();
     let buckets: Vec<i64> = page.iter().map(|difference| difference.bucket).collect();
     let query = query.bind(grains).bind(buckets);
-    match rollup_table {
-        RollupTable::Kinds => {
+    match derived_table {
+        DerivedTable::Kinds => {
             let sources: Vec<i16> =
                 page.iter().map(|difference| to_smallint(difference.source.number())).collect();
             let (stages, types): (Vec<i16>, Vec<i16>) =
                 page.iter().filter_map(|difference| difference.subject.event_kind()).unzip();
             query.bind(sources).bind(stages).bind(types)
         }
-        RollupTable::Campaigns => {
+        DerivedTable::Campaigns => {
             let campaigns = page.iter().filter_map(|difference| difference.subject.campaign());
             query.bind(campaigns.map(str::to_owned).collect::<Vec<_>>())
         }
@@ -206,14 +206,14 @@ fn bind<'q>(
 
 async fn repair_in_sqlite(
     pool: &SqlitePool,
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     page: &[&Difference],
 ) -> Result<(), ReconcileError> {
     let mut transaction = pool.begin_with(BEGIN_SQLITE).await?;
     let mut buckets: Vec<RepairedBucket<'_>> = Vec::with_capacity(page.len());
     for difference in page {
-        let written = delete_in_sqlite(&mut transaction, rollup_table, difference).await?;
-        buckets.push(repaired(rollup_table, difference, written.into_iter())?);
+        let written = delete_in_sqlite(&mut transaction, derived_table, difference).await?;
+        buckets.push(repaired(derived_table, difference, written.into_iter())?);
     }
     rollups::add_kinds_in_sqlite(&mut transaction, &kinds(&buckets)?).await?;
     rollups::add_campaigns_in_sqlite(&mut transaction, &campaigns(&buckets)?).await?;
@@ -223,26 +223,26 @@ async fn repair_in_sqlite(
 /// Deletes the rows of a bucket. Returns their values by shard.
 async fn delete_in_sqlite(
     connection: &mut SqliteConnection,
-    rollup_table: RollupTable,
+    derived_table: DerivedTable,
     difference: &Difference,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let key = match rollup_table {
-        RollupTable::Kinds => "source = ? AND funnel_stage = ? AND event_type = ?",
-        RollupTable::Campaigns => "campaign_id = ?",
+    let key = match derived_table {
+        DerivedTable::Kinds => "source = ? AND funnel_stage = ? AND event_type = ?",
+        DerivedTable::Campaigns => "campaign_id = ?",
     };
     let statement = format!(
         "DELETE FROM {} WHERE grain = ? AND bucket = ? AND {key} RETURNING {}",
-        rollup_table.table(),
-        joined(columns(rollup_table).map(str::to_owned)),
+        derived_table.table(),
+        joined(columns(derived_table).map(str::to_owned)),
     );
     let query = sqlx::query_scalar(AssertSqlSafe(statement));
     let query = query.bind(difference.grain.number()).bind(difference.bucket);
-    let query = match rollup_table {
-        RollupTable::Kinds => {
+    let query = match derived_table {
+        DerivedTable::Kinds => {
             let (funnel_stage, event_type) = difference.subject.event_kind().unzip();
             query.bind(to_smallint(difference.source.number())).bind(funnel_stage).bind(event_type)
         }
-        RollupTable::Campaigns => query.bind(difference.subject.campaign().map(str::to_owned)),
+        DerivedTable::Campaigns => query.bind(difference.subject.campaign().map(str::to_owned)),
     };
     query.fetch_all(connection).await
 }

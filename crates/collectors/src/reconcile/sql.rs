@@ -11,16 +11,16 @@ use weir_database::{
 use weir_event::Source;
 
 use super::{
+    derived_table::{DerivedTable, of_rows},
     measures::Measure,
     period::Period,
-    rollup_table::{RollupTable, of_rows},
 };
 
 /// A comparison of one table, for one source and day.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ComparisonQuery {
     pub(super) dialect: Dialect,
-    pub(super) rollup_table: RollupTable,
+    pub(super) derived_table: DerivedTable,
     pub(super) source: Source,
     /// The day's start, µs since the Unix epoch.
     pub(super) day: i64,
@@ -36,7 +36,7 @@ impl ComparisonQuery {
     /// Minutes with complete rows are compared with their rows. Hours and days are compared with minutes: with sums
     /// of rows where these are complete, and with the written minutes elsewhere.
     pub(super) fn differences(&self) -> String {
-        let keys = self.rollup_table.keys().join(", ");
+        let keys = self.derived_table.keys().join(", ");
         let (written, expected) = (self.joined("written_"), self.joined("expected_"));
         format!(
             "WITH minutes AS MATERIALIZED ({} UNION ALL {}), sides AS ({}), differences AS ({}), judged AS ({}) \
@@ -53,27 +53,27 @@ impl ComparisonQuery {
     }
 
     fn minutes_of_rows(&self) -> String {
-        let keys = self.rollup_table.keys().join(", ");
-        let sums: Vec<String> = measure_columns(self.rollup_table, of_rows);
+        let keys = self.derived_table.keys().join(", ");
+        let sums: Vec<String> = measure_columns(self.derived_table, of_rows);
         let Range { start, end } = self.complete();
         format!(
             "SELECT {} AS bucket, {keys}, {} FROM events \
              WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
             Grain::Minute.start_of_sql("occurred_at"),
             sums.join(", "),
-            self.rollup_table.rows_of(self.source),
+            self.derived_table.rows_of(self.source),
         )
     }
 
     fn written_minutes(&self) -> String {
-        let keys = self.rollup_table.keys().join(", ");
-        let sums = measure_columns(self.rollup_table, |measure| {
+        let keys = self.derived_table.keys().join(", ");
+        let sums = measure_columns(self.derived_table, |measure| {
             measure.columns().iter().map(|column| format!("SUM({column})")).collect()
         });
         format!(
             "SELECT bucket, {keys}, {} FROM {} WHERE {} GROUP BY bucket, {keys}",
             sums.join(", "),
-            self.rollup_table.table(),
+            self.derived_table.table(),
             self.written(Grain::Minute, self.day..self.complete_from),
         )
     }
@@ -82,7 +82,7 @@ impl ComparisonQuery {
     fn sides(&self) -> String {
         let written = [(Grain::Minute, self.complete()), (Grain::Hour, self.day()), (Grain::Day, self.day())]
             .map(|(grain, buckets)| {
-                let from = format!("{} WHERE {}", self.rollup_table.table(), self.written(grain, buckets));
+                let from = format!("{} WHERE {}", self.derived_table.table(), self.written(grain, buckets));
                 self.side(grain, "bucket", &["", "0 * "], &from)
             });
         let expected = [
@@ -100,10 +100,10 @@ impl ComparisonQuery {
             .iter()
             .zip(times)
             .flat_map(|(side, times)| {
-                columns(self.rollup_table).map(move |column| format!("{times}{column} AS {side}{column}"))
+                columns(self.derived_table).map(move |column| format!("{times}{column} AS {side}{column}"))
             })
             .collect();
-        let keys = self.rollup_table.keys().join(", ");
+        let keys = self.derived_table.keys().join(", ");
         format!(
             "SELECT {} AS grain, {bucket} AS bucket, {keys}, {} FROM {from}",
             grain.number(),
@@ -112,14 +112,14 @@ impl ComparisonQuery {
     }
 
     fn unequal(&self) -> String {
-        let keys = self.rollup_table.keys().join(", ");
+        let keys = self.derived_table.keys().join(", ");
         let sums: Vec<String> = ["written_", "expected_"]
             .iter()
-            .flat_map(|side| columns(self.rollup_table).map(move |column| format!("{side}{column}")))
+            .flat_map(|side| columns(self.derived_table).map(move |column| format!("{side}{column}")))
             .map(|column| format!("SUM({column}) AS {column}"))
             .collect();
         let unequal: Vec<String> =
-            self.rollup_table.measures().iter().map(|measure| unequal(self.dialect, *measure)).collect();
+            self.derived_table.measures().iter().map(|measure| unequal(self.dialect, *measure)).collect();
         format!(
             "SELECT grain, bucket, {keys}, {} FROM sides GROUP BY grain, bucket, {keys} HAVING {}",
             sums.join(", "),
@@ -139,15 +139,15 @@ impl ComparisonQuery {
              AS contradicted FROM differences WINDOW same AS (PARTITION BY {})",
             any(Grain::Hour),
             any(Grain::Day),
-            self.rollup_table.keys().join(", ")
+            self.derived_table.keys().join(", ")
         )
     }
 
     /// The keys of both tables: stage, type, campaign.
     fn selected_keys(&self) -> &'static str {
-        match self.rollup_table {
-            RollupTable::Kinds => "CAST(funnel_stage AS BIGINT), CAST(event_type AS BIGINT), ''",
-            RollupTable::Campaigns => "CAST(0 AS BIGINT), CAST(0 AS BIGINT), campaign_id",
+        match self.derived_table {
+            DerivedTable::Kinds => "CAST(funnel_stage AS BIGINT), CAST(event_type AS BIGINT), ''",
+            DerivedTable::Campaigns => "CAST(0 AS BIGINT), CAST(0 AS BIGINT), campaign_id",
         }
     }
 
@@ -161,7 +161,7 @@ impl ComparisonQuery {
     }
 
     fn written(&self, grain: Grain, Range { start, end }: Range<i64>) -> String {
-        let of_source = self.rollup_table.written_of(self.source);
+        let of_source = self.derived_table.written_of(self.source);
         format!("grain = {} AND bucket >= {start} AND bucket < {end} AND {of_source}", grain.number())
     }
 
@@ -174,7 +174,7 @@ impl ComparisonQuery {
     }
 
     fn joined(&self, side: &str) -> String {
-        joined(columns(self.rollup_table).map(|column| format!("{side}{column}")))
+        joined(columns(self.derived_table).map(|column| format!("{side}{column}")))
     }
 }
 
@@ -213,16 +213,16 @@ pub(super) fn joined(columns: impl Iterator<Item = String>) -> String {
 }
 
 /// The columns of a table's measures.
-pub(super) fn columns(rollup_table: RollupTable) -> impl Iterator<Item = &'static str> {
-    rollup_table.measures().iter().flat_map(|measure| measure.columns().iter().copied())
+pub(super) fn columns(derived_table: DerivedTable) -> impl Iterator<Item = &'static str> {
+    derived_table.measures().iter().flat_map(|measure| measure.columns().iter().copied())
 }
 
-fn measure_columns(rollup_table: RollupTable, of: impl Fn(Measure) -> Vec<String>) -> Vec<String> {
+fn measure_columns(derived_table: DerivedTable, of: impl Fn(Measure) -> Vec<String>) -> Vec<String> {
     let named = |measure: &Measure| {
         let named = |(sum, column): (String, &&str)| format!("{sum} AS {column}");
         of(*measure).into_iter().zip(measure.columns()).map(named).collect::<Vec<_>>()
     };
-    rollup_table.measures().iter().flat_map(named).collect()
+    derived_table.measures().iter().flat_map(named).collect()
 }
 
 /// The first time of a row or a bucket in `span`; null where there is none.
@@ -240,11 +240,11 @@ fn over_times(extreme: &str, Range { start, end }: &Range<i64>) -> String {
     let of_rows = format!(
         "SELECT {extreme}(occurred_at) AS time FROM events WHERE occurred_at >= {start} AND occurred_at < {end}"
     );
-    let of_buckets = [RollupTable::Kinds, RollupTable::Campaigns].into_iter().flat_map(|rollup_table| {
+    let of_buckets = [DerivedTable::Kinds, DerivedTable::Campaigns].into_iter().flat_map(|derived_table| {
         Grain::ALL.map(|grain| {
             format!(
                 "SELECT {extreme}(bucket) FROM {} WHERE grain = {} AND bucket >= {start} AND bucket < {end}",
-                rollup_table.table(),
+                derived_table.table(),
                 grain.number()
             )
         })

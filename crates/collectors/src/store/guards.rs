@@ -14,7 +14,7 @@ use weir_database::{advisory_lock::AdvisoryLock, check_writer, clock::NOW_IN_POS
 use super::{
     erased::{ErasedCache, ErasedPersons, ErasureRecord, SELECT_KEY, SELECT_RECORDS},
     limits::ROWS_PER_STATEMENT,
-    row::Identity,
+    row::EventIdentity,
     submission::Submission,
 };
 
@@ -117,7 +117,7 @@ impl Guards {
         self,
         connection: &mut PgConnection,
         submissions: &[&Submission<'a>],
-    ) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+    ) -> Result<HashSet<EventIdentity<'a>>, sqlx::Error> {
         if !self.has_removed_rows {
             return Ok(HashSet::new());
         }
@@ -139,7 +139,7 @@ impl Guards {
         self,
         connection: &mut SqliteConnection,
         submission: &Submission<'a>,
-    ) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+    ) -> Result<HashSet<EventIdentity<'a>>, sqlx::Error> {
         if !self.has_removed_rows {
             return Ok(HashSet::new());
         }
@@ -162,10 +162,10 @@ impl Guards {
 
 /// Identities, to be looked up by their keys.
 #[derive(Debug)]
-struct KeyLookup<'a>(HashMap<(i16, EventKey), Identity<'a>>);
+struct KeyLookup<'a>(HashMap<(i16, EventKey), EventIdentity<'a>>);
 
 impl<'a> KeyLookup<'a> {
-    fn new(identities: impl Iterator<Item = Identity<'a>>) -> Self {
+    fn new(identities: impl Iterator<Item = EventIdentity<'a>>) -> Self {
         Self(identities.map(|(source, id)| ((source, EventKey::of(id)), (source, id))).collect())
     }
 
@@ -174,7 +174,7 @@ impl<'a> KeyLookup<'a> {
     }
 
     /// The identities of the keys that the database has.
-    fn identities(&self, keys: impl IntoIterator<Item = (i16, Vec<u8>)>) -> HashSet<Identity<'a>> {
+    fn identities(&self, keys: impl IntoIterator<Item = (i16, Vec<u8>)>) -> HashSet<EventIdentity<'a>> {
         let identity = |(source, key): (i16, Vec<u8>)| {
             // No event has a key of another length.
             self.0.get(&(source, EventKey(key.try_into().ok()?))).copied()

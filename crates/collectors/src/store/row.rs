@@ -7,7 +7,7 @@ use weir_event::{
 use weir_journal::{Frame, FramedEvent};
 
 /// Source and event id.
-pub(super) type Identity<'a> = (i16, &'a str);
+pub(super) type EventIdentity<'a> = (i16, &'a str);
 
 /// Declares a row of a table as a struct, with functions that bind its columns in their order.
 ///
@@ -154,7 +154,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    pub(super) fn identity(&self) -> Identity<'a> {
+    pub(super) fn identity(&self) -> EventIdentity<'a> {
         (self.source, self.event_id)
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use weir_journal::{Frame, Position};
 
-use super::row::{Identity, Row, to_smallint};
+use super::row::{EventIdentity, Row, to_smallint};
 
 /// A frame, and those of its events that are to become rows: usually all.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(super) type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
 /// The occurrences of one identity at one place in a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occurrence<'a> {
-    pub(super) identity: Identity<'a>,
+    pub(super) identity: EventIdentity<'a>,
     pub(super) frame_id: &'a str,
     pub(super) times: i64,
 }
@@ -62,7 +62,7 @@ pub(super) struct Occurrence<'a> {
 /// An identity that occurred again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Duplicate<'a> {
-    pub(super) identity: Identity<'a>,
+    pub(super) identity: EventIdentity<'a>,
     pub(super) times: i64,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Submission<'a> {
     }
 
     /// The identities of all events, parked ones included.
-    pub(super) fn identities(&self) -> impl Iterator<Item = Identity<'a>> {
+    pub(super) fn identities(&self) -> impl Iterator<Item = EventIdentity<'a>> {
         self.occurrences().map(|occurrence| occurrence.identity)
     }
 
@@ -166,9 +166,9 @@ pub(super) fn duplicates<'a>(
     if occurrences.peek().is_none() {
         return Vec::new();
     }
-    let mut became_rows: HashMap<Identity<'a>, &str> =
+    let mut became_rows: HashMap<EventIdentity<'a>, &str> =
         new.iter().map(|row| (row.identity(), row.frame_id)).collect();
-    let mut again: BTreeMap<Identity<'a>, i64> = BTreeMap::new();
+    let mut again: BTreeMap<EventIdentity<'a>, i64> = BTreeMap::new();
     for Occurrence { identity, frame_id, times } in occurrences {
         let is_first = became_rows.get(&identity) == Some(&frame_id);
         if is_first {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::encoding::Malformed;
+use super::encoding::MalformedBlob;
 
 /// The number of Facebook in `weir.event.v1.Source`.
 const FACEBOOK: i16 = 1;
@@ -101,8 +101,8 @@ impl AttributeHashes {
 
     /// # Errors
     /// [`Self::to_blob`] did not make the blob.
-    pub fn from_blob(blob: &[u8]) -> Result<Self, Malformed> {
-        let malformed = Malformed("the marks of a person");
+    pub fn from_blob(blob: &[u8]) -> Result<Self, MalformedBlob> {
+        let malformed = MalformedBlob("the marks of a person");
         let (small, large) = blob.split_first_chunk::<2>().ok_or(malformed)?;
         let mut hashes = [small[0].into(), small[1].into(), 0, 0];
         let (words, rest) = large.as_chunks::<8>();

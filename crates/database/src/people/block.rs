@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     attributes::Attributes,
-    encoding::{BlobReader, Malformed, push_text, push_varint},
+    encoding::{BlobReader, MalformedBlob, push_text, push_varint},
 };
 
 /// Numbers of a block. Few, because each fold writes the last block of each partition again; many enough that a million
@@ -59,7 +59,7 @@ impl<'a> Block<'a> {
 
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
-    pub fn read(blob: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn read(blob: &'a [u8]) -> Result<Self, MalformedBlob> {
         let (records, names) = Self::records(blob)?;
         let name = |index: u16| usize::from(index).checked_sub(1).and_then(|index| names.get(index).copied());
         let attributes = |record: BlockRecord| Attributes {
@@ -75,7 +75,7 @@ impl<'a> Block<'a> {
     ///
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
-    pub fn records(blob: &'a [u8]) -> Result<(Vec<BlockRecord>, Vec<&'a str>), Malformed> {
+    pub fn records(blob: &'a [u8]) -> Result<(Vec<BlockRecord>, Vec<&'a str>), MalformedBlob> {
         let mut reader = BlobReader::new(blob, VERSION, NAME)?;
         let filled = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
         if filled > BLOCK as usize {

@@ -3,24 +3,24 @@
 /// A blob that is damaged, or that a newer build wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} can't be read: it is damaged, or of a newer build")]
-pub struct Malformed(pub(super) &'static str);
+pub struct MalformedBlob(pub(super) &'static str);
 
 /// Reads a blob from its begin to its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlobReader<'a> {
     rest: &'a [u8],
-    error: Malformed,
+    error: MalformedBlob,
 }
 
 impl<'a> BlobReader<'a> {
     /// A reader of a blob of this version; `name` is the blob's name in errors.
-    pub(super) fn new(blob: &'a [u8], version: u8, name: &'static str) -> Result<Self, Malformed> {
-        let error = Malformed(name);
+    pub(super) fn new(blob: &'a [u8], version: u8, name: &'static str) -> Result<Self, MalformedBlob> {
+        let error = MalformedBlob(name);
         let (first, rest) = blob.split_first().ok_or(error)?;
         if *first == version { Ok(Self { rest, error }) } else { Err(error) }
     }
 
-    pub(super) fn malformed(&self) -> Malformed {
+    pub(super) fn malformed(&self) -> MalformedBlob {
         self.error
     }
 
@@ -28,24 +28,24 @@ impl<'a> BlobReader<'a> {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedBlob> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.error)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub(super) fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], Malformed> {
+    pub(super) fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], MalformedBlob> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(self.error)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+    pub(super) fn byte(&mut self) -> Result<u8, MalformedBlob> {
         Ok(self.array::<1>()?[0])
     }
 
     /// A number of seven bits a byte, the lowest first. The eighth bit is set where more bytes follow.
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn varint(&mut self) -> Result<u64, MalformedBlob> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -58,12 +58,12 @@ impl<'a> BlobReader<'a> {
     }
 
     /// A number of either sign, as [`push_signed`] writes it.
-    pub(super) fn signed(&mut self) -> Result<i64, Malformed> {
+    pub(super) fn signed(&mut self) -> Result<i64, MalformedBlob> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(super) fn text(&mut self) -> Result<&'a str, MalformedBlob> {
         let length = usize::try_from(self.varint()?).map_err(|_| self.error)?;
         std::str::from_utf8(self.take(length)?).map_err(|_| self.error)
     }
@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn a_blob_that_is_cut_or_of_another_version_is_malformed() {
-        assert_eq!(BlobReader::new(&[], 1, "it").unwrap_err(), Malformed("it"));
-        assert_eq!(BlobReader::new(&[2, 0], 1, "it").unwrap_err(), Malformed("it"));
+        assert_eq!(BlobReader::new(&[], 1, "it").unwrap_err(), MalformedBlob("it"));
+        assert_eq!(BlobReader::new(&[2, 0], 1, "it").unwrap_err(), MalformedBlob("it"));
         let mut reader = BlobReader::new(&[1, 0x80], 1, "it").unwrap();
-        assert_eq!(reader.varint(), Err(Malformed("it")));
+        assert_eq!(reader.varint(), Err(MalformedBlob("it")));
         let mut reader = BlobReader::new(&[1, 3, b'a', b'b'], 1, "it").unwrap();
-        assert_eq!(reader.text(), Err(Malformed("it")));
+        assert_eq!(reader.text(), Err(MalformedBlob("it")));
     }
 }

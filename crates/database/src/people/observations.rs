@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     attributes::Attributes,
-    encoding::{BlobReader, Malformed, push_signed, push_text, push_varint},
+    encoding::{BlobReader, MalformedBlob, push_signed, push_text, push_varint},
     person_key::PersonKey,
 };
 
@@ -76,7 +76,7 @@ impl Observations {
     ///
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
-    pub fn read(blob: &[u8]) -> Result<Vec<Observation<'_>>, Malformed> {
+    pub fn read(blob: &[u8]) -> Result<Vec<Observation<'_>>, MalformedBlob> {
         let mut reader = BlobReader::new(blob, VERSION, NAME)?;
         let (mut observations, mut minute) = (Vec::with_capacity(blob.len() / 45), 0_i64);
         while !reader.is_empty() {
@@ -111,7 +111,7 @@ impl Removals {
 
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
-    pub fn read(blob: &[u8]) -> Result<Self, Malformed> {
+    pub fn read(blob: &[u8]) -> Result<Self, MalformedBlob> {
         let mut reader = BlobReader::new(blob, VERSION, "a delta of removed people")?;
         let (mut minutes, mut minute) = (BTreeMap::new(), 0_i64);
         while !reader.is_empty() {

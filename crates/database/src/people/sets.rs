@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::{
     attributes::Dimension,
-    encoding::{BlobReader, Malformed, push_varint},
+    encoding::{BlobReader, MalformedBlob, push_varint},
 };
 
 const VERSION: u8 = 1;
@@ -128,7 +128,7 @@ impl Sets {
 
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
-    pub fn read(blob: &[u8]) -> Result<Self, Malformed> {
+    pub fn read(blob: &[u8]) -> Result<Self, MalformedBlob> {
         let mut reader = BlobReader::new(blob, VERSION, NAME)?;
         let mut slots: Vec<Arc<RoaringBitmap>> = Vec::with_capacity(SLOTS);
         for _ in 0..SLOTS {
@@ -148,7 +148,7 @@ impl PartialEq for Sets {
     }
 }
 
-fn bitmap(reader: &mut BlobReader<'_>) -> Result<RoaringBitmap, Malformed> {
+fn bitmap(reader: &mut BlobReader<'_>) -> Result<RoaringBitmap, MalformedBlob> {
     let malformed = reader.malformed();
     let length = usize::try_from(reader.varint()?).map_err(|_| malformed)?;
     let packed = reader.take(length)?;

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use url::Url;
 
-use super::error::UrlError;
+use super::UrlError;
 
 /// The parameters that sqlx understands in a query, besides `options[NAME]`.
 const KNOWN: [&str; 19] = [

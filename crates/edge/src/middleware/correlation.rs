@@ -1,15 +1,20 @@
-//! Correlation of a request: its id, its span and its log context; writes the response of a problem.
+//! Correlation of a request: its id, its SERVER span and its log context; writes the response of a problem.
 
-use axum::{extract::Request, response::Response};
+use axum::{
+    extract::{MatchedPath, Request},
+    response::Response,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
-use tracing::{Span, debug, error, warn};
-use weir_process::{CallContext, CorrelationId, LogContext, TraceContext};
+use tracing::{Span, debug, error, field::Empty, info_span, warn};
+use weir_process::{CallContext, CorrelationId, LogContext, TraceContext, trace};
 
-use super::request_span;
+use super::request_metrics::{OTHER_METHOD, known_method, route_pattern};
 use crate::{args::TraceTrust, problem::Problem};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static(CorrelationId::HTTP_HEADER);
 const REQUEST_ID: &str = "x-request-id";
+/// Prefixes of routes without spans: machines call these many times a minute, and people browse the description.
+const UNTRACED: [&str; 3] = ["/health/", "/metrics", "/api"];
 
 /// The correlation of one request.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ impl Correlation {
     pub(crate) fn begin(request: &mut Request, trust: TraceTrust) -> Self {
         let mut context = context(request.headers());
         let id = context.correlation_id.clone();
-        let span = request_span::begin(request, &mut context, trust);
+        let span = begin_span(request, &mut context, trust);
         let log_context = LogContext::request(id.clone(), request.method().as_str(), request.uri().path());
         request.extensions_mut().insert(context);
         Self { id, span, log_context }
@@ -41,7 +46,7 @@ impl Correlation {
         if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
             response.headers_mut().insert(CORRELATION_ID, value);
         }
-        request_span::end(&self.span, response.status());
+        end_span(&self.span, response.status());
         response
     }
 }
@@ -55,6 +60,59 @@ fn context(headers: &HeaderMap) -> CallContext {
         .unwrap_or_else(CorrelationId::generate);
     let trace = TraceContext::parse(text(TraceContext::TRACEPARENT), text(TraceContext::TRACESTATE));
     CallContext { correlation_id, trace }
+}
+
+/// Begins the span of a request to a route of the edge. The trace of `context` becomes the new span, whose parent is
+/// the caller's span.
+fn begin_span(request: &Request, context: &mut CallContext, trust: TraceTrust) -> Span {
+    let Some(route) = request.extensions().get::<MatchedPath>().map(route_pattern) else {
+        return Span::none();
+    };
+    if UNTRACED.iter().any(|prefix| route.starts_with(prefix)) {
+        return Span::none();
+    }
+    let span = new_span(request, route);
+    if span.is_disabled() {
+        return span;
+    }
+    match trust {
+        TraceTrust::Trust => trace::set_parent(&span, &context.trace, &context.correlation_id),
+        TraceTrust::Link => {
+            trace::link(&span, &context.trace);
+            trace::set_parent(&span, &TraceContext::default(), &context.correlation_id);
+        }
+    }
+    if let Some(own) = trace::context_of(&span) {
+        context.trace = own;
+    }
+    span
+}
+
+fn new_span(request: &Request, route: &str) -> Span {
+    let method = known_method(request.method());
+    // Senders choose methods, so an unknown one must not become a span name.
+    let name = method.unwrap_or("HTTP");
+    info_span!(
+        target: trace::TARGET,
+        "request",
+        otel.name = format_args!("{name} {route}"),
+        otel.kind = "server",
+        http.request.method = method.unwrap_or(OTHER_METHOD),
+        http.route = route,
+        url.path = request.uri().path(),
+        url.scheme = "http",
+        http.response.status_code = Empty,
+        "error.type" = Empty,
+    )
+}
+
+/// Ends the span. Only a 5xx marks it as failed: a 4xx is a fault of the caller.
+fn end_span(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("error.type", status.as_str());
+        trace::fail(span, "");
+    }
 }
 
 /// Replaces the response of a problem by one with a body. The router sends 404 and 405 without a body; these become

@@ -27,7 +27,7 @@ pub(super) struct Parameters {
 
 /// `[from, to)`; an absent end is unbounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TimeRange {
+pub(super) struct QueryRange {
     pub(super) from: Option<DateTime<Utc>>,
     pub(super) to: Option<DateTime<Utc>>,
 }
@@ -63,8 +63,8 @@ impl Parameters {
         }
     }
 
-    pub(super) fn time_range(&mut self) -> TimeRange {
-        let range = TimeRange { from: self.value("from", instant), to: self.value("to", instant) };
+    pub(super) fn time_range(&mut self) -> QueryRange {
+        let range = QueryRange { from: self.value("from", instant), to: self.value("to", instant) };
         if let (Some(from), Some(to)) = (range.from, range.to)
             && from > to
         {

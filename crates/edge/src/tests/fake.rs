@@ -26,7 +26,7 @@ use weir::contract::{
         reporting_service_server::{ReportingService, ReportingServiceServer, SERVICE_NAME as REPORTING},
     },
 };
-use weir_event::Metrics;
+use weir_event::EventMetrics;
 use weir_process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse};
 
 use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
@@ -234,7 +234,7 @@ impl Running {
     async fn before(config: EdgeConfig, upstreams: Upstreams, script: Fake, services: Stop) -> Self {
         let stop = Stop::new();
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = EventMetrics::register(&mut registry);
         let readiness = RoleReadiness::new("edge");
         let shared = SharedRegistry::default();
         let edge = Edge::bind(&config, &upstreams, metrics, readiness, &mut registry, shared.clone());

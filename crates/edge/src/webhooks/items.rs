@@ -15,14 +15,14 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MediaType {
+pub(super) enum BodyFormat {
     /// One item or an array of items.
     Json,
     /// One item per line.
     Ndjson,
 }
 
-impl MediaType {
+impl BodyFormat {
     /// The media type that the headers name, or JSON without one.
     ///
     /// # Errors
@@ -203,10 +203,10 @@ mod tests {
             "application/cloudevents+json; charset=utf-8",
             "application/json; profile=x",
         ] {
-            assert_eq!(MediaType::parse(text), Some(MediaType::Json), "{text}");
+            assert_eq!(BodyFormat::parse(text), Some(BodyFormat::Json), "{text}");
         }
-        assert_eq!(MediaType::parse("application/x-ndjson ; charset = utf-8"), Some(MediaType::Ndjson));
-        assert_eq!(MediaType::of(&HeaderMap::new()).ok(), Some(MediaType::Json));
+        assert_eq!(BodyFormat::parse("application/x-ndjson ; charset = utf-8"), Some(BodyFormat::Ndjson));
+        assert_eq!(BodyFormat::of(&HeaderMap::new()).ok(), Some(BodyFormat::Json));
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
             "application/x-www-form-urlencoded",
             "multipart/form-data",
         ] {
-            assert_eq!(MediaType::parse(text), None, "{text}");
+            assert_eq!(BodyFormat::parse(text), None, "{text}");
         }
     }
 }

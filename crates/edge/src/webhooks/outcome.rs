@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use tonic::Status;
 use weir::contract::ingest::v1::{ItemResult, Outcome};
-use weir_event::{ErrorType, ItemIdentity, Metrics, Service, Source};
+use weir_event::{ErrorType, EventMetrics, ItemIdentity, Service, Source};
 
 use super::{
     chunk::{GateCheck, SentItem},
@@ -80,7 +80,7 @@ impl BodyOutcome {
     }
 
     /// Adds the counts to the metrics of the edge.
-    pub(super) fn record_metrics(&self, metrics: &Metrics) {
+    pub(super) fn record_metrics(&self, metrics: &EventMetrics) {
         for (source, events) in &self.accepted {
             metrics.accepted(Service::Edge, *source, *events);
         }

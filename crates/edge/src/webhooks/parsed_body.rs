@@ -15,7 +15,7 @@ use weir_process::Reservation;
 use super::{
     body::Received,
     dedup::{IdentityScan, ItemsBySource, Repeats},
-    items::{Items, Layout, MediaType, content_start, lines, trim_end},
+    items::{BodyFormat, Items, Layout, content_start, lines, trim_end},
 };
 
 /// Half of the size of the shortest event. Every bad item becomes a dead letter, so a body of many tiny items would
@@ -58,15 +58,15 @@ impl ParsedBody {
     /// The body is malformed or has too many items.
     pub(super) fn parse(
         received: Received,
-        media_type: MediaType,
+        media_type: BodyFormat,
         arrived_at: DateTime<Utc>,
     ) -> Result<Self, ParseError> {
         let bytes = received.bytes;
         let start = content_start(&bytes).ok_or_else(|| ParseError::Malformed("it is empty".into()))?;
         let layout = match media_type {
-            MediaType::Ndjson => Layout::Lines(bytes),
-            MediaType::Json if bytes[start] == b'[' => Layout::Array(text(bytes)?),
-            MediaType::Json => Layout::Single(text(bytes)?),
+            BodyFormat::Ndjson => Layout::Lines(bytes),
+            BodyFormat::Json if bytes[start] == b'[' => Layout::Array(text(bytes)?),
+            BodyFormat::Json => Layout::Single(text(bytes)?),
         };
         let (scan, single) = match &layout {
             Layout::Array(text) => (Some(scan_array(&text[start..], max_items(text.len()))?), None),
@@ -193,16 +193,16 @@ mod tests {
 
     use super::*;
 
-    fn parse(bytes: &[u8], media_type: MediaType) -> Result<ParsedBody, ParseError> {
+    fn parse(bytes: &[u8], media_type: BodyFormat) -> Result<ParsedBody, ParseError> {
         let reservations = [Budget::new(1).reservation(), Budget::new(1).reservation()];
         ParsedBody::parse(Received { bytes: bytes.to_vec(), reservations }, media_type, Utc::now())
     }
 
-    fn items(text: &str, media_type: MediaType) -> Vec<String> {
+    fn items(text: &str, media_type: BodyFormat) -> Vec<String> {
         items_of(text.as_bytes(), media_type)
     }
 
-    fn items_of(bytes: &[u8], media_type: MediaType) -> Vec<String> {
+    fn items_of(bytes: &[u8], media_type: BodyFormat) -> Vec<String> {
         let body = parse(bytes, media_type).unwrap();
         let mut cursor = body.items.cursor();
         let mut found = Vec::new();
@@ -218,50 +218,50 @@ mod tests {
     #[test]
     fn items_of_an_array_are_found_as_they_were_written() {
         assert_eq!(
-            items(" [ 1,\"a,]\" ,{ \"b\" : [2 ,3]}\n, [] , null,-1e400 ] ", MediaType::Json),
+            items(" [ 1,\"a,]\" ,{ \"b\" : [2 ,3]}\n, [] , null,-1e400 ] ", BodyFormat::Json),
             ["1", "\"a,]\"", "{ \"b\" : [2 ,3]}", "[]", "null", "-1e400"]
         );
-        assert!(items("[]", MediaType::Json).is_empty());
-        assert!(items("\u{feff}[ ]", MediaType::Json).is_empty());
+        assert!(items("[]", BodyFormat::Json).is_empty());
+        assert!(items("\u{feff}[ ]", BodyFormat::Json).is_empty());
     }
 
     #[test]
     fn a_json_value_that_is_no_array_is_one_item() {
         for text in ["17", "null", "\"x\"", "{\"a\": [1]}"] {
-            assert_eq!(items(&format!("\n {text} \r\n"), MediaType::Json), [text]);
+            assert_eq!(items(&format!("\n {text} \r\n"), BodyFormat::Json), [text]);
         }
     }
 
     #[test]
     fn blank_lines_are_no_items() {
-        assert_eq!(items("\n{}\r\n \t\r\n[1\nnot json\n\n", MediaType::Ndjson), ["{}", "[1", "not json"]);
-        assert_eq!(items("\u{feff}{}", MediaType::Ndjson), ["{}"]);
+        assert_eq!(items("\n{}\r\n \t\r\n[1\nnot json\n\n", BodyFormat::Ndjson), ["{}", "[1", "not json"]);
+        assert_eq!(items("\u{feff}{}", BodyFormat::Ndjson), ["{}"]);
     }
 
     #[test]
     fn a_body_that_is_no_json_is_rejected_whole() {
         for text in ["", " \n", "{", "[1,]", "[1 2]", "[1]]", "{} {}", "nul", "[1,2", "\"\n\"", "[01]", "\0"]
         {
-            assert!(parse(text.as_bytes(), MediaType::Json).is_err(), "{text}");
+            assert!(parse(text.as_bytes(), BodyFormat::Json).is_err(), "{text}");
         }
-        assert!(parse(b"[\"\xff\"]", MediaType::Json).is_err());
-        assert!(parse(b"\n \n", MediaType::Ndjson).is_err());
+        assert!(parse(b"[\"\xff\"]", BodyFormat::Json).is_err());
+        assert!(parse(b"\n \n", BodyFormat::Ndjson).is_err());
     }
 
     #[test]
     fn a_line_that_is_no_utf_8_is_one_item() {
         assert_eq!(
-            items_of(b"{}\n{\"a\":\"\xe9\"}\r\n\xc3", MediaType::Ndjson),
+            items_of(b"{}\n{\"a\":\"\xe9\"}\r\n\xc3", BodyFormat::Ndjson),
             ["{}", "{\"a\":\"\u{fffd}\"}", "\u{fffd}"]
         );
     }
 
     /// An array and an NDJSON body of one-byte items, padded with blanks to `bytes`.
-    fn bodies(items: usize, bytes: usize) -> [(String, MediaType); 2] {
+    fn bodies(items: usize, bytes: usize) -> [(String, BodyFormat); 2] {
         let padded = |text: String| format!("{text}{}", " ".repeat(bytes - text.len()));
         [
-            (padded(format!("[{}]", vec!["1"; items].join(","))), MediaType::Json),
-            (padded(vec!["1"; items].join("\n\n")), MediaType::Ndjson),
+            (padded(format!("[{}]", vec!["1"; items].join(","))), BodyFormat::Json),
+            (padded(vec!["1"; items].join("\n\n")), BodyFormat::Ndjson),
         ]
     }
 
@@ -282,9 +282,9 @@ mod tests {
     fn deep_nesting_does_not_overflow_the_stack() {
         for depth in [128, 100_000] {
             let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-            assert_eq!(items(&nested, MediaType::Json).len(), 1);
-            assert_eq!(items(&nested, MediaType::Ndjson).len(), 1);
-            assert_eq!(items(&format!("{{\"source\":{nested}}}"), MediaType::Json).len(), 1);
+            assert_eq!(items(&nested, BodyFormat::Json).len(), 1);
+            assert_eq!(items(&nested, BodyFormat::Ndjson).len(), 1);
+            assert_eq!(items(&format!("{{\"source\":{nested}}}"), BodyFormat::Json).len(), 1);
         }
     }
 }

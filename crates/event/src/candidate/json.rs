@@ -1,4 +1,5 @@
-//! Reads a webhook's JSON into a candidate, key by key. No name, shape, value or number of keys stops the reader.
+//! Reads a webhook's JSON into a candidate, or its identity alone, key by key. No name, shape, value or number of keys
+//! stops the reader.
 //!
 //! The reader takes nearly every item in one quick pass. That pass fails on names with escapes, and on a scalar in the
 //! place of an object that serde_json can't hold (`1e999`, a lone surrogate). A second pass then reads such an item,
@@ -13,6 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{Candidate, Data, Engagement, Location, NUMBER, Object, Scalar, User, kind, unquote};
+use crate::Source;
 
 /// The way to read names, and values in the place of an object.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,13 @@ enum Pass {
     Quick,
     /// As text first, which accepts every well-formed value.
     Thorough,
+}
+
+/// The source and the `eventId` that an item names. The item may break every other rule.
+#[derive(Debug, Default)]
+pub struct ItemIdentity<'a> {
+    event_id: Scalar<'a>,
+    source: Scalar<'a>,
 }
 
 /// An object with keys that the reader knows.
@@ -266,6 +275,37 @@ impl<'a, T: Keys<'a>> Visitor<'a> for Filling<'_, T> {
     }
 }
 
+impl<'a> Keys<'a> for ItemIdentity<'a> {
+    fn take<M: MapAccess<'a>>(&mut self, key: &str, value: Value<'_, M>) -> Result<(), M::Error> {
+        match key {
+            "eventId" => value.scalar(&mut self.event_id),
+            "source" => value.scalar(&mut self.source),
+            _ => value.ignore(),
+        }
+    }
+}
+
+impl<'a> ItemIdentity<'a> {
+    /// Reads the identity of one JSON item; `None` where the item is no JSON object.
+    #[must_use]
+    pub fn read(item: &'a str) -> Option<Self> {
+        let mut identity = Self::default();
+        read(&mut identity, item).ok().map(|()| identity)
+    }
+
+    /// The `eventId`; `None` where the item has none that is a string.
+    #[must_use]
+    pub fn event_id(&self) -> Option<Cow<'a, str>> {
+        self.event_id.first_text()
+    }
+
+    /// The source; `None` where the item names none, or one that does not exist.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        Source::from_name(&self.source.first_text()?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,5 +316,21 @@ mod tests {
         assert!(read(&mut candidate, "[]").unwrap_err().contains("an array"));
         read(&mut candidate, r#"{"data":[1,[2]]}"#).unwrap();
         assert!(matches!(candidate.data, Object::Other("an array")));
+    }
+
+    #[test]
+    fn an_identity_is_read_from_among_any_other_keys() {
+        let item = r#"{"x":[1e400,{}],"\ud800":"\ud800","source":"tiktok","data":1e999,"eventId":"a\u0041"}"#;
+        let identity = ItemIdentity::read(item).unwrap();
+        assert_eq!((identity.event_id().as_deref(), identity.source()), (Some("aA"), Some(Source::Tiktok)));
+    }
+
+    #[test]
+    fn an_object_without_an_identity_differs_from_an_item_that_is_no_object() {
+        for item in ["17", "[]", "not json", "{\"eventId\":"] {
+            assert!(ItemIdentity::read(item).is_none(), "{item}");
+        }
+        let identity = ItemIdentity::read(r#"{"eventId":1,"source":"meta"}"#).unwrap();
+        assert_eq!((identity.event_id(), identity.source()), (None, None));
     }
 }

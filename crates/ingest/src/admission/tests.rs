@@ -37,7 +37,7 @@ impl Service<Request<Body>> for GatedEcho {
 fn admission() -> (Admission<GatedEcho>, std::sync::Arc<Semaphore>, Budget) {
     let gate = std::sync::Arc::new(Semaphore::new(0));
     let budget = Budget::new(MESSAGE_BYTES);
-    let metrics = Metrics::register(&mut Registry::default());
+    let metrics = EventMetrics::register(&mut Registry::default());
     (Admission::new(GatedEcho(gate.clone()), budget.clone(), metrics), gate, budget)
 }
 

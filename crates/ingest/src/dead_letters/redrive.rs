@@ -13,7 +13,7 @@ use weir::contract::{
         RedriveDeadLettersRequest, RedriveDeadLettersResponse, RedriveOutcome, RedriveResult, RedriveTotals,
     },
 };
-use weir_event::{Metrics, Service};
+use weir_event::{EventMetrics, Service};
 use weir_journal::{DeadLetterStream, FrameLimit, Framer, Journal, SealedFrame};
 
 use super::{
@@ -67,7 +67,7 @@ impl Redrive {
     pub(super) async fn run(
         self,
         journal: &Journal,
-        metrics: &Metrics,
+        metrics: &EventMetrics,
         responses: &ResponseSender<RedriveDeadLettersResponse>,
     ) -> Result<(), Status> {
         let Self { selector, dry_run, patch, rate } = self;
@@ -156,7 +156,7 @@ impl Revalidated {
 
     /// Appends the frames, then removes the letters, and returns the frames' ids. A failure in between leaves letters
     /// whose events are duplicates, which is harmless.
-    async fn append(&self, journal: &Journal, metrics: &Metrics) -> Result<Vec<String>, Status> {
+    async fn append(&self, journal: &Journal, metrics: &EventMetrics) -> Result<Vec<String>, Status> {
         let appended = journal.append(&self.frames).await;
         appended.map_err(|error| {
             warn!(%error, "redrive failed, the letters stay");

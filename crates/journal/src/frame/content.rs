@@ -7,7 +7,7 @@ use weir_event::{Event, Origin, Source};
 
 use super::{
     erasure::Erasure,
-    sealed::SealedFrame,
+    framer::SealedFrame,
     version::{ERASURE_VERSION, EVENTS_VERSION, FrameError, NEWEST_VERSION, read_version},
 };
 

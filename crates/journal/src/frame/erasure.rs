@@ -10,7 +10,7 @@ use weir::contract::{event::v1, instant_micros, timestamp};
 use weir_event::{Origin, Source};
 
 use super::{
-    sealed::SealedFrame,
+    framer::SealedFrame,
     version::{ERASURE_VERSION, FrameError},
 };
 

@@ -2,13 +2,14 @@
 
 use std::mem;
 
+use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use uuid::{Builder, Uuid};
 use weir::contract::event::v1;
 use weir_event::{EncodedEvent, Origin, Source};
 
-use super::{sealed::SealedFrame, version::EVENTS_VERSION};
+use super::version::{ERASURE_VERSION, EVENTS_VERSION};
 
 /// The most events in a frame.
 pub const MAX_FRAME_EVENTS: usize = 512;
@@ -25,6 +26,17 @@ const FRAME_HEADER_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLimit {
     pub(crate) bytes: usize,
+}
+
+/// An encoded frame, with the fields that its append and its accounting need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedFrame {
+    pub(super) version: u32,
+    pub(super) id: String,
+    pub(super) source: Source,
+    pub(super) accepted: u64,
+    pub(super) origins: Vec<Origin>,
+    pub(super) payload: Bytes,
 }
 
 /// Packs events into frames, source by source, in the order of the pushes.
@@ -59,6 +71,49 @@ impl FrameLimit {
     /// The most bytes of the entries of a frame.
     fn max_entry_bytes(self) -> usize {
         MAX_FRAME_BYTES.min(self.bytes.saturating_sub(FRAME_HEADER_BYTES))
+    }
+}
+
+impl SealedFrame {
+    /// The frame's id, which is also its message id in the journal and the same in every retry. It is a UUIDv7, or a
+    /// UUIDv8 that a repeated call with the same publish id derives again.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The source of every event in the frame.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The number of accepted events that the frame stands for: its events and their repeats.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Whether the frame requests an erasure and carries no events.
+    pub(crate) fn is_erasure(&self) -> bool {
+        self.version == ERASURE_VERSION
+    }
+
+    /// The version of the frame's format.
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The origins of its events or of its erasure; at least one.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The encoded frame, as the journal stores it.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
     }
 }
 
@@ -171,4 +226,22 @@ impl OpenFrame {
 /// Bytes of the origin's strings, its tags and lengths, and its arrival time.
 fn origin_bytes(origin: &Origin) -> usize {
     origin.correlation_id.as_str().len() + origin.traceparent.len() + origin.tracestate.len() + 32
+}
+
+#[cfg(test)]
+impl SealedFrame {
+    /// A frame as a build of another version would write it.
+    pub(crate) fn of_version(version: u32, source: Source, origin: Origin) -> Self {
+        let id = Uuid::now_v7().to_string();
+        let message =
+            v1::Frame { version, frame_id: id.clone(), source: source.number(), ..v1::Frame::default() };
+        Self {
+            version,
+            id,
+            source,
+            accepted: 0,
+            origins: vec![origin],
+            payload: message.encode_to_vec().into(),
+        }
+    }
 }

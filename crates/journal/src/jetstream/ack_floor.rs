@@ -6,9 +6,9 @@ use tokio::time::timeout;
 use weir_event::Source;
 
 use super::{
+    PUBLISH_TIMEOUT,
     api::{self, ApiError, Context, unreachable},
     observation,
-    timeouts::PUBLISH_TIMEOUT,
 };
 use crate::{
     error::JournalError,

@@ -18,8 +18,8 @@ use serde_json::json;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
+    API_TIMEOUT,
     server_errors::{LastServerError, RefusedPermission},
-    timeouts::API_TIMEOUT,
 };
 use crate::error::JournalError;
 

@@ -13,7 +13,7 @@ use weir_event::Source;
 
 use super::{
     api::{self, ApiError, Context, unreachable},
-    observation::{Observation, observe},
+    observation::{EventsObservation, observe},
 };
 use crate::{
     checkpoint::{self, AppendedFrame, JournalCheckpoint, merge_checkpoints},
@@ -110,7 +110,7 @@ impl CheckpointBucket {
         &self,
         others: Vec<JournalCheckpoint>,
     ) -> Result<Vec<JournalCheckpoint>, JournalError> {
-        let Observation { checkpoint, .. } = observe(&self.context, &self.names).await?;
+        let EventsObservation { checkpoint, .. } = observe(&self.context, &self.names).await?;
         self.update(checkpoint, others).await
     }
 

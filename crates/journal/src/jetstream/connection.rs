@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, connection::State, jetstream::context::ContextBuilder};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use weir_process::retry::{Attempt, Retry, RetryError};
 
-use super::{api::Context, credentials, dialer::Dialer, timeouts::PUBLISH_TIMEOUT};
+use super::{PUBLISH_TIMEOUT, api::Context, credentials, dialer::Dialer};
 use crate::{error::JournalError, limits::MIN_MESSAGE_BYTES, servers::Servers};
 
 /// Pause between attempts to connect.
@@ -96,16 +97,27 @@ pub(super) async fn with_retry<T, F: Future<Output = Result<T, JournalError>>>(
     duration: Duration,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, JournalError> {
-    let deadline = Instant::now() + duration;
-    loop {
-        match attempt().await {
-            Err(JournalError::Unreachable(reason)) if Instant::now() + ATTEMPT_INTERVAL < deadline => {
-                tracing::debug!(reason, "the journal is unreachable, retrying");
-                sleep(ATTEMPT_INTERVAL).await;
+    let outcome = Retry::every(ATTEMPT_INTERVAL)
+        .until(Instant::now() + duration)
+        .run(|| {
+            let attempt = attempt();
+            async {
+                match attempt.await {
+                    Ok(done) => Attempt::Done(done),
+                    Err(JournalError::Unreachable(reason)) => {
+                        tracing::debug!(reason, "the journal is unreachable, retrying");
+                        Attempt::Again(reason)
+                    }
+                    Err(error) => Attempt::Failed(error),
+                }
             }
-            outcome => return outcome,
-        }
-    }
+        })
+        .await;
+    outcome.map_err(|error| match error {
+        RetryError::Failed(error) => error,
+        RetryError::DeadlineExceeded(reason) => JournalError::Unreachable(reason),
+        RetryError::Stopped => unreachable!("the retry has no token that stops it"),
+    })
 }
 
 /// Checks the server's `max_payload`.

@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout};
 use weir_event::Source;
 
 use super::{
+    PUBLISH_TIMEOUT,
     api::{self, ApiError, Context, unreachable},
     session::Session,
-    timeouts::PUBLISH_TIMEOUT,
 };
 use crate::{error::JournalError, names::Names, offer::Offer, usage::Backlog};
 

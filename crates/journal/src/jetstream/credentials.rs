@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use nkeys::KeyPair;
 use serde::Deserialize;
 
-use crate::servers::{Identity, Login, Server, Servers};
+use crate::servers::{ClientIdentity, Login, Server, Servers};
 
 /// The fields of a user's JWT that Weir reads.
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Credentials {
 pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8]) -> Result<Auth, String> {
     let mut auth = Auth::new();
     match &servers.identity {
-        Identity::Url => match server.and_then(|server| server.login.as_ref()) {
+        ClientIdentity::Url => match server.and_then(|server| server.login.as_ref()) {
             Some(Login::User { name, password }) => {
                 auth.username = Some(name.clone());
                 auth.password = Some(password.clone());
@@ -40,12 +40,12 @@ pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8
             Some(Login::Token(token)) => auth.token = Some(token.clone()),
             None => {}
         },
-        Identity::Credentials(path) => {
+        ClientIdentity::Credentials(path) => {
             let Credentials { jwt, key } = credentials(path).await?;
             auth.signature = Some(sign(&key, nonce)?);
             auth.jwt = Some(jwt);
         }
-        Identity::Nkey(path) => {
+        ClientIdentity::Nkey(path) => {
             let key = nkey(path).await?;
             auth.signature = Some(sign(&key, nonce)?);
             auth.nkey = Some(key.public_key());
@@ -60,9 +60,9 @@ pub(super) async fn auth(servers: &Servers, server: Option<&Server>, nonce: &[u8
 /// A file can't be read or has another content; the text names the setting and the path.
 pub(super) async fn check_files(servers: &Servers) -> Result<(), String> {
     match &servers.identity {
-        Identity::Url => {}
-        Identity::Credentials(path) => credentials(path).await.map(drop)?,
-        Identity::Nkey(path) => nkey(path).await.map(drop)?,
+        ClientIdentity::Url => {}
+        ClientIdentity::Credentials(path) => credentials(path).await.map(drop)?,
+        ClientIdentity::Nkey(path) => nkey(path).await.map(drop)?,
     }
     let certificate = servers.certificate.as_ref();
     for (variable, path, label) in [
@@ -81,7 +81,7 @@ pub(super) async fn check_files(servers: &Servers) -> Result<(), String> {
 
 /// When the JWT of NATS_CREDS expired; `None` if it is valid.
 pub(super) async fn expired_at(servers: &Servers) -> Option<DateTime<Utc>> {
-    let Identity::Credentials(path) = &servers.identity else { return None };
+    let ClientIdentity::Credentials(path) = &servers.identity else { return None };
     let jwt = credentials(path).await.ok()?.jwt;
     expiry(&jwt).filter(|at| *at <= Utc::now())
 }
@@ -151,16 +151,18 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let servers: Servers = "nats://n1".parse().unwrap();
         let found =
-            auth(&servers.clone().with_identity(Identity::Credentials(path.clone())), None, b"nonce").await;
+            auth(&servers.clone().with_identity(ClientIdentity::Credentials(path.clone())), None, b"nonce")
+                .await;
         let found = found.unwrap();
         assert_eq!(found.jwt.as_deref(), Some("a.b.c"));
         key.verify(b"nonce", &found.signature.unwrap()).unwrap();
-        let found =
-            auth(&servers.clone().with_identity(Identity::Nkey(path.clone())), None, b"nonce").await.unwrap();
+        let found = auth(&servers.clone().with_identity(ClientIdentity::Nkey(path.clone())), None, b"nonce")
+            .await
+            .unwrap();
         assert_eq!(found.nkey, Some(key.public_key()));
 
         std::fs::write(&path, "nothing of the kind").unwrap();
-        for identity in [Identity::Credentials(path.clone()), Identity::Nkey(path)] {
+        for identity in [ClientIdentity::Credentials(path.clone()), ClientIdentity::Nkey(path)] {
             let refusal = auth(&servers.clone().with_identity(identity), None, b"nonce").await.err().unwrap();
             assert!(refusal.contains("user.creds"), "{refusal}");
         }

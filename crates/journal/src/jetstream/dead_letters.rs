@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::{
+    PUBLISH_TIMEOUT,
     api::{self, ApiError, Context, unreachable},
     connection::Connection,
-    publish::{Duplicate, OutgoingMessage, publish_all},
-    timeouts::PUBLISH_TIMEOUT,
+    publish::{DuplicateMessage, OutgoingMessage, publish_all},
 };
 use crate::{
     dead_letter::{DeadLetter, StoredDeadLetter},
@@ -110,11 +110,11 @@ async fn removed_since(
     context: &Context,
     names: &Names,
     stream: DeadLetterStream,
-    duplicates: Vec<Duplicate>,
+    duplicates: Vec<DuplicateMessage>,
 ) -> Vec<OutgoingMessage> {
     let name = names.dead_letter_stream(stream);
     let mut removed = Vec::new();
-    for Duplicate { message, sequence } in duplicates {
+    for DuplicateMessage { message, sequence } in duplicates {
         if !matches!(read_at(context, &name, sequence).await, Ok(Some(_))) {
             removed.push(message.with_new_id());
         }

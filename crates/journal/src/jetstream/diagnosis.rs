@@ -12,7 +12,7 @@ use tokio::{
 use super::credentials;
 use crate::{
     error::JournalError,
-    servers::{Identity, Login, Server, Servers},
+    servers::{ClientIdentity, Login, Server, Servers},
 };
 
 /// Timeout of a server's greeting. nats-server sends it at once.
@@ -45,8 +45,8 @@ struct Info {
 pub(super) async fn diagnose(servers: &Servers, server: &Server, message: &str) -> JournalError {
     let listener = greet(server).await;
     let expired = match &servers.identity {
-        Identity::Credentials(_) => credentials::expired_at(servers).await,
-        Identity::Url | Identity::Nkey(_) => None,
+        ClientIdentity::Credentials(_) => credentials::expired_at(servers).await,
+        ClientIdentity::Url | ClientIdentity::Nkey(_) => None,
     };
     let expired = expired.map(|at| format!("the JWT of NATS_CREDS expired at {at:?}: replace the file"));
     explain(servers, server, message, &listener, expired)
@@ -114,11 +114,11 @@ fn explain(
 /// The reason that the server refuses the login.
 fn login_problem(servers: &Servers, server: &Server) -> String {
     match &servers.identity {
-        Identity::Credentials(path) => {
+        ClientIdentity::Credentials(path) => {
             format!("the user of NATS_CREDS ({}) is unknown or revoked", path.display())
         }
-        Identity::Nkey(path) => format!("the key of NATS_NKEY ({}) is unknown", path.display()),
-        Identity::Url => match &server.login {
+        ClientIdentity::Nkey(path) => format!("the key of NATS_NKEY ({}) is unknown", path.display()),
+        ClientIdentity::Url => match &server.login {
             Some(Login::User { .. }) => "user or password in NATS_URL is wrong".to_owned(),
             Some(Login::Token(_)) => "the token in NATS_URL is wrong".to_owned(),
             None => {

@@ -18,10 +18,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    credentials,
+    PUBLISH_TIMEOUT, credentials,
     diagnosis::diagnose,
     server_errors::{LastServerError, RefusedPermission},
-    timeouts::PUBLISH_TIMEOUT,
 };
 use crate::{
     error::JournalError,

@@ -7,14 +7,14 @@ use super::api::{self, ApiError, Context, StreamInfo};
 use crate::{checkpoint::JournalCheckpoint, names::Names};
 
 /// `EVENTS` and its consumers at one moment.
-pub(super) struct Observation {
+pub(super) struct EventsObservation {
     pub(super) stream: StreamInfo,
     /// In the order of [`Source::ALL`].
     pub(super) consumers: Vec<consumer::Info>,
     pub(super) checkpoint: JournalCheckpoint,
 }
 
-impl Observation {
+impl EventsObservation {
     /// For each source, the highest sequence that its consumer has acknowledged together with everything before it.
     pub(super) fn floors(&self) -> Vec<(Source, u64)> {
         Source::ALL.iter().map(|source| (*source, self.checkpoint.of(*source).floor)).collect()
@@ -27,7 +27,7 @@ pub(super) fn identity(info: &stream::Info) -> i64 {
 }
 
 /// Reads `EVENTS` and its consumers.
-pub(super) async fn observe(context: &Context, names: &Names) -> Result<Observation, ApiError> {
+pub(super) async fn observe(context: &Context, names: &Names) -> Result<EventsObservation, ApiError> {
     let events = names.events_stream();
     let stream = api::stream_info(context, &events).await?;
     let mut checkpoint = JournalCheckpoint {
@@ -45,5 +45,5 @@ pub(super) async fn observe(context: &Context, names: &Names) -> Result<Observat
         of_source.floor = info.ack_floor.stream_sequence;
         consumers.push(info);
     }
-    Ok(Observation { stream, consumers, checkpoint })
+    Ok(EventsObservation { stream, consumers, checkpoint })
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use weir_event::Origin;
 use weir_process::{CorrelationId, TraceContext, trace};
 
-use super::{connection::Connection, timeouts::PUBLISH_TIMEOUT};
+use super::{PUBLISH_TIMEOUT, connection::Connection};
 use crate::{
     dead_letter::DeadLetter, dead_letter_stream::DeadLetterStream, error::AppendError, frame::SealedFrame,
     names::Names,
@@ -115,7 +115,7 @@ fn headers(message_id: &str, origin: &Origin) -> HeaderMap {
 }
 
 /// A message whose id the server has already, and the sequence of the earlier message.
-pub(super) struct Duplicate {
+pub(super) struct DuplicateMessage {
     pub(super) message: OutgoingMessage,
     pub(super) sequence: u64,
 }
@@ -125,7 +125,7 @@ pub(super) struct Duplicate {
 pub(super) struct PublishOutcome {
     /// The subject and the sequence of each new message.
     pub(super) stored: Vec<(Subject, u64)>,
-    pub(super) duplicates: Vec<Duplicate>,
+    pub(super) duplicates: Vec<DuplicateMessage>,
 }
 
 /// Publishes messages in order. Returns `Ok` when every message is acknowledged.
@@ -187,7 +187,7 @@ async fn publish_once(
         };
         match answer {
             Ok(answer) if answer.duplicate => {
-                outcome.duplicates.push(Duplicate { message, sequence: answer.sequence });
+                outcome.duplicates.push(DuplicateMessage { message, sequence: answer.sequence });
             }
             Ok(answer) => outcome.stored.push((message.subject, answer.sequence)),
             Err(error) => {

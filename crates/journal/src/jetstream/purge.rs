@@ -7,13 +7,13 @@ use weir_process::clock;
 
 use super::{
     api::{self, ApiError, Context, StreamInfo},
-    observation::Observation,
+    observation::EventsObservation,
 };
 use crate::{limits::high_watermark, names::Names};
 
 /// Whether the owner may purge frames before its next observation that are unacknowledged in `observation`. That is so if
 /// the stream is half way to the high-water mark, or if these frames are among those up to `aged`, which are old.
-pub(super) fn may_purge_soon(observation: &Observation, aged: Option<u64>) -> bool {
+pub(super) fn may_purge_soon(observation: &EventsObservation, aged: Option<u64>) -> bool {
     let info = &observation.stream.info;
     let half_full = u64::try_from(info.config.max_bytes)
         .is_ok_and(|max_bytes| max_bytes > 0 && info.state.bytes > high_watermark(max_bytes) / 2);

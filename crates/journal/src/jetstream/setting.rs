@@ -93,14 +93,14 @@ pub(super) enum Shrinking {
 
 /// The value of a limit. `Unlimited` is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Amount {
+pub(super) enum LimitValue {
     Count(u64),
     Bytes(u64),
     Time(Duration),
     Unlimited,
 }
 
-impl Amount {
+impl LimitValue {
     /// Reads a number as NATS writes it: a number that is not positive means no limit.
     pub(super) fn count(number: i64) -> Self {
         u64::try_from(number).ok().filter(|number| *number > 0).map_or(Self::Unlimited, Self::Count)
@@ -117,7 +117,7 @@ impl Amount {
     }
 }
 
-impl fmt::Display for Amount {
+impl fmt::Display for LimitValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(number) if number.is_multiple_of(1 << 20) => {
@@ -165,7 +165,7 @@ impl SettingsComparison {
         variable: Option<&'static str>,
         found: &mut T,
         wanted: T,
-        amount: impl Fn(T) -> Amount,
+        amount: impl Fn(T) -> LimitValue,
     ) {
         let (found_amount, wanted_amount) = (amount(*found), amount(wanted));
         let state = match wanted_amount.cmp(&found_amount) {
@@ -183,7 +183,7 @@ impl SettingsComparison {
 
     /// Compares the number of copies.
     pub(super) fn replicas(&mut self, found: &mut usize, wanted: usize) {
-        let copies = |copies: usize| Amount::Count(copies as u64);
+        let copies = |copies: usize| LimitValue::Count(copies as u64);
         self.limit("num_replicas", Some("JOURNAL_REPLICAS"), found, wanted, copies);
     }
 

@@ -11,7 +11,7 @@ use weir_event::Source;
 
 use super::{
     desired::MARK,
-    setting::{Amount, JournalSetting, SettingsComparison, Shrinking},
+    setting::{JournalSetting, LimitValue, SettingsComparison, Shrinking},
 };
 use crate::{limits::MIN_MESSAGE_BYTES, names::Names};
 
@@ -43,21 +43,21 @@ pub(super) fn compare_stream(
     let subjects = found.subjects.iter().chain(missing).cloned().collect();
     comparison.fixed("subjects", &mut config.subjects, subjects, |subjects: &Vec<String>| subjects.join(" "));
     comparison.fixed("discard", &mut config.discard, wanted.discard, |discard| format!("{discard:?}"));
-    comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, Amount::age);
+    comparison.limit("max_age", None, &mut config.max_age, wanted.max_age, LimitValue::age);
     let bytes = (wanted.name == names.events_stream()).then_some("JOURNAL_MAX_BYTES");
-    comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, Amount::bytes);
+    comparison.limit("max_bytes", bytes, &mut config.max_bytes, wanted.max_bytes, LimitValue::bytes);
     // At this limit even a stream that refuses new messages drops the oldest one of a subject.
     let per_subject = &mut config.max_messages_per_subject;
-    comparison.limit("max_msgs_per_subject", None, per_subject, -1, Amount::count);
+    comparison.limit("max_msgs_per_subject", None, per_subject, -1, LimitValue::count);
     if config.max_messages_per_subject < 0 {
         config.discard_new_per_subject = false;
     }
-    comparison.limit("max_msgs", None, &mut config.max_messages, -1, Amount::count);
+    comparison.limit("max_msgs", None, &mut config.max_messages, -1, LimitValue::count);
     // A limit of an operator stays if an event fits: ingest makes smaller frames and letters.
     let is_enough = usize::try_from(config.max_message_size).is_ok_and(|size| size >= MIN_MESSAGE_BYTES);
     let size = if is_enough { config.max_message_size } else { -1 };
     let largest = &mut config.max_message_size;
-    comparison.limit("max_msg_size", None, largest, size, |bytes| Amount::bytes(bytes.into()));
+    comparison.limit("max_msg_size", None, largest, size, |bytes| LimitValue::bytes(bytes.into()));
     // Without acknowledgements ingest accepts nothing, and under another subject no consumer gets a frame.
     comparison.fixed("no_ack", &mut config.no_ack, false, ToString::to_string);
     comparison.fixed("subject_transform", &mut config.subject_transform, None, |transform| {
@@ -66,7 +66,7 @@ pub(super) fn compare_stream(
     });
     comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
     let window = &mut config.duplicate_window;
-    comparison.limit("duplicate_window", None, window, wanted.duplicate_window, Amount::Time);
+    comparison.limit("duplicate_window", None, window, wanted.duplicate_window, LimitValue::Time);
     comparison.mark(&mut config.metadata, &wanted.metadata);
     Ok((config, comparison.settings))
 }
@@ -114,7 +114,7 @@ pub(super) fn compare_bucket(
     }
     let mut comparison = SettingsComparison::new(stream_place(&wanted.name), shrinking);
     let mut config = found.clone();
-    comparison.limit("max_age", None, &mut config.max_age, Duration::ZERO, Amount::age);
+    comparison.limit("max_age", None, &mut config.max_age, Duration::ZERO, LimitValue::age);
     comparison.replicas(&mut config.num_replicas, wanted.num_replicas);
     Ok((config, comparison.settings))
 }
@@ -171,14 +171,14 @@ pub(super) fn compare_consumer(
     config.filter_subject.clear();
     config.filter_subjects = kept;
     let ack_wait = Some("JOURNAL_ACK_WAIT_MS");
-    comparison.limit("ack_wait", ack_wait, &mut config.ack_wait, wanted.ack_wait, Amount::Time);
+    comparison.limit("ack_wait", ack_wait, &mut config.ack_wait, wanted.ack_wait, LimitValue::Time);
     let deliver = &mut config.max_deliver;
-    comparison.limit("max_deliver", None, deliver, wanted.max_deliver, Amount::count);
+    comparison.limit("max_deliver", None, deliver, wanted.max_deliver, LimitValue::count);
     let pending = &mut config.max_ack_pending;
-    comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, Amount::count);
+    comparison.limit("max_ack_pending", None, pending, wanted.max_ack_pending, LimitValue::count);
     // With a threshold the server removes the consumer while no collector runs, and forgets the acknowledgements.
     let inactive = &mut config.inactive_threshold;
-    comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, Amount::age);
+    comparison.limit("inactive_threshold", None, inactive, wanted.inactive_threshold, LimitValue::age);
     comparison.mark(&mut config.metadata, &wanted.metadata);
     comparison.pause(found);
     Ok((config, comparison.settings))

@@ -10,11 +10,11 @@ use async_nats::jetstream::{
 use weir_event::Source;
 
 use super::{
+    API_TIMEOUT,
     api::{self, ApiError, Context},
     desired,
     setting::{JournalSetting, SettingState, Shrinking},
     settings_diff,
-    timeouts::API_TIMEOUT,
 };
 use crate::{
     dead_letter_stream::DeadLetterStream,

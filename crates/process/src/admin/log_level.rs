@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::state::AdminState;
+use super::AdminState;
 
 /// Returns the directives that are in force.
 pub(super) async fn show(State(state): State<AdminState>) -> String {

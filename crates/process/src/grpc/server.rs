@@ -12,7 +12,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::warn;
 
 use super::{
-    keep_alive::{CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW},
+    channel::{CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW},
     server_spans::ServerSpans,
 };
 use crate::{RoleReadiness, Stop};

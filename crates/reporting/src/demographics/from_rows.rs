@@ -13,7 +13,7 @@ use weir_database::{
     split_sum::{SplitSum, halves, sum_or_zero},
 };
 
-use super::result::{AGES, FOLLOWERS, Groups, Mean, Users};
+use super::result::{AGES, FOLLOWERS, Groups, SumAndCount, Users};
 use crate::{
     rollups::{column_is, occurred_in, select_events, source_is},
     store::Snapshot,
@@ -29,7 +29,7 @@ pub(super) async fn count(
     source: Source,
     range: TimeRange,
     limit: u64,
-) -> Result<(Users, Mean), DbErr> {
+) -> Result<(Users, SumAndCount), DbErr> {
     let rows = UserRows::new(snapshot, source, &range);
     match source {
         Source::Tiktok => rows.tiktok(limit).await,
@@ -82,7 +82,7 @@ impl<'a> UserRows<'a> {
     }
 
     /// Facebook's users, and the mean of their events' ages.
-    async fn facebook(&self, limit: u64) -> Result<(Users, Mean), DbErr> {
+    async fn facebook(&self, limit: u64) -> Result<(Users, SumAndCount), DbErr> {
         let users = Users {
             users: self.users().await?,
             groups: self.by_group(group_index(Column::Age, &AGES)).await?,
@@ -95,7 +95,7 @@ impl<'a> UserRows<'a> {
     }
 
     /// TikTok's users, and the mean of their events' followers.
-    async fn tiktok(&self, limit: u64) -> Result<(Users, Mean), DbErr> {
+    async fn tiktok(&self, limit: u64) -> Result<(Users, SumAndCount), DbErr> {
         let top = column_is(Column::FunnelStage, FunnelStage::Top.into());
         let users = Users {
             users: self.users().await?,
@@ -140,12 +140,12 @@ impl<'a> UserRows<'a> {
         Ok(cities.into_iter().map(CityUsers::from).collect())
     }
 
-    async fn mean(&self, column: Column) -> Result<Mean, DbErr> {
+    async fn mean(&self, column: Column) -> Result<SumAndCount, DbErr> {
         let mut query = select_events(self.events.clone());
         let [high, low] = halves(Expr::col(column)).map(sum_or_zero);
         query.expr_as(count_rows(), "events").expr_as(high, "high").expr_as(low, "low");
         let row: MeanRow = self.snapshot.one(&query).await?;
-        Ok(Mean { sum: row.sum.total(), events: row.events.unsigned_abs() })
+        Ok(SumAndCount { sum: row.sum.total(), events: row.events.unsigned_abs() })
     }
 
     async fn by_group(&self, index: Expr) -> Result<Vec<(usize, u64)>, DbErr> {

@@ -18,7 +18,7 @@ use super::{
     counts::Counts,
     parallel::in_parallel,
     read_sets::SeenUsers,
-    result::{Mean, Users},
+    result::{SumAndCount, Users},
     unfolded::Unfolded,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) async fn count(
     source: Source,
     range: TimeRange,
     limit: usize,
-) -> Result<Option<(Users, Mean)>, DbErr> {
+) -> Result<Option<(Users, SumAndCount)>, DbErr> {
     let mean = mean(snapshot, source, range).await?;
     let seen = SeenUsers::read(snapshot, source, range).await?;
     if seen.events + seen.partial_minute_events() != mean.events.cast_signed() {
@@ -71,7 +71,7 @@ pub(super) async fn count(
 }
 
 /// The mean age or number of followers over the events that have one.
-async fn mean(snapshot: &Snapshot, source: Source, range: TimeRange) -> Result<Mean, DbErr> {
+async fn mean(snapshot: &Snapshot, source: Source, range: TimeRange) -> Result<SumAndCount, DbErr> {
     let column = if source == Source::Facebook { Column::Age } else { Column::Followers };
     let is_measured: Expr =
         CaseStatement::new().case(Expr::col(column).is_not_null(), 1_i64).finally(0_i64).into();
@@ -88,8 +88,8 @@ async fn mean(snapshot: &Snapshot, source: Source, range: TimeRange) -> Result<M
         ],
     };
     let row = snapshot.all::<MeanRow>(&query.group_by(&[])).await?.pop();
-    let none = Mean { sum: 0, events: 0 };
-    Ok(row.map_or(none, |row| Mean { sum: row.sum.total(), events: row.measured.unsigned_abs() }))
+    let none = SumAndCount { sum: 0, events: 0 };
+    Ok(row.map_or(none, |row| SumAndCount { sum: row.sum.total(), events: row.measured.unsigned_abs() }))
 }
 
 /// The number of partitions that have at most `max_exact` of `users`; at least one.

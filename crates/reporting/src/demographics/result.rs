@@ -24,12 +24,12 @@ pub(super) struct Users {
 
 /// The mean of a number over events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mean {
+pub(super) struct SumAndCount {
     pub(super) sum: i128,
     pub(super) events: u64,
 }
 
-impl Mean {
+impl SumAndCount {
     pub(super) fn rounded(self) -> Hundredths {
         decimal::mean(self.sum, self.events)
     }

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use crate::store::row::{Identity, Row};
+use crate::store::row::{EventIdentity, Row};
 
 /// Inserts with a look at all events after a missed duplicate. After 16 inserts without a miss the recent ids are
 /// enough: one miss in 16 inserts means that 1/16 of the inserts are repeated.
@@ -142,7 +142,7 @@ impl HashedIds {
     }
 
     /// Returns true where the id was there before.
-    fn insert(&mut self, identity: Identity<'_>) -> bool {
+    fn insert(&mut self, identity: EventIdentity<'_>) -> bool {
         let hash = self.hasher.hash_one(identity);
         let bucket = hash as usize % self.buckets.len();
         let bucket = &mut self.buckets[bucket];

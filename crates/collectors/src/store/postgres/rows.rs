@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::duplicate_lookup::DuplicateLookup;
 use crate::store::{
     copy::copy,
-    row::{Identity, Row},
+    row::{EventIdentity, Row},
     submission::Duplicate,
 };
 
@@ -63,7 +63,7 @@ pub(super) fn is_duplicate(error: &sqlx::Error) -> bool {
 async fn stored<'a>(
     connection: &mut PgConnection,
     rows: &[&Row<'a>],
-) -> Result<HashSet<Identity<'a>>, sqlx::Error> {
+) -> Result<HashSet<EventIdentity<'a>>, sqlx::Error> {
     let places: Vec<i64> = sqlx::query_scalar(STORED)
         .bind(rows.iter().map(|row| row.source).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.event_id).collect::<Vec<_>>())

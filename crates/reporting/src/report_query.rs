@@ -22,7 +22,7 @@ const MAX_CHARACTERS: usize = 256;
 
 /// A valid request that the service answers from a snapshot. There is one for each rpc: three are measured reports,
 /// three look rows up by id.
-pub(crate) trait Report: Sized + Send {
+pub(crate) trait ReportQuery: Sized + Send {
     type Request: Send;
     type Response: Send;
     /// Kept by the service between two reports of this kind; `()` where there is nothing to keep.

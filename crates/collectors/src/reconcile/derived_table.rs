@@ -9,7 +9,7 @@ use super::{difference::Subject, measures::Measure};
 
 /// A table that is derived from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RollupTable {
+pub(super) enum DerivedTable {
     /// `rollups`.
     Kinds,
     /// `campaign_rollups`, of Facebook alone.
@@ -23,7 +23,7 @@ static IS_TRANSACTION: LazyLock<String> = LazyLock::new(|| {
     format!("(purchase_amount IS NOT NULL AND ({}))", kinds.join(" OR "))
 });
 
-impl RollupTable {
+impl DerivedTable {
     /// The tables with rollups of a source.
     pub(super) fn of(source: Source) -> &'static [Self] {
         match source {

@@ -15,12 +15,12 @@ pub(super) type DifferenceRow = (i64, i64, i64, i64, String, String, String, i64
 
 /// A read-only transaction that sees one state of the database.
 #[derive(Debug)]
-pub(super) enum Snapshot {
+pub(super) enum ReadTransaction {
     Postgres(Transaction<'static, Postgres>),
     Sqlite(Transaction<'static, Sqlite>),
 }
 
-impl Snapshot {
+impl ReadTransaction {
     pub(super) async fn begin(pool: &Pool) -> Result<Self, sqlx::Error> {
         Ok(match pool {
             Pool::Postgres(pool) => Self::Postgres(pool.begin_with(BEGIN_POSTGRES).await?),
