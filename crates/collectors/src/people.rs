@@ -43,7 +43,7 @@ pub struct People {
 /// The outcome of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// The step folded so many observations or rebuilt so many hours. There may be more to do.
+    /// The step folded so many observations or rebuilt so many minutes. There may be more to do.
     Changed(u64),
     /// There was nothing to do.
     Idle,

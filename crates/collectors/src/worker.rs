@@ -16,7 +16,7 @@ use weir_journal::{Consumer, Delivery, Journal, JournalError};
 use weir_process::{Stop, retry::Backoff};
 
 use crate::{Failpoint, metrics::StoringMetrics, outage, people::Backlog, store::Store};
-use delivery::{DeliveryVerdict, MAX_DELIVERIES, with_heartbeat};
+use delivery::{DELIVERIES_PER_PULL, DeliveryVerdict, with_heartbeat};
 use spans::BatchSpans;
 pub(crate) use unreadable::DeferredFrames;
 
@@ -47,12 +47,12 @@ impl Worker {
         let Some(mut consumer) = self.consumer(&stop).await? else { return Ok(()) };
         let mut backoff = outage::backoff();
         while !stop.is_cancelled() {
-            match consumer.next(MAX_DELIVERIES, PULL_WAIT).await {
+            match consumer.next(DELIVERIES_PER_PULL, PULL_WAIT).await {
                 Ok(deliveries) => {
                     if backoff.reset() {
                         info!("the journal delivers frames again");
                     }
-                    if deliveries.len() >= MAX_DELIVERIES {
+                    if deliveries.len() >= DELIVERIES_PER_PULL {
                         self.backlog.note_full_batch();
                     }
                     self.process_batch(deliveries, &stop).await;

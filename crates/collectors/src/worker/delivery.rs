@@ -8,7 +8,7 @@ use tracing::debug;
 use weir_journal::Delivery;
 
 /// The most deliveries that a worker takes at once. Few, because a worker that freezes keeps them from its peers.
-pub(super) const MAX_DELIVERIES: usize = 32;
+pub(super) const DELIVERIES_PER_PULL: usize = 32;
 
 /// The verdict that ends a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

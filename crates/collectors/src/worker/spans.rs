@@ -10,11 +10,11 @@ use weir_event::{Origin, Source};
 use weir_journal::{Content, Delivery, Frame, Journal, MessagingSpans};
 use weir_process::{TraceContext, trace};
 
-use super::delivery::{DeliveryVerdict, MAX_DELIVERIES};
+use super::delivery::{DELIVERIES_PER_PULL, DeliveryVerdict};
 use crate::store::{Store, StoreError};
 
 /// The most correlation ids that a log entry names: under a light load, each frame of a batch comes of one call.
-const MAX_NAMED: usize = MAX_DELIVERIES;
+const MAX_NAMED: usize = DELIVERIES_PER_PULL;
 
 /// The spans of the deliveries of one batch; empty where no spans are exported.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame. That
-//! makes posts of single events affordable.
+//! Coalescing of small posts: sends the items of several posts to ingest in one call, which becomes one frame for each
+//! source. That makes posts of single events affordable.
 //!
 //! A post that is alone goes at once. Posts that arrive while a call is in flight share the next call. The
 //! next call starts when the number of waiting posts reaches half the number of recent senders. Half of the senders

@@ -18,7 +18,7 @@ use super::{
     items::{BodyFormat, Items, Layout, content_start, lines, trim_end},
 };
 
-/// Half of the size of the shortest event. Every bad item becomes a dead letter, so a body of many tiny items would
+/// Below the size of the shortest event. Every bad item becomes a dead letter, so a body of many tiny items would
 /// cause minutes of work.
 const MIN_BYTES_PER_ITEM: usize = 128;
 /// The number of items that a body may have however short it is.

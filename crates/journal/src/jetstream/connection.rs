@@ -100,7 +100,7 @@ pub(super) async fn with_retry<T, F: Future<Output = Result<T, JournalError>>>(
     let outcome = Retry::every(ATTEMPT_INTERVAL)
         .until(Instant::now() + duration)
         .run(|| {
-            let attempt = attempt();
+            let attempt = Box::pin(attempt());
             async {
                 match attempt.await {
                     Ok(done) => Attempt::Done(done),
