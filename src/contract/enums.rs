@@ -19,24 +19,28 @@ macro_rules! closed_set {
 
             /// The name in JSON.
             #[must_use]
+            #[inline]
             pub fn name(self) -> &'static str {
                 match self { $($set::$member => $name),+ }
             }
 
             /// The member with this name; names are case-sensitive.
             #[must_use]
+            #[inline]
             pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($name => Some($set::$member),)+ _ => None }
             }
 
             /// The number in protobuf, which the database stores too.
             #[must_use]
+            #[inline]
             pub fn number(self) -> i32 {
                 self as i32
             }
 
             /// The member with this number; `None` for UNSPECIFIED and for numbers of newer contracts.
             #[must_use]
+            #[inline]
             pub fn from_number(number: i32) -> Option<Self> {
                 match number { $($number => Some($set::$member),)+ _ => None }
             }
@@ -129,6 +133,7 @@ closed_set!(
 impl EventType {
     /// The types that a source has in a stage, in the order in which the stage's own enum numbers them from 1.
     #[must_use]
+    #[inline]
     pub fn of(source: Source, stage: FunnelStage) -> &'static [EventType] {
         match (source, stage) {
             (Source::Facebook, FunnelStage::Top) => {
@@ -149,6 +154,7 @@ impl EventType {
     /// The number in the enum of one stage, such as `TiktokTopEventType`; 0, which is UNSPECIFIED, for a type that the
     /// stage does not have.
     #[must_use]
+    #[inline]
     pub fn number_in(self, source: Source, stage: FunnelStage) -> i32 {
         let position = Self::of(source, stage).iter().position(|of_stage| *of_stage == self);
         position.and_then(|position| i32::try_from(position + 1).ok()).unwrap_or_default()
@@ -156,6 +162,7 @@ impl EventType {
 
     /// The type with this number in the enum of one stage.
     #[must_use]
+    #[inline]
     pub fn from_number_in(source: Source, stage: FunnelStage, number: i32) -> Option<Self> {
         let position = usize::try_from(number).ok()?.checked_sub(1)?;
         Self::of(source, stage).get(position).copied()

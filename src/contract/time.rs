@@ -5,6 +5,7 @@ use prost_types::Timestamp;
 
 /// The timestamp of an instant, to the nanosecond.
 #[must_use]
+#[inline]
 pub fn timestamp(instant: DateTime<Utc>) -> Timestamp {
     let nanos = i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or_default();
     Timestamp { seconds: instant.timestamp(), nanos }
@@ -14,6 +15,7 @@ pub fn timestamp(instant: DateTime<Utc>) -> Timestamp {
 ///
 /// protobuf allows less than chrono: the years 1 to 9999 and no leap second. Callers that need that rule check it.
 #[must_use]
+#[inline]
 pub fn instant(timestamp: Timestamp) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
 }
@@ -21,6 +23,7 @@ pub fn instant(timestamp: Timestamp) -> Option<DateTime<Utc>> {
 /// The instant of a timestamp, cut to the microsecond: events, origins and erasures keep no finer digits. `None` for an
 /// absent timestamp, and outside chrono's range.
 #[must_use]
+#[inline]
 pub fn instant_micros(timestamp: Option<Timestamp>) -> Option<DateTime<Utc>> {
     instant(timestamp?).map(|instant| instant.trunc_subsecs(6))
 }
