@@ -1,6 +1,6 @@
 //! The command line of the bench: the sections, and the effort of the measurement.
 
-use clap::{Parser, ValueEnum as _};
+use clap::Parser;
 
 use crate::{alone::Step, effort::Effort, sections::Section};
 
@@ -10,10 +10,11 @@ pub(crate) struct Arguments {
     /// One short run instead of several: for a first look, not for the documented figures.
     #[arg(long)]
     quick: bool,
-    /// The number of events behind the reports; by default 10 million, with --quick 1 million.
+    /// The number of events behind the reports, and the last size of growth; by default 10 million, with --quick 1
+    /// million.
     #[arg(long, value_name = "NUMBER")]
     events: Option<u64>,
-    /// The sections to measure; by default all of them.
+    /// The sections to measure; by default all but growth and soak.
     #[arg(value_enum)]
     sections: Vec<Section>,
     /// Cargo passes this option to every bench.
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn sections(&self) -> Vec<Section> {
-        if self.sections.is_empty() { Section::value_variants().to_vec() } else { self.sections.clone() }
+        if self.sections.is_empty() { Section::BY_DEFAULT.to_vec() } else { self.sections.clone() }
     }
 
     pub(crate) fn effort(&self) -> Effort {

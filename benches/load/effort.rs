@@ -41,6 +41,11 @@ impl Effort {
         Duration::from_secs(if self.quick { 30 } else { 300 })
     }
 
+    /// The duration of the soak.
+    pub(crate) fn soak(self) -> Duration {
+        Duration::from_secs(if self.quick { 120 } else { 3600 })
+    }
+
     /// The number of events of one run from the first post to the last row.
     pub(crate) fn peak_events(self) -> u64 {
         if self.quick { 200_000 } else { 600_000 }

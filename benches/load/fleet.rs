@@ -36,6 +36,7 @@ pub(crate) struct Fleet {
     // In the order in which they are stopped.
     pub(crate) weir: Weir,
     pub(crate) postgres: Postgres,
+    database_url: String,
 }
 
 impl Fleet {
@@ -48,10 +49,16 @@ impl Fleet {
 
     /// [`Fleet::start`] on a database that exists already.
     pub(crate) async fn start_on(postgres: Postgres, database_url: String, roles: &[Role]) -> Self {
-        let ground = Storage::Servers { nats: Nats::start().await, database_url };
+        let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.clone() };
         let mut weir = Weir::launch(ground, Vec::new(), roles);
         weir.ready().await;
-        Self { weir, postgres }
+        Self { weir, postgres, database_url }
+    }
+
+    /// The name of the database.
+    pub(crate) fn database(&self) -> &str {
+        let path = self.database_url.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
     }
 
     /// The number of events that are accepted and not stored yet.

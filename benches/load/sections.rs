@@ -1,12 +1,14 @@
 //! The sections of the bench, one file each. Each can run alone.
 
 mod arrays;
+mod growth;
 mod mean;
 mod memory;
 mod peak;
 mod reports;
 mod scale;
 mod singles;
+mod soak;
 mod store;
 
 use crate::effort::Effort;
@@ -30,9 +32,27 @@ pub(crate) enum Section {
     Reports,
     /// Memory, the duration of the start and the size of the binary.
     Memory,
+    /// What an event and an answer cost at each size, up to `--events`, on servers.
+    Growth,
+    /// The same with `weir up` on files.
+    GrowthOnFiles,
+    /// The reference publisher's mean for an hour, with every report each 15 s.
+    Soak,
 }
 
 impl Section {
+    /// The sections that run where none is named: those of minutes.
+    pub(crate) const BY_DEFAULT: [Self; 8] = [
+        Self::Arrays,
+        Self::Singles,
+        Self::Store,
+        Self::Peak,
+        Self::Scale,
+        Self::Mean,
+        Self::Reports,
+        Self::Memory,
+    ];
+
     /// Measures the section and prints its report.
     ///
     /// # Errors
@@ -47,6 +67,9 @@ impl Section {
             Self::Mean => Box::pin(mean::measure(effort)).await,
             Self::Reports => Box::pin(reports::measure(effort)).await,
             Self::Memory => Box::pin(memory::measure(effort)).await,
+            Self::Growth => Box::pin(growth::on_servers(effort)).await,
+            Self::GrowthOnFiles => Box::pin(growth::on_files(effort)).await,
+            Self::Soak => Box::pin(soak::measure(effort)).await,
         }?;
         report.print();
         Ok(())

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -131,6 +132,20 @@ fn name(process: &Process, stat: &Stat, own: i32) -> String {
         Some(serve) if serve == "--serve" => "step alone".to_owned(),
         _ => stat.comm.clone(),
     }
+}
+
+/// The bytes of all files below a folder.
+///
+/// # Errors
+/// A folder can't be read.
+pub(crate) fn folder_bytes(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
 }
 
 /// Resident memory in bytes.

@@ -1,6 +1,6 @@
 //! The reference publisher's mean for minutes, on the whole fleet, while clients request reports.
 
-mod freshness;
+pub(super) mod freshness;
 mod report_load;
 
 use std::time::Duration;
@@ -94,14 +94,14 @@ async fn prepare() -> anyhow::Result<Fleet> {
     Ok(fleet)
 }
 
-fn publish(fleet: &Fleet, duration: Duration) -> Process {
+pub(super) fn publish(fleet: &Fleet, duration: Duration) -> Process {
     let duration = format!("{}s", duration.as_secs());
     let arguments = ["publish", "--interval-ms", INTERVAL_MS, "--duration", &duration];
     Process::start("publish", fleet.weir.folder(), fleet.weir.tool(&arguments))
 }
 
 /// The lines of the publisher's summary about answers.
-fn summary(publisher: &Process) -> String {
+pub(super) fn summary(publisher: &Process) -> String {
     const WANTED: [&str; 3] = ["accepted", "failed requests", "latency p99"];
     let log = publisher.log();
     let lines = log.lines().filter(|line| WANTED.iter().any(|name| line.contains(name)));
@@ -113,7 +113,7 @@ fn summary(publisher: &Process) -> String {
 }
 
 /// The number of events that are accepted and not stored, sampled every second.
-async fn lags(fleet: &Fleet, duration: Duration) -> Vec<f64> {
+pub(super) async fn lags(fleet: &Fleet, duration: Duration) -> Vec<f64> {
     let mut lags = Vec::new();
     let end = Instant::now() + duration;
     // Between two rounds of report requests, and not during one.
@@ -126,7 +126,7 @@ async fn lags(fleet: &Fleet, duration: Duration) -> Vec<f64> {
     lags
 }
 
-fn add_lag(report: &mut Report, lags: &[f64]) {
+pub(super) fn add_lag(report: &mut Report, lags: &[f64]) {
     let third = lags.len() / 3;
     let [first, last] = [&lags[..third], &lags[lags.len() - third..]].map(|lags| median(lags.to_vec()));
     let most = lags.iter().copied().fold(0.0, f64::max);

@@ -86,7 +86,7 @@ async fn once(weir: &Weir, events: u64, run: u64) -> anyhow::Result<Peak> {
 }
 
 /// Waits until so many events are stored.
-async fn stored(weir: &Weir, goal: f64) -> anyhow::Result<()> {
+pub(super) async fn stored(weir: &Weir, goal: f64) -> anyhow::Result<()> {
     const TIMEOUT: Duration = Duration::from_secs(300);
     /// Short compared with a run of seconds, and long compared with a scrape of a few processes.
     const PAUSE: Duration = Duration::from_millis(50);

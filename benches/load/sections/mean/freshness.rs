@@ -22,7 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// An event is refused.
-pub(super) async fn measure(weir: &Weir, year: i32, duration: Duration) -> anyhow::Result<Latencies> {
+pub(in crate::sections) async fn measure(
+    weir: &Weir,
+    year: i32,
+    duration: Duration,
+) -> anyhow::Result<Latencies> {
     let end = Instant::now() + duration;
     let mut latencies = Vec::new();
     let mut moment =
