@@ -126,6 +126,17 @@ fn comments_cite_files_of_the_repository_alone() {
 }
 
 #[test]
+fn links_of_documents_lead_somewhere() {
+    let documents = prose::files(repository());
+    let documents = documents.iter().filter(|file| file.extension().is_some_and(|kind| kind == "md"));
+    let broken: Vec<_> = documents
+        .map(|document| (document, prose::broken_links(repository(), document)))
+        .filter(|(_, broken)| !broken.is_empty())
+        .collect();
+    assert!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+}
+
+#[test]
 fn no_file_is_too_long_to_be_read() {
     let long: Vec<_> = sources(&ROOTS)
         .into_iter()

@@ -85,7 +85,7 @@ enum Command {
     /// Remove a person from the stored data, and print a receipt.
     #[command(after_long_help = help::ERASE, after_help = help::MORE)]
     Erase(erase::EraseArgs),
-    /// Look up an event: stored, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
+    /// Look up an event: stored, removed, a dead letter, or unknown; exit code 0 if it is found, 1 if not.
     #[command(after_long_help = help::EVENT, after_help = help::MORE)]
     Event(event::EventArgs),
     /// Compare the wanted and found settings of a journal on NATS, change them, or acknowledge lost frames.

@@ -44,6 +44,31 @@ pub(super) fn missing_citations(root: &Path, files: &[PathBuf], text: &str) -> V
     comments.flat_map(citations).filter(|citation| !is_there(root, files, citation)).collect()
 }
 
+/// Links of a Markdown document that lead to no file or heading of the repository. `document` is a path from `root`.
+pub(super) fn broken_links(root: &Path, document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(root.join(document)).expect("a document can be read");
+    let folder = root.join(document.parent().unwrap_or(Path::new("")));
+    let leads_somewhere = |link: &str| {
+        let (name, heading) =
+            link.split_once('#').map_or((link, None), |(name, heading)| (name, Some(heading)));
+        let target = if name.is_empty() { root.join(document) } else { folder.join(name) };
+        target.exists() && heading.is_none_or(|heading| has_heading(&target, heading))
+    };
+    links(&text).filter(|link| !leads_somewhere(link)).map(str::to_owned).collect()
+}
+
+/// The targets of links within the repository, outside blocks of code.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let prose = text.split("```").step_by(2);
+    let targets = prose.flat_map(|prose| prose.split("](").skip(1)).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://"))
+}
+
+fn has_heading(document: &Path, heading: &str) -> bool {
+    let text = fs::read_to_string(document).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading)
+}
+
 /// Names of files in a comment, with the heading behind `#` where one is named.
 fn citations(comment: &str) -> Vec<String> {
     let is_part = |character: char| character.is_alphanumeric() || "._-/#".contains(character);
@@ -64,10 +89,7 @@ fn is_there(root: &Path, files: &[PathBuf], citation: &str) -> bool {
     let Some(file) = files.iter().find(|file| file.ends_with(name.trim_start_matches("./"))) else {
         return false;
     };
-    heading.is_none_or(|heading| {
-        let text = fs::read_to_string(root.join(file)).unwrap_or_default();
-        text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading)
-    })
+    heading.is_none_or(|heading| has_heading(&root.join(file), heading))
 }
 
 /// The anchor of a Markdown heading.
@@ -96,4 +118,13 @@ fn a_comment_that_cites_an_absent_file_is_found() {
         assert_eq!(missing(&format!(" as {absent}, says")), [absent]);
     }
     assert!(missing_citations(root, &files, "let name = \"absent.md\";").is_empty());
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    let text = "[a](b.md) and\n[c](#d), [e](https://f.example/g)\n```\n[h](i)\n```\n[j](k/l#m)";
+    assert_eq!(links(text).collect::<Vec<_>>(), ["b.md", "#d", "k/l#m"]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(has_heading(&root.join("README.md"), "two-commands"));
+    assert!(!has_heading(&root.join("README.md"), "layout"));
 }

@@ -12,7 +12,7 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FolderArgs {
-    /// The folder of the embedded journal and the SQLite store. It is created if it is missing, and locked
+    /// The folder of the embedded journal and the SQLite store. Roles create it if it is missing, and lock it
     /// against a second process.
     #[arg(long, env = "WEIR_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub(crate) weir_data_dir: PathBuf,

@@ -82,7 +82,7 @@ pub struct ProcessArgs {
     /// once. The others listen on 0.0.0.0 and drain for 5 s. Staging logs at debug, the others at info.
     #[arg(long, env = "APP_ENV", default_value = "development", global = true, value_name = "NAME")]
     pub app_env: String,
-    /// error, warn, info, debug or trace: the level of Weir itself (libraries log warnings only); or
+    /// off, error, warn, info, debug or trace: the level of Weir itself (libraries log warnings only); or
     /// directives such as "info,weir_edge=debug".
     #[arg(long, env = "LOG_LEVEL", global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -90,7 +90,7 @@ pub struct ProcessArgs {
     #[arg(long, env = "LOG_FORMAT", global = true, value_name = "FORMAT")]
     pub log_format: Option<String>,
     /// The address of health and metrics: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 9101
-    /// (up, edge), 9102 (ingest), 9103 (collect facebook), 9104 (collect tiktok), 9105 (reporting).
+    /// (up, edge), 9102 (ingest), 9103 (collect facebook, all), 9104 (collect tiktok), 9105 (reporting).
     #[arg(long, env = "ADMIN_LISTEN", global = true, value_name = "ADDRESS")]
     pub admin_listen: Option<String>,
     /// How long the process continues to serve after SIGTERM or SIGINT, in milliseconds; by default 0 in
