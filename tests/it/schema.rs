@@ -14,7 +14,7 @@ use weir_database::{
     entity::{
         audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
         frames, horizons, journal_states, oldest_writer, people, people_aliases, people_columns,
-        people_deltas, people_sets, rollups, settled_frames, unaccounted_frames,
+        people_deltas, people_sets, people_sketches, rollups, settled_frames, unaccounted_frames,
     },
     status, up,
 };
@@ -130,6 +130,7 @@ async fn every_entity_mirrors_its_table(database: Database) {
     assert_eq!(mirrored::<people_columns::Entity>(&database), table(&database, "people_columns").await);
     assert_eq!(mirrored::<people_deltas::Entity>(&database), table(&database, "people_deltas").await);
     assert_eq!(mirrored::<people_sets::Entity>(&database), table(&database, "people_sets").await);
+    assert_eq!(mirrored::<people_sketches::Entity>(&database), table(&database, "people_sketches").await);
     assert_eq!(mirrored::<audits::Entity>(&database), table(&database, "audits").await);
     assert_eq!(mirrored::<journal_states::Entity>(&database), table(&database, "journal_states").await);
     assert_eq!(mirrored::<oldest_writer::Entity>(&database), table(&database, "oldest_writer").await);

@@ -14,13 +14,14 @@ mod fold_job;
 mod minutes;
 mod prune;
 mod rebuild;
+mod sketching;
 mod transaction;
 mod verify;
+mod verify_sketches;
 
 pub(crate) use backlog::Backlog;
 pub use error::PeopleError;
 pub(crate) use fold_job::FoldJob;
-pub(crate) use verify::{Mismatch, PeopleCounts};
 
 use std::{
     collections::HashSet,
@@ -29,15 +30,46 @@ use std::{
 
 use weir_database::dialect::Pool;
 
+use self::transaction::BucketKey;
 use crate::store::Store;
 
 /// The tables of people, and the steps that change them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct People {
     pool: Pool,
-    /// Source and minute, and the rollups' count, where the rows have another count. Such a minute is not rebuilt
+    /// Structure, source and minute, and the rollups' count, where the rows have another count. Such a minute is not rebuilt
     /// again; `weir reconcile` repairs it.
-    contradicted: Arc<Mutex<HashSet<(i16, i64, i64)>>>,
+    contradicted: Arc<Mutex<HashSet<(Derived, i16, i64, i64)>>>,
+    /// Days with more users are kept as sketches alone: their users get no numbers.
+    most_numbered_users: i64,
+}
+
+/// Above two million users an answer may be an estimate. A tenth more keeps the days exact whose sketch errs upwards.
+const MOST_NUMBERED_USERS: i64 = 2_200_000;
+
+/// The two structures that are derived from rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Derived {
+    Sets,
+    Sketches,
+}
+
+/// A bucket whose sets or sketch contain wrong people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) bucket: BucketKey,
+    pub(crate) written: PeopleCounts,
+    pub(crate) expected: PeopleCounts,
+    /// Users and members of groups that it contains and should not, or should contain and do not.
+    pub(crate) misplaced: u64,
+}
+
+/// The counts of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeopleCounts {
+    pub(crate) users: u64,
+    /// Observations in it, without those that wait in deltas.
+    pub(crate) observations: i64,
 }
 
 /// The outcome of one step.
@@ -55,6 +87,16 @@ impl People {
     /// The tables of people of a store.
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self { pool: store.pool.clone(), contradicted: Arc::default() }
+        Self {
+            pool: store.pool.clone(),
+            contradicted: Arc::default(),
+            most_numbered_users: MOST_NUMBERED_USERS,
+        }
+    }
+
+    /// The same with another number of users above which a day is kept as a sketch alone.
+    #[must_use]
+    pub fn with_most_numbered_users(self, users: i64) -> Self {
+        Self { most_numbered_users: users, ..self }
     }
 }

@@ -18,6 +18,7 @@ pub mod people_aliases;
 pub mod people_columns;
 pub mod people_deltas;
 pub mod people_sets;
+pub mod people_sketches;
 pub mod rollups;
 pub mod settled_frames;
 pub mod unaccounted_frames;

@@ -17,6 +17,7 @@ mod encoding;
 mod observations;
 mod person_key;
 mod sets;
+mod sketch;
 
 pub use attributes::{AGE_ENDS, AttributeHashes, Attributes, Dimension, FOLLOWER_ENDS};
 pub use block::{BLOCK, Block, BlockRecord};
@@ -24,3 +25,4 @@ pub use encoding::MalformedBlob;
 pub use observations::{Observation, Observations, Removals};
 pub use person_key::{PARTITION_NUMBERS, PARTITIONS, PersonKey};
 pub use sets::{SLOTS, Sets, USERS};
+pub use sketch::{LG_K, Sketch, SketchNames, SketchUnion, StoredSketch};

@@ -12,7 +12,7 @@ mod values;
 pub use self::{
     demographics_report::{
         CityUsers, CountryUsers, DemographicsReport, DeviceUsers, FacebookDemographics, GenderUsers,
-        GroupUsers, Precision, TiktokDemographics,
+        GroupUsers, Precision, RowError, TiktokDemographics,
     },
     event_lookup::{DeadLetter, EventLookupAnswer, EventStatus, RemovedEvent, StoredEvent},
     event_report::{EventBucket, EventReport, EventRow},

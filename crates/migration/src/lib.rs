@@ -14,6 +14,7 @@ mod m20261127_000010_event_row;
 mod m20261128_000011_statistics;
 mod m20261128_000012_database_clock;
 mod m20261128_000013_oldest_writer;
+mod m20261129_000014_people_sketches;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000011_statistics::Migration),
             Box::new(m20261128_000012_database_clock::Migration),
             Box::new(m20261128_000013_oldest_writer::Migration),
+            Box::new(m20261129_000014_people_sketches::Migration),
         ]
     }
 }

@@ -4,13 +4,16 @@
 //! Collectors keep sets of the users' numbers by minute, hour and day (`weir_database::people`). A report unites these
 //! sets (`read_sets`) and adds observations that are in no set yet (`unfolded`), so that it covers every committed
 //! event. It then counts the union by the attributes of each number (`attribute_cache`, `counts`). Where the rollups
-//! show that the sets miss an event, the report counts rows instead (`from_rows`).
+//! show that the sets miss an event, the report counts rows instead (`from_rows`). Above two million users it estimates
+//! their number and groups from sketches (`from_sketches`).
 
 mod attribute_cache;
 mod counts;
 mod from_rows;
 mod from_sets;
+mod from_sketches;
 mod interner;
+mod observed_users;
 mod parallel;
 mod read_sets;
 mod result;
@@ -101,9 +104,18 @@ impl DemographicsQuery {
         range: TimeRange,
     ) -> Result<(Users, SumAndCount), ReportError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if let Some(counted) = from_sets::count(snapshot, attributes, source, range, limit).await? {
+        let mean = from_sets::mean(snapshot, source, range).await?;
+        let max_exact = attributes.max_exact_users;
+        let estimated =
+            from_sketches::estimate(snapshot, source, range, mean.events, max_exact, limit).await?;
+        if let Some(users) = estimated {
+            attributes.sections.count("sketches");
+            return Ok((users.with_row_errors(), mean));
+        }
+        if let Some(users) = from_sets::count(snapshot, attributes, source, range, mean.events, limit).await?
+        {
             attributes.sections.count("sets");
-            return Ok(counted);
+            return Ok((users.with_row_errors(), mean));
         }
         attributes.sections.count("rows");
         snapshot.allow_parallel_workers().await?;
@@ -118,14 +130,15 @@ impl DemographicsQuery {
     ) -> Result<FacebookDemographics, ReportError> {
         let (range, complete_from) = self.complete(horizons.of(Some(Source::Facebook)));
         let (users, mean) = self.users(snapshot, attributes, Source::Facebook, range).await?;
-        let gender = |(gender, users)| GenderUsers { gender, users };
+        let errors = users.errors();
+        let gender = |(gender, users)| GenderUsers { gender, users, relative_error: errors.of(users) };
         let mut genders: Vec<GenderUsers> = users.genders_or_devices.into_iter().map(gender).collect();
         genders.sort_by_key(|row| (Reverse(row.users), names::gender(row.gender)));
         Ok(FacebookDemographics {
             users: users.users,
             average_age: mean.rounded().to_f64(),
             average_age_decimal: mean.rounded().to_string(),
-            age_groups: AGES.fill(&users.groups),
+            age_groups: AGES.fill(&users.groups, errors),
             genders,
             countries: users.countries,
             cities: users.cities,
@@ -143,7 +156,8 @@ impl DemographicsQuery {
     ) -> Result<TiktokDemographics, ReportError> {
         let (range, complete_from) = self.complete(horizons.of(Some(Source::Tiktok)));
         let (users, mean) = self.users(snapshot, attributes, Source::Tiktok, range).await?;
-        let device = |(device, users)| DeviceUsers { device, users };
+        let errors = users.errors();
+        let device = |(device, users)| DeviceUsers { device, users, relative_error: errors.of(users) };
         let mut devices: Vec<DeviceUsers> = users.genders_or_devices.into_iter().map(device).collect();
         devices.sort_by_key(|row| (Reverse(row.users), names::tiktok_device(row.device)));
         devices.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
@@ -151,7 +165,7 @@ impl DemographicsQuery {
             users: users.users,
             average_followers: mean.rounded().to_f64(),
             average_followers_decimal: mean.rounded().to_string(),
-            follower_groups: FOLLOWERS.fill(&users.groups),
+            follower_groups: FOLLOWERS.fill(&users.groups, errors),
             countries: users.countries,
             devices,
             estimate: users.relative_error.is_some(),

@@ -131,12 +131,16 @@ fn facebook(rows: &[&Model], limit: usize) -> FacebookDemographics {
         ),
         genders: ranked(rows, |row| Some(Gender::from_number(row.gender?.into()).unwrap().name()), 3)
             .into_iter()
-            .map(|(name, users)| GenderUsers { gender: Gender::from_name(name).unwrap().number(), users })
+            .map(|(name, users)| GenderUsers {
+                gender: Gender::from_name(name).unwrap().number(),
+                users,
+                relative_error: None,
+            })
             .collect(),
         countries: countries(rows, limit),
         cities: ranked(rows, cities, limit)
             .into_iter()
-            .map(|((country, city), users)| CityUsers { country, city, users })
+            .map(|((country, city), users)| CityUsers { country, city, users, relative_error: None })
             .collect(),
         estimate: false,
         relative_error: None,
@@ -162,6 +166,7 @@ fn tiktok(rows: &[&Model], limit: usize) -> TiktokDemographics {
             .map(|(name, users)| DeviceUsers {
                 device: TiktokDevice::from_name(name).unwrap().number(),
                 users,
+                relative_error: None,
             })
             .collect(),
         estimate: false,
@@ -172,7 +177,10 @@ fn tiktok(rows: &[&Model], limit: usize) -> TiktokDemographics {
 
 fn countries(rows: &[&Model], limit: usize) -> Vec<CountryUsers> {
     let countries = ranked(rows, |row| row.country.clone(), limit);
-    countries.into_iter().map(|(country, users)| CountryUsers { country, users }).collect()
+    countries
+        .into_iter()
+        .map(|(country, users)| CountryUsers { country, users, relative_error: None })
+        .collect()
 }
 
 /// Users by group, by users descending, then by name.
@@ -188,7 +196,10 @@ fn ranked<K: Ord + Clone>(rows: &[&Model], key: impl Fn(&Model) -> Option<K>, li
 fn in_groups(rows: &[&Model], number: impl Fn(&Model) -> i64, groups: &[(&str, i64)]) -> Vec<GroupUsers> {
     let name_of = |row: &Model| groups.iter().rev().find(|(_, first)| number(row) >= *first).unwrap().0;
     let of = |name: &str| rows.iter().copied().filter(|row| name_of(row) == name).collect::<Vec<_>>();
-    groups.iter().map(|(name, _)| GroupUsers { group: (*name).into(), users: users(&of(name)) }).collect()
+    groups
+        .iter()
+        .map(|(name, _)| GroupUsers { group: (*name).into(), users: users(&of(name)), relative_error: None })
+        .collect()
 }
 
 fn users(rows: &[&Model]) -> u64 {

@@ -3,6 +3,7 @@
 
 mod fixtures;
 mod lookups;
+mod sketches;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};

@@ -11,8 +11,9 @@ use weir_database::{
 use weir_journal::Erasure;
 
 use super::{
-    People, PeopleError, fold,
+    People, PeopleError,
     minutes::buckets_of_minute,
+    sketching::{add_to_sketches, remove_from_sketches},
     transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
 };
 use crate::store::{last_arrival, to_smallint};
@@ -46,9 +47,12 @@ impl People {
         let key = PersonKey::of(user_id);
         let left: Vec<Observation<'_>> = left.iter().map(|row| observation(source, key, row)).collect();
         let numbers = delete_person(&mut transaction, source, key).await?;
-        remove_numbers(&mut transaction, source, &removals, &left, &numbers).await?;
+        let rows = rows_by_bucket(&removals, &left);
+        remove_from_sketches(&mut transaction, source, &rows, key).await?;
+        remove_numbers(&mut transaction, source, rows, &numbers).await?;
         // With weight 0, because each was counted when it was folded, or will be.
-        fold::add_observations(&mut transaction, source, &left, 0).await?;
+        add_to_sketches(&mut transaction, source, &left, 0).await?;
+        self.add_observations(&mut transaction, source, &left, 0).await?;
         with_connection!(&mut transaction, connection => {
             sqlx::query(DELETE_DELTAS).bind(source).bind(&erasure.id).execute(connection).await?;
         });
@@ -108,20 +112,24 @@ async fn delete_person(
     Ok(numbers)
 }
 
-/// Removes numbers from every bucket that may have them: the buckets of anonymized rows, which count no longer, and
-/// those of rows that are left.
-async fn remove_numbers(
-    transaction: &mut PeopleTransaction,
-    source: i16,
-    removals: &BTreeMap<i64, u64>,
-    left: &[Observation<'_>],
-    numbers: &RoaringBitmap,
-) -> Result<(), PeopleError> {
+/// The buckets that may have the person, each with its number of anonymized rows: the buckets of those rows, which count
+/// no longer, and of rows that are left.
+fn rows_by_bucket(removals: &BTreeMap<i64, u64>, left: &[Observation<'_>]) -> BTreeMap<BucketKey, i64> {
     let mut rows: BTreeMap<BucketKey, i64> = BTreeMap::new();
     let removals = removals.iter().map(|(minute, rows)| (*minute, rows.cast_signed()));
     for (minute, number) in removals.chain(left.iter().map(|observation| (observation.minute, 0))) {
         buckets_of_minute(minute).into_iter().for_each(|bucket| *rows.entry(bucket).or_default() += number);
     }
+    rows
+}
+
+/// Removes numbers from buckets, and so many observations from each.
+async fn remove_numbers(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    rows: BTreeMap<BucketKey, i64>,
+    numbers: &RoaringBitmap,
+) -> Result<(), PeopleError> {
     let (buckets, rows): (Vec<BucketKey>, Vec<i64>) = rows.into_iter().unzip();
     let mut stored = transaction.buckets(source, &buckets).await?;
     for (bucket, rows) in stored.iter_mut().zip(rows) {

@@ -28,6 +28,13 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// The pause after a step of rebuilding, as a multiple of the step's duration.
 const REBUILD_PAUSES: u32 = 2;
 
+/// So many observations, or one so old, are worth a step of sketching. Each step writes the sketches of a minute, an hour
+/// and a day anew.
+const WORTH_SKETCHING: u64 = 65_536;
+const LONGEST_UNSKETCHED: Duration = Duration::from_secs(2);
+
+const UNSKETCHED: &str = "SELECT COALESCE(CAST(SUM(sightings) AS BIGINT), 0), MIN(stored_at) FROM people_deltas \
+    WHERE source = $1 AND erasure_id IS NULL AND NOT sketched";
 const WAITING: &str = "SELECT COALESCE(CAST(SUM(sightings) AS BIGINT), 0), MIN(stored_at) FROM people_deltas \
     WHERE source = $1 AND erasure_id IS NULL";
 
@@ -62,6 +69,7 @@ impl FoldJob {
             self.store.admits_this_build().await?;
             let mut pause = CHECK_EVERY;
             for source in Source::ALL {
+                self.sketch(&people, source).await?;
                 if let Some(after) =
                     self.fold(&people, source, &mut batch, left.entry(source).or_default()).await?
                 {
@@ -94,7 +102,7 @@ impl FoldJob {
         left: &mut u64,
     ) -> Result<Option<Duration>, PeopleError> {
         let number = to_smallint(source.number());
-        let (observations, oldest) = self.waiting(number).await?;
+        let (observations, oldest) = self.waiting(WAITING, number).await?;
         self.metrics.show_waiting(*source, observations, oldest);
         let backlog = self.backlog.has_full_batches();
         let store_load = StoreLoad::now(observations, backlog, observations > *left);
@@ -110,11 +118,24 @@ impl FoldJob {
         Ok(Some(batch.after(started.elapsed(), store_load)))
     }
 
-    /// The number of waiting observations, and the age of the oldest.
-    async fn waiting(&self, source: i16) -> Result<(u64, Duration), sqlx::Error> {
+    /// Adds observations to the sketches, as long as there are many, or an old one.
+    async fn sketch(&self, people: &People, source: &Source) -> Result<(), PeopleError> {
+        let number = to_smallint(source.number());
+        loop {
+            let (observations, oldest) = self.waiting(UNSKETCHED, number).await?;
+            let is_due =
+                observations >= WORTH_SKETCHING || (observations > 0 && oldest >= LONGEST_UNSKETCHED);
+            if !is_due || !matches!(people.sketch(number).await?, StepOutcome::Changed(_)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The number of observations that wait, and the age of the oldest.
+    async fn waiting(&self, statement: &'static str, source: i16) -> Result<(u64, Duration), sqlx::Error> {
         let (observations, oldest): (i64, Option<i64>) = match &self.store.pool {
-            Pool::Postgres(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
-            Pool::Sqlite(pool) => sqlx::query_as(WAITING).bind(source).fetch_one(pool).await?,
+            Pool::Postgres(pool) => sqlx::query_as(statement).bind(source).fetch_one(pool).await?,
+            Pool::Sqlite(pool) => sqlx::query_as(statement).bind(source).fetch_one(pool).await?,
         };
         let waits = match oldest {
             Some(oldest) => self.store.now().await?.saturating_sub(oldest),
@@ -129,6 +150,11 @@ impl FoldJob {
         for source in Source::ALL {
             let number = to_smallint(source.number());
             if let StepOutcome::Changed(minutes) = people.rebuild(number).await? {
+                self.metrics.count_rebuilt(*source, minutes);
+                found = true;
+                continue;
+            }
+            if let StepOutcome::Changed(minutes) = people.rebuild_sketches(number).await? {
                 self.metrics.count_rebuilt(*source, minutes);
                 found = true;
                 continue;

@@ -1,4 +1,4 @@
-//! Pruning: deletes sets that end before the horizon, and people that no set contains any longer.
+//! Pruning: deletes sets and sketches that end before the horizon, and people that no set contains any longer.
 
 use roaring::RoaringBitmap;
 use weir_database::{
@@ -12,7 +12,10 @@ use super::{
 };
 
 /// Deletes the buckets of one grain that begin before a time.
-const DELETE_SETS: &str = "DELETE FROM people_sets WHERE source = $1 AND grain = $2 AND bucket <= $3";
+const DELETE_BUCKETS: [&str; 2] = [
+    "DELETE FROM people_sets WHERE source = $1 AND grain = $2 AND bucket <= $3",
+    "DELETE FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket <= $3",
+];
 const DAYS_BEFORE: &str = "SELECT COUNT(*) FROM people_sets WHERE source = $1 AND grain = 3 AND bucket <= $2";
 const DAYS_SINCE: &str = "SELECT data FROM people_sets WHERE source = $1 AND grain = 3 AND bucket > $2";
 const PAGE: &str = "SELECT key, number FROM people WHERE source = $1 AND key > $2 ORDER BY key LIMIT 5000";
@@ -20,7 +23,7 @@ const BLOCKS: &str = "SELECT block FROM people_columns WHERE source = $1 ORDER B
 const DELETE_BLOCK: &str = "DELETE FROM people_columns WHERE source = $1 AND block = $2";
 
 impl People {
-    /// Deletes people and sets before the horizon, and returns the number of people. It reads all people once for
+    /// Deletes people, sets and sketches before the horizon, and returns the number of people. It reads all people once for
     /// each day that the horizon passes, some thousand at a time.
     ///
     /// # Errors
@@ -35,7 +38,7 @@ impl People {
                 sqlx::query_scalar(DAYS_BEFORE).bind(source).bind(ended).fetch_one(connection).await?
             });
             if days == 0 {
-                delete_sets(&mut transaction, source, horizon).await?;
+                delete_buckets(&mut transaction, source, horizon).await?;
                 transaction.commit().await?;
                 return Ok(pruned);
             }
@@ -46,7 +49,7 @@ impl People {
             pruned += deleted;
             if after.is_none() {
                 delete_blocks(&mut transaction, source, &present_numbers).await?;
-                delete_sets(&mut transaction, source, horizon).await?;
+                delete_buckets(&mut transaction, source, horizon).await?;
             }
             transaction.commit().await?;
         }
@@ -118,20 +121,22 @@ async fn delete_blocks(
 }
 
 /// Deletes sets that end at or before the horizon.
-async fn delete_sets(
+async fn delete_buckets(
     transaction: &mut PeopleTransaction,
     source: i16,
     horizon: i64,
 ) -> Result<(), sqlx::Error> {
     for grain in Grain::ALL {
-        with_connection!(&mut *transaction, connection => {
-            sqlx::query(DELETE_SETS)
-                .bind(source)
-                .bind(grain.number())
-                .bind(horizon.saturating_sub(grain.width()))
-                .execute(connection)
-                .await?;
-        });
+        for delete in DELETE_BUCKETS {
+            with_connection!(&mut *transaction, connection => {
+                sqlx::query(delete)
+                    .bind(source)
+                    .bind(grain.number())
+                    .bind(horizon.saturating_sub(grain.width()))
+                    .execute(connection)
+                    .await?;
+            });
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Rebuilding: makes buckets from rows whose counts differ from those of the rollups.
+//! Rebuilding: makes sets and sketches from rows where their counts differ from those of the rollups.
 //!
-//! This fills in rows from before there were sets, and rows that a previous build stores or anonymizes meanwhile.
+//! This fills in rows from before there were sets or sketches, and rows that a previous build stores or anonymizes
+//! meanwhile.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +15,25 @@ use weir_database::{
 };
 
 use super::{
-    People, PeopleError, StepOutcome, dictionary,
+    Derived, People, PeopleError, StepOutcome, dictionary,
     minutes::Minutes,
-    transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
+    sketching::{sketch_of, union_of_sketches},
+    transaction::{BucketKey, PeopleBucket, PeopleTransaction, SketchBucket, with_connection},
 };
 
 const MEASURED_IN_ROLLUPS: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollups \
     WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4 GROUP BY bucket";
 const COUNTED_IN_SETS: &str = "SELECT bucket, sightings FROM people_sets \
     WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4";
+const COUNTED_IN_SKETCHES: &str = "SELECT bucket, sightings FROM people_sketches \
+    WHERE grain = $1 AND source = $2 AND bucket >= $3 AND bucket < $4";
 const ERASING: &str = "SELECT COUNT(*) FROM people_deltas WHERE source = $1 AND erasure_id IS NOT NULL";
 /// Deletes the deltas of an erasure that a collector of the previous build completed.
 const ORPHANED: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id IN \
     (SELECT erasure_id FROM erasures WHERE completed_at IS NOT NULL)";
-const WAITING_DELTAS: &str = "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL";
+const UNFOLDED_DELTAS: &str = "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL";
+const UNSKETCHED_DELTAS: &str =
+    "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL AND NOT sketched";
 const ROWS: &str = "SELECT user_id, age, gender, followers, device, country, city FROM events \
     WHERE occurred_at >= $1 AND occurred_at < $2 AND source = $3 AND user_id <> ''";
 
@@ -43,12 +49,41 @@ pub(super) type PersonRow =
 /// Counts of the buckets of one grain, by start: the count of the rollups, and the count of sets and deltas.
 pub(super) type CountsByBucket = BTreeMap<i64, (i64, i64)>;
 
+impl Derived {
+    fn counted(self) -> &'static str {
+        match self {
+            Self::Sets => COUNTED_IN_SETS,
+            Self::Sketches => COUNTED_IN_SKETCHES,
+        }
+    }
+
+    /// The deltas whose observations are not in the structure yet.
+    fn waiting_deltas(self) -> &'static str {
+        match self {
+            Self::Sets => UNFOLDED_DELTAS,
+            Self::Sketches => UNSKETCHED_DELTAS,
+        }
+    }
+}
+
 impl People {
-    /// Rebuilds some of the newest minutes whose counts differ, and returns how many.
+    /// Rebuilds the sets of some of the newest minutes whose counts differ, and returns how many.
     ///
     /// # Errors
     /// The database can't be written now. Nothing has changed then.
     pub async fn rebuild(&self, source: i16) -> Result<StepOutcome, PeopleError> {
+        self.rebuild_derived(source, Derived::Sets).await
+    }
+
+    /// [`Self::rebuild`] for sketches.
+    ///
+    /// # Errors
+    /// The database can't be written now. Nothing has changed then.
+    pub async fn rebuild_sketches(&self, source: i16) -> Result<StepOutcome, PeopleError> {
+        self.rebuild_derived(source, Derived::Sketches).await
+    }
+
+    async fn rebuild_derived(&self, source: i16, derived: Derived) -> Result<StepOutcome, PeopleError> {
         let Some(mut transaction) = self.try_begin().await? else { return Ok(StepOutcome::Busy) };
         with_connection!(&mut transaction, connection => {
             sqlx::query(ORPHANED).bind(source).execute(connection).await?;
@@ -57,25 +92,29 @@ impl People {
             // The erasure will adapt the sets. Until then, reports need to see that sets and rollups differ.
             return Ok(StepOutcome::Idle);
         }
-        let rebuilt = self.rebuild_some(&mut transaction, source).await?;
+        let rebuilt = self.rebuild_some(&mut transaction, source, derived).await?;
         transaction.commit().await?;
         Ok(if rebuilt == 0 { StepOutcome::Idle } else { StepOutcome::Changed(rebuilt) })
     }
-}
 
-impl People {
     async fn rebuild_some(
         &self,
         transaction: &mut PeopleTransaction,
         source: i16,
+        derived: Derived,
     ) -> Result<u64, PeopleError> {
         let horizon = transaction.horizon(source).await?;
-        let waiting = waiting(&deltas(transaction, source).await?)?;
+        let waiting = waiting(&deltas(transaction, source, derived).await?)?;
         let first_day = horizon.div_euclid(DAY).saturating_mul(DAY);
-        let days = counts(transaction, source, Grain::Day, first_day..i64::MAX, &waiting).await?;
+        let days = counts(transaction, source, derived, Grain::Day, first_day..i64::MAX, &waiting).await?;
+        let without_sets = match derived {
+            Derived::Sets => self.large_days(transaction, source).await?,
+            Derived::Sketches => BTreeSet::new(),
+        };
         // A day with removed rows is compared by its hours and minutes.
-        let is_suspect =
-            |(day, (measured, counted)): (&i64, &(i64, i64))| measured != counted || *day < horizon;
+        let is_suspect = |(day, (measured, counted)): (&i64, &(i64, i64))| {
+            (measured != counted || *day < horizon) && !without_sets.contains(day)
+        };
         let suspects: Vec<i64> = days
             .iter()
             .rev()
@@ -84,37 +123,38 @@ impl People {
             .collect();
         for day in suspects {
             let first = day.max(horizon);
-            let minutes = counts(transaction, source, Grain::Minute, first..day + DAY, &waiting).await?;
+            let minutes =
+                counts(transaction, source, derived, Grain::Minute, first..day + DAY, &waiting).await?;
             let wrong: Vec<(i64, i64)> =
-                different(&minutes).filter(|wrong| !self.is_contradicted(source, *wrong)).collect();
+                different(&minutes).filter(|wrong| !self.is_contradicted(derived, source, *wrong)).collect();
             if !wrong.is_empty() {
-                return self.rebuild_minutes(transaction, source, &wrong, &waiting).await;
+                return self.rebuild_minutes(transaction, source, derived, &wrong, &waiting).await;
             }
             if different(&minutes).next().is_some() {
                 continue;
             }
-            let hours = counts(transaction, source, Grain::Hour, first..day + DAY, &waiting).await?;
+            let hours = counts(transaction, source, derived, Grain::Hour, first..day + DAY, &waiting).await?;
             let mut hours: BTreeSet<i64> =
                 different(&hours).map(|(hour, _)| hour).filter(|hour| *hour >= horizon).collect();
             if hours.is_empty() && day >= horizon {
                 hours.insert(day);
             }
             if !hours.is_empty() {
-                rebuild_hours(transaction, source, &hours).await?;
+                rebuild_hours(transaction, source, derived, &hours).await?;
                 return Ok(hours.len() as u64);
             }
         }
         Ok(0)
     }
 
-    fn is_contradicted(&self, source: i16, (minute, measured): (i64, i64)) -> bool {
+    fn is_contradicted(&self, derived: Derived, source: i16, (minute, measured): (i64, i64)) -> bool {
         let contradicted = self.contradicted.lock().unwrap_or_else(PoisonError::into_inner);
-        contradicted.contains(&(source, minute, measured))
+        contradicted.contains(&(derived, source, minute, measured))
     }
 
-    fn note_contradicted(&self, source: i16, minute: i64, measured: i64) {
+    fn note_contradicted(&self, derived: Derived, source: i16, minute: i64, measured: i64) {
         let mut contradicted = self.contradicted.lock().unwrap_or_else(PoisonError::into_inner);
-        contradicted.insert((source, minute, measured));
+        contradicted.insert((derived, source, minute, measured));
     }
 
     /// Rebuilds the first of `wrong` minutes, given with the rollups' counts, and the hours and days around them.
@@ -123,26 +163,41 @@ impl People {
         &self,
         transaction: &mut PeopleTransaction,
         source: i16,
+        derived: Derived,
         wrong: &[(i64, i64)],
         waiting: &BTreeMap<i64, i64>,
     ) -> Result<u64, PeopleError> {
-        let (mut rows, mut rebuilt, mut hours) = (0, Vec::new(), BTreeSet::new());
+        let (mut rows, mut rebuilt, mut hours) = (0, 0, BTreeSet::new());
         for (minute, measured) in wrong {
-            if !rebuilt.is_empty() && rows + measured > ROWS_AT_ONCE {
+            if rebuilt > 0 && rows + measured > ROWS_AT_ONCE {
                 break;
             }
             rows += measured;
-            let mut bucket = from_rows(transaction, source, *minute).await?;
-            if bucket.observations != *measured {
-                self.note_contradicted(source, *minute, *measured);
+            let (key, waits) = ((1, *minute), waiting.get(minute).copied().unwrap_or(0));
+            let counted = match derived {
+                Derived::Sets => {
+                    let mut bucket = set_from_rows(transaction, source, *minute).await?;
+                    bucket.observations -= waits;
+                    let counted = bucket.observations;
+                    transaction.write_buckets(source, &[(key, bucket)]).await?;
+                    counted
+                }
+                Derived::Sketches => {
+                    let mut bucket = sketch_from_rows(transaction, source, *minute, *measured).await?;
+                    bucket.observations -= waits;
+                    let counted = bucket.observations;
+                    transaction.write_sketches(source, [(key, bucket)].into_iter()).await?;
+                    counted
+                }
+            };
+            if counted + waits != *measured {
+                self.note_contradicted(derived, source, *minute, *measured);
             }
-            bucket.observations -= waiting.get(minute).copied().unwrap_or(0);
-            rebuilt.push(((1, *minute), bucket));
+            rebuilt += 1;
             hours.insert(Grain::Hour.start_of(*minute));
         }
-        transaction.write_buckets(source, &rebuilt).await?;
-        rebuild_hours(transaction, source, &hours).await?;
-        Ok(rebuilt.len() as u64)
+        rebuild_hours(transaction, source, derived, &hours).await?;
+        Ok(rebuilt)
     }
 }
 
@@ -166,13 +221,14 @@ fn different(counts: &CountsByBucket) -> impl Iterator<Item = (i64, i64)> {
         .map(|(start, (measured, _))| (*start, *measured))
 }
 
-/// The data of deltas that are not folded.
+/// The data of deltas that are not in a structure yet.
 pub(super) async fn deltas(
     transaction: &mut PeopleTransaction,
     source: i16,
+    derived: Derived,
 ) -> Result<Vec<Vec<u8>>, sqlx::Error> {
     with_connection!(transaction, connection => {
-        sqlx::query_scalar(WAITING_DELTAS).bind(source).fetch_all(connection).await
+        sqlx::query_scalar(derived.waiting_deltas()).bind(source).fetch_all(connection).await
     })
 }
 
@@ -190,6 +246,7 @@ pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleEr
 pub(super) async fn counts(
     transaction: &mut PeopleTransaction,
     source: i16,
+    derived: Derived,
     grain: Grain,
     span: Range<i64>,
     waiting: &BTreeMap<i64, i64>,
@@ -211,7 +268,7 @@ pub(super) async fn counts(
     for (bucket, measured) in select(transaction, MEASURED_IN_ROLLUPS).await? {
         counts.entry(bucket).or_default().0 = measured;
     }
-    for (bucket, observations) in select(transaction, COUNTED_IN_SETS).await? {
+    for (bucket, observations) in select(transaction, derived.counted()).await? {
         counts.entry(bucket).or_default().1 += observations;
     }
     for (minute, observations) in waiting.range(span) {
@@ -220,7 +277,7 @@ pub(super) async fn counts(
     Ok(counts)
 }
 
-async fn from_rows(
+async fn set_from_rows(
     transaction: &mut PeopleTransaction,
     source: i16,
     minute: i64,
@@ -240,6 +297,26 @@ async fn from_rows(
             minutes.add(minute, &numbers, 1);
         }
         minutes.minutes().values().for_each(|bucket| all.add(bucket));
+    }
+    Ok(all)
+}
+
+/// The sketch of the rows of a minute, of which the rollups count `measured`.
+pub(super) async fn sketch_from_rows(
+    transaction: &mut PeopleTransaction,
+    source: i16,
+    minute: i64,
+    measured: i64,
+) -> Result<SketchBucket, PeopleError> {
+    let mut all = SketchBucket::default();
+    let parts = if measured > ROWS_AT_ONCE { PARTS_OF_MINUTE } else { 1 };
+    for part in 0..parts {
+        let start = minute + part * (MINUTE / parts);
+        let rows = rows(transaction, source, start..start + MINUTE / parts).await?;
+        let observations: Vec<Observation<'_>> =
+            rows.iter().map(|row| observation(source, minute.div_euclid(MINUTE), row)).collect();
+        let (users, names) = sketch_of(&observations.iter().collect::<Vec<_>>());
+        all.unite(observations.len() as i64, &users, &names);
     }
     Ok(all)
 }
@@ -266,19 +343,28 @@ pub(super) fn observation(source: i16, minute: i64, row: &PersonRow) -> Observat
 pub(super) async fn rebuild_hours(
     transaction: &mut PeopleTransaction,
     source: i16,
+    derived: Derived,
     hours: &BTreeSet<i64>,
 ) -> Result<(), PeopleError> {
     let days: BTreeSet<i64> = hours.iter().map(|hour| Grain::Day.start_of(*hour)).collect();
-    let mut rebuilt = Vec::new();
-    for hour in hours {
-        rebuilt.push(((2, *hour), union(transaction, source, Grain::Minute, *hour, HOUR / MINUTE).await?));
+    let wider =
+        [(Grain::Hour, hours, Grain::Minute, HOUR / MINUTE), (Grain::Day, &days, Grain::Hour, DAY / HOUR)];
+    for (grain, starts, finer, parts) in wider {
+        for start in starts {
+            let key = (grain.number(), *start);
+            match derived {
+                Derived::Sets => {
+                    let bucket = union(transaction, source, finer, *start, parts).await?;
+                    transaction.write_buckets(source, &[(key, bucket)]).await?;
+                }
+                Derived::Sketches => {
+                    let bucket = union_of_sketches(transaction, source, finer, *start, parts).await?;
+                    transaction.write_sketches(source, [(key, bucket)].into_iter()).await?;
+                }
+            }
+        }
     }
-    transaction.write_buckets(source, &rebuilt).await?;
-    let mut rebuilt = Vec::new();
-    for day in &days {
-        rebuilt.push(((3, *day), union(transaction, source, Grain::Hour, *day, DAY / HOUR).await?));
-    }
-    Ok(transaction.write_buckets(source, &rebuilt).await?)
+    Ok(())
 }
 
 /// The union of consecutive buckets.

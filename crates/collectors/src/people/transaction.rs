@@ -9,7 +9,7 @@ use sqlx::{Postgres, Sqlite, Transaction};
 use tokio::time::{Instant, sleep};
 use weir_database::{
     dialect::Pool,
-    people::{AttributeHashes, Block, PersonKey, Sets},
+    people::{AttributeHashes, Block, PersonKey, Sets, SketchNames, SketchUnion, StoredSketch},
 };
 
 use super::{People, PeopleError};
@@ -76,6 +76,24 @@ pub(super) type BucketKey = (i16, i64);
 pub(super) struct PeopleBucket {
     pub(super) observations: i64,
     pub(super) sets: Sets,
+}
+
+/// A row of `people_sketches`, or additions to it.
+#[derive(Debug, Default)]
+pub(super) struct SketchBucket {
+    pub(super) observations: i64,
+    pub(super) users: SketchUnion,
+    pub(super) names: SketchNames,
+}
+
+/// The columns of a row of `people_sketches`.
+#[derive(Clone, Debug)]
+struct SketchRow {
+    grain: i16,
+    start: i64,
+    observations: i64,
+    users: i64,
+    data: Vec<u8>,
 }
 
 impl People {
@@ -250,6 +268,53 @@ impl PeopleTransaction {
             _ if buckets.is_empty() => Ok(()),
             Self::Postgres(transaction) => postgres::write_buckets(transaction, source, buckets).await,
             Self::Sqlite(transaction) => sqlite::write_buckets(transaction, source, buckets).await,
+        }
+    }
+
+    /// In the order of `buckets`; an empty one where the table has none yet.
+    pub(super) async fn sketches(
+        &mut self,
+        source: i16,
+        buckets: &[BucketKey],
+    ) -> Result<Vec<SketchBucket>, PeopleError> {
+        let found = match self {
+            Self::Postgres(transaction) => postgres::sketches(transaction, source, buckets).await?,
+            Self::Sqlite(transaction) => sqlite::sketches(transaction, source, buckets).await?,
+        };
+        let bucket = |key: &BucketKey| {
+            let mut bucket = SketchBucket::default();
+            if let Some((observations, data)) = found.get(key) {
+                let stored = StoredSketch::read(data)?;
+                bucket.observations = *observations;
+                bucket.users.unite(&stored.sketch);
+                stored.names_into(&mut bucket.names, None)?;
+            }
+            Ok(bucket)
+        };
+        buckets.iter().map(bucket).collect()
+    }
+
+    pub(super) async fn write_sketches(
+        &mut self,
+        source: i16,
+        buckets: impl Iterator<Item = (BucketKey, SketchBucket)>,
+    ) -> Result<(), sqlx::Error> {
+        let row = |((grain, start), bucket): (BucketKey, SketchBucket)| {
+            let sketch = bucket.users.finish();
+            let users = sketch.users().round() as i64;
+            SketchRow {
+                grain,
+                start,
+                observations: bucket.observations,
+                users,
+                data: bucket.names.to_blob(&sketch),
+            }
+        };
+        let rows: Vec<SketchRow> = buckets.map(row).collect();
+        match self {
+            _ if rows.is_empty() => Ok(()),
+            Self::Postgres(transaction) => postgres::write_sketches(transaction, source, &rows).await,
+            Self::Sqlite(transaction) => sqlite::write_sketches(transaction, source, &rows).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Verification of the sets against the rows, for `weir reconcile`.
+//! Verification of the sets and sketches against the rows, for `weir reconcile`.
 //!
 //! A day whose count differs from the rollups' is no mismatch: reports answer it from rows, and the job rebuilds it,
 //! as it does for rows from before there were sets. A mismatch is a minute whose set is wrong in a day whose count is
@@ -16,31 +16,14 @@ use weir_database::{
 };
 
 use super::{
-    People, PeopleError, dictionary,
+    Derived, Mismatch, People, PeopleCounts, PeopleError, dictionary,
     rebuild::{
         PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours, rows, union,
         waiting,
     },
     transaction::{BucketKey, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket, PeopleTransaction},
+    verify_sketches::sketch_mismatches,
 };
-
-/// A bucket whose sets contain wrong people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mismatch {
-    pub(crate) bucket: BucketKey,
-    pub(crate) written: PeopleCounts,
-    pub(crate) expected: PeopleCounts,
-    /// Users and members of groups that its sets contain and should not, or should contain and do not.
-    pub(crate) misplaced: u64,
-}
-
-/// The counts of one bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PeopleCounts {
-    pub(crate) users: u64,
-    /// Observations in its sets, without those that are not folded yet.
-    pub(crate) observations: i64,
-}
 
 /// A person with the hashes of the observed attributes.
 type ObservationKey = (PersonKey, [u64; Dimension::ALL.len()]);
@@ -62,16 +45,16 @@ impl People {
         asked: &[Range<i64>; 3],
     ) -> Result<Vec<Mismatch>, PeopleError> {
         let mut transaction = self.begin_read_only().await?;
-        let deltas = deltas(&mut transaction, source).await?;
+        let deltas = deltas(&mut transaction, source, Derived::Sets).await?;
         let waiting = waiting(&deltas)?;
         let span = day.max(transaction.horizon(source).await?)..day + DAY;
         if span.is_empty() {
             return Ok(Vec::new());
         }
         let [minutes, hours, days] = [
-            counts(&mut transaction, source, Grain::Minute, span.clone(), &waiting).await?,
-            counts(&mut transaction, source, Grain::Hour, span.clone(), &waiting).await?,
-            counts(&mut transaction, source, Grain::Day, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Derived::Sets, Grain::Minute, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Derived::Sets, Grain::Hour, span.clone(), &waiting).await?,
+            counts(&mut transaction, source, Derived::Sets, Grain::Day, span.clone(), &waiting).await?,
         ];
         let is_day_right = day >= span.start
             && days.get(&day).is_some_and(|(measured, counted)| measured == counted)
@@ -111,6 +94,10 @@ impl People {
                 mismatches.extend(compare_sets(bucket, &stored, [&sets, &sets], expected, 0));
             }
         }
+        let in_sketches = sketch_mismatches(&mut transaction, source, span, asked).await?;
+        let known: BTreeSet<BucketKey> = mismatches.iter().map(|mismatch| mismatch.bucket).collect();
+        mismatches.extend(in_sketches.into_iter().filter(|mismatch| !known.contains(&mismatch.bucket)));
+        mismatches.sort_by_key(|mismatch| mismatch.bucket);
         transaction.commit().await?;
         Ok(mismatches)
     }
@@ -126,16 +113,31 @@ impl People {
         source: i16,
         buckets: &[BucketKey],
     ) -> Result<(), PeopleError> {
+        self.rebuild_buckets_of(source, Derived::Sketches, buckets).await?;
+        let mut transaction = self.begin_read_only().await?;
+        let large_days = self.large_days(&mut transaction, source).await?;
+        transaction.commit().await?;
+        let has_sets = |(_, start): &&BucketKey| !large_days.contains(&Grain::Day.start_of(*start));
+        let with_sets: Vec<BucketKey> = buckets.iter().filter(has_sets).copied().collect();
+        self.rebuild_buckets_of(source, Derived::Sets, &with_sets).await
+    }
+
+    async fn rebuild_buckets_of(
+        &self,
+        source: i16,
+        derived: Derived,
+        buckets: &[BucketKey],
+    ) -> Result<(), PeopleError> {
         let of_minutes = |(grain, start): &BucketKey| (*grain == 1).then_some(*start);
         let mut minutes: BTreeSet<i64> = buckets.iter().filter_map(of_minutes).collect();
         while let (Some(first), Some(last)) = (minutes.first(), minutes.last()) {
             let span = *first..*last + MINUTE;
             let mut transaction = self.begin_without_erasure(source).await?;
-            let waiting = waiting(&deltas(&mut transaction, source).await?)?;
-            let counts = counts(&mut transaction, source, Grain::Minute, span, &waiting).await?;
+            let waiting = waiting(&deltas(&mut transaction, source, derived).await?)?;
+            let counts = counts(&mut transaction, source, derived, Grain::Minute, span, &waiting).await?;
             let measured = |minute: &i64| (*minute, counts.get(minute).map_or(0, |(measured, _)| *measured));
             let wrong: Vec<(i64, i64)> = minutes.iter().map(measured).collect();
-            let rebuilt = self.rebuild_minutes(&mut transaction, source, &wrong, &waiting).await?;
+            let rebuilt = self.rebuild_minutes(&mut transaction, source, derived, &wrong, &waiting).await?;
             transaction.commit().await?;
             wrong.iter().zip(0..rebuilt).for_each(|((minute, _), _)| {
                 minutes.remove(minute);
@@ -146,7 +148,7 @@ impl People {
         if !hours.is_empty() {
             let mut transaction = self.begin_without_erasure(source).await?;
             // A day is rebuilt from its hours, so that any of its hours will do; this takes the first.
-            rebuild_hours(&mut transaction, source, &hours).await?;
+            rebuild_hours(&mut transaction, source, derived, &hours).await?;
             transaction.commit().await?;
         }
         Ok(())

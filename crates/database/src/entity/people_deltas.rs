@@ -26,6 +26,8 @@ pub struct Model {
     pub stored_at: i64,
     /// [`crate::people::Observations`], or [`crate::people::Removals`] of an erasure.
     pub data: Vec<u8>,
+    /// Whether its observations are in the sketches.
+    pub sketched: bool,
 }
 
 /// The table has no foreign keys.

@@ -43,7 +43,7 @@ pub struct Attributes<'a> {
 
 /// The value of each dimension as a number, in the order of [`Dimension::ALL`]: equal numbers are equal values, 0 is no
 /// value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttributeHashes(pub [u64; Dimension::ALL.len()]);
 
 impl<'a> Attributes<'a> {
@@ -85,6 +85,9 @@ impl<'a> Attributes<'a> {
 }
 
 impl AttributeHashes {
+    /// The most bytes of [`Self::to_blob`].
+    pub const MAX_BLOB: usize = 18;
+
     /// Encodes group and gender or device as a byte each, country and city as eight. Zeros at the end are left out.
     #[must_use]
     pub fn to_blob(&self) -> Vec<u8> {

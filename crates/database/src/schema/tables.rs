@@ -3,7 +3,7 @@
 use crate::fault::{Cause, FaultKind};
 
 /// The tables that reports read.
-const REPORTS_READ: [&str; 14] = [
+const REPORTS_READ: [&str; 15] = [
     "seaql_migrations",
     "events",
     "frames",
@@ -18,6 +18,7 @@ const REPORTS_READ: [&str; 14] = [
     "people_columns",
     "people_deltas",
     "people_sets",
+    "people_sketches",
 ];
 /// The tables that collectors read without changing them.
 const COLLECTORS_ONLY_READ: [&str; 2] = ["seaql_migrations", "oldest_writer"];

@@ -77,12 +77,23 @@ pub struct Precision {
     relative_error: Option<f64>,
 }
 
+/// The precision of one row; absent where the section is exact.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RowError {
+    /// The relative standard error of the row's users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relative_error: Option<f64>,
+}
+
 /// Users of one age or follower group.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GroupUsers {
     #[schema(example = "18-24")]
     group: String,
     users: u64,
+    #[serde(flatten)]
+    error: RowError,
 }
 
 /// Users of one gender.
@@ -91,6 +102,8 @@ pub struct GenderUsers {
     #[schema(example = "non-binary")]
     gender: &'static str,
     users: u64,
+    #[serde(flatten)]
+    error: RowError,
 }
 
 /// Users of one country.
@@ -98,6 +111,8 @@ pub struct GenderUsers {
 pub struct CountryUsers {
     country: String,
     users: u64,
+    #[serde(flatten)]
+    error: RowError,
 }
 
 /// Users of one city.
@@ -106,6 +121,8 @@ pub struct CityUsers {
     country: String,
     city: String,
     users: u64,
+    #[serde(flatten)]
+    error: RowError,
 }
 
 /// Users of one device.
@@ -114,6 +131,8 @@ pub struct DeviceUsers {
     #[schema(example = "iOS")]
     device: &'static str,
     users: u64,
+    #[serde(flatten)]
+    error: RowError,
 }
 
 impl From<v1::GetDemographicsResponse> for DemographicsReport {
@@ -128,9 +147,17 @@ impl From<v1::GetDemographicsResponse> for DemographicsReport {
 
 impl From<v1::FacebookDemographics> for FacebookDemographics {
     fn from(section: v1::FacebookDemographics) -> Self {
-        let gender =
-            |row: v1::GenderUsers| GenderUsers { gender: Gender::name_of(row.gender), users: row.users };
-        let city = |row: v1::CityUsers| CityUsers { country: row.country, city: row.city, users: row.users };
+        let gender = |row: v1::GenderUsers| GenderUsers {
+            gender: Gender::name_of(row.gender),
+            users: row.users,
+            error: RowError::of(row.relative_error),
+        };
+        let city = |row: v1::CityUsers| CityUsers {
+            country: row.country,
+            city: row.city,
+            users: row.users,
+            error: RowError::of(row.relative_error),
+        };
         Self {
             users: section.users,
             average_age: section.mean_age(),
@@ -149,6 +176,7 @@ impl From<v1::TiktokDemographics> for TiktokDemographics {
         let device = |row: v1::DeviceUsers| DeviceUsers {
             device: TiktokDevice::name_of(row.device),
             users: row.users,
+            error: RowError::of(row.relative_error),
         };
         Self {
             users: section.users,
@@ -168,15 +196,21 @@ impl Precision {
     }
 }
 
+impl RowError {
+    fn of(relative_error: Option<f64>) -> Self {
+        Self { relative_error }
+    }
+}
+
 impl From<v1::GroupUsers> for GroupUsers {
     fn from(row: v1::GroupUsers) -> Self {
-        Self { group: row.group, users: row.users }
+        Self { group: row.group, users: row.users, error: RowError::of(row.relative_error) }
     }
 }
 
 impl From<v1::CountryUsers> for CountryUsers {
     fn from(row: v1::CountryUsers) -> Self {
-        Self { country: row.country, users: row.users }
+        Self { country: row.country, users: row.users, error: RowError::of(row.relative_error) }
     }
 }
 
@@ -191,10 +225,15 @@ mod tests {
             users: 2,
             average_age: 24.5,
             average_age_decimal: "24.50".into(),
-            age_groups: vec![v1::GroupUsers { group: "<18".into(), users: 0 }],
-            genders: vec![v1::GenderUsers { gender: 3, users: 2 }],
-            countries: vec![v1::CountryUsers { country: "Chad".into(), users: 2 }],
-            cities: vec![v1::CityUsers { country: "Chad".into(), city: "Abéché".into(), users: 2 }],
+            age_groups: vec![v1::GroupUsers { group: "<18".into(), ..Default::default() }],
+            genders: vec![v1::GenderUsers { gender: 3, users: 2, relative_error: estimate.then_some(0.25) }],
+            countries: vec![v1::CountryUsers { country: "Chad".into(), users: 2, ..Default::default() }],
+            cities: vec![v1::CityUsers {
+                country: "Chad".into(),
+                city: "Abéché".into(),
+                users: 2,
+                ..Default::default()
+            }],
             estimate,
             relative_error: Some(0.01),
             complete_from,
@@ -233,6 +272,7 @@ mod tests {
         let section = section(true, None);
         assert_eq!(section["facebook"]["estimate"], json!(true));
         assert_eq!(section["facebook"]["relativeError"], json!(0.01));
+        assert_eq!(section["facebook"]["genders"][0]["relativeError"], json!(0.25));
     }
 
     #[test]

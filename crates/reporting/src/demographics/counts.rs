@@ -150,11 +150,13 @@ impl Counts {
         let country = |(number, members): (u32, u32)| CountryUsers {
             country: countries.name(number).to_owned(),
             users: scaled(members.into()),
+            relative_error: None,
         };
         let city = |(number, members): (u32, u32)| CityUsers {
             country: countries.name(cities.parent(number)).to_owned(),
             city: cities.name(number).to_owned(),
             users: scaled(members.into()),
+            relative_error: None,
         };
         Users {
             users,

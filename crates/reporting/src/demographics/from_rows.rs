@@ -198,12 +198,12 @@ fn group_index(column: Column, groups: &Groups) -> Expr {
 
 impl From<CountryRow> for CountryUsers {
     fn from(row: CountryRow) -> Self {
-        Self { country: row.country, users: row.users.unsigned_abs() }
+        Self { country: row.country, users: row.users.unsigned_abs(), relative_error: None }
     }
 }
 
 impl From<CityRow> for CityUsers {
     fn from(row: CityRow) -> Self {
-        Self { country: row.country, city: row.city, users: row.users.unsigned_abs() }
+        Self { country: row.country, city: row.city, users: row.users.unsigned_abs(), relative_error: None }
     }
 }

@@ -39,7 +39,7 @@ struct MeanRow {
     sum: SplitSum,
 }
 
-/// The users of a source in a range, and the mean of their events' ages or followers.
+/// The users of a source in a range of so many `events` with a user.
 ///
 /// `None` where the sets miss events that the rollups count: the caller must count rows.
 pub(super) async fn count(
@@ -47,14 +47,14 @@ pub(super) async fn count(
     cache: &AttributeCache,
     source: Source,
     range: TimeRange,
+    events: u64,
     limit: usize,
-) -> Result<Option<(Users, SumAndCount)>, DbErr> {
-    let mean = mean(snapshot, source, range).await?;
+) -> Result<Option<Users>, DbErr> {
     let seen = SeenUsers::read(snapshot, source, range).await?;
-    if seen.events + seen.partial_minute_events() != mean.events.cast_signed() {
+    if seen.events() != events {
         return Ok(None);
     }
-    let unfolded = Unfolded::find(snapshot, source, seen.unfolded()?).await?;
+    let unfolded = Unfolded::find(snapshot, source, seen.unfolded.users()?).await?;
     let mut sets = seen.sets.clone();
     sets.unite(&unfolded.sets);
     let users = sets.slot(USERS).len() + unfolded.new_users;
@@ -67,11 +67,15 @@ pub(super) async fn count(
         counts.add_member(&mut cached, key, *dimension, attributes);
     }
     counts.grow(&cached);
-    Ok(Some((counts.finish(&cached, users, limit), mean)))
+    Ok(Some(counts.finish(&cached, users, limit)))
 }
 
 /// The mean age or number of followers over the events that have one.
-async fn mean(snapshot: &Snapshot, source: Source, range: TimeRange) -> Result<SumAndCount, DbErr> {
+pub(super) async fn mean(
+    snapshot: &Snapshot,
+    source: Source,
+    range: TimeRange,
+) -> Result<SumAndCount, DbErr> {
     let column = if source == Source::Facebook { Column::Age } else { Column::Followers };
     let is_measured: Expr =
         CaseStatement::new().case(Expr::col(column).is_not_null(), 1_i64).finally(0_i64).into();

@@ -18,8 +18,37 @@ pub(super) struct Users {
     /// By users descending, then by names; at most the requested number.
     pub(super) cities: Vec<CityUsers>,
     /// `None` where groups are exact. Where they are estimated: the relative standard error that an estimate
-    /// of `users` would have. The error of a group is the square root of (users / the group's users) times as large.
+    /// of `users` has. The error of a group is the square root of (users / the group's users) times as large.
     pub(super) relative_error: Option<f64>,
+}
+
+/// The errors of the rows of a section.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RowErrors {
+    users: u64,
+    relative_error: Option<f64>,
+}
+
+impl Users {
+    pub(super) fn errors(&self) -> RowErrors {
+        RowErrors { users: self.users, relative_error: self.relative_error }
+    }
+
+    /// The same with the errors of countries and cities.
+    pub(super) fn with_row_errors(mut self) -> Self {
+        let errors = self.errors();
+        self.countries.iter_mut().for_each(|row| row.relative_error = errors.of(row.users));
+        self.cities.iter_mut().for_each(|row| row.relative_error = errors.of(row.users));
+        self
+    }
+}
+
+impl RowErrors {
+    /// The relative standard error of a row with so many users; `None` where the section is exact, and without users.
+    pub(super) fn of(self, users: u64) -> Option<f64> {
+        let of_row = |error: f64| error * (self.users as f64 / users as f64).sqrt();
+        self.relative_error.filter(|_| users > 0).map(of_row)
+    }
 }
 
 /// The mean of a number over events.
@@ -52,10 +81,13 @@ pub(super) const FOLLOWERS: Groups =
 
 impl Groups {
     /// Every group in its order; zero where `users`, by the group's index, has none.
-    pub(super) fn fill(&self, users: &[(usize, u64)]) -> Vec<GroupUsers> {
+    pub(super) fn fill(&self, users: &[(usize, u64)], errors: RowErrors) -> Vec<GroupUsers> {
         let users_of = |index| users.iter().find(|(known, _)| *known == index).map_or(0, |(_, users)| *users);
-        let group =
-            |(index, name): (usize, &&str)| GroupUsers { group: (*name).into(), users: users_of(index) };
+        let group = |(index, name): (usize, &&str)| GroupUsers {
+            group: (*name).into(),
+            users: users_of(index),
+            relative_error: errors.of(users_of(index)),
+        };
         self.names.iter().enumerate().map(group).collect()
     }
 
@@ -71,8 +103,17 @@ mod tests {
 
     #[test]
     fn groups_are_complete_and_in_order() {
-        let groups = AGES.fill(&[(5, 2), (1, 7)]);
+        let groups = AGES.fill(&[(5, 2), (1, 7)], Users::default().errors());
         let groups: Vec<_> = groups.iter().map(|row| (row.group.as_str(), row.users)).collect();
         assert_eq!(groups, [("<18", 0), ("18-24", 7), ("25-34", 0), ("35-44", 0), ("45-54", 0), ("55+", 2)]);
+    }
+
+    #[test]
+    fn the_error_of_a_row_grows_as_its_users_fall() {
+        let users = Users { users: 400, relative_error: Some(0.01), ..Users::default() };
+        assert_eq!(users.errors().of(400), Some(0.01));
+        assert_eq!(users.errors().of(100), Some(0.02));
+        assert_eq!(users.errors().of(0), None);
+        assert_eq!(Users { users: 400, ..Users::default() }.errors().of(100), None, "an exact section");
     }
 }

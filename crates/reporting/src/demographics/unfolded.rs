@@ -14,7 +14,7 @@ use weir_database::{
     people::{AttributeHashes, Attributes, Dimension, PersonKey, SLOTS, Sets, USERS},
 };
 
-use super::read_sets::SeenUser;
+use super::observed_users::SeenUser;
 use crate::store::{Snapshot, malformed};
 
 /// Keys of one statement: 128 KiB.

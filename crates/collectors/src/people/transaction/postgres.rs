@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use weir_database::{advisory_lock::AdvisoryLock, people::PersonKey};
 
-use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket, SketchRow};
 
 /// All statements see one state of the database, because they compare its tables with each other.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
@@ -37,6 +37,16 @@ const BUCKETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) 
 const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
+
+const SKETCHES: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+    CROSS JOIN LATERAL ( \
+        SELECT grain, bucket, sightings, data FROM people_sketches \
+        WHERE source = $1 AND people_sketches.grain = asked.grain AND people_sketches.bucket = asked.bucket OFFSET 0 \
+    ) AS known";
+const WRITE_SKETCHES: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
+    SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) \
+    ON CONFLICT (source, grain, bucket) DO UPDATE \
+    SET sightings = excluded.sightings, users = excluded.users, data = excluded.data";
 
 pub(super) async fn try_begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
@@ -113,8 +123,26 @@ pub(super) async fn buckets(
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    blobs(connection, BUCKETS, source, buckets).await
+}
+
+pub(super) async fn sketches(
+    connection: &mut PgConnection,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    blobs(connection, SKETCHES, source, buckets).await
+}
+
+/// Observations and data of the buckets that there are.
+async fn blobs(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
     let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
-    let rows: Vec<(i16, i64, i64, Vec<u8>)> = sqlx::query_as(BUCKETS)
+    let rows: Vec<(i16, i64, i64, Vec<u8>)> = sqlx::query_as(statement)
         .bind(source)
         .bind(grains)
         .bind(starts)
@@ -136,6 +164,23 @@ pub(super) async fn write_buckets(
         .bind(buckets.iter().map(|((_, start), _)| *start).collect::<Vec<_>>())
         .bind(buckets.iter().map(|(_, bucket)| bucket.observations).collect::<Vec<_>>())
         .bind(buckets.iter().map(|(_, bucket)| bucket.sets.to_blob()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn write_sketches(
+    connection: &mut PgConnection,
+    source: i16,
+    rows: &[SketchRow],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(WRITE_SKETCHES)
+        .bind(source)
+        .bind(rows.iter().map(|row| row.grain).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.start).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.observations).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.users).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.data.as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

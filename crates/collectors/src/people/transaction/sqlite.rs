@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use weir_database::people::PersonKey;
 
-use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket};
+use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket, SketchRow};
 use crate::store::ROWS_PER_STATEMENT;
 
 const BUCKET: &str =
@@ -13,6 +13,12 @@ const BUCKET: &str =
 const WRITE_BUCKET: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
+
+const SKETCH: &str =
+    "SELECT sightings, data FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket = $3";
+const WRITE_SKETCH: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source, grain, bucket) DO UPDATE \
+    SET sightings = excluded.sightings, users = excluded.users, data = excluded.data";
 
 pub(super) async fn people(
     connection: &mut SqliteConnection,
@@ -112,9 +118,27 @@ pub(super) async fn buckets(
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    blobs(connection, BUCKET, source, buckets).await
+}
+
+pub(super) async fn sketches(
+    connection: &mut SqliteConnection,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    blobs(connection, SKETCH, source, buckets).await
+}
+
+/// Observations and data of the buckets that there are.
+async fn blobs(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
     let mut found = HashMap::with_capacity(buckets.len());
     for (grain, start) in buckets {
-        let bucket = sqlx::query_as(BUCKET)
+        let bucket = sqlx::query_as(statement)
             .bind(source)
             .bind(grain)
             .bind(start)
@@ -137,6 +161,25 @@ pub(super) async fn write_buckets(
             .bind(start)
             .bind(bucket.observations)
             .bind(bucket.sets.to_blob())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn write_sketches(
+    connection: &mut SqliteConnection,
+    source: i16,
+    rows: &[SketchRow],
+) -> Result<(), sqlx::Error> {
+    for row in rows {
+        sqlx::query(WRITE_SKETCH)
+            .bind(source)
+            .bind(row.grain)
+            .bind(row.start)
+            .bind(row.observations)
+            .bind(row.users)
+            .bind(&row.data)
             .execute(&mut *connection)
             .await?;
     }
