@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// million.
     #[arg(long, value_name = "NUMBER")]
     events: Option<u64>,
+    /// The minutes of soak; by default 60, with --quick 2.
+    #[arg(long, value_name = "NUMBER")]
+    minutes: Option<u64>,
     /// The sections to measure; by default all but growth and soak.
     #[arg(value_enum)]
     sections: Vec<Section>,
@@ -33,6 +36,6 @@ impl Arguments {
     }
 
     pub(crate) fn effort(&self) -> Effort {
-        Effort::new(self.quick, self.events)
+        Effort::new(self.quick, self.events, self.minutes)
     }
 }

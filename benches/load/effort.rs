@@ -11,12 +11,14 @@ const REPORTED_EVENTS_QUICKLY: u64 = 1_000_000;
 pub(crate) struct Effort {
     quick: bool,
     events: u64,
+    soak_minutes: u64,
 }
 
 impl Effort {
-    pub(crate) fn new(quick: bool, events: Option<u64>) -> Self {
+    pub(crate) fn new(quick: bool, events: Option<u64>, soak_minutes: Option<u64>) -> Self {
         let by_default = if quick { REPORTED_EVENTS_QUICKLY } else { REPORTED_EVENTS };
-        Self { quick, events: events.unwrap_or(by_default) }
+        let minutes = if quick { 2 } else { 60 };
+        Self { quick, events: events.unwrap_or(by_default), soak_minutes: soak_minutes.unwrap_or(minutes) }
     }
 
     /// The number of runs, whose median is the figure.
@@ -43,7 +45,7 @@ impl Effort {
 
     /// The duration of the soak.
     pub(crate) fn soak(self) -> Duration {
-        Duration::from_secs(if self.quick { 120 } else { 3600 })
+        Duration::from_secs(60 * self.soak_minutes)
     }
 
     /// The number of events of one run from the first post to the last row.

@@ -1,7 +1,7 @@
 //! The whole system under load, measured against each of its steps alone in the same run.
 //!
 //! ```sh
-//! cargo bench --profile dist --bench load -- [--quick] [--events N] [SECTION…]
+//! cargo bench --profile dist --bench load -- [--quick] [--events N] [--minutes N] [SECTION…]
 //! ```
 //!
 //! The bench starts nats-server, PostgreSQL and Weir on free loopback ports and in temporary folders, measures, and

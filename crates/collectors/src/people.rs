@@ -37,15 +37,18 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub struct People {
     pool: Pool,
-    /// Structure, source and minute, and the rollups' count, where the rows have another count. Such a minute is not rebuilt
-    /// again; `weir reconcile` repairs it.
-    contradicted: Arc<Mutex<HashSet<(Derived, i16, i64, i64)>>>,
+    /// Minutes whose rows have another count than the rollups. Such a minute is not rebuilt again; `weir reconcile`
+    /// repairs it.
+    contradicted: Arc<Mutex<HashSet<ContradictedMinute>>>,
     /// Days with more users are kept as sketches alone: their users get no numbers.
     most_numbered_users: i64,
 }
 
 /// Above two million users an answer may be an estimate. A tenth more keeps the days exact whose sketch errs upwards.
 const MOST_NUMBERED_USERS: i64 = 2_200_000;
+
+/// Structure, source and minute, and the rollups' count, where the rows have another count.
+type ContradictedMinute = (Derived, i16, i64, i64);
 
 /// The two structures that are derived from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

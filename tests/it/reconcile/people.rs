@@ -27,6 +27,7 @@ on_both_databases!(
     a_person_in_a_set_without_a_row_is_found_and_repaired,
     a_row_of_another_person_is_found_and_repaired,
     a_deleted_set_is_found_and_repaired,
+    a_sketch_of_other_users_is_found_and_repaired,
     a_day_without_sets_is_no_difference,
     sets_before_the_horizon_are_not_compared,
 );
@@ -114,6 +115,35 @@ async fn a_deleted_set_is_found_and_repaired(database: Database) {
         assert_eq!(measure_of(&difference.written, Measure::Observations), 0, "{difference:?}");
         assert_eq!(measure_of(&difference.expected, Measure::Observations), i128::from(set.sightings));
         repair_and_check(&database, &migrated, &reader, &set).await;
+    }
+}
+
+async fn a_sketch_of_other_users_is_found_and_repaired(database: Database) {
+    let (migrated, reader) = folded(&database, 47).await;
+    for (grain, evidence) in GRAINS {
+        let number = grain.number();
+        // The largest bucket gets the sketch of the smallest one.
+        let by_size = |order: &str| {
+            format!(
+                "FROM people_sketches WHERE source = 1 AND grain = {number} ORDER BY users {order}, bucket LIMIT 1"
+            )
+        };
+        let damaged = format!(
+            "UPDATE people_sketches SET data = (SELECT data {}) \
+             WHERE source = 1 AND grain = {number} AND bucket = (SELECT bucket {})",
+            by_size("ASC"),
+            by_size("DESC"),
+        );
+        damage(&migrated, &damaged).await;
+        let difference = narrowest_difference(&reader, grain).await;
+        assert_eq!(
+            (&difference.subject, difference.evidence),
+            (&Subject::People, evidence),
+            "{difference:?}"
+        );
+        assert!(surplus(&difference) < 0, "{difference:?}");
+        repair_all(&database, &reader, Period::default()).await;
+        assert_eq!(differences_in(&reader, Period::default()).await, []);
     }
 }
 

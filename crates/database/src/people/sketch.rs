@@ -224,7 +224,7 @@ impl SketchUnion {
     /// Adds users with the attributes of their events.
     pub fn observe(&mut self, users: impl IntoIterator<Item = (PersonKey, AttributeHashes)>) {
         let mut observed = sketch();
-        users.into_iter().for_each(|(person, hashes)| _ = observed.update(person.0, hashes));
+        users.into_iter().for_each(|(person, hashes)| observed.update(person.0, hashes));
         observed.trim();
         self.0.update(&observed).expect("both have the default seed");
     }
