@@ -1,5 +1,7 @@
 //! Upgrades: this build on the schema of the next one.
 
+mod carried_over;
+
 use sea_orm::ConnectionTrait as _;
 use weir_testkit::{Weir, eventually};
 

@@ -1,7 +1,11 @@
 //! The journal and the store behind a running Weir: a story reads them, changes them, and checks that the store
 //! accounts for every frame.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_nats::jetstream;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, Statement};
@@ -45,6 +49,29 @@ impl Weir {
             }
         };
         connect(&url, Access::Write, Duration::ZERO).await.expect("the store is there")
+    }
+
+    /// Puts another store in the place of this deployment's, which has ended: `store.sqlite` or `store.sql` of a folder.
+    pub async fn replace_store(&self, folder: &Path) {
+        match &self.storage {
+            Storage::Files => {
+                let store = self.store_file();
+                for suffix in ["-wal", "-shm"] {
+                    let mut beside = store.clone().into_os_string();
+                    beside.push(suffix);
+                    // Present only after a kill.
+                    fs::remove_file(beside).ok();
+                }
+                fs::copy(folder.join("store.sqlite"), store).expect("the store can be copied");
+            }
+            Storage::Servers { database_url, .. } => {
+                let path = database_url.split('?').next().unwrap_or_default();
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let dump = fs::read_to_string(folder.join("store.sql")).expect("the dump can be read");
+                let statements = format!("DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n{dump}");
+                Postgres::shared().await.psql(name, &statements);
+            }
+        }
     }
 
     /// The dead letters of `REJECTED`, oldest first. On files it ends this Weir first, because one process owns the
