@@ -18,7 +18,7 @@ use super::{
 
 /// The oldest deltas that are in no sketch yet.
 const UNSKETCHED: &str = "SELECT id, data FROM people_deltas \
-    WHERE source = $1 AND erasure_id IS NULL AND NOT sketched AND id <= $2 ORDER BY id LIMIT 32";
+    WHERE source = $1 AND erasure_id IS NULL AND NOT sketched AND id <= $2 ORDER BY id LIMIT 16";
 const MARK_SKETCHED: &str = "UPDATE people_deltas SET sketched = $2 WHERE id = $1";
 
 impl SketchBucket {

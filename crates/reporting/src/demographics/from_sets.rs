@@ -63,8 +63,8 @@ pub(super) async fn count(
     let partitions = partitions(users, cache.max_exact_users);
     let mut counts = count_sets(snapshot, source, &epoch, &sets, Counts::new(partitions)).await?;
     let mut cached = epoch.lock();
-    for (key, dimension, attributes) in &unfolded.members {
-        counts.add_member(&mut cached, key, *dimension, attributes);
+    for (key, dimension, attributes) in unfolded.members() {
+        counts.add_member(&mut cached, &key, dimension, &attributes);
     }
     counts.grow(&cached);
     Ok(Some(counts.finish(&cached, users, limit)))

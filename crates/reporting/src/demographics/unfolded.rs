@@ -1,7 +1,7 @@
 //! Unfolded observations: users whose events are in no set yet. A user with a number is added to the sets, another one
 //! is new to this report.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -39,8 +39,10 @@ pub(super) struct Unfolded<'a> {
     pub(super) sets: Sets,
     /// Users without a number.
     pub(super) new_users: u64,
-    /// Users with a value of a dimension that no number stands for.
-    pub(super) members: Vec<(PersonKey, Dimension, Attributes<'a>)>,
+    users: Vec<HashedUser<'a>>,
+    /// The index of a user, and a dimension whose value no number stands for. An index, because a million new users have
+    /// four members each.
+    members: Vec<(u32, Dimension)>,
 }
 
 #[derive(FromQueryResult)]
@@ -77,33 +79,44 @@ impl<'a> Unfolded<'a> {
             users.into_iter().map(|(key, attributes)| (key, attributes, attributes.hashes())).collect();
         let mut known = read_numbers(snapshot, source, &users).await?;
         add_aliases(snapshot, source, &users, &mut known).await?;
-        Ok(Self::of(&users, &known))
+        Ok(Self::of(users, &known))
     }
 
-    fn of(users: &[HashedUser<'a>], known: &HashMap<PersonKey, Numbers>) -> Self {
+    /// Users with a value of a dimension that no number stands for, each value once.
+    pub(super) fn members(&self) -> impl Iterator<Item = (PersonKey, Dimension, Attributes<'a>)> {
+        self.members.iter().map(|(index, dimension)| {
+            let (key, attributes, _) = self.users[*index as usize];
+            (key, *dimension, attributes)
+        })
+    }
+
+    /// `users` are sorted by key.
+    fn of(users: Vec<HashedUser<'a>>, known: &HashMap<PersonKey, Numbers>) -> Self {
         let mut slots: [Vec<u32>; SLOTS] = std::array::from_fn(|_| Vec::new());
-        let (mut new_users, mut new_values) = (HashSet::new(), HashSet::new());
-        let mut members = Vec::new();
-        for (key, attributes, hashes) in users {
-            let numbers = known.get(key).map(Vec::as_slice).unwrap_or_default();
+        let (mut new_users, mut members) = (0, Vec::new());
+        let mut index = 0;
+        for of_user in users.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let numbers = known.get(&of_user[0].0).map(Vec::as_slice).unwrap_or_default();
             match numbers.first() {
                 Some((own, _)) => slots[USERS].push(*own),
-                None => _ = new_users.insert(*key),
+                None => new_users += 1,
             }
-            for dimension in Dimension::ALL {
-                let hash = hashes.0[dimension as usize];
-                let number = numbers.iter().find(|(_, known)| known.0[dimension as usize] == hash);
-                match number {
-                    _ if hash == 0 => {}
-                    Some((number, _)) => slots[dimension as usize + 1].push(*number),
-                    None if new_values.insert((*key, dimension as usize, hash)) => {
-                        members.push((*key, dimension, *attributes));
+            for (place, (_, _, hashes)) in of_user.iter().enumerate() {
+                for dimension in Dimension::ALL {
+                    let value = |hashes: &AttributeHashes| hashes.0[dimension as usize];
+                    let hash = value(hashes);
+                    if hash == 0 || of_user[..place].iter().any(|(_, _, earlier)| value(earlier) == hash) {
+                        continue;
                     }
-                    None => {}
+                    match numbers.iter().find(|(_, known)| value(known) == hash) {
+                        Some((number, _)) => slots[dimension as usize + 1].push(*number),
+                        None => members.push((index, dimension)),
+                    }
                 }
+                index += 1;
             }
         }
-        Self { sets: Sets::of(slots), new_users: new_users.len() as u64, members }
+        Self { sets: Sets::of(slots), new_users, users, members }
     }
 }
 
@@ -184,22 +197,21 @@ mod tests {
         let first = Attributes { group: 1, gender_or_device: 1, country: Some("Peru"), city: None };
         let moved = Attributes { country: Some("Chile"), ..first };
         let known = HashMap::from([(PersonKey::of("ada"), vec![(7, first.hashes())])]);
-        let users = [
+        let users = vec![
             seen("ada", first),
             seen("ada", moved),
             seen("bob", first),
             seen("bob", moved),
             seen("bob", first),
         ];
-        let unfolded = Unfolded::of(&users, &known);
+        let unfolded = Unfolded::of(users, &known);
         assert_eq!(unfolded.new_users, 1);
         assert_eq!(unfolded.sets.slot(USERS).iter().collect::<Vec<_>>(), [7]);
         assert_eq!(unfolded.sets.dimension(Dimension::Country).iter().collect::<Vec<_>>(), [7]);
         assert!(unfolded.sets.dimension(Dimension::City).is_empty());
         let members: Vec<_> = unfolded
-            .members
-            .iter()
-            .map(|(key, dimension, attributes)| (*key, *dimension, attributes.country))
+            .members()
+            .map(|(key, dimension, attributes)| (key, dimension, attributes.country))
             .collect();
         let (ada, bob) = (PersonKey::of("ada"), PersonKey::of("bob"));
         let expected = [
@@ -218,7 +230,7 @@ mod tests {
         let top = Attributes { group: 1, gender_or_device: 2, country: Some("Peru"), city: None };
         let alias = AttributeHashes([0, 2, top.hashes().0[2], 0]);
         let known = HashMap::from([(PersonKey::of("ada"), vec![(7, first.hashes()), (9, alias)])]);
-        let unfolded = Unfolded::of(&[seen("ada", top)], &known);
+        let unfolded = Unfolded::of(vec![seen("ada", top)], &known);
         assert!(unfolded.new_users == 0 && unfolded.members.is_empty());
         let numbers =
             Dimension::ALL.map(|dimension| unfolded.sets.dimension(dimension).iter().collect::<Vec<_>>());
