@@ -1,7 +1,7 @@
 //! Sketching: adds the observations of deltas to the sketches of their buckets, before they are folded into sets.
 //!
-//! It costs a hundredth of folding, because a sketch looks at most observations only once. So it keeps up with any load,
-//! and a day of too many users for sets is known before its users get numbers.
+//! It costs little, because a sketch looks at most observations only once. So it keeps up with a load that folding can't
+//! keep up with, and a day of too many users for sets is known before its users get numbers.
 
 use std::collections::BTreeMap;
 
