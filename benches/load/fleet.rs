@@ -55,10 +55,12 @@ impl Fleet {
         Self { weir, postgres, database_url }
     }
 
-    /// The name of the database.
-    pub(crate) fn database(&self) -> &str {
+    /// The bytes of the database on disk.
+    pub(crate) fn database_bytes(&self) -> anyhow::Result<u64> {
         let path = self.database_url.split('?').next().unwrap_or_default();
-        path.rsplit('/').next().unwrap_or_default()
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let bytes = self.postgres.psql(name, "SELECT pg_database_size(current_database())");
+        Ok(bytes.trim().parse()?)
     }
 
     /// The number of events that are accepted and not stored yet.

@@ -36,8 +36,8 @@ const REPORTS: [(&str, Duration); 3] = [
     ("demographics", Duration::from_secs(2)),
 ];
 const MIB: u64 = 1 << 20;
-const MOST_IN_REPORTING: u64 = 256 * MIB;
-const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
+pub(super) const MOST_IN_REPORTING: u64 = 256 * MIB;
+pub(super) const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
 /// Bytes of an event, up to and from [`LARGE`] events on.
 const MOST_BYTES: [f64; 2] = [360.0, 330.0];
 const LARGE: u64 = 30_000_000;
@@ -55,8 +55,7 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
         for collector in ["collect-facebook", "collect-tiktok"] {
             add_memory(&mut report, size, collector, fleet.weir.id_of(collector), MOST_IN_A_COLLECTOR)?;
         }
-        let bytes = fleet.postgres.psql(fleet.database(), "SELECT pg_database_size(current_database())");
-        add_disk(&mut report, size, bytes.trim().parse()?);
+        add_disk(&mut report, size, fleet.database_bytes()?);
     }
     Ok(report)
 }

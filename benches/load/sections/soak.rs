@@ -10,7 +10,7 @@ use crate::{
     effort::Effort,
     fleet::{FLEET, Fleet},
     report::{Report, Row, grouped, mebibytes, milliseconds, progress},
-    sections::mean,
+    sections::{growth, mean},
     statistics::Latencies,
     usage::{CpuTimes, Memory},
 };
@@ -25,7 +25,6 @@ const REPORTS: [(&str, Duration); 3] = [
 ];
 const RANGES: [&str; 2] = ["everything", "today"];
 const LONGEST_BEHIND: Duration = Duration::from_secs(5);
-const MIB: u64 = 1 << 20;
 /// The rounds between two lines of progress.
 const ROUNDS_SHOWN: usize = 8;
 
@@ -73,8 +72,8 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
         let row = Row::new(format!("memory of {role}, peak"), mebibytes(peak))
             .beside(format!("now {}", mebibytes(now)));
         let most = match *role {
-            "reporting" => Some(256 * MIB),
-            "collect-facebook" | "collect-tiktok" => Some(128 * MIB),
+            "reporting" => Some(growth::MOST_IN_REPORTING),
+            "collect-facebook" | "collect-tiktok" => Some(growth::MOST_IN_A_COLLECTOR),
             _ => None,
         };
         report.add(match most {
@@ -82,11 +81,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
             None => row,
         });
     }
-    let bytes: f64 = fleet
-        .postgres
-        .psql(fleet.database(), "SELECT pg_database_size(current_database())")
-        .trim()
-        .parse()?;
+    let bytes = fleet.database_bytes()? as f64;
     report.add(Row::new("disk", format!("{:.0} bytes an event", bytes / stored)));
     report.note(format!("The publisher ended with {status}: {}.", mean::summary(&publisher)));
     report.note(format!("Processors: {share}."));

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use weir_database::{
-    people::{Observation, Observations},
+    people::Observation,
     time_bucket::{Grain, MINUTE},
 };
 
 use super::{
     People, PeopleError, StepOutcome, dictionary,
     minutes::Minutes,
-    sketching::sketch_deltas,
+    sketching::{observations_of, sketch_deltas},
     transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
 };
 
@@ -82,11 +82,7 @@ impl People {
             });
             deltas.push((id, data));
         }
-        let mut observations: Vec<Observation<'_>> =
-            Vec::with_capacity(usize::try_from(folded).unwrap_or_default());
-        for (_, data) in &deltas {
-            observations.extend(Observations::read(data)?);
-        }
+        let observations = observations_of(&deltas)?;
         self.add_observations(transaction, source, &observations, 1).await?;
         for (id, _) in &deltas {
             with_connection!(&mut *transaction, connection => {

@@ -56,6 +56,11 @@ pub(super) fn buckets_of_minute(minute: i64) -> [BucketKey; Grain::ALL.len()] {
     Grain::ALL.map(|grain| (grain.number(), grain.start_of(minute * MINUTE)))
 }
 
+/// So many consecutive buckets, the first of which starts at `first`.
+pub(super) fn consecutive(grain: Grain, first: i64, number: i64) -> Vec<BucketKey> {
+    (0..number).map(|part| (grain.number(), first + part * grain.width())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use weir_database::time_bucket::{DAY, HOUR};

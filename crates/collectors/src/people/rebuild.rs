@@ -16,9 +16,9 @@ use weir_database::{
 
 use super::{
     Derived, People, PeopleError, StepOutcome, dictionary,
-    minutes::Minutes,
+    minutes::{Minutes, consecutive},
     sketching::{sketch_of, union_of_sketches},
-    transaction::{BucketKey, PeopleBucket, PeopleTransaction, SketchBucket, with_connection},
+    transaction::{PeopleBucket, PeopleTransaction, SketchBucket, with_connection},
 };
 
 const MEASURED_IN_ROLLUPS: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollups \
@@ -168,6 +168,7 @@ impl People {
         waiting: &BTreeMap<i64, i64>,
     ) -> Result<u64, PeopleError> {
         let (mut rows, mut rebuilt, mut hours) = (0, 0, BTreeSet::new());
+        let (mut sets, mut sketches) = (Vec::new(), Vec::new());
         for (minute, measured) in wrong {
             if rebuilt > 0 && rows + measured > ROWS_AT_ONCE {
                 break;
@@ -177,25 +178,27 @@ impl People {
             let counted = match derived {
                 Derived::Sets => {
                     let mut bucket = set_from_rows(transaction, source, *minute).await?;
-                    bucket.observations -= waits;
                     let counted = bucket.observations;
-                    transaction.write_buckets(source, &[(key, bucket)]).await?;
+                    bucket.observations -= waits;
+                    sets.push((key, bucket));
                     counted
                 }
                 Derived::Sketches => {
                     let mut bucket = sketch_from_rows(transaction, source, *minute, *measured).await?;
-                    bucket.observations -= waits;
                     let counted = bucket.observations;
-                    transaction.write_sketches(source, [(key, bucket)].into_iter()).await?;
+                    bucket.observations -= waits;
+                    sketches.push((key, bucket));
                     counted
                 }
             };
-            if counted + waits != *measured {
+            if counted != *measured {
                 self.note_contradicted(derived, source, *minute, *measured);
             }
             rebuilt += 1;
             hours.insert(Grain::Hour.start_of(*minute));
         }
+        transaction.write_buckets(source, &sets).await?;
+        transaction.write_sketches(source, sketches.into_iter()).await?;
         rebuild_hours(transaction, source, derived, &hours).await?;
         Ok(rebuilt)
     }
@@ -350,19 +353,18 @@ pub(super) async fn rebuild_hours(
     let wider =
         [(Grain::Hour, hours, Grain::Minute, HOUR / MINUTE), (Grain::Day, &days, Grain::Hour, DAY / HOUR)];
     for (grain, starts, finer, parts) in wider {
+        let (mut sets, mut sketches) = (Vec::new(), Vec::new());
         for start in starts {
             let key = (grain.number(), *start);
             match derived {
-                Derived::Sets => {
-                    let bucket = union(transaction, source, finer, *start, parts).await?;
-                    transaction.write_buckets(source, &[(key, bucket)]).await?;
-                }
+                Derived::Sets => sets.push((key, union(transaction, source, finer, *start, parts).await?)),
                 Derived::Sketches => {
-                    let bucket = union_of_sketches(transaction, source, finer, *start, parts).await?;
-                    transaction.write_sketches(source, [(key, bucket)].into_iter()).await?;
+                    sketches.push((key, union_of_sketches(transaction, source, finer, *start, parts).await?));
                 }
             }
         }
+        transaction.write_buckets(source, &sets).await?;
+        transaction.write_sketches(source, sketches.into_iter()).await?;
     }
     Ok(())
 }
@@ -375,8 +377,7 @@ pub(super) async fn union(
     first: i64,
     number: i64,
 ) -> Result<PeopleBucket, PeopleError> {
-    let parts: Vec<BucketKey> =
-        (0..number).map(|part| (grain.number(), first + part * grain.width())).collect();
+    let parts = consecutive(grain, first, number);
     let mut all = PeopleBucket { observations: 0, sets: Sets::default() };
     transaction.buckets(source, &parts).await?.iter().for_each(|part| all.add(part));
     Ok(all)

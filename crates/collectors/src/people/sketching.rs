@@ -12,7 +12,7 @@ use weir_database::{
 
 use super::{
     People, PeopleError, StepOutcome,
-    minutes::buckets_of_minute,
+    minutes::{buckets_of_minute, consecutive},
     transaction::{BucketKey, PeopleTransaction, SketchBucket, with_connection},
 };
 
@@ -51,10 +51,7 @@ pub(super) async fn sketch_deltas(
     let deltas: Vec<(i64, Vec<u8>)> = with_connection!(&mut *transaction, connection => {
         sqlx::query_as(UNSKETCHED).bind(source).bind(last).fetch_all(connection).await?
     });
-    let mut observations: Vec<Observation<'_>> = Vec::new();
-    for (_, data) in &deltas {
-        observations.extend(Observations::read(data)?);
-    }
+    let observations = observations_of(&deltas)?;
     add_to_sketches(transaction, source, &observations, 1).await?;
     for (id, _) in &deltas {
         with_connection!(&mut *transaction, connection => {
@@ -62,6 +59,15 @@ pub(super) async fn sketch_deltas(
         });
     }
     Ok(observations.len() as u64)
+}
+
+/// The observations of deltas, which are given with their ids.
+pub(super) fn observations_of(deltas: &[(i64, Vec<u8>)]) -> Result<Vec<Observation<'_>>, PeopleError> {
+    let mut observations = Vec::new();
+    for (_, data) in deltas {
+        observations.extend(Observations::read(data)?);
+    }
+    Ok(observations)
 }
 
 /// Adds observations to the sketches of every grain. Each counts as `weight` events. Observations before the horizon are
@@ -132,8 +138,7 @@ pub(super) async fn union_of_sketches(
     first: i64,
     number: i64,
 ) -> Result<SketchBucket, PeopleError> {
-    let parts: Vec<BucketKey> =
-        (0..number).map(|part| (grain.number(), first + part * grain.width())).collect();
+    let parts = consecutive(grain, first, number);
     let mut all = SketchBucket::default();
     for part in transaction.sketches(source, &parts).await? {
         all.unite(part.observations, &part.users.finish(), &part.names);

@@ -1,5 +1,5 @@
-//! Sketches of users: from about a hundredth of a million users on, a bucket's distinct users are a sample of bounded
-//! size, from which their number and the size of each group are estimated.
+//! Sketches of users: samples of bounded size of a bucket's distinct users, from which their number and the size of each
+//! group are estimated.
 //!
 //! A sketch has the users with the smallest hashes, at most 2^[`LG_K`] of them, and the threshold (theta) below which
 //! their hashes lie. Every user below the threshold is in it, so that a group's members are those in the sketch divided
@@ -121,16 +121,15 @@ impl TupleSummaryValue for Appearances {
     }
 
     fn deserialize_value(cursor: &mut SketchSlice<'_>) -> Result<Self, Error> {
-        let malformed = |_| Error::new(ErrorKind::InvalidData, "an entry of a sketch of users is damaged");
-        let number = cursor.read_u8().map_err(malformed)?;
+        let damaged = || Error::new(ErrorKind::InvalidData, "an entry of a sketch of users is damaged");
+        let number = cursor.read_u8().map_err(|_| damaged())?;
         let mut appearances = SmallVec::with_capacity(number.into());
         for _ in 0..number {
             let mut buffer = [0; AttributeHashes::MAX_BLOB];
-            let length = usize::from(cursor.read_u8().map_err(malformed)?).min(buffer.len());
-            cursor.read_exact(&mut buffer[..length]).map_err(malformed)?;
-            let hashes = AttributeHashes::from_blob(&buffer[..length])
-                .map_err(|error| Error::new(ErrorKind::InvalidData, error.to_string()))?;
-            appearances.push(hashes);
+            let length = usize::from(cursor.read_u8().map_err(|_| damaged())?);
+            let blob = buffer.get_mut(..length).ok_or_else(damaged)?;
+            cursor.read_exact(blob).map_err(|_| damaged())?;
+            appearances.push(AttributeHashes::from_blob(blob).map_err(|_| damaged())?);
         }
         Ok(Self(appearances))
     }
@@ -263,19 +262,17 @@ impl SketchNames {
     }
 
     /// The stored form of a sketch with those of the names that it has.
-    ///
-    /// # Panics
-    /// A name of the sketch was never added.
     #[must_use]
     pub fn to_blob(&self, sketch: &Sketch) -> Vec<u8> {
         let bytes = sketch.0.serialize();
         let mut blob = vec![VERSION];
         push_varint(&mut blob, bytes.len() as u64);
         blob.extend_from_slice(&bytes);
-        let hashes = sketch.name_hashes();
-        push_varint(&mut blob, hashes.len() as u64);
-        for hash in hashes {
-            let (country, city) = self.of(hash).expect("each name of a sketch is known");
+        // Only a sketch that was damaged has a name that is not known.
+        let known = sketch.name_hashes().into_iter().filter_map(|hash| Some((hash, self.of(hash)?)));
+        let known: Vec<(u64, (&str, Option<&str>))> = known.collect();
+        push_varint(&mut blob, known.len() as u64);
+        for (hash, (country, city)) in known {
             blob.extend_from_slice(&hash.to_le_bytes());
             push_text(&mut blob, country);
             push_text(&mut blob, city.unwrap_or_default());

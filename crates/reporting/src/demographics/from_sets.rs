@@ -51,7 +51,7 @@ pub(super) async fn count(
     limit: usize,
 ) -> Result<Option<Users>, DbErr> {
     let seen = SeenUsers::read(snapshot, source, range).await?;
-    if seen.events() != events {
+    if seen.events() != events.cast_signed() {
         return Ok(None);
     }
     let unfolded = Unfolded::find(snapshot, source, seen.unfolded.users()?).await?;

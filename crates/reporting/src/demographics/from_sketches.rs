@@ -63,19 +63,21 @@ pub(super) async fn estimate(
             Granularity::Rows => None,
         })
         .collect();
+    // A bucket whose rows are not sketched yet may count fewer than none, after an erasure.
     let (mut sketched, mut most_users) = (0, 0);
     for (grain, range) in &buckets {
         let heads: Vec<HeadRow> =
             snapshot.all(&select(source, *grain, range, &[Column::Sightings, Column::Users])).await?;
-        sketched += heads.iter().map(|head| head.sightings.unsigned_abs()).sum::<u64>();
+        sketched += heads.iter().map(|head| head.sightings).sum::<i64>();
         most_users += heads.iter().map(|head| head.users.unsigned_abs()).sum::<u64>();
     }
-    if most_users + events.saturating_sub(sketched) <= max_exact_users {
+    let most_unsketched = events.saturating_sub_signed(sketched);
+    if most_users + most_unsketched <= max_exact_users {
         return Ok(None);
     }
     let unsketched = ObservedUsers::read(snapshot, source, range, Lacking::Sketches).await?;
     let erased = unsketched.erased(snapshot, source).await?;
-    if (sketched + unsketched.events).checked_sub(erased) != Some(events) {
+    if sketched + unsketched.events - erased != events.cast_signed() {
         return Ok(None);
     }
     let mut blobs: Vec<SketchRow> = Vec::new();
@@ -174,8 +176,8 @@ impl Estimate {
         country_rows
             .sort_by(|one, other| other.users.cmp(&one.users).then_with(|| one.country.cmp(&other.country)));
         city_rows.sort_by(|one, other| {
-            let names = |row: &CityUsers| (row.country.clone(), row.city.clone());
-            other.users.cmp(&one.users).then_with(|| names(one).cmp(&names(other)))
+            let by_names = || (&one.country, &one.city).cmp(&(&other.country, &other.city));
+            other.users.cmp(&one.users).then_with(by_names)
         });
         country_rows.truncate(limit);
         city_rows.truncate(limit);

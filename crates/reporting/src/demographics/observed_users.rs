@@ -39,7 +39,7 @@ pub(super) struct ObservedUsers {
     minutes: Option<(i64, i64)>,
     partial_minutes: Vec<UserRow>,
     /// Events of the whole minutes in the deltas, and rows with a user in the partial minutes.
-    pub(super) events: u64,
+    pub(super) events: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -102,24 +102,24 @@ impl ObservedUsers {
     }
 
     /// The rows of the whole minutes that an erasure has made anonymous and that sketches still count.
-    pub(super) async fn erased(&self, snapshot: &Snapshot, source: Source) -> Result<u64, DbErr> {
-        let mut erased = 0;
+    pub(super) async fn erased(&self, snapshot: &Snapshot, source: Source) -> Result<i64, DbErr> {
+        let mut erased = 0_u64;
         for delta in self.read_deltas(snapshot, source, Expr::col(Column::ErasureId).is_not_null()).await? {
             let rows = Removals::read(&delta).map_err(malformed)?.0;
             erased +=
                 rows.iter().filter(|(minute, _)| self.is_within(**minute)).map(|(_, rows)| rows).sum::<u64>();
         }
-        Ok(erased)
+        Ok(erased.cast_signed())
     }
 
-    fn count(&self) -> Result<u64, DbErr> {
+    fn count(&self) -> Result<i64, DbErr> {
         let is_measured = |row: &&UserRow| row.age.is_some() || row.followers.is_some();
         let mut events = self.partial_minutes.iter().filter(is_measured).count();
         for delta in &self.deltas {
             let observations = Observations::read(delta).map_err(malformed)?;
             events += observations.iter().filter(|seen| self.is_within(seen.minute)).count();
         }
-        Ok(events as u64)
+        Ok(events as i64)
     }
 
     fn is_within(&self, minute: i64) -> bool {

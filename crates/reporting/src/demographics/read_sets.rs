@@ -25,7 +25,7 @@ const MIN_PARALLEL_SETS: usize = 8;
 pub(super) struct SeenUsers {
     pub(super) sets: Sets,
     /// Events that the sets count.
-    folded: u64,
+    folded: i64,
     pub(super) unfolded: ObservedUsers,
 }
 
@@ -43,14 +43,14 @@ impl SeenUsers {
                 sets.extend(read_sets(snapshot, source, grain, &piece.range).await?);
             }
         }
-        let folded = sets.iter().map(|set| set.sightings.unsigned_abs()).sum();
+        let folded = sets.iter().map(|set| set.sightings).sum();
         let sets = unite(sets).await?;
         let unfolded = ObservedUsers::read(snapshot, source, range, Lacking::Sets).await?;
         Ok(Self { sets, folded, unfolded })
     }
 
     /// Events in sets, in deltas and in rows of partial minutes.
-    pub(super) fn events(&self) -> u64 {
+    pub(super) fn events(&self) -> i64 {
         self.folded + self.unfolded.events
     }
 }

@@ -120,6 +120,19 @@ fn a_sketch_and_its_names_are_read_as_written() {
 }
 
 #[test]
+fn a_full_sketch_has_some_250_kilobytes() {
+    let bytes = names().to_blob(&sketch_of(0..100_000, &PERU)).len();
+    assert!((200_000..260_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn a_name_that_a_damaged_sketch_lacks_is_left_out() {
+    let sketch = sketch_of([1], &PERU);
+    let blob = SketchNames::default().to_blob(&sketch);
+    assert_eq!(StoredSketch::read(&blob).unwrap().sketch.differences(&sketch), 0);
+}
+
+#[test]
 fn a_damaged_sketch_is_malformed() {
     let blob = names().to_blob(&sketch_of(0..3, &PERU));
     for length in 0..blob.len() {
