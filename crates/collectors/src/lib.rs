@@ -4,10 +4,12 @@
 mod args;
 mod audit;
 mod failpoint;
+mod job_transaction;
 mod journal_states;
 mod metrics;
 mod outage;
 pub mod people;
+pub mod rankings;
 pub mod reconcile;
 mod retention;
 mod server;

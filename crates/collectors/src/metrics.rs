@@ -29,6 +29,7 @@ pub struct CollectorMetrics {
     pub(crate) removal: RemovalMetrics,
     pub(crate) audit: AuditMetrics,
     pub(crate) people: PeopleMetrics,
+    pub(crate) rankings: RankingMetrics,
     pub(crate) clock: ClockMetrics,
     pub(crate) lost: LostFrameMetrics,
 }
@@ -45,7 +46,8 @@ impl CollectorMetrics {
     ) -> Self {
         let (storing, removal) = (StoringMetrics::register(registry), RemovalMetrics::register(registry));
         let (audit, people) = (AuditMetrics::register(registry), PeopleMetrics::register(registry));
-        Self { events, storing, removal, audit, people, clock, lost }
+        let rankings = RankingMetrics::register(registry);
+        Self { events, storing, removal, audit, people, rankings, clock, lost }
     }
 }
 
@@ -264,6 +266,38 @@ impl PeopleMetrics {
     }
 }
 
+/// The counts of the rankings of campaigns. Every collector shows the same gauge; each counts its own work.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RankingMetrics {
+    waiting: Gauge,
+    rebuilt: Counter,
+}
+
+impl RankingMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "weir_rankings_waiting",
+            "Transactions that are stored and in no ranking of campaigns yet: reports add them up one by one",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "weir_rankings_mended_buckets",
+            "Rankings of campaigns that this process made from the rollups, because their sums differed",
+            metrics.rebuilt.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn show_waiting(&self, transactions: u64) {
+        self.waiting.set(transactions.cast_signed());
+    }
+
+    pub(crate) fn count_rebuilt(&self, buckets: u64) {
+        self.rebuilt.inc_by(buckets);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +356,15 @@ mod tests {
         assert!(!text(&registry).contains("weir_frames_unaccounted"));
         metrics.show(0);
         assert!(text(&registry).contains("\nweir_frames_unaccounted 0"));
+    }
+
+    #[test]
+    fn the_families_of_rankings_have_their_names() {
+        let mut registry = Registry::default();
+        let metrics = RankingMetrics::register(&mut registry);
+        metrics.show_waiting(3);
+        metrics.count_rebuilt(2);
+        assert_lines(&registry, &["weir_rankings_waiting 3", "weir_rankings_mended_buckets_total 2"]);
     }
 
     #[test]

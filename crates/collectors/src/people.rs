@@ -30,7 +30,7 @@ use std::{
 
 use weir_database::dialect::Pool;
 
-use self::transaction::BucketKey;
+pub(crate) use self::transaction::BucketKey;
 use crate::store::Store;
 
 /// The tables of people, and the steps that change them. Cheap to clone.

@@ -15,6 +15,7 @@ use crate::{
     audit::Auditor,
     journal_states::JournalStateCopier,
     people::{Backlog, FoldJob},
+    rankings::RankingJob,
     retention::Sweeper,
     stalled_copy,
     store::Store,
@@ -42,7 +43,7 @@ impl CollectorSettings {
 }
 
 /// A collector. It shares the frames of its sources with every other collector of them. For all sources, it removes
-/// rows whose retention is over, folds observations of people, audits the journal and terminates stalled copies.
+/// rows whose retention is over, folds observations of people, ranks campaigns, audits the journal and terminates stalled copies.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
@@ -103,10 +104,11 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
-        let jobs: [BoxFuture<'static, ()>; 5] = [
+        let jobs: [BoxFuture<'static, ()>; 6] = [
             Box::pin(self.sweeper().run(stop.clone())),
             Box::pin(self.auditor().run(stop.clone())),
             Box::pin(self.fold_job().run(stop.clone())),
+            Box::pin(self.ranking_job().run(stop.clone())),
             Box::pin(self.journal_state_copier().run(stop.clone())),
             Box::pin(stalled_copy::terminate_stalled_copies(Store::new(&self.database), stop.clone())),
         ];
@@ -153,6 +155,14 @@ impl Collector {
             store: Store::new(&self.database),
             backlog: self.backlog.clone(),
             metrics: self.metrics.people.clone(),
+        }
+    }
+
+    fn ranking_job(&self) -> RankingJob {
+        RankingJob {
+            store: Store::new(&self.database),
+            backlog: self.backlog.clone(),
+            metrics: self.metrics.rankings.clone(),
         }
     }
 

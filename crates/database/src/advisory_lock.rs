@@ -19,6 +19,8 @@ pub enum AdvisoryLock {
     Retention,
     /// One transaction at a time changes the numbers or the sets of people.
     People,
+    /// One transaction at a time changes the rankings of campaigns.
+    Rankings,
     /// One process repairs rollups.
     Repair,
 }
@@ -36,6 +38,8 @@ impl AdvisoryLock {
             Self::Retention => 0x7765_6972_726f_7773,
             // "weirfold"
             Self::People => 0x7765_6972_666f_6c64,
+            // "weirrank"
+            Self::Rankings => 0x7765_6972_7261_6e6b,
             // "weirmend"
             Self::Repair => 0x7765_6972_6d65_6e64,
         }
@@ -102,6 +106,7 @@ mod tests {
             (AdvisoryLock::Store, "weirstor"),
             (AdvisoryLock::Retention, "weirrows"),
             (AdvisoryLock::People, "weirfold"),
+            (AdvisoryLock::Rankings, "weirrank"),
             (AdvisoryLock::Repair, "weirmend"),
         ];
         for (lock, word) in locks {

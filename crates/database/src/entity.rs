@@ -2,6 +2,8 @@
 //! `tests/it/schema.rs` compares the two on both databases.
 
 pub mod audits;
+pub mod campaign_deltas;
+pub mod campaign_rankings;
 pub mod campaign_rollups;
 pub mod duplicates;
 pub mod erasure_keys;

@@ -8,9 +8,11 @@ pub mod entity;
 pub mod error_class;
 pub mod event_key;
 pub mod people;
+pub mod rankings;
 pub mod split_sum;
 pub mod time_bucket;
 
+mod blob;
 mod connect;
 mod fault;
 mod migrate;
@@ -21,6 +23,7 @@ mod schema;
 mod schema_watch;
 mod url;
 
+pub use blob::MalformedBlob;
 pub use connect::{Access, connect};
 pub use fault::{FaultKind, StoreFault};
 pub use migrate::{MigrateError, MigrationState, down, status, up};

@@ -13,7 +13,6 @@
 
 mod attributes;
 mod block;
-mod encoding;
 mod observations;
 mod person_key;
 mod sets;
@@ -21,7 +20,6 @@ mod sketch;
 
 pub use attributes::{AGE_ENDS, AttributeHashes, Attributes, Dimension, FOLLOWER_ENDS};
 pub use block::{BLOCK, Block, BlockRecord};
-pub use encoding::MalformedBlob;
 pub use observations::{Observation, Observations, Removals};
 pub use person_key::{PARTITION_NUMBERS, PARTITIONS, PersonKey};
 pub use sets::{SLOTS, Sets, USERS};

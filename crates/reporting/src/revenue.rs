@@ -1,11 +1,13 @@
 //! The report of revenue: by source and campaign, and over time. A transaction is a checkout.complete (Facebook) or a
 //! purchase (TikTok) with an amount.
 
+mod candidates;
 mod closed_days;
+mod from_rankings;
 mod queries;
 mod ranking_cache;
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use chrono::Utc;
 use sea_orm::DbErr;
@@ -27,7 +29,7 @@ use crate::{
 use closed_days::ClosedDays;
 use queries::{Filter, Revenue};
 pub(crate) use ranking_cache::RankingCache;
-use ranking_cache::{Ranking, RankingKey};
+use ranking_cache::{RankingKey, TopCampaigns};
 
 /// A request for revenue.
 #[derive(Debug)]
@@ -77,7 +79,8 @@ impl ReportQuery for RevenueQuery {
             total_transactions: all.transactions,
             average_transaction_value: all.mean(),
             revenue: sources.into_iter().map(source_revenue).collect(),
-            campaigns: campaigns.iter().map(campaign_revenue).collect(),
+            campaigns: campaigns.campaigns.iter().map(campaign_revenue).collect(),
+            missed_at_most: campaigns.missed_at_most.map(|missed| missed.to_string()),
             series: self.series(snapshot, range).await?,
             rounded_range,
         })
@@ -92,45 +95,56 @@ impl RevenueQuery {
         rankings: &RankingCache,
         range: TimeRange,
         sources: &[(i32, Revenue)],
-    ) -> Result<Ranking, DbErr> {
-        let Some(facebook) = facebook_of(sources) else { return Ok(Ranking::from([])) };
-        // An index finds one campaign. SQLite has no lateral join, which the query of the rest needs.
-        let closed_days = match snapshot.dialect() {
-            Dialect::Postgres if self.filter.campaign_id.is_none() => {
-                ClosedDays::of(range, Utc::now().timestamp_micros())
-            }
-            Dialect::Postgres | Dialect::Sqlite => None,
-        };
-        match closed_days {
-            Some(parts) => {
-                let ranking = self.campaigns_in_parts(snapshot, rankings, &parts);
-                self.cached(rankings, range, facebook, ranking).await
-            }
-            None => {
-                let ranking = queries::top_campaigns(snapshot, &self.filter, range, self.limit);
-                self.cached(rankings, range, facebook, ranking).await
-            }
+    ) -> Result<Arc<TopCampaigns>, DbErr> {
+        let Some(facebook) = facebook_of(sources) else { return Ok(Arc::default()) };
+        if self.filter.campaign_id.is_some() {
+            // An index finds one campaign.
+            return Ok(Arc::new(self.ranked(snapshot, range).await?));
         }
+        self.cached(rankings, range, facebook, async {
+            let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            if let Some(top) = from_rankings::top_campaigns(snapshot, range, limit, facebook).await? {
+                return Ok(top);
+            }
+            // SQLite has no lateral join, which the query of the rest needs.
+            let closed_days = match snapshot.dialect() {
+                Dialect::Postgres => ClosedDays::of(range, Utc::now().timestamp_micros()),
+                Dialect::Sqlite => None,
+            };
+            match closed_days {
+                Some(parts) => self.ranked_in_parts(snapshot, rankings, &parts).await,
+                None => self.ranked(snapshot, range).await,
+            }
+        })
+        .await
     }
 
-    async fn campaigns_in_parts(
+    /// The first of all campaigns of a range.
+    async fn ranked(&self, snapshot: &Snapshot, range: TimeRange) -> Result<TopCampaigns, DbErr> {
+        let campaigns = queries::top_campaigns(snapshot, &self.filter, range, self.limit).await?;
+        Ok(TopCampaigns { campaigns, missed_at_most: None })
+    }
+
+    async fn ranked_in_parts(
         &self,
         snapshot: &Snapshot,
         rankings: &RankingCache,
         parts: &ClosedDays,
-    ) -> Result<Vec<(String, Revenue)>, DbErr> {
+    ) -> Result<TopCampaigns, DbErr> {
         let sources = queries::by_source(snapshot, &self.filter, parts.days).await?;
         let of_days = match facebook_of(&sources) {
             Some(facebook) => {
-                let ranking = queries::top_campaigns(snapshot, &self.filter, parts.days, self.limit);
+                let ranking = self.ranked(snapshot, parts.days);
                 self.cached(rankings, parts.days, facebook, ranking).await?
             }
-            None => Ranking::from([]),
+            None => Arc::default(),
         };
         let of_rest =
             queries::top_campaigns_of_rest(snapshot, &self.filter, parts.days, &parts.rest, self.limit)
                 .await?;
-        Ok(closed_days::merge(of_rest, &of_days, usize::try_from(self.limit).unwrap_or(usize::MAX)))
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let campaigns = closed_days::merge(of_rest, &of_days.campaigns, limit);
+        Ok(TopCampaigns { campaigns, missed_at_most: None })
     }
 
     /// The cached ranking of `range`, or the result of `rank`; `facebook` is Facebook's revenue in the range.
@@ -139,15 +153,15 @@ impl RevenueQuery {
         rankings: &RankingCache,
         range: TimeRange,
         facebook: Revenue,
-        rank: impl Future<Output = Result<Vec<(String, Revenue)>, DbErr>>,
-    ) -> Result<Ranking, DbErr> {
+        rank: impl Future<Output = Result<TopCampaigns, DbErr>>,
+    ) -> Result<Arc<TopCampaigns>, DbErr> {
         let key = RankingKey { range, limit: self.limit };
-        // A report of one campaign costs little. A row between two minutes may change without another sale.
-        let is_cached = self.filter.campaign_id.is_none() && range.is_of_whole_minutes();
+        // A row between two minutes may change without another sale.
+        let is_cached = range.is_of_whole_minutes();
         if is_cached && let Some(ranking) = rankings.get(key, facebook) {
             return Ok(ranking);
         }
-        let ranking: Ranking = rank.await?.into();
+        let ranking = Arc::new(rank.await?);
         if is_cached {
             rankings.put(key, facebook, &ranking);
         }

@@ -10,8 +10,8 @@ use sea_orm::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 use weir_database::{
+    MalformedBlob,
     dialect::{Dialect, Pool},
-    people::MalformedBlob,
 };
 use weir_process::trace;
 

@@ -31,6 +31,11 @@ impl TimeRange {
         self.from.zip(self.to).is_some_and(|(from, to)| from >= to)
     }
 
+    /// Whether a time lies in the range.
+    pub(crate) fn has(&self, time: i64) -> bool {
+        self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time < to)
+    }
+
     /// Whether both ends are whole minutes.
     pub(crate) fn is_of_whole_minutes(&self) -> bool {
         [self.from, self.to].into_iter().flatten().all(|end| Grain::Minute.is_start(end))

@@ -101,6 +101,7 @@ pub(super) fn revenue(rows: &[Model], request: &GetRevenueRequest) -> GetRevenue
             })
             .collect(),
         rounded_range: None,
+        missed_at_most: None,
     }
 }
 

@@ -25,7 +25,11 @@ pub(super) fn shown(findings: &ReconcileFindings) -> Value {
 }
 
 fn difference(difference: &Difference) -> Value {
-    let written = if difference.subject == Subject::People { "sets" } else { "rollups" };
+    let written = match difference.subject {
+        Subject::People => "sets",
+        Subject::Ranking => "ranking",
+        Subject::EventKind { .. } | Subject::Campaign(_) => "rollups",
+    };
     let mut shown = json!({
         "source": difference.source.name(),
         "grain": difference.grain.name(),
@@ -40,7 +44,7 @@ fn difference(difference: &Difference) -> Value {
             shown["eventType"] = labels::event_type(*event_type).into();
         }
         Subject::Campaign(campaign_id) => shown["campaignId"] = campaign_id.as_str().into(),
-        Subject::People => {}
+        Subject::People | Subject::Ranking => {}
     }
     shown
 }

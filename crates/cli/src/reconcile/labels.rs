@@ -26,6 +26,7 @@ pub(super) fn event_type(number: i16) -> String {
 pub(super) fn evidence(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Rows => "rows",
+        Evidence::Campaigns => "campaigns",
         Evidence::Minutes => "minutes",
         Evidence::Contradicted => "contradicted",
     }

@@ -79,6 +79,7 @@ fn subject(difference: &Difference) -> String {
         }
         Subject::Campaign(campaign_id) => format!("{source} campaign {campaign_id}"),
         Subject::People => format!("{source} people"),
+        Subject::Ranking => format!("{source} ranking of campaigns"),
     }
 }
 

@@ -77,6 +77,7 @@ pub(crate) fn revenue(answer: &GetRevenueResponse) -> TitledTables {
     let mut tables = vec![
         table(["source", "transactions", "revenue", "average"], 3, sources),
         table(["campaign", "transactions", "revenue"], 2, campaigns),
+        missed_at_most(answer.missed_at_most.as_deref()),
     ];
     if !answer.series.is_empty() {
         let rows = answer.series.iter().map(|row| {
@@ -144,6 +145,12 @@ fn complete_from(source: &str, start: Option<Timestamp>) -> Table {
     table([title.as_str()], 1, names::time(start).map(|start| [start]))
 }
 
+/// Empty if the listed campaigns are the first.
+fn missed_at_most(most: Option<&str>) -> Table {
+    let title = "a campaign that is not listed has at most";
+    table([title], 1, most.map(|most| [most.to_owned()]))
+}
+
 /// The number of users, with its error if it is an estimate.
 fn users(users: u64, relative_error: Option<f64>) -> String {
     match relative_error {
@@ -169,6 +176,14 @@ mod tests {
         answer.rounded_range = Some(DateRange { from: Some(HOUR), to: None });
         let shown = events(&answer).to_string();
         assert!(shown.starts_with("Events: 0, from 2025-09-14T07:00:00Z (rounded"), "{shown}");
+    }
+
+    #[test]
+    fn campaigns_that_are_not_proven_to_be_the_first_show_what_is_missed() {
+        let of = |missed_at_most| GetRevenueResponse { missed_at_most, ..Default::default() };
+        let [all, bounded] = [None, Some("0.75".to_owned())].map(|missed| revenue(&of(missed)).to_string());
+        assert!(!all.contains("not listed"), "{all}");
+        assert!(bounded.contains("not listed has at most") && bounded.contains("0.75"), "{bounded}");
     }
 
     #[test]

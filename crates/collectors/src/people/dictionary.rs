@@ -10,7 +10,7 @@ use weir_database::people::{
 
 use super::{
     PeopleError,
-    transaction::{Alias, DictionaryEntry, PeopleTransaction, StoredBlock},
+    transaction::{Alias, DictionaryEntry, JobTransaction, StoredBlock},
 };
 
 /// Blocks of one partition.
@@ -56,7 +56,7 @@ struct NumberAssignment<'a> {
 /// Returns the numbers of each observation. A new person gets the next number of the partition, and a new value of a
 /// known person gets an alias; both are then in the dictionary and in the columns.
 pub(super) async fn assign_numbers(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     observations: &[Observation<'_>],
 ) -> Result<Vec<Numbers>, PeopleError> {
@@ -88,7 +88,7 @@ pub(super) async fn assign_numbers(
 
 /// Returns the numbers that each observation already has. It assigns none.
 pub(super) async fn find_numbers(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     observations: &[Observation<'_>],
 ) -> Result<Vec<FoundNumbers>, PeopleError> {
@@ -106,7 +106,7 @@ pub(super) async fn find_numbers(
 /// The people of the observations that have a number. Those with other values than in the dictionary come with their
 /// aliases.
 async fn known_people(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     observations: &[Observation<'_>],
     hashes: &[AttributeHashes],
@@ -220,7 +220,7 @@ impl<'a> NumberAssignment<'a> {
 
     async fn write(
         mut self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         stored: &[(u32, StoredBlock)],
     ) -> Result<(), PeopleError> {
         self.new_people.sort_unstable_by_key(|person| person.key);

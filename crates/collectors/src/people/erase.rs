@@ -14,7 +14,7 @@ use super::{
     People, PeopleError,
     minutes::buckets_of_minute,
     sketching::{add_to_sketches, remove_from_sketches},
-    transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
+    transaction::{BucketKey, JobTransaction, PeopleBucket, with_connection},
 };
 use crate::store::{last_arrival, to_smallint};
 
@@ -62,7 +62,7 @@ impl People {
 
 /// Anonymized rows by minute, from the deltas of the erasure.
 async fn removals(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     erasure_id: &str,
 ) -> Result<BTreeMap<i64, u64>, PeopleError> {
@@ -88,7 +88,7 @@ fn observation(source: i16, key: PersonKey, row: &RowLeft) -> Observation<'_> {
 /// Removes a person from the dictionary, and the person's attributes from the columns. Returns all numbers of the
 /// person.
 async fn delete_person(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     key: PersonKey,
 ) -> Result<RoaringBitmap, PeopleError> {
@@ -125,7 +125,7 @@ fn rows_by_bucket(removals: &BTreeMap<i64, u64>, left: &[Observation<'_>]) -> BT
 
 /// Removes numbers from buckets, and so many observations from each.
 async fn remove_numbers(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     rows: BTreeMap<BucketKey, i64>,
     numbers: &RoaringBitmap,

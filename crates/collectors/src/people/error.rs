@@ -1,6 +1,6 @@
 //! Errors of the tables of people.
 
-use weir_database::people::MalformedBlob;
+use weir_database::MalformedBlob;
 
 /// The reason for which a transaction changed nothing: it is rolled back.
 #[derive(Debug, thiserror::Error)]

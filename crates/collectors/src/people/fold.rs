@@ -11,7 +11,7 @@ use super::{
     People, PeopleError, StepOutcome, dictionary,
     minutes::Minutes,
     sketching::{observations_of, sketch_deltas},
-    transaction::{BucketKey, PeopleBucket, PeopleTransaction, with_connection},
+    transaction::{BucketKey, JobTransaction, PeopleBucket, with_connection},
 };
 
 /// The oldest deltas that are in the sketches, among which one fold chooses.
@@ -61,7 +61,7 @@ impl People {
     /// Folds deltas with ids up to `last`. Where none is in the sketches yet, it adds some to them first.
     async fn fold_deltas(
         &self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         source: i16,
         most: u64,
         last: i64,
@@ -96,7 +96,7 @@ impl People {
     /// are left out, because no report can ask for them, and those of days with too many users for sets.
     pub(super) async fn add_observations(
         &self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         source: i16,
         observations: &[Observation<'_>],
         weight: i64,
@@ -124,7 +124,7 @@ impl People {
     /// The starts of the days that have too many users for sets, by their sketches.
     pub(super) async fn large_days(
         &self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         source: i16,
     ) -> Result<BTreeSet<i64>, sqlx::Error> {
         let days: Vec<i64> = with_connection!(transaction, connection => {
@@ -134,13 +134,13 @@ impl People {
     }
 }
 
-async fn last_delta(transaction: &mut PeopleTransaction, source: i16) -> Result<i64, sqlx::Error> {
+async fn last_delta(transaction: &mut JobTransaction, source: i16) -> Result<i64, sqlx::Error> {
     with_connection!(transaction, connection => sqlx::query_scalar(LAST_DELTA).bind(source).fetch_one(connection).await)
 }
 
 /// Ids of deltas that are in the sketches, and their numbers of observations.
 async fn oldest_deltas(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     last: i64,
 ) -> Result<Vec<(i64, i64)>, sqlx::Error> {

@@ -8,7 +8,7 @@ use weir_database::{
 
 use super::{
     People, PeopleError,
-    transaction::{DictionaryEntry, PeopleTransaction, key_of, number_of, with_connection},
+    transaction::{DictionaryEntry, JobTransaction, key_of, number_of, with_connection},
 };
 
 /// Deletes the buckets of one grain that begin before a time.
@@ -59,7 +59,7 @@ impl People {
 
 /// All numbers in days that end after `ended` plus a day.
 async fn present_numbers(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     ended: i64,
 ) -> Result<RoaringBitmap, PeopleError> {
@@ -75,7 +75,7 @@ async fn present_numbers(
 
 /// Prunes one page of people after a key. Returns how many were deleted, and where the next page begins.
 async fn prune_page(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     after: &[u8],
     present_numbers: &RoaringBitmap,
@@ -97,7 +97,7 @@ async fn prune_page(
 
 /// Deletes blocks whose numbers no person has. The last block of each partition stays, because new numbers follow it.
 async fn delete_blocks(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     present_numbers: &RoaringBitmap,
 ) -> Result<(), PeopleError> {
@@ -122,7 +122,7 @@ async fn delete_blocks(
 
 /// Deletes sets that end at or before the horizon.
 async fn delete_buckets(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     horizon: i64,
 ) -> Result<(), sqlx::Error> {

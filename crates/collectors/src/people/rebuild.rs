@@ -18,7 +18,7 @@ use super::{
     Derived, People, PeopleError, StepOutcome, dictionary,
     minutes::{Minutes, consecutive},
     sketching::{sketch_of, union_of_sketches},
-    transaction::{PeopleBucket, PeopleTransaction, SketchBucket, with_connection},
+    transaction::{JobTransaction, PeopleBucket, SketchBucket, with_connection},
 };
 
 const MEASURED_IN_ROLLUPS: &str = "SELECT bucket, CAST(SUM(measured) AS BIGINT) FROM rollups \
@@ -99,7 +99,7 @@ impl People {
 
     async fn rebuild_some(
         &self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         source: i16,
         derived: Derived,
     ) -> Result<u64, PeopleError> {
@@ -161,7 +161,7 @@ impl People {
     /// Returns how many minutes.
     pub(super) async fn rebuild_minutes(
         &self,
-        transaction: &mut PeopleTransaction,
+        transaction: &mut JobTransaction,
         source: i16,
         derived: Derived,
         wrong: &[(i64, i64)],
@@ -205,10 +205,7 @@ impl People {
 }
 
 /// Whether an erasure has anonymized rows whose person is still in sets.
-pub(super) async fn is_erasing(
-    transaction: &mut PeopleTransaction,
-    source: i16,
-) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_erasing(transaction: &mut JobTransaction, source: i16) -> Result<bool, sqlx::Error> {
     let deltas: i64 = with_connection!(transaction, connection => {
         sqlx::query_scalar(ERASING).bind(source).fetch_one(connection).await?
     });
@@ -226,7 +223,7 @@ fn different(counts: &CountsByBucket) -> impl Iterator<Item = (i64, i64)> {
 
 /// The data of deltas that are not in a structure yet.
 pub(super) async fn deltas(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     derived: Derived,
 ) -> Result<Vec<Vec<u8>>, sqlx::Error> {
@@ -247,14 +244,14 @@ pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleEr
 }
 
 pub(super) async fn counts(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     derived: Derived,
     grain: Grain,
     span: Range<i64>,
     waiting: &BTreeMap<i64, i64>,
 ) -> Result<CountsByBucket, PeopleError> {
-    let select = async |transaction: &mut PeopleTransaction,
+    let select = async |transaction: &mut JobTransaction,
                         statement: &'static str|
            -> Result<Vec<(i64, i64)>, sqlx::Error> {
         with_connection!(transaction, connection => {
@@ -281,7 +278,7 @@ pub(super) async fn counts(
 }
 
 async fn set_from_rows(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     minute: i64,
 ) -> Result<PeopleBucket, PeopleError> {
@@ -306,7 +303,7 @@ async fn set_from_rows(
 
 /// The sketch of the rows of a minute, of which the rollups count `measured`.
 pub(super) async fn sketch_from_rows(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     minute: i64,
     measured: i64,
@@ -326,7 +323,7 @@ pub(super) async fn sketch_from_rows(
 
 /// The rows of a span that have a person.
 pub(super) async fn rows(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     span: Range<i64>,
 ) -> Result<Vec<PersonRow>, sqlx::Error> {
@@ -344,7 +341,7 @@ pub(super) fn observation(source: i16, minute: i64, row: &PersonRow) -> Observat
 
 /// Rebuilds hours from their minutes, and then days from their hours.
 pub(super) async fn rebuild_hours(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     derived: Derived,
     hours: &BTreeSet<i64>,
@@ -371,7 +368,7 @@ pub(super) async fn rebuild_hours(
 
 /// The union of consecutive buckets.
 pub(super) async fn union(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     grain: Grain,
     first: i64,

@@ -13,7 +13,7 @@ use weir_database::{
 use super::{
     People, PeopleError, StepOutcome,
     minutes::{buckets_of_minute, consecutive},
-    transaction::{BucketKey, PeopleTransaction, SketchBucket, with_connection},
+    transaction::{BucketKey, JobTransaction, SketchBucket, with_connection},
 };
 
 /// The oldest deltas that are in no sketch yet.
@@ -44,7 +44,7 @@ impl People {
 
 /// Sketches the oldest deltas with ids up to `last` that are in no sketch yet. Returns the number of observations.
 pub(super) async fn sketch_deltas(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     last: i64,
 ) -> Result<u64, PeopleError> {
@@ -73,7 +73,7 @@ pub(super) fn observations_of(deltas: &[(i64, Vec<u8>)]) -> Result<Vec<Observati
 /// Adds observations to the sketches of every grain. Each counts as `weight` events. Observations before the horizon are
 /// left out, because no report can ask for them.
 pub(super) async fn add_to_sketches(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     observations: &[Observation<'_>],
     weight: i64,
@@ -114,7 +114,7 @@ pub(super) fn sketch_of(observations: &[&Observation<'_>]) -> (Sketch, SketchNam
 
 /// Takes a person out of the sketches of these buckets, and so many observations out of each.
 pub(super) async fn remove_from_sketches(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     removals: &BTreeMap<BucketKey, i64>,
     person: PersonKey,
@@ -132,7 +132,7 @@ pub(super) async fn remove_from_sketches(
 
 /// The union of consecutive sketches.
 pub(super) async fn union_of_sketches(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     grain: Grain,
     first: i64,

@@ -1,48 +1,15 @@
-//! A transaction on the tables of people, on either database.
+//! The tables of people in a transaction, on either database.
 
 mod postgres;
 mod sqlite;
 
-use std::time::Duration;
-
-use sqlx::{Postgres, Sqlite, Transaction};
-use tokio::time::{Instant, sleep};
 use weir_database::{
-    dialect::Pool,
+    advisory_lock::AdvisoryLock,
     people::{AttributeHashes, Block, PersonKey, Sets, SketchNames, SketchUnion, StoredSketch},
 };
 
 use super::{People, PeopleError};
-use crate::store::BEGIN_SQLITE;
-
-/// The longest wait for the lock of callers that can't skip their turn.
-pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// The interval of trying to get the lock.
-pub(super) const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// A transaction. It holds the lock of people until it is committed or dropped, unless it only reads.
-#[derive(Debug)]
-pub(super) enum PeopleTransaction {
-    Postgres(Transaction<'static, Postgres>),
-    Sqlite(Transaction<'static, Sqlite>),
-}
-
-/// Runs the same statements on either connection.
-macro_rules! with_connection {
-    ($transaction:expr, $connection:ident => $done:expr) => {
-        match $transaction {
-            PeopleTransaction::Postgres(transaction) => {
-                let $connection = &mut **transaction;
-                $done
-            }
-            PeopleTransaction::Sqlite(transaction) => {
-                let $connection = &mut **transaction;
-                $done
-            }
-        }
-    };
-}
-pub(super) use with_connection;
+pub(super) use crate::job_transaction::{JobTransaction, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, with_connection};
 
 /// A person's entry in the dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +36,7 @@ pub(super) struct StoredBlock {
 }
 
 /// Grain and start, µs since the Unix epoch.
-pub(super) type BucketKey = (i16, i64);
+pub(crate) type BucketKey = (i16, i64);
 
 /// A row of `people_sets`.
 #[derive(Clone, Debug, Default)]
@@ -98,44 +65,23 @@ struct SketchRow {
 
 impl People {
     /// Begins a transaction, where no other one holds the lock. All of its statements see one state of the database.
-    pub(super) async fn try_begin(&self) -> Result<Option<PeopleTransaction>, PeopleError> {
-        Ok(match &self.pool {
-            Pool::Postgres(pool) => postgres::try_begin(pool).await?.map(PeopleTransaction::Postgres),
-            Pool::Sqlite(pool) => Some(PeopleTransaction::Sqlite(pool.begin_with(BEGIN_SQLITE).await?)),
-        })
+    pub(super) async fn try_begin(&self) -> Result<Option<JobTransaction>, PeopleError> {
+        Ok(JobTransaction::try_begin(&self.pool, AdvisoryLock::People).await?)
     }
 
     /// Begins a transaction that sees one state of the database and takes no lock.
-    pub(super) async fn begin_read_only(&self) -> Result<PeopleTransaction, PeopleError> {
-        Ok(match &self.pool {
-            Pool::Postgres(pool) => {
-                PeopleTransaction::Postgres(pool.begin_with(postgres::BEGIN_READ_ONLY).await?)
-            }
-            Pool::Sqlite(pool) => PeopleTransaction::Sqlite(pool.begin_with("BEGIN DEFERRED").await?),
-        })
+    pub(super) async fn begin_read_only(&self) -> Result<JobTransaction, PeopleError> {
+        Ok(JobTransaction::begin_read_only(&self.pool).await?)
     }
 
     /// Begins a transaction as soon as the lock is free.
-    pub(super) async fn begin_when_free(&self) -> Result<PeopleTransaction, PeopleError> {
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        while Instant::now() < deadline {
-            if let Some(transaction) = self.try_begin().await? {
-                return Ok(transaction);
-            }
-            sleep(LOCK_POLL_INTERVAL).await;
-        }
-        Err(PeopleError::Busy)
+    pub(super) async fn begin_when_free(&self) -> Result<JobTransaction, PeopleError> {
+        let transaction = JobTransaction::begin_when_free(&self.pool, AdvisoryLock::People).await?;
+        transaction.ok_or(PeopleError::Busy)
     }
 }
 
-impl PeopleTransaction {
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(transaction) => transaction.commit().await,
-            Self::Sqlite(transaction) => transaction.commit().await,
-        }
-    }
-
+impl JobTransaction {
     /// The entries of `keys` that are in the dictionary. `keys` are different.
     pub(super) async fn people(
         &mut self,

@@ -21,7 +21,7 @@ use super::{
         PARTS_OF_MINUTE, ROWS_AT_ONCE, counts, deltas, is_erasing, observation, rebuild_hours, rows, union,
         waiting,
     },
-    transaction::{BucketKey, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket, PeopleTransaction},
+    transaction::{BucketKey, JobTransaction, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, PeopleBucket},
     verify_sketches::sketch_mismatches,
 };
 
@@ -154,7 +154,7 @@ impl People {
         Ok(())
     }
 
-    async fn begin_without_erasure(&self, source: i16) -> Result<PeopleTransaction, PeopleError> {
+    async fn begin_without_erasure(&self, source: i16) -> Result<JobTransaction, PeopleError> {
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             let mut transaction = self.begin_when_free().await?;
@@ -187,7 +187,7 @@ fn unfolded(deltas: &[Vec<u8>], span: &Range<i64>) -> Result<BTreeMap<i64, Unfol
 /// Compares a minute with its rows. Its sets may have observations that are not folded, because rebuilding adds these
 /// as well.
 async fn compare_minute(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     minute: i64,
     measured: i64,
@@ -233,7 +233,7 @@ fn take_occurrence(unfolded: &mut Unfolded, observation: &Observation<'_>) -> bo
 
 /// The bucket of the table; an empty one where there is none.
 async fn stored(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     bucket: BucketKey,
 ) -> Result<PeopleBucket, PeopleError> {

@@ -15,7 +15,7 @@ use super::{
     Derived, Mismatch, PeopleCounts, PeopleError,
     rebuild::{CountsByBucket, ROWS_AT_ONCE, counts, deltas, sketch_from_rows, waiting},
     sketching::sketch_of,
-    transaction::{BucketKey, PeopleTransaction, SketchBucket, with_connection},
+    transaction::{BucketKey, JobTransaction, SketchBucket, with_connection},
 };
 
 /// The rows of a span that have a person, with their times.
@@ -30,14 +30,14 @@ type TimedRow =
 /// buckets that they consist of. `asked` has the range of buckets to compare for each grain, `span` the part of the day
 /// that has all rows.
 pub(super) async fn sketch_mismatches(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     span: Range<i64>,
     asked: &[Range<i64>; 3],
 ) -> Result<Vec<Mismatch>, PeopleError> {
     let deltas = deltas(transaction, source, Derived::Sketches).await?;
     let (waiting, mut unsketched) = (waiting(&deltas)?, unsketched(&deltas)?);
-    let counts_of = async |transaction: &mut PeopleTransaction, grain| {
+    let counts_of = async |transaction: &mut JobTransaction, grain| {
         counts(transaction, source, Derived::Sketches, grain, span.clone(), &waiting).await
     };
     let minutes = counts_of(transaction, Grain::Minute).await?;
@@ -80,7 +80,7 @@ pub(super) async fn sketch_mismatches(
 
 /// The sketches of the rows of some minutes of one hour, given with the rollups' counts.
 async fn sketches_from_rows(
-    transaction: &mut PeopleTransaction,
+    transaction: &mut JobTransaction,
     source: i16,
     minutes: &[i64],
     counts: &CountsByBucket,

@@ -32,12 +32,12 @@ impl DerivedTable {
         }
     }
 
-    /// The table of a difference; `None` for people, whose sets are no sums.
+    /// The table of a difference; `None` for people and rankings, which are no sums.
     pub(super) fn of_subject(subject: &Subject) -> Option<Self> {
         match subject {
             Subject::EventKind { .. } => Some(Self::Kinds),
             Subject::Campaign(_) => Some(Self::Campaigns),
-            Subject::People => None,
+            Subject::People | Subject::Ranking => None,
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Subject {
     Campaign(String),
     /// The sets of users and groups.
     People,
+    /// The ranking of campaigns.
+    Ranking,
 }
 
 /// The evidence for the expected values.
@@ -39,6 +41,8 @@ pub enum Subject {
 pub enum Evidence {
     /// All rows of the bucket.
     Rows,
+    /// For rankings: the sums of all campaigns of the bucket.
+    Campaigns,
     /// The minutes within the bucket, and the rows of complete minutes: retention has removed some rows of the
     /// bucket. For people: the narrower buckets that it consists of.
     Minutes,
@@ -52,14 +56,14 @@ impl Subject {
     pub(super) fn event_kind(&self) -> Option<(i16, i16)> {
         match self {
             Self::EventKind { funnel_stage, event_type } => Some((*funnel_stage, *event_type)),
-            Self::Campaign(_) | Self::People => None,
+            Self::Campaign(_) | Self::People | Self::Ranking => None,
         }
     }
 
     pub(super) fn campaign(&self) -> Option<&str> {
         match self {
             Self::Campaign(campaign_id) => Some(campaign_id),
-            Self::EventKind { .. } | Self::People => None,
+            Self::EventKind { .. } | Self::People | Self::Ranking => None,
         }
     }
 }
@@ -69,7 +73,7 @@ impl Difference {
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self.evidence {
-            Evidence::Rows | Evidence::Minutes => true,
+            Evidence::Rows | Evidence::Campaigns | Evidence::Minutes => true,
             Evidence::Contradicted => false,
         }
     }

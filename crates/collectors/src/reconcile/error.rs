@@ -1,6 +1,6 @@
 //! Errors of a comparison or a repair.
 
-use crate::people::PeopleError;
+use crate::{people::PeopleError, rankings::RankingError};
 
 /// The reason for which a comparison or a repair did not finish. Repaired buckets stay repaired.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum ReconcileError {
     /// The sets of people can't be read or rebuilt.
     #[error(transparent)]
     People(#[from] PeopleError),
+    /// The rankings of campaigns can't be read or rebuilt.
+    #[error(transparent)]
+    Rankings(#[from] RankingError),
     /// Another process repairs the store. Two repairs would each add the same difference.
     #[error("another process repairs this store")]
     Locked,

@@ -21,7 +21,8 @@ pub enum Measure {
     Users,
     /// Observations of users.
     Observations,
-    /// Users and members of groups that sets contain and should not, or should contain and do not.
+    /// Users and members of groups that sets contain and should not, or should contain and do not. Campaigns that a ranking
+    /// has with other sales than the sums, or leaves out and should have.
     Misplaced,
 }
 
@@ -83,6 +84,11 @@ impl Measures {
             (Measure::Observations, observations.into()),
             (Measure::Misplaced, misplaced.into()),
         ])
+    }
+
+    /// The measure of a ranking.
+    pub(super) fn of_ranking(misplaced: u64) -> Self {
+        Self(vec![(Measure::Misplaced, misplaced.into())])
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Measure, i128)> {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     people::{Mismatch, People},
+    rankings::{Rankings, WrongRanking},
     store::{Store, to_smallint},
 };
 
@@ -82,7 +83,7 @@ impl Reconciler {
     }
 
     /// Compares all derived data of a source's day. Calls `found` with each difference, in the order of table, grain
-    /// and bucket; those of people come last.
+    /// and bucket; those of rankings and of people come last.
     ///
     /// # Errors
     /// The database can't be read.
@@ -111,19 +112,25 @@ impl Reconciler {
     ) -> Result<ComparedDay, ReconcileError> {
         self.each_page(source_day, async |page: &[Difference]| {
             let certain = page.iter().filter(|difference| difference.is_certain());
-            let (people, sums): (Vec<&Difference>, Vec<&Difference>) =
-                certain.partition(|difference| difference.subject == Subject::People);
+            let (mut people, mut rankings, mut sums) = (Vec::new(), Vec::new(), Vec::new());
+            for difference in certain {
+                let bucket = (difference.grain.number(), difference.bucket);
+                match difference.subject {
+                    Subject::People => people.push(bucket),
+                    Subject::Ranking => rankings.push(bucket),
+                    Subject::EventKind { .. } | Subject::Campaign(_) => sums.push(difference),
+                }
+            }
             repair::repair(&writer.pool, &sums).await?;
-            let mismatches: Vec<_> =
-                people.iter().map(|difference| (difference.grain.number(), difference.bucket)).collect();
-            People::new(writer).rebuild_buckets(to_smallint(source_day.source.number()), &mismatches).await?;
+            People::new(writer).rebuild_buckets(to_smallint(source_day.source.number()), &people).await?;
+            Rankings::new(writer).rebuild_buckets(&rankings).await?;
             page.iter().for_each(|difference| found(difference.clone()));
             Ok(())
         })
         .await
     }
 
-    /// Calls `take` with each page of differences. A page is of one table, or of people.
+    /// Calls `take` with each page of differences. A page is of one table, of rankings, or of people.
     async fn each_page(
         &self,
         source_day: SourceDay,
@@ -144,6 +151,15 @@ impl Reconciler {
         }
         snapshot.end().await?;
         let asked = Grain::ALL.map(|grain| self.period.buckets_of(grain, source_day.day));
+        // Campaigns are Facebook's.
+        if source_day.source == Source::Facebook {
+            let wrong = Rankings::new(&self.store).wrong_rankings(source_day.day, &asked).await?;
+            let wrong: Vec<Difference> = wrong.iter().map(of_ranking).collect();
+            for page in wrong.chunks(PAGE) {
+                take(page).await?;
+                differences += page.len() as u64;
+            }
+        }
         let mismatches = People::new(&self.store)
             .mismatches(to_smallint(source_day.source.number()), source_day.day, &asked)
             .await?;
@@ -190,6 +206,19 @@ fn of_people(source: Source, mismatch: &Mismatch) -> Difference {
         written: Measures::of_people(mismatch.written, mismatch.misplaced),
         expected: Measures::of_people(mismatch.expected, 0),
         evidence: if grain == Grain::Minute { Evidence::Rows } else { Evidence::Minutes },
+    }
+}
+
+fn of_ranking(wrong: &WrongRanking) -> Difference {
+    let (grain, bucket) = wrong.bucket;
+    Difference {
+        source: Source::Facebook,
+        grain: Grain::from_number(grain.into()).expect("only these grains are compared"),
+        bucket,
+        subject: Subject::Ranking,
+        written: Measures::of_ranking(wrong.misplaced),
+        expected: Measures::of_ranking(0),
+        evidence: Evidence::Campaigns,
     }
 }
 

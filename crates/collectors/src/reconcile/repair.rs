@@ -5,7 +5,7 @@
 //! missing values stay valid, because every transaction that stored since the comparison added the same to both
 //! sides.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqliteConnection, SqlitePool,
@@ -30,6 +30,10 @@ use crate::store::{
 /// How often a page is tried that another transaction keeps from beginning, and the pause between two attempts.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The ranking of a bucket may have the wrong sums of its campaigns. Without one, reports rank all campaigns, and the job
+/// of rankings makes it anew.
+const DELETE_RANKING: &str = "DELETE FROM campaign_rankings WHERE grain = $1 AND bucket = $2";
 
 /// A bucket that differs, and the values that it is to have.
 type RepairedBucket<'a> = (&'a Difference, Measures);
@@ -151,7 +155,16 @@ async fn repair_in_postgres(
     let buckets: Vec<RepairedBucket<'_>> = buckets.collect::<Result<_, _>>()?;
     rollups::add_kinds_in_postgres(&mut transaction, &kinds(&buckets)?).await?;
     rollups::add_campaigns_in_postgres(&mut transaction, &campaigns(&buckets)?).await?;
+    for (grain, bucket) in buckets_of_campaigns(page) {
+        sqlx::query(DELETE_RANKING).bind(grain).bind(bucket).execute(&mut *transaction).await?;
+    }
     Ok(transaction.commit().await?)
+}
+
+/// Grain and start of each bucket with a campaign in the page.
+fn buckets_of_campaigns(page: &[&Difference]) -> BTreeSet<(i16, i64)> {
+    let of_campaigns = page.iter().filter(|difference| difference.subject.campaign().is_some());
+    of_campaigns.map(|difference| (difference.grain.number(), difference.bucket)).collect()
 }
 
 async fn delete_in_postgres(
@@ -217,6 +230,9 @@ async fn repair_in_sqlite(
     }
     rollups::add_kinds_in_sqlite(&mut transaction, &kinds(&buckets)?).await?;
     rollups::add_campaigns_in_sqlite(&mut transaction, &campaigns(&buckets)?).await?;
+    for (grain, bucket) in buckets_of_campaigns(page) {
+        sqlx::query(DELETE_RANKING).bind(grain).bind(bucket).execute(&mut *transaction).await?;
+    }
     Ok(transaction.commit().await?)
 }
 

@@ -108,9 +108,10 @@ async fn insert_frames<'a>(
     erased.anonymize(&mut rows);
     let add_up = |new: &[row::Row<'a>]| {
         let rollups = Rollups::of(new);
-        (ObservedPeople::of(new).deltas().collect::<Vec<_>>(), rollups.kinds(), rollups.campaigns())
+        let deltas = ObservedPeople::of(new).deltas().collect::<Vec<_>>();
+        (deltas, rollups.sales(), rollups.kinds(), rollups.campaigns())
     };
-    let (deltas, kinds, campaigns) = rows::insert(connection, &mut rows, lookup, add_up).await?;
+    let (deltas, sales, kinds, campaigns) = rows::insert(connection, &mut rows, lookup, add_up).await?;
     let mut stored: HashMap<&str, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
@@ -124,6 +125,7 @@ async fn insert_frames<'a>(
     rows::count_duplicates(connection, &duplicates(with_row, &rows)).await?;
     write_accounts(connection, &outcomes).await?;
     people_deltas::insert_deltas!(connection, deltas, guards.now);
+    rollups::insert_sales!(connection, sales, guards.now);
     rollups::add_in_postgres(connection, &kinds, &campaigns).await?;
     Ok(outcomes)
 }

@@ -6,7 +6,11 @@ mod tests;
 use std::{collections::BTreeMap, ops::AddAssign, sync::LazyLock};
 
 use sqlx::{PgConnection, QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
-use weir_database::{split_sum::SplitSum, time_bucket::Grain};
+use weir_database::{
+    rankings::{CampaignSales, Sales, SalesDelta},
+    split_sum::SplitSum,
+    time_bucket::{Grain, MINUTE},
+};
 use weir_event::{EventType, Source};
 
 use super::{
@@ -17,6 +21,10 @@ use super::{
 /// PostgreSQL: shards of a bucket. Writers of the newest bucket wait for each other only where their connections share
 /// a shard. A reader adds up as many rows.
 const SHARDS: u8 = 4;
+
+/// Inserts one row of `campaign_deltas`: first and last minute, transactions, time, data.
+pub(super) const INSERT_SALES: &str = "INSERT INTO campaign_deltas \
+    (first_minute, last_minute, transactions, stored_at, data) VALUES ($1, $2, $3, $4, $5)";
 
 static ADD_KINDS: LazyLock<String> = LazyLock::new(|| KIND_ROLLUPS.add_arrays());
 static ADD_CAMPAIGNS: LazyLock<String> = LazyLock::new(|| CAMPAIGN_ROLLUPS.add_arrays());
@@ -96,6 +104,24 @@ impl RollupColumns {
         )
     }
 }
+
+/// Notes the sales that are to be added to the rankings of campaigns, on either database.
+macro_rules! insert_sales {
+    ($connection:expr, $sales:expr, $now:expr) => {
+        let sales: weir_database::rankings::SalesDelta = $sales;
+        if let Some((first, last)) = sales.minutes() {
+            sqlx::query($crate::store::rollups::INSERT_SALES)
+                .bind(first)
+                .bind(last)
+                .bind(sales.transactions())
+                .bind($now)
+                .bind(sales.into_blob())
+                .execute(&mut *$connection)
+                .await?;
+        }
+    };
+}
+pub(super) use insert_sales;
 
 /// Adds to both tables. This comes last in its transaction, so that others wait for a bucket only shortly.
 pub(super) async fn add_in_postgres(
@@ -228,6 +254,17 @@ impl<'a> Rollups<'a> {
             amount_low: sums.transactions.amount.low,
         };
         grains.into_iter().map(row).collect()
+    }
+
+    /// The sales to note in `campaign_deltas`.
+    pub(super) fn sales(&self) -> SalesDelta {
+        let mut delta = SalesDelta::default();
+        for ((minute, campaign_id), sums) in &self.campaigns {
+            let TransactionSums { transactions, amount } = *sums;
+            let (minute, sales) = (minute.div_euclid(MINUTE), Sales { transactions, amount: amount.total() });
+            delta.push(CampaignSales { minute, campaign_id, sales });
+        }
+        delta
     }
 
     /// The rows to add to `campaign_rollups`, in the order of its key.

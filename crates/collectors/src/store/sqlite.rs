@@ -70,6 +70,7 @@ async fn transact_on<'a>(
         outcomes.insert(submission.frame_id(), outcome);
     }
     people_deltas::insert_deltas!(transaction, additions.people.deltas(), guards.now);
+    rollups::insert_sales!(transaction, additions.rollups.sales(), guards.now);
     rollups::add_in_sqlite(&mut transaction, &additions.rollups).await?;
     record_settled(&mut transaction, positions).await?;
     match ending {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::encoding::MalformedBlob;
+use crate::blob::MalformedBlob;
 
 /// The number of Facebook in `weir.event.v1.Source`.
 const FACEBOOK: i16 = 1;

@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{
-    attributes::Attributes,
-    encoding::{BlobReader, MalformedBlob, push_text, push_varint},
-};
+use super::attributes::Attributes;
+use crate::blob::{BlobReader, MalformedBlob, push_text, push_varint};
 
 /// Numbers of a block. Few, because each fold writes the last block of each partition again; many enough that a million
 /// people are a few thousand rows.

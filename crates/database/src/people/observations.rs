@@ -3,11 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    attributes::Attributes,
-    encoding::{BlobReader, MalformedBlob, push_signed, push_text, push_varint},
-    person_key::PersonKey,
-};
+use super::{attributes::Attributes, person_key::PersonKey};
+use crate::blob::{BlobReader, MalformedBlob, push_signed, push_text, push_varint};
 
 const VERSION: u8 = 1;
 const NAME: &str = "a delta of people";

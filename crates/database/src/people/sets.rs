@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::{
-    attributes::Dimension,
-    encoding::{BlobReader, MalformedBlob, push_varint},
-};
+use super::attributes::Dimension;
+use crate::blob::{BlobReader, MalformedBlob, push_varint};
 
 const VERSION: u8 = 1;
 const NAME: &str = "a set of people";

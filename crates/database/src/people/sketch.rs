@@ -27,9 +27,9 @@ use smallvec::SmallVec;
 
 use super::{
     attributes::{AttributeHashes, Attributes, Dimension},
-    encoding::{BlobReader, MalformedBlob, push_text, push_varint},
     person_key::PersonKey,
 };
+use crate::blob::{BlobReader, MalformedBlob, push_text, push_varint};
 
 /// The binary logarithm of the most users in a sketch. 8,192 users estimate a number with a relative standard error of
 /// 1.1 %, in some 250 KB.

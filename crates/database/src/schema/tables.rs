@@ -3,7 +3,7 @@
 use crate::fault::{Cause, FaultKind};
 
 /// The tables that reports read.
-const REPORTS_READ: [&str; 15] = [
+const REPORTS_READ: [&str; 17] = [
     "seaql_migrations",
     "events",
     "frames",
@@ -13,6 +13,8 @@ const REPORTS_READ: [&str; 15] = [
     "erasures",
     "rollups",
     "campaign_rollups",
+    "campaign_deltas",
+    "campaign_rankings",
     "people",
     "people_aliases",
     "people_columns",

@@ -28,6 +28,11 @@ pub struct RevenueReport {
     revenue: Vec<SourceRevenue>,
     /// By revenue descending, then by name, at most limit.
     campaigns: Vec<CampaignRevenue>,
+    /// How much revenue a campaign that is not listed can have at most. Only where the range has more than a million
+    /// different campaigns and the listed ones are not proven to be the first; every figure is exact all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "999.75")]
+    missed_at_most: Option<String>,
     /// Ascending; only with groupBy.
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<Vec<RevenueBucket>>,
@@ -77,6 +82,7 @@ impl RevenueReport {
             average_transaction_value: response.average_transaction_value,
             revenue: response.revenue.into_iter().map(Into::into).collect(),
             campaigns: response.campaigns.into_iter().map(Into::into).collect(),
+            missed_at_most: response.missed_at_most,
             series: with_series.then(|| response.series.into_iter().map(Into::into).collect()),
         }
     }
@@ -132,6 +138,7 @@ mod tests {
                 transaction_count: 2,
             }],
             rounded_range: Some(v1::DateRange::default()),
+            missed_at_most: Some("0.75".into()),
             ..Default::default()
         };
         assert_eq!(
@@ -143,6 +150,7 @@ mod tests {
                 "revenue": [{"source": "facebook", "totalRevenue": "3.00", "transactionCount": 2,
                              "averageTransactionValue": "1.50"}],
                 "campaigns": [{"campaignId": "c", "totalRevenue": "3.00", "transactionCount": 2}],
+                "missedAtMost": "0.75",
             })
         );
     }

@@ -7,7 +7,7 @@ use std::{cmp::Reverse, collections::HashSet};
 
 use weir_database::time_bucket::Grain;
 
-use super::{queries::Revenue, ranking_cache::Ranking};
+use super::queries::Revenue;
 use crate::{
     plan::{self, Granularity},
     time_range::TimeRange,
@@ -48,7 +48,7 @@ impl ClosedDays {
 /// revenue in the whole range. `of_days` has the top campaigns of the days, and their revenue in those days.
 pub(super) fn merge(
     of_rest: Vec<(String, Revenue)>,
-    of_days: &Ranking,
+    of_days: &[(String, Revenue)],
     limit: usize,
 ) -> Vec<(String, Revenue)> {
     let known: HashSet<&str> = of_rest.iter().map(|(name, _)| name.as_str()).collect();
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_first_of_both_parts_are_the_first_of_the_range() {
         let of = |name: &str, total| (name.to_owned(), Revenue { total: Money(total), transactions: 1 });
-        let days = Ranking::from([of("a", 9), of("d", 7), of("b", 5)]);
+        let days = [of("a", 9), of("d", 7), of("b", 5)];
         let names = |rest, limit| {
             let merged = merge(rest, &days, limit);
             merged.into_iter().map(|(name, revenue)| (name, revenue.total.0)).collect::<Vec<_>>()

@@ -94,6 +94,15 @@ pub(super) async fn top_campaigns(
     ranked(snapshot, &query).await
 }
 
+/// Every campaign with revenue in `ranges`, in no order.
+pub(super) async fn campaigns_of(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    ranges: Vec<TimeRange>,
+) -> Result<Vec<(String, Revenue)>, DbErr> {
+    ranked(snapshot, &query_of_campaigns(filter, ranges).group_by(&["campaign_id"])).await
+}
+
 /// The campaigns with the most revenue among those with revenue in `rest`, by revenue descending, then by name. Their
 /// revenue is that of `rest` and `days` together. PostgreSQL only.
 pub(super) async fn top_campaigns_of_rest(

@@ -10,11 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use weir::contract::Money;
+
 use super::queries::Revenue;
 use crate::time_range::TimeRange;
 
-/// Campaigns by revenue descending, then by name.
-pub(super) type Ranking = Arc<[(String, Revenue)]>;
+/// The first campaigns of a range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TopCampaigns {
+    /// By revenue descending, then by name.
+    pub(super) campaigns: Vec<(String, Revenue)>,
+    /// The most revenue that a campaign beside them may have, where they are not proven to be the first.
+    pub(super) missed_at_most: Option<Money>,
+}
 
 /// More rankings than the dashboards of a team request; each has at most a thousand campaigns.
 const MAX_RANKINGS: usize = 64;
@@ -38,19 +46,19 @@ struct CachedRanking {
     since: Instant,
     /// Facebook's sales in the range, which alone may have a campaign.
     facebook: Revenue,
-    ranking: Ranking,
+    ranking: Arc<TopCampaigns>,
 }
 
 impl RankingCache {
     /// The ranking, if `facebook`, Facebook's sales in the same range, is unchanged.
-    pub(super) fn get(&self, key: RankingKey, facebook: Revenue) -> Option<Ranking> {
+    pub(super) fn get(&self, key: RankingKey, facebook: Revenue) -> Option<Arc<TopCampaigns>> {
         let rankings = self.rankings();
         let cached = rankings.get(&key).filter(|cached| cached.is_fresh() && cached.facebook == facebook)?;
         Some(Arc::clone(&cached.ranking))
     }
 
     /// Caches a ranking. `facebook` and `ranking` are of one snapshot.
-    pub(super) fn put(&self, key: RankingKey, facebook: Revenue, ranking: &Ranking) {
+    pub(super) fn put(&self, key: RankingKey, facebook: Revenue, ranking: &Arc<TopCampaigns>) {
         let mut rankings = self.rankings();
         rankings.retain(|_, cached| cached.is_fresh());
         if rankings.len() >= MAX_RANKINGS
@@ -76,8 +84,6 @@ impl CachedRanking {
 
 #[cfg(test)]
 mod tests {
-    use weir::contract::Money;
-
     use super::*;
 
     fn key(to: i64) -> RankingKey {
@@ -86,8 +92,9 @@ mod tests {
 
     #[test]
     fn a_ranking_is_valid_while_the_sales_are_the_same() {
-        let (rankings, ranking) =
-            (RankingCache::default(), Ranking::from([("c".to_owned(), Revenue::default())]));
+        let campaigns = vec![("c".to_owned(), Revenue::default())];
+        let ranking = Arc::new(TopCampaigns { campaigns, missed_at_most: None });
+        let rankings = RankingCache::default();
         let sales = |transactions| Revenue { total: Money(10), transactions };
         rankings.put(key(0), sales(1), &ranking);
         assert_eq!(rankings.get(key(0), sales(1)), Some(ranking));
@@ -100,7 +107,7 @@ mod tests {
     fn a_full_cache_drops_its_oldest_ranking() {
         let rankings = RankingCache::default();
         for to in 0..=MAX_RANKINGS as i64 {
-            rankings.put(key(to), Revenue::default(), &Ranking::from([]));
+            rankings.put(key(to), Revenue::default(), &Arc::default());
         }
         assert_eq!(rankings.rankings().len(), MAX_RANKINGS);
         assert_eq!(rankings.get(key(0), Revenue::default()), None);

@@ -2,19 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use weir_database::{advisory_lock::AdvisoryLock, people::PersonKey};
+use sqlx::PgConnection;
+use weir_database::people::PersonKey;
 
 use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket, SketchRow};
-
-/// All statements see one state of the database, because they compare its tables with each other.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL max_parallel_workers_per_gather = 0; \
-    SET LOCAL jit = off";
-
-/// Without a time limit, because no other transaction waits for this one.
-pub(super) const BEGIN_READ_ONLY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
-    SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off";
 
 // Each key is looked up by itself: `OFFSET 0` keeps the planner from reversing the join, at any estimate of sizes.
 // With statistics from when a source had no people, the planner read all people of the source and compared each with
@@ -47,15 +38,6 @@ const WRITE_SKETCHES: &str = "INSERT INTO people_sketches (source, grain, bucket
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE \
     SET sightings = excluded.sightings, users = excluded.users, data = excluded.data";
-
-pub(super) async fn try_begin(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
-    let mut transaction = pool.begin_with(BEGIN).await?;
-    if AdvisoryLock::People.try_lock_transaction(&mut transaction).await? {
-        return Ok(Some(transaction));
-    }
-    transaction.rollback().await?;
-    Ok(None)
-}
 
 pub(super) async fn people(
     connection: &mut PgConnection,

@@ -1,51 +1,51 @@
-//! Encoding of blobs: numbers of variable length and texts, read and written.
+//! Encoding of blobs: numbers of variable length and texts, read and written. Derived tables hold such blobs.
 
 /// A blob that is damaged, or that a newer build wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} can't be read: it is damaged, or of a newer build")]
-pub struct MalformedBlob(pub(super) &'static str);
+pub struct MalformedBlob(pub(crate) &'static str);
 
 /// Reads a blob from its begin to its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BlobReader<'a> {
+pub(crate) struct BlobReader<'a> {
     rest: &'a [u8],
     error: MalformedBlob,
 }
 
 impl<'a> BlobReader<'a> {
     /// A reader of a blob of this version; `name` is the blob's name in errors.
-    pub(super) fn new(blob: &'a [u8], version: u8, name: &'static str) -> Result<Self, MalformedBlob> {
+    pub(crate) fn new(blob: &'a [u8], version: u8, name: &'static str) -> Result<Self, MalformedBlob> {
         let error = MalformedBlob(name);
         let (first, rest) = blob.split_first().ok_or(error)?;
         if *first == version { Ok(Self { rest, error }) } else { Err(error) }
     }
 
-    pub(super) fn malformed(&self) -> MalformedBlob {
+    pub(crate) fn malformed(&self) -> MalformedBlob {
         self.error
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedBlob> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedBlob> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.error)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub(super) fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], MalformedBlob> {
+    pub(crate) fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], MalformedBlob> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(self.error)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, MalformedBlob> {
+    pub(crate) fn byte(&mut self) -> Result<u8, MalformedBlob> {
         Ok(self.array::<1>()?[0])
     }
 
     /// A number of seven bits a byte, the lowest first. The eighth bit is set where more bytes follow.
-    pub(super) fn varint(&mut self) -> Result<u64, MalformedBlob> {
+    pub(crate) fn varint(&mut self) -> Result<u64, MalformedBlob> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -58,18 +58,18 @@ impl<'a> BlobReader<'a> {
     }
 
     /// A number of either sign, as [`push_signed`] writes it.
-    pub(super) fn signed(&mut self) -> Result<i64, MalformedBlob> {
+    pub(crate) fn signed(&mut self) -> Result<i64, MalformedBlob> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, MalformedBlob> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, MalformedBlob> {
         let length = usize::try_from(self.varint()?).map_err(|_| self.error)?;
         std::str::from_utf8(self.take(length)?).map_err(|_| self.error)
     }
 }
 
-pub(super) fn push_varint(blob: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn push_varint(blob: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         blob.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -78,11 +78,11 @@ pub(super) fn push_varint(blob: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Writes a number of either sign; small ones are short.
-pub(super) fn push_signed(blob: &mut Vec<u8>, value: i64) {
+pub(crate) fn push_signed(blob: &mut Vec<u8>, value: i64) {
     push_varint(blob, ((value << 1) ^ (value >> 63)).cast_unsigned());
 }
 
-pub(super) fn push_text(blob: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(blob: &mut Vec<u8>, text: &str) {
     push_varint(blob, text.len() as u64);
     blob.extend_from_slice(text.as_bytes());
 }

@@ -1,0 +1,169 @@
+//! Adding: moves the sales of deltas into the rankings, and deletes the deltas in the same transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use weir_database::{
+    MalformedBlob,
+    advisory_lock::AdvisoryLock,
+    rankings::{CampaignSales, Sales, SalesDelta},
+    time_bucket::{Grain, MINUTE},
+};
+
+use super::{RankingError, Rankings};
+use crate::{
+    job_transaction::{JobTransaction, with_connection},
+    people::BucketKey,
+};
+
+/// The oldest deltas, among which one step chooses.
+const OLDEST_DELTAS: &str = "SELECT id, transactions FROM campaign_deltas ORDER BY id LIMIT 512";
+const DELTA_IDS: &str = "SELECT id FROM campaign_deltas";
+const DELTA_DATA: &str = "SELECT data FROM campaign_deltas WHERE id = $1";
+const DELETE_DELTA: &str = "DELETE FROM campaign_deltas WHERE id = $1";
+
+/// The most transactions that one step adds, but at least one delta. Storing on SQLite waits for a step.
+const TRANSACTIONS_AT_ONCE: i64 = 16_384;
+/// The rankings that are in memory at once. One has some 300 KB at most.
+const RANKINGS_AT_ONCE: usize = 32;
+
+/// The sales of campaigns by bucket.
+type BucketSales<'a> = BTreeMap<BucketKey, HashMap<&'a str, Sales>>;
+
+impl Rankings {
+    /// Adds the sales of the oldest deltas to the rankings. Returns the number of transactions; 0 where there was none,
+    /// or where another process is doing it.
+    ///
+    /// # Errors
+    /// The database can't be written now. Nothing has changed then.
+    pub async fn add_sales(&self) -> Result<u64, RankingError> {
+        let Some(mut transaction) = JobTransaction::try_begin(&self.pool, AdvisoryLock::Rankings).await?
+        else {
+            return Ok(0);
+        };
+        let mut taken = Vec::new();
+        let mut transactions = 0;
+        for (id, of_delta) in oldest_deltas(&mut transaction).await? {
+            if !taken.is_empty() && transactions + of_delta > TRANSACTIONS_AT_ONCE {
+                break;
+            }
+            transactions += of_delta;
+            taken.push((id, delta(&mut transaction, id).await?));
+        }
+        let sales = by_bucket(taken.iter().map(|(_, data)| data.as_slice()))?;
+        let ids: HashSet<i64> = taken.iter().map(|(id, _)| *id).collect();
+        add(&mut transaction, &sales, &ids).await?;
+        for id in ids {
+            with_connection!(&mut transaction, connection => {
+                sqlx::query(DELETE_DELTA).bind(id).execute(connection).await?;
+            });
+        }
+        transaction.commit().await?;
+        Ok(transactions.unsigned_abs())
+    }
+}
+
+/// Adds sales to the rankings of their buckets. `taken` are the ids of their deltas.
+async fn add(
+    transaction: &mut JobTransaction,
+    sales: &BucketSales<'_>,
+    taken: &HashSet<i64>,
+) -> Result<(), RankingError> {
+    let keys: Vec<BucketKey> = sales.keys().copied().collect();
+    // Read where it is needed: most rankings are complete.
+    let mut left = None;
+    for keys in keys.chunks(RANKINGS_AT_ONCE) {
+        let mut buckets = transaction.rankings(keys).await?;
+        let mut unknown: Vec<(BucketKey, &str)> = Vec::new();
+        for (key, bucket) in keys.iter().zip(&mut buckets) {
+            for (campaign_id, more) in &sales[key] {
+                bucket.sales += *more;
+                match bucket.ranking.sales(campaign_id) {
+                    Some(mut known) => {
+                        known += *more;
+                        bucket.ranking.set(campaign_id, known);
+                    }
+                    None => unknown.push((*key, campaign_id)),
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let left = match &left {
+                Some(left) => left,
+                None => &*left.insert(left_sales(transaction, sales, taken).await?),
+            };
+            let whole = transaction.written_sales(&unknown).await?;
+            let places: HashMap<BucketKey, usize> = keys.iter().copied().zip(0..).collect();
+            for ((key, campaign_id), mut whole) in unknown.into_iter().zip(whole) {
+                if let Some(left) = left.get(&key).and_then(|bucket| bucket.get(campaign_id)) {
+                    whole -= *left;
+                }
+                buckets[places[&key]].ranking.set(campaign_id, whole);
+            }
+        }
+        transaction.write_rankings(keys, &buckets).await?;
+    }
+    Ok(())
+}
+
+/// The sales of deltas that stay, of those campaigns and buckets alone that `sales` has.
+async fn left_sales<'a>(
+    transaction: &mut JobTransaction,
+    sales: &BucketSales<'a>,
+    taken: &HashSet<i64>,
+) -> Result<BucketSales<'a>, RankingError> {
+    let mut left = BucketSales::new();
+    each_waiting_sale(transaction, taken, |key, campaign_id, more| {
+        let same = sales.get(&key).and_then(|bucket| bucket.get_key_value(campaign_id));
+        if let Some((campaign_id, _)) = same {
+            *left.entry(key).or_default().entry(*campaign_id).or_default() += more;
+        }
+    })
+    .await?;
+    Ok(left)
+}
+
+/// Calls `take` with the sales of every delta but those in `except`, once for each bucket around them.
+pub(super) async fn each_waiting_sale(
+    transaction: &mut JobTransaction,
+    except: &HashSet<i64>,
+    mut take: impl FnMut(BucketKey, &str, Sales),
+) -> Result<(), RankingError> {
+    let ids: Vec<i64> = with_connection!(&mut *transaction, connection => {
+        sqlx::query_scalar(DELTA_IDS).fetch_all(connection).await?
+    });
+    for id in ids.into_iter().filter(|id| !except.contains(id)) {
+        let data = delta(transaction, id).await?;
+        for CampaignSales { minute, campaign_id, sales } in SalesDelta::read(&data)? {
+            buckets_of(minute).for_each(|key| take(key, campaign_id, sales));
+        }
+    }
+    Ok(())
+}
+
+/// The sums of deltas.
+fn by_bucket<'a>(deltas: impl Iterator<Item = &'a [u8]>) -> Result<BucketSales<'a>, MalformedBlob> {
+    let mut all = BucketSales::new();
+    for data in deltas {
+        for CampaignSales { minute, campaign_id, sales } in SalesDelta::read(data)? {
+            for key in buckets_of(minute) {
+                *all.entry(key).or_default().entry(campaign_id).or_default() += sales;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The buckets around a minute of event time.
+fn buckets_of(minute: i64) -> impl Iterator<Item = BucketKey> {
+    Grain::ALL.into_iter().map(move |grain| (grain.number(), grain.start_of(minute * MINUTE)))
+}
+
+async fn oldest_deltas(transaction: &mut JobTransaction) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+    with_connection!(transaction, connection => sqlx::query_as(OLDEST_DELTAS).fetch_all(connection).await)
+}
+
+async fn delta(transaction: &mut JobTransaction, id: i64) -> Result<Vec<u8>, sqlx::Error> {
+    with_connection!(transaction, connection => {
+        sqlx::query_scalar(DELTA_DATA).bind(id).fetch_one(connection).await
+    })
+}

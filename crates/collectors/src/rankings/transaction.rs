@@ -1,0 +1,85 @@
+//! The rankings and the sums of campaigns in a transaction, on either database.
+
+mod postgres;
+mod sqlite;
+
+use std::collections::HashMap;
+
+use weir_database::{
+    rankings::{Ranking, Sales},
+    split_sum::SplitSum,
+};
+
+use super::{RankedBucket, RankingError};
+use crate::{job_transaction::JobTransaction, people::BucketKey};
+
+/// Transactions, and the halves of the sum of their amounts.
+pub(super) type SalesRow = (i64, i64, i64);
+
+/// The columns of a row of `campaign_rankings`.
+#[derive(Debug)]
+struct RankingRow {
+    key: BucketKey,
+    transactions: i64,
+    amount: SplitSum,
+    is_complete: bool,
+    data: Vec<u8>,
+}
+
+impl JobTransaction {
+    /// In the order of `keys`; an empty one where the table has none yet.
+    pub(super) async fn rankings(&mut self, keys: &[BucketKey]) -> Result<Vec<RankedBucket>, RankingError> {
+        let mut found: HashMap<BucketKey, (SalesRow, Vec<u8>)> = match self {
+            Self::Postgres(transaction) => postgres::rankings(transaction, keys).await?,
+            Self::Sqlite(transaction) => sqlite::rankings(transaction, keys).await?,
+        };
+        let mut bucket = |key: &BucketKey| match found.remove(key) {
+            Some((sales, data)) => {
+                Ok(RankedBucket { sales: sales_of(sales), ranking: Ranking::read(&data)? })
+            }
+            None => Ok(RankedBucket::default()),
+        };
+        keys.iter().map(&mut bucket).collect()
+    }
+
+    pub(super) async fn write_rankings(
+        &mut self,
+        keys: &[BucketKey],
+        buckets: &[RankedBucket],
+    ) -> Result<(), RankingError> {
+        let row = |(key, bucket): (&BucketKey, &RankedBucket)| {
+            let RankedBucket { sales, ranking } = bucket;
+            let amount = SplitSum::of_total(sales.amount)
+                .ok_or_else(|| sqlx::Error::Encode("the sum of a bucket is too large".into()))?;
+            Ok(RankingRow {
+                key: *key,
+                transactions: sales.transactions,
+                amount,
+                is_complete: ranking.is_complete(),
+                data: ranking.to_blob(),
+            })
+        };
+        let rows = keys.iter().zip(buckets).map(row).collect::<Result<Vec<_>, RankingError>>()?;
+        match self {
+            Self::Postgres(transaction) => postgres::write_rankings(transaction, &rows).await?,
+            Self::Sqlite(transaction) => sqlite::write_rankings(transaction, &rows).await?,
+        }
+        Ok(())
+    }
+
+    /// The sums of these campaigns in `campaign_rollups`, in the order of `campaigns`.
+    pub(super) async fn written_sales(
+        &mut self,
+        campaigns: &[(BucketKey, &str)],
+    ) -> Result<Vec<Sales>, sqlx::Error> {
+        let found = match self {
+            Self::Postgres(transaction) => postgres::written_sales(transaction, campaigns).await?,
+            Self::Sqlite(transaction) => sqlite::written_sales(transaction, campaigns).await?,
+        };
+        Ok(found.into_iter().map(sales_of).collect())
+    }
+}
+
+pub(super) fn sales_of((transactions, high, low): SalesRow) -> Sales {
+    Sales { transactions, amount: SplitSum { high, low }.total() }
+}
