@@ -4,6 +4,7 @@
 mod expected;
 mod moments;
 mod people;
+mod rankings;
 mod refusals;
 mod removed;
 mod rolled_up;

@@ -22,4 +22,4 @@ mod store;
 mod time_range;
 
 pub use args::{ReportingArgs, ReportingConfig};
-pub use server::Reporting;
+pub use server::{ExactLimits, Reporting};

@@ -103,9 +103,13 @@ impl RevenueQuery {
         }
         self.cached(rankings, range, facebook, async {
             let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-            if let Some(top) = from_rankings::top_campaigns(snapshot, range, limit, facebook).await? {
+            let max_exact = rankings.max_exact_campaigns;
+            let top = from_rankings::top_campaigns(snapshot, range, limit, facebook, max_exact).await?;
+            if let Some(top) = top {
+                rankings.lists.count("rankings");
                 return Ok(top);
             }
+            rankings.lists.count("rollups");
             // SQLite has no lateral join, which the query of the rest needs.
             let closed_days = match snapshot.dialect() {
                 Dialect::Postgres => ClosedDays::of(range, Utc::now().timestamp_micros()),

@@ -21,10 +21,24 @@ use crate::{
     service::ReportingHandler, store::ReportStore,
 };
 
-/// Where a section has more users, its groups are estimated from a sample, so that time and memory stay bounded.
-const MAX_EXACT_USERS: u64 = 2_000_000;
 /// The pause between two checks whether the attribute cache is still used.
 const CACHE_CHECK: Duration = Duration::from_secs(60);
+
+/// The sizes up to which answers are exact, so that time and memory stay bounded above them.
+#[derive(Clone, Copy, Debug)]
+pub struct ExactLimits {
+    /// Where a section has more users, its groups are estimated from a sample.
+    pub users: u64,
+    /// Where a range has more different campaigns, their list may be bounded.
+    pub campaigns: u64,
+}
+
+impl Default for ExactLimits {
+    /// Those of the protocol.
+    fn default() -> Self {
+        Self { users: 2_000_000, campaigns: 1_000_000 }
+    }
+}
 
 /// A bound reporting service.
 #[derive(Debug)]
@@ -49,15 +63,15 @@ impl Reporting {
         clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        Self::bind_with_max_exact_users(MAX_EXACT_USERS, config, database, registry, clock, readiness).await
+        Self::bind_with_limits(ExactLimits::default(), config, database, registry, clock, readiness).await
     }
 
-    /// [`Self::bind`] with another number of users above which a section's groups are estimated.
+    /// [`Self::bind`] with other limits of exact answers.
     ///
     /// # Errors
     /// See [`Self::bind`].
-    pub async fn bind_with_max_exact_users(
-        max_exact_users: u64,
+    pub async fn bind_with_limits(
+        limits: ExactLimits,
         config: &ReportingConfig,
         database: DatabaseConnection,
         registry: &mut Registry,
@@ -65,12 +79,14 @@ impl Reporting {
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
         let server = GrpcServer::bind(config.listen).await?;
-        let attributes = AttributeCache::new(max_exact_users);
+        let attributes = AttributeCache::new(limits.users);
         attributes.register(registry);
+        let rankings = RankingCache::new(limits.campaigns);
+        rankings.register(registry);
         let service = ReportingHandler {
             store: ReportStore::new(database, config.timeout),
             attributes,
-            rankings: RankingCache::default(),
+            rankings,
             metrics: ReportMetrics::register(registry),
             currency: config.currency.clone(),
             timeout: config.timeout,

@@ -11,7 +11,7 @@ use weir_process::{
     args::{ConfigErrors, Environment},
     clock::ClockMetrics,
 };
-use weir_reporting::{Reporting, ReportingArgs};
+use weir_reporting::{ExactLimits, Reporting, ReportingArgs};
 use weir_testkit::database::Database;
 
 /// A running reporting role. It stops when the value is dropped.
@@ -33,6 +33,16 @@ impl Running {
         database: &Database,
         report_timeout_ms: &str,
     ) -> Self {
+        let limits = ExactLimits { users, ..ExactLimits::default() };
+        Self::with_limits(limits, database, report_timeout_ms).await
+    }
+
+    /// Reporting with other limits of exact answers.
+    pub(super) async fn with_limits(
+        limits: ExactLimits,
+        database: &Database,
+        report_timeout_ms: &str,
+    ) -> Self {
         let args = ReportingArgs {
             reporting_listen: Some("127.0.0.1:0".into()),
             default_currency: "USD".into(),
@@ -42,14 +52,8 @@ impl Running {
         let pool = connect(&database.url, Access::Report(config.timeout), Duration::ZERO).await.unwrap();
         let (mut registry, readiness) = (Registry::default(), RoleReadiness::new("reporting"));
         let clock = ClockMetrics::register(&mut registry);
-        let reporting = Reporting::bind_with_max_exact_users(
-            users,
-            &config,
-            pool,
-            &mut registry,
-            clock,
-            readiness.clone(),
-        );
+        let reporting =
+            Reporting::bind_with_limits(limits, &config, pool, &mut registry, clock, readiness.clone());
         let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();

@@ -244,6 +244,6 @@ mod tests {
                 }
             }
         }
-        assert!(proven > 500 && bounded > 200, "{proven} proven, {bounded} bounded");
+        assert!(proven > 500 && bounded > 100, "{proven} proven, {bounded} bounded");
     }
 }

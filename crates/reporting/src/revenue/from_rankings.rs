@@ -30,8 +30,6 @@ use crate::{
     time_range::TimeRange,
 };
 
-/// Above so many different campaigns in the range the list may be bounded (wire protocol, reports).
-const MOST_EXACT_CAMPAIGNS: u64 = 1_000_000;
 /// With more transactions in deltas, the whole ranking costs less.
 const MOST_WAITING: i64 = 100_000;
 /// The most ranked campaigns in memory, over all buckets; some 150 bytes each.
@@ -84,7 +82,8 @@ struct CampaignRow {
 /// The buckets of a range whose rankings leave campaigns out, by grain.
 type CutBuckets = BTreeMap<Grain, Vec<i64>>;
 
-/// The first `limit` campaigns. `facebook` is Facebook's revenue in the range.
+/// The first `limit` campaigns. `facebook` is Facebook's revenue in the range. With more than `max_exact` different
+/// campaigns in the range the list may be bounded.
 ///
 /// `None` where the rankings miss sales that the rollups count, and where they prove nothing and the protocol asks for an
 /// exact list: the caller must rank all campaigns.
@@ -93,6 +92,7 @@ pub(super) async fn top_campaigns(
     range: TimeRange,
     limit: usize,
     facebook: Revenue,
+    max_exact: u64,
 ) -> Result<Option<TopCampaigns>, DbErr> {
     let pieces = plan::pieces(range, Grain::Day);
     let mut buckets: Vec<(Grain, Vec<i64>)> = Vec::new();
@@ -109,7 +109,9 @@ pub(super) async fn top_campaigns(
         heads.iter().for_each(|head| sales += head.sales());
         buckets.push((grain, heads.iter().map(|head| head.bucket).collect()));
     }
-    let Some(whole) = whole else { return Ok(None) };
+    // A range within one minute has no buckets.
+    const NOTHING: TimeRange = TimeRange { from: Some(0), to: Some(0) };
+    let whole = whole.unwrap_or(NOTHING);
     if waiting(snapshot, whole).await? > MOST_WAITING {
         return Ok(None);
     }
@@ -141,7 +143,7 @@ pub(super) async fn top_campaigns(
     let mut search = candidates.search(limit);
     look_up(snapshot, &cut, &mut search).await?;
     let (first, missed) = search.finish();
-    if missed.is_some() && distinct.at_least() <= MOST_EXACT_CAMPAIGNS {
+    if missed.is_some() && distinct.at_least() <= max_exact {
         return Ok(None);
     }
     let campaigns = first.into_iter().map(|(name, sales)| (name, sales.into())).collect();

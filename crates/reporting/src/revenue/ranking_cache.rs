@@ -10,6 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use weir::contract::Money;
 
 use super::queries::Revenue;
@@ -38,8 +43,28 @@ pub(super) struct RankingKey {
 }
 
 /// The cached rankings. Cheap to clone; all clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct RankingCache {
+    rankings: Arc<Mutex<HashMap<RankingKey, CachedRanking>>>,
+    /// Above so many different campaigns in a range its list may be bounded.
+    pub(super) max_exact_campaigns: u64,
+    pub(super) lists: ListCounter,
+}
+
+/// The number of lists of campaigns, by the data that they were made from.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RankingCache(Arc<Mutex<HashMap<RankingKey, CachedRanking>>>);
+pub(super) struct ListCounter(Family<ListLabels, Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListLabels {
+    from: &'static str,
+}
+
+impl ListCounter {
+    pub(super) fn count(&self, from: &'static str) {
+        self.0.get_or_create(&ListLabels { from }).inc();
+    }
+}
 
 #[derive(Debug)]
 struct CachedRanking {
@@ -50,6 +75,20 @@ struct CachedRanking {
 }
 
 impl RankingCache {
+    /// An empty cache.
+    pub(crate) fn new(max_exact_campaigns: u64) -> Self {
+        Self { rankings: Arc::default(), max_exact_campaigns, lists: ListCounter::default() }
+    }
+
+    /// Registers the metrics of the rankings. A process calls it once.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "weir_campaign_lists",
+            "Lists of campaigns that were made from rankings, or from the sums of all campaigns where those prove nothing",
+            self.lists.0.clone(),
+        );
+    }
+
     /// The ranking, if `facebook`, Facebook's sales in the same range, is unchanged.
     pub(super) fn get(&self, key: RankingKey, facebook: Revenue) -> Option<Arc<TopCampaigns>> {
         let rankings = self.rankings();
@@ -72,7 +111,7 @@ impl RankingCache {
 
     /// No code panics while it holds the lock, so that a poisoned map is still whole.
     fn rankings(&self) -> MutexGuard<'_, HashMap<RankingKey, CachedRanking>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rankings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,7 +133,7 @@ mod tests {
     fn a_ranking_is_valid_while_the_sales_are_the_same() {
         let campaigns = vec![("c".to_owned(), Revenue::default())];
         let ranking = Arc::new(TopCampaigns { campaigns, missed_at_most: None });
-        let rankings = RankingCache::default();
+        let rankings = RankingCache::new(0);
         let sales = |transactions| Revenue { total: Money(10), transactions };
         rankings.put(key(0), sales(1), &ranking);
         assert_eq!(rankings.get(key(0), sales(1)), Some(ranking));
@@ -105,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_drops_its_oldest_ranking() {
-        let rankings = RankingCache::default();
+        let rankings = RankingCache::new(0);
         for to in 0..=MAX_RANKINGS as i64 {
             rankings.put(key(to), Revenue::default(), &Arc::default());
         }
