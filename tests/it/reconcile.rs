@@ -4,6 +4,7 @@
 mod command;
 mod cost;
 mod people;
+mod rankings;
 mod removed;
 
 use rand::{SeedableRng as _, rngs::StdRng};

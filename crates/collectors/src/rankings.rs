@@ -28,9 +28,9 @@ use crate::{people::BucketKey, store::Store};
 #[derive(Clone, Debug)]
 pub struct Rankings {
     pool: Pool,
-    /// Buckets whose campaigns have other sums than the rollups by source, with those sums. Such a ranking is not rebuilt
-    /// again; `weir reconcile` repairs the rollups.
-    contradicted: Arc<Mutex<HashSet<(BucketKey, i64, i128)>>>,
+    /// Buckets whose campaigns have other sums than the rollups by source, with the sums of both. Such a ranking is not
+    /// rebuilt again; `weir reconcile` repairs the rollups.
+    contradicted: Arc<Mutex<HashSet<(BucketKey, BucketSums)>>>,
 }
 
 /// The reason for which a transaction changed nothing: it is rolled back.
@@ -46,6 +46,9 @@ pub enum RankingError {
     #[error("the rankings of campaigns are locked by another process for too long")]
     Busy,
 }
+
+/// The sums of a bucket in the rollups by source, and those of its ranking and of deltas together.
+type BucketSums = (Sales, Sales);
 
 /// A row of `campaign_rankings`.
 #[derive(Debug, Default)]

@@ -16,7 +16,9 @@ use weir_database::{
 };
 use weir_event::{EventType, Source};
 
-use super::{RankedBucket, RankingError, Rankings, add_sales::each_waiting_sale, transaction::sales_of};
+use super::{
+    BucketSums, RankedBucket, RankingError, Rankings, add_sales::each_waiting_sale, transaction::sales_of,
+};
 use crate::{
     job_transaction::{JobTransaction, with_connection},
     people::BucketKey,
@@ -40,8 +42,8 @@ const TRANSACTIONS_AT_ONCE: i64 = 20_000;
 /// The most rankings that one step makes.
 const RANKINGS_AT_ONCE: usize = 64;
 
-/// The sums of buckets by start: those of the rollups, and those of rankings and deltas together.
-pub(super) type SumsByBucket = BTreeMap<i64, (Sales, Sales)>;
+/// The sums of buckets by start.
+pub(super) type SumsByBucket = BTreeMap<i64, BucketSums>;
 
 /// The sales of deltas in some buckets, by campaign.
 pub(super) type WaitingSales = HashMap<BucketKey, HashMap<String, Sales>>;
@@ -101,10 +103,11 @@ impl Rankings {
     ) -> Result<Vec<(i64, Sales)>, RankingError> {
         let sums = sums(transaction, grain, day..day + DAY, waiting).await?;
         let contradicted = self.contradicted.lock().unwrap_or_else(PoisonError::into_inner);
-        let different = sums.iter().rev().filter(|(_, (right, ranked))| right != ranked);
-        let wrong = different.map(|(start, (right, _))| (*start, *right)).filter(|(start, right)| {
-            !contradicted.contains(&((grain.number(), *start), right.transactions, right.amount))
-        });
+        let is_wrong = |start: i64, sums: BucketSums| {
+            sums.0 != sums.1 && !contradicted.contains(&((grain.number(), start), sums))
+        };
+        let wrong = sums.iter().rev().filter(|(start, sums)| is_wrong(**start, **sums));
+        let wrong = wrong.map(|(start, (right, _))| (*start, *right));
         let mut transactions = 0;
         let fits = |(place, (_, right)): &(usize, (i64, Sales))| {
             transactions += right.transactions;
@@ -131,7 +134,7 @@ impl Rankings {
             ranked += waiting.get(key).copied().unwrap_or_default();
             if ranked != *right {
                 let mut contradicted = self.contradicted.lock().unwrap_or_else(PoisonError::into_inner);
-                contradicted.insert((*key, right.transactions, right.amount));
+                contradicted.insert((*key, (*right, ranked)));
             }
             transaction.write_rankings(&[*key], &[bucket]).await?;
         }

@@ -34,12 +34,12 @@ pub struct Ranking {
     distinct: HllSketch,
 }
 
-/// The ranking of a bucket, as it is stored.
+/// The first campaigns of a bucket. They follow from its sales alone, in whatever steps these were added.
 #[derive(Debug)]
 pub struct RankedCampaigns<'a> {
-    /// The first campaigns, by revenue descending, then by name.
+    /// By revenue descending, then by name.
     pub campaigns: Vec<(&'a str, Sales)>,
-    /// Every other campaign has this place or a later one. `None` where there is no other campaign.
+    /// Every other campaign has a place after this one. `None` where there is no other campaign.
     pub rest: Option<Place>,
     distinct: HllSketch,
 }
@@ -77,8 +77,11 @@ impl Ranking {
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
     pub fn read(blob: &[u8]) -> Result<Self, MalformedBlob> {
-        let RankedCampaigns { campaigns, rest, distinct } = RankedCampaigns::read(blob, usize::MAX)?;
-        let campaigns = campaigns.into_iter().map(|(name, sales)| (name.into(), sales)).collect();
+        let (mut reader, rest, distinct) = read_head(blob)?;
+        let mut campaigns = HashMap::new();
+        while !reader.is_empty() {
+            campaigns.insert(reader.text()?.into(), read_sales(&mut reader)?);
+        }
         Ok(Self { campaigns, rest, distinct })
     }
 
@@ -163,32 +166,36 @@ impl Ranking {
 }
 
 impl<'a> RankedCampaigns<'a> {
-    /// Decodes the first `most` campaigns of a ranking. What is behind them belongs to the rest.
+    /// Decodes the first `most` campaigns of a ranking, at least one, or fewer where it leaves campaigns out.
     ///
     /// # Errors
     /// The blob is damaged, or a newer build wrote it.
     pub fn read(blob: &'a [u8], most: usize) -> Result<Self, MalformedBlob> {
-        let mut reader = BlobReader::new(blob, VERSION, NAME)?;
-        let malformed = reader.malformed();
-        let length = usize::try_from(reader.varint()?).map_err(|_| malformed)?;
-        let distinct = HllSketch::deserialize(reader.take(length)?).map_err(|_| malformed)?;
-        let mut rest = match reader.byte()? {
-            0 => None,
-            1 => Some(Place::new(read_amount(&mut reader)?, reader.text()?)),
-            _ => return Err(malformed),
-        };
+        let (mut reader, rest, distinct) = read_head(blob)?;
+        // How many more it has at the moment follows from the steps in which sales were added.
+        let most = if rest.is_some() { most.min(LEFT_AFTER_CUT) } else { most }.max(1);
         let mut campaigns = Vec::new();
-        while !reader.is_empty() {
-            let (name, sales) = (reader.text()?, read_sales(&mut reader)?);
-            if campaigns.len() == most {
-                let next = Place::new(sales.amount, name);
-                rest = Some(rest.map_or(next.clone(), |rest| rest.min(next)));
-                break;
-            }
-            campaigns.push((name, sales));
+        while !reader.is_empty() && campaigns.len() < most {
+            campaigns.push((reader.text()?, read_sales(&mut reader)?));
         }
-        Ok(Self { campaigns, rest, distinct })
+        let is_cut = rest.is_some() || !reader.is_empty();
+        let last = campaigns.last().map(|(name, sales)| Place::new(sales.amount, name));
+        Ok(Self { campaigns, rest: last.filter(|_| is_cut), distinct })
     }
+}
+
+/// What comes before the campaigns of a ranking, and a reader of those.
+fn read_head(blob: &[u8]) -> Result<(BlobReader<'_>, Option<Place>, HllSketch), MalformedBlob> {
+    let mut reader = BlobReader::new(blob, VERSION, NAME)?;
+    let malformed = reader.malformed();
+    let length = usize::try_from(reader.varint()?).map_err(|_| malformed)?;
+    let distinct = HllSketch::deserialize(reader.take(length)?).map_err(|_| malformed)?;
+    let rest = match reader.byte()? {
+        0 => None,
+        1 => Some(Place::new(read_amount(&mut reader)?, reader.text()?)),
+        _ => return Err(malformed),
+    };
+    Ok((reader, rest, distinct))
 }
 
 impl Default for DistinctCampaigns {
@@ -259,7 +266,7 @@ mod tests {
         let blob = ranking.to_blob();
         let read = RankedCampaigns::read(&blob, 2).unwrap();
         assert_eq!(read.campaigns, [("a", sales(1, 5)), ("b", sales(1, 5))]);
-        assert_eq!(read.rest, Some(Place::new(5, "c")));
+        assert_eq!(read.rest, Some(Place::new(5, "b")));
     }
 
     /// The model is a plain map of every campaign.
@@ -287,6 +294,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_first_campaigns_are_the_same_in_whatever_steps_sales_were_added() {
+        let mut random = StdRng::seed_from_u64(7);
+        let mut all: Vec<(String, Sales)> = (0..9_000)
+            .map(|number| (format!("camp-{number}"), sales(1, random.random_range(0..2_000))))
+            .collect();
+        let read = |all: &[(String, Sales)]| {
+            let mut ranking = Ranking::default();
+            all.iter().for_each(|(name, sales)| ranking.set(name, *sales));
+            let blob = ranking.to_blob();
+            let ranked = RankedCampaigns::read(&blob, 9_000).unwrap();
+            let names: Vec<String> = ranked.campaigns.iter().map(|(name, _)| (*name).to_owned()).collect();
+            (names, ranked.rest)
+        };
+        let first = read(&all);
+        assert_eq!(first.0.len(), LEFT_AFTER_CUT);
+        all.reverse();
+        assert_eq!(read(&all), first);
     }
 
     #[test]

@@ -8,7 +8,7 @@ const VERSION: u8 = 1;
 const NAME: &str = "a delta of sales";
 
 /// The sum of some transactions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sales {
     pub transactions: i64,
     /// Ten-thousandths of the currency.

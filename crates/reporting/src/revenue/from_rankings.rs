@@ -1,7 +1,7 @@
 //! The first campaigns of a range from the rankings of its buckets, from the sales that are in no ranking yet, and from
 //! the rows of partial minutes. However many campaigns there are, few are read.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -14,7 +14,7 @@ use weir_database::{
         campaign_rankings::{Column, Entity},
         campaign_rollups,
     },
-    rankings::{CampaignSales, DistinctCampaigns, RankedCampaigns, Sales, SalesDelta},
+    rankings::{CampaignSales, DistinctCampaigns, RankedCampaigns, Ranking, Sales, SalesDelta},
     split_sum::{SplitSum, sum_or_zero},
     time_bucket::{Grain, MINUTE},
 };
@@ -25,7 +25,7 @@ use super::{
     ranking_cache::TopCampaigns,
 };
 use crate::{
-    plan::{self, Granularity},
+    plan::{self, Granularity, Piece},
     store::{Snapshot, malformed},
     time_range::TimeRange,
 };
@@ -39,6 +39,9 @@ const RANKINGS_AT_ONCE: usize = 16;
 /// The candidates that are looked up at once, and for one answer. A look-up takes some ten microseconds a bucket.
 const LOOK_UPS_AT_ONCE: usize = 512;
 const MOST_LOOK_UPS: usize = 32_768;
+
+/// The whole minutes of a range within one minute.
+const NOTHING: TimeRange = TimeRange { from: Some(0), to: Some(0) };
 
 /// A bucket without its ranking.
 #[derive(FromQueryResult)]
@@ -79,6 +82,12 @@ struct CampaignRow {
     sum: SplitSum,
 }
 
+/// The pieces of a range, with the starts of the buckets that have a ranking.
+type Buckets = Vec<(Grain, TimeRange, Vec<i64>)>;
+
+/// The buckets of a range, with their sales in deltas by campaign.
+type WaitingSales<'a> = BTreeMap<Grain, BTreeMap<i64, HashMap<&'a str, Sales>>>;
+
 /// The buckets of a range whose rankings leave campaigns out, by grain.
 type CutBuckets = BTreeMap<Grain, Vec<i64>>;
 
@@ -94,29 +103,25 @@ pub(super) async fn top_campaigns(
     facebook: Revenue,
     max_exact: u64,
 ) -> Result<Option<TopCampaigns>, DbErr> {
-    let pieces = plan::pieces(range, Grain::Day);
-    let mut buckets: Vec<(Grain, Vec<i64>)> = Vec::new();
-    let (mut whole, mut partial_minutes) = (None, Vec::new());
     let mut sales = Sales::default();
-    for piece in pieces {
-        let Granularity::Buckets(grain) = piece.granularity else {
-            partial_minutes.push(piece.range);
+    let mut buckets = Buckets::new();
+    let (mut whole_minutes, mut partial_minutes) = (NOTHING, Vec::new());
+    for Piece { granularity, range } in plan::pieces(range, Grain::Day) {
+        let Granularity::Buckets(grain) = granularity else {
+            partial_minutes.push(range);
             continue;
         };
-        let begin = whole.map_or(piece.range.from, |whole: TimeRange| whole.from);
-        whole = Some(TimeRange { from: begin, to: piece.range.to });
-        let heads: Vec<HeadRow> = snapshot.all(&select_heads(grain, &piece.range)).await?;
+        let from = if buckets.is_empty() { range.from } else { whole_minutes.from };
+        whole_minutes = TimeRange { from, to: range.to };
+        let heads: Vec<HeadRow> = snapshot.all(&select_heads(grain, &range)).await?;
         heads.iter().for_each(|head| sales += head.sales());
-        buckets.push((grain, heads.iter().map(|head| head.bucket).collect()));
+        buckets.push((grain, range, heads.iter().map(|head| head.bucket).collect()));
     }
-    // A range within one minute has no buckets.
-    const NOTHING: TimeRange = TimeRange { from: Some(0), to: Some(0) };
-    let whole = whole.unwrap_or(NOTHING);
-    if waiting(snapshot, whole).await? > MOST_WAITING {
+    if waiting(snapshot, whole_minutes).await? > MOST_WAITING {
         return Ok(None);
     }
-    let deltas = deltas(snapshot, whole).await?;
-    let of_deltas = sales_within(&deltas, whole)?;
+    let deltas = deltas(snapshot, whole_minutes).await?;
+    let of_deltas = sales_within(&deltas, whole_minutes)?;
     of_deltas.iter().for_each(|of_delta| sales += of_delta.sales);
     let mut candidates = Candidates::default();
     if !partial_minutes.is_empty() {
@@ -129,17 +134,8 @@ pub(super) async fn top_campaigns(
     if sales != facebook.into() {
         return Ok(None);
     }
+    let buckets = with_waiting(buckets, &of_deltas);
     let (cut, distinct) = read_rankings(snapshot, &buckets, limit, &mut candidates).await?;
-    let is_cut: HashSet<(Grain, i64)> =
-        cut.iter().flat_map(|(grain, starts)| starts.iter().map(|start| (*grain, *start))).collect();
-    for CampaignSales { minute, campaign_id, sales } in of_deltas {
-        let is_inside =
-            Grain::ALL.iter().any(|grain| is_cut.contains(&(*grain, grain.start_of(minute * MINUTE))));
-        match is_inside {
-            true => candidates.add_inside(campaign_id, sales),
-            false => candidates.add_outside(campaign_id, sales),
-        }
-    }
     let mut search = candidates.search(limit);
     look_up(snapshot, &cut, &mut search).await?;
     let (first, missed) = search.finish();
@@ -150,31 +146,84 @@ pub(super) async fn top_campaigns(
     Ok(Some(TopCampaigns { campaigns, missed_at_most: missed.map(Money) }))
 }
 
+/// The buckets with their sales in deltas, also those that have no ranking yet.
+fn with_waiting<'a>(buckets: Buckets, of_deltas: &[CampaignSales<'a>]) -> WaitingSales<'a> {
+    let mut all: WaitingSales<'a> = BTreeMap::new();
+    for (grain, range, starts) in buckets {
+        let of_grain = all.entry(grain).or_default();
+        of_grain.extend(starts.into_iter().map(|start| (start, HashMap::new())));
+        for CampaignSales { minute, campaign_id, sales } in of_deltas {
+            let time = minute * MINUTE;
+            if range.has(time) {
+                let bucket = of_grain.entry(grain.start_of(time)).or_default();
+                *bucket.entry(*campaign_id).or_default() += *sales;
+            }
+        }
+    }
+    all
+}
+
 /// Adds the rankings of these buckets to `candidates`.
 async fn read_rankings(
     snapshot: &Snapshot,
-    buckets: &[(Grain, Vec<i64>)],
+    buckets: &WaitingSales<'_>,
     limit: usize,
     candidates: &mut Candidates,
 ) -> Result<(CutBuckets, DistinctCampaigns), DbErr> {
-    let number: usize = buckets.iter().map(|(_, starts)| starts.len()).sum();
-    // One more than the limit, so that the last of them has a bound behind it.
-    let most = (MOST_CANDIDATES / number.max(1)).max(limit + 1);
+    let number: usize = buckets.values().map(BTreeMap::len).sum();
+    // At least the limit, so that one bucket alone proves its list.
+    let most = (MOST_CANDIDATES / number.max(1)).max(limit);
     let (mut cut, mut distinct) = (CutBuckets::new(), DistinctCampaigns::default());
-    for (grain, starts) in buckets {
+    for (grain, buckets) in buckets {
+        let starts: Vec<i64> = buckets.keys().copied().collect();
         for starts in starts.chunks(RANKINGS_AT_ONCE) {
             let rows: Vec<RankingRow> = snapshot.all(&select_rankings(*grain, starts)).await?;
-            for RankingRow { bucket, data } in rows {
+            let mut stored: HashMap<i64, Vec<u8>> =
+                rows.into_iter().map(|row| (row.bucket, row.data)).collect();
+            for start in starts {
+                let (waiting, stored) = (&buckets[start], stored.remove(start));
+                let data = match stored {
+                    Some(data) if waiting.is_empty() => data,
+                    stored => with_sales(snapshot, (*grain, *start), stored, waiting).await?,
+                };
                 let ranking = RankedCampaigns::read(&data, most).map_err(malformed)?;
                 candidates.add_ranking(&ranking);
                 distinct.unite(&ranking);
                 if ranking.rest.is_some() {
-                    cut.entry(*grain).or_default().push(bucket);
+                    cut.entry(*grain).or_default().push(*start);
                 }
             }
         }
     }
     Ok((cut, distinct))
+}
+
+/// The ranking of a bucket with its sales in deltas.
+async fn with_sales(
+    snapshot: &Snapshot,
+    (grain, start): (Grain, i64),
+    stored: Option<Vec<u8>>,
+    waiting: &HashMap<&str, Sales>,
+) -> Result<Vec<u8>, DbErr> {
+    let mut ranking = match stored {
+        Some(data) => Ranking::read(&data).map_err(malformed)?,
+        None => Ranking::default(),
+    };
+    let mut unknown: Vec<&str> = Vec::new();
+    for (campaign_id, more) in waiting {
+        match ranking.sales(campaign_id) {
+            Some(mut known) => {
+                known += *more;
+                ranking.set(campaign_id, known);
+            }
+            None => unknown.push(campaign_id),
+        }
+    }
+    for names in unknown.chunks(LOOK_UPS_AT_ONCE) {
+        let found: Vec<CampaignRow> = snapshot.all(&select_campaigns(grain, &[start], names)).await?;
+        found.iter().for_each(|row| ranking.set(&row.campaign_id, row.sales()));
+    }
+    Ok(ranking.to_blob())
 }
 
 /// Looks candidates up until no other one can be among the first, or until the budget is spent.
@@ -190,8 +239,9 @@ async fn look_up(snapshot: &Snapshot, cut: &CutBuckets, search: &mut Search) -> 
         let mut inside: HashMap<String, Sales> = HashMap::new();
         for (grain, starts) in cut {
             let found: Vec<CampaignRow> = snapshot.all(&select_campaigns(*grain, starts, &names)).await?;
-            for CampaignRow { campaign_id, transactions, sum } in found {
-                *inside.entry(campaign_id).or_default() += Sales { transactions, amount: sum.total() };
+            for row in found {
+                let sales = row.sales();
+                *inside.entry(row.campaign_id).or_default() += sales;
             }
         }
         let number = names.len();
@@ -269,6 +319,12 @@ impl HeadRow {
     fn sales(&self) -> Sales {
         let Halves { amount_high: high, amount_low: low } = self.amount;
         Sales { transactions: self.transactions, amount: SplitSum { high, low }.total() }
+    }
+}
+
+impl CampaignRow {
+    fn sales(&self) -> Sales {
+        Sales { transactions: self.transactions, amount: self.sum.total() }
     }
 }
 
