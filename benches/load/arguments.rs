@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// The minutes of soak; by default 60, with --quick 2.
     #[arg(long, value_name = "NUMBER")]
     minutes: Option<u64>,
+    /// A further setting of PostgreSQL, such as wal_compression=lz4; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) postgres: Vec<String>,
     /// The sections to measure; by default all but growth and soak.
     #[arg(value_enum)]
     sections: Vec<Section>,

@@ -1,6 +1,6 @@
 //! Running processes of Weir with their own nats-server and PostgreSQL.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use weir_testkit::{
     Storage, Weir,
@@ -70,12 +70,16 @@ impl Fleet {
     }
 }
 
+/// Further settings of PostgreSQL, from the command line.
+pub(crate) static FURTHER_SETTINGS: OnceLock<Vec<String>> = OnceLock::new();
+
 /// The settings of PostgreSQL in deploy/compose.yaml; docs/runbook.md has their reasons.
 static SETTINGS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let mut lines = include_str!("../../deploy/compose.yaml").lines().map(str::trim);
     let command =
         lines.find(|line| line.starts_with("[postgres, -c")).expect("PostgreSQL is started with settings");
-    command.split([' ', ',', ']']).filter(|word| word.contains('=')).collect()
+    let further = FURTHER_SETTINGS.get().into_iter().flatten().map(String::as_str);
+    command.split([' ', ',', ']']).filter(|word| word.contains('=')).chain(further).collect()
 });
 
 /// A PostgreSQL in a temporary folder, with the settings of deploy/.

@@ -36,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         return alone::serve(step, arguments.port).await;
     }
     machine::print()?;
+    fleet::FURTHER_SETTINGS.get_or_init(|| arguments.postgres.clone());
     for section in arguments.sections() {
         section.run(arguments.effort()).await?;
     }

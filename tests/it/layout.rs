@@ -54,7 +54,7 @@ const CRATES: [(&str, &str, &[&str]); 12] = [
     (
         "weir_testkit",
         "crates/testkit/src/lib.rs",
-        &["weir_process", "weir_event", "weir_journal", "weir_database"],
+        &["weir", "weir_process", "weir_event", "weir_journal", "weir_database"],
     ),
 ];
 

@@ -12,9 +12,10 @@ use tokio::time::sleep;
 use weir_database::{
     MigrateError, MigrationState, down,
     entity::{
-        audits, campaign_rollups, duplicates, erasure_keys, erasures, event_keys, events, frame_totals,
-        frames, horizons, journal_states, oldest_writer, people, people_aliases, people_columns,
-        people_deltas, people_sets, people_sketches, rollups, settled_frames, unaccounted_frames,
+        audits, campaign_deltas, campaign_rankings, campaign_rollups, duplicates, erasure_keys, erasures,
+        event_keys, events, frame_origins, frame_totals, frames, horizons, journal_states, oldest_writer,
+        people, people_aliases, people_columns, people_deltas, people_sets, people_sketches, rollups,
+        settled_frames, unaccounted_frames,
     },
     status, up,
 };
@@ -67,7 +68,7 @@ async fn sqlite_finds_rows_of_a_range_by_an_index() {
             ("source = 2 AND event_type = 3 AND occurred_at >= 1", "events_by_time"),
             (
                 "source = 2 AND purchase_amount IS NOT NULL AND occurred_at >= 1 AND occurred_at < 2",
-                "events_with_money_by_time",
+                "events_by_time",
             ),
             ("arrived_at > 1 AND source = 1 AND user_id = 'somebody'", "events_by_arrival"),
             ("stored_at >= 1 AND stored_at < 2", "events_by_storage"),
@@ -115,8 +116,11 @@ async fn every_entity_mirrors_its_table(database: Database) {
     assert_eq!(mirrored::<duplicates::Entity>(&database), table(&database, "duplicates").await);
     assert_eq!(mirrored::<rollups::Entity>(&database), table(&database, "rollups").await);
     assert_eq!(mirrored::<campaign_rollups::Entity>(&database), table(&database, "campaign_rollups").await);
+    assert_eq!(mirrored::<campaign_rankings::Entity>(&database), table(&database, "campaign_rankings").await);
+    assert_eq!(mirrored::<campaign_deltas::Entity>(&database), table(&database, "campaign_deltas").await);
     assert_eq!(mirrored::<event_keys::Entity>(&database), table(&database, "event_keys").await);
     assert_eq!(mirrored::<horizons::Entity>(&database), table(&database, "horizons").await);
+    assert_eq!(mirrored::<frame_origins::Entity>(&database), table(&database, "frame_origins").await);
     assert_eq!(mirrored::<frame_totals::Entity>(&database), table(&database, "frame_totals").await);
     assert_eq!(mirrored::<erasures::Entity>(&database), table(&database, "erasures").await);
     assert_eq!(mirrored::<erasure_keys::Entity>(&database), table(&database, "erasure_keys").await);
@@ -195,6 +199,7 @@ fn type_name(column_type: &ColumnType, backend: DbBackend) -> &'static str {
         (ColumnType::SmallInteger, _) => "smallint",
         (ColumnType::BigInteger, DbBackend::Postgres) => "bigint",
         (ColumnType::BigInteger, _) => "integer",
+        (ColumnType::Integer, _) => "integer",
         (ColumnType::Double, DbBackend::Postgres) => "double precision",
         (ColumnType::Double, _) => "double",
         (ColumnType::VarBinary(_) | ColumnType::Blob, DbBackend::Postgres) => "bytea",

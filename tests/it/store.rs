@@ -335,6 +335,8 @@ fn expected(event: &Value, frame: &Frame, stored_at: i64) -> events::Model {
         purchased_item: text(&only(tiktok_bottom, &engagement["purchasedItem"])),
         purchase_amount: text(&only(!is_top, &engagement["purchaseAmount"]))
             .map(|amount| Amount::parse(&amount).unwrap().ten_thousandths()),
+        frame_number: None,
+        origin: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod anonymize;
 mod copy;
 mod erased;
 mod erasure;
+mod frame_origins;
 mod guards;
 mod limits;
 mod people_deltas;

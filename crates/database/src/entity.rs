@@ -10,6 +10,7 @@ pub mod erasure_keys;
 pub mod erasures;
 pub mod event_keys;
 pub mod events;
+pub mod frame_origins;
 pub mod frame_totals;
 pub mod frames;
 pub mod horizons;

@@ -16,6 +16,7 @@ mod m20261128_000012_database_clock;
 mod m20261128_000013_oldest_writer;
 mod m20261129_000014_people_sketches;
 mod m20261129_000015_campaign_rankings;
+mod m20261129_000016_frame_origins;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000013_oldest_writer::Migration),
             Box::new(m20261129_000014_people_sketches::Migration),
             Box::new(m20261129_000015_campaign_rankings::Migration),
+            Box::new(m20261129_000016_frame_origins::Migration),
         ]
     }
 }

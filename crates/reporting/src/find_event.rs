@@ -1,15 +1,16 @@
 //! The lookup of one event by its identity: stored, removed by retention, or unknown.
 
+use prost::Message as _;
 use sea_orm::{
     DbErr, FromQueryResult,
     sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
 };
 use weir::contract::{
-    event::v1::Source,
+    event::v1::{self, Source},
     reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
 };
 use weir_database::{
-    entity::{duplicates, event_keys, events},
+    entity::{duplicates, event_keys, events, frame_origins},
     event_key::EventKey,
 };
 
@@ -35,6 +36,14 @@ struct EventRow {
     correlation_id: String,
     traceparent: Option<String>,
     frame_id: String,
+    frame_number: Option<i64>,
+    origin: Option<i32>,
+}
+
+#[derive(FromQueryResult)]
+struct FrameRow {
+    frame_id: String,
+    data: Vec<u8>,
 }
 
 #[derive(FromQueryResult)]
@@ -75,6 +84,7 @@ impl FindEventQuery {
     async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
         let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
         let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
+        let row = row.with_origin(snapshot).await?;
         Ok(Some(row.with(duplicates.map_or(0, |row| row.times.unsigned_abs()))))
     }
 
@@ -103,6 +113,8 @@ impl FindEventQuery {
                 Column::CorrelationId,
                 Column::Traceparent,
                 Column::FrameId,
+                Column::FrameNumber,
+                Column::Origin,
             ])
             .from(events::Entity)
             .and_where(Expr::col(Column::Source).eq(self.source_number()))
@@ -125,7 +137,30 @@ impl FindEventQuery {
     }
 }
 
+/// The frame with this number in `frame_origins`.
+fn frame(number: i64) -> SelectStatement {
+    use frame_origins::Column;
+    Query::select()
+        .columns([Column::FrameId, Column::Data])
+        .from(frame_origins::Entity)
+        .and_where(Expr::col(Column::Number).eq(number))
+        .take()
+}
+
 impl EventRow {
+    /// The row with the texts of its frame and its origin, which rows from before migration 16 have themselves.
+    async fn with_origin(self, snapshot: &Snapshot) -> Result<Self, DbErr> {
+        let Some(number) = self.frame_number else { return Ok(self) };
+        let Some(FrameRow { frame_id, data }) = snapshot.all(&frame(number)).await?.pop() else {
+            return Ok(self);
+        };
+        let frame = v1::Frame::decode(data.as_slice()).map_err(|error| DbErr::Custom(error.to_string()))?;
+        let index = self.origin.and_then(|index| usize::try_from(index).ok());
+        let origin = index.and_then(|index| frame.origins.into_iter().nth(index)).unwrap_or_default();
+        let traceparent = Some(origin.traceparent);
+        Ok(Self { frame_id, correlation_id: origin.correlation_id, traceparent, ..self })
+    }
+
     fn with(self, duplicates: u64) -> StoredEvent {
         StoredEvent {
             arrived_at: Some(timestamp(self.arrived_at)),

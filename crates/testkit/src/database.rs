@@ -1,12 +1,15 @@
 //! Databases of both kinds for one story each, and readers of their tables.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use prost::Message as _;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, QueryOrder};
 use tempfile::TempDir;
+use weir::contract::event::v1;
 use weir_database::{
     Access, DatabaseUrl, connect,
-    entity::{duplicates, events, frames},
+    entity::{duplicates, events, frame_origins, frames},
     up,
 };
 
@@ -65,11 +68,26 @@ impl Database {
     }
 }
 
-/// Every stored event, ordered by source and id.
+/// Every stored event, ordered by source and id. Each has the texts of its frame and its origin in place of their
+/// numbers, as rows from before migration 16 have them.
 pub async fn stored_events(database: &DatabaseConnection) -> Vec<events::Model> {
     let by_identity =
         events::Entity::find().order_by_asc(events::Column::Source).order_by_asc(events::Column::EventId);
-    by_identity.all(database).await.unwrap()
+    let mut rows = by_identity.all(database).await.unwrap();
+    let frames = frame_origins::Entity::find().all(database).await.unwrap();
+    let frames: HashMap<i64, (String, v1::Frame)> = frames
+        .into_iter()
+        .map(|frame| (frame.number, (frame.frame_id, v1::Frame::decode(&frame.data[..]).unwrap())))
+        .collect();
+    for row in &mut rows {
+        let (Some(number), Some(origin)) = (row.frame_number.take(), row.origin.take()) else { continue };
+        let (frame_id, frame) = &frames[&number];
+        let origin = &frame.origins[usize::try_from(origin).unwrap()];
+        row.frame_id = frame_id.clone();
+        row.correlation_id = origin.correlation_id.clone();
+        row.traceparent = Some(origin.traceparent.clone()).filter(|text| !text.is_empty());
+    }
+    rows
 }
 
 /// Source, id and number of duplicates of each event that came again, ordered by source and id.

@@ -2,9 +2,9 @@
 
 use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use sea_orm::{DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ActiveValue::NotSet, DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
 use weir_database::{
-    entity::events::{Entity, Model},
+    entity::events::{ActiveModel, Entity, Model},
     up,
 };
 use weir_event::{EventType, FunnelStage, Source};
@@ -143,6 +143,8 @@ fn blank(number: i64, source: Source, stage: FunnelStage, event_type: EventType)
         profile_id: None,
         purchased_item: None,
         purchase_amount: None,
+        frame_number: None,
+        origin: None,
     }
 }
 
@@ -181,7 +183,12 @@ pub(super) async fn store(database: &Database, rows: &[Model]) -> DatabaseConnec
 
 async fn insert(database: &DatabaseConnection, rows: &[Model]) {
     for rows in rows.chunks(ROWS_PER_INSERT) {
-        let rows = rows.iter().cloned().map(Model::into_active_model);
+        // These columns are younger than the rollups.
+        let rows = rows.iter().cloned().map(|row| ActiveModel {
+            frame_number: NotSet,
+            origin: NotSet,
+            ..row.into_active_model()
+        });
         Entity::insert_many(rows).exec_without_returning(database).await.unwrap();
     }
 }

@@ -20,7 +20,7 @@ use crate::store::{last_arrival, to_smallint};
 
 const REMOVALS: &str = "SELECT id, data FROM people_deltas WHERE source = $1 AND erasure_id = $2 ORDER BY id";
 const DELETE_DELTAS: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id = $2";
-/// Uses the index of arrivals.
+/// Uses the summary of persons, on SQLite the index of arrivals.
 const ROWS_LEFT: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
     WHERE arrived_at > $3 AND source = $1 AND user_id = $2";
 

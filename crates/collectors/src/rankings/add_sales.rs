@@ -9,7 +9,7 @@ use weir_database::{
     time_bucket::{Grain, MINUTE},
 };
 
-use super::{RankingError, Rankings};
+use super::{RankedBucket, RankingError, Rankings};
 use crate::{
     job_transaction::{JobTransaction, with_connection},
     people::BucketKey,
@@ -21,8 +21,9 @@ const DELTA_IDS: &str = "SELECT id FROM campaign_deltas";
 const DELTA_DATA: &str = "SELECT data FROM campaign_deltas WHERE id = $1";
 const DELETE_DELTA: &str = "DELETE FROM campaign_deltas WHERE id = $1";
 
-/// The most transactions that one step adds, but at least one delta. Storing on SQLite waits for a step.
-const TRANSACTIONS_AT_ONCE: i64 = 16_384;
+/// The most transactions that one step adds, but at least one delta. Storing on SQLite waits for a step. A step writes
+/// every ranking that it changes, so that a larger one costs less for each transaction.
+const TRANSACTIONS_AT_ONCE: i64 = 32_768;
 /// The rankings that are in memory at once. One has some 300 KB at most.
 const RANKINGS_AT_ONCE: usize = 32;
 
@@ -49,10 +50,8 @@ impl Rankings {
             transactions += of_delta;
             taken.push((id, delta(&mut transaction, id).await?));
         }
-        let sales = by_bucket(taken.iter().map(|(_, data)| data.as_slice()))?;
-        let ids: HashSet<i64> = taken.iter().map(|(id, _)| *id).collect();
-        add(&mut transaction, &sales, &ids).await?;
-        for id in ids {
+        add(&mut transaction, &taken).await?;
+        for (id, _) in taken {
             with_connection!(&mut transaction, connection => {
                 sqlx::query(DELETE_DELTA).bind(id).execute(connection).await?;
             });
@@ -62,47 +61,89 @@ impl Rankings {
     }
 }
 
-/// Adds sales to the rankings of their buckets. `taken` are the ids of their deltas.
-async fn add(
-    transaction: &mut JobTransaction,
-    sales: &BucketSales<'_>,
-    taken: &HashSet<i64>,
-) -> Result<(), RankingError> {
-    let keys: Vec<BucketKey> = sales.keys().copied().collect();
-    // Read where it is needed: most rankings are complete.
-    let mut left = None;
-    for keys in keys.chunks(RANKINGS_AT_ONCE) {
-        let mut buckets = transaction.rankings(keys).await?;
-        let mut unknown: Vec<(BucketKey, &str)> = Vec::new();
+/// Adds the sales of deltas, given with their ids, to the rankings of their buckets.
+async fn add(transaction: &mut JobTransaction, taken: &[(i64, Vec<u8>)]) -> Result<(), RankingError> {
+    let ids: HashSet<i64> = taken.iter().map(|(id, _)| *id).collect();
+    let mut most = HashMap::new();
+    // Days first: a campaign sold no more in an hour than in its day.
+    for grain in Grain::ALL.into_iter().rev() {
+        let sales = by_bucket(taken, grain)?;
+        let keys: Vec<BucketKey> = sales.keys().copied().collect();
+        let mut step = GrainStep { transaction, sales, taken: &ids, left: None, most: &mut most };
+        for keys in keys.chunks(RANKINGS_AT_ONCE) {
+            step.add_to(keys).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The part of a step that adds to the buckets of one grain.
+struct GrainStep<'s, 'a> {
+    transaction: &'s mut JobTransaction,
+    sales: BucketSales<'a>,
+    /// The ids of the deltas of `sales`.
+    taken: &'s HashSet<i64>,
+    /// The sales of other deltas, read where they are needed: most rankings are complete.
+    left: Option<BucketSales<'a>>,
+    /// The revenue of campaigns in the days and hours that were looked up.
+    most: &'s mut HashMap<(BucketKey, &'a str), i128>,
+}
+
+impl<'a> GrainStep<'_, 'a> {
+    async fn add_to(&mut self, keys: &[BucketKey]) -> Result<(), RankingError> {
+        let mut buckets = self.transaction.rankings(keys).await?;
+        let mut unknown: Vec<(BucketKey, &'a str)> = Vec::new();
         for (key, bucket) in keys.iter().zip(&mut buckets) {
-            for (campaign_id, more) in &sales[key] {
+            for (campaign_id, more) in &self.sales[key] {
                 bucket.sales += *more;
                 match bucket.ranking.sales(campaign_id) {
                     Some(mut known) => {
                         known += *more;
                         bucket.ranking.set(campaign_id, known);
                     }
+                    None if self.leaves_out(*key, bucket, campaign_id) => bucket.ranking.count(campaign_id),
                     None => unknown.push((*key, campaign_id)),
                 }
             }
         }
-        if !unknown.is_empty() {
-            let left = match &left {
-                Some(left) => left,
-                None => &*left.insert(left_sales(transaction, sales, taken).await?),
-            };
-            let whole = transaction.written_sales(&unknown).await?;
-            let places: HashMap<BucketKey, usize> = keys.iter().copied().zip(0..).collect();
-            for ((key, campaign_id), mut whole) in unknown.into_iter().zip(whole) {
-                if let Some(left) = left.get(&key).and_then(|bucket| bucket.get(campaign_id)) {
-                    whole -= *left;
-                }
-                buckets[places[&key]].ranking.set(campaign_id, whole);
-            }
+        let places: HashMap<BucketKey, usize> = keys.iter().copied().zip(0..).collect();
+        for (key, campaign_id, sales) in self.look_up(unknown).await? {
+            buckets[places[&key]].ranking.set(campaign_id, sales);
         }
-        transaction.write_rankings(keys, &buckets).await?;
+        self.transaction.write_rankings(keys, &buckets).await
     }
-    Ok(())
+
+    /// Whether a campaign sold too little in the hour or the day around a bucket to be in its ranking.
+    fn leaves_out(&self, (grain, start): BucketKey, bucket: &RankedBucket, campaign_id: &'a str) -> bool {
+        let wider = Grain::ALL.into_iter().filter(|wider| wider.number() > grain);
+        let most = wider.filter_map(|wider| {
+            self.most.get(&((wider.number(), wider.start_of(start)), campaign_id)).copied()
+        });
+        most.min().is_some_and(|most| bucket.ranking.leaves_out(campaign_id, most))
+    }
+
+    async fn look_up(
+        &mut self,
+        campaigns: Vec<(BucketKey, &'a str)>,
+    ) -> Result<Vec<(BucketKey, &'a str, Sales)>, RankingError> {
+        if campaigns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let left = match &self.left {
+            Some(left) => left,
+            None => &*self.left.insert(left_sales(self.transaction, &self.sales, self.taken).await?),
+        };
+        let written = self.transaction.written_sales(&campaigns).await?;
+        let mut all = Vec::with_capacity(campaigns.len());
+        for ((key, campaign_id), mut sales) in campaigns.into_iter().zip(written) {
+            if let Some(left) = left.get(&key).and_then(|bucket| bucket.get(campaign_id)) {
+                sales -= *left;
+            }
+            self.most.insert((key, campaign_id), sales.amount);
+            all.push((key, campaign_id, sales));
+        }
+        Ok(all)
+    }
 }
 
 /// The sales of deltas that stay, of those campaigns and buckets alone that `sales` has.
@@ -140,14 +181,13 @@ pub(super) async fn each_waiting_sale(
     Ok(())
 }
 
-/// The sums of deltas.
-fn by_bucket<'a>(deltas: impl Iterator<Item = &'a [u8]>) -> Result<BucketSales<'a>, MalformedBlob> {
+/// The sums of deltas in the buckets of one grain.
+fn by_bucket(deltas: &[(i64, Vec<u8>)], grain: Grain) -> Result<BucketSales<'_>, MalformedBlob> {
     let mut all = BucketSales::new();
-    for data in deltas {
+    for (_, data) in deltas {
         for CampaignSales { minute, campaign_id, sales } in SalesDelta::read(data)? {
-            for key in buckets_of(minute) {
-                *all.entry(key).or_default().entry(campaign_id).or_default() += sales;
-            }
+            let key = (grain.number(), grain.start_of(minute * MINUTE));
+            *all.entry(key).or_default().entry(campaign_id).or_default() += sales;
         }
     }
     Ok(all)

@@ -14,8 +14,12 @@ use crate::{metrics::RankingMetrics, outage, people::Backlog, store::Store};
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// So many transactions, or one so old, are worth a step. A step writes the rankings of its buckets anew; a report looks
 /// up every campaign that sold meanwhile and is in no ranking.
-const WORTH_ADDING: u64 = 16_384;
+const WORTH_ADDING: u64 = 8_192;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The pause after a step, as a multiple of its duration, so that storing gets most of the time; and while collectors have
+/// a backlog. Sales of many different days change many rankings.
+const PAUSES: u32 = 1;
+const PAUSES_IN_BACKLOG: u32 = 3;
 /// The interval of rebuilding, where the last time found nothing to rebuild.
 const REBUILD_EVERY: Duration = Duration::from_secs(60);
 /// The pause after a step of rebuilding, as a multiple of the step's duration.
@@ -55,8 +59,11 @@ impl RankingJob {
             while self.is_due().await? {
                 let started = Instant::now();
                 let transactions = rankings.add_sales().await?;
-                debug!(transactions, took = ?started.elapsed(), "added sales to the rankings");
-                if transactions == 0 || stop.is_cancelled() {
+                let took = started.elapsed();
+                debug!(transactions, ?took, "added sales to the rankings");
+                let pauses = if self.backlog.has_full_batches() { PAUSES_IN_BACKLOG } else { PAUSES };
+                let stopped = stop.run_until_cancelled(sleep(took * pauses)).await.is_none();
+                if transactions == 0 || stopped {
                     break;
                 }
             }

@@ -48,7 +48,7 @@ impl Rankings {
                     let RankedBucket { ranking, .. } = &stored;
                     match ranking.sales(campaign_id) {
                         Some(found) if found == sales => right += 1,
-                        None if ranking.leaves_out(campaign_id, sales) => {}
+                        None if ranking.leaves_out(campaign_id, sales.amount) => {}
                         Some(_) | None => misplaced += 1,
                     }
                 })

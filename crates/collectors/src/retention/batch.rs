@@ -21,6 +21,8 @@ pub(super) enum SweptTable {
     EventKeys,
     /// Accounts of single frames, by the time of their commit. They are added to the totals.
     Frames,
+    /// Origins of frames, by the time their rows were stored; after those rows.
+    FrameOrigins,
 }
 
 /// The removed rows of one source.
@@ -85,6 +87,7 @@ impl fmt::Display for SweptTable {
             Self::Events => "rows",
             Self::EventKeys => "keys",
             Self::Frames => "frames",
+            Self::FrameOrigins => "origins",
         })
     }
 }

@@ -51,6 +51,12 @@ const FOLD_FRAMES: &str = "WITH old AS ( \
             parked = total.parked + excluded.parked) \
     SELECT source, count(*), max(committed_at) FROM old GROUP BY source";
 
+const REMOVE_ORIGINS: &str = "WITH old AS ( \
+        DELETE FROM frame_origins WHERE ctid = ANY(ARRAY( \
+            SELECT ctid FROM frame_origins WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+        RETURNING source, stored_at) \
+    SELECT source, count(*), max(stored_at) FROM old GROUP BY source";
+
 /// Opens a connection beside the pool, whose connections are for storing.
 pub(super) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
     let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
@@ -77,6 +83,7 @@ pub(super) async fn remove(
         SweptTable::Events => remove_rows(connection, span, most).await,
         SweptTable::EventKeys => remove_by(REMOVE_KEYS, connection, span, most).await,
         SweptTable::Frames => remove_by(FOLD_FRAMES, connection, span, most).await,
+        SweptTable::FrameOrigins => remove_by(REMOVE_ORIGINS, connection, span, most).await,
     }
 }
 

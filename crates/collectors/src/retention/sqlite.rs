@@ -19,6 +19,10 @@ const REMOVE_KEYS: &str = "DELETE FROM event_keys WHERE (source, key) IN ( \
         SELECT source, key FROM event_keys WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \
     RETURNING source, stored_at";
 
+const REMOVE_ORIGINS: &str = "DELETE FROM frame_origins WHERE number IN ( \
+        SELECT number FROM frame_origins WHERE stored_at >= ? AND stored_at < ? ORDER BY stored_at LIMIT ?) \
+    RETURNING source, stored_at";
+
 const REMOVE_FRAMES: &str = "DELETE FROM frames WHERE rowid IN ( \
         SELECT rowid FROM frames WHERE committed_at >= ? AND committed_at < ? ORDER BY committed_at LIMIT ?) \
     RETURNING source, committed_at, stored, duplicate, parked";
@@ -40,7 +44,8 @@ pub(super) async fn remove(
     let started = Instant::now();
     let removed = match table {
         SweptTable::Events => remove_rows(&mut transaction, span, most).await?,
-        SweptTable::EventKeys => remove_keys(&mut transaction, span, most).await?,
+        SweptTable::EventKeys => remove_by(REMOVE_KEYS, &mut transaction, span, most).await?,
+        SweptTable::FrameOrigins => remove_by(REMOVE_ORIGINS, &mut transaction, span, most).await?,
         SweptTable::Frames => fold_frames(&mut transaction, span, most).await?,
     };
     transaction.commit().await?;
@@ -95,13 +100,14 @@ async fn delete_duplicates(connection: &mut SqliteConnection, old: &[RemovedRow]
     Ok(())
 }
 
-async fn remove_keys(
+async fn remove_by(
+    statement: &'static str,
     connection: &mut SqliteConnection,
     span: Range<i64>,
     most: u32,
 ) -> Result<Vec<RemovedOfSource>, sqlx::Error> {
     let old: Vec<(i16, i64)> =
-        sqlx::query_as(REMOVE_KEYS).bind(span.start).bind(span.end).bind(most).fetch_all(connection).await?;
+        sqlx::query_as(statement).bind(span.start).bind(span.end).bind(most).fetch_all(connection).await?;
     Ok(counted(old.into_iter()))
 }
 

@@ -149,10 +149,15 @@ impl Sweep<'_> {
     /// Removes rows older than `cutoffs`. A stop ends it after the running batch.
     async fn run(mut self, cutoffs: Cutoffs) -> Result<Swept, sqlx::Error> {
         let metrics = self.metrics;
+        let rows = self.batches(SweptTable::Events, cutoffs.rows, Some(&metrics.rows)).await?;
+        if !self.stop.is_cancelled() {
+            // Every row that refers to them is removed.
+            self.batches(SweptTable::FrameOrigins, cutoffs.rows, None).await?;
+        }
         Ok(Swept {
-            rows: self.batches(SweptTable::Events, cutoffs.rows, &metrics.rows).await?,
-            keys: self.batches(SweptTable::EventKeys, cutoffs.keys, &metrics.keys).await?,
-            frames: self.batches(SweptTable::Frames, cutoffs.frames, &metrics.frames).await?,
+            rows,
+            keys: self.batches(SweptTable::EventKeys, cutoffs.keys, Some(&metrics.keys)).await?,
+            frames: self.batches(SweptTable::Frames, cutoffs.frames, Some(&metrics.frames)).await?,
             erasures: match cutoffs.erasures {
                 Some(before) => self.database.prune_erasures(before).await?,
                 None => 0,
@@ -164,14 +169,16 @@ impl Sweep<'_> {
         &mut self,
         table: SweptTable,
         before: Option<i64>,
-        counter: &RemovedCounter,
+        counter: Option<&RemovedCounter>,
     ) -> Result<u64, sqlx::Error> {
         let Some(before) = before else { return Ok(0) };
         let (mut all, mut from, mut size) = (0, i64::MIN, BatchSize::default());
         while !self.stop.is_cancelled() {
             let most = size.rows();
             let batch = self.database.remove(table, from..before, most).await?;
-            batch.removed.iter().for_each(|removed| counter.count(removed.source, removed.number));
+            for removed in &batch.removed {
+                counter.iter().for_each(|counter| counter.count(removed.source, removed.number));
+            }
             let number: u64 = batch.removed.iter().map(|removed| removed.number).sum();
             all += number;
             debug!(kind = %table, number, held = ?batch.held, "removed a batch");

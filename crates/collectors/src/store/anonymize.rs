@@ -1,6 +1,7 @@
-//! Anonymization of a person's rows. No index leads to them, so that the whole table is read, in windows.
+//! Anonymization of a person's rows. PostgreSQL has a summary of the persons in each range of blocks. In SQLite no index
+//! leads to them, so that the whole table is read, in windows.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, SqlitePool};
@@ -10,7 +11,7 @@ use weir_journal::Erasure;
 use super::{
     Store,
     erasure::last_arrival,
-    limits::{BEGIN_POSTGRES, BEGIN_SQLITE, is_timeout, with_time_limit},
+    limits::{BEGIN_POSTGRES, BEGIN_SQLITE, is_timeout, with_limit, with_time_limit},
     people_deltas::{self, PeopleDelta},
     rollups::{self, Rollups},
     row::to_smallint,
@@ -22,9 +23,15 @@ const ANONYMIZE: &str = "user_id = '', user_name = '', age = NULL, gender = NULL
 /// Counts rows in the transaction that anonymizes them, so that each is counted once over all attempts.
 const COUNT_ROWS: &str = "UPDATE erasures SET \"rows\" = COALESCE(\"rows\", 0) + $2 WHERE erasure_id = $1";
 
-/// PostgreSQL: blocks of 8 KiB in a window, so 8 MiB, which are read in some milliseconds.
-const WINDOW_BLOCKS: i64 = 1024;
-const BLOCKS: &str = "SELECT pg_relation_size('events') / current_setting('block_size')::bigint";
+/// PostgreSQL: the rows of one transaction, which takes some milliseconds.
+const ROWS_AT_ONCE: usize = 1_000;
+/// Reads the summary of persons, and the ranges of blocks that may have the person. Without it the whole table is read.
+const FIND: &str = "SELECT event_id FROM events WHERE source = $1 AND user_id = $2 AND arrived_at <= $3";
+/// At any estimate of its size, the table is not read as a whole where the summary is there.
+const BEGIN_FIND: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '10min'; SET LOCAL enable_seqscan = off; \
+    SET LOCAL jit = off";
+/// Nobody waits for the search. After this time the connection is closed, because a half-open one never answers.
+const FIND_LIMIT: Duration = Duration::from_secs(11 * 60);
 
 /// SQLite: rows in a window, for which the one writer is taken for some milliseconds.
 const WINDOW_ROWS: i64 = 20_000;
@@ -52,13 +59,13 @@ struct PersonRows<'a> {
 }
 
 impl Store {
-    /// Anonymizes the person's rows: the second step. Each window of the table has a transaction of its own, which also
+    /// Anonymizes the person's rows: the second step. Some rows at a time have a transaction of their own, which also
     /// takes the person's measures off the rollups.
     ///
     /// Sets of people still contain the person then; [`People::erase`](crate::people::People::erase) is the next step.
     ///
     /// # Errors
-    /// The database can't be written now. Windows that are done stay done.
+    /// The database can't be written now. Rows that are done stay done.
     pub async fn anonymize_rows(&self, erasure: &Erasure) -> anyhow::Result<()> {
         let person = PersonRows {
             erasure_id: &erasure.id,
@@ -74,53 +81,52 @@ impl Store {
     }
 }
 
-/// Blocks that are added meanwhile need no reading: every transaction that began after the record stores without the
+/// Rows that are added meanwhile need no search: every transaction that began after the record stores without the
 /// person.
 async fn anonymize_in_postgres(pool: &PgPool, person: PersonRows<'_>) -> Result<(), sqlx::Error> {
-    let blocks: i64 = sqlx::query_scalar(BLOCKS).fetch_one(pool).await?;
-    let mut start = 0;
-    while start < blocks {
-        let mut connection = pool.acquire().await?;
-        let done = with_time_limit(window_in_postgres(&mut connection, person, start)).await;
-        if done.as_ref().is_err_and(is_timeout) {
-            connection.close_on_drop();
+    let mut connection = pool.acquire().await?;
+    let anonymized = async {
+        let found = with_limit(FIND_LIMIT, find_in_postgres(&mut connection, person)).await?;
+        for ids in found.chunks(ROWS_AT_ONCE) {
+            with_time_limit(rows_in_postgres(&mut connection, person, ids)).await?;
         }
-        done?;
-        start += WINDOW_BLOCKS;
+        Ok(())
+    };
+    let anonymized = anonymized.await;
+    if anonymized.as_ref().is_err_and(is_timeout) {
+        connection.close_on_drop();
     }
-    Ok(())
+    anonymized
 }
 
-/// Looks without a lock, and begins a transaction only where the person has rows.
-async fn window_in_postgres(
+/// The ids of the person's events.
+async fn find_in_postgres(
     connection: &mut PgConnection,
     person: PersonRows<'_>,
-    start: i64,
-) -> Result<(), sqlx::Error> {
-    let rows = format!(
-        "FROM events WHERE ctid >= '({start},0)'::tid AND ctid < '({},0)'::tid \
-         AND source = $1 AND user_id = $2 AND arrived_at <= $3",
-        start + WINDOW_BLOCKS
-    );
-    let has_rows: bool = sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT 1 {rows})")))
+) -> Result<Vec<String>, sqlx::Error> {
+    let mut transaction = connection.begin_with(BEGIN_FIND).await?;
+    let found = sqlx::query_scalar(FIND)
         .bind(person.source)
         .bind(person.user_id)
         .bind(person.until)
         .persistent(false)
-        .fetch_one(&mut *connection)
+        .fetch_all(&mut *transaction)
         .await?;
-    if has_rows { rows_in_postgres(connection, person, &rows).await } else { Ok(()) }
+    transaction.commit().await?;
+    Ok(found)
 }
 
 async fn rows_in_postgres(
     connection: &mut PgConnection,
     person: PersonRows<'_>,
-    rows: &str,
+    ids: &[String],
 ) -> Result<(), sqlx::Error> {
     let anonymize = format!(
         "UPDATE events SET {ANONYMIZE} FROM ( \
-            SELECT source, event_id, occurred_at, funnel_stage, event_type, COALESCE(age, followers) AS measure \
-            {rows}) AS known \
+            SELECT known.* FROM UNNEST($4::text[]) AS asked (event_id) CROSS JOIN LATERAL ( \
+                SELECT source, event_id, occurred_at, funnel_stage, event_type, COALESCE(age, followers) AS measure \
+                FROM events WHERE source = $1 AND events.event_id = asked.event_id AND user_id = $2 \
+                    AND arrived_at <= $3 OFFSET 0) AS known) AS known \
          WHERE events.source = known.source AND events.event_id = known.event_id AND events.user_id = $2 \
          RETURNING known.occurred_at, known.funnel_stage, known.event_type, known.measure"
     );
@@ -132,6 +138,7 @@ async fn rows_in_postgres(
         .bind(person.source)
         .bind(person.user_id)
         .bind(person.until)
+        .bind(ids)
         .persistent(false)
         .fetch_all(&mut *transaction)
         .await?;

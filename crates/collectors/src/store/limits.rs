@@ -31,8 +31,16 @@ pub(crate) const ROWS_PER_STATEMENT: usize = 32;
 pub(crate) async fn with_time_limit<T>(
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
+    with_limit(TRANSACTION_LIMIT, work).await
+}
+
+/// [`with_time_limit`] with another limit.
+pub(super) async fn with_limit<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     let timeout = || Error::new(ErrorKind::TimedOut, "the database took too long");
-    tokio::time::timeout(TRANSACTION_LIMIT, work).await.unwrap_or_else(|_| Err(timeout().into()))
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(timeout().into()))
 }
 
 /// Whether the error is the timeout of [`with_time_limit`].

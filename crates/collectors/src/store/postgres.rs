@@ -17,6 +17,7 @@ use weir_journal::Position;
 
 use super::{
     erased::ErasedCache,
+    frame_origins,
     guards::Guards,
     limits::{BEGIN_POSTGRES, is_timeout, with_time_limit},
     people_deltas::{self, ObservedPeople},
@@ -103,7 +104,11 @@ async fn insert_frames<'a>(
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
     let erased = guards.erased_in_postgres(connection, erased).await?;
     let removed = guards.removed_in_postgres(connection, claimed).await?;
-    let mut rows = row::deduplicated(claimed.iter().flat_map(|submission| submission.rows(guards.now)));
+    let numbers = frame_origins::insert_in_postgres(connection, claimed, guards.now).await?;
+    let number_of = |submission: &Submission<'_>| numbers[submission.frame_id()];
+    let mut rows = row::deduplicated(
+        claimed.iter().flat_map(|submission| submission.rows(number_of(submission), guards.now)),
+    );
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.anonymize(&mut rows);
     let add_up = |new: &[row::Row<'a>]| {
@@ -112,15 +117,16 @@ async fn insert_frames<'a>(
         (deltas, rollups.sales(), rollups.kinds(), rollups.campaigns())
     };
     let (deltas, sales, kinds, campaigns) = rows::insert(connection, &mut rows, lookup, add_up).await?;
-    let mut stored: HashMap<&str, u64> = HashMap::new();
-    rows.iter().for_each(|row| *stored.entry(row.frame_id).or_default() += 1);
+    let mut stored: HashMap<Option<i64>, u64> = HashMap::new();
+    rows.iter().for_each(|row| *stored.entry(row.frame_number).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {
-        let stored = stored.get(submission.frame_id()).copied().unwrap_or(0);
+        let stored = stored.get(&Some(number_of(submission))).copied().unwrap_or(0);
         (submission.frame_id(), submission.outcome(stored))
     };
     let outcomes: Vec<(&'a str, FrameOutcome)> = claimed.iter().map(outcome).collect();
     let with_duplicates = claimed.iter().zip(&outcomes).filter(|(_, (_, outcome))| outcome.duplicate > 0);
-    let occurrences = with_duplicates.flat_map(|(submission, _)| submission.occurrences());
+    let occurrences =
+        with_duplicates.flat_map(|(submission, _)| submission.occurrences(number_of(submission)));
     let with_row = occurrences.filter(|occurrence| !removed.contains(&occurrence.identity));
     rows::count_duplicates(connection, &duplicates(with_row, &rows)).await?;
     write_accounts(connection, &outcomes).await?;

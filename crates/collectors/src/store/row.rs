@@ -101,24 +101,30 @@ table_row!(
         profile_id: Option<&'a str>,
         purchased_item: Option<&'a str>,
         purchase_amount: Option<i64>,
+        frame_number: Option<i64>,
+        origin: Option<i32>,
     }
 );
 
 impl<'a> Row<'a> {
-    /// The row of an event in a frame; `stored_at` in µs since the Unix epoch.
-    pub(super) fn of_event(frame: &'a Frame, framed: &'a FramedEvent, stored_at: i64) -> Self {
-        let (event, origin) = (&framed.event, &frame.origins[framed.origin]);
+    /// The row of an event in the frame with this number in `frame_origins`; `stored_at` in µs since the Unix epoch.
+    pub(super) fn of_event(
+        frame: &'a Frame,
+        frame_number: i64,
+        framed: &'a FramedEvent,
+        stored_at: i64,
+    ) -> Self {
+        let event = &framed.event;
         let common = Self {
             source: to_smallint(event.source().number()),
             event_id: event.id(),
             occurred_at: event.timestamp().timestamp_micros(),
             funnel_stage: to_smallint(event.funnel_stage().number()),
             event_type: to_smallint(event.event_type().number()),
-            frame_id: &frame.id,
-            correlation_id: origin.correlation_id.as_str(),
-            traceparent: Some(origin.traceparent.as_str()).filter(|text| !text.is_empty()),
-            arrived_at: origin.arrived_at.timestamp_micros(),
+            arrived_at: frame.origins[framed.origin].arrived_at.timestamp_micros(),
             stored_at,
+            frame_number: Some(frame_number),
+            origin: i32::try_from(framed.origin).ok(),
             ..Self::default()
         };
         match event.details() {
@@ -253,7 +259,7 @@ mod tests {
         };
         let happened = Row {
             event_id: "e-1",
-            correlation_id: "c-1",
+            frame_number: Some(7),
             arrived_at: 5,
             video_id: Some("v-1"),
             campaign_id: Some("camp-1"),
@@ -264,7 +270,7 @@ mod tests {
         };
         let both = Row {
             event_id: happened.event_id,
-            correlation_id: happened.correlation_id,
+            frame_number: happened.frame_number,
             arrived_at: happened.arrived_at,
             video_id: happened.video_id,
             campaign_id: happened.campaign_id,

@@ -7,6 +7,7 @@ use weir_journal::Position;
 
 use super::{
     erased::{ErasedCache, ErasedPersons},
+    frame_origins,
     guards::Guards,
     limits::{BEGIN_SQLITE, ROWS_PER_STATEMENT},
     people_deltas::{self, ObservedPeople},
@@ -99,7 +100,8 @@ async fn insert_frame<'a>(
     additions: &mut Additions<'a>,
 ) -> Result<FrameOutcome, sqlx::Error> {
     let removed = guards.removed_in_sqlite(connection, submission).await?;
-    let mut rows = row::deduplicated(submission.rows(guards.now));
+    let number = frame_origins::insert_in_sqlite(connection, submission, guards.now).await?;
+    let mut rows = row::deduplicated(submission.rows(number, guards.now));
     rows.retain(|row| !removed.contains(&row.identity()));
     erased.anonymize(&mut rows);
     insert_rows(connection, &mut rows).await?;
@@ -109,7 +111,7 @@ async fn insert_frame<'a>(
     }
     let outcome = submission.outcome(rows.len() as u64);
     if outcome.duplicate > 0 {
-        let occurrences = submission.occurrences();
+        let occurrences = submission.occurrences(number);
         let with_row = occurrences.filter(|occurrence| !removed.contains(&occurrence.identity));
         count_duplicates(connection, &duplicates(with_row, &rows)).await?;
     }
@@ -148,11 +150,11 @@ async fn insert_chunk(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Re
     Ok(query.execute(connection).await?.rows_affected())
 }
 
-/// The event ids of rows that were there before. A frame is stored once, so that a row with another frame id is an old
-/// one.
+/// The event ids of rows that were there before. A frame is stored once, so that a row with another frame's number, or
+/// without one, is an old one.
 async fn old_ids(connection: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<Vec<String>, sqlx::Error> {
-    let mut statement = QueryBuilder::<Sqlite>::new("SELECT event_id FROM events WHERE frame_id <> ");
-    statement.push_bind(rows[0].frame_id).push(" AND source = ").push_bind(rows[0].source);
+    let mut statement = QueryBuilder::<Sqlite>::new("SELECT event_id FROM events WHERE frame_number IS NOT ");
+    statement.push_bind(rows[0].frame_number).push(" AND source = ").push_bind(rows[0].source);
     statement.push(" AND event_id IN ");
     statement.push_tuples(rows, |mut tuple, row| {
         tuple.push_bind(row.event_id);

@@ -55,7 +55,8 @@ pub(super) type Outcomes<'a> = HashMap<&'a str, FrameOutcome>;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Occurrence<'a> {
     pub(super) identity: EventIdentity<'a>,
-    pub(super) frame_id: &'a str,
+    /// The frame's number in `frame_origins`.
+    pub(super) frame_number: i64,
     pub(super) times: i64,
 }
 
@@ -95,6 +96,10 @@ impl<'a> Submission<'a> {
         self.position
     }
 
+    pub(super) fn frame(&self) -> &'a Frame {
+        self.frame
+    }
+
     pub(super) fn frame_id(&self) -> &'a str {
         &self.frame.id
     }
@@ -104,24 +109,30 @@ impl<'a> Submission<'a> {
         to_smallint(self.frame.source.number())
     }
 
-    pub(super) fn rows(&self, stored_at: i64) -> impl Iterator<Item = Row<'a>> {
+    /// The rows to be, of a frame with this number in `frame_origins`.
+    pub(super) fn rows(&self, frame_number: i64, stored_at: i64) -> impl Iterator<Item = Row<'a>> {
         let frame = self.frame;
-        self.events.iter().map(move |index| Row::of_event(frame, &frame.events[*index], stored_at))
+        let row = move |index: &usize| Row::of_event(frame, frame_number, &frame.events[*index], stored_at);
+        self.events.iter().map(row)
     }
 
     /// The identities of all events, parked ones included.
     pub(super) fn identities(&self) -> impl Iterator<Item = EventIdentity<'a>> {
-        self.occurrences().map(|occurrence| occurrence.identity)
+        let frame = self.frame;
+        let source = self.source();
+        let all = self.events.iter().chain(&self.parked);
+        all.map(move |index| (source, frame.events[*index].event.id()))
     }
 
-    /// Occurrences of each event: one to become a row, and one for each repeat. A parked event has its repeats alone.
-    pub(super) fn occurrences(&self) -> impl Iterator<Item = Occurrence<'a>> {
+    /// Occurrences of each event in a frame with this number: one to become a row, and one for each repeat. A parked
+    /// event has its repeats alone.
+    pub(super) fn occurrences(&self, frame_number: i64) -> impl Iterator<Item = Occurrence<'a>> {
         let frame = self.frame;
         let occurrence = move |index: usize, once: i64| {
             let framed = &frame.events[index];
             Occurrence {
                 identity: (to_smallint(frame.source.number()), framed.event.id()),
-                frame_id: &frame.id,
+                frame_number,
                 times: once + i64::from(framed.repeats),
             }
         };
@@ -166,11 +177,11 @@ pub(super) fn duplicates<'a>(
     if occurrences.peek().is_none() {
         return Vec::new();
     }
-    let mut became_rows: HashMap<EventIdentity<'a>, &str> =
-        new.iter().map(|row| (row.identity(), row.frame_id)).collect();
+    let mut became_rows: HashMap<EventIdentity<'a>, Option<i64>> =
+        new.iter().map(|row| (row.identity(), row.frame_number)).collect();
     let mut again: BTreeMap<EventIdentity<'a>, i64> = BTreeMap::new();
-    for Occurrence { identity, frame_id, times } in occurrences {
-        let is_first = became_rows.get(&identity) == Some(&frame_id);
+    for Occurrence { identity, frame_number, times } in occurrences {
+        let is_first = became_rows.get(&identity) == Some(&Some(frame_number));
         if is_first {
             became_rows.remove(&identity);
         }
@@ -184,26 +195,26 @@ pub(super) fn duplicates<'a>(
 mod tests {
     use super::*;
 
-    fn occurrence(event_id: &'static str, frame_id: &'static str, times: i64) -> Occurrence<'static> {
-        Occurrence { identity: (1, event_id), frame_id, times }
+    fn occurrence(event_id: &'static str, frame: char, times: i64) -> Occurrence<'static> {
+        Occurrence { identity: (1, event_id), frame_number: i64::from(u32::from(frame)), times }
     }
 
-    fn row(event_id: &'static str, frame_id: &'static str) -> Row<'static> {
-        Row { source: 1, event_id, frame_id, ..Row::default() }
+    fn row(event_id: &'static str, frame: char) -> Row<'static> {
+        Row { source: 1, event_id, frame_number: Some(i64::from(u32::from(frame))), ..Row::default() }
     }
 
     #[test]
     fn every_occurrence_but_the_one_that_became_the_row_is_a_duplicate() {
         let occurrences = [
-            occurrence("old", "f", 1),
-            occurrence("new", "f", 1),
-            occurrence("new", "e", 1),
-            occurrence("repeated", "f", 3),
-            occurrence("elsewhere", "f", 1),
-            occurrence("once", "f", 1),
-            occurrence("parked", "f", 0),
+            occurrence("old", 'f', 1),
+            occurrence("new", 'f', 1),
+            occurrence("new", 'e', 1),
+            occurrence("repeated", 'f', 3),
+            occurrence("elsewhere", 'f', 1),
+            occurrence("once", 'f', 1),
+            occurrence("parked", 'f', 0),
         ];
-        let new = [row("new", "e"), row("repeated", "f"), row("once", "f"), row("elsewhere", "e")];
+        let new = [row("new", 'e'), row("repeated", 'f'), row("once", 'f'), row("elsewhere", 'e')];
         let duplicate = |event_id, times| Duplicate { identity: (1, event_id), times };
         let expected =
             [duplicate("elsewhere", 1), duplicate("new", 1), duplicate("old", 1), duplicate("repeated", 2)];
@@ -212,8 +223,8 @@ mod tests {
 
     #[test]
     fn an_identity_that_occurs_twice_in_the_frame_of_its_row_is_a_duplicate_once() {
-        let occurrences = [occurrence("a", "f", 1), occurrence("a", "f", 1)];
+        let occurrences = [occurrence("a", 'f', 1), occurrence("a", 'f', 1)];
         let expected = [Duplicate { identity: (1, "a"), times: 1 }];
-        assert_eq!(duplicates(occurrences.into_iter(), &[row("a", "f")]), expected);
+        assert_eq!(duplicates(occurrences.into_iter(), &[row("a", 'f')]), expected);
     }
 }

@@ -20,13 +20,13 @@ pub struct Model {
     pub funnel_stage: i16,
     /// `weir.event.v1.EventType`; unique only together with the source.
     pub event_type: i16,
-    /// The id of the frame that the event came in, a row of `frames`.
+    /// Of rows from before migration 16: the id of the frame that the event came in, a row of `frames`. Empty since then.
     #[sea_orm(column_type = "Text")]
     pub frame_id: String,
-    /// The correlation id of the call that the event came in.
+    /// Of such rows: the correlation id of the call that the event came in. Empty since then.
     #[sea_orm(column_type = "Text")]
     pub correlation_id: String,
-    /// The `traceparent` (W3C Trace Context) of that call; null where it had none.
+    /// Of such rows: the `traceparent` (W3C Trace Context) of that call; null where it had none, and since then.
     #[sea_orm(column_type = "Text", nullable)]
     pub traceparent: Option<String>,
     /// The arrival of that call, µs.
@@ -83,6 +83,10 @@ pub struct Model {
     /// Bottom events: ten-thousandths of the deployment's currency. A transaction is a `checkout.complete`
     /// (Facebook) or `purchase` (TikTok) where this is not null.
     pub purchase_amount: Option<i64>,
+    /// The frame that the event came in, a row of `frame_origins`; null in rows from before migration 16.
+    pub frame_number: Option<i64>,
+    /// The index of the event's call among the origins of that frame.
+    pub origin: Option<i32>,
 }
 
 /// The table has no foreign keys: a frame's row may be removed before its events.

@@ -3,10 +3,11 @@
 use crate::fault::{Cause, FaultKind};
 
 /// The tables that reports read.
-const REPORTS_READ: [&str; 17] = [
+const REPORTS_READ: [&str; 18] = [
     "seaql_migrations",
     "events",
     "frames",
+    "frame_origins",
     "duplicates",
     "event_keys",
     "horizons",

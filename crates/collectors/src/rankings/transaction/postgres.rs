@@ -19,14 +19,13 @@ const WRITE_RANKINGS: &str = "INSERT INTO campaign_rankings \
     ON CONFLICT (grain, bucket) DO UPDATE SET transactions = excluded.transactions, \
         amount_high = excluded.amount_high, amount_low = excluded.amount_low, is_complete = excluded.is_complete, \
         data = excluded.data";
-const WRITTEN_SALES: &str = "SELECT COALESCE(CAST(transactions AS BIGINT), 0), \
-        COALESCE(CAST(high AS BIGINT), 0), COALESCE(CAST(low AS BIGINT), 0) \
+/// One row for each shard.
+const WRITTEN_SALES: &str = "SELECT place, known.* \
     FROM UNNEST($1::smallint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS asked (grain, bucket, campaign_id, place) \
     CROSS JOIN LATERAL ( \
-        SELECT SUM(transactions) AS transactions, SUM(amount_high) AS high, SUM(amount_low) AS low \
-        FROM campaign_rollups AS written WHERE written.grain = asked.grain AND written.bucket = asked.bucket \
-            AND written.campaign_id = asked.campaign_id OFFSET 0) AS known \
-    ORDER BY place";
+        SELECT transactions, amount_high, amount_low FROM campaign_rollups AS written \
+        WHERE written.grain = asked.grain AND written.bucket = asked.bucket \
+            AND written.campaign_id = asked.campaign_id OFFSET 0) AS known";
 
 pub(super) async fn rankings(
     connection: &mut PgConnection,
@@ -62,11 +61,18 @@ pub(super) async fn written_sales(
     connection: &mut PgConnection,
     campaigns: &[(BucketKey, &str)],
 ) -> Result<Vec<SalesRow>, sqlx::Error> {
-    sqlx::query_as(WRITTEN_SALES)
+    let shards: Vec<(i64, i64, i64, i64)> = sqlx::query_as(WRITTEN_SALES)
         .bind(campaigns.iter().map(|((grain, _), _)| *grain).collect::<Vec<_>>())
         .bind(campaigns.iter().map(|((_, start), _)| *start).collect::<Vec<_>>())
         .bind(campaigns.iter().map(|(_, name)| *name).collect::<Vec<_>>())
         .persistent(false)
         .fetch_all(connection)
-        .await
+        .await?;
+    let mut written = vec![SalesRow::default(); campaigns.len()];
+    for (place, transactions, high, low) in shards {
+        let sums = usize::try_from(place - 1).ok().and_then(|index| written.get_mut(index));
+        let Some(sums) = sums else { continue };
+        *sums = (sums.0 + transactions, sums.1 + high, sums.2 + low);
+    }
+    Ok(written)
 }
