@@ -23,9 +23,12 @@ const DELETE_DELTA: &str = "DELETE FROM campaign_deltas WHERE id = $1";
 
 /// The most transactions that one step adds, but at least one delta. Storing on SQLite waits for a step. A step writes
 /// every ranking that it changes, so that a larger one costs less for each transaction.
-const TRANSACTIONS_AT_ONCE: i64 = 32_768;
+const TRANSACTIONS_AT_ONCE: i64 = 16_384;
 /// The rankings that are in memory at once. One has some 300 KB at most.
 const RANKINGS_AT_ONCE: usize = 32;
+
+/// The campaigns that one statement looks up.
+const LOOK_UPS_AT_ONCE: usize = 2_048;
 
 /// The sales of campaigns by bucket.
 type BucketSales<'a> = BTreeMap<BucketKey, HashMap<&'a str, Sales>>;
@@ -133,14 +136,16 @@ impl<'a> GrainStep<'_, 'a> {
             Some(left) => left,
             None => &*self.left.insert(left_sales(self.transaction, &self.sales, self.taken).await?),
         };
-        let written = self.transaction.written_sales(&campaigns).await?;
         let mut all = Vec::with_capacity(campaigns.len());
-        for ((key, campaign_id), mut sales) in campaigns.into_iter().zip(written) {
-            if let Some(left) = left.get(&key).and_then(|bucket| bucket.get(campaign_id)) {
-                sales -= *left;
+        for campaigns in campaigns.chunks(LOOK_UPS_AT_ONCE) {
+            let written = self.transaction.written_sales(campaigns).await?;
+            for ((key, campaign_id), mut sales) in campaigns.iter().zip(written) {
+                if let Some(left) = left.get(key).and_then(|bucket| bucket.get(campaign_id)) {
+                    sales -= *left;
+                }
+                self.most.insert((*key, campaign_id), sales.amount);
+                all.push((*key, *campaign_id, sales));
             }
-            self.most.insert((key, campaign_id), sales.amount);
-            all.push((key, campaign_id, sales));
         }
         Ok(all)
     }

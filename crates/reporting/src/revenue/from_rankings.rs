@@ -7,8 +7,10 @@ use sea_orm::{
     DbErr, FromQueryResult,
     sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
 };
+use serde_json::json;
 use weir::contract::Money;
 use weir_database::{
+    dialect::Dialect,
     entity::{
         campaign_deltas::{Column as DeltaColumn, Entity as Deltas},
         campaign_rankings::{Column, Entity},
@@ -43,6 +45,14 @@ const MOST_LOOK_UPS: usize = 32_768;
 /// The whole minutes of a range within one minute.
 const NOTHING: TimeRange = TimeRange { from: Some(0), to: Some(0) };
 
+/// PostgreSQL: one row for each shard. Each pair of a bucket and a name is looked up by itself: `OFFSET 0` keeps the planner
+/// from reading all campaigns of the bucket. With statistics from when the table was small, it did so, and took 30 s.
+const WRITTEN_SALES: &str = "SELECT written.* FROM json_array_elements_text($2::json) AS start (bucket) \
+    CROSS JOIN json_array_elements_text($3::json) AS asked (campaign_id) CROSS JOIN LATERAL ( \
+        SELECT campaign_id, transactions, amount_high AS high, amount_low AS low FROM campaign_rollups AS sums \
+        WHERE sums.grain = $1 AND sums.bucket = start.bucket::bigint AND sums.campaign_id = asked.campaign_id OFFSET 0 \
+    ) AS written";
+
 /// A bucket without its ranking.
 #[derive(FromQueryResult)]
 struct HeadRow {
@@ -74,6 +84,7 @@ struct WaitingRow {
     transactions: i64,
 }
 
+/// A shard of a campaign's sums.
 #[derive(FromQueryResult)]
 struct CampaignRow {
     campaign_id: String,
@@ -220,8 +231,9 @@ async fn with_sales(
         }
     }
     for names in unknown.chunks(LOOK_UPS_AT_ONCE) {
-        let found: Vec<CampaignRow> = snapshot.all(&select_campaigns(grain, &[start], names)).await?;
-        found.iter().for_each(|row| ranking.set(&row.campaign_id, row.sales()));
+        for (campaign_id, sales) in written_sales(snapshot, grain, &[start], names).await? {
+            ranking.set(&campaign_id, sales);
+        }
     }
     Ok(ranking.to_blob())
 }
@@ -238,10 +250,8 @@ async fn look_up(snapshot: &Snapshot, cut: &CutBuckets, search: &mut Search) -> 
         left -= names.len() * buckets;
         let mut inside: HashMap<String, Sales> = HashMap::new();
         for (grain, starts) in cut {
-            let found: Vec<CampaignRow> = snapshot.all(&select_campaigns(*grain, starts, &names)).await?;
-            for row in found {
-                let sales = row.sales();
-                *inside.entry(row.campaign_id).or_default() += sales;
+            for (campaign_id, sales) in written_sales(snapshot, *grain, starts, &names).await? {
+                *inside.entry(campaign_id).or_default() += sales;
             }
         }
         let number = names.len();
@@ -297,21 +307,38 @@ fn select_deltas(range: TimeRange) -> SelectStatement {
         .take()
 }
 
-fn select_campaigns(grain: Grain, starts: &[i64], names: &[&str]) -> SelectStatement {
-    use campaign_rollups::Column;
-    let sums =
-        [(Column::Transactions, "transactions"), (Column::AmountHigh, "high"), (Column::AmountLow, "low")];
-    let mut query = Query::select();
-    query.column(Column::CampaignId);
-    for (column, name) in sums {
-        query.expr_as(sum_or_zero(Expr::col(column)), name);
+/// The sums of these campaigns over these buckets, from `campaign_rollups`.
+async fn written_sales(
+    snapshot: &Snapshot,
+    grain: Grain,
+    starts: &[i64],
+    names: &[&str],
+) -> Result<HashMap<String, Sales>, DbErr> {
+    let shards: Vec<CampaignRow> = match snapshot.dialect() {
+        Dialect::Postgres => {
+            let values = [grain.number().into(), json!(starts).into(), json!(names).into()];
+            snapshot.all_raw(WRITTEN_SALES, values, "campaign_rollups").await?
+        }
+        Dialect::Sqlite => snapshot.all(&select_shards(grain, starts, names)).await?,
+    };
+    let mut sums: HashMap<String, Sales> = HashMap::with_capacity(names.len());
+    for CampaignRow { campaign_id, transactions, sum } in shards {
+        *sums.entry(campaign_id).or_default() += Sales { transactions, amount: sum.total() };
     }
-    query
+    Ok(sums)
+}
+
+/// SQLite looks up each pair of a bucket and a name by itself.
+fn select_shards(grain: Grain, starts: &[i64], names: &[&str]) -> SelectStatement {
+    use campaign_rollups::Column;
+    Query::select()
+        .columns([Column::CampaignId, Column::Transactions])
+        .expr_as(Expr::col(Column::AmountHigh), "high")
+        .expr_as(Expr::col(Column::AmountLow), "low")
         .from(campaign_rollups::Entity)
         .and_where(Expr::col(Column::Grain).eq(grain.number()))
         .and_where(Expr::col(Column::Bucket).is_in(starts.iter().copied()))
         .and_where(Expr::col(Column::CampaignId).is_in(names.iter().copied()))
-        .group_by_col(Column::CampaignId)
         .take()
 }
 
@@ -319,12 +346,6 @@ impl HeadRow {
     fn sales(&self) -> Sales {
         let Halves { amount_high: high, amount_low: low } = self.amount;
         Sales { transactions: self.transactions, amount: SplitSum { high, low }.total() }
-    }
-}
-
-impl CampaignRow {
-    fn sales(&self) -> Sales {
-        Sales { transactions: self.transactions, amount: self.sum.total() }
     }
 }
 
