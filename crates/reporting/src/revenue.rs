@@ -31,6 +31,9 @@ use queries::{Filter, Revenue};
 pub(crate) use ranking_cache::RankingCache;
 use ranking_cache::{RankingKey, TopCampaigns};
 
+/// With more transactions outside of the closed days, the rankings of those cost less than looking every campaign up.
+const MOST_IN_REST: u64 = 20_000;
+
 /// A request for revenue.
 #[derive(Debug)]
 pub(crate) struct RevenueQuery {
@@ -102,25 +105,36 @@ impl RevenueQuery {
             return Ok(Arc::new(self.ranked(snapshot, range).await?));
         }
         self.cached(rankings, range, facebook, async {
-            let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-            let max_exact = rankings.max_exact_campaigns;
-            let top = from_rankings::top_campaigns(snapshot, range, limit, facebook, max_exact).await?;
-            if let Some(top) = top {
-                rankings.lists.count("rankings");
-                return Ok(top);
-            }
-            rankings.lists.count("rollups");
             // SQLite has no lateral join, which the query of the rest needs.
-            let closed_days = match snapshot.dialect() {
+            let parts = match snapshot.dialect() {
                 Dialect::Postgres => ClosedDays::of(range, Utc::now().timestamp_micros()),
                 Dialect::Sqlite => None,
             };
-            match closed_days {
-                Some(parts) => self.ranked_in_parts(snapshot, rankings, &parts).await,
-                None => self.ranked(snapshot, range).await,
+            if let Some(parts) = parts
+                && let Some(top) = self.ranked_in_parts(snapshot, rankings, &parts, facebook).await?
+            {
+                return Ok(top);
             }
+            self.listed(snapshot, rankings, range, facebook).await
         })
         .await
+    }
+
+    /// The first campaigns of a range, from rankings where those prove the list.
+    async fn listed(
+        &self,
+        snapshot: &Snapshot,
+        rankings: &RankingCache,
+        range: TimeRange,
+        facebook: Revenue,
+    ) -> Result<TopCampaigns, DbErr> {
+        let max_exact = rankings.max_exact_campaigns;
+        let top = from_rankings::top_campaigns(snapshot, range, self.limit(), facebook, max_exact).await?;
+        rankings.lists.count(if top.is_some() { "rankings" } else { "rollups" });
+        match top {
+            Some(top) => Ok(top),
+            None => self.ranked(snapshot, range).await,
+        }
     }
 
     /// The first of all campaigns of a range.
@@ -129,26 +143,34 @@ impl RevenueQuery {
         Ok(TopCampaigns { campaigns, missed_at_most: None })
     }
 
+    /// The first campaigns of a range whose closed days are ranked apart. `None` where the rest sold too much for that, or
+    /// where the list of the days may miss a campaign.
     async fn ranked_in_parts(
         &self,
         snapshot: &Snapshot,
         rankings: &RankingCache,
         parts: &ClosedDays,
-    ) -> Result<TopCampaigns, DbErr> {
+        facebook: Revenue,
+    ) -> Result<Option<TopCampaigns>, DbErr> {
         let sources = queries::by_source(snapshot, &self.filter, parts.days).await?;
-        let of_days = match facebook_of(&sources) {
-            Some(facebook) => {
-                let ranking = self.ranked(snapshot, parts.days);
-                self.cached(rankings, parts.days, facebook, ranking).await?
-            }
-            None => Arc::default(),
-        };
+        let days = facebook_of(&sources).unwrap_or_default();
+        if facebook.transactions.saturating_sub(days.transactions) > MOST_IN_REST {
+            return Ok(None);
+        }
+        let list = self.listed(snapshot, rankings, parts.days, days);
+        let of_days = self.cached(rankings, parts.days, days, list).await?;
+        if of_days.missed_at_most.is_some() {
+            return Ok(None);
+        }
         let of_rest =
             queries::top_campaigns_of_rest(snapshot, &self.filter, parts.days, &parts.rest, self.limit)
                 .await?;
-        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let campaigns = closed_days::merge(of_rest, &of_days.campaigns, limit);
-        Ok(TopCampaigns { campaigns, missed_at_most: None })
+        let campaigns = closed_days::merge(of_rest, &of_days.campaigns, self.limit());
+        Ok(Some(TopCampaigns { campaigns, missed_at_most: None }))
+    }
+
+    fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
     /// The cached ranking of `range`, or the result of `rank`; `facebook` is Facebook's revenue in the range.
