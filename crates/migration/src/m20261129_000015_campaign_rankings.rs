@@ -6,7 +6,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, blob, boolean, small_integer},
+    schema::{big_integer, blob, small_integer},
 };
 
 use crate::on_postgres;
@@ -46,7 +46,6 @@ fn rankings() -> TableCreateStatement {
         .col(big_integer("transactions"))
         .col(big_integer("amount_high"))
         .col(big_integer("amount_low"))
-        .col(boolean("is_complete"))
         .col(blob("data"))
         .primary_key(Index::create().name("campaign_rankings_pkey").col("grain").col("bucket"))
         .take()

@@ -6,10 +6,10 @@ use std::{
 };
 
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 use weir_database::dialect::Pool;
 use weir_event::Source;
-use weir_process::{Stop, retry::Backoff};
+use weir_process::Stop;
 
 use super::{
     Backlog, People, PeopleError, StepOutcome,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     metrics::PeopleMetrics,
-    outage,
+    outage::JobOutages,
     store::{Store, to_smallint},
 };
 
@@ -49,19 +49,14 @@ pub(crate) struct FoldJob {
 impl FoldJob {
     /// Works until `stop`. Waits out an outage of the database.
     pub(crate) async fn run(self, stop: Stop) {
-        let mut backoff = outage::backoff();
-        while !stop.is_cancelled() {
-            match self.work(&stop, &mut backoff).await {
-                Ok(()) => {}
-                Err(error) if backoff.is_fresh() => warn!(%error, "folding is interrupted"),
-                Err(error) => debug!(%error, "folding is still interrupted"),
-            }
-            backoff.pause(&stop).await;
+        let mut outages = JobOutages::of("folding");
+        while let Err(error) = self.work(&stop, &mut outages).await {
+            outages.wait(&error, &stop).await;
         }
     }
 
     /// Works until `stop`, or until an error.
-    async fn work(&self, stop: &Stop, backoff: &mut Backoff) -> Result<(), PeopleError> {
+    async fn work(&self, stop: &Stop, outages: &mut JobOutages) -> Result<(), PeopleError> {
         let (people, mut batch) = (People::new(&self.store), AdaptiveBatch::default());
         let mut left = HashMap::new();
         let mut next_maintenance = Instant::now();
@@ -77,9 +72,7 @@ impl FoldJob {
                     pause = Duration::ZERO;
                 }
             }
-            if backoff.reset() {
-                info!("folding continues");
-            }
+            outages.end();
             if next_maintenance <= Instant::now() && !self.backlog.has_full_batches() {
                 let started = Instant::now();
                 let found = self.maintain(&people).await?;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::debug;
 use weir_database::dialect::Pool;
-use weir_process::{Stop, retry::Backoff};
+use weir_process::Stop;
 
 use super::{RankingError, Rankings};
-use crate::{metrics::RankingMetrics, outage, people::Backlog, store::Store};
+use crate::{metrics::RankingMetrics, outage::JobOutages, people::Backlog, store::Store};
 
 /// The interval of looking for sales.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -39,19 +39,14 @@ pub(crate) struct RankingJob {
 impl RankingJob {
     /// Works until `stop`. Waits out an outage of the database.
     pub(crate) async fn run(self, stop: Stop) {
-        let mut backoff = outage::backoff();
-        while !stop.is_cancelled() {
-            match self.work(&stop, &mut backoff).await {
-                Ok(()) => {}
-                Err(error) if backoff.is_fresh() => warn!(%error, "ranking campaigns is interrupted"),
-                Err(error) => debug!(%error, "ranking campaigns is still interrupted"),
-            }
-            backoff.pause(&stop).await;
+        let mut outages = JobOutages::of("ranking campaigns");
+        while let Err(error) = self.work(&stop, &mut outages).await {
+            outages.wait(&error, &stop).await;
         }
     }
 
     /// Works until `stop`, or until an error.
-    async fn work(&self, stop: &Stop, backoff: &mut Backoff) -> Result<(), RankingError> {
+    async fn work(&self, stop: &Stop, outages: &mut JobOutages) -> Result<(), RankingError> {
         let rankings = Rankings::new(&self.store);
         let mut next_rebuild = Instant::now();
         while !stop.is_cancelled() {
@@ -67,9 +62,7 @@ impl RankingJob {
                     break;
                 }
             }
-            if backoff.reset() {
-                info!("ranking campaigns continues");
-            }
+            outages.end();
             if next_rebuild <= Instant::now() && !self.backlog.has_full_batches() {
                 let started = Instant::now();
                 let rebuilt = rankings.rebuild().await?;

@@ -22,7 +22,6 @@ struct RankingRow {
     key: BucketKey,
     transactions: i64,
     amount: SplitSum,
-    is_complete: bool,
     data: Vec<u8>,
 }
 
@@ -51,13 +50,7 @@ impl JobTransaction {
             let RankedBucket { sales, ranking } = bucket;
             let amount = SplitSum::of_total(sales.amount)
                 .ok_or_else(|| sqlx::Error::Encode("the sum of a bucket is too large".into()))?;
-            Ok(RankingRow {
-                key: *key,
-                transactions: sales.transactions,
-                amount,
-                is_complete: ranking.is_complete(),
-                data: ranking.to_blob(),
-            })
+            Ok(RankingRow { key: *key, transactions: sales.transactions, amount, data: ranking.to_blob() })
         };
         let rows = keys.iter().zip(buckets).map(row).collect::<Result<Vec<_>, RankingError>>()?;
         match self {

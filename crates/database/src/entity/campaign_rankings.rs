@@ -19,8 +19,6 @@ pub struct Model {
     pub amount_high: i64,
     /// The low half of the same sum.
     pub amount_low: i64,
-    /// Whether every campaign of the bucket is in the ranking.
-    pub is_complete: bool,
     /// [`crate::rankings::Ranking`].
     pub data: Vec<u8>,
 }

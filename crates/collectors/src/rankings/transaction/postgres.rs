@@ -13,12 +13,10 @@ const RANKINGS: &str = "SELECT known.* FROM UNNEST($1::smallint[], $2::bigint[])
         SELECT grain, bucket, transactions, amount_high, amount_low, data FROM campaign_rankings \
         WHERE campaign_rankings.grain = asked.grain AND campaign_rankings.bucket = asked.bucket OFFSET 0) AS known";
 const WRITE_RANKINGS: &str = "INSERT INTO campaign_rankings \
-        (grain, bucket, transactions, amount_high, amount_low, is_complete, data) \
-    SELECT * FROM UNNEST($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], \
-        $7::bytea[]) \
+        (grain, bucket, transactions, amount_high, amount_low, data) \
+    SELECT * FROM UNNEST($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) \
     ON CONFLICT (grain, bucket) DO UPDATE SET transactions = excluded.transactions, \
-        amount_high = excluded.amount_high, amount_low = excluded.amount_low, is_complete = excluded.is_complete, \
-        data = excluded.data";
+        amount_high = excluded.amount_high, amount_low = excluded.amount_low, data = excluded.data";
 /// One row for each shard.
 const WRITTEN_SALES: &str = "SELECT place, known.* \
     FROM UNNEST($1::smallint[], $2::bigint[], $3::text[]) WITH ORDINALITY AS asked (grain, bucket, campaign_id, place) \
@@ -50,7 +48,6 @@ pub(super) async fn write_rankings(
         .bind(rows.iter().map(|row| row.transactions).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.amount.high).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.amount.low).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.is_complete).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.data.as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .await?;

@@ -10,10 +10,9 @@ use crate::people::BucketKey;
 const RANKING: &str = "SELECT transactions, amount_high, amount_low, data FROM campaign_rankings \
     WHERE grain = $1 AND bucket = $2";
 const WRITE_RANKING: &str = "INSERT INTO campaign_rankings \
-        (grain, bucket, transactions, amount_high, amount_low, is_complete, data) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        (grain, bucket, transactions, amount_high, amount_low, data) VALUES ($1, $2, $3, $4, $5, $6) \
     ON CONFLICT (grain, bucket) DO UPDATE SET transactions = excluded.transactions, \
-        amount_high = excluded.amount_high, amount_low = excluded.amount_low, is_complete = excluded.is_complete, \
-        data = excluded.data";
+        amount_high = excluded.amount_high, amount_low = excluded.amount_low, data = excluded.data";
 const WRITTEN_SALES: &str = "SELECT COALESCE(SUM(transactions), 0), COALESCE(SUM(amount_high), 0), \
     COALESCE(SUM(amount_low), 0) FROM campaign_rollups WHERE grain = $1 AND bucket = $2 AND campaign_id = $3";
 
@@ -36,9 +35,9 @@ pub(super) async fn write_rankings(
     connection: &mut SqliteConnection,
     rows: &[RankingRow],
 ) -> Result<(), sqlx::Error> {
-    for RankingRow { key: (grain, start), transactions, amount, is_complete, data } in rows {
+    for RankingRow { key: (grain, start), transactions, amount, data } in rows {
         let query = sqlx::query(WRITE_RANKING).bind(grain).bind(start).bind(transactions);
-        let query = query.bind(amount.high).bind(amount.low).bind(is_complete).bind(data);
+        let query = query.bind(amount.high).bind(amount.low).bind(data);
         query.execute(&mut *connection).await?;
     }
     Ok(())
