@@ -57,10 +57,18 @@ impl Fleet {
 
     /// The bytes of the database on disk.
     pub(crate) fn database_bytes(&self) -> anyhow::Result<u64> {
+        self.number("SELECT pg_database_size(current_database())")
+    }
+
+    /// The bytes of the write-ahead log since the server was made.
+    pub(crate) fn log_bytes(&self) -> anyhow::Result<u64> {
+        self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+    }
+
+    fn number(&self, statement: &str) -> anyhow::Result<u64> {
         let path = self.database_url.split('?').next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
-        let bytes = self.postgres.psql(name, "SELECT pg_database_size(current_database())");
-        Ok(bytes.trim().parse()?)
+        Ok(self.postgres.psql(name, statement).trim().parse()?)
     }
 
     /// The number of events that are accepted and not stored yet.

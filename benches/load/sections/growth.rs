@@ -56,6 +56,8 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
             add_memory(&mut report, size, collector, fleet.weir.id_of(collector), MOST_IN_A_COLLECTOR)?;
         }
         add_disk(&mut report, size, fleet.database_bytes()?);
+        let log = fleet.log_bytes()? as f64 / size as f64;
+        report.add(Row::new(at(size, "write-ahead log"), format!("{log:.0} bytes an event")));
     }
     Ok(report)
 }

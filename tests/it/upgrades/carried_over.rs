@@ -7,7 +7,9 @@
 
 use std::fs;
 
+use sea_orm::EntityTrait as _;
 use serde_json::Value;
+use weir_database::entity::events;
 use weir_testkit::{Weir, eventually, repository::repository};
 
 on_files_and_on_servers!(a_store_of_schema_13_answers_the_same);
@@ -19,17 +21,25 @@ async fn a_store_of_schema_13_answers_the_same(mut weir: Weir) {
     weir.replace_store(&repository(FIXTURE)).await;
     weir.start_again_with(vec![("EVENT_RETENTION", "off".to_owned())]).await;
     assert_answers(&weir).await;
-    // The background work of this build goes over the store: sketches are made, the rest is folded.
     let store = weir.store().await;
+    // Rows of that build have the texts of their frame and their call themselves.
+    let row = events::Entity::find().one(&store).await.unwrap().unwrap();
+    assert!(row.frame_number.is_none() && !row.correlation_id.is_empty(), "{row:?}");
+    let source = weir_event::Source::from_number(row.source.into()).unwrap().name();
+    let answer = weir.get(&format!("/events/{source}/{}", row.event_id)).await;
+    assert_eq!(answer.body["stored"]["correlationId"], row.correlation_id.as_str(), "{answer:?}");
+    // The background work of this build goes over the store: sketches and rankings are made, the rest is folded.
     eventually(async || {
         let waiting = number(&store, "SELECT COUNT(*) FROM people_deltas").await;
         let sketched =
             number(&store, "SELECT COALESCE(SUM(sightings), 0) FROM people_sketches WHERE grain = 3").await;
         let events = number(&store, "SELECT COUNT(*) FROM events WHERE user_id <> ''").await;
-        if (waiting, sketched) == (0, events) {
+        let ranked = number(&store, &sales_in("campaign_rankings")).await;
+        let sales = number(&store, &sales_in("campaign_rollups")).await;
+        if (waiting, sketched, ranked) == (0, events, sales) {
             Ok(())
         } else {
-            Err(format!("{waiting} deltas, {sketched} of {events}"))
+            Err(format!("{waiting} deltas, {sketched} of {events} events, {ranked} of {sales} sales"))
         }
     })
     .await;
@@ -38,6 +48,10 @@ async fn a_store_of_schema_13_answers_the_same(mut weir: Weir) {
     weir.stop().await;
     let (status, output) = weir.run(&["reconcile"], &[]).await;
     assert!(status.success(), "{output}");
+}
+
+fn sales_in(table: &str) -> String {
+    format!("SELECT COALESCE(SUM(transactions), 0) FROM {table} WHERE grain = 3")
 }
 
 async fn number(store: &sea_orm::DatabaseConnection, query: &str) -> i64 {
