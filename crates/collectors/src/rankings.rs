@@ -16,7 +16,6 @@ use std::{
 };
 
 use weir_database::{
-    MalformedBlob,
     dialect::Pool,
     rankings::{Ranking, Sales},
 };
@@ -39,9 +38,6 @@ pub enum RankingError {
     /// The database can't be read or written.
     #[error("the rankings of campaigns can't be read or written")]
     Store(#[from] sqlx::Error),
-    /// A value of the tables is damaged.
-    #[error(transparent)]
-    Malformed(#[from] MalformedBlob),
     /// Another process held the lock of rankings for too long.
     #[error("the rankings of campaigns are locked by another process for too long")]
     Busy,

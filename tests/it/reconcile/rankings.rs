@@ -13,6 +13,7 @@ on_both_databases!(
     a_damaged_ranking_is_found_and_made_anew,
     rankings_of_repaired_campaigns_are_made_anew,
     sales_that_wait_are_no_difference,
+    a_missing_hour_of_a_right_day_and_a_ranking_that_cannot_be_read_are_found,
 );
 
 async fn rank_all(rankings: &Rankings) {
@@ -76,4 +77,19 @@ async fn sales_that_wait_are_no_difference(database: Database) {
     rank_all(&Rankings::new(&store)).await;
     assert_eq!(differences_in(&reader, Period::default()).await, []);
     assert_eq!(Rankings::new(&store).rebuild().await.unwrap(), 0);
+}
+
+async fn a_missing_hour_of_a_right_day_and_a_ranking_that_cannot_be_read_are_found(database: Database) {
+    let (migrated, reader) = loaded(&database, 35).await;
+    let rankings = Rankings::new(&Store::new(&migrated));
+    rank_all(&rankings).await;
+    damage(&migrated, "DELETE FROM campaign_rankings WHERE grain = 2").await;
+    damage(&migrated, "UPDATE campaign_rankings SET data = '' WHERE grain = 3").await;
+    assert_eq!(rankings.rebuild().await.unwrap(), 0, "the sums of the days are right");
+    let differences = differences_in(&reader, Period::default()).await;
+    assert!(differences.iter().all(|difference| difference.subject == Subject::Ranking), "{differences:?}");
+    for grain in [Grain::Hour, Grain::Day] {
+        assert!(differences.iter().any(|difference| difference.grain == grain), "{differences:?}");
+    }
+    repair_and_check(&database, &migrated, &reader).await;
 }

@@ -29,6 +29,7 @@ on_both_databases!(
     a_day_of_more_campaigns_than_its_ranking_holds_is_listed_exactly,
     days_of_very_many_campaigns_tell_what_their_list_may_miss,
     two_jobs_at_once_rank_each_sale_once,
+    rankings_and_deltas_that_cannot_be_read_are_left_out,
 );
 
 const EVENTS_PER_FRAME: usize = 500;
@@ -265,4 +266,29 @@ async fn two_jobs_at_once_rank_each_sale_once(database: Database) {
     compare(&reporting, &database, &mut random).await;
     assert_eq!(made_from(&reporting), [true, false]);
     assert_eq!(Rankings::new(&store).rebuild().await.unwrap(), 0);
+}
+
+async fn rankings_and_deltas_that_cannot_be_read_are_left_out(database: Database) {
+    let mut random = StdRng::seed_from_u64(46);
+    let migrated = database.migrated().await;
+    let store = Store::new(&migrated);
+    let (rankings, reporting) = (Rankings::new(&store), Running::on(&database, "30000").await);
+    let damage = async |table: &str| {
+        let bytes = if database.url.has_one_writer() { "x'00ff'" } else { r"'\x00ff'" };
+        let damage = format!("UPDATE {table} SET data = {bytes}");
+        assert!(migrated.execute_unprepared(&damage).await.unwrap().rows_affected() > 0);
+    };
+    let events = scattered(&mut random);
+    store_events(&store, &events[..600]).await;
+    rank_all(&rankings).await;
+    damage("campaign_rankings").await;
+    compare(&reporting, &database, &mut random).await;
+    store_events(&store, &events[600..900]).await;
+    damage("campaign_deltas").await;
+    compare(&reporting, &database, &mut random).await;
+    store_events(&store, &events[900..]).await;
+    compare(&reporting, &database, &mut random).await;
+    assert!(rankings.add_sales().await.unwrap() > 0);
+    while rankings.rebuild().await.unwrap() > 0 {}
+    compare(&reporting, &database, &mut random).await;
 }

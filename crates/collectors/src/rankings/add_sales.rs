@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use tracing::warn;
 use weir_database::{
-    MalformedBlob,
     advisory_lock::AdvisoryLock,
     rankings::{CampaignSales, Sales, SalesDelta},
     time_bucket::{Grain, MINUTE},
@@ -70,7 +70,7 @@ async fn add(transaction: &mut JobTransaction, taken: &[(i64, Vec<u8>)]) -> Resu
     let mut most = HashMap::new();
     // Days first: a campaign sold no more in an hour than in its day.
     for grain in Grain::ALL.into_iter().rev() {
-        let sales = by_bucket(taken, grain)?;
+        let sales = by_bucket(taken, grain);
         let keys: Vec<BucketKey> = sales.keys().copied().collect();
         let mut step = GrainStep { transaction, sales, taken: &ids, left: None, most: &mut most };
         for keys in keys.chunks(RANKINGS_AT_ONCE) {
@@ -179,7 +179,7 @@ pub(super) async fn each_waiting_sale(
     });
     for id in ids.into_iter().filter(|id| !except.contains(id)) {
         let data = delta(transaction, id).await?;
-        for CampaignSales { minute, campaign_id, sales } in SalesDelta::read(&data)? {
+        for CampaignSales { minute, campaign_id, sales } in sales_of_delta(id, &data) {
             buckets_of(minute).for_each(|key| take(key, campaign_id, sales));
         }
     }
@@ -187,15 +187,21 @@ pub(super) async fn each_waiting_sale(
 }
 
 /// The sums of deltas in the buckets of one grain.
-fn by_bucket(deltas: &[(i64, Vec<u8>)], grain: Grain) -> Result<BucketSales<'_>, MalformedBlob> {
+fn by_bucket(deltas: &[(i64, Vec<u8>)], grain: Grain) -> BucketSales<'_> {
     let mut all = BucketSales::new();
-    for (_, data) in deltas {
-        for CampaignSales { minute, campaign_id, sales } in SalesDelta::read(data)? {
+    for (id, data) in deltas {
+        for CampaignSales { minute, campaign_id, sales } in sales_of_delta(*id, data) {
             let key = (grain.number(), grain.start_of(minute * MINUTE));
             *all.entry(key).or_default().entry(campaign_id).or_default() += sales;
         }
     }
-    Ok(all)
+    all
+}
+
+/// The sales of a delta; none where it can't be read. Its sales are then missing in the rankings, which are made anew.
+fn sales_of_delta(id: i64, data: &[u8]) -> Vec<CampaignSales<'_>> {
+    let sales = SalesDelta::read(data);
+    sales.inspect_err(|error| warn!(%error, id, "left out")).unwrap_or_default()
 }
 
 /// The buckets around a minute of event time.

@@ -5,6 +5,8 @@ mod sqlite;
 
 use std::collections::HashMap;
 
+use tracing::warn;
+
 use weir_database::{
     rankings::{Ranking, Sales},
     split_sum::SplitSum,
@@ -26,19 +28,21 @@ struct RankingRow {
 }
 
 impl JobTransaction {
-    /// In the order of `keys`; an empty one where the table has none yet.
-    pub(super) async fn rankings(&mut self, keys: &[BucketKey]) -> Result<Vec<RankedBucket>, RankingError> {
+    /// In the order of `keys`; an empty one where the table has none yet, or one that can't be read: its sums then differ
+    /// from those of the rollups, and it is made anew.
+    pub(super) async fn rankings(&mut self, keys: &[BucketKey]) -> Result<Vec<RankedBucket>, sqlx::Error> {
         let mut found: HashMap<BucketKey, (SalesRow, Vec<u8>)> = match self {
             Self::Postgres(transaction) => postgres::rankings(transaction, keys).await?,
             Self::Sqlite(transaction) => sqlite::rankings(transaction, keys).await?,
         };
-        let mut bucket = |key: &BucketKey| match found.remove(key) {
-            Some((sales, data)) => {
-                Ok(RankedBucket { sales: sales_of(sales), ranking: Ranking::read(&data)? })
-            }
-            None => Ok(RankedBucket::default()),
+        let mut bucket = |key: &BucketKey| {
+            let (sales, data) = found.remove(key)?;
+            let ranking = Ranking::read(&data);
+            let ranking =
+                ranking.inspect_err(|error| warn!(%error, grain = key.0, bucket = key.1, "left out"));
+            Some(RankedBucket { sales: sales_of(sales), ranking: ranking.ok()? })
         };
-        keys.iter().map(&mut bucket).collect()
+        Ok(keys.iter().map(|key| bucket(key).unwrap_or_default()).collect())
     }
 
     pub(super) async fn write_rankings(

@@ -10,6 +10,7 @@ use sea_orm::{
 use serde_json::json;
 use weir::contract::Money;
 use weir_database::{
+    MalformedBlob,
     dialect::Dialect,
     entity::{
         campaign_deltas::{Column as DeltaColumn, Entity as Deltas},
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     plan::{self, Granularity, Piece},
-    store::{Snapshot, malformed},
+    store::Snapshot,
     time_range::TimeRange,
 };
 
@@ -105,7 +106,7 @@ type CutBuckets = BTreeMap<Grain, Vec<i64>>;
 /// The first `limit` campaigns. `facebook` is Facebook's revenue in the range. With more than `max_exact` different
 /// campaigns in the range the list may be bounded.
 ///
-/// `None` where the rankings miss sales that the rollups count, and where they prove nothing and the protocol asks for an
+/// `None` where the rankings miss sales that the rollups count, where one can't be read, and where they prove nothing and the protocol asks for an
 /// exact list: the caller must rank all campaigns.
 pub(super) async fn top_campaigns(
     snapshot: &Snapshot,
@@ -132,7 +133,7 @@ pub(super) async fn top_campaigns(
         return Ok(None);
     }
     let deltas = deltas(snapshot, whole_minutes).await?;
-    let of_deltas = sales_within(&deltas, whole_minutes)?;
+    let Ok(of_deltas) = sales_within(&deltas, whole_minutes) else { return Ok(None) };
     of_deltas.iter().for_each(|of_delta| sales += of_delta.sales);
     let mut candidates = Candidates::default();
     if !partial_minutes.is_empty() {
@@ -146,7 +147,9 @@ pub(super) async fn top_campaigns(
         return Ok(None);
     }
     let buckets = with_waiting(buckets, &of_deltas);
-    let (cut, distinct) = read_rankings(snapshot, &buckets, limit, &mut candidates).await?;
+    let Some((cut, distinct)) = read_rankings(snapshot, &buckets, limit, &mut candidates).await? else {
+        return Ok(None);
+    };
     let mut search = candidates.search(limit);
     look_up(snapshot, &cut, &mut search).await?;
     let (first, missed) = search.finish();
@@ -174,13 +177,13 @@ fn with_waiting<'a>(buckets: Buckets, of_deltas: &[CampaignSales<'a>]) -> Waitin
     all
 }
 
-/// Adds the rankings of these buckets to `candidates`.
+/// Adds the rankings of these buckets to `candidates`. `None` where one can't be read.
 async fn read_rankings(
     snapshot: &Snapshot,
     buckets: &WaitingSales<'_>,
     limit: usize,
     candidates: &mut Candidates,
-) -> Result<(CutBuckets, DistinctCampaigns), DbErr> {
+) -> Result<Option<(CutBuckets, DistinctCampaigns)>, DbErr> {
     let number: usize = buckets.values().map(BTreeMap::len).sum();
     // At least the limit, so that one bucket alone proves its list.
     let most = (MOST_CANDIDATES / number.max(1)).max(limit);
@@ -195,9 +198,12 @@ async fn read_rankings(
                 let (waiting, stored) = (&buckets[start], stored.remove(start));
                 let data = match stored {
                     Some(data) if waiting.is_empty() => data,
-                    stored => with_sales(snapshot, (*grain, *start), stored, waiting).await?,
+                    stored => match with_sales(snapshot, (*grain, *start), stored, waiting).await? {
+                        Some(data) => data,
+                        None => return Ok(None),
+                    },
                 };
-                let ranking = RankedCampaigns::read(&data, most).map_err(malformed)?;
+                let Ok(ranking) = RankedCampaigns::read(&data, most) else { return Ok(None) };
                 candidates.add_ranking(&ranking);
                 distinct.unite(&ranking);
                 if ranking.rest.is_some() {
@@ -206,20 +212,19 @@ async fn read_rankings(
             }
         }
     }
-    Ok((cut, distinct))
+    Ok(Some((cut, distinct)))
 }
 
-/// The ranking of a bucket with its sales in deltas.
+/// The ranking of a bucket with its sales in deltas. `None` where it can't be read.
 async fn with_sales(
     snapshot: &Snapshot,
     (grain, start): (Grain, i64),
     stored: Option<Vec<u8>>,
     waiting: &HashMap<&str, Sales>,
-) -> Result<Vec<u8>, DbErr> {
-    let mut ranking = match stored {
-        Some(data) => Ranking::read(&data).map_err(malformed)?,
-        None => Ranking::default(),
-    };
+) -> Result<Option<Vec<u8>>, DbErr> {
+    let stored = stored.map(|data| Ranking::read(&data)).transpose();
+    let Ok(stored) = stored else { return Ok(None) };
+    let mut ranking = stored.unwrap_or_default();
     let mut unknown: Vec<&str> = Vec::new();
     for (campaign_id, more) in waiting {
         match ranking.sales(campaign_id) {
@@ -235,7 +240,7 @@ async fn with_sales(
             ranking.set(&campaign_id, sales);
         }
     }
-    Ok(ranking.to_blob())
+    Ok(Some(ranking.to_blob()))
 }
 
 /// Looks candidates up until no other one can be among the first, or until the budget is spent.
@@ -271,10 +276,10 @@ async fn deltas(snapshot: &Snapshot, range: TimeRange) -> Result<Vec<DeltaRow>, 
 }
 
 /// The sales of deltas in a range of whole minutes.
-fn sales_within(deltas: &[DeltaRow], range: TimeRange) -> Result<Vec<CampaignSales<'_>>, DbErr> {
+fn sales_within(deltas: &[DeltaRow], range: TimeRange) -> Result<Vec<CampaignSales<'_>>, MalformedBlob> {
     let mut all = Vec::new();
     for delta in deltas {
-        let sales = SalesDelta::read(&delta.data).map_err(malformed)?;
+        let sales = SalesDelta::read(&delta.data)?;
         all.extend(sales.into_iter().filter(|sales| range.has(sales.minute * MINUTE)));
     }
     Ok(all)
