@@ -1,7 +1,6 @@
 //! The correlation id of a request, from the webhook to the row.
 
-use sqlx::Row as _;
-use weir_testkit::{Storage, Weir, events::Sender};
+use weir_testkit::{Weir, database::stored_events, events::Sender};
 
 on_files_and_on_servers!(
     a_correlation_id_is_echoed_and_reaches_the_row,
@@ -35,21 +34,7 @@ async fn an_unusable_correlation_id_is_replaced(weir: Weir) {
 }
 
 /// The number of rows with this correlation id.
-async fn rows(weir: &Weir, correlation_id: &str) -> i64 {
-    match weir.storage() {
-        Storage::Files => {
-            let options =
-                sqlx::sqlite::SqliteConnectOptions::new().filename(weir.store_file()).read_only(true);
-            let pool = sqlx::SqlitePool::connect_with(options).await.expect("the store can be read");
-            let count =
-                sqlx::query("SELECT count(*) FROM events WHERE correlation_id = ?").bind(correlation_id);
-            count.fetch_one(&pool).await.expect("the events are in this table").get(0)
-        }
-        Storage::Servers { database_url, .. } => {
-            let pool = sqlx::PgPool::connect(database_url).await.expect("the store can be read");
-            let count =
-                sqlx::query("SELECT count(*) FROM events WHERE correlation_id = $1").bind(correlation_id);
-            count.fetch_one(&pool).await.expect("the events are in this table").get(0)
-        }
-    }
+async fn rows(weir: &Weir, correlation_id: &str) -> usize {
+    let rows = stored_events(&weir.store().await).await;
+    rows.iter().filter(|row| row.correlation_id == correlation_id).count()
 }

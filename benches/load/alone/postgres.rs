@@ -60,6 +60,8 @@ columns! {
     profile_id: "text",
     purchased_item: "text",
     purchase_amount: "bigint",
+    frame_number: "bigint",
+    origin: "integer",
 }
 
 /// Rows in the binary format of PostgreSQL's COPY.
@@ -67,15 +69,16 @@ columns! {
 pub(crate) struct Rows(Vec<u8>);
 
 impl Rows {
-    /// The stored rows of these frames, in the order of their key.
+    /// The stored rows of the frames with these numbers in `frame_origins`, in the order of their key.
     ///
     /// # Errors
     /// The database does not return them.
-    pub(crate) async fn of_frames(pool: &PgPool, frame_ids: &[&str]) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn of_frames(pool: &PgPool, numbers: &[i64]) -> Result<Self, sqlx::Error> {
+        let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
         let statement = format!(
-            "COPY (SELECT * FROM events WHERE frame_id IN ('{}') ORDER BY source, event_id) \
+            "COPY (SELECT * FROM events WHERE frame_number IN ({}) ORDER BY source, event_id) \
                 TO STDOUT (FORMAT BINARY)",
-            frame_ids.join("','")
+            numbers.join(", ")
         );
         let mut connection = pool.acquire().await?;
         let mut pieces = connection.copy_out_raw(&statement).await?;

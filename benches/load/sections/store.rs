@@ -8,7 +8,10 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use weir_collectors::store::{Store, Submission};
-use weir_database::{DatabaseUrl, entity::events};
+use weir_database::{
+    DatabaseUrl,
+    entity::{events, frame_origins},
+};
 use weir_journal::{Frame, Position};
 use weir_testkit::{events::Generator, postgres::Postgres};
 
@@ -136,8 +139,10 @@ async fn bare_batches(postgres: &Postgres, batches: &Batches<Frame>) -> anyhow::
     let mut bare = Vec::with_capacity(batches.len());
     for batch in batches {
         let frame_ids: Vec<&str> = batch.iter().map(|frame| frame.id.as_str()).collect();
-        let copied = Rows::of_frames(database.get_postgres_connection_pool(), &frame_ids).await?;
-        let of_batch = events::Entity::find().filter(events::Column::FrameId.is_in(frame_ids));
+        let frames = frame_origins::Entity::find().filter(frame_origins::Column::FrameId.is_in(frame_ids));
+        let numbers: Vec<i64> = frames.all(&database).await?.iter().map(|frame| frame.number).collect();
+        let copied = Rows::of_frames(database.get_postgres_connection_pool(), &numbers).await?;
+        let of_batch = events::Entity::find().filter(events::Column::FrameNumber.is_in(numbers));
         let inserted = of_batch.order_by_asc(events::Column::EventId).all(&database).await?;
         bare.push(Bare { copied, inserted });
     }
