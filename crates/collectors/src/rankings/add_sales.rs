@@ -24,7 +24,7 @@ const DELETE_DELTA: &str = "DELETE FROM campaign_deltas WHERE id = $1";
 /// The most transactions that one step adds, but at least one delta. Storing on SQLite waits for a step. A step writes
 /// every ranking that it changes, so that a larger one costs less for each transaction.
 const TRANSACTIONS_AT_ONCE: i64 = 16_384;
-/// The rankings that are in memory at once. One has some 300 KB at most.
+/// The rankings that are in memory at once. One has at most 4,096 campaigns.
 const RANKINGS_AT_ONCE: usize = 32;
 
 /// The campaigns that one statement looks up.

@@ -27,7 +27,7 @@ impl Rankings {
     /// grain.
     ///
     /// # Errors
-    /// The database can't be read, or a ranking is damaged.
+    /// The database can't be read.
     pub(crate) async fn wrong_rankings(
         &self,
         day: i64,

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// One frame with rows. It stays until retention has removed them.
+/// One frame. It stays until retention has removed the rows of its time.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "frame_origins")]
 pub struct Model {

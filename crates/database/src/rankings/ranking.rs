@@ -114,9 +114,7 @@ impl Ranking {
     /// Sets all sales of a campaign in the bucket. A campaign that is not in the ranking must not have lost any.
     pub fn set(&mut self, campaign_id: &str, sales: Sales) {
         self.distinct.update(campaign_id);
-        let place = Place::new(sales.amount, campaign_id);
-        let is_ranked = self.campaigns.contains_key(campaign_id);
-        if is_ranked || self.rest.as_ref().is_none_or(|rest| place < *rest) {
+        if self.campaigns.contains_key(campaign_id) || !self.leaves_out(campaign_id, sales.amount) {
             self.campaigns.insert(campaign_id.into(), sales);
         }
         if self.campaigns.len() > MOST_RANKED {

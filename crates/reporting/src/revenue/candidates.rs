@@ -4,7 +4,7 @@
 //! range consists of buckets, each with a ranking. A ranking that leaves campaigns out bounds the revenue of each of
 //! them in its bucket. So a campaign that no ranking has can't have more in the range than the sum of these bounds.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use weir_database::rankings::{Place, RankedCampaigns, Sales};
 
@@ -87,8 +87,8 @@ impl Candidates {
                 unknown.push((Place::new(best, &name), outside));
             }
         }
-        known.sort_unstable_by(|(place, _), (other, _)| place.cmp(other));
-        unknown.sort_unstable_by(|(place, _), (other, _)| place.cmp(other));
+        known.sort_unstable_by(by_place);
+        unknown.sort_unstable_by(by_place);
         let others = match self.bounds.as_slice() {
             [] => None,
             [only] => Some(only.clone()),
@@ -96,6 +96,11 @@ impl Candidates {
         };
         Search { limit, known, unknown, next: 0, others }
     }
+}
+
+/// Places are different: each has another name.
+fn by_place((place, _): &(Place, Sales), (other, _): &(Place, Sales)) -> Ordering {
+    place.cmp(other)
 }
 
 impl Search {
@@ -116,7 +121,7 @@ impl Search {
             self.known.push((Place::new(sales.amount, place.name()), sales));
         }
         self.next += number;
-        self.known.sort_unstable_by(|(place, _), (other, _)| place.cmp(other));
+        self.known.sort_unstable_by(by_place);
     }
 
     /// The first campaigns, and the most revenue that a campaign beside them may have; `None` where it is proven that no

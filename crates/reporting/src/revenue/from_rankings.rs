@@ -35,11 +35,11 @@ use crate::{
 
 /// With more transactions in deltas, the whole ranking costs less.
 const MOST_WAITING: i64 = 100_000;
-/// The most ranked campaigns in memory, over all buckets; some 150 bytes each.
+/// The most ranked campaigns in memory, over all buckets.
 const MOST_CANDIDATES: usize = 250_000;
-/// The rankings that are read at once; one has some 200 KB at most.
+/// The rankings that are read at once; one has at most 4,096 campaigns.
 const RANKINGS_AT_ONCE: usize = 16;
-/// The candidates that are looked up at once, and for one answer. A look-up takes some ten microseconds a bucket.
+/// The candidates that are looked up at once, and the look-ups of one answer: one for each candidate and bucket.
 const LOOK_UPS_AT_ONCE: usize = 512;
 const MOST_LOOK_UPS: usize = 32_768;
 
@@ -60,13 +60,7 @@ struct HeadRow {
     bucket: i64,
     transactions: i64,
     #[sea_orm(nested)]
-    amount: Halves,
-}
-
-#[derive(FromQueryResult)]
-struct Halves {
-    amount_high: i64,
-    amount_low: i64,
+    sum: SplitSum,
 }
 
 #[derive(FromQueryResult)]
@@ -126,7 +120,9 @@ pub(super) async fn top_campaigns(
         let from = if buckets.is_empty() { range.from } else { whole_minutes.from };
         whole_minutes = TimeRange { from, to: range.to };
         let heads: Vec<HeadRow> = snapshot.all(&select_heads(grain, &range)).await?;
-        heads.iter().for_each(|head| sales += head.sales());
+        for HeadRow { transactions, sum, .. } in &heads {
+            sales += Sales { transactions: *transactions, amount: sum.total() };
+        }
         buckets.push((grain, range, heads.iter().map(|head| head.bucket).collect()));
     }
     if waiting(snapshot, whole_minutes).await? > MOST_WAITING {
@@ -287,7 +283,9 @@ fn sales_within(deltas: &[DeltaRow], range: TimeRange) -> Result<Vec<CampaignSal
 
 fn select_heads(grain: Grain, range: &TimeRange) -> SelectStatement {
     Query::select()
-        .columns([Column::Bucket, Column::Transactions, Column::AmountHigh, Column::AmountLow])
+        .columns([Column::Bucket, Column::Transactions])
+        .expr_as(Expr::col(Column::AmountHigh), "high")
+        .expr_as(Expr::col(Column::AmountLow), "low")
         .from(Entity)
         .and_where(Expr::col(Column::Grain).eq(grain.number()))
         .cond_where(range.contains(Expr::col(Column::Bucket)))
@@ -345,13 +343,6 @@ fn select_shards(grain: Grain, starts: &[i64], names: &[&str]) -> SelectStatemen
         .and_where(Expr::col(Column::Bucket).is_in(starts.iter().copied()))
         .and_where(Expr::col(Column::CampaignId).is_in(names.iter().copied()))
         .take()
-}
-
-impl HeadRow {
-    fn sales(&self) -> Sales {
-        let Halves { amount_high: high, amount_low: low } = self.amount;
-        Sales { transactions: self.transactions, amount: SplitSum { high, low }.total() }
-    }
 }
 
 impl From<Revenue> for Sales {
