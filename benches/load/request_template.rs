@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::Range};
 
 use chrono::Utc;
-use weir_testkit::events::{CAMPAIGN_DIGITS, Generator, SERIAL_DIGITS, serial_number};
+use weir_testkit::events::{CAMPAIGN_DIGITS, Generator, SERIAL_LENGTH, serial_number};
 
 /// The texts before the ids of an event. The ids are hexadecimal digits, which differ in every request.
 const EVENT_ID: &str = "\"eventId\":\"";
@@ -69,8 +69,8 @@ impl RequestTemplate {
         let Self { bytes, offsets, generator, next } = self;
         for event in offsets.iter() {
             let (id, user) = (serial_number(generator.run, *next), serial_number(generator.run, !*next));
-            put(&mut bytes[event.event..event.event + SERIAL_DIGITS], id);
-            put(&mut bytes[event.user..event.user + SERIAL_DIGITS], user);
+            put(&mut bytes[event.event..event.event + SERIAL_LENGTH], id);
+            put(&mut bytes[event.user..event.user + SERIAL_LENGTH], user);
             if let Some(campaign) = event.campaign {
                 put(&mut bytes[campaign..campaign + CAMPAIGN_DIGITS], user);
             }
@@ -110,9 +110,9 @@ fn of_event(request: &str, event: Range<usize>) -> Offsets {
     }
 }
 
-/// Writes the lowest bits of a number in hexadecimal.
+/// Writes the lowest bits of a number in hexadecimal. Dashes stay.
 fn put(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
+    for digit in digits.iter_mut().rev().filter(|digit| **digit != b'-') {
         *digit = b"0123456789abcdef"[(number & 0xf) as usize];
         number >>= 4;
     }

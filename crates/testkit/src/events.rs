@@ -12,7 +12,7 @@ mod sender;
 
 pub use self::{
     frames::{admit, frame, origin, untraced_origin},
-    generator::{CAMPAIGN_DIGITS, GeneratedEvent, Generator, Population, SERIAL_DIGITS, serial_number},
+    generator::{CAMPAIGN_DIGITS, GeneratedEvent, Generator, Population, SERIAL_LENGTH, serial_number},
     reference::{InvalidItem, invalid_items, valid_events, with_id},
     sender::{Sender, first_day},
 };

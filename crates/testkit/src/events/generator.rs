@@ -50,10 +50,10 @@ const CITIES: [&str; 12] = [
     "Chidi-sur-Mer",
 ];
 
-/// The end of every id. It makes ids as long as the reference publisher's UUIDs.
-const TAIL: &str = "-9f1c-4e6b-8d20-77a1";
-/// The length of the serial number in an id, in hexadecimal digits.
-pub const SERIAL_DIGITS: usize = 16;
+/// The end of every UUID in an id: its last two parts.
+const TAIL: &str = "-9f1c-4e6b8d2077a1";
+/// The length of the serial number in an id: the first three parts of a UUID, with the dashes between.
+pub const SERIAL_LENGTH: usize = 18;
 /// The length of a campaign's number behind `camp-`, in hexadecimal digits.
 pub const CAMPAIGN_DIGITS: usize = 5;
 
@@ -134,13 +134,13 @@ impl Draft {
             Source::Facebook => "fb",
             Source::Tiktok => "ttk",
         };
-        let serial = serial_number(self.generator.run, self.number);
+        let serial = parts(serial_number(self.generator.run, self.number));
         let (user, engagement) = (self.user(), self.engagement(stage, event_type, at));
         // Long enough for either source.
         let mut json = String::with_capacity(640);
         write!(
             json,
-            r#"{{"eventId":"{prefix}-{serial:016x}{TAIL}","timestamp":"{at}","source":"{}","funnelStage":"{}","#,
+            r#"{{"eventId":"{prefix}-{serial}{TAIL}","timestamp":"{at}","source":"{}","funnelStage":"{}","#,
             self.source.name(),
             stage.name(),
         )
@@ -158,6 +158,7 @@ impl Draft {
             Population::AllNew => serial_number(self.generator.run, !self.number),
             Population::Fixed { users, .. } => serial_number(0, self.random.random_range(0..users)),
         };
+        let user_id = parts(user);
         let mut person = Xoshiro256PlusPlus::seed_from_u64(user);
         let name = NAMES[person.random_range(0..NAMES.len())];
         match self.source {
@@ -169,13 +170,13 @@ impl Draft {
                     CITIES[person.random_range(0..CITIES.len())],
                 );
                 format!(
-                    r#"{{"userId":"{user:016x}{TAIL}","name":"{name}","age":{age},"gender":"{gender}","location":{{"country":"{country}","city":"{city}"}}}}"#
+                    r#"{{"userId":"{user_id}{TAIL}","name":"{name}","age":{age},"gender":"{gender}","location":{{"country":"{country}","city":"{city}"}}}}"#
                 )
             }
             Source::Tiktok => {
                 let digits = person.random_range(1..=7);
                 let followers = person.random_range(0..10_u32.pow(digits));
-                format!(r#"{{"userId":"{user:016x}{TAIL}","username":"{name}","followers":{followers}}}"#)
+                format!(r#"{{"userId":"{user_id}{TAIL}","username":"{name}","followers":{followers}}}"#)
             }
         }
     }
@@ -233,6 +234,12 @@ impl Draft {
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.random.random_range(0..all.len())]
     }
+}
+
+/// A serial number as the first three parts of a UUID.
+fn parts(serial: u64) -> String {
+    let digits = format!("{serial:016x}");
+    [&digits[..8], &digits[8..12], &digits[12..]].join("-")
 }
 
 fn nullable(is_there: bool, text: impl FnOnce() -> String) -> String {
