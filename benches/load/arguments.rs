@@ -10,7 +10,7 @@ pub(crate) struct Arguments {
     /// One short run instead of several: for a first look, not for the documented figures.
     #[arg(long)]
     quick: bool,
-    /// The number of events behind the reports, and the last size of growth; by default 10 million, with --quick 1
+    /// The number of events behind the reports, of a removed segment, and the last size of growth; by default 10 million, with --quick 1
     /// million.
     #[arg(long, value_name = "NUMBER")]
     events: Option<u64>,
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// A further setting of PostgreSQL, such as wal_compression=lz4; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) postgres: Vec<String>,
-    /// The sections to measure; by default all but growth and soak.
+    /// The sections to measure; by default all but growth, removal and soak.
     #[arg(value_enum)]
     sections: Vec<Section>,
     /// Cargo passes this option to every bench.

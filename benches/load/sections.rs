@@ -5,6 +5,7 @@ mod growth;
 mod mean;
 mod memory;
 mod peak;
+mod removal;
 mod reports;
 mod scale;
 mod singles;
@@ -36,6 +37,8 @@ pub(crate) enum Section {
     Growth,
     /// The same with `weir up` on files.
     GrowthOnFiles,
+    /// The removal of a segment of `--events` events, beside a store that goes on.
+    Removal,
     /// The reference publisher's mean for an hour, with every report each 15 s.
     Soak,
 }
@@ -69,6 +72,7 @@ impl Section {
             Self::Memory => Box::pin(memory::measure(effort)).await,
             Self::Growth => Box::pin(growth::on_servers(effort)).await,
             Self::GrowthOnFiles => Box::pin(growth::on_files(effort)).await,
+            Self::Removal => Box::pin(removal::measure(effort)).await,
             Self::Soak => Box::pin(soak::measure(effort)).await,
         }?;
         report.print();

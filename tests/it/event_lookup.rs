@@ -1,13 +1,17 @@
 //! Lookup of one event, at the edge and from the command line: it is stored, a dead letter, removed, or unknown.
 
 use reqwest::StatusCode;
-use sea_orm::{ConnectionTrait, EntityTrait as _, IntoActiveModel as _, ModelTrait as _};
+use sea_orm::{ConnectionTrait, EntityTrait as _};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use url::Url;
-use weir_database::entity::{event_keys, events};
+use weir_database::entity::events;
 use weir_event::Source;
-use weir_testkit::{Answer, Weir, database::refuse, events::with_id, eventually};
+use weir_testkit::{
+    Answer, Weir,
+    database::{events_by_id, insert_key, refuse},
+    events::with_id,
+    eventually,
+};
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -113,14 +117,9 @@ async fn an_event_whose_row_was_removed_after_its_time_is_reported_with_its_arri
     let arrived_at = find(&weir, Source::Facebook, "old").await.body["stored"]["arrivedAt"].clone();
     let store = weir.store().await;
     let row = events::Entity::find_by_id((1, "old".to_owned())).one(&store).await.unwrap().unwrap();
-    let key = event_keys::Model {
-        source: row.source,
-        key: Sha256::digest(&row.event_id)[..16].to_vec(),
-        arrived_at: row.arrived_at,
-        stored_at: row.arrived_at,
-    };
-    event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
-    row.delete(&store).await.unwrap();
+    insert_key(&store, row.source, &row.event_id, row.arrived_at).await;
+    let delete = format!("DELETE FROM {} WHERE event_id = 'old'", events_by_id(&store));
+    assert_eq!(store.execute_unprepared(&delete).await.unwrap().rows_affected(), 1);
 
     let answer = find(&weir, Source::Facebook, "old").await;
     assert_eq!((answer.status, &answer.body["status"]), (StatusCode::OK, &json!("removed")));

@@ -37,10 +37,14 @@ async fn reporting_with(database_url: &str, settings: Vec<(&'static str, String)
 
 /// Starts one process of each role for Facebook's events, without waiting for them.
 async fn one_source(database_url: &str) -> Weir {
+    one_source_with(database_url, Vec::new()).await
+}
+
+async fn one_source_with(database_url: &str, settings: Vec<(&'static str, String)>) -> Weir {
     let ground = Storage::Servers { nats: Nats::start().await, database_url: database_url.to_owned() };
     let roles: &[(&str, &[&str])] =
         &[("edge", &["edge"]), ("ingest", &["ingest"]), ("collect-facebook", &["collect", "facebook"])];
-    Weir::launch(ground, Vec::new(), roles)
+    Weir::launch(ground, settings, roles)
 }
 
 /// Waits until a process is live, and then at most 5 s until its ready probe and its log have the cause. Returns the

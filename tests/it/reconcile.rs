@@ -18,6 +18,7 @@ use weir_database::time_bucket::Grain;
 use weir_event::Source;
 use weir_journal::{Erasure, Frame};
 use weir_testkit::{
+    database::events_by_id,
     database::{Database, on_both_databases},
     events::{origin, valid_events},
 };
@@ -99,9 +100,12 @@ async fn no_difference_is_found_while_frames_are_stored_and_persons_erased(datab
 
 async fn a_row_that_was_deleted_is_missed_in_every_grain(database: Database) {
     let (migrated, reader) = loaded(&database, 3).await;
-    let transaction = "SELECT MIN(event_id) FROM events WHERE campaign_id IS NOT NULL AND event_type = 7 \
-         AND purchase_amount IS NOT NULL AND source = 1";
-    let deleted = format!("DELETE FROM events WHERE source = 1 AND event_id = ({transaction})");
+    let events = events_by_id(&migrated);
+    let transaction = format!(
+        "SELECT MIN(event_id) FROM {events} WHERE campaign_id IS NOT NULL AND event_type = 7 \
+         AND purchase_amount IS NOT NULL AND source = 1"
+    );
+    let deleted = format!("DELETE FROM {events} WHERE source = 1 AND event_id = ({transaction})");
     damage(&migrated, &deleted).await;
     let differences = differences_in(&reader, Period::default()).await;
     let grains: Vec<Grain> = differences.iter().map(|difference| difference.grain).collect();

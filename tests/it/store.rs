@@ -3,6 +3,7 @@
 mod erased;
 mod removed;
 pub(crate) mod rollups;
+mod segments;
 mod stalled_copy;
 
 use std::collections::BTreeSet;

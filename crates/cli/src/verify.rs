@@ -6,6 +6,7 @@ mod dead_letters;
 mod drain;
 mod expectations;
 mod findings;
+mod rows;
 mod stored;
 
 use std::{process::ExitCode, time::Duration};

@@ -1,4 +1,5 @@
-//! Retention: removes rows that were kept long enough, in small batches beside the collectors' own work.
+//! Retention: removes rows that were kept long enough, beside the collectors' own work: segments of events as a whole,
+//! everything else in small batches.
 //!
 //! A removed row stays counted in the rollups, and its key still recognises a late repeat as a duplicate. The accounts
 //! of a removed frame stay in the totals. docs/retention.md documents the effect on reports.
@@ -7,6 +8,7 @@ mod batch;
 mod cutoffs;
 mod database;
 mod postgres;
+mod segments;
 mod sqlite;
 mod sweeper;
 

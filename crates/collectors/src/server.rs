@@ -17,6 +17,7 @@ use crate::{
     people::{Backlog, FoldJob},
     rankings::RankingJob,
     retention::Sweeper,
+    segments::SegmentJob,
     stalled_copy,
     store::Store,
     worker::{DeferredFrames, Worker},
@@ -42,13 +43,15 @@ impl CollectorSettings {
     }
 }
 
-/// A collector. It shares the frames of its sources with every other collector of them. For all sources, it removes
-/// rows whose retention is over, folds observations of people, ranks campaigns, audits the journal and terminates stalled copies.
+/// A collector. It shares the frames of its sources with every other collector of them. For all sources, it keeps
+/// segments of events, removes rows whose retention is over, folds observations of people, ranks campaigns, audits the journal and terminates stalled copies.
 #[derive(Debug)]
 pub struct Collector {
     sources: Vec<Source>,
     journal: Journal,
     database: DatabaseConnection,
+    /// Workers and jobs share its caches.
+    store: Store,
     metrics: CollectorMetrics,
     settings: CollectorSettings,
     deferred: DeferredFrames,
@@ -76,6 +79,7 @@ impl Collector {
         Self {
             sources: sources.to_vec(),
             journal,
+            store: Store::new(&database),
             database,
             metrics,
             settings,
@@ -104,13 +108,14 @@ impl Collector {
             let span = info_span!("worker", source = source.name());
             workers.spawn(self.worker(source).run(stop.clone()).instrument(span));
         }
-        let jobs: [BoxFuture<'static, ()>; 6] = [
+        let jobs: [BoxFuture<'static, ()>; 7] = [
             Box::pin(self.sweeper().run(stop.clone())),
+            Box::pin(self.segment_job().run(stop.clone())),
             Box::pin(self.auditor().run(stop.clone())),
             Box::pin(self.fold_job().run(stop.clone())),
             Box::pin(self.ranking_job().run(stop.clone())),
             Box::pin(self.journal_state_copier().run(stop.clone())),
-            Box::pin(stalled_copy::terminate_stalled_copies(Store::new(&self.database), stop.clone())),
+            Box::pin(stalled_copy::terminate_stalled_copies(self.store.clone(), stop.clone())),
         ];
         for job in jobs {
             workers.spawn(async move {
@@ -129,7 +134,7 @@ impl Collector {
         Worker {
             source,
             journal: self.journal.clone(),
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             metrics: self.metrics.events.clone(),
             storing: self.metrics.storing.clone(),
             deferred: self.deferred.clone(),
@@ -143,16 +148,20 @@ impl Collector {
     fn sweeper(&self) -> Sweeper {
         Sweeper {
             retention: self.settings.retention,
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             journal: self.journal.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.removal.clone(),
         }
     }
 
+    fn segment_job(&self) -> SegmentJob {
+        SegmentJob { store: self.store.clone(), retention: self.settings.retention }
+    }
+
     fn fold_job(&self) -> FoldJob {
         FoldJob {
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             backlog: self.backlog.clone(),
             metrics: self.metrics.people.clone(),
         }
@@ -160,7 +169,7 @@ impl Collector {
 
     fn ranking_job(&self) -> RankingJob {
         RankingJob {
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             backlog: self.backlog.clone(),
             metrics: self.metrics.rankings.clone(),
         }
@@ -169,7 +178,7 @@ impl Collector {
     fn auditor(&self) -> Auditor {
         Auditor {
             journal: self.journal.clone(),
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             metrics: self.metrics.audit.clone(),
         }
     }
@@ -177,7 +186,7 @@ impl Collector {
     fn journal_state_copier(&self) -> JournalStateCopier {
         JournalStateCopier {
             journal: self.journal.clone(),
-            store: Store::new(&self.database),
+            store: self.store.clone(),
             lost: self.metrics.lost.clone(),
             latch: self.lost_latch.clone(),
         }

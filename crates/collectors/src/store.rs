@@ -33,7 +33,7 @@ pub(crate) use erasure::last_arrival;
 pub use erasure::{ErasureCounts, ErasureStage};
 pub(crate) use limits::{BEGIN_SQLITE, ROWS_PER_STATEMENT, TRANSACTION_LIMIT, with_time_limit};
 pub(crate) use postgres::COPY_EVENTS;
-use postgres::DuplicateLookup;
+use postgres::{Caches, ClosedSegments, DuplicateLookup};
 pub(crate) use row::to_smallint;
 use submission::{Ending, Outcomes};
 pub use submission::{FrameOutcome, RefusedEvent, Submission};
@@ -45,6 +45,7 @@ pub struct Store {
     pub(crate) database: DatabaseConnection,
     erased: ErasedCache,
     lookup: DuplicateLookup,
+    segments: ClosedSegments,
 }
 
 /// The reason for which a transaction stored nothing.
@@ -66,8 +67,13 @@ impl Store {
     /// The store of a database. A clone of the store shares its caches; a second `new` has caches of its own.
     #[must_use]
     pub fn new(database: &DatabaseConnection) -> Self {
-        let (erased, lookup) = (ErasedCache::default(), DuplicateLookup::default());
-        Self { pool: Pool::of(database), database: database.clone(), erased, lookup }
+        Self {
+            pool: Pool::of(database),
+            database: database.clone(),
+            erased: ErasedCache::default(),
+            lookup: DuplicateLookup::default(),
+            segments: ClosedSegments::default(),
+        }
     }
 
     /// Stores all submissions in one transaction, or none. Returns one outcome for each, in their order.
@@ -132,7 +138,7 @@ impl Store {
     ) -> Result<Outcomes<'a>, StoreError> {
         let outcomes = match &self.pool {
             Pool::Postgres(pool) => {
-                let caches = (&self.erased, &self.lookup);
+                let caches = Caches { erased: &self.erased, lookup: &self.lookup, segments: &self.segments };
                 postgres::transact(pool, caches, submissions, positions, ending).await
             }
             Pool::Sqlite(pool) => sqlite::transact(pool, &self.erased, submissions, positions, ending).await,

@@ -17,6 +17,8 @@ pub enum AdvisoryLock {
     Store,
     /// One collector removes expired rows.
     Retention,
+    /// One collector opens segments of events and makes their filters.
+    Segments,
     /// One transaction at a time changes the numbers or the sets of people.
     People,
     /// One transaction at a time changes the rankings of campaigns.
@@ -36,6 +38,8 @@ impl AdvisoryLock {
             Self::Store => 0x7765_6972_7374_6f72,
             // "weirrows"
             Self::Retention => 0x7765_6972_726f_7773,
+            // "weirsegm"
+            Self::Segments => 0x7765_6972_7365_676d,
             // "weirfold"
             Self::People => 0x7765_6972_666f_6c64,
             // "weirrank"
@@ -105,6 +109,7 @@ mod tests {
             (AdvisoryLock::Migration, "weir"),
             (AdvisoryLock::Store, "weirstor"),
             (AdvisoryLock::Retention, "weirrows"),
+            (AdvisoryLock::Segments, "weirsegm"),
             (AdvisoryLock::People, "weirfold"),
             (AdvisoryLock::Rankings, "weirrank"),
             (AdvisoryLock::Repair, "weirmend"),

@@ -41,7 +41,8 @@ pub fn is_lock_timeout(error: &sqlx::Error) -> bool {
 }
 
 /// Whether this user may not change the database: no right, a session that only reads, a file that can't be written.
-pub(crate) fn is_denied(error: &dyn DatabaseError) -> bool {
+#[must_use]
+pub fn is_denied(error: &dyn DatabaseError) -> bool {
     error.code().is_some_and(|code| ["42501", "25006", "8"].contains(&&*code))
 }
 
@@ -69,8 +70,10 @@ fn code_of(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
 
 fn is_permanent(error: &dyn DatabaseError) -> bool {
     let Some(code) = error.code() else { return false };
-    if error.try_downcast_ref::<PgDatabaseError>().is_some() {
-        is_permanent_sqlstate(&code)
+    if let Some(refusal) = error.try_downcast_ref::<PgDatabaseError>() {
+        // A row without a partition has the state of a check that fails, and no constraint: the partition is missing.
+        let has_no_partition = code == "23514" && refusal.constraint().is_none();
+        is_permanent_sqlstate(&code) && !has_no_partition
     } else {
         code.parse().is_ok_and(is_permanent_in_sqlite)
     }

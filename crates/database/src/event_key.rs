@@ -2,7 +2,9 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// The first 16 bytes of the SHA-256 of an event id. A key takes a third of the id's own entry in an index, and no two
+use crate::id_code::IdCode;
+
+/// The first 16 bytes of the SHA-256 of an event id, or of its code. A key takes a third of the id's own entry in an index, and no two
 /// events of a deployment share one.
 ///
 /// ```
@@ -20,8 +22,26 @@ impl EventKey {
     /// The key of an event id as the platform sent it.
     #[must_use]
     pub fn of(event_id: &str) -> Self {
-        let digest = Sha256::digest(event_id.as_bytes());
+        Self::of_bytes(event_id.as_bytes())
+    }
+
+    /// The key of the bytes of an id or of a code.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes);
         Self(digest[..Self::LENGTH].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// The key of an id by its code, as segments of events have it.
+    #[must_use]
+    pub fn of_code(code: &IdCode<'_>) -> Self {
+        Self::of_bytes(&code.as_bytes())
+    }
+
+    /// The keys that a removed event may have: of its id, and of the id's code.
+    #[must_use]
+    pub fn all_of(event_id: &str) -> [Self; 2] {
+        [Self::of(event_id), Self::of_code(&IdCode::of(event_id))]
     }
 
     /// The value of the column `key` of `event_keys`.

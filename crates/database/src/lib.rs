@@ -7,8 +7,10 @@ pub mod dialect;
 pub mod entity;
 pub mod error_class;
 pub mod event_key;
+pub mod id_code;
 pub mod people;
 pub mod rankings;
+pub mod segment_filter;
 pub mod split_sum;
 pub mod time_bucket;
 

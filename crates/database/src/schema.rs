@@ -15,8 +15,8 @@ use crate::{
     oldest_writer::{check_writer, oldest_writer},
 };
 
-/// The tables of an SQLite file.
-const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
+/// The tables and views of an SQLite file.
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')";
 
 /// Checks whether the store can be used as it is: every table, migration and right is there, and this build may write.
 ///
@@ -56,7 +56,7 @@ async fn find_missing_tables(database: &DatabaseConnection, rights: Rights) -> R
     let query = Statement::from_string(Dialect::Sqlite.backend(), TABLES);
     let rows = database.query_all_raw(query).await?;
     let found: Vec<String> = rows.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
-    let needed = rights.tables().into_iter().map(|(name, _)| name);
+    let needed = rights.tables(Dialect::Sqlite).into_iter().map(|(name, _)| name);
     let missing: Vec<&str> = needed.filter(|name| !found.iter().any(|found| found == name)).collect();
-    Ok((!missing.is_empty()).then(|| missing_tables(&missing, rights)))
+    Ok((!missing.is_empty()).then(|| missing_tables(&missing, rights, Dialect::Sqlite)))
 }

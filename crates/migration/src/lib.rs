@@ -17,6 +17,7 @@ mod m20261128_000013_oldest_writer;
 mod m20261129_000014_people_sketches;
 mod m20261129_000015_campaign_rankings;
 mod m20261129_000016_frame_origins;
+mod m20261130_000017_event_segments;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000014_people_sketches::Migration),
             Box::new(m20261129_000015_campaign_rankings::Migration),
             Box::new(m20261129_000016_frame_origins::Migration),
+            Box::new(m20261130_000017_event_segments::Migration),
         ]
     }
 }

@@ -10,8 +10,10 @@ use weir::contract::{
     reporting::v1::{FindEventRequest, FindEventResponse, RemovedEvent, StoredEvent},
 };
 use weir_database::{
+    dialect::Dialect,
     entity::{duplicates, event_keys, events, frame_origins},
     event_key::EventKey,
+    id_code::IdCode,
 };
 
 use crate::{
@@ -82,10 +84,29 @@ impl ReportQuery for FindEventQuery {
 
 impl FindEventQuery {
     async fn stored(&self, snapshot: &Snapshot) -> Result<Option<StoredEvent>, DbErr> {
-        let Some(row) = snapshot.all::<EventRow>(&self.event()).await?.pop() else { return Ok(None) };
+        let Some(row) = self.row(snapshot).await? else { return Ok(None) };
         let duplicates = snapshot.all::<DuplicatesRow>(&self.duplicates()).await?.pop();
         let row = row.with_origin(snapshot).await?;
         Ok(Some(row.with(duplicates.map_or(0, |row| row.times.unsigned_abs()))))
+    }
+
+    /// On PostgreSQL by the code of the id. Segment 0 has ids as text.
+    async fn row(&self, snapshot: &Snapshot) -> Result<Option<EventRow>, DbErr> {
+        let id = self.event_id.as_str();
+        let by_id: Vec<Expr> = match snapshot.dialect() {
+            Dialect::Sqlite => vec![Expr::col(events::Column::EventId).eq(id)],
+            Dialect::Postgres => vec![
+                Expr::col("event_code").eq(IdCode::of(id).into_bytes()),
+                Expr::col("segment").eq(0).and(Expr::col("old_event_id").eq(id)),
+            ],
+        };
+        for is_event in by_id {
+            let row = snapshot.all::<EventRow>(&self.event(is_event)).await?.pop();
+            if row.is_some() {
+                return Ok(row);
+            }
+        }
+        Ok(None)
     }
 
     async fn removed(&self, snapshot: &Snapshot) -> Result<Option<RemovedEvent>, DbErr> {
@@ -96,15 +117,16 @@ impl FindEventQuery {
     /// The key that stays of an event when retention removes its row.
     fn key(&self) -> SelectStatement {
         use event_keys::Column;
+        let keys = EventKey::all_of(&self.event_id);
         Query::select()
             .column(Column::ArrivedAt)
             .from(event_keys::Entity)
             .and_where(Expr::col(Column::Source).eq(self.source_number()))
-            .and_where(Expr::col(Column::Key).eq(EventKey::of(&self.event_id).as_bytes()))
+            .and_where(Expr::col(Column::Key).is_in(keys.map(|EventKey(key)| key.to_vec())))
             .take()
     }
 
-    fn event(&self) -> SelectStatement {
+    fn event(&self, is_event: Expr) -> SelectStatement {
         use events::Column;
         Query::select()
             .columns([
@@ -118,7 +140,7 @@ impl FindEventQuery {
             ])
             .from(events::Entity)
             .and_where(Expr::col(Column::Source).eq(self.source_number()))
-            .and_where(Expr::col(Column::EventId).eq(self.event_id.as_str()))
+            .and_where(is_event)
             .take()
     }
 

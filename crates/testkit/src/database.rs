@@ -10,6 +10,7 @@ use weir::contract::event::v1;
 use weir_database::{
     Access, DatabaseUrl, connect,
     entity::{duplicates, events, frame_origins, frames},
+    event_key::EventKey,
     up,
 };
 
@@ -68,6 +69,56 @@ impl Database {
     }
 }
 
+/// The relation whose rows are those of events with their ids as text, and from which they can be deleted.
+pub fn events_by_id(database: &DatabaseConnection) -> &'static str {
+    match database.get_database_backend() {
+        DbBackend::Postgres => "stored_events",
+        _ => "events",
+    }
+}
+
+/// Adds the key of an event whose row was removed before there were segments; times in µs since the Unix epoch.
+pub async fn insert_key(database: &DatabaseConnection, source: i16, event_id: &str, arrived_at: i64) {
+    let key = EventKey::of(event_id).0.map(|byte| format!("{byte:02x}")).concat();
+    let statements = match database.get_database_backend() {
+        DbBackend::Postgres => vec![
+            "DO $$ BEGIN IF to_regclass('event_keys_0') IS NULL THEN \
+                CREATE TABLE event_keys_0 PARTITION OF event_keys FOR VALUES IN (0); END IF; END $$"
+                .to_owned(),
+            format!(
+                "INSERT INTO event_keys (segment, source, key, arrived_at, stored_at) \
+                 VALUES (0, {source}, decode('{key}', 'hex'), {arrived_at}, {arrived_at})"
+            ),
+        ],
+        _ => vec![format!(
+            "INSERT INTO event_keys (source, key, arrived_at, stored_at) \
+             VALUES ({source}, x'{key}', {arrived_at}, {arrived_at})"
+        )],
+    };
+    for statement in statements {
+        database.execute_unprepared(&statement).await.unwrap();
+    }
+}
+
+/// The statement that anonymizes the rows for which `condition` is true of `events_by_id`, as an erasure does.
+pub fn anonymize(database: &DatabaseConnection, condition: &str) -> String {
+    let (columns, rows) = match database.get_database_backend() {
+        DbBackend::Postgres => (
+            "old_user_id = CASE WHEN old_user_id IS NOT NULL THEN '' END, old_profile_id = NULL, \
+                user_code = CASE WHEN old_user_id IS NULL THEN ''::bytea END, profile_code = NULL",
+            format!(
+                "(source, COALESCE(old_event_id, weir_id(event_code))) IN \
+                    (SELECT source, event_id FROM stored_events WHERE {condition})"
+            ),
+        ),
+        _ => ("user_id = '', profile_id = NULL", condition.to_owned()),
+    };
+    format!(
+        "UPDATE events SET {columns}, user_name = '', age = NULL, gender = NULL, followers = NULL, country = NULL, \
+            city = NULL WHERE {rows}"
+    )
+}
+
 /// Every stored event, ordered by source and id. Each has the texts of its frame and its origin in place of their
 /// numbers, as rows from before migration 16 have them.
 pub async fn stored_events(database: &DatabaseConnection) -> Vec<events::Model> {
@@ -116,7 +167,9 @@ pub async fn refuse(database: &DatabaseConnection, ids: &[&str]) {
     let ids = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
     let rule = match database.get_database_backend() {
         DbBackend::Postgres => {
-            format!("ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (event_id NOT IN ({ids}))")
+            format!(
+                "ALTER TABLE events ADD CONSTRAINT not_this_one CHECK (weir_id(event_code) NOT IN ({ids}))"
+            )
         }
         _ => format!(
             "CREATE TRIGGER not_this_one BEFORE INSERT ON events WHEN NEW.event_id IN ({ids}) \

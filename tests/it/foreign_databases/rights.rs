@@ -6,7 +6,7 @@ use weir_event::Source;
 use weir_testkit::repository::repository;
 use weir_testkit::{Weir, events::with_id, eventually, postgres::Postgres};
 
-use super::{becomes_ready, one_source, reporting, reports_cause};
+use super::{becomes_ready, one_source, one_source_with, reporting, reports_cause};
 
 /// The statements of the runbook: before the first migration, and where the tables exist.
 fn statements() -> [String; 2] {
@@ -95,6 +95,30 @@ async fn a_revoked_right_is_reported_until_it_is_granted_again() {
         server.psql("weir", given);
         weir.ready().await;
     }
+    weir.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_may_not_open_segments_stores_on_and_names_the_right() {
+    let server = server().await;
+    let retention = vec![("EVENT_RETENTION", "5s".to_owned())];
+    let mut weir = one_source_with(&address(&server, "weir_collectors"), retention).await;
+    becomes_live(&weir).await;
+    migrate(&weir, &server).await;
+    server.psql("weir", "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM weir_collectors;");
+    weir.ready().await;
+    weir.post(&with_id(Source::Facebook, "one")).await.expect_accepted(1, 0);
+    eventually(async || match weir.log() {
+        log if log.contains("GRANT EXECUTE") && log.contains("docs/runbook.md") => Ok(()),
+        _ => Err("the log does not name the right"),
+    })
+    .await;
+    weir.post(&with_id(Source::Facebook, "two")).await.expect_accepted(1, 0);
+    let rows = || server.psql("weir", "SELECT count(*) FROM events;").trim().to_owned();
+    eventually(async || if rows() == "2" { Ok(()) } else { Err(rows()) }).await;
+    server.psql("weir", &statements()[1]);
+    // Segments are opened and removed again.
+    eventually(async || if rows() == "0" { Ok(()) } else { Err(rows()) }).await;
     weir.stop().await;
 }
 

@@ -49,11 +49,21 @@ async fn fill(database: &DatabaseConnection) {
         ),
     };
     let step = 86_400_000_000 / i64::from(ROWS);
+    let (columns, values) = match database.get_database_backend() {
+        DbBackend::Postgres => (
+            "segment, event_code, user_code, campaign_code",
+            "1, weir_code('event ' || number), weir_code('user ' || number), weir_code('campaign ' || number)",
+        ),
+        _ => (
+            "frame_id, correlation_id, stored_at, event_id, user_id, campaign_id",
+            "'frame', 'correlation', 0, 'event ' || number, 'user ' || number, 'campaign ' || number",
+        ),
+    };
     let rows = format!(
-        "INSERT INTO events (source, event_id, occurred_at, funnel_stage, event_type, frame_id, correlation_id, \
-            arrived_at, stored_at, user_id, user_name, age, campaign_id, purchase_amount) \
-         SELECT 1, 'event ' || number, {MIDNIGHT} + (number - 1) * {step}, 2, 7, 'frame', 'correlation', {MIDNIGHT}, \
-            {MIDNIGHT}, 'user ' || number, 'name', number % 90, 'campaign ' || number, 10000 FROM {numbers} AS numbers"
+        "INSERT INTO events (source, occurred_at, funnel_stage, event_type, arrived_at, user_name, age, \
+            purchase_amount, {columns}) \
+         SELECT 1, {MIDNIGHT} + (number - 1) * {step}, 2, 7, {MIDNIGHT}, 'name', number % 90, 10000, {values} \
+         FROM {numbers} AS numbers"
     );
     database.execute_unprepared(&rows).await.unwrap();
     for (grain, width) in GRAINS {
@@ -63,7 +73,7 @@ async fn fill(database: &DatabaseConnection) {
                 SUM(age), COUNT(*), 0, SUM(purchase_amount) FROM events GROUP BY {bucket}, source, funnel_stage, event_type"
         );
         let campaigns = format!(
-            "INSERT INTO campaign_rollups SELECT {grain}, {bucket}, campaign_id, 0, 1, 0, purchase_amount FROM events"
+            "INSERT INTO campaign_rollups SELECT {grain}, {bucket}, campaign_id, 0, 1, 0, purchase_amount FROM stored_events"
         );
         database.execute_unprepared(&kinds).await.unwrap();
         database.execute_unprepared(&campaigns).await.unwrap();

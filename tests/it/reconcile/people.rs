@@ -2,8 +2,8 @@
 //! found and repaired.
 
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _,
-    IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait as _, DatabaseConnection, DbBackend,
+    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, QueryOrder as _, Set,
 };
 use weir_collectors::{
     people::{People, StepOutcome},
@@ -95,9 +95,15 @@ async fn a_person_in_a_set_without_a_row_is_found_and_repaired(database: Databas
 
 async fn a_row_of_another_person_is_found_and_repaired(database: Database) {
     let (migrated, reader) = folded(&database, 44).await;
-    let altered = "UPDATE events SET user_id = 'somebody else' WHERE source = 2 AND event_id = \
-        (SELECT MIN(event_id) FROM events WHERE source = 2)";
-    damage(&migrated, altered).await;
+    let (user, event) = match migrated.get_database_backend() {
+        DbBackend::Postgres => ("user_code", "event_code"),
+        _ => ("user_id", "event_id"),
+    };
+    let altered = format!(
+        "UPDATE events SET {user} = 'somebody else' WHERE source = 2 AND {event} = \
+            (SELECT {event} FROM events WHERE source = 2 ORDER BY {event} LIMIT 1)"
+    );
+    damage(&migrated, &altered).await;
     let differences = differences_in(&reader, Period::default()).await;
     let [difference] = &differences[..] else { panic!("{differences:?}") };
     assert_eq!((difference.grain, &difference.subject), (Grain::Minute, &Subject::People));

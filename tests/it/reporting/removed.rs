@@ -3,14 +3,13 @@
 use prost_types::Timestamp;
 use rand::{SeedableRng as _, rngs::StdRng};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
-use sha2::{Digest as _, Sha256};
 use weir::contract::reporting::v1::{
     DateRange, FindEventRequest, FindEventResponse, GetDemographicsRequest, GetEventStatisticsRequest,
     GetRevenueRequest, GroupBy, RemovedEvent,
 };
-use weir_database::entity::{event_keys, events::Model, horizons};
+use weir_database::entity::{events::Model, horizons};
 use weir_event::Source;
-use weir_testkit::database::{Database, on_both_databases};
+use weir_testkit::database::{Database, anonymize, events_by_id, insert_key, on_both_databases};
 
 use super::{expected, moments, rows, running::Running};
 
@@ -86,9 +85,8 @@ async fn demographics_begin_where_rows_are_complete(database: Database) {
 async fn the_events_of_an_erased_person_count_and_the_person_does_not(database: Database) {
     let rows = rows::many();
     let store = rows::store(&database, &rows).await;
-    let erase = "UPDATE events SET user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, \
-        country = NULL, city = NULL, profile_id = NULL WHERE user_id IN ('user 3', 'user 7')";
-    store.execute_unprepared(erase).await.unwrap();
+    let erase = anonymize(&store, "user_id IN ('user 3', 'user 7')");
+    assert!(store.execute_unprepared(&erase).await.unwrap().rows_affected() > 0);
     let reporting = Running::on(&database, "30000").await;
 
     let request = GetEventStatisticsRequest::default();
@@ -108,13 +106,7 @@ async fn the_events_of_an_erased_person_count_and_the_person_does_not(database: 
 
 async fn an_event_without_its_row_is_found_as_removed(database: Database) {
     let store = rows::store(&database, &[rows::checkout(1, "c", 1)]).await;
-    let key = event_keys::Model {
-        source: number(Source::Facebook),
-        key: Sha256::digest("Zoë's order")[..16].to_vec(),
-        arrived_at: 1_757_834_505_318_001,
-        stored_at: 1_757_834_505_318_001,
-    };
-    event_keys::Entity::insert(key.into_active_model()).exec_without_returning(&store).await.unwrap();
+    insert_key(&store, number(Source::Facebook), "Zoë's order", 1_757_834_505_318_001).await;
     let reporting = Running::on(&database, "30000").await;
     let find = async |source: Source, id: &str| {
         let request = FindEventRequest { source: source.number(), event_id: id.into() };
@@ -144,8 +136,9 @@ async fn given_removed_rows(database: &Database) -> (Vec<Model>, Running, StdRng
 
 async fn remove(store: &DatabaseConnection, source: i16, complete_from: i64) {
     let delete = format!(
-        "DELETE FROM events WHERE source = {source} AND occurred_at < {complete_from} \
-         AND event_id NOT LIKE '%1' AND event_id NOT LIKE '%4' AND event_id NOT LIKE '%7'"
+        "DELETE FROM {} WHERE source = {source} AND occurred_at < {complete_from} \
+         AND event_id NOT LIKE '%1' AND event_id NOT LIKE '%4' AND event_id NOT LIKE '%7'",
+        events_by_id(store)
     );
     let removed = store.execute_unprepared(&delete).await.unwrap().rows_affected();
     assert!(removed > 20, "only {removed} rows were removed");

@@ -2,7 +2,10 @@
 
 use prost_types::Timestamp;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use sea_orm::{ActiveValue::NotSet, DatabaseConnection, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{
+    ActiveValue::NotSet, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _,
+    QueryTrait as _,
+};
 use weir_database::{
     entity::events::{ActiveModel, Entity, Model},
     up,
@@ -189,6 +192,8 @@ async fn insert(database: &DatabaseConnection, rows: &[Model]) {
             origin: NotSet,
             ..row.into_active_model()
         });
-        Entity::insert_many(rows).exec_without_returning(database).await.unwrap();
+        // The view of the entity is younger still.
+        let insert = Entity::insert_many(rows).into_query().into_table("events").take();
+        database.execute(&insert).await.unwrap();
     }
 }

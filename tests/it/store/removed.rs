@@ -1,11 +1,11 @@
 //! Removed rows: their keys keep their events duplicates, and no event is stored while rows are being removed.
 
-use sea_orm::{ActiveModelTrait as _, DatabaseConnection, IntoActiveModel as _};
+use sea_orm::DatabaseConnection;
 use weir_collectors::store::Store;
-use weir_database::{advisory_lock::AdvisoryLock, entity::event_keys, event_key::EventKey};
+use weir_database::{advisory_lock::AdvisoryLock, event_key::EventKey};
 use weir_event::Source;
 use weir_testkit::{
-    database::{Database, accounts, duplicates, on_both_databases, stored_events},
+    database::{Database, accounts, duplicates, insert_key, on_both_databases, stored_events},
     eventually,
 };
 
@@ -56,6 +56,7 @@ async fn keys_among_more_events_than_one_statement_takes_are_found(database: Dat
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_waits_for_a_removal_of_rows_and_then_finds_their_keys() {
     let migrated = Database::postgres().await.migrated().await;
+    insert_key(&migrated, 1, "another", 0).await;
     let pool = migrated.get_postgres_connection_pool();
     let mut removal = pool.begin().await.unwrap();
     AdvisoryLock::Store.lock_transaction(&mut removal).await.unwrap();
@@ -69,22 +70,18 @@ async fn a_store_waits_for_a_removal_of_rows_and_then_finds_their_keys() {
         stores => Err(format!("{stores} stores wait")),
     })
     .await;
-    sqlx::query("INSERT INTO event_keys (source, key, arrived_at) VALUES (1, $1, 0)")
-        .bind(EventKey::of("00001").as_bytes())
-        .execute(&mut *removal)
-        .await
-        .unwrap();
+    sqlx::query(
+        "INSERT INTO event_keys (segment, source, key, arrived_at, stored_at) VALUES (0, 1, $1, 0, 0)",
+    )
+    .bind(EventKey::of("00001").as_bytes())
+    .execute(&mut *removal)
+    .await
+    .unwrap();
     removal.commit().await.unwrap();
     assert_eq!(storing.await.unwrap(), outcome(2, 1));
 }
 
 /// Leaves the key of an event whose row was removed.
 pub(super) async fn remember(database: &DatabaseConnection, source: Source, event_id: &str) {
-    let key = event_keys::Model {
-        source: source.number().try_into().unwrap(),
-        key: EventKey::of(event_id).as_bytes().to_vec(),
-        arrived_at: 0,
-        stored_at: 0,
-    };
-    key.into_active_model().insert(database).await.unwrap();
+    insert_key(database, source.number().try_into().unwrap(), event_id, 0).await;
 }

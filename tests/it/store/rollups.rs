@@ -178,7 +178,7 @@ fn counted(grain: i16) -> String {
 fn scanned(width: i64) -> String {
     format!(
         "SELECT occurred_at - occurred_at % {width}, CAST(source AS BIGINT), CAST(funnel_stage AS BIGINT), \
-            CAST(event_type AS BIGINT), {}, '' FROM events \
+            CAST(event_type AS BIGINT), {}, '' FROM stored_events \
          GROUP BY occurred_at - occurred_at % {width}, source, funnel_stage, event_type ORDER BY 1, 2, 3, 4",
         sums(&[
             "1",
@@ -200,7 +200,7 @@ fn campaigns_counted(grain: i16) -> String {
 
 fn campaigns_scanned(width: i64) -> String {
     format!(
-        "SELECT occurred_at - occurred_at % {width}, {}, campaign_id FROM events \
+        "SELECT occurred_at - occurred_at % {width}, {}, campaign_id FROM stored_events \
          WHERE campaign_id IS NOT NULL AND {IS_TRANSACTION} \
          GROUP BY occurred_at - occurred_at % {width}, campaign_id ORDER BY 1, campaign_id",
         sums(&["1", "purchase_amount"])

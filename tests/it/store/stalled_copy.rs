@@ -43,5 +43,5 @@ async fn claim_and_stall<'a>(
             VALUES ('{frame_id}', 1, 0, 0, 0, 0)"
     );
     sqlx::raw_sql(AssertSqlSafe(claim)).execute(&mut *connection).await.unwrap();
-    connection.copy_in_raw("COPY events (source, event_id) FROM STDIN (FORMAT BINARY)").await.unwrap()
+    connection.copy_in_raw("COPY events (source, event_code) FROM STDIN (FORMAT BINARY)").await.unwrap()
 }

@@ -33,7 +33,7 @@ async fn a_store_of_schema_13_answers_the_same(mut weir: Weir) {
         let waiting = number(&store, "SELECT COUNT(*) FROM people_deltas").await;
         let sketched =
             number(&store, "SELECT COALESCE(SUM(sightings), 0) FROM people_sketches WHERE grain = 3").await;
-        let events = number(&store, "SELECT COUNT(*) FROM events WHERE user_id <> ''").await;
+        let events = number(&store, "SELECT COUNT(*) FROM stored_events WHERE user_id <> ''").await;
         let ranked = number(&store, &sales_in("campaign_rankings")).await;
         let sales = number(&store, &sales_in("campaign_rollups")).await;
         if (waiting, sketched, ranked) == (0, events, sales) {

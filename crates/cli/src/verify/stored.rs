@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::Value;
 use weir_collectors::store::{ErasedPersons, Store};
 use weir_database::{
     entity::{
         event_keys::{Column as KeyColumn, Entity as KeyEntity},
-        events::{Column, Entity, Model},
+        events::Model,
     },
     event_key::EventKey,
 };
@@ -22,13 +22,12 @@ use super::{
     dead_letters::RejectedItems,
     expectations::{Case, Expectations, Promise},
     findings::VerifyFindings,
+    rows,
 };
 use crate::generator::{EventStream, GeneratedBatch, Item, ItemKind, id_prefix, number_of};
 
 /// The number of rows that one query reads.
 const ROWS: usize = 1_000;
-/// The number of ids that one query reads.
-const IDS: u64 = 10_000;
 
 /// The store, and the erased persons.
 pub(super) struct StoreReader {
@@ -109,10 +108,8 @@ async fn compare_rows(
 ) -> anyhow::Result<()> {
     for source in Source::ALL {
         let mut generated = generated(seed, items, *source, expectations)?;
-        let by_id = Entity::find()
-            .filter(Column::Source.eq(source.number()))
-            .filter(Column::EventId.is_in(generated.keys()));
-        for row in by_id.all(&store.database).await? {
+        let ids: Vec<&str> = generated.keys().map(String::as_str).collect();
+        for row in rows::with_ids(&store.database, *source, &ids).await? {
             if let Some(event) = generated.remove(&row.event_id) {
                 compare_row(&row, &event, expectations, findings);
             }
@@ -139,8 +136,9 @@ async fn removed_numbers(
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let by_key: HashMap<Vec<u8>, u64> =
-        numbers.iter().map(|(id, number)| (EventKey::of(id).as_bytes().to_vec(), *number)).collect();
+    let keys =
+        |(id, number): (&&str, &u64)| EventKey::all_of(id).map(|EventKey(key)| (key.to_vec(), *number));
+    let by_key: HashMap<Vec<u8>, u64> = numbers.iter().flat_map(keys).collect();
     let found = KeyEntity::find()
         .select_only()
         .column(KeyColumn::Key)
@@ -193,35 +191,14 @@ async fn find_spurious(
     findings: &mut VerifyFindings,
 ) -> anyhow::Result<()> {
     for prefix in Source::ALL.iter().map(|prefix_of| id_prefix(*prefix_of, case.run.seed)) {
-        let mut after = prefix.clone();
-        loop {
-            let ids = ids_after(&store.database, source, &prefix, &after).await?;
-            let Some(last) = ids.last() else { break };
-            after.clone_from(last);
+        let mut pages = rows::IdPages::with_prefix(&store.database, source, &prefix);
+        while let Some(ids) = pages.next().await? {
             for id in ids.iter().filter(|id| !is_allowed(id, source, case)) {
                 findings.spurious.add(|| format!("{id}, stored"));
             }
         }
     }
     Ok(())
-}
-
-async fn ids_after(
-    store: &DatabaseConnection,
-    source: Source,
-    prefix: &str,
-    after: &str,
-) -> anyhow::Result<Vec<String>> {
-    let page = Entity::find()
-        .select_only()
-        .column(Column::EventId)
-        .filter(Column::Source.eq(source.number()))
-        .filter(Column::EventId.gt(after))
-        // `~` sorts after every character of an id.
-        .filter(Column::EventId.lt(format!("{prefix}~")))
-        .order_by_asc(Column::EventId)
-        .limit(IDS);
-    Ok(page.into_tuple().all(store).await?)
 }
 
 /// An operator may have corrected and redriven a rejected item.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use weir_database::{
+    id_code::IdCode,
     people::{Attributes, BLOCK, Block, Observation, PersonKey, Removals},
     time_bucket::MINUTE,
 };
@@ -20,11 +21,16 @@ use crate::store::{last_arrival, to_smallint};
 
 const REMOVALS: &str = "SELECT id, data FROM people_deltas WHERE source = $1 AND erasure_id = $2 ORDER BY id";
 const DELETE_DELTAS: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_id = $2";
-/// Uses the summary of persons, on SQLite the index of arrivals.
-const ROWS_LEFT: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
+/// Uses the index of arrivals.
+const ROWS_LEFT_IN_SQLITE: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
     WHERE arrived_at > $3 AND source = $1 AND user_id = $2";
+/// Uses the summaries of persons.
+const ROWS_LEFT_IN_POSTGRES: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
+    WHERE segment > 0 AND arrived_at > $3 AND source = $1 AND user_code = $2 \
+    UNION ALL SELECT occurred_at, age, gender, followers, device, country, city FROM events \
+    WHERE segment = 0 AND arrived_at > $3 AND source = $1 AND old_user_id = weir_id($2)";
 
-/// A row of [`ROWS_LEFT`].
+/// A row of the person that is left.
 type RowLeft = (i64, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
 
 impl People {
@@ -41,9 +47,7 @@ impl People {
         self.fold_all(source).await?;
         let mut transaction = self.begin_when_free().await?;
         let removals = removals(&mut transaction, source, &erasure.id).await?;
-        let left: Vec<RowLeft> = with_connection!(&mut transaction, connection => {
-            sqlx::query_as(ROWS_LEFT).bind(source).bind(user_id).bind(last_arrival(erasure)).fetch_all(connection).await?
-        });
+        let left = rows_left(&mut transaction, source, user_id, last_arrival(erasure)).await?;
         let key = PersonKey::of(user_id);
         let left: Vec<Observation<'_>> = left.iter().map(|row| observation(source, key, row)).collect();
         let numbers = delete_person(&mut transaction, source, key).await?;
@@ -57,6 +61,26 @@ impl People {
             sqlx::query(DELETE_DELTAS).bind(source).bind(&erasure.id).execute(connection).await?;
         });
         Ok(transaction.commit().await?)
+    }
+}
+
+/// The person's rows that arrived after `until`, µs since the Unix epoch.
+async fn rows_left(
+    transaction: &mut JobTransaction,
+    source: i16,
+    user_id: &str,
+    until: i64,
+) -> Result<Vec<RowLeft>, sqlx::Error> {
+    match transaction {
+        JobTransaction::Postgres(transaction) => {
+            let query =
+                sqlx::query_as(ROWS_LEFT_IN_POSTGRES).bind(source).bind(IdCode::of(user_id)).bind(until);
+            query.persistent(false).fetch_all(&mut **transaction).await
+        }
+        JobTransaction::Sqlite(transaction) => {
+            let query = sqlx::query_as(ROWS_LEFT_IN_SQLITE).bind(source).bind(user_id).bind(until);
+            query.fetch_all(&mut **transaction).await
+        }
     }
 }
 

@@ -34,7 +34,7 @@ const ORPHANED: &str = "DELETE FROM people_deltas WHERE source = $1 AND erasure_
 const UNFOLDED_DELTAS: &str = "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL";
 const UNSKETCHED_DELTAS: &str =
     "SELECT data FROM people_deltas WHERE source = $1 AND erasure_id IS NULL AND NOT sketched";
-const ROWS: &str = "SELECT user_id, age, gender, followers, device, country, city FROM events \
+const ROWS: &str = "SELECT user_id, age, gender, followers, device, country, city FROM stored_events \
     WHERE occurred_at >= $1 AND occurred_at < $2 AND source = $3 AND user_id <> ''";
 
 /// The most rows that one transaction reads, unless a single minute has more. They take some hundred milliseconds.

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The rows of a span that have a person, with their times.
-const ROWS: &str = "SELECT occurred_at, user_id, age, gender, followers, device, country, city FROM events \
+const ROWS: &str = "SELECT occurred_at, user_id, age, gender, followers, device, country, city FROM stored_events \
     WHERE occurred_at >= $1 AND occurred_at < $2 AND source = $3 AND user_id <> ''";
 
 /// A row of [`ROWS`].

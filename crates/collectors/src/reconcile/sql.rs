@@ -57,7 +57,7 @@ impl ComparisonQuery {
         let sums: Vec<String> = measure_columns(self.derived_table, of_rows);
         let Range { start, end } = self.complete();
         format!(
-            "SELECT {} AS bucket, {keys}, {} FROM events \
+            "SELECT {} AS bucket, {keys}, {} FROM stored_events \
              WHERE occurred_at >= {start} AND occurred_at < {end} AND {} GROUP BY 1, {keys}",
             Grain::Minute.start_of_sql("occurred_at"),
             sums.join(", "),

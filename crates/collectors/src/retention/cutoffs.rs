@@ -61,6 +61,12 @@ impl Retention {
         }
     }
 
+    /// How long a segment of events takes rows: a tenth of their retention, so that none outstays its time by much more.
+    /// `None` where no row is ever removed.
+    pub(crate) fn longest_segment(self) -> Option<Duration> {
+        self.rows.map(|rows| (rows / 10).max(SHORTEST_INTERVAL))
+    }
+
     /// The interval of sweeps: a tenth of the shortest retention, within bounds. `None` where no row is ever removed.
     pub(super) fn interval(self) -> Option<Duration> {
         let shortest = [self.rows, self.keys].into_iter().flatten().min()?;

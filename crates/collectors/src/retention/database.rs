@@ -5,10 +5,13 @@ use std::ops::Range;
 use chrono::Utc;
 use sqlx::{Connection as _, PgConnection, SqlitePool};
 use weir_database::dialect::Pool;
+use weir_process::Stop;
 
 use super::{
-    batch::{RemovedBatch, SweptTable},
-    postgres, sqlite,
+    batch::{RemovedBatch, RemovedOfSource, SweptTable},
+    postgres,
+    segments::{self, SegmentPart},
+    sqlite,
 };
 use crate::store::{Store, with_time_limit};
 
@@ -59,6 +62,19 @@ impl SweepConnection {
             }
             Self::Sqlite(pool) => with_time_limit(sqlite::remove(pool, table, span, most)).await,
         }
+    }
+
+    /// Removes the rows or the keys of the oldest segment that was closed before `before`, µs since the Unix epoch; `None`
+    /// where there is none. SQLite has no segments.
+    pub(super) async fn remove_segment(
+        &mut self,
+        part: SegmentPart,
+        before: i64,
+        stop: &Stop,
+    ) -> Result<Option<Vec<RemovedOfSource>>, sqlx::Error> {
+        let Self::Postgres(connection) = self else { return Ok(None) };
+        let Some(segment) = segments::oldest_with(part, connection, before).await? else { return Ok(None) };
+        segments::remove(part, connection, segment, stop).await.map(Some)
     }
 
     /// Removes erasures without `suppress` that were completed before `before`, µs since the Unix epoch.

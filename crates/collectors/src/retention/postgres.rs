@@ -1,6 +1,6 @@
 //! Removal from PostgreSQL: one statement for each batch, because storing waits meanwhile.
 //!
-//! Rows are found by their place in the table (`ctid`), because old rows lie side by side. The index of keys has no
+//! Of events, these are the rows of segment 0, which were stored before there were segments. Rows are found by their place in the table (`ctid`), because old rows lie side by side. The index of keys has no
 //! order of time and is not read.
 
 use std::{ops::Range, time::Instant};
@@ -18,24 +18,25 @@ const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'; 
 
 /// Computes each `EventKey` of `weir_database` in SQL, so that no row is sent to the client.
 const REMOVE_ROWS: &str = "WITH old AS ( \
-        DELETE FROM events WHERE ctid = ANY(ARRAY( \
-            SELECT ctid FROM events WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
-        RETURNING source, event_id, arrived_at, stored_at, occurred_at), \
+        DELETE FROM events WHERE segment = 0 AND ctid = ANY(ARRAY( \
+            SELECT ctid FROM events WHERE segment = 0 AND stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+        RETURNING source, old_event_id, arrived_at, stored_at, occurred_at), \
     keyed AS ( \
-        INSERT INTO event_keys (source, key, arrived_at, stored_at) \
-        SELECT source, substring(sha256(convert_to(event_id, 'UTF8')) FROM 1 FOR 16), arrived_at, stored_at FROM old \
+        INSERT INTO event_keys (segment, source, key, arrived_at, stored_at) \
+        SELECT 0, source, substring(sha256(convert_to(old_event_id, 'UTF8')) FROM 1 FOR 16), arrived_at, stored_at \
+        FROM old \
         ON CONFLICT DO NOTHING), \
     forgotten AS ( \
         DELETE FROM duplicates USING old \
-        WHERE duplicates.source = old.source AND duplicates.event_id = old.event_id) \
+        WHERE duplicates.source = old.source AND duplicates.event_id = old.old_event_id) \
     SELECT source, count(*), max(stored_at), max(occurred_at) FROM old GROUP BY source";
 
-const MOVE_HORIZON: &str = "INSERT INTO horizons (source, complete_from) VALUES ($1, $2) \
+pub(super) const MOVE_HORIZON: &str = "INSERT INTO horizons (source, complete_from) VALUES ($1, $2) \
     ON CONFLICT (source) DO UPDATE SET complete_from = GREATEST(horizons.complete_from, excluded.complete_from)";
 
 const REMOVE_KEYS: &str = "WITH old AS ( \
-        DELETE FROM event_keys WHERE ctid = ANY(ARRAY( \
-            SELECT ctid FROM event_keys WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+        DELETE FROM event_keys WHERE segment = 0 AND ctid = ANY(ARRAY( \
+            SELECT ctid FROM event_keys WHERE segment = 0 AND stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
         RETURNING source, stored_at) \
     SELECT source, count(*), max(stored_at) FROM old GROUP BY source";
 
@@ -51,9 +52,12 @@ const FOLD_FRAMES: &str = "WITH old AS ( \
             parked = total.parked + excluded.parked) \
     SELECT source, count(*), max(committed_at) FROM old GROUP BY source";
 
+/// Rows of a segment are removed together, so that older ones among them outstay their time. They keep their origins.
 const REMOVE_ORIGINS: &str = "WITH old AS ( \
         DELETE FROM frame_origins WHERE ctid = ANY(ARRAY( \
-            SELECT ctid FROM frame_origins WHERE stored_at >= $1 AND stored_at < $2 ORDER BY stored_at LIMIT $3)) \
+            SELECT ctid FROM frame_origins WHERE stored_at >= $1 AND stored_at < LEAST($2, \
+                (SELECT MIN(opened_at) FROM event_segments WHERE removed_at IS NULL AND number > 0)) \
+            ORDER BY stored_at LIMIT $3)) \
         RETURNING source, stored_at) \
     SELECT source, count(*), max(stored_at) FROM old GROUP BY source";
 

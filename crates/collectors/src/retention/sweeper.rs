@@ -11,9 +11,10 @@ use weir_journal::{Journal, JournalError};
 use weir_process::{Stop, clock::RoleClock};
 
 use super::{
-    batch::{BatchSize, SweptTable},
+    batch::{BatchSize, RemovedOfSource, SweptTable},
     cutoffs::{Cutoffs, Retention},
     database::SweepConnection,
+    segments::SegmentPart,
 };
 use crate::{
     metrics::{RemovalMetrics, RemovedCounter},
@@ -149,20 +150,39 @@ impl Sweep<'_> {
     /// Removes rows older than `cutoffs`. A stop ends it after the running batch.
     async fn run(mut self, cutoffs: Cutoffs) -> Result<Swept, sqlx::Error> {
         let metrics = self.metrics;
-        let rows = self.batches(SweptTable::Events, cutoffs.rows, Some(&metrics.rows)).await?;
+        let mut rows = self.batches(SweptTable::Events, cutoffs.rows, Some(&metrics.rows)).await?;
+        rows += self.segments(SegmentPart::Rows, cutoffs.rows, &metrics.rows).await?;
         if !self.stop.is_cancelled() {
             // Every row that refers to them is removed.
             self.batches(SweptTable::FrameOrigins, cutoffs.rows, None).await?;
         }
+        let mut keys = self.batches(SweptTable::EventKeys, cutoffs.keys, Some(&metrics.keys)).await?;
+        keys += self.segments(SegmentPart::Keys, cutoffs.keys, &metrics.keys).await?;
         Ok(Swept {
             rows,
-            keys: self.batches(SweptTable::EventKeys, cutoffs.keys, Some(&metrics.keys)).await?,
+            keys,
             frames: self.batches(SweptTable::Frames, cutoffs.frames, Some(&metrics.frames)).await?,
             erasures: match cutoffs.erasures {
                 Some(before) => self.database.prune_erasures(before).await?,
                 None => 0,
             },
         })
+    }
+
+    async fn segments(
+        &mut self,
+        part: SegmentPart,
+        before: Option<i64>,
+        counter: &RemovedCounter,
+    ) -> Result<u64, sqlx::Error> {
+        let Some(before) = before else { return Ok(0) };
+        let mut all = 0;
+        while !self.stop.is_cancelled()
+            && let Some(removed) = self.database.remove_segment(part, before, self.stop).await?
+        {
+            all += count(&removed, counter);
+        }
+        Ok(all)
     }
 
     async fn batches(
@@ -176,10 +196,10 @@ impl Sweep<'_> {
         while !self.stop.is_cancelled() {
             let most = size.rows();
             let batch = self.database.remove(table, from..before, most).await?;
-            for removed in &batch.removed {
-                counter.iter().for_each(|counter| counter.count(removed.source, removed.number));
-            }
-            let number: u64 = batch.removed.iter().map(|removed| removed.number).sum();
+            let number = match counter {
+                Some(counter) => count(&batch.removed, counter),
+                None => batch.removed.iter().map(|removed| removed.number).sum(),
+            };
             all += number;
             debug!(kind = %table, number, held = ?batch.held, "removed a batch");
             if number < u64::from(most) {
@@ -191,6 +211,12 @@ impl Sweep<'_> {
         }
         Ok(all)
     }
+}
+
+/// Counts what was removed, and returns how much that is.
+fn count(removed: &[RemovedOfSource], counter: &RemovedCounter) -> u64 {
+    removed.iter().for_each(|removed| counter.count(removed.source, removed.number));
+    removed.iter().map(|removed| removed.number).sum()
 }
 
 impl Swept {

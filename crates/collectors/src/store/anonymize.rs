@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use chrono::Utc;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, SqlitePool};
-use weir_database::{advisory_lock::AdvisoryLock, clock::NOW_IN_POSTGRES, dialect::Pool};
+use weir_database::{advisory_lock::AdvisoryLock, clock::NOW_IN_POSTGRES, dialect::Pool, id_code::IdCode};
 use weir_journal::Erasure;
 
 use super::{
@@ -25,11 +25,32 @@ const COUNT_ROWS: &str = "UPDATE erasures SET \"rows\" = COALESCE(\"rows\", 0) +
 
 /// PostgreSQL: the rows of one transaction, which takes some milliseconds.
 const ROWS_AT_ONCE: usize = 1_000;
-/// Reads the summary of persons, and the ranges of blocks that may have the person. Without it the whole table is read.
-const FIND: &str = "SELECT event_id FROM events WHERE source = $1 AND user_id = $2 AND arrived_at <= $3";
 /// At any estimate of its size, the table is not read as a whole where the summary is there.
 const BEGIN_FIND: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '10min'; SET LOCAL enable_seqscan = off; \
     SET LOCAL jit = off";
+/// PostgreSQL: the two forms of a row. Segment 0 has ids as text, all others have codes of ids.
+const FORMS: [RowForm; 2] = [
+    RowForm {
+        segments: "segment > 0",
+        event: "event_code",
+        found: "event_code",
+        asked: "asked.code",
+        user: "user_code",
+        person: "$2",
+        anonymize: "user_code = '', user_name = '', age = NULL, gender = NULL, followers = NULL, country = NULL, \
+            city = NULL, profile_code = NULL",
+    },
+    RowForm {
+        segments: "segment = 0",
+        event: "old_event_id",
+        found: "weir_code(old_event_id)",
+        asked: "weir_id(asked.code)",
+        user: "old_user_id",
+        person: "weir_id($2)",
+        anonymize: "old_user_id = '', user_name = '', age = NULL, gender = NULL, followers = NULL, country = NULL, \
+            city = NULL, old_profile_id = NULL",
+    },
+];
 /// Nobody waits for the search. After this time the connection is closed, because a half-open one never answers.
 const FIND_LIMIT: Duration = Duration::from_secs(11 * 60);
 
@@ -47,6 +68,47 @@ static ANONYMIZE_IN_SQLITE: LazyLock<String> =
 
 /// A row's part in the rollups: event time (µs since the Unix epoch), stage, type, and the age or the followers.
 type AnonymizedRow = (i64, i16, i16, Option<i64>);
+
+/// SQL of one form of a row.
+#[derive(Clone, Copy, Debug)]
+struct RowForm {
+    /// The condition for segments of this form.
+    segments: &'static str,
+    /// The columns of the ids of event and user, the code of the former, and the values that they are compared with.
+    event: &'static str,
+    found: &'static str,
+    asked: &'static str,
+    user: &'static str,
+    person: &'static str,
+    anonymize: &'static str,
+}
+
+impl RowForm {
+    /// Selects codes of the person's events. Reads the summary of persons, and the ranges of blocks that may have the
+    /// person. Without it the whole table is read.
+    fn find(self) -> String {
+        let Self { segments, found, user, person, .. } = self;
+        format!(
+            "SELECT {found} FROM events WHERE {segments} AND source = $1 AND {user} = {person} AND arrived_at <= $3"
+        )
+    }
+
+    /// Anonymizes rows with these codes.
+    fn update(self) -> String {
+        let Self { segments, event, asked, user, person, anonymize, .. } = self;
+        format!(
+            "UPDATE events SET {anonymize} FROM ( \
+                SELECT known.* FROM UNNEST($4::bytea[]) AS asked (code) CROSS JOIN LATERAL ( \
+                    SELECT segment, source, {event}, occurred_at, funnel_stage, event_type, \
+                        COALESCE(age, followers) AS measure \
+                    FROM events WHERE {segments} AND source = $1 AND events.{event} = {asked} \
+                        AND {user} = {person} AND arrived_at <= $3 OFFSET 0) AS known) AS known \
+             WHERE events.segment = known.segment AND events.source = known.source \
+                AND events.{event} = known.{event} AND events.{user} = {person} \
+             RETURNING known.occurred_at, known.funnel_stage, known.event_type, known.measure"
+        )
+    }
+}
 
 /// The rows of a person that an erasure covers.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +148,11 @@ impl Store {
 async fn anonymize_in_postgres(pool: &PgPool, person: PersonRows<'_>) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let anonymized = async {
-        let found = with_limit(FIND_LIMIT, find_in_postgres(&mut connection, person)).await?;
-        for ids in found.chunks(ROWS_AT_ONCE) {
-            with_time_limit(rows_in_postgres(&mut connection, person, ids)).await?;
+        for form in FORMS {
+            let found = with_limit(FIND_LIMIT, find_in_postgres(&mut connection, form, person)).await?;
+            for codes in found.chunks(ROWS_AT_ONCE) {
+                with_time_limit(rows_in_postgres(&mut connection, form, person, codes)).await?;
+            }
         }
         Ok(())
     };
@@ -99,15 +163,16 @@ async fn anonymize_in_postgres(pool: &PgPool, person: PersonRows<'_>) -> Result<
     anonymized
 }
 
-/// The ids of the person's events.
+/// The codes of the ids of the person's events.
 async fn find_in_postgres(
     connection: &mut PgConnection,
+    form: RowForm,
     person: PersonRows<'_>,
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<Vec<u8>>, sqlx::Error> {
     let mut transaction = connection.begin_with(BEGIN_FIND).await?;
-    let found = sqlx::query_scalar(FIND)
+    let found = sqlx::query_scalar(AssertSqlSafe(form.find()))
         .bind(person.source)
-        .bind(person.user_id)
+        .bind(IdCode::of(person.user_id))
         .bind(person.until)
         .persistent(false)
         .fetch_all(&mut *transaction)
@@ -118,27 +183,19 @@ async fn find_in_postgres(
 
 async fn rows_in_postgres(
     connection: &mut PgConnection,
+    form: RowForm,
     person: PersonRows<'_>,
-    ids: &[String],
+    codes: &[Vec<u8>],
 ) -> Result<(), sqlx::Error> {
-    let anonymize = format!(
-        "UPDATE events SET {ANONYMIZE} FROM ( \
-            SELECT known.* FROM UNNEST($4::text[]) AS asked (event_id) CROSS JOIN LATERAL ( \
-                SELECT source, event_id, occurred_at, funnel_stage, event_type, COALESCE(age, followers) AS measure \
-                FROM events WHERE source = $1 AND events.event_id = asked.event_id AND user_id = $2 \
-                    AND arrived_at <= $3 OFFSET 0) AS known) AS known \
-         WHERE events.source = known.source AND events.event_id = known.event_id AND events.user_id = $2 \
-         RETURNING known.occurred_at, known.funnel_stage, known.event_type, known.measure"
-    );
     let mut transaction = connection.begin_with(BEGIN_POSTGRES).await?;
     // Shared, as storing transactions take it: retention then removes no rows meanwhile.
     let share = AdvisoryLock::Store.share_transaction_sql();
     sqlx::query(AssertSqlSafe(share)).execute(&mut *transaction).await?;
-    let anonymized: Vec<AnonymizedRow> = sqlx::query_as(AssertSqlSafe(anonymize))
+    let anonymized: Vec<AnonymizedRow> = sqlx::query_as(AssertSqlSafe(form.update()))
         .bind(person.source)
-        .bind(person.user_id)
+        .bind(IdCode::of(person.user_id))
         .bind(person.until)
-        .bind(ids)
+        .bind(codes)
         .persistent(false)
         .fetch_all(&mut *transaction)
         .await?;

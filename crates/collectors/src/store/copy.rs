@@ -76,10 +76,10 @@ fn put<const N: usize>(buffer: &mut PgArgumentBuffer, at: usize, bytes: [u8; N])
 pub(super) async fn copy<T>(
     connection: &mut PgConnection,
     statement: &str,
-    rows: &[impl CopyRow],
+    rows: impl ExactSizeIterator<Item = impl CopyRow>,
     meanwhile: impl FnOnce() -> T,
 ) -> Result<T, sqlx::Error> {
-    if rows.is_empty() {
+    if rows.len() == 0 {
         return Ok(meanwhile());
     }
     let mut copying = connection.copy_in_raw(statement).await?;
@@ -92,7 +92,10 @@ pub(super) async fn copy<T>(
     Ok(result)
 }
 
-async fn send(copying: &mut PgCopyIn<&mut PgConnection>, rows: &[impl CopyRow]) -> Result<(), sqlx::Error> {
+async fn send(
+    copying: &mut PgCopyIn<&mut PgConnection>,
+    rows: impl Iterator<Item = impl CopyRow>,
+) -> Result<(), sqlx::Error> {
     let mut buffer = PgArgumentBuffer::default();
     buffer.extend_from_slice(HEADER);
     for row in rows {

@@ -19,21 +19,33 @@ use super::{
 };
 
 /// Two lookups at the end of an index and one of a row. `EXISTS` would walk past all the keys that expired lately.
-const SELECT: &str = "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, \
-    (SELECT MAX(recorded_at) FROM erasures), (SELECT migration FROM oldest_writer WHERE number = 1)";
+const SELECT_ERASURE_AND_WRITER: &str =
+    "(SELECT MAX(recorded_at) FROM erasures), (SELECT migration FROM oldest_writer WHERE number = 1)";
 
 /// The lock and the guards in one round trip. The second statement sees what was committed before the first one got the
 /// lock. In `BEGIN` the lock would take no round trip either. But where it failed there, the pool would get a
-/// connection back that is still in the failed transaction.
-static LOCK_AND_SELECT: LazyLock<String> =
-    LazyLock::new(|| format!("{}; {SELECT}, {NOW_IN_POSTGRES}", AdvisoryLock::Store.share_transaction_sql()));
+/// connection back that is still in the failed transaction. Keys of later segments are found as [`ClosedSegments`] says.
+///
+/// [`ClosedSegments`]: super::postgres::ClosedSegments
+static LOCK_AND_SELECT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{}; SELECT (SELECT MAX(arrived_at) FROM event_keys WHERE segment = 0) IS NOT NULL, \
+            {SELECT_ERASURE_AND_WRITER}, {NOW_IN_POSTGRES}, MAX(number), MAX(version) FROM event_segments",
+        AdvisoryLock::Store.share_transaction_sql()
+    )
+});
 
 /// The guards, and the time at which the newest row was stored.
-static SELECT_AND_LAST: LazyLock<String> =
-    LazyLock::new(|| format!("{SELECT}, (SELECT MAX(stored_at) FROM events)"));
+static SELECT_IN_SQLITE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT (SELECT MAX(arrived_at) FROM event_keys) IS NOT NULL, {SELECT_ERASURE_AND_WRITER}, \
+            (SELECT MAX(stored_at) FROM events)"
+    )
+});
 
 const REMOVED: &str = "SELECT source, key \
-    FROM UNNEST($1::smallint[], $2::bytea[]) AS asked (source, key) JOIN event_keys USING (source, key)";
+    FROM UNNEST($1::smallint[], $2::bytea[]) AS asked (source, key) JOIN event_keys USING (source, key) \
+    WHERE segment = 0";
 
 /// The guards at the beginning of a transaction, and so until its end: a transaction that removes rows or records an
 /// erasure waits for storing ones.
@@ -45,6 +57,16 @@ pub(super) struct Guards {
     newest_erasure: Option<i64>,
     /// The time by the database's clock, µs since the Unix epoch. The age of stored rows counts from it.
     pub(super) now: i64,
+    pub(super) segments: SegmentGuard,
+}
+
+/// PostgreSQL: the segments of events. No segment opens, closes or is removed before the transaction ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SegmentGuard {
+    /// The segment that new rows go into.
+    pub(super) open: i32,
+    /// Grows with every change of a segment or of its filters.
+    pub(super) version: i64,
 }
 
 impl Guards {
@@ -55,7 +77,9 @@ impl Guards {
     pub(super) async fn in_postgres(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let rows = sqlx::raw_sql(LOCK_AND_SELECT.as_str()).fetch_all(connection).await?;
         let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
-        Self::checked(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)
+        let segments = SegmentGuard { open: row.try_get(4)?, version: row.try_get(5)? };
+        let guards = Self::checked(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?)?;
+        Ok(Self { segments, ..guards })
     }
 
     /// # Errors
@@ -66,7 +90,7 @@ impl Guards {
             Option<i64>,
             Option<String>,
             Option<i64>,
-        ) = sqlx::query_as(SELECT_AND_LAST.as_str()).fetch_one(connection).await?;
+        ) = sqlx::query_as(SELECT_IN_SQLITE.as_str()).fetch_one(connection).await?;
         // A file has no clock but this process's. Rows that are stored while that clock is behind must not look old
         // once it is right again.
         let now = Utc::now().timestamp_micros().max(last.unwrap_or(i64::MIN));
@@ -81,7 +105,7 @@ impl Guards {
     ) -> Result<Self, sqlx::Error> {
         // Only an error of the driver can end the transaction; `StoreError` recognises this one.
         check_writer(oldest_writer).map_err(|refused| sqlx::Error::Configuration(refused.into()))?;
-        Ok(Self { has_removed_rows, newest_erasure, now })
+        Ok(Self { has_removed_rows, newest_erasure, now, segments: SegmentGuard::default() })
     }
 
     /// The erased persons, read again only where an erasure was recorded since the cache was filled.
@@ -112,7 +136,7 @@ impl Guards {
         Ok(cache.replace(ErasedPersons::new(key, records)))
     }
 
-    /// The identities of submissions whose rows were removed.
+    /// The identities of submissions whose rows were removed from segment 0.
     pub(super) async fn removed_in_postgres<'a>(
         self,
         connection: &mut PgConnection,

@@ -5,11 +5,13 @@
 //! rollups come last; each in the order of their keys. Two collectors with the same frames, events or buckets then wait
 //! for each other, and never in a circle.
 
+mod closed_segments;
 mod duplicate_lookup;
 mod rows;
 
 use std::collections::{HashMap, HashSet};
 
+pub(super) use closed_segments::ClosedSegments;
 pub(super) use duplicate_lookup::DuplicateLookup;
 pub(crate) use rows::COPY_EVENTS;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -43,7 +45,12 @@ const RECORD_SETTLED: &str = "INSERT INTO settled_frames (journal, sequence) \
     SELECT * FROM UNNEST($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING";
 
 /// The caches that transactions of one store share.
-type Caches<'c> = (&'c ErasedCache, &'c DuplicateLookup);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caches<'c> {
+    pub(super) erased: &'c ErasedCache,
+    pub(super) lookup: &'c DuplicateLookup,
+    pub(super) segments: &'c ClosedSegments,
+}
 
 /// Runs one storing transaction. Repeats it after a look at all events where a row that was taken for new is not.
 pub(super) async fn transact<'a>(
@@ -60,8 +67,7 @@ pub(super) async fn transact<'a>(
             if !result.as_ref().is_err_and(rows::is_duplicate) {
                 return result;
             }
-            let (_, lookup) = caches;
-            lookup.note_missed();
+            caches.lookup.note_missed();
         }
     };
     let result = with_time_limit(transaction).await;
@@ -98,25 +104,29 @@ async fn transact_on<'a>(
 /// Inserts the new events of claimed frames, writes the accounts and adds to the rollups.
 async fn insert_frames<'a>(
     connection: &mut PgConnection,
-    (erased, lookup): Caches<'_>,
+    caches: Caches<'_>,
     claimed: &[&Submission<'a>],
     guards: Guards,
 ) -> Result<Vec<(&'a str, FrameOutcome)>, sqlx::Error> {
-    let erased = guards.erased_in_postgres(connection, erased).await?;
-    let removed = guards.removed_in_postgres(connection, claimed).await?;
+    let erased = guards.erased_in_postgres(connection, caches.erased).await?;
+    let mut removed = guards.removed_in_postgres(connection, claimed).await?;
     let numbers = frame_origins::insert_in_postgres(connection, claimed, guards.now).await?;
     let number_of = |submission: &Submission<'_>| numbers[submission.frame_id()];
     let mut rows = row::deduplicated(
         claimed.iter().flat_map(|submission| submission.rows(number_of(submission), guards.now)),
     );
     rows.retain(|row| !removed.contains(&row.identity()));
+    let before = caches.segments.find(connection, guards.segments, &rows).await?;
+    rows.retain(|row| !before.contains(row));
+    removed.extend(&before.removed);
     erased.anonymize(&mut rows);
     let add_up = |new: &[row::Row<'a>]| {
         let rollups = Rollups::of(new);
         let deltas = ObservedPeople::of(new).deltas().collect::<Vec<_>>();
         (deltas, rollups.sales(), rollups.kinds(), rollups.campaigns())
     };
-    let (deltas, sales, kinds, campaigns) = rows::insert(connection, &mut rows, lookup, add_up).await?;
+    let (deltas, sales, kinds, campaigns) =
+        rows::insert(connection, guards.segments.open, &mut rows, caches.lookup, add_up).await?;
     let mut stored: HashMap<Option<i64>, u64> = HashMap::new();
     rows.iter().for_each(|row| *stored.entry(row.frame_number).or_default() += 1);
     let outcome = |submission: &&Submission<'a>| {

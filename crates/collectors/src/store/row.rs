@@ -11,8 +11,7 @@ pub(super) type EventIdentity<'a> = (i16, &'a str);
 
 /// Declares a row of a table as a struct, with functions that bind its columns in their order.
 ///
-/// With a PostgreSQL array type for each column, PostgreSQL takes rows as one array for each column; without, as a
-/// copy.
+/// With a PostgreSQL array type for each column, PostgreSQL takes rows as one array for each column.
 macro_rules! table_row {
     (
         $(#[$doc:meta])*
@@ -42,13 +41,6 @@ macro_rules! table_row {
         impl $(<$life>)? $row $(<$life>)? {
             pub(crate) const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),+];
         }
-
-        impl $(<$life>)? $crate::store::copy::CopyRow for $row $(<$life>)? {
-            fn copy_into(&self, tuple: &mut $crate::store::copy::Tuple<'_>) -> Result<(), sqlx::Error> {
-                $(tuple.push(self.$column)?;)+
-                Ok(())
-            }
-        }
     };
     (@row $(#[$doc:meta])* $row:ident $(<$life:lifetime>)? { $($column:ident: $type:ty),+ }) => {
         $(#[$doc])*
@@ -69,7 +61,7 @@ macro_rules! table_row {
 pub(super) use table_row;
 
 table_row!(
-    /// One row of `events`; `weir_database::entity::events` documents the columns.
+    /// One row of `events` as SQLite has it; `weir_database::entity::events` documents the columns.
     Row<'a> {
         source: i16,
         event_id: &'a str,

@@ -1,4 +1,7 @@
-//! `events`: every stored event of both sources, once. A column of the other source is null.
+//! `stored_events`: every stored event of both sources, once. A column of the other source is null.
+//!
+//! A view of the table `events`. On SQLite it is the table as it is. On PostgreSQL the table has codes of ids (see
+//! [`id_code`](crate::id_code)), and is split into segments: `SELECT` by an id reads it whole there, by a code does not.
 //!
 //! Times are microseconds since the Unix epoch, UTC. Closed sets are the enum numbers of `weir.event.v1`.
 
@@ -6,7 +9,7 @@ use sea_orm::entity::prelude::*;
 
 /// One stored event. `(source, event_id)` is its identity; the first committed event with an identity stays.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "events")]
+#[sea_orm(table_name = "stored_events")]
 pub struct Model {
     /// `weir.event.v1.Source`.
     #[sea_orm(primary_key, auto_increment = false)]

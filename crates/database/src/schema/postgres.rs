@@ -4,7 +4,10 @@ use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::postgres::PgPool;
 
 use super::tables::{Rights, missing_tables};
-use crate::fault::{Cause, FaultKind, RIGHTS};
+use crate::{
+    dialect::Dialect,
+    fault::{Cause, FaultKind, RIGHTS},
+};
 
 /// `$1`: names of tables; `$2`: whether the process changes their rows.
 const TABLES_AND_RIGHTS: &str = "SELECT current_user::text, current_setting('transaction_read_only') = 'on', \
@@ -39,7 +42,7 @@ pub(super) async fn find_cause(
     }
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-        return Ok(Some(missing_tables(&missing, rights)));
+        return Ok(Some(missing_tables(&missing, rights, Dialect::Postgres)));
     }
     if denied.is_empty() {
         return Ok(None);
@@ -49,6 +52,6 @@ pub(super) async fn find_cause(
 }
 
 async fn read(pool: &PgPool, rights: Rights) -> Result<TablesAndRights, sqlx::Error> {
-    let (names, changed): (Vec<&str>, Vec<bool>) = rights.tables().into_iter().unzip();
+    let (names, changed): (Vec<&str>, Vec<bool>) = rights.tables(Dialect::Postgres).into_iter().unzip();
     sqlx::query_as(TABLES_AND_RIGHTS).bind(names).bind(changed).persistent(false).fetch_one(pool).await
 }

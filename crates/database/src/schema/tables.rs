@@ -1,11 +1,15 @@
 //! The tables that a process needs, and the cause where some of them are missing.
 
-use crate::fault::{Cause, FaultKind};
+use crate::{
+    dialect::Dialect,
+    fault::{Cause, FaultKind},
+};
 
 /// The tables that reports read.
-const REPORTS_READ: [&str; 18] = [
+const REPORTS_READ: [&str; 19] = [
     "seaql_migrations",
     "events",
+    "stored_events",
     "frames",
     "frame_origins",
     "duplicates",
@@ -24,10 +28,12 @@ const REPORTS_READ: [&str; 18] = [
     "people_sketches",
 ];
 /// The tables that collectors read without changing them.
-const COLLECTORS_ONLY_READ: [&str; 2] = ["seaql_migrations", "oldest_writer"];
+const COLLECTORS_ONLY_READ: [&str; 3] = ["seaql_migrations", "oldest_writer", "stored_events"];
 /// The tables that collectors write besides those that reports read.
 const COLLECTORS_WRITE: [&str; 6] =
     ["frame_totals", "erasure_keys", "settled_frames", "unaccounted_frames", "audits", "journal_states"];
+/// The tables that collectors write besides on PostgreSQL.
+const COLLECTORS_WRITE_ON_POSTGRES: [&str; 2] = ["event_segments", "segment_filters"];
 
 /// The rights that a process needs on the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +46,21 @@ pub enum Rights {
 
 impl Rights {
     /// Each table that is needed, and whether the process changes its rows.
-    pub(super) fn tables(self) -> Vec<(&'static str, bool)> {
+    pub(super) fn tables(self, dialect: Dialect) -> Vec<(&'static str, bool)> {
         let only_read = |name: &str| self == Self::Read || COLLECTORS_ONLY_READ.contains(&name);
-        let others = COLLECTORS_WRITE.iter().chain(&["oldest_writer"]).filter(|_| self == Self::Write);
+        let on_postgres: &[&str] = match dialect {
+            Dialect::Postgres => &COLLECTORS_WRITE_ON_POSTGRES,
+            Dialect::Sqlite => &[],
+        };
+        let others = COLLECTORS_WRITE.iter().chain(on_postgres).chain(&["oldest_writer"]);
+        let others = others.filter(|_| self == Self::Write);
         REPORTS_READ.iter().chain(others).map(|name| (*name, !only_read(name))).collect()
     }
 }
 
 /// The cause where these tables are missing.
-pub(super) fn missing_tables(missing: &[&str], rights: Rights) -> Cause {
-    let text = if missing.len() == rights.tables().len() {
+pub(super) fn missing_tables(missing: &[&str], rights: Rights, dialect: Dialect) -> Cause {
+    let text = if missing.len() == rights.tables(dialect).len() {
         "it has no tables of Weir".to_owned()
     } else {
         format!("it lacks the tables {}", missing.join(", "))

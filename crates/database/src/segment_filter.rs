@@ -1,0 +1,187 @@
+//! Filters of closed segments of `events`: which ids a segment has for certain not. A Bloom filter of the ids of one
+//! source, in parts that `segment_filters` holds.
+//!
+//! The first part begins with the version, the number of hashes, the number of ids, the number of words and a checksum.
+//! The words of all parts together are the filter's bits, each word in little-endian order.
+
+use fastbloom::BloomFilter;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    MalformedBlob,
+    blob::{BlobReader, push_varint},
+    event_key::EventKey,
+    id_code::IdCode,
+};
+
+/// Raise it also where another release of `fastbloom` places its bits elsewhere: a test holds the places.
+const VERSION: u8 = 1;
+const NAME: &str = "a filter of a segment";
+/// One id in a hundred that is not there may seem to be.
+const BITS_PER_ID: u64 = 10;
+const HASHES: u32 = 7;
+const CHECKSUM: usize = 8;
+/// Words of one part: 512 KiB.
+const WORDS_PER_PART: usize = 64 * 1024;
+
+/// The ids of one source in one closed segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentFilter {
+    bloom: BloomFilter,
+    ids: u64,
+}
+
+/// The hash of an id in every filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterHash(u64);
+
+impl FilterHash {
+    #[must_use]
+    pub fn of(event_id: &str) -> Self {
+        Self::of_key(&EventKey::of_code(&IdCode::of(event_id)))
+    }
+
+    /// The hash of an id by the key of its code: the first eight bytes of the key.
+    #[must_use]
+    pub fn of_key(EventKey(key): &EventKey) -> Self {
+        Self(u64::from_le_bytes(std::array::from_fn(|index| key[index])))
+    }
+}
+
+impl SegmentFilter {
+    /// An empty filter with room for so many ids. More of them make it less sharp.
+    #[must_use]
+    pub fn with_room(ids: u64) -> Self {
+        let bits = usize::try_from(ids.saturating_mul(BITS_PER_ID)).unwrap_or(usize::MAX);
+        Self { bloom: BloomFilter::with_num_bits(bits.max(64)).hashes(HASHES), ids: 0 }
+    }
+
+    /// Adds an id that was not added before.
+    pub fn insert(&mut self, hash: FilterHash) {
+        self.bloom.insert_hash(hash.0);
+        self.ids += 1;
+    }
+
+    /// Whether the segment may have the id; false is certain.
+    #[must_use]
+    pub fn may_have(&self, hash: FilterHash) -> bool {
+        self.bloom.contains_hash(hash.0)
+    }
+
+    /// The number of ids that were added.
+    #[must_use]
+    pub fn ids(&self) -> u64 {
+        self.ids
+    }
+
+    /// The memory that the filter takes, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of_val(self.bloom.as_slice())
+    }
+
+    /// The parts to be stored, in their order.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Vec<u8>> {
+        let words = self.bloom.as_slice();
+        let mut first = vec![VERSION];
+        push_varint(&mut first, HASHES.into());
+        push_varint(&mut first, self.ids);
+        push_varint(&mut first, words.len() as u64);
+        first.extend_from_slice(&checksum(words));
+        let mut parts: Vec<Vec<u8>> = words
+            .chunks(WORDS_PER_PART)
+            .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect())
+            .collect();
+        if let Some(part) = parts.first_mut() {
+            first.append(part);
+            *part = first;
+        }
+        parts
+    }
+
+    /// The filter of these parts.
+    ///
+    /// # Errors
+    /// The parts are not all of one filter, or damaged. No answer of such a filter may be trusted.
+    pub fn from_parts(parts: &[Vec<u8>]) -> Result<Self, MalformedBlob> {
+        let blob = parts.concat();
+        let mut reader = BlobReader::new(&blob, VERSION, NAME)?;
+        let malformed = reader.malformed();
+        let (hashes, ids, length) = (reader.varint()?, reader.varint()?, reader.varint()?);
+        let expected: [u8; CHECKSUM] = reader.array()?;
+        let mut words = Vec::new();
+        while !reader.is_empty() {
+            words.push(u64::from_le_bytes(reader.array()?));
+        }
+        if hashes != u64::from(HASHES)
+            || words.len() as u64 != length
+            || length == 0
+            || checksum(&words) != expected
+        {
+            return Err(malformed);
+        }
+        Ok(Self { bloom: BloomFilter::from_vec(words).hashes(HASHES), ids })
+    }
+}
+
+fn checksum(words: &[u64]) -> [u8; CHECKSUM] {
+    let mut digest = Sha256::new();
+    words.iter().for_each(|word| digest.update(word.to_le_bytes()));
+    let digest = digest.finalize();
+    std::array::from_fn(|index| digest[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(ids: u64) -> SegmentFilter {
+        let mut filter = SegmentFilter::with_room(ids);
+        (0..ids).for_each(|number| filter.insert(FilterHash::of(&format!("e-{number}"))));
+        filter
+    }
+
+    #[test]
+    fn a_filter_has_every_id_and_few_others_also_after_it_was_stored() {
+        let ids = 500_000;
+        let parts = filter(ids).parts();
+        assert_eq!(parts.len(), 2);
+        let stored = SegmentFilter::from_parts(&parts).unwrap();
+        assert_eq!(stored.ids(), ids);
+        let may_have = |number: &u64| stored.may_have(FilterHash::of(&format!("e-{number}")));
+        assert!((0..ids).all(|number| may_have(&number)));
+        let others = (ids..2 * ids).filter(may_have).count();
+        assert!(others < 7_500, "{others}");
+    }
+
+    #[test]
+    fn parts_that_are_damaged_missing_or_mixed_up_are_refused() {
+        let parts = filter(500_000).parts();
+        let damaged = |damage: fn(&mut Vec<Vec<u8>>)| {
+            let mut parts = parts.clone();
+            damage(&mut parts);
+            SegmentFilter::from_parts(&parts).unwrap_err()
+        };
+        damaged(|parts| drop(parts.pop()));
+        damaged(|parts| parts.reverse());
+        damaged(|parts| parts[1][77] ^= 1);
+        damaged(|parts| parts[0][0] = VERSION + 1);
+        damaged(|parts| parts.clear());
+        damaged(|parts| parts[1].truncate(13));
+    }
+
+    /// A filter that another build reads elsewhere would let a duplicate in.
+    #[test]
+    fn bits_stand_where_the_stored_filters_of_earlier_builds_have_them() {
+        let parts = filter(6).parts();
+        let bits = &parts[0][parts[0].len() - 8..];
+        assert_eq!(u64::from_le_bytes(bits.try_into().unwrap()), 8_749_970_224_932_783_944);
+    }
+
+    #[test]
+    fn an_empty_filter_has_no_id() {
+        let filter = SegmentFilter::from_parts(&filter(0).parts()).unwrap();
+        assert!(!filter.may_have(FilterHash::of("e")));
+    }
+}
