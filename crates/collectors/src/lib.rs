@@ -12,6 +12,7 @@ pub mod people;
 pub mod rankings;
 pub mod reconcile;
 mod retention;
+mod segment_rights;
 mod segments;
 mod server;
 mod stalled_copy;

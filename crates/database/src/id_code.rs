@@ -16,7 +16,7 @@ use uuid::Uuid;
 ///
 /// let code = IdCode::of("fb-00000000-0000-4000-8000-000000000001");
 /// assert_eq!(code.as_bytes().len(), 1 + 16 + 3);
-/// assert_eq!(IdCode::of("evt-1").as_bytes(), b"evt-1");
+/// assert_eq!(IdCode::of("evt-1").into_bytes(), b"evt-1");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdCode<'a>(Parts<'a>);

@@ -31,6 +31,16 @@ pub struct SegmentFilter {
     ids: u64,
 }
 
+/// The segment and the source that a filter is of. The checksum covers them: a filter in the place of another one would
+/// let duplicates in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FilterOwner {
+    /// The segment's number.
+    pub segment: i32,
+    /// `weir.event.v1.Source`.
+    pub source: i16,
+}
+
 /// The hash of an id in every filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterHash(u64);
@@ -82,13 +92,13 @@ impl SegmentFilter {
 
     /// The parts to be stored, in their order.
     #[must_use]
-    pub fn parts(&self) -> Vec<Vec<u8>> {
+    pub fn parts(&self, owner: FilterOwner) -> Vec<Vec<u8>> {
         let words = self.bloom.as_slice();
         let mut first = vec![VERSION];
         push_varint(&mut first, HASHES.into());
         push_varint(&mut first, self.ids);
         push_varint(&mut first, words.len() as u64);
-        first.extend_from_slice(&checksum(words));
+        first.extend_from_slice(&checksum(owner, words));
         let mut parts: Vec<Vec<u8>> = words
             .chunks(WORDS_PER_PART)
             .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect())
@@ -100,11 +110,11 @@ impl SegmentFilter {
         parts
     }
 
-    /// The filter of these parts.
+    /// The filter of this owner in these parts.
     ///
     /// # Errors
-    /// The parts are not all of one filter, or damaged. No answer of such a filter may be trusted.
-    pub fn from_parts(parts: &[Vec<u8>]) -> Result<Self, MalformedBlob> {
+    /// The parts are not all of one filter of this owner, or damaged. No answer of such a filter may be trusted.
+    pub fn from_parts(owner: FilterOwner, parts: &[Vec<u8>]) -> Result<Self, MalformedBlob> {
         let blob = parts.concat();
         let mut reader = BlobReader::new(&blob, VERSION, NAME)?;
         let malformed = reader.malformed();
@@ -117,7 +127,7 @@ impl SegmentFilter {
         if hashes != u64::from(HASHES)
             || words.len() as u64 != length
             || length == 0
-            || checksum(&words) != expected
+            || checksum(owner, &words) != expected
         {
             return Err(malformed);
         }
@@ -125,8 +135,10 @@ impl SegmentFilter {
     }
 }
 
-fn checksum(words: &[u64]) -> [u8; CHECKSUM] {
+fn checksum(FilterOwner { segment, source }: FilterOwner, words: &[u64]) -> [u8; CHECKSUM] {
     let mut digest = Sha256::new();
+    digest.update(segment.to_le_bytes());
+    digest.update(source.to_le_bytes());
     words.iter().for_each(|word| digest.update(word.to_le_bytes()));
     let digest = digest.finalize();
     std::array::from_fn(|index| digest[index])
@@ -135,6 +147,8 @@ fn checksum(words: &[u64]) -> [u8; CHECKSUM] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OWNER: FilterOwner = FilterOwner { segment: 7, source: 1 };
 
     fn filter(ids: u64) -> SegmentFilter {
         let mut filter = SegmentFilter::with_room(ids);
@@ -145,9 +159,9 @@ mod tests {
     #[test]
     fn a_filter_has_every_id_and_few_others_also_after_it_was_stored() {
         let ids = 500_000;
-        let parts = filter(ids).parts();
+        let parts = filter(ids).parts(OWNER);
         assert_eq!(parts.len(), 2);
-        let stored = SegmentFilter::from_parts(&parts).unwrap();
+        let stored = SegmentFilter::from_parts(OWNER, &parts).unwrap();
         assert_eq!(stored.ids(), ids);
         let may_have = |number: &u64| stored.may_have(FilterHash::of(&format!("e-{number}")));
         assert!((0..ids).all(|number| may_have(&number)));
@@ -157,12 +171,15 @@ mod tests {
 
     #[test]
     fn parts_that_are_damaged_missing_or_mixed_up_are_refused() {
-        let parts = filter(500_000).parts();
+        let parts = filter(500_000).parts(OWNER);
         let damaged = |damage: fn(&mut Vec<Vec<u8>>)| {
             let mut parts = parts.clone();
             damage(&mut parts);
-            SegmentFilter::from_parts(&parts).unwrap_err()
+            SegmentFilter::from_parts(OWNER, &parts).unwrap_err()
         };
+        for owner in [FilterOwner { segment: 8, ..OWNER }, FilterOwner { source: 2, ..OWNER }] {
+            SegmentFilter::from_parts(owner, &parts).unwrap_err();
+        }
         damaged(|parts| drop(parts.pop()));
         damaged(|parts| parts.reverse());
         damaged(|parts| parts[1][77] ^= 1);
@@ -174,14 +191,14 @@ mod tests {
     /// A filter that another build reads elsewhere would let a duplicate in.
     #[test]
     fn bits_stand_where_the_stored_filters_of_earlier_builds_have_them() {
-        let parts = filter(6).parts();
+        let parts = filter(6).parts(OWNER);
         let bits = &parts[0][parts[0].len() - 8..];
         assert_eq!(u64::from_le_bytes(bits.try_into().unwrap()), 8_749_970_224_932_783_944);
     }
 
     #[test]
     fn an_empty_filter_has_no_id() {
-        let filter = SegmentFilter::from_parts(&filter(0).parts()).unwrap();
+        let filter = SegmentFilter::from_parts(OWNER, &filter(0).parts(OWNER)).unwrap();
         assert!(!filter.may_have(FilterHash::of("e")));
     }
 }

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use weir_collectors::store::{Store, StoreError, Submission};
 use weir_database::{
     id_code::{IdCode, id_of},
-    segment_filter::{FilterHash, SegmentFilter},
+    segment_filter::{FilterHash, FilterOwner, SegmentFilter},
     up,
 };
 use weir_event::Source;
@@ -18,6 +18,8 @@ use weir_testkit::{
 
 use super::{numbered, outcome, store_all, store_one};
 
+/// The segment and the source of every filter here.
+const OWNER: FilterOwner = FilterOwner { segment: 1, source: 1 };
 /// Migrations up to those of segments.
 const MIGRATIONS_BEFORE_SEGMENTS: u32 = 16;
 
@@ -65,12 +67,17 @@ async fn an_event_of_a_closed_segment_is_a_duplicate_whatever_filter_there_is() 
     let mut filter = SegmentFilter::with_room(50);
     let rows = stored_events(&database).await;
     rows[..50].iter().for_each(|row| filter.insert(FilterHash::of(&row.event_id)));
-    put_filter(&database, &filter.parts()).await;
+    put_filter(&database, &filter.parts(OWNER)).await;
     for store in [store, Store::new(&database)] {
         assert_eq!(store_one(&store, &numbered(Source::Facebook, 0..5)).await, outcome(0, 5), "a filter");
     }
 
-    let mut damaged = filter.parts();
+    // The filter of another segment, which has none of these events.
+    put_filter(&database, &SegmentFilter::with_room(5).parts(FilterOwner { segment: 2, ..OWNER })).await;
+    let frame = numbered(Source::Facebook, 0..5);
+    assert_eq!(store_one(&Store::new(&database), &frame).await, outcome(0, 5), "a misplaced filter");
+
+    let mut damaged = filter.parts(OWNER);
     damaged[0].pop();
     put_filter(&database, &damaged).await;
     let frame = numbered(Source::Facebook, 45..65);
@@ -78,7 +85,7 @@ async fn an_event_of_a_closed_segment_is_a_duplicate_whatever_filter_there_is() 
     // Five of the other source are new: an identity is a source and an id.
     assert_eq!(store_one(&Store::new(&database), &numbered(Source::Tiktok, 0..5)).await, outcome(5, 0));
     let counted: i64 = duplicates(&database).await.iter().map(|(.., times)| times).sum();
-    assert_eq!(counted, 10 + 5 + 5 + 15);
+    assert_eq!(counted, 10 + 5 + 5 + 5 + 15);
     assert_eq!(number(&database, ROLLED_UP).await, rows_now(&database).await);
 }
 
@@ -189,7 +196,7 @@ async fn a_segment_of_a_restored_database_is_another_one() {
         open_segment(&database).await;
         let mut filter = SegmentFilter::with_room(5);
         ids.for_each(|id| filter.insert(FilterHash::of(&format!("{id:05}"))));
-        put_filter(&database, &filter.parts()).await;
+        put_filter(&database, &filter.parts(OWNER)).await;
         store_one(&store, &numbered(Source::Facebook, 20..21)).await;
     };
     close_with_filter(0..5).await;

@@ -1,7 +1,10 @@
 //! Removal of whole segments from PostgreSQL. The keys of a segment's rows are made beside, which takes seconds for each
 //! million and keeps nobody waiting. Then one short transaction puts the keys in the place of the rows.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{Error, ErrorKind},
+    time::{Duration, Instant},
+};
 
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
@@ -13,7 +16,7 @@ use super::{
     batch::{RemovedOfSource, complete_from},
     postgres::MOVE_HORIZON,
 };
-use crate::store::with_time_limit;
+use crate::{segment_rights::with_remedy, store::with_time_limit};
 
 /// The oldest segment that was closed before `$1`, µs since the Unix epoch, and has its rows. Of segment 0 batches remove
 /// them first.
@@ -74,10 +77,21 @@ pub(super) async fn remove(
     segment: i32,
     stop: &Stop,
 ) -> Result<Vec<RemovedOfSource>, sqlx::Error> {
-    match part {
+    let removed = match part {
         SegmentPart::Rows => remove_rows(connection, segment, stop).await,
         SegmentPart::Keys => remove_keys(connection, segment, stop).await,
-    }
+    };
+    removed.map_err(|error| {
+        if is_lock_timeout(&error) {
+            let in_use = format!(
+                "segment {segment} is in use: a transaction that has read events has not ended for {} s; \
+                 pg_stat_activity names it by its xact_start ({error})",
+                PATIENCE.as_secs()
+            );
+            return Error::new(ErrorKind::TimedOut, in_use).into();
+        }
+        with_remedy(error)
+    })
 }
 
 async fn remove_rows(
@@ -91,7 +105,12 @@ async fn remove_rows(
         sqlx::query_as(ROWS).bind(segment).persistent(false).fetch_all(&mut *connection).await?;
     if segment > 0 {
         let started = Instant::now();
-        sqlx::query(KEEP_KEYS).bind(segment).execute(&mut *connection).await?;
+        let making = sqlx::query(KEEP_KEYS).bind(segment).execute(&mut *connection);
+        // The server goes on, and the next removal finds the keys made.
+        let Some(made) = stop.run_until_cancelled(making).await else {
+            return Err(Error::new(ErrorKind::Interrupted, "the collector stops").into());
+        };
+        made?;
         debug!(segment, took = ?started.elapsed(), "made the keys of a segment");
     }
     sqlx::raw_sql(USUAL_TIMEOUT).execute(&mut *connection).await?;

@@ -58,6 +58,7 @@ impl Sweeper {
                     }
                     return;
                 }
+                Err(_) if stop.is_cancelled() => return,
                 Err(error) if backoff.is_fresh() => {
                     warn!(%error, "removing waits until the store takes it")
                 }

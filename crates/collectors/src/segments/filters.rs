@@ -10,13 +10,14 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tracing::debug;
 use weir_database::{
     event_key::EventKey,
-    segment_filter::{FilterHash, SegmentFilter},
+    segment_filter::{FilterHash, FilterOwner, SegmentFilter},
 };
 
-/// The newest closed segment without filters, and whether its rows are removed.
-const MISSING: &str = "SELECT number, removed_at IS NOT NULL FROM event_segments \
-    WHERE closed_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM segment_filters WHERE segment = number) \
+/// The newest closed segment with fewer filters than sources, and whether its rows are removed.
+const MISSING: &str = "SELECT number, removed_at IS NOT NULL FROM event_segments WHERE closed_at IS NOT NULL \
+    AND (SELECT count(DISTINCT source) FROM segment_filters WHERE segment = number) < cardinality($1::smallint[]) \
     ORDER BY number DESC LIMIT 1";
+const DELETE: &str = "DELETE FROM segment_filters WHERE segment = $1";
 const INSERT: &str = "INSERT INTO segment_filters (segment, source, part, data) VALUES ($1, $2, $3, $4)";
 /// Stores read the filters again then.
 const RAISE_VERSION: &str =
@@ -25,7 +26,8 @@ const RAISE_VERSION: &str =
 /// Makes the filters of the newest segment without them, one for each source, in the transaction of this connection.
 /// Returns false where no segment is without.
 pub(super) async fn make_next(connection: &mut PgConnection, sources: &[i16]) -> Result<bool, sqlx::Error> {
-    let missing: Option<(i32, bool)> = sqlx::query_as(MISSING).fetch_optional(&mut *connection).await?;
+    let missing: Option<(i32, bool)> =
+        sqlx::query_as(MISSING).bind(sources).fetch_optional(&mut *connection).await?;
     let Some((segment, rows_are_removed)) = missing else { return Ok(false) };
     let ids = IdsOfSegment::new(segment, rows_are_removed);
     let numbers: Vec<(i16, i64)> =
@@ -44,8 +46,9 @@ pub(super) async fn make_next(connection: &mut PgConnection, sources: &[i16]) ->
         });
     }
     drop(pieces);
+    sqlx::query(DELETE).bind(segment).execute(&mut *connection).await?;
     for (source, filter) in &filters {
-        for (part, data) in (0_i32..).zip(filter.parts()) {
+        for (part, data) in (0_i32..).zip(filter.parts(FilterOwner { segment, source: *source })) {
             let insert = sqlx::query(INSERT).bind(segment).bind(source).bind(part).bind(data);
             insert.execute(&mut *connection).await?;
         }

@@ -1,15 +1,12 @@
 //! The job of segments: one collector of the fleet at a time opens the next segment and makes missing filters.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::time::sleep;
 use tracing::info;
 use weir_database::{
-    advisory_lock::AdvisoryLock,
-    clock::NOW_IN_POSTGRES,
-    dialect::Pool,
-    error_class::{is_denied, is_lock_timeout},
+    advisory_lock::AdvisoryLock, clock::NOW_IN_POSTGRES, dialect::Pool, error_class::is_lock_timeout,
 };
 use weir_event::Source;
 use weir_process::Stop;
@@ -18,6 +15,7 @@ use super::filters;
 use crate::{
     Retention,
     outage::JobOutages,
+    segment_rights::with_remedy,
     store::{Store, to_smallint},
 };
 
@@ -40,44 +38,36 @@ pub(crate) struct SegmentJob {
     pub(crate) retention: Retention,
 }
 
-/// One step of the job could not be done. Storing goes on in the open segment meanwhile.
-#[derive(Debug, thiserror::Error)]
-enum SegmentError {
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-    #[error(
-        "the role may not open a segment of events ({0}): GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA … TO the collectors' \
-         role, as docs/runbook.md lists its rights"
-    )]
-    Denied(#[source] sqlx::Error),
-}
-
 impl SegmentJob {
     /// Works until `stop`. Waits out an outage of the database. SQLite has no segments.
     pub(crate) async fn run(self, stop: Stop) {
         let Pool::Postgres(pool) = &self.store.pool else { return };
         let mut outages = JobOutages::of("keeping segments of events");
-        while let Err(error) = self.work(pool, &stop, &mut outages).await {
-            outages.wait(&error, &stop).await;
-        }
+        let work = async {
+            loop {
+                let Err(error) = self.work(pool, &mut outages).await;
+                outages.wait(&error, &stop).await;
+            }
+        };
+        // A filter may take many seconds. It is made anew at the next start.
+        stop.run_until_cancelled(work).await;
     }
 
-    /// Works until `stop`, or until an error.
-    async fn work(&self, pool: &PgPool, stop: &Stop, outages: &mut JobOutages) -> Result<(), SegmentError> {
+    /// Works until an error.
+    async fn work(&self, pool: &PgPool, outages: &mut JobOutages) -> Result<Infallible, sqlx::Error> {
         let longest = self.retention.longest_segment();
         let interval = longest.map_or(LONGEST_INTERVAL, |longest| longest.min(LONGEST_INTERVAL));
-        while !stop.is_cancelled() {
+        loop {
             self.store.admits_this_build().await?;
-            while !stop.is_cancelled() && step(pool, longest).await? {}
+            while step(pool, longest).await? {}
             outages.end();
-            stop.run_until_cancelled(sleep(interval)).await;
+            sleep(interval).await;
         }
-        Ok(())
     }
 }
 
 /// Opens the next segment or makes one filter. Returns whether there may be more to do.
-async fn step(pool: &PgPool, longest: Option<Duration>) -> Result<bool, SegmentError> {
+async fn step(pool: &PgPool, longest: Option<Duration>) -> Result<bool, sqlx::Error> {
     let mut transaction = pool.begin_with(BEGIN).await?;
     if !AdvisoryLock::Segments.try_lock_transaction(&mut transaction).await? {
         return Ok(false);
@@ -87,7 +77,7 @@ async fn step(pool: &PgPool, longest: Option<Duration>) -> Result<bool, SegmentE
             Ok(opened) => opened,
             // A transaction stores for so long. The next step tries again.
             Err(error) if is_lock_timeout(&error) => return Ok(false),
-            Err(error) => return Err(SegmentError::of_call(error)),
+            Err(error) => return Err(with_remedy(error)),
         };
         transaction.commit().await?;
         info!(segment = opened, "opened a segment of events");
@@ -106,14 +96,4 @@ async fn is_full(connection: &mut PgConnection, longest: Option<Duration>) -> Re
     let Some((age, Some(bytes @ 1..))) = open else { return Ok(false) };
     let is_old = longest.is_some_and(|longest| u128::from(age.max(0).unsigned_abs()) >= longest.as_micros());
     Ok(is_old || bytes >= MOST_BYTES)
-}
-
-impl SegmentError {
-    fn of_call(error: sqlx::Error) -> Self {
-        if error.as_database_error().is_some_and(is_denied) {
-            Self::Denied(error)
-        } else {
-            Self::Database(error)
-        }
-    }
 }

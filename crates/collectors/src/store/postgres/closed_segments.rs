@@ -14,7 +14,7 @@ use tracing::warn;
 use weir_database::{
     event_key::EventKey,
     id_code::IdCode,
-    segment_filter::{FilterHash, SegmentFilter},
+    segment_filter::{FilterHash, FilterOwner, SegmentFilter},
 };
 
 use crate::store::{
@@ -174,7 +174,7 @@ async fn read_filter(
     if parts.is_empty() {
         return Ok(None);
     }
-    let filter = SegmentFilter::from_parts(&parts);
+    let filter = SegmentFilter::from_parts(FilterOwner { segment, source }, &parts);
     let filter =
         filter.inspect_err(|error| warn!(segment, source, %error, "events are looked up without it"));
     Ok(filter.ok().map(Arc::new))
