@@ -10,8 +10,8 @@ pub(crate) struct Arguments {
     /// One short run instead of several: for a first look, not for the documented figures.
     #[arg(long)]
     quick: bool,
-    /// The number of events behind the reports, of a removed segment, and the last size of growth; by default 10 million, with --quick 1
-    /// million.
+    /// The number of events behind the reports and of a removed segment, and the last size of growth; by default 10
+    /// million, with --quick 1 million.
     #[arg(long, value_name = "NUMBER")]
     events: Option<u64>,
     /// The minutes of soak; by default 60, with --quick 2.

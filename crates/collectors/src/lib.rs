@@ -12,7 +12,6 @@ pub mod people;
 pub mod rankings;
 pub mod reconcile;
 mod retention;
-mod segment_rights;
 mod segments;
 mod server;
 mod stalled_copy;

@@ -13,4 +13,5 @@ mod sqlite;
 mod sweeper;
 
 pub use cutoffs::Retention;
+pub(crate) use segments::with_remedy;
 pub(crate) use sweeper::Sweeper;

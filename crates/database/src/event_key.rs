@@ -4,8 +4,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id_code::IdCode;
 
-/// The first 16 bytes of the SHA-256 of an event id, or of its code. A key takes a third of the id's own entry in an index, and no two
-/// events of a deployment share one.
+/// The first 16 bytes of the SHA-256 of an event id, or of its code. A key takes a third of the id's own entry in an
+/// index, and no two events of a deployment share one.
 ///
 /// ```
 /// use weir_database::event_key::EventKey;

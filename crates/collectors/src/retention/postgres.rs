@@ -1,7 +1,8 @@
 //! Removal from PostgreSQL: one statement for each batch, because storing waits meanwhile.
 //!
-//! Of events, these are the rows of segment 0, which were stored before there were segments. Rows are found by their place in the table (`ctid`), because old rows lie side by side. The index of keys has no
-//! order of time and is not read.
+//! Of events, these are the rows of segment 0, which were stored before there were segments. Rows are found by their
+//! place in the table (`ctid`), because old rows lie side by side. The index of keys has no order of time and is not
+//! read.
 
 use std::{ops::Range, time::Instant};
 

@@ -9,14 +9,14 @@ use std::{
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
 use tracing::debug;
-use weir_database::error_class::is_lock_timeout;
+use weir_database::error_class::{is_denied, is_lock_timeout};
 use weir_process::Stop;
 
 use super::{
     batch::{RemovedOfSource, complete_from},
     postgres::MOVE_HORIZON,
 };
-use crate::{segment_rights::with_remedy, store::with_time_limit};
+use crate::store::with_time_limit;
 
 /// The oldest segment that was closed before `$1`, µs since the Unix epoch, and has its rows. Of segment 0 batches remove
 /// them first.
@@ -54,6 +54,22 @@ pub(super) enum SegmentPart {
     Rows,
     /// The keys that stayed of its rows.
     Keys,
+}
+
+/// The role may not execute a function of segments. Storing goes on in the open segment meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the role may not open or remove segments of events ({0}): GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA … TO the \
+     collectors' role, as docs/runbook.md lists its rights"
+)]
+struct Denied(#[source] sqlx::Error);
+
+/// The error of a call of such a function, with the remedy where a right is missing.
+pub(crate) fn with_remedy(error: sqlx::Error) -> sqlx::Error {
+    if error.as_database_error().is_some_and(is_denied) {
+        return sqlx::Error::Configuration(Denied(error).into());
+    }
+    error
 }
 
 /// The oldest segment with this part that was closed before `before`, µs since the Unix epoch.

@@ -138,7 +138,7 @@ FROM events;
 -- Whoever could use a table that got another name can use what took its place.
 DO $$ DECLARE granted record; BEGIN
     FOR granted IN
-        SELECT split.table_name AS replaced, split.successor, acl.privilege_type,
+        SELECT split.successor, acl.privilege_type,
             CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
         FROM (VALUES ('events_0', 'events'), ('events_0', 'stored_events'), ('event_keys_0', 'event_keys'))
                 AS split (table_name, successor)

@@ -96,8 +96,11 @@ impl ClosedSegments {
     ) -> Result<StoredBefore<'a>, sqlx::Error> {
         let known =
             self.as_of(connection, guard.version, rows.iter().map(|row| row.source).collect()).await?;
+        if known.segments.is_empty() {
+            return Ok(StoredBefore::default());
+        }
         let [mut with_rows, mut with_texts, mut with_keys] = [(); 3].map(|()| Suspects::default());
-        for row in rows.iter().filter(|_| !known.segments.is_empty()) {
+        for row in rows {
             let hash = FilterHash::of(row.event_id);
             for segment in known.segments.iter().filter(|segment| segment.may_have(row.source, hash)) {
                 let suspects = match segment {
