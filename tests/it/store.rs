@@ -9,6 +9,7 @@ mod stalled_copy;
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
 use weir_collectors::store::{FrameOutcome, Store, StoreError, Submission};
 use weir_database::entity::events;
@@ -351,4 +352,20 @@ fn number(value: &Value, of_name: impl Fn(&str) -> Option<i32>) -> Option<i16> {
 
 fn micros(value: &Value) -> Option<i64> {
     value.as_str().map(|time| chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp_micros())
+}
+
+/// Compiling a statement takes longer than to run it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storing_transaction_compiles_no_statement_however_large_the_tables_seem() {
+    let database = Database::postgres().await.migrated().await;
+    let note_jit = "CREATE TABLE noted (jit text); \
+        CREATE FUNCTION note_jit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+            INSERT INTO noted VALUES (current_setting('jit')); RETURN NULL; END $$; \
+        CREATE TRIGGER note_jit AFTER INSERT ON frame_origins FOR EACH STATEMENT EXECUTE FUNCTION note_jit()";
+    database.execute_unprepared(note_jit).await.unwrap();
+    store_one(&Store::new(&database), &numbered(Source::Facebook, 0..3)).await;
+    let query = Statement::from_string(DbBackend::Postgres, "SELECT DISTINCT jit FROM noted");
+    let noted = database.query_all_raw(query).await.unwrap();
+    let noted: Vec<String> = noted.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    assert_eq!(noted, ["off"]);
 }

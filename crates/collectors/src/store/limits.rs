@@ -14,8 +14,11 @@ pub(crate) const TRANSACTION_LIMIT: Duration = Duration::from_secs(15);
 /// abandoned transactions. The server also ends a transaction whose client is silent between two statements. Without
 /// that, the claims behind a connection that died unnoticed would keep their frames from other collectors until the
 /// server's TCP notices, hours later. The limits do not apply inside `COPY`: see `crate::stalled_copy`.
+///
+/// PostgreSQL overestimates look-ups of thousands of values, the more the larger the tables are, and then compiles such a
+/// statement (jit), which costs more than to run it.
 pub(crate) const BEGIN_POSTGRES: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; \
-    SET LOCAL idle_in_transaction_session_timeout = '10s'";
+    SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL jit = off";
 
 /// Begins a writing transaction on SQLite. It takes the write lock at once, because a deferred transaction fails when
 /// it turns from reading to writing.
