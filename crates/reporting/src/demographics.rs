@@ -13,6 +13,8 @@ mod from_rows;
 mod from_sets;
 mod from_sketches;
 mod interner;
+mod member;
+mod number_search;
 mod observed_users;
 mod parallel;
 mod read_sets;

@@ -29,6 +29,11 @@ pub(crate) enum ReportError {
     /// The store can't be read. A retry is safe, and nothing else can help the caller: every reason is transient here.
     #[error("the store can't be read: {0}")]
     Store(#[from] DbErr),
+    /// The answer needs more memory than one report may take, until collectors have folded more.
+    #[error(
+        "more users wait to be folded than one report can hold: ask again in a minute, or for a shorter range or one source"
+    )]
+    TooManyUsers,
     /// The store was too slow, or too many reports ran at once.
     #[error("the report took longer than {0:?}")]
     TimedOut(Duration),
@@ -44,6 +49,7 @@ impl From<ReportError> for Status {
             }
             // The database's own text stays in the log: it may name hosts.
             ReportError::Store(_) => refuse(Reason::StoreUnavailable, "the store can't be read", &[]),
+            ReportError::TooManyUsers => refuse(Reason::Overloaded, error.to_string(), &[]),
             ReportError::TimedOut(_) => refuse(Reason::StoreUnavailable, error.to_string(), &[]),
         }
     }

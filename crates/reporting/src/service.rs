@@ -125,6 +125,8 @@ impl ReportingHandler {
 fn log(error: &ReportError) {
     match error {
         ReportError::InvalidRequest(_) => {}
-        ReportError::Store(_) | ReportError::TimedOut(_) => warn!(%error, "report failed"),
+        ReportError::Store(_) | ReportError::TooManyUsers | ReportError::TimedOut(_) => {
+            warn!(%error, "report failed")
+        }
     }
 }

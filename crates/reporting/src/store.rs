@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::TryStreamExt as _;
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, FromQueryResult, Statement,
-    TransactionTrait as _, Value,
+    StreamTrait as _, TransactionTrait as _, Value,
     sea_query::{Query, SelectStatement},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -111,6 +112,49 @@ impl Snapshot {
         rows.iter().map(|row| Row::from_query_result(row, "")).collect()
     }
 
+    /// Hands each row of a query to `each` as it comes, so that only a few are in memory at once.
+    ///
+    /// # Errors
+    /// The database can't be reached or is too slow, or `each` failed.
+    pub(crate) async fn for_each<Row: FromQueryResult, E: From<DbErr>>(
+        &self,
+        query: &SelectStatement,
+        each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_of(self.dialect().backend().build(query), query, each).await
+    }
+
+    /// [`Self::for_each`] of a statement that sea-query can't build; its span names `table`.
+    ///
+    /// # Errors
+    /// Those of [`Self::for_each`].
+    pub(crate) async fn for_each_raw<Row: FromQueryResult, E: From<DbErr>>(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+        table: &'static str,
+        each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let statement = Statement::from_sql_and_values(self.dialect().backend(), sql, values);
+        self.for_each_of(statement, &Query::select().from(table).take(), each).await
+    }
+
+    async fn for_each_of<Row: FromQueryResult, E: From<DbErr>>(
+        &self,
+        statement: Statement,
+        named: &SelectStatement,
+        mut each: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let read = async {
+            let mut rows = self.transaction.stream_raw(statement).await?;
+            while let Some(row) = rows.try_next().await? {
+                each(Row::from_query_result(&row, "")?)?;
+            }
+            Ok(())
+        };
+        self.traced(named, read).await
+    }
+
     /// Lets PostgreSQL use parallel workers from now on, for statements that read very many rows.
     ///
     /// # Errors
@@ -127,11 +171,11 @@ impl Snapshot {
         Dialect::of(&self.transaction)
     }
 
-    async fn traced<T>(
+    async fn traced<T, E>(
         &self,
         query: &SelectStatement,
-        answer: impl Future<Output = Result<T, DbErr>>,
-    ) -> Result<T, DbErr> {
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let span = query_span(self.dialect(), query);
         let answer = answer.instrument(span.clone()).await;
         if answer.is_err() {

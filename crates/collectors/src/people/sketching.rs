@@ -107,7 +107,8 @@ pub(super) fn sketch_of(observations: &[&Observation<'_>]) -> (Sketch, SketchNam
     let wanted = sketch.name_hashes();
     let mut names = SketchNames::default();
     for observation in observations {
-        names.add(&observation.attributes, &wanted);
+        let attributes = observation.attributes;
+        names.add(&attributes, attributes.hashes(), |hash| wanted.contains(&hash));
     }
     (sketch, names)
 }

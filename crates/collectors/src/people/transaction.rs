@@ -233,7 +233,7 @@ impl JobTransaction {
                 let stored = StoredSketch::read(data)?;
                 bucket.observations = *observations;
                 bucket.users.unite(&stored.sketch);
-                stored.names_into(&mut bucket.names, None)?;
+                stored.names_into(&mut bucket.names)?;
             }
             Ok(bucket)
         };

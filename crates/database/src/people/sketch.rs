@@ -235,12 +235,17 @@ impl SketchUnion {
 }
 
 impl SketchNames {
-    /// Adds the names of an event that are among `wanted` hashes.
-    pub fn add(&mut self, attributes: &Attributes<'_>, wanted: &BTreeSet<u64>) {
+    /// Adds those names of an event whose hashes are `wanted`.
+    pub fn add(
+        &mut self,
+        attributes: &Attributes<'_>,
+        hashes: AttributeHashes,
+        wanted: impl Fn(u64) -> bool,
+    ) {
         let Some(country) = attributes.country else { return };
-        let [_, _, of_country, of_city] = attributes.hashes().0;
+        let [_, _, of_country, of_city] = hashes.0;
         for (hash, city) in [(of_country, None), (of_city, attributes.city)] {
-            if wanted.contains(&hash) {
+            if hash != 0 && wanted(hash) {
                 self.0.entry(hash).or_insert_with(|| (country.into(), city.map(Box::from)));
             }
         }
@@ -253,6 +258,24 @@ impl SketchNames {
                 self.0.entry(hash).or_insert_with(|| name.clone());
             }
         }
+    }
+
+    /// Drops the names that no user of the sketch has.
+    pub fn retain(&mut self, sketch: &Sketch) {
+        let needed = sketch.name_hashes();
+        self.0.retain(|hash, _| needed.contains(hash));
+    }
+
+    /// The number of names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Country and city of a hash; no city where it is a country's.
@@ -292,23 +315,17 @@ impl<'a> StoredSketch<'a> {
         Ok(Self { sketch: Sketch(sketch), names: reader })
     }
 
-    /// Adds the names of `wanted` hashes, or all, to `names`.
+    /// Adds all names to `names`.
     ///
     /// # Errors
     /// The blob is damaged.
-    pub fn names_into(
-        &self,
-        names: &mut SketchNames,
-        wanted: Option<&BTreeSet<u64>>,
-    ) -> Result<(), MalformedBlob> {
+    pub fn names_into(&self, names: &mut SketchNames) -> Result<(), MalformedBlob> {
         let mut reader = self.names;
         for _ in 0..reader.varint()? {
             let hash = u64::from_le_bytes(reader.array()?);
             let (country, city) = (reader.text()?, reader.text()?);
-            if wanted.is_none_or(|wanted| wanted.contains(&hash)) {
-                let city = (!city.is_empty()).then(|| city.into());
-                names.0.entry(hash).or_insert_with(|| (country.into(), city));
-            }
+            let city = (!city.is_empty()).then(|| city.into());
+            names.0.entry(hash).or_insert_with(|| (country.into(), city));
         }
         Ok(())
     }

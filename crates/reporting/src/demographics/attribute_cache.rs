@@ -18,6 +18,7 @@ use sea_orm::{
     DbErr, FromQueryResult,
     sea_query::{Condition, Expr, ExprTrait as _, Query},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use weir::contract::event::v1::Source;
 use weir_database::{
     entity::people_columns::{Column, Entity},
@@ -32,9 +33,11 @@ pub(super) const CHUNK: u32 = 16 * BLOCK;
 const BLOCKS: usize = (CHUNK / BLOCK) as usize;
 /// The most bytes that stay between reports; one report may need more for itself. 2 million people, each in a city of
 /// its own, take about 130 MB; the usual million takes 10 MB.
-const MAX_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 96 << 20;
 /// The cache is dropped when no report has used it for so long.
 const MAX_IDLE: Duration = Duration::from_secs(300);
+/// Events that are not folded from which on an answer is large: 7 MB, where each has another user.
+const LARGE_ANSWER: u64 = 1 << 18;
 /// Blocks of one statement: some 10 MB.
 const BLOCKS_PER_STATEMENT: usize = 1_024;
 /// Ranges of blocks in one statement.
@@ -47,6 +50,8 @@ pub(crate) struct AttributeCache {
     /// Where a section has more users, its groups are estimated.
     pub(super) max_exact_users: u64,
     pub(super) sections: SectionCounter,
+    /// A permit for the one large answer that may run at a time.
+    large_answers: Arc<Semaphore>,
 }
 
 /// The number of counted sections, by the data that they were counted from.
@@ -70,7 +75,7 @@ struct CachedBytes(AttributeCache);
 
 impl Collector for CachedBytes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let help = "Bytes of people's attributes that reporting caches, at most 256 MiB between reports";
+        let help = "Bytes of people's attributes that reporting caches, at most 96 MiB between reports";
         let bytes = ConstGauge::new(self.0.bytes() as i64);
         bytes.encode(encoder.encode_descriptor("weir_people_kept_bytes", help, None, MetricType::Gauge)?)
     }
@@ -112,7 +117,8 @@ impl AttributeCache {
     /// An empty cache.
     pub(crate) fn new(max_exact_users: u64) -> Self {
         let epoch = Arc::new(Mutex::new(CacheEpoch::new()));
-        Self { epoch, max_exact_users, sections: SectionCounter::default() }
+        let large_answers = Arc::new(Semaphore::new(1));
+        Self { epoch, max_exact_users, sections: SectionCounter::default(), large_answers }
     }
 
     /// Registers the metrics of the cache. A process calls it once.
@@ -135,6 +141,15 @@ impl AttributeCache {
         Arc::clone(&epoch)
     }
 
+    /// Waits until an answer may read so many events that are not folded. Of answers that need much memory for them one
+    /// runs at a time.
+    pub(super) async fn large_answer(&self, unfolded_events: u64) -> Option<SemaphorePermit<'_>> {
+        if unfolded_events < LARGE_ANSWER {
+            return None;
+        }
+        self.large_answers.acquire().await.ok()
+    }
+
     /// Drops the content when no report has used it lately.
     pub(crate) fn drop_unused(&self) {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +167,7 @@ impl AttributeCache {
 }
 
 impl CacheEpoch {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { attributes: Mutex::default() })
     }
 

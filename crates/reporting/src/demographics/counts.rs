@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, ops::AddAssign, sync::Arc};
 
 use weir::contract::reporting::v1::{CityUsers, CountryUsers};
-use weir_database::people::{Attributes, Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets};
+use weir_database::people::{Dimension, PARTITION_NUMBERS, PARTITIONS, PersonKey, Sets};
 
 use super::{
     attribute_cache::{CHUNK, CachedAttributes, Chunk},
@@ -108,27 +108,17 @@ impl Counts {
         }
     }
 
-    /// Counts a member that no set has.
-    pub(super) fn add_member(
-        &mut self,
-        cached: &mut CachedAttributes,
-        key: &PersonKey,
-        dimension: Dimension,
-        attributes: &Attributes<'_>,
-    ) {
+    /// Counts a member that no set has: a value of a dimension, above 0.
+    pub(super) fn add_member(&mut self, key: PersonKey, dimension: Dimension, value: u32) {
         if key.partition() >= self.partitions {
             return;
         }
-        let country = attributes.country.map_or(0, |name| cached.countries.intern(0, name));
-        let city = attributes.city.map_or(0, |name| cached.cities.intern(country, name));
-        self.grow(cached);
+        let value = value as usize;
         match dimension {
-            Dimension::Group => self.groups[usize::from(attributes.group)] += 1,
-            Dimension::GenderOrDevice => {
-                self.genders_or_devices[usize::from(attributes.gender_or_device)] += 1;
-            }
-            Dimension::Country => self.countries[country as usize] += 1,
-            Dimension::City => self.cities[city as usize] += 1,
+            Dimension::Group => self.groups[value] += 1,
+            Dimension::GenderOrDevice => self.genders_or_devices[value] += 1,
+            Dimension::Country => self.countries[value] += 1,
+            Dimension::City => self.cities[value] += 1,
         }
     }
 

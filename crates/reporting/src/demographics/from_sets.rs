@@ -16,12 +16,14 @@ use weir_database::{
 use super::{
     attribute_cache::{AttributeCache, CacheEpoch},
     counts::Counts,
+    observed_users::{Lacking, ObservedUsers, SeenUser},
     parallel::in_parallel,
     read_sets::SeenUsers,
     result::{SumAndCount, Users},
     unfolded::Unfolded,
 };
 use crate::{
+    error::ReportError,
     rollups::{RollupColumn, RollupQuery, RollupTable, source_is},
     store::Snapshot,
     time_range::TimeRange,
@@ -42,6 +44,9 @@ struct MeanRow {
 /// The users of a source in a range of so many `events` with a user.
 ///
 /// `None` where the sets miss events that the rollups count: the caller must count rows.
+///
+/// # Errors
+/// The store can't be read, or more users wait to be folded than one report may hold.
 pub(super) async fn count(
     snapshot: &Snapshot,
     cache: &AttributeCache,
@@ -49,24 +54,27 @@ pub(super) async fn count(
     range: TimeRange,
     events: u64,
     limit: usize,
-) -> Result<Option<Users>, DbErr> {
+) -> Result<Option<Users>, ReportError> {
     let seen = SeenUsers::read(snapshot, source, range).await?;
-    if seen.events() != events.cast_signed() {
+    let _permit = cache.large_answer(events.saturating_sub_signed(seen.events)).await;
+    let epoch = cache.epoch();
+    let mut unfolded = Unfolded::default();
+    let observed = ObservedUsers::of(source, range);
+    let add = |users: &[SeenUser<'_>]| unfolded.add(&mut epoch.lock(), users);
+    let added = observed.visit(snapshot, Lacking::Sets, add);
+    if seen.events + added.await? != events.cast_signed() {
         return Ok(None);
     }
-    let unfolded = Unfolded::find(snapshot, source, seen.unfolded.users()?).await?;
-    let mut sets = seen.sets.clone();
+    let unfolded = unfolded.find_numbers(snapshot, source, &epoch).await?;
+    let mut sets = seen.sets;
     sets.unite(&unfolded.sets);
     let users = sets.slot(USERS).len() + unfolded.new_users;
     let sets = Arc::new(sets);
-    let epoch = cache.epoch();
     let partitions = partitions(users, cache.max_exact_users);
     let mut counts = count_sets(snapshot, source, &epoch, &sets, Counts::new(partitions)).await?;
-    let mut cached = epoch.lock();
-    for (key, dimension, attributes) in unfolded.members() {
-        counts.add_member(&mut cached, &key, dimension, &attributes);
-    }
+    let cached = epoch.lock();
     counts.grow(&cached);
+    unfolded.count(&mut counts);
     Ok(Some(counts.finish(&cached, users, limit)))
 }
 

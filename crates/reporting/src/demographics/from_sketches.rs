@@ -3,7 +3,7 @@
 //! It reads a sample of bounded size for each bucket of the range, however many users there are. Observations that are
 //! in no sketch yet, and rows of partial minutes, are added to the sample, so that it stands for every committed event.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use sea_orm::{
     DbErr, FromQueryResult,
@@ -14,8 +14,9 @@ use weir::contract::{
     reporting::v1::{CityUsers, CountryUsers},
 };
 use weir_database::{
+    MalformedBlob,
     entity::people_sketches::{Column, Entity},
-    people::{Dimension, Sketch, SketchNames, SketchUnion, StoredSketch},
+    people::{AttributeHashes, Dimension, PersonKey, Sketch, SketchNames, SketchUnion, StoredSketch},
     time_bucket::Grain,
 };
 
@@ -28,6 +29,9 @@ use crate::{
     store::{Snapshot, malformed},
     time_range::TimeRange,
 };
+
+/// Names that are worth pruning: some 6 MB.
+const WORTH_PRUNING: usize = 1 << 16;
 
 /// A bucket without its sketch.
 #[derive(FromQueryResult)]
@@ -75,27 +79,66 @@ pub(super) async fn estimate(
     if most_users + most_unsketched <= max_exact_users {
         return Ok(None);
     }
-    let unsketched = ObservedUsers::read(snapshot, source, range, Lacking::Sketches).await?;
-    let erased = unsketched.erased(snapshot, source).await?;
-    if sketched + unsketched.events - erased != events.cast_signed() {
+    let mut sample = Sample::default();
+    let observed = ObservedUsers::of(source, range);
+    let observe = |users: &[SeenUser<'_>]| {
+        sample.observe(users);
+        Ok::<(), DbErr>(())
+    };
+    let unsketched = observed.visit(snapshot, Lacking::Sketches, observe).await?;
+    let erased = observed.erased(snapshot).await?;
+    if sketched + unsketched - erased != events.cast_signed() {
         return Ok(None);
     }
-    let mut blobs: Vec<SketchRow> = Vec::new();
     for (grain, range) in &buckets {
-        blobs.extend(snapshot.all(&select(source, *grain, range, &[Column::Data])).await?);
+        let unite = |SketchRow { data }: SketchRow| sample.unite(&data).map_err(malformed);
+        snapshot.for_each(&select(source, *grain, range, &[Column::Data]), unite).await?;
     }
-    let stored = blobs.iter().map(|row| StoredSketch::read(&row.data).map_err(malformed));
-    let stored: Vec<StoredSketch<'_>> = stored.collect::<Result<_, DbErr>>()?;
-    let observed = unsketched.users()?;
-    let mut union = SketchUnion::default();
-    stored.iter().for_each(|stored| union.unite(&stored.sketch));
-    union.observe(observed.iter().map(|(key, attributes)| (*key, attributes.hashes())));
-    let sketch = union.finish();
+    let sketch = sample.union.finish();
     // A sample that has everybody is no estimate.
     if sketch.share() == 1.0 || sketch.least_users() <= max_exact_users as f64 {
         return Ok(None);
     }
-    Estimate::of(&sketch).finish(&sketch, limit, |wanted| names(&stored, &observed, wanted)).map(Some)
+    Estimate::of(&sketch).finish(&sketch, limit, &sample.names).map(Some)
+}
+
+/// The union of the sketches read so far, with the names of its users' values.
+#[derive(Debug, Default)]
+struct Sample {
+    union: SketchUnion,
+    names: SketchNames,
+    /// The number of names at which those that the union no longer needs are dropped.
+    next_prune: usize,
+}
+
+impl Sample {
+    /// Adds the users of events.
+    fn observe(&mut self, users: &[SeenUser<'_>]) {
+        let hashed = users.iter().map(|(key, attributes)| (*key, attributes.hashes()));
+        let hashed: Vec<(PersonKey, AttributeHashes)> = hashed.collect();
+        for ((_, attributes), (_, hashes)) in users.iter().zip(&hashed) {
+            self.names.add(attributes, *hashes, |_| true);
+        }
+        self.union.observe(hashed);
+        self.prune();
+    }
+
+    /// Adds the users of a stored sketch.
+    fn unite(&mut self, stored: &[u8]) -> Result<(), MalformedBlob> {
+        let stored = StoredSketch::read(stored)?;
+        stored.names_into(&mut self.names)?;
+        self.union.unite(&stored.sketch);
+        self.prune();
+        Ok(())
+    }
+
+    /// Drops names where there are many. A user who is not in the union now will not be in it later.
+    fn prune(&mut self) {
+        if self.names.len() >= self.next_prune.max(WORTH_PRUNING) {
+            self.names.retain(&self.union.finish());
+            self.next_prune = self.names.len() * 2;
+        }
+    }
 }
 
 fn select(
@@ -111,20 +154,6 @@ fn select(
         .and_where(Expr::col(Column::Grain).eq(grain.number()))
         .cond_where(range.contains(Expr::col(Column::Bucket)))
         .take()
-}
-
-/// The names of `wanted` hashes.
-fn names(
-    stored: &[StoredSketch<'_>],
-    observed: &[SeenUser<'_>],
-    wanted: &BTreeSet<u64>,
-) -> Result<SketchNames, DbErr> {
-    let mut names = SketchNames::default();
-    for stored in stored {
-        stored.names_into(&mut names, Some(wanted)).map_err(malformed)?;
-    }
-    observed.iter().for_each(|(_, attributes)| names.add(attributes, wanted));
-    Ok(names)
 }
 
 /// The users of the sample by their values of each dimension.
@@ -146,15 +175,9 @@ impl Estimate {
         Self { members, share: sketch.share() }
     }
 
-    fn finish(
-        &self,
-        sketch: &Sketch,
-        limit: usize,
-        names: impl FnOnce(&BTreeSet<u64>) -> Result<SketchNames, DbErr>,
-    ) -> Result<Users, DbErr> {
+    fn finish(&self, sketch: &Sketch, limit: usize, names: &SketchNames) -> Result<Users, DbErr> {
         let [countries, cities] =
             [Dimension::Country, Dimension::City].map(|dimension| self.candidates(dimension, limit));
-        let names = names(&countries.iter().chain(&cities).copied().collect())?;
         let named =
             |hash: &u64| names.of(*hash).ok_or_else(|| DbErr::Custom("a name of a sketch is missing".into()));
         let mut country_rows = Vec::new();
@@ -215,7 +238,7 @@ impl Estimate {
 
 #[cfg(test)]
 mod tests {
-    use weir_database::people::{Attributes, PersonKey};
+    use weir_database::people::Attributes;
 
     use super::*;
 
@@ -237,10 +260,10 @@ mod tests {
 
     fn users(number: u32, limit: usize) -> Users {
         let observed = observed(number);
-        let mut union = SketchUnion::default();
-        union.observe(observed.iter().map(|(key, attributes)| (*key, attributes.hashes())));
-        let sketch = union.finish();
-        Estimate::of(&sketch).finish(&sketch, limit, |wanted| names(&[], &observed, wanted)).unwrap()
+        let mut sample = Sample::default();
+        observed.chunks(1_000).for_each(|users| sample.observe(users));
+        let sketch = sample.union.finish();
+        Estimate::of(&sketch).finish(&sketch, limit, &sample.names).unwrap()
     }
 
     #[test]
@@ -276,5 +299,21 @@ mod tests {
             users.cities.len() == 1 && within(users.cities[0].users, f64::from(all) / 4.0, 4.0),
             "{users:?}"
         );
+    }
+
+    #[test]
+    fn names_that_no_user_of_the_sample_has_are_dropped() {
+        let mut sample = Sample::default();
+        for first in (0..400_000).step_by(1_000) {
+            let cities: Vec<String> = (first..first + 1_000).map(|number| format!("city {number}")).collect();
+            let of_city =
+                |city| Attributes { country: Some("Peru"), city: Some(city), ..Attributes::default() };
+            let users: Vec<SeenUser<'_>> =
+                cities.iter().map(|city| (PersonKey::of(city), of_city(city.as_str()))).collect();
+            sample.observe(&users);
+        }
+        assert!(sample.names.len() < 2 * WORTH_PRUNING, "{}", sample.names.len());
+        let hashes = sample.union.finish().name_hashes();
+        assert!(hashes.len() > 8_000 && hashes.iter().all(|hash| sample.names.of(*hash).is_some()));
     }
 }

@@ -3,7 +3,7 @@
 
 use sea_orm::{
     DbErr, FromQueryResult,
-    sea_query::{Condition, Expr, ExprTrait as _, Query},
+    sea_query::{Condition, Expr, ExprTrait as _, Query, SelectStatement},
 };
 use weir::contract::event::v1::Source;
 use weir_database::{
@@ -19,6 +19,9 @@ use crate::{
     time_range::TimeRange,
 };
 
+/// Rows that are handed on at once, as many as a delta has observations at most.
+const ROWS_AT_ONCE: usize = 4_096;
+
 /// The deltas that a structure lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lacking {
@@ -31,15 +34,13 @@ pub(super) enum Lacking {
 /// The person of an event, with the attributes in the event.
 pub(super) type SeenUser<'a> = (PersonKey, Attributes<'a>);
 
-/// The observations of a source in a range that a structure lacks.
-#[derive(Debug, Default)]
+/// The parts of a range whose users are not in whole buckets, or not yet.
+#[derive(Debug)]
 pub(super) struct ObservedUsers {
-    deltas: Vec<Vec<u8>>,
+    source: Source,
     /// The whole minutes of the range, since the Unix epoch, half-open. A delta may have others too.
     minutes: Option<(i64, i64)>,
-    partial_minutes: Vec<UserRow>,
-    /// Events of the whole minutes in the deltas, and rows with a user in the partial minutes.
-    pub(super) events: i64,
+    partial_minutes: Vec<TimeRange>,
 }
 
 #[derive(FromQueryResult)]
@@ -61,19 +62,11 @@ struct UserRow {
 }
 
 impl ObservedUsers {
-    pub(super) async fn read(
-        snapshot: &Snapshot,
-        source: Source,
-        range: TimeRange,
-        lacking: Lacking,
-    ) -> Result<Self, DbErr> {
-        let mut observed = Self::default();
-        let (mut first, mut end) = (None, None);
+    pub(super) fn of(source: Source, range: TimeRange) -> Self {
+        let (mut first, mut end, mut partial_minutes) = (None, None, Vec::new());
         for piece in plan::pieces(range, Grain::Day) {
             match piece.granularity {
-                Granularity::Rows => {
-                    observed.partial_minutes.extend(read_rows(snapshot, source, &piece.range).await?);
-                }
+                Granularity::Rows => partial_minutes.push(piece.range),
                 Granularity::Buckets(_) => {
                     first = first.or(Some(piece.range.from));
                     end = Some(piece.range.to);
@@ -84,65 +77,65 @@ impl ObservedUsers {
         let whole = |(first, end): (Option<i64>, Option<i64>)| {
             (first.map_or(i64::MIN, minute), end.map_or(i64::MAX, minute))
         };
-        observed.minutes = first.zip(end).map(whole);
-        observed.deltas = observed.read_deltas(snapshot, source, of_observations(lacking)).await?;
-        observed.events = observed.count()?;
-        Ok(observed)
+        Self { source, minutes: first.zip(end).map(whole), partial_minutes }
     }
 
-    /// The users, in no order, with repeats.
-    pub(super) fn users(&self) -> Result<Vec<SeenUser<'_>>, DbErr> {
-        let mut users: Vec<SeenUser<'_>> = self.partial_minutes.iter().map(UserRow::user).collect();
-        for delta in &self.deltas {
-            let observations = Observations::read(delta).map_err(malformed)?.into_iter();
-            let within = observations.filter(|seen| self.is_within(seen.minute));
-            users.extend(within.map(|seen| (seen.key, seen.attributes)));
+    /// Hands the users to `see`, some thousands at once, in no order and with repeats. Only so many are in memory, however
+    /// many there are. Returns the events of the whole minutes, and the rows of the partial minutes that have a measure.
+    ///
+    /// # Errors
+    /// The store can't be read, or `see` failed.
+    pub(super) async fn visit<E: From<DbErr>>(
+        &self,
+        snapshot: &Snapshot,
+        lacking: Lacking,
+        mut see: impl FnMut(&[SeenUser<'_>]) -> Result<(), E>,
+    ) -> Result<i64, E> {
+        let mut events = 0;
+        for range in &self.partial_minutes {
+            events += visit_rows(snapshot, self.source, range, &mut see).await?;
         }
-        Ok(users)
+        if let Some(deltas) = self.deltas(of_observations(lacking)) {
+            let visit_delta = |delta: DeltaRow| {
+                let observations = Observations::read(&delta.data).map_err(malformed)?;
+                let within = observations.iter().filter(|seen| self.is_within(seen.minute));
+                let users: Vec<SeenUser<'_>> = within.map(|seen| (seen.key, seen.attributes)).collect();
+                events += users.len();
+                see(&users)
+            };
+            snapshot.for_each(&deltas, visit_delta).await?;
+        }
+        Ok(events as i64)
     }
 
     /// The rows of the whole minutes that an erasure has made anonymous and that sketches still count.
-    pub(super) async fn erased(&self, snapshot: &Snapshot, source: Source) -> Result<i64, DbErr> {
+    pub(super) async fn erased(&self, snapshot: &Snapshot) -> Result<i64, DbErr> {
         let mut erased = 0_u64;
-        for delta in self.read_deltas(snapshot, source, Expr::col(Column::ErasureId).is_not_null()).await? {
-            let rows = Removals::read(&delta).map_err(malformed)?.0;
-            erased +=
-                rows.iter().filter(|(minute, _)| self.is_within(**minute)).map(|(_, rows)| rows).sum::<u64>();
+        if let Some(deltas) = self.deltas(Expr::col(Column::ErasureId).is_not_null()) {
+            for DeltaRow { data } in snapshot.all(&deltas).await? {
+                let rows = Removals::read(&data).map_err(malformed)?.0;
+                let within = rows.iter().filter(|(minute, _)| self.is_within(**minute));
+                erased += within.map(|(_, rows)| rows).sum::<u64>();
+            }
         }
         Ok(erased.cast_signed())
-    }
-
-    fn count(&self) -> Result<i64, DbErr> {
-        let is_measured = |row: &&UserRow| row.age.is_some() || row.followers.is_some();
-        let mut events = self.partial_minutes.iter().filter(is_measured).count();
-        for delta in &self.deltas {
-            let observations = Observations::read(delta).map_err(malformed)?;
-            events += observations.iter().filter(|seen| self.is_within(seen.minute)).count();
-        }
-        Ok(events as i64)
     }
 
     fn is_within(&self, minute: i64) -> bool {
         self.minutes.is_some_and(|(first, end)| (first..end).contains(&minute))
     }
 
-    async fn read_deltas(
-        &self,
-        snapshot: &Snapshot,
-        source: Source,
-        which: Expr,
-    ) -> Result<Vec<Vec<u8>>, DbErr> {
-        let Some((first, end)) = self.minutes else { return Ok(Vec::new()) };
+    fn deltas(&self, which: Expr) -> Option<SelectStatement> {
+        let (first, end) = self.minutes?;
         let query = Query::select()
             .column(Column::Data)
             .from(Entity)
-            .and_where(Expr::col(Column::Source).eq(i32::from(source)))
+            .and_where(Expr::col(Column::Source).eq(i32::from(self.source)))
             .and_where(which)
             .and_where(Expr::col(Column::LastMinute).gte(first))
             .and_where(Expr::col(Column::FirstMinute).lt(end))
             .take();
-        let deltas: Vec<DeltaRow> = snapshot.all(&query).await?;
-        Ok(deltas.into_iter().map(|row| row.data).collect())
+        Some(query)
     }
 }
 
@@ -154,7 +147,13 @@ fn of_observations(lacking: Lacking) -> Expr {
     }
 }
 
-async fn read_rows(snapshot: &Snapshot, source: Source, range: &TimeRange) -> Result<Vec<UserRow>, DbErr> {
+/// Hands the users of a partial minute to `see`. Returns the rows that have a measure.
+async fn visit_rows<E: From<DbErr>>(
+    snapshot: &Snapshot,
+    source: Source,
+    range: &TimeRange,
+    see: &mut impl FnMut(&[SeenUser<'_>]) -> Result<(), E>,
+) -> Result<usize, E> {
     use events::Column;
     let with_user: Condition =
         occurred_in(range).add(source_is(source)).add(Expr::col(Column::UserId).ne(""));
@@ -168,7 +167,20 @@ async fn read_rows(snapshot: &Snapshot, source: Source, range: &TimeRange) -> Re
         Column::Country,
         Column::City,
     ];
-    snapshot.all(select_events(with_user).columns(columns)).await
+    let mut see_rows = |rows: &mut Vec<UserRow>| {
+        see(&rows.iter().map(UserRow::user).collect::<Vec<_>>())?;
+        rows.clear();
+        Ok::<(), E>(())
+    };
+    let (mut rows, mut measured) = (Vec::new(), 0);
+    let take = |row: UserRow| {
+        measured += usize::from(row.age.is_some() || row.followers.is_some());
+        rows.push(row);
+        if rows.len() < ROWS_AT_ONCE { Ok(()) } else { see_rows(&mut rows) }
+    };
+    snapshot.for_each(select_events(with_user).columns(columns), take).await?;
+    see_rows(&mut rows)?;
+    Ok(measured)
 }
 
 impl UserRow {

@@ -27,7 +27,11 @@ pub(super) async fn in_parallel<T: Send + 'static, R: Send + 'static>(
     Ok(vec![first, second])
 }
 
-async fn on_a_thread<T: Send + 'static, R: Send + 'static>(
+/// Does `work` with `items` where it keeps no other task waiting.
+///
+/// # Errors
+/// The work panicked.
+pub(super) async fn on_a_thread<T: Send + 'static, R: Send + 'static>(
     items: Vec<T>,
     work: impl FnOnce(Vec<T>) -> R + Send + 'static,
 ) -> Result<R, DbErr> {

@@ -11,6 +11,12 @@ use weir_testkit::events::origin;
 
 use super::*;
 
+/// The users of a crowd.
+pub(super) const USERS: usize = 12_000;
+const PER_FRAME: usize = 500;
+/// The start of a day.
+pub(super) const DAY: i64 = 1_735_689_600_000_000;
+
 /// Events of both sources at random times that crowd around edges, many of the same two hundred people of each source.
 pub(super) fn scattered(name: &'static str, random: &mut StdRng) -> Vec<Value> {
     let mut events = Sender::new(name, 3).events(EVENTS);
@@ -181,5 +187,27 @@ pub(super) async fn accept_again(database: &DatabaseConnection, table: &str) {
     };
     for rule in rules {
         database.execute_unprepared(&rule).await.unwrap();
+    }
+}
+
+/// Two events of each user, at most a day apart, of which the first are within one day. Every third user moves.
+pub(super) fn crowded() -> Vec<Value> {
+    let mut events = Sender::new("crowd", 5).events(4 * USERS);
+    events.retain(|event| event["source"] == "facebook");
+    events.truncate(2 * USERS);
+    for (number, event) in events.iter_mut().enumerate() {
+        let (user, time) = (number % USERS, number / USERS);
+        event["data"]["user"]["userId"] = format!("user {user}").into();
+        event["timestamp"] = written(DAY + (user * 7 + time * 86_400) as i64 * 1_000_000);
+        if time == 1 && user.is_multiple_of(3) {
+            event["data"]["user"]["location"]["city"] = "Elsewhere".into();
+        }
+    }
+    events
+}
+
+pub(super) async fn store_crowd(store: &Store, events: &[Value]) {
+    for events in events.chunks(PER_FRAME) {
+        store_frames(store, &[frame(events)]).await;
     }
 }

@@ -12,34 +12,8 @@ on_both_databases!(
     lost_sketches_are_made_anew_from_the_rows,
 );
 
-const USERS: usize = 12_000;
 /// The users that reports of these stories count exactly.
 const MAX_EXACT: u64 = 5_000;
-const PER_FRAME: usize = 500;
-/// The start of a day.
-const DAY: i64 = 1_735_689_600_000_000;
-
-/// Two events of each user, at most a day apart, of which the first are within one day. Every third user moves.
-fn crowded() -> Vec<Value> {
-    let mut events = Sender::new("crowd", 5).events(4 * USERS);
-    events.retain(|event| event["source"] == "facebook");
-    events.truncate(2 * USERS);
-    for (number, event) in events.iter_mut().enumerate() {
-        let (user, time) = (number % USERS, number / USERS);
-        event["data"]["user"]["userId"] = format!("user {user}").into();
-        event["timestamp"] = written(DAY + (user * 7 + time * 86_400) as i64 * 1_000_000);
-        if time == 1 && user.is_multiple_of(3) {
-            event["data"]["user"]["location"]["city"] = "Elsewhere".into();
-        }
-    }
-    events
-}
-
-async fn store_crowd(store: &Store, events: &[Value]) {
-    for events in events.chunks(PER_FRAME) {
-        store_frames(store, &[frame(events)]).await;
-    }
-}
 
 async fn everything(reporting: &Running) -> GetDemographicsResponse {
     let request = GetDemographicsRequest { limit: Some(1_000), ..Default::default() };

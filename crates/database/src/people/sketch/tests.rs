@@ -20,7 +20,7 @@ fn sketch_of(numbers: impl IntoIterator<Item = u32>, attributes: &Attributes<'_>
 fn names() -> SketchNames {
     let mut names = SketchNames::default();
     for attributes in [PERU, CHILE] {
-        names.add(&attributes, &attributes.hashes().0.into_iter().collect());
+        names.add(&attributes, attributes.hashes(), |_| true);
     }
     names
 }
@@ -108,15 +108,16 @@ fn a_sketch_and_its_names_are_read_as_written() {
         let blob = names().to_blob(&sketch);
         let stored = StoredSketch::read(&blob).unwrap();
         let mut read = SketchNames::default();
-        stored.names_into(&mut read, None).unwrap();
+        stored.names_into(&mut read).unwrap();
         assert_eq!(read.to_blob(&stored.sketch), blob);
     }
-    let blob = names().to_blob(&sketch_of([1], &PERU));
-    let mut read = SketchNames::default();
-    let city = PERU.hashes().0[Dimension::City as usize];
-    StoredSketch::read(&blob).unwrap().names_into(&mut read, Some(&BTreeSet::from([city]))).unwrap();
-    assert_eq!(read.of(city), Some(("Peru", Some("Ica"))));
-    assert_eq!(read.of(PERU.hashes().0[Dimension::Country as usize]), None);
+    let mut kept = names();
+    kept.retain(&sketch_of([1], &PERU));
+    let [_, _, country, city] = PERU.hashes().0;
+    assert_eq!(
+        (kept.len(), kept.of(city), kept.of(country)),
+        (2, Some(("Peru", Some("Ica"))), Some(("Peru", None)))
+    );
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_damaged_sketch_is_malformed() {
     let blob = names().to_blob(&sketch_of(0..3, &PERU));
     for length in 0..blob.len() {
         let read = StoredSketch::read(&blob[..length])
-            .and_then(|stored| stored.names_into(&mut SketchNames::default(), None));
+            .and_then(|stored| stored.names_into(&mut SketchNames::default()));
         assert!(read.is_err(), "{length}");
     }
 }
