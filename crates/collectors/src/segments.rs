@@ -1,5 +1,5 @@
-//! Segments of events on PostgreSQL: the job by which one collector of the fleet at a time opens the next segment and
-//! makes missing filters.
+//! Segments of events on PostgreSQL: the job by which one collector of the fleet at a time opens the next segment, and
+//! makes missing filters and missing summaries of persons.
 
 mod filters;
 
@@ -32,6 +32,10 @@ const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL jit = off
 const OPEN: &str =
     "pg_relation_size(to_regclass('events_' || number)) FROM event_segments WHERE closed_at IS NULL";
 const OPEN_NEXT: &str = "SELECT weir_open_segment()";
+/// Closed segments whose persons may not be summarized yet, and the open one at the end.
+const UNSUMMARIZED: &str = "SELECT number, closed_at IS NOT NULL FROM event_segments \
+    WHERE number > $1 AND removed_at IS NULL ORDER BY number";
+const SUMMARIZE_PERSONS: &str = "SELECT weir_summarize_persons($1, $2)";
 
 /// The job of segments.
 #[derive(Debug)]
@@ -59,12 +63,45 @@ impl SegmentJob {
     async fn work(&self, pool: &PgPool, outages: &mut JobOutages) -> Result<Infallible, sqlx::Error> {
         let longest = self.retention.longest_segment();
         let interval = longest.map_or(LONGEST_INTERVAL, |longest| longest.min(LONGEST_INTERVAL));
+        let mut summaries = Summaries::default();
         loop {
             self.store.admits_this_build().await?;
             while step(pool, longest).await? {}
+            summaries.add(pool).await?;
             outages.end();
             sleep(interval).await;
         }
+    }
+}
+
+/// The summaries of persons as far as this process knows that they are made.
+#[derive(Debug, Default)]
+struct Summaries {
+    /// The last closed segment that has all of its summaries.
+    complete: i32,
+    /// The first block of the open segment without a summary.
+    next_block: i64,
+}
+
+impl Summaries {
+    /// Makes the missing ones. A vacuum of a segment, or another collector, may make them just now.
+    async fn add(&mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let segments: Vec<(i32, bool)> =
+            sqlx::query_as(UNSUMMARIZED).bind(self.complete).fetch_all(pool).await?;
+        for (segment, is_closed) in segments {
+            let mut transaction = pool.begin_with(BEGIN).await?;
+            let summarize = sqlx::query_scalar(SUMMARIZE_PERSONS).bind(segment).bind(self.next_block);
+            match summarize.fetch_one(&mut *transaction).await {
+                Ok(next_block) => self.next_block = next_block,
+                Err(error) if is_lock_timeout(&error) => return Ok(()),
+                Err(error) => return Err(with_remedy(error)),
+            }
+            transaction.commit().await?;
+            if is_closed {
+                *self = Self { complete: segment, next_block: 0 };
+            }
+        }
+        Ok(())
     }
 }
 

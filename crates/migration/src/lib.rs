@@ -18,6 +18,7 @@ mod m20261129_000014_people_sketches;
 mod m20261129_000015_campaign_rankings;
 mod m20261129_000016_frame_origins;
 mod m20261130_000017_event_segments;
+mod m20261201_000018_segment_upkeep;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000015_campaign_rankings::Migration),
             Box::new(m20261129_000016_frame_origins::Migration),
             Box::new(m20261130_000017_event_segments::Migration),
+            Box::new(m20261201_000018_segment_upkeep::Migration),
         ]
     }
 }

@@ -12,8 +12,10 @@ use weir_database::{
 use weir_event::Source;
 use weir_journal::Erasure;
 use weir_testkit::{
+    Storage, Weir,
     database::{Database, duplicates, stored_events},
-    events::{frame, origin, with_id},
+    events::{Generator, frame, origin, with_id},
+    eventually::eventually,
 };
 
 use super::{numbered, outcome, store_all, store_one};
@@ -275,4 +277,40 @@ async fn the_database_and_the_build_agree_about_the_codes_of_ids() {
         assert_eq!((code, back), (IdCode::of(&id).into_bytes(), id.clone()));
         assert_eq!(id_of(&IdCode::of(&id).into_bytes()), Some(id));
     }
+}
+
+/// A search for a person reads the blocks that no summary describes.
+#[tokio::test(flavor = "multi_thread")]
+async fn collectors_summarize_the_persons_of_closed_segments_and_of_the_older_blocks_of_the_open_one() {
+    /// Blocks of a range.
+    const RANGE: i64 = 96;
+    let mut weir = Weir::launch(Storage::servers().await, Vec::new(), &[]);
+    let database = weir.store().await;
+    up(&database, None).await.unwrap();
+    let store = Store::new(&database);
+    let frames = Generator::all_new(7).frames(0..22_000, |_| chrono::Utc::now());
+    let (closed, open) = frames.split_at(frames.len() / 4);
+    store_all(&store, closed).await;
+    open_segment(&database).await;
+    store_all(&store, open).await;
+    run(&database, "CREATE EXTENSION pageinspect").await;
+    let blocks = async |segment: i32| {
+        number(&database, &format!("SELECT pg_relation_size('events_{segment}') / 8192")).await
+    };
+    let summaries = async |segment: i32| {
+        let page = format!("get_raw_page('events_{segment}_by_person', 1)");
+        let query = format!("SELECT count(*) FROM brin_revmap_data({page}) AS pages WHERE pages <> '(0,0)'");
+        number(&database, &query).await
+    };
+    let (of_closed, of_open) = ((blocks(1).await + RANGE - 1) / RANGE, blocks(2).await / RANGE - 2);
+    assert!(of_closed > 1 && of_open > 0, "{of_closed} {of_open}");
+
+    weir.join("ingest", &["ingest"], &[]).await;
+    weir.join("collect-facebook", &["collect", "facebook"], &[]).await;
+    eventually(async || match (summaries(1).await, summaries(2).await) {
+        (closed, open) if closed == of_closed && open >= of_open => Ok(()),
+        found => Err(format!("{found:?} of {of_closed} and {of_open}")),
+    })
+    .await;
+    assert!(summaries(2).await <= of_open + 1, "the newest blocks have no summary yet");
 }

@@ -24,11 +24,13 @@ const DELETE_DELTAS: &str = "DELETE FROM people_deltas WHERE source = $1 AND era
 /// Uses the index of arrivals.
 const ROWS_LEFT_IN_SQLITE: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
     WHERE arrived_at > $3 AND source = $1 AND user_id = $2";
-/// Uses the summaries of persons.
+/// Uses the summaries of persons, as the search of `anonymize.rs` does.
 const ROWS_LEFT_IN_POSTGRES: &str = "SELECT occurred_at, age, gender, followers, device, country, city FROM events \
-    WHERE segment > 0 AND arrived_at > $3 AND source = $1 AND user_code = $2 \
+    WHERE segment > 0 AND arrived_at > $3 AND source + 0 = $1 AND user_code = $2 \
     UNION ALL SELECT occurred_at, age, gender, followers, device, country, city FROM events \
-    WHERE segment = 0 AND arrived_at > $3 AND source = $1 AND old_user_id = weir_id($2)";
+    WHERE segment = 0 AND arrived_at > $3 AND source + 0 = $1 AND old_user_id = weir_id($2)";
+const AVOID_WHOLE_TABLES: &str = "SET LOCAL enable_seqscan = off";
+const ALLOW_WHOLE_TABLES: &str = "SET LOCAL enable_seqscan = DEFAULT";
 
 /// A row of the person that is left.
 type RowLeft = (i64, Option<i16>, Option<i16>, Option<i64>, Option<i16>, Option<String>, Option<String>);
@@ -75,7 +77,10 @@ async fn rows_left(
         JobTransaction::Postgres(transaction) => {
             let query =
                 sqlx::query_as(ROWS_LEFT_IN_POSTGRES).bind(source).bind(IdCode::of(user_id)).bind(until);
-            query.persistent(false).fetch_all(&mut **transaction).await
+            sqlx::query(AVOID_WHOLE_TABLES).execute(&mut **transaction).await?;
+            let left = query.persistent(false).fetch_all(&mut **transaction).await?;
+            sqlx::query(ALLOW_WHOLE_TABLES).execute(&mut **transaction).await?;
+            Ok(left)
         }
         JobTransaction::Sqlite(transaction) => {
             let query = sqlx::query_as(ROWS_LEFT_IN_SQLITE).bind(source).bind(user_id).bind(until);
