@@ -5,10 +5,26 @@ use std::{convert::Infallible, time::Duration};
 use futures::future::join_all;
 use tokio::time::{Instant, interval_at};
 use tracing::debug;
-use weir_journal::Delivery;
+use weir_journal::{Content, Delivery, MAX_FRAME_EVENTS};
 
+/// The most events of one transaction. From a thousand up, the rows per second stay the same, and a shorter transaction
+/// lets other collectors wait for less time.
+pub(super) const MAX_EVENTS: usize = 8_192;
 /// The most deliveries that a worker takes at once. Few, because a worker that freezes keeps them from its peers.
 pub(super) const DELIVERIES_PER_PULL: usize = 32;
+
+/// The most deliveries to take next. Where the last ones were of many events, so few that one transaction stores as many:
+/// decoded events take several times the bytes of their frames.
+pub(super) fn next_deliveries(last: &[Delivery]) -> usize {
+    let events = last.iter().map(|delivery| match delivery.content() {
+        Ok(Content::Events(frame)) => frame.events.len(),
+        _ => 0,
+    });
+    let events: usize = events.sum();
+    (MAX_EVENTS * last.len()).checked_div(events).map_or(DELIVERIES_PER_PULL, |frames| {
+        frames.clamp(MAX_EVENTS / MAX_FRAME_EVENTS, DELIVERIES_PER_PULL)
+    })
+}
 
 /// The verdict that ends a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use weir_process::{Stop, trace};
 
 use super::{
     Worker,
-    delivery::DeliveryVerdict,
+    delivery::{DeliveryVerdict, MAX_EVENTS},
     retry::Interrupted,
     spans::{self, BatchSpans},
     unreadable::UnreadableDelivery,
@@ -22,10 +22,6 @@ use crate::{
     outage,
     store::{FrameOutcome, RefusedEvent, StoreError, Submission},
 };
-
-/// The most events of one transaction. From a thousand up, the rows per second stay the same, and a shorter transaction
-/// lets other collectors wait for less time.
-const MAX_EVENTS: usize = 8_192;
 
 /// A frame that waits to be stored.
 #[derive(Clone, Copy, Debug)]
