@@ -66,9 +66,18 @@ impl Fleet {
     }
 
     fn number(&self, statement: &str) -> anyhow::Result<u64> {
+        Ok(self.query(statement).parse()?)
+    }
+
+    /// Runs a statement in the database; returns its rows, one a line.
+    pub(crate) fn query(&self, statement: &str) -> String {
         let path = self.database_url.split('?').next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
-        Ok(self.postgres.psql(name, statement).trim().parse()?)
+        self.postgres.psql(name, statement).trim().to_owned()
+    }
+
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     /// The number of events that are accepted and not stored yet.

@@ -83,13 +83,21 @@ impl Rows {
     /// The database does not return them.
     pub(crate) async fn of_frames(pool: &PgPool, numbers: &[i64]) -> Result<Self, sqlx::Error> {
         let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
-        let statement = format!(
-            "COPY (SELECT * FROM events WHERE frame_number IN ({}) ORDER BY source, event_code) \
-                TO STDOUT (FORMAT BINARY)",
+        let of_frames = format!(
+            "SELECT * FROM events WHERE frame_number IN ({}) ORDER BY source, event_code",
             numbers.join(", ")
         );
+        Self::of(pool, &of_frames).await
+    }
+
+    /// The rows that a statement selects.
+    ///
+    /// # Errors
+    /// The database does not return them.
+    pub(crate) async fn of(pool: &PgPool, select: &str) -> Result<Self, sqlx::Error> {
         let mut connection = pool.acquire().await?;
-        let mut pieces = connection.copy_out_raw(&statement).await?;
+        let mut pieces =
+            connection.copy_out_raw(&format!("COPY ({select}) TO STDOUT (FORMAT BINARY)")).await?;
         let mut rows = Vec::new();
         while let Some(piece) = pieces.try_next().await? {
             rows.extend_from_slice(&piece);
@@ -97,13 +105,13 @@ impl Rows {
         Ok(Self(rows))
     }
 
-    /// Copies the rows into the table in one statement, which is one transaction.
+    /// Copies the rows into a table in one statement, which is one transaction.
     ///
     /// # Errors
     /// The database refuses them.
-    pub(crate) async fn copy(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    pub(crate) async fn copy(&self, pool: &PgPool, table: &str) -> Result<(), sqlx::Error> {
         let mut connection = pool.acquire().await?;
-        let mut copying = connection.copy_in_raw("COPY events FROM STDIN (FORMAT BINARY)").await?;
+        let mut copying = connection.copy_in_raw(&format!("COPY {table} FROM STDIN (FORMAT BINARY)")).await?;
         copying.send(self.0.as_slice()).await?;
         copying.finish().await.map(drop)
     }

@@ -1,5 +1,8 @@
 //! Growth: loads events as fast as possible, and measures at each size what an event and an answer cost there.
 
+mod bare_copy;
+mod lookups;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -48,8 +51,9 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("growth: as fast as possible, on servers");
     let mut fleet = Fleet::start(FLEET).await;
     let mut loading = Loading::new(&fleet.weir);
+    let mut last = None;
     for size in sizes(effort) {
-        loading.load(&fleet.weir, &mut report, size).await?;
+        last = Some((size, loading.load(&fleet.weir, &mut report, size).await?));
         add_answers(&fleet.weir, &mut report, size).await;
         add_memory(&mut report, size, "reporting", fleet.weir.id_of("reporting"), MOST_IN_REPORTING)?;
         for collector in ["collect-facebook", "collect-tiktok"] {
@@ -58,6 +62,10 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
         add_disk(&mut report, size, fleet.database_bytes()?);
         let log = fleet.log_bytes()? as f64 / size as f64;
         report.add(Row::new(at(size, "write-ahead log"), format!("{log:.0} bytes an event")));
+    }
+    if let Some((size, postgres)) = last {
+        lookups::add(&fleet, &mut report, size).await?;
+        bare_copy::add(&mut fleet, &mut report, size, postgres).await?;
     }
     Ok(report)
 }
@@ -102,8 +110,9 @@ impl Loading {
         Self { templates, loaded: 0, on_empty: None }
     }
 
-    /// Loads up to `size` events, and adds the throughput and the processor time of it.
-    async fn load(&mut self, weir: &Weir, report: &mut Report, size: u64) -> anyhow::Result<()> {
+    /// Loads up to `size` events, and adds the throughput and the processor time of it. Returns PostgreSQL's processor
+    /// time an event, in µs.
+    async fn load(&mut self, weir: &Weir, report: &mut Report, size: u64) -> anyhow::Result<f64> {
         let (before, started) = (CpuTimes::now(), Instant::now());
         let until = Until::Events(size - self.loaded);
         let sent = loops::closed(weir.addresses.edge, &mut self.templates, until).await?;
@@ -125,7 +134,7 @@ impl Loading {
                 ),
         );
         report.note(format!("Processors up to {}: {share}.", at(self.loaded, "stored")));
-        Ok(())
+        Ok(postgres)
     }
 }
 

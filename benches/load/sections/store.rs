@@ -38,7 +38,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     for (writers, name) in [(1, "one writer"), (2, "two writers")] {
         let [mut stored, mut copied, mut inserted] = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..effort.runs() {
-            let copying = async |pool: PgPool, batch: Bare| batch.copied.copy(&pool).await;
+            let copying = async |pool: PgPool, batch: Bare| batch.copied.copy(&pool, "events").await;
             let inserting = async |pool: PgPool, batch: Bare| insert(&pool, &batch.inserted).await;
             copied.push(bare_all(&empty(&postgres).await?, &bare, writers, copying).await?);
             inserted.push(bare_all(&empty(&postgres).await?, &bare, writers, inserting).await?);
