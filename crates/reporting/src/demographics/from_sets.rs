@@ -56,9 +56,10 @@ pub(super) async fn count(
     limit: usize,
 ) -> Result<Option<Users>, ReportError> {
     let seen = SeenUsers::read(snapshot, source, range).await?;
-    let _permit = cache.large_answer(events.saturating_sub_signed(seen.events)).await;
+    let waiting = events.saturating_sub_signed(seen.events);
+    let _permit = cache.large_answer(waiting).await;
     let epoch = cache.epoch();
-    let mut unfolded = Unfolded::default();
+    let mut unfolded = Unfolded::with_room(waiting);
     let observed = ObservedUsers::of(source, range);
     let add = |users: &[SeenUser<'_>]| unfolded.add(&mut epoch.lock(), users);
     let added = observed.visit(snapshot, Lacking::Sets, add);

@@ -27,6 +27,12 @@ pub(super) struct Unfolded {
 }
 
 impl Unfolded {
+    /// Room for the users of so many events, in one piece: memory of smaller pieces would stay with the process.
+    pub(super) fn with_room(events: u64) -> Self {
+        let room = usize::try_from(events).unwrap_or(usize::MAX).min(MOST_MEMBERS + MOST_MEMBERS / 4);
+        Self { members: Vec::with_capacity(room), next_sort: 0 }
+    }
+
     /// Adds users with the values of their events.
     ///
     /// # Errors
