@@ -19,7 +19,7 @@ use super::store::wait_for_failures;
 
 /// Few enough that the story can take all of them. Enough for the pools of a fleet, which all open again at once, and
 /// for the verification afterwards.
-const SETTING: &str = "max_connections=32";
+const SETTING: &str = "max_connections=40";
 /// The SQLSTATE `too_many_connections`.
 const TOO_MANY: &str = "53300";
 /// The limit on how much slower an answer may be. A request does not touch the database.
