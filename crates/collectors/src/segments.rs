@@ -84,12 +84,15 @@ struct Summaries {
 }
 
 impl Summaries {
-    /// Makes the missing ones. A vacuum of a segment, or another collector, may make them just now.
+    /// Makes the missing ones, unless another collector does. A vacuum of a segment may make them just now.
     async fn add(&mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let segments: Vec<(i32, bool)> =
             sqlx::query_as(UNSUMMARIZED).bind(self.complete).fetch_all(pool).await?;
         for (segment, is_closed) in segments {
             let mut transaction = pool.begin_with(BEGIN).await?;
+            if !AdvisoryLock::Segments.try_lock_transaction(&mut transaction).await? {
+                return Ok(());
+            }
             let summarize = sqlx::query_scalar(SUMMARIZE_PERSONS).bind(segment).bind(self.next_block);
             match summarize.fetch_one(&mut *transaction).await {
                 Ok(next_block) => self.next_block = next_block,

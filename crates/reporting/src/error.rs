@@ -93,4 +93,11 @@ mod tests {
             assert!(!status.message().contains("secret"));
         }
     }
+
+    #[test]
+    fn too_many_users_ask_for_less_or_for_a_retry() {
+        let status = Status::from(ReportError::TooManyUsers);
+        assert_eq!((status.code(), Reason::of(&status)), (Code::ResourceExhausted, Some(Reason::Overloaded)));
+        assert!(status.get_details_retry_info().is_some() && status.message().contains("shorter range"));
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use tokio::time::Instant;
+use weir_event::Source;
 
 use super::at;
 use crate::{
@@ -23,14 +24,14 @@ const EVENT_OF_EACH_SEGMENT: &str = "SELECT json_build_object('source', found.so
 /// An event that is stored.
 #[derive(Debug, Deserialize)]
 struct StoredEvent {
-    source: u8,
+    source: i32,
     event: String,
     user: String,
 }
 
 impl StoredEvent {
-    fn source(&self) -> &'static str {
-        if self.source == 1 { "facebook" } else { "tiktok" }
+    fn source(&self) -> anyhow::Result<&'static str> {
+        Ok(Source::from_number(self.source).context("a row has a known source")?.name())
     }
 }
 
@@ -42,7 +43,7 @@ pub(super) async fn add(fleet: &Fleet, report: &mut Report, size: u64) -> anyhow
     let mut latencies = Vec::new();
     for event in &events {
         let asked = Instant::now();
-        let answer = fleet.weir.get(&format!("/events/{}/{}", event.source(), event.event)).await;
+        let answer = fleet.weir.get(&format!("/events/{}/{}", event.source()?, event.event)).await;
         latencies.push(asked.elapsed());
         ensure!(answer.body["status"] == "stored", "{answer:?}");
     }
@@ -61,7 +62,7 @@ pub(super) async fn add(fleet: &Fleet, report: &mut Report, size: u64) -> anyhow
     let Some(event) = events.get(events.len() / 2) else { return Ok(()) };
     let asked = Instant::now();
     let (status, output) =
-        fleet.weir.run(&["erase", event.source(), &event.user, "--wait", "10m"], &[]).await;
+        fleet.weir.run(&["erase", event.source()?, &event.user, "--wait", "10m"], &[]).await;
     let took = asked.elapsed();
     ensure!(status.success(), "{output}");
     report.add(

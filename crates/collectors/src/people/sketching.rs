@@ -100,16 +100,16 @@ pub(super) async fn add_to_sketches(
 
 /// The sketch of some observations, with the names of those that are in it.
 pub(super) fn sketch_of(observations: &[&Observation<'_>]) -> (Sketch, SketchNames) {
-    let users = observations.iter().map(|observation| (observation.key, observation.attributes.hashes()));
+    let mut names = SketchNames::default();
+    let users = observations.iter().map(|Observation { key, attributes, .. }| {
+        let hashes = attributes.hashes();
+        names.add(attributes, hashes);
+        (*key, hashes)
+    });
     let mut union = SketchUnion::default();
     union.observe(users);
     let sketch = union.finish();
-    let wanted = sketch.name_hashes();
-    let mut names = SketchNames::default();
-    for observation in observations {
-        let attributes = observation.attributes;
-        names.add(&attributes, attributes.hashes(), |hash| wanted.contains(&hash));
-    }
+    names.retain(&sketch);
     (sketch, names)
 }
 

@@ -20,10 +20,14 @@ pub(super) fn next_deliveries(last: &[Delivery]) -> usize {
         Ok(Content::Events(frame)) => frame.events.len(),
         _ => 0,
     });
-    let events: usize = events.sum();
-    (MAX_EVENTS * last.len()).checked_div(events).map_or(DELIVERIES_PER_PULL, |frames| {
-        frames.clamp(MAX_EVENTS / MAX_FRAME_EVENTS, DELIVERIES_PER_PULL)
-    })
+    deliveries_for(last.len(), events.sum())
+}
+
+/// The deliveries of one transaction, where so many `deliveries` had so many `events`.
+fn deliveries_for(deliveries: usize, events: usize) -> usize {
+    let least = MAX_EVENTS / MAX_FRAME_EVENTS;
+    let full = (MAX_EVENTS * deliveries).checked_div(events);
+    full.map_or(DELIVERIES_PER_PULL, |full| full.clamp(least, DELIVERIES_PER_PULL))
 }
 
 /// The verdict that ends a delivery.
@@ -69,6 +73,25 @@ async fn heartbeat(deliveries: &[Delivery], every: Duration) -> Infallible {
             if let Err(error) = reported {
                 debug!(%error, "a heartbeat failed");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_large_frames_fewer_are_taken() {
+        for (deliveries, events, next) in [
+            (0, 0, 32),
+            (32, 0, 32),
+            (32, 32, 32),
+            (20, 20 * 512, 16),
+            (32, 32 * 512, 16),
+            (10, 10 * 400, 20),
+        ] {
+            assert_eq!(deliveries_for(deliveries, events), next, "{deliveries} {events}");
         }
     }
 }

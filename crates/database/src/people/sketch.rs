@@ -235,17 +235,12 @@ impl SketchUnion {
 }
 
 impl SketchNames {
-    /// Adds those names of an event whose hashes are `wanted`.
-    pub fn add(
-        &mut self,
-        attributes: &Attributes<'_>,
-        hashes: AttributeHashes,
-        wanted: impl Fn(u64) -> bool,
-    ) {
+    /// Adds the names of an event, which has these hashes.
+    pub fn add(&mut self, attributes: &Attributes<'_>, hashes: AttributeHashes) {
         let Some(country) = attributes.country else { return };
         let [_, _, of_country, of_city] = hashes.0;
         for (hash, city) in [(of_country, None), (of_city, attributes.city)] {
-            if hash != 0 && wanted(hash) {
+            if hash != 0 {
                 self.0.entry(hash).or_insert_with(|| (country.into(), city.map(Box::from)));
             }
         }

@@ -16,7 +16,7 @@ use weir::contract::{
 use weir_database::{
     MalformedBlob,
     entity::people_sketches::{Column, Entity},
-    people::{AttributeHashes, Dimension, PersonKey, Sketch, SketchNames, SketchUnion, StoredSketch},
+    people::{Dimension, Sketch, SketchNames, SketchUnion, StoredSketch},
     time_bucket::Grain,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     time_range::TimeRange,
 };
 
-/// Names that are worth pruning: some 6 MB.
+/// So many names are worth pruning.
 const WORTH_PRUNING: usize = 1 << 16;
 
 /// A bucket without its sketch.
@@ -114,12 +114,12 @@ struct Sample {
 impl Sample {
     /// Adds the users of events.
     fn observe(&mut self, users: &[SeenUser<'_>]) {
-        let hashed = users.iter().map(|(key, attributes)| (*key, attributes.hashes()));
-        let hashed: Vec<(PersonKey, AttributeHashes)> = hashed.collect();
-        for ((_, attributes), (_, hashes)) in users.iter().zip(&hashed) {
-            self.names.add(attributes, *hashes, |_| true);
-        }
-        self.union.observe(hashed);
+        let Self { union, names, .. } = self;
+        union.observe(users.iter().map(|(key, attributes)| {
+            let hashes = attributes.hashes();
+            names.add(attributes, hashes);
+            (*key, hashes)
+        }));
         self.prune();
     }
 
@@ -238,7 +238,7 @@ impl Estimate {
 
 #[cfg(test)]
 mod tests {
-    use weir_database::people::Attributes;
+    use weir_database::people::{Attributes, PersonKey};
 
     use super::*;
 

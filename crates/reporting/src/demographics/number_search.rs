@@ -27,7 +27,7 @@ use crate::store::{Snapshot, malformed};
 const KEYS_LOOKED_UP: usize = 8_192;
 /// Keys of one join: 8 MiB.
 const KEYS_JOINED: usize = 1 << 19;
-/// People that a join reads in the time in which a look-up finds one.
+/// People that a join reads in the time in which a look-up finds one: measured in docs/performance.md.
 const JOINED_IN_A_LOOK_UP: u64 = 8;
 /// Numbers of one statement, each of them a parameter.
 const NUMBERS: usize = 1_000;

@@ -20,7 +20,7 @@ fn sketch_of(numbers: impl IntoIterator<Item = u32>, attributes: &Attributes<'_>
 fn names() -> SketchNames {
     let mut names = SketchNames::default();
     for attributes in [PERU, CHILE] {
-        names.add(&attributes, attributes.hashes(), |_| true);
+        names.add(&attributes, attributes.hashes());
     }
     names
 }
