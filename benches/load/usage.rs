@@ -39,6 +39,12 @@ impl CpuTimes {
         Self { at: Instant::now(), busy: busy(), used }
     }
 
+    /// The processor time of one process since this sample.
+    pub(crate) fn time_of(&self, name: &str) -> Duration {
+        let used = Self::now().used.get(name).copied().unwrap_or_default();
+        used.saturating_sub(self.used.get(name).copied().unwrap_or_default())
+    }
+
     /// The shares since this sample. The time of a process that has ended counts for its parent.
     pub(crate) fn since(&self) -> CpuShares {
         let now = Self::now();

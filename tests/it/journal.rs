@@ -84,6 +84,7 @@ run_on_both_adapters!(
     the_newest_dead_letter_of_an_identity_is_found,
     a_restart_keeps_unacknowledged_frames_and_dead_letters,
     usage_and_backlog_count_the_frames,
+    a_frame_is_in_the_backlog_as_soon_as_it_is_appended,
     the_ack_floor_is_before_the_first_unacknowledged_frame,
     present_frames_are_found_by_their_sequences,
     a_closed_journal_is_unreachable,
@@ -387,6 +388,17 @@ async fn usage_and_backlog_count_the_frames(fixture: Fixture) {
     let oldest = journal.oldest_unacknowledged(Source::Facebook).await.unwrap();
     assert!(oldest.is_some_and(|oldest| (before..=Utc::now()).contains(&oldest)), "{oldest:?}");
     assert_eq!(journal.oldest_unacknowledged(Source::Tiktok).await.unwrap(), None);
+}
+
+/// A server may count frames a moment after it acknowledged them.
+async fn a_frame_is_in_the_backlog_as_soon_as_it_is_appended(fixture: Fixture) {
+    let journal = fixture.journal(settings(LONG)).await;
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    for frames in 0..400 {
+        journal.append(&[frame(Source::Facebook)]).await.unwrap();
+        assert_ne!(journal.backlog(Source::Facebook).await.unwrap(), Backlog::default(), "frame {frames}");
+        take_one(&mut consumer).await.ack().await.unwrap();
+    }
 }
 
 async fn a_closed_journal_is_unreachable(fixture: Fixture) {

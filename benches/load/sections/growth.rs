@@ -121,7 +121,7 @@ impl Loading {
         let (took, share) = (started.elapsed().as_secs_f64(), before.since());
         let stored = sent.events as f64 / took;
         let on_empty = *self.on_empty.get_or_insert(stored);
-        let postgres = share.of("postgres") * took / sent.events as f64 * 1e6;
+        let postgres = before.time_of("postgres").as_secs_f64() / sent.events as f64 * 1e6;
         report.add(
             Row::new(at(size, "stored"), rate(stored))
                 .beside(format!(
@@ -141,15 +141,26 @@ impl Loading {
 /// Asks each report once about everything.
 async fn add_answers(weir: &Weir, report: &mut Report, size: u64) {
     for (name, bar) in REPORTS {
-        let asked = Instant::now();
-        let status = weir.report(name, &[]).await.status;
-        let took = asked.elapsed();
-        report.add(
-            Row::new(at(size, &format!("first answer of {name}")), milliseconds(took))
-                .beside(status.to_string())
-                .bar(format!("< {}", milliseconds(bar)), status.is_success() && took < bar),
-        );
+        add_first_answer(weir, report, name, bar, |what| at(size, what)).await;
     }
+}
+
+/// Asks one report once about everything. `labelled` makes the name of the row.
+pub(super) async fn add_first_answer(
+    weir: &Weir,
+    report: &mut Report,
+    name: &str,
+    bar: Duration,
+    labelled: impl Fn(&str) -> String,
+) {
+    let asked = Instant::now();
+    let status = weir.report(name, &[]).await.status;
+    let took = asked.elapsed();
+    report.add(
+        Row::new(labelled(&format!("first answer of {name}")), milliseconds(took))
+            .beside(status.to_string())
+            .bar(format!("< {}", milliseconds(bar)), status.is_success() && took < bar),
+    );
 }
 
 fn add_memory(report: &mut Report, size: u64, role: &str, id: u32, most: u64) -> anyhow::Result<()> {

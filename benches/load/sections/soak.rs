@@ -24,6 +24,7 @@ const REPORTS: [(&str, Duration); 3] = [
     ("demographics", Duration::from_millis(500)),
 ];
 const RANGES: [&str; 2] = ["everything", "today"];
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const LONGEST_BEHIND: Duration = Duration::from_secs(5);
 /// The rounds between two lines of progress.
 const ROUNDS_SHOWN: usize = 8;
@@ -83,6 +84,9 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     }
     let bytes = fleet.database_bytes()? as f64;
     report.add(Row::new("disk", format!("{:.0} bytes an event", bytes / stored)));
+    let log = fleet.log_bytes()? as f64;
+    report.add(Row::new("write-ahead log", format!("{:.0} bytes an event", log / stored)));
+    add_first_answers(&mut fleet, &mut report).await;
     report.note(format!("The publisher ended with {status}: {}.", mean::summary(&publisher)));
     report.note(format!("Processors: {share}."));
     Ok(report)
@@ -96,6 +100,7 @@ async fn answers(fleet: &Fleet, duration: Duration) -> Vec<Answers> {
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds = 0;
+    let (mut cpu, mut shown) = (CpuTimes::now(), 0.0);
     while Instant::now() < end {
         round.tick().await;
         let today = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc().to_rfc3339();
@@ -110,12 +115,29 @@ async fn answers(fleet: &Fleet, duration: Duration) -> Vec<Answers> {
             last.push(milliseconds(asked.elapsed()));
         }
         if rounds % ROUNDS_SHOWN == 0 {
-            let stored = grouped(crate::fleet::processed(&fleet.weir).await);
-            progress(format!("{stored} stored; the last answers took {}", last.join(", ")));
+            let stored = crate::fleet::processed(&fleet.weir).await;
+            let postgres = cpu.time_of("postgres").as_secs_f64() / (stored - shown) * 1e6;
+            progress(format!(
+                "{} stored, PostgreSQL {postgres:.1} µs an event; the last answers took {}",
+                grouped(stored),
+                last.join(", ")
+            ));
+            (cpu, shown) = (CpuTimes::now(), stored);
         }
         rounds += 1;
     }
     answers
+}
+
+/// Starts reporting again, and asks each report once about everything.
+async fn add_first_answers(fleet: &mut Fleet, report: &mut Report) {
+    fleet.weir.stop_process("reporting").await;
+    fleet.weir.start_process("reporting");
+    fleet.weir.ready().await;
+    for (name, _) in REPORTS {
+        let labelled = |what: &str| format!("{what} after a start");
+        growth::add_first_answer(&fleet.weir, report, name, FIRST_ANSWER, labelled).await;
+    }
 }
 
 fn add_behind(report: &mut Report, behind: &Latencies) {

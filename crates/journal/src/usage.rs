@@ -14,7 +14,7 @@ pub struct Usage {
 /// The frames that the collectors of one source have not acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Frames that were never delivered.
+    /// Frames that were never delivered. On JetStream the number is a moment old, but 0 only where there is none.
     pub waiting: u64,
     /// Frames that were delivered and are not acknowledged.
     pub in_flight: u64,

@@ -114,7 +114,12 @@ pub(super) async fn backlog(
     source: Source,
 ) -> Result<Backlog, JournalError> {
     let info = api::consumer_info(context, &names.events_stream(), &names.consumer(source)).await?;
-    Ok(Backlog { waiting: info.num_pending, in_flight: info.num_ack_pending as u64 })
+    let mut waiting = info.num_pending;
+    // The server counts a frame for its consumer a moment after it acknowledged the frame.
+    if waiting == 0 && time_of_next(context, names, source, info.delivered.stream_sequence).await?.is_some() {
+        waiting = 1;
+    }
+    Ok(Backlog { waiting, in_flight: info.num_ack_pending as u64 })
 }
 
 /// When the stream stored the first frame behind the acknowledgement floor: the oldest one without an acknowledgement.
@@ -123,14 +128,23 @@ pub(super) async fn oldest_unacknowledged(
     names: &Names,
     source: Source,
 ) -> Result<Option<DateTime<Utc>>, JournalError> {
-    let events = names.events_stream();
-    let info = api::consumer_info(context, &events, &names.consumer(source)).await?;
+    let info = api::consumer_info(context, &names.events_stream(), &names.consumer(source)).await?;
     if info.num_pending == 0 && info.num_ack_pending == 0 {
         return Ok(None);
     }
-    let next = info.ack_floor.stream_sequence + 1;
-    let of_events = api::time_of_next(context, &events, &names.events(source), next).await?;
-    let of_erasures = api::time_of_next(context, &events, &names.erasures(source), next).await?;
+    time_of_next(context, names, source, info.ack_floor.stream_sequence).await
+}
+
+/// When the stream stored the first frame of this source behind a sequence.
+async fn time_of_next(
+    context: &Context,
+    names: &Names,
+    source: Source,
+    behind: u64,
+) -> Result<Option<DateTime<Utc>>, JournalError> {
+    let events = names.events_stream();
+    let of_events = api::time_of_next(context, &events, &names.events(source), behind + 1).await?;
+    let of_erasures = api::time_of_next(context, &events, &names.erasures(source), behind + 1).await?;
     Ok(of_events.into_iter().chain(of_erasures).min())
 }
 
