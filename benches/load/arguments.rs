@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// A further setting of PostgreSQL, such as wal_compression=lz4; may be given several times.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) postgres: Vec<String>,
-    /// The sections to measure; by default all but growth, removal and soak.
+    /// The sections to measure; by default all but quarter, growth, removal and soak.
     #[arg(value_enum)]
     sections: Vec<Section>,
     /// Cargo passes this option to every bench.

@@ -31,6 +31,8 @@ pub(crate) enum Section {
     Mean,
     /// The latency of reports.
     Reports,
+    /// The latency of reports of 90 days with `--events` events.
+    Quarter,
     /// Memory, the duration of the start and the size of the binary.
     Memory,
     /// What an event and an answer cost at each size, up to `--events`, on servers.
@@ -69,6 +71,7 @@ impl Section {
             Self::Scale => Box::pin(scale::measure(effort)).await,
             Self::Mean => Box::pin(mean::measure(effort)).await,
             Self::Reports => Box::pin(reports::measure(effort)).await,
+            Self::Quarter => Box::pin(reports::quarter(effort)).await,
             Self::Memory => Box::pin(memory::measure(effort)).await,
             Self::Growth => Box::pin(growth::on_servers(effort)).await,
             Self::GrowthOnFiles => Box::pin(growth::on_files(effort)).await,

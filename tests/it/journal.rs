@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics says what is wrong")]
 
 mod ack_floor;
+mod backlog;
 mod dead_letters;
 mod fixture;
 mod jetstream_only;
@@ -16,7 +17,7 @@ use std::{
 use ack_floor::{
     present_frames_are_found_by_their_sequences, the_ack_floor_is_before_the_first_unacknowledged_frame,
 };
-use chrono::Utc;
+use backlog::{a_frame_is_in_the_backlog_as_soon_as_it_is_appended, usage_and_backlog_count_the_frames};
 use dead_letters::{
     a_letter_that_comes_again_after_its_removal_is_appended_again,
     a_letter_that_is_parked_again_outlives_the_removal_of_the_first_one,
@@ -369,36 +370,6 @@ async fn a_restart_keeps_unacknowledged_frames_and_dead_letters(mut fixture: Fix
         kept.extend(ids(&take(&mut consumer, 1).await));
     }
     assert_eq!(journal.dead_letters(DeadLetterStream::Rejected, 0, 10).await.unwrap()[0].letter, letter);
-}
-
-async fn usage_and_backlog_count_the_frames(fixture: Fixture) {
-    let journal = fixture.journal(small()).await;
-    assert_eq!(journal.usage().await.unwrap().bytes, 0);
-    let before = Utc::now();
-    journal.append(&frames(Source::Facebook, 5)).await.unwrap();
-    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
-    let deliveries = take(&mut consumer, 2).await;
-    let usage = journal.usage().await.unwrap();
-    assert_eq!((usage.frames, usage.max_bytes), (5, SMALL));
-    assert!(usage.bytes > 5 * 1000, "{usage:?}");
-    let backlog = Backlog { waiting: 3, in_flight: deliveries.len() as u64 };
-    assert_eq!(consumer.backlog().await.unwrap(), backlog);
-    assert_eq!(journal.backlog(Source::Facebook).await.unwrap(), backlog);
-    assert_eq!(journal.backlog(Source::Tiktok).await.unwrap(), Backlog::default());
-    let oldest = journal.oldest_unacknowledged(Source::Facebook).await.unwrap();
-    assert!(oldest.is_some_and(|oldest| (before..=Utc::now()).contains(&oldest)), "{oldest:?}");
-    assert_eq!(journal.oldest_unacknowledged(Source::Tiktok).await.unwrap(), None);
-}
-
-/// A server may count frames a moment after it acknowledged them.
-async fn a_frame_is_in_the_backlog_as_soon_as_it_is_appended(fixture: Fixture) {
-    let journal = fixture.journal(settings(LONG)).await;
-    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
-    for frames in 0..400 {
-        journal.append(&[frame(Source::Facebook)]).await.unwrap();
-        assert_ne!(journal.backlog(Source::Facebook).await.unwrap(), Backlog::default(), "frame {frames}");
-        take_one(&mut consumer).await.ack().await.unwrap();
-    }
 }
 
 async fn a_closed_journal_is_unreachable(fixture: Fixture) {

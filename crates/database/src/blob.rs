@@ -28,6 +28,10 @@ impl<'a> BlobReader<'a> {
         self.rest.is_empty()
     }
 
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedBlob> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(self.error)?;
         self.rest = rest;

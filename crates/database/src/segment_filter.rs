@@ -23,6 +23,8 @@ const HASHES: u32 = 7;
 const CHECKSUM: usize = 8;
 /// Words of one part: 512 KiB.
 const WORDS_PER_PART: usize = 64 * 1024;
+/// The most words for which the first part alone makes room: 16 MiB. It may be damaged.
+const MOST_RESERVED: usize = 2 * 1024 * 1024;
 
 /// The ids of one source in one closed segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,56 +92,92 @@ impl SegmentFilter {
         size_of_val(self.bloom.as_slice())
     }
 
-    /// The parts to be stored, in their order.
-    #[must_use]
-    pub fn parts(&self, owner: FilterOwner) -> Vec<Vec<u8>> {
+    /// The parts to be stored, in their order. Each is made when it is asked for.
+    pub fn parts(&self, owner: FilterOwner) -> impl Iterator<Item = Vec<u8>> {
         let words = self.bloom.as_slice();
-        let mut first = vec![VERSION];
-        push_varint(&mut first, HASHES.into());
-        push_varint(&mut first, self.ids);
-        push_varint(&mut first, words.len() as u64);
-        first.extend_from_slice(&checksum(owner, words));
-        let mut parts: Vec<Vec<u8>> = words
-            .chunks(WORDS_PER_PART)
-            .map(|words| words.iter().flat_map(|word| word.to_le_bytes()).collect())
-            .collect();
-        if let Some(part) = parts.first_mut() {
-            first.append(part);
-            *part = first;
-        }
-        parts
-    }
-
-    /// The filter of this owner in these parts.
-    ///
-    /// # Errors
-    /// The parts are not all of one filter of this owner, or damaged. No answer of such a filter may be trusted.
-    pub fn from_parts(owner: FilterOwner, parts: &[Vec<u8>]) -> Result<Self, MalformedBlob> {
-        let blob = parts.concat();
-        let mut reader = BlobReader::new(&blob, VERSION, NAME)?;
-        let malformed = reader.malformed();
-        let (hashes, ids, length) = (reader.varint()?, reader.varint()?, reader.varint()?);
-        let expected: [u8; CHECKSUM] = reader.array()?;
-        let mut words = Vec::new();
-        while !reader.is_empty() {
-            words.push(u64::from_le_bytes(reader.array()?));
-        }
-        if hashes != u64::from(HASHES)
-            || words.len() as u64 != length
-            || length == 0
-            || checksum(owner, &words) != expected
-        {
-            return Err(malformed);
-        }
-        Ok(Self { bloom: BloomFilter::from_vec(words).hashes(HASHES), ids })
+        let mut head = vec![VERSION];
+        push_varint(&mut head, HASHES.into());
+        push_varint(&mut head, self.ids);
+        push_varint(&mut head, words.len() as u64);
+        let mut digest = begin_digest(owner);
+        words.iter().for_each(|word| digest.update(word.to_le_bytes()));
+        head.extend_from_slice(&checksum(digest));
+        words.chunks(WORDS_PER_PART).map(move |words| {
+            let mut part = std::mem::take(&mut head);
+            part.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            part
+        })
     }
 }
 
-fn checksum(FilterOwner { segment, source }: FilterOwner, words: &[u64]) -> [u8; CHECKSUM] {
-    let mut digest = Sha256::new();
-    digest.update(segment.to_le_bytes());
-    digest.update(source.to_le_bytes());
-    words.iter().for_each(|word| digest.update(word.to_le_bytes()));
+/// Reads a filter part by part, so that no more of it than one part is in memory twice.
+#[derive(Debug)]
+pub struct FilterReader {
+    /// Of the bits so far.
+    digest: Sha256,
+    head: Option<Head>,
+    words: Vec<u64>,
+}
+
+/// What the first part says before its bits.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    ids: u64,
+    words: u64,
+    checksum: [u8; CHECKSUM],
+}
+
+impl FilterReader {
+    /// A reader of the filter of this owner.
+    #[must_use]
+    pub fn of(owner: FilterOwner) -> Self {
+        Self { digest: begin_digest(owner), head: None, words: Vec::new() }
+    }
+
+    /// Reads the next part.
+    ///
+    /// # Errors
+    /// The part is none, is damaged, or is of a newer build.
+    pub fn read(&mut self, part: &[u8]) -> Result<(), MalformedBlob> {
+        let mut bits = part;
+        if self.head.is_none() {
+            let mut reader = BlobReader::new(part, VERSION, NAME)?;
+            let hashes = reader.varint()?;
+            let head = Head { ids: reader.varint()?, words: reader.varint()?, checksum: reader.array()? };
+            if hashes != u64::from(HASHES) {
+                return Err(MalformedBlob(NAME));
+            }
+            self.words.reserve_exact(usize::try_from(head.words).map_or(0, |words| words.min(MOST_RESERVED)));
+            self.head = Some(head);
+            bits = reader.rest();
+        }
+        let (words, cut) = bits.as_chunks();
+        if !cut.is_empty() {
+            return Err(MalformedBlob(NAME));
+        }
+        self.digest.update(bits);
+        self.words.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
+        Ok(())
+    }
+
+    /// The filter, after its last part.
+    ///
+    /// # Errors
+    /// The parts are not all of one filter of this owner, or damaged. No answer of such a filter may be trusted.
+    pub fn finish(self) -> Result<SegmentFilter, MalformedBlob> {
+        let Self { digest, head: Some(head), words } = self else { return Err(MalformedBlob(NAME)) };
+        if words.is_empty() || words.len() as u64 != head.words || checksum(digest) != head.checksum {
+            return Err(MalformedBlob(NAME));
+        }
+        Ok(SegmentFilter { bloom: BloomFilter::from_vec(words).hashes(HASHES), ids: head.ids })
+    }
+}
+
+fn begin_digest(FilterOwner { segment, source }: FilterOwner) -> Sha256 {
+    Sha256::new().chain_update(segment.to_le_bytes()).chain_update(source.to_le_bytes())
+}
+
+fn checksum(digest: Sha256) -> [u8; CHECKSUM] {
     let digest = digest.finalize();
     std::array::from_fn(|index| digest[index])
 }
@@ -150,6 +188,16 @@ mod tests {
 
     const OWNER: FilterOwner = FilterOwner { segment: 7, source: 1 };
 
+    fn read(owner: FilterOwner, parts: &[Vec<u8>]) -> Result<SegmentFilter, MalformedBlob> {
+        let mut reader = FilterReader::of(owner);
+        parts.iter().try_for_each(|part| reader.read(part))?;
+        reader.finish()
+    }
+
+    fn parts(ids: u64) -> Vec<Vec<u8>> {
+        filter(ids).parts(OWNER).collect()
+    }
+
     fn filter(ids: u64) -> SegmentFilter {
         let mut filter = SegmentFilter::with_room(ids);
         (0..ids).for_each(|number| filter.insert(FilterHash::of(&format!("e-{number}"))));
@@ -159,9 +207,9 @@ mod tests {
     #[test]
     fn a_filter_has_every_id_and_few_others_also_after_it_was_stored() {
         let ids = 500_000;
-        let parts = filter(ids).parts(OWNER);
+        let parts = parts(ids);
         assert_eq!(parts.len(), 2);
-        let stored = SegmentFilter::from_parts(OWNER, &parts).unwrap();
+        let stored = read(OWNER, &parts).unwrap();
         assert_eq!(stored.ids(), ids);
         let may_have = |number: &u64| stored.may_have(FilterHash::of(&format!("e-{number}")));
         assert!((0..ids).all(|number| may_have(&number)));
@@ -171,14 +219,14 @@ mod tests {
 
     #[test]
     fn parts_that_are_damaged_missing_or_mixed_up_are_refused() {
-        let parts = filter(500_000).parts(OWNER);
+        let parts = parts(500_000);
         let damaged = |damage: fn(&mut Vec<Vec<u8>>)| {
             let mut parts = parts.clone();
             damage(&mut parts);
-            SegmentFilter::from_parts(OWNER, &parts).unwrap_err()
+            read(OWNER, &parts).unwrap_err()
         };
         for owner in [FilterOwner { segment: 8, ..OWNER }, FilterOwner { source: 2, ..OWNER }] {
-            SegmentFilter::from_parts(owner, &parts).unwrap_err();
+            read(owner, &parts).unwrap_err();
         }
         damaged(|parts| drop(parts.pop()));
         damaged(|parts| parts.reverse());
@@ -191,14 +239,14 @@ mod tests {
     /// A filter that another build reads elsewhere would let a duplicate in.
     #[test]
     fn bits_stand_where_the_stored_filters_of_earlier_builds_have_them() {
-        let parts = filter(6).parts(OWNER);
+        let parts = parts(6);
         let bits = &parts[0][parts[0].len() - 8..];
         assert_eq!(u64::from_le_bytes(bits.try_into().unwrap()), 8_749_970_224_932_783_944);
     }
 
     #[test]
     fn an_empty_filter_has_no_id() {
-        let filter = SegmentFilter::from_parts(OWNER, &filter(0).parts(OWNER)).unwrap();
+        let filter = read(OWNER, &parts(0)).unwrap();
         assert!(!filter.may_have(FilterHash::of("e")));
     }
 }

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use weir_collectors::store::{Store, StoreError, Submission};
 use weir_database::{
     id_code::{IdCode, id_of},
-    segment_filter::{FilterHash, FilterOwner, SegmentFilter},
+    segment_filter::{FilterHash, FilterOwner, FilterReader, SegmentFilter},
     up,
 };
 use weir_event::Source;
@@ -44,7 +44,7 @@ async fn rows_now(database: &DatabaseConnection) -> i64 {
     number(database, "SELECT count(*) FROM events").await
 }
 
-async fn put_filter(database: &DatabaseConnection, parts: &[Vec<u8>]) {
+async fn put_filter(database: &DatabaseConnection, parts: impl IntoIterator<Item = Vec<u8>>) {
     run(database, "DELETE FROM segment_filters").await;
     for (part, data) in (0_i32..).zip(parts) {
         sqlx::query("INSERT INTO segment_filters (segment, source, part, data) VALUES (1, 1, $1, $2)")
@@ -69,19 +69,19 @@ async fn an_event_of_a_closed_segment_is_a_duplicate_whatever_filter_there_is() 
     let mut filter = SegmentFilter::with_room(50);
     let rows = stored_events(&database).await;
     rows[..50].iter().for_each(|row| filter.insert(FilterHash::of(&row.event_id)));
-    put_filter(&database, &filter.parts(OWNER)).await;
+    put_filter(&database, filter.parts(OWNER)).await;
     for store in [store, Store::new(&database)] {
         assert_eq!(store_one(&store, &numbered(Source::Facebook, 0..5)).await, outcome(0, 5), "a filter");
     }
 
     // The filter of another segment, which has none of these events.
-    put_filter(&database, &SegmentFilter::with_room(5).parts(FilterOwner { segment: 2, ..OWNER })).await;
+    put_filter(&database, SegmentFilter::with_room(5).parts(FilterOwner { segment: 2, ..OWNER })).await;
     let frame = numbered(Source::Facebook, 0..5);
     assert_eq!(store_one(&Store::new(&database), &frame).await, outcome(0, 5), "a misplaced filter");
 
-    let mut damaged = filter.parts(OWNER);
+    let mut damaged: Vec<Vec<u8>> = filter.parts(OWNER).collect();
     damaged[0].pop();
-    put_filter(&database, &damaged).await;
+    put_filter(&database, damaged).await;
     let frame = numbered(Source::Facebook, 45..65);
     assert_eq!(store_one(&Store::new(&database), &frame).await, outcome(5, 15), "a damaged filter");
     // Five of the other source are new: an identity is a source and an id.
@@ -198,7 +198,7 @@ async fn a_segment_of_a_restored_database_is_another_one() {
         open_segment(&database).await;
         let mut filter = SegmentFilter::with_room(5);
         ids.for_each(|id| filter.insert(FilterHash::of(&format!("{id:05}"))));
-        put_filter(&database, &filter.parts(OWNER)).await;
+        put_filter(&database, filter.parts(OWNER)).await;
         store_one(&store, &numbered(Source::Facebook, 20..21)).await;
     };
     close_with_filter(0..5).await;
@@ -313,4 +313,50 @@ async fn collectors_summarize_the_persons_of_closed_segments_and_of_the_older_bl
     })
     .await;
     assert!(summaries(2).await <= of_open + 1, "the newest blocks have no summary yet");
+}
+
+/// The ids of a large segment are counted from a sample, which has none of a source with five.
+#[tokio::test(flavor = "multi_thread")]
+async fn collectors_make_a_filter_of_each_source_with_room_for_all_ids() {
+    const MANY: u64 = 250_000;
+    let mut weir = Weir::launch(Storage::servers().await, Vec::new(), &[]);
+    let database = weir.store().await;
+    up(&database, None).await.unwrap();
+    let store = Store::new(&database);
+    store_one(&store, &numbered(Source::Tiktok, 0..5)).await;
+    let columns = "segment, source, event_code, user_name, occurred_at, arrived_at, funnel_stage, event_type";
+    let values = "1, 1, weir_code('many ' || number), repeat('n', 100), 60000000, 60000000, 1, 1";
+    let many = format!("SELECT {values} FROM generate_series(1, {MANY}) AS number");
+    run(&database, &format!("INSERT INTO events ({columns}) {many}")).await;
+    open_segment(&database).await;
+
+    weir.join("ingest", &["ingest"], &[]).await;
+    weir.join("collect-facebook", &["collect", "facebook"], &[]).await;
+    let filter = async |source: Source| {
+        let source = i16::try_from(source.number()).unwrap();
+        let parts: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT data FROM segment_filters WHERE segment = 1 AND source = $1 ORDER BY part",
+        )
+        .bind(source)
+        .fetch_all(database.get_postgres_connection_pool())
+        .await
+        .unwrap();
+        let mut reader = FilterReader::of(FilterOwner { segment: 1, source });
+        parts.iter().try_for_each(|part| reader.read(part))?;
+        reader.finish()
+    };
+    let (facebook, tiktok) = (
+        eventually(async || filter(Source::Facebook).await).await,
+        eventually(async || filter(Source::Tiktok).await).await,
+    );
+    assert_eq!((facebook.ids(), tiktok.ids()), (MANY, 5));
+    let among = |filter: &SegmentFilter, numbers: std::ops::RangeInclusive<u64>| {
+        numbers.filter(|number| filter.may_have(FilterHash::of(&format!("many {number}")))).count()
+    };
+    assert_eq!(among(&facebook, 1..=MANY), 250_000);
+    let others = [&facebook, &tiktok].map(|filter| among(filter, MANY + 1..=MANY + 10_000));
+    assert!(others[0] < 200 && others[1] < 10, "{others:?}");
+    let bits_of_an_id = 8 * facebook.size() as u64 / MANY;
+    assert!((10..12).contains(&bits_of_an_id), "{bits_of_an_id}");
+    assert_eq!(store_one(&store, &numbered(Source::Tiktok, 0..7)).await, outcome(2, 5));
 }

@@ -3,6 +3,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// The name of the request whose range begins and ends within a minute.
+pub(super) const RAGGED_ENDS: &str = "ragged ends";
+
 /// One of the three reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReportKind {
@@ -32,8 +35,8 @@ impl ReportKind {
 }
 
 impl ReportRequest {
-    /// Every request of one report for the thirty days from `first` on.
-    pub(super) fn all(kind: ReportKind, first: DateTime<Utc>) -> Vec<Self> {
+    /// Every request of one report for so many days from `first` on.
+    pub(super) fn all(kind: ReportKind, first: DateTime<Utc>, number_of_days: i64) -> Vec<Self> {
         let range = |from: TimeDelta, to: TimeDelta| {
             vec![("from", (first + from).to_rfc3339()), ("to", (first + to).to_rfc3339())]
         };
@@ -44,17 +47,18 @@ impl ReportRequest {
             parameters.push((name, value.to_owned()));
             parameters
         };
-        let week = || range(days(23), days(30));
+        let all_days = || range(days(0), days(number_of_days));
+        let week = || range(days(number_of_days - 7), days(number_of_days));
         let of_all = [
             ("everything", Vec::new()),
-            ("thirty days", range(days(0), days(30))),
+            ("all days", all_days()),
             ("the last seven days", week()),
-            ("ragged ends", range(ragged(3), ragged(26))),
+            (RAGGED_ENDS, range(ragged(3), ragged(number_of_days - 4))),
             ("one source", vec![("source", "facebook".to_owned())]),
             ("one source, seven days", with(week(), "source", "tiktok")),
         ];
         let series = [
-            ("by day", with(range(days(0), days(30)), "groupBy", "day")),
+            ("by day", with(all_days(), "groupBy", "day")),
             ("seven days by hour", with(week(), "groupBy", "hour")),
         ];
         let of_events =

@@ -9,12 +9,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::TryStreamExt as _;
 use sqlx::PgConnection;
 use tracing::warn;
 use weir_database::{
     event_key::EventKey,
     id_code::IdCode,
-    segment_filter::{FilterHash, FilterOwner, SegmentFilter},
+    segment_filter::{FilterHash, FilterOwner, FilterReader, SegmentFilter},
 };
 
 use crate::store::{
@@ -172,15 +173,21 @@ async fn read_filter(
     segment: i32,
     source: i16,
 ) -> Result<Option<Arc<SegmentFilter>>, sqlx::Error> {
-    let parts: Vec<Vec<u8>> =
-        sqlx::query_scalar(FILTER).bind(segment).bind(source).fetch_all(connection).await?;
-    if parts.is_empty() {
-        return Ok(None);
+    let mut reader = FilterReader::of(FilterOwner { segment, source });
+    let mut read = None;
+    let mut parts = sqlx::query_scalar(FILTER).bind(segment).bind(source).fetch(connection);
+    while let Some(part) = parts.try_next().await? {
+        let part: Vec<u8> = part;
+        read = Some(read.unwrap_or(Ok(())).and_then(|()| reader.read(&part)));
     }
-    let filter = SegmentFilter::from_parts(FilterOwner { segment, source }, &parts);
-    let filter =
-        filter.inspect_err(|error| warn!(segment, source, %error, "events are looked up without it"));
-    Ok(filter.ok().map(Arc::new))
+    let filter = read.map(|read| read.and_then(|()| reader.finish()));
+    match filter.transpose() {
+        Ok(filter) => Ok(filter.map(Arc::new)),
+        Err(error) => {
+            warn!(segment, source, %error, "events are looked up without it");
+            Ok(None)
+        }
+    }
 }
 
 impl ClosedSegment {
