@@ -84,7 +84,11 @@ async fn attempt(url: &DatabaseUrl, access: Access) -> Result<DatabaseConnection
 async fn postgres(options: &PgConnectOptions, access: Access) -> Result<sqlx::PgPool, sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
     let pool = match access {
-        Access::Write | Access::Read => pool,
+        Access::Write | Access::Read => pool.after_release(|connection, _| {
+            // A connection would keep the room of its largest statement, of some megabytes, for ever.
+            connection.shrink_buffers();
+            Box::pin(async { Ok(true) })
+        }),
         Access::Report(timeout) => for_reports(pool, timeout),
     };
     pool.connect_with(options.clone().disable_statement_logging()).await

@@ -9,6 +9,7 @@ use std::{
     sync::PoisonError,
 };
 
+use futures::TryStreamExt as _;
 use weir_database::{
     people::{Attributes, Observation, Observations, PersonKey, Sets},
     time_bucket::{DAY, Grain, HOUR, MINUTE},
@@ -104,7 +105,7 @@ impl People {
         derived: Derived,
     ) -> Result<u64, PeopleError> {
         let horizon = transaction.horizon(source).await?;
-        let waiting = waiting(&deltas(transaction, source, derived).await?)?;
+        let waiting = waiting(transaction, source, derived).await?;
         let first_day = horizon.div_euclid(DAY).saturating_mul(DAY);
         let days = counts(transaction, source, derived, Grain::Day, first_day..i64::MAX, &waiting).await?;
         let without_sets = match derived {
@@ -221,7 +222,7 @@ fn different(counts: &CountsByBucket) -> impl Iterator<Item = (i64, i64)> {
         .map(|(start, (measured, _))| (*start, *measured))
 }
 
-/// The data of deltas that are not in a structure yet.
+/// The data of deltas that are not in a structure yet, all of them in memory.
 pub(super) async fn deltas(
     transaction: &mut JobTransaction,
     source: i16,
@@ -232,14 +233,23 @@ pub(super) async fn deltas(
     })
 }
 
-/// The number of observations in deltas, by the start of their minute.
-pub(super) fn waiting(deltas: &[Vec<u8>]) -> Result<BTreeMap<i64, i64>, PeopleError> {
+/// The number of observations that are not in a structure yet, by the start of their minute. Reads one delta after the
+/// other: millions of observations may wait.
+pub(super) async fn waiting(
+    transaction: &mut JobTransaction,
+    source: i16,
+    derived: Derived,
+) -> Result<BTreeMap<i64, i64>, PeopleError> {
     let mut waiting = BTreeMap::new();
-    for delta in deltas {
-        for observation in Observations::read(delta)? {
-            *waiting.entry(observation.minute * MINUTE).or_default() += 1;
+    with_connection!(transaction, connection => {
+        let mut deltas = sqlx::query_scalar(derived.waiting_deltas()).bind(source).fetch(connection);
+        while let Some(delta) = deltas.try_next().await? {
+            let delta: Vec<u8> = delta;
+            for observation in Observations::read(&delta)? {
+                *waiting.entry(observation.minute * MINUTE).or_default() += 1;
+            }
         }
-    }
+    });
     Ok(waiting)
 }
 

@@ -46,7 +46,7 @@ impl People {
     ) -> Result<Vec<Mismatch>, PeopleError> {
         let mut transaction = self.begin_read_only().await?;
         let deltas = deltas(&mut transaction, source, Derived::Sets).await?;
-        let waiting = waiting(&deltas)?;
+        let waiting = waiting(&mut transaction, source, Derived::Sets).await?;
         let span = day.max(transaction.horizon(source).await?)..day + DAY;
         if span.is_empty() {
             return Ok(Vec::new());
@@ -133,7 +133,7 @@ impl People {
         while let (Some(first), Some(last)) = (minutes.first(), minutes.last()) {
             let span = *first..*last + MINUTE;
             let mut transaction = self.begin_without_erasure(source).await?;
-            let waiting = waiting(&deltas(&mut transaction, source, derived).await?)?;
+            let waiting = waiting(&mut transaction, source, derived).await?;
             let counts = counts(&mut transaction, source, derived, Grain::Minute, span, &waiting).await?;
             let measured = |minute: &i64| (*minute, counts.get(minute).map_or(0, |(measured, _)| *measured));
             let wrong: Vec<(i64, i64)> = minutes.iter().map(measured).collect();

@@ -36,7 +36,8 @@ pub(super) async fn sketch_mismatches(
     asked: &[Range<i64>; 3],
 ) -> Result<Vec<Mismatch>, PeopleError> {
     let deltas = deltas(transaction, source, Derived::Sketches).await?;
-    let (waiting, mut unsketched) = (waiting(&deltas)?, unsketched(&deltas)?);
+    let mut unsketched = unsketched(&deltas)?;
+    let waiting = waiting(transaction, source, Derived::Sketches).await?;
     let counts_of = async |transaction: &mut JobTransaction, grain| {
         counts(transaction, source, Derived::Sketches, grain, span.clone(), &waiting).await
     };

@@ -7,9 +7,9 @@ use tokio::time::{Instant, interval_at};
 use tracing::debug;
 use weir_journal::{Content, Delivery, MAX_FRAME_EVENTS};
 
-/// The most events of one transaction. From a thousand up, the rows per second stay the same, and a shorter transaction
-/// lets other collectors wait for less time.
-pub(super) const MAX_EVENTS: usize = 8_192;
+/// The most events of one transaction. From a thousand up, the rows per second stay the same. A shorter transaction
+/// lets other collectors wait for less time, and takes less memory.
+pub(super) const MAX_EVENTS: usize = 4_096;
 /// The most deliveries that a worker takes at once. Few, because a worker that freezes keeps them from its peers.
 pub(super) const DELIVERIES_PER_PULL: usize = 32;
 
@@ -83,14 +83,9 @@ mod tests {
 
     #[test]
     fn of_large_frames_fewer_are_taken() {
-        for (deliveries, events, next) in [
-            (0, 0, 32),
-            (32, 0, 32),
-            (32, 32, 32),
-            (20, 20 * 512, 16),
-            (32, 32 * 512, 16),
-            (10, 10 * 400, 20),
-        ] {
+        for (deliveries, events, next) in
+            [(0, 0, 32), (32, 0, 32), (32, 32, 32), (20, 20 * 512, 8), (32, 32 * 512, 8), (10, 10 * 400, 10)]
+        {
             assert_eq!(deliveries_for(deliveries, events), next, "{deliveries} {events}");
         }
     }
