@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Events of one transaction of a worker.
-const BATCH_EVENTS: usize = 8_192;
+pub(crate) const BATCH_EVENTS: usize = 4_096;
 /// Frames of one transaction of a worker: of one source, as its consumer's are.
 pub(crate) const BATCH_FRAMES: usize = BATCH_EVENTS / MAX_FRAME_EVENTS;
 /// Writers at the same time, as many as the collectors of both sources have.

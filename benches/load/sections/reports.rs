@@ -132,29 +132,14 @@ fn first_of_last(days: u64) -> DateTime<Utc> {
 fn add(report: &mut Report, of: &str, measured: &[ReportLatencies], bars: Option<Bars>) {
     for ReportLatencies { kind, warm, cold } in measured {
         let ragged = bars.and_then(|bars| bars.ragged);
-        let is_apart = |name: &str| ragged.is_some() && name == RAGGED_ENDS;
-        let together = warm.iter().filter(|(name, _)| !is_apart(name));
-        let all = Latencies::new(together.flat_map(|(_, latencies)| latencies.clone()).collect());
-        let [p50, p95] = [50, 95].map(|percent| all.quantile(percent));
-        let row = Row::new(format!("{}, {of}, p95", kind.name()), milliseconds(p95)).beside(format!(
-            "p50 {}; cold p50 {}, p95 {}",
-            milliseconds(p50),
-            milliseconds(cold.quantile(50)),
-            milliseconds(cold.quantile(95)),
-        ));
-        report.add(match bars.map(|bars| bars.of(*kind)) {
-            Some(most) => row.bar(format!("< {}", milliseconds(most)), p95 < most),
-            None => row,
-        });
-        for (name, latencies) in warm.iter().filter(|(name, _)| is_apart(name)) {
-            let latencies = Latencies::new(latencies.clone());
-            let p95 = latencies.quantile(95);
-            let row = Row::new(format!("{}, {name}, {of}, p95", kind.name()), milliseconds(p95))
-                .beside(format!("p50 {}", milliseconds(latencies.quantile(50))));
-            report.add(match ragged {
-                Some(most) => row.bar(format!("< {}", milliseconds(most)), p95 < most),
-                None => row,
-            });
+        let (apart, together): (Vec<_>, Vec<_>) =
+            warm.iter().partition(|(name, _)| ragged.is_some() && *name == RAGGED_ENDS);
+        let of_cold = [50, 95].map(|percent| milliseconds(cold.quantile(percent)));
+        let beside = format!("; cold p50 {}, p95 {}", of_cold[0], of_cold[1]);
+        let bar = bars.map(|bars| bars.of(*kind));
+        report.add(p95(&format!("{}, {of}", kind.name()), &together, &beside, bar));
+        if ragged.is_some() {
+            report.add(p95(&format!("{}, {RAGGED_ENDS}, {of}", kind.name()), &apart, "", ragged));
         }
         let slowest = warm
             .iter()
@@ -167,6 +152,18 @@ fn add(report: &mut Report, of: &str, measured: &[ReportLatencies], bars: Option
                 milliseconds(latency)
             ));
         }
+    }
+}
+
+/// The p95 over all of these questions.
+fn p95(of: &str, questions: &[&(&str, Vec<Duration>)], beside: &str, bar: Option<Duration>) -> Row {
+    let all = Latencies::new(questions.iter().flat_map(|(_, latencies)| latencies.clone()).collect());
+    let [p50, p95] = [50, 95].map(|percent| all.quantile(percent));
+    let row = Row::new(format!("{of}, p95"), milliseconds(p95))
+        .beside(format!("p50 {}{beside}", milliseconds(p50)));
+    match bar {
+        Some(most) => row.bar(format!("< {}", milliseconds(most)), p95 < most),
+        None => row,
     }
 }
 

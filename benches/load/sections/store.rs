@@ -17,10 +17,10 @@ use weir_testkit::{events::Generator, postgres::Postgres};
 
 use crate::{
     alone::postgres::{Rows, insert},
-    dataset::{self, BATCH_FRAMES},
+    dataset::{self, BATCH_EVENTS, BATCH_FRAMES},
     effort::Effort,
     fleet,
-    report::{Report, Row, percent, rate},
+    report::{Report, Row, grouped, percent, rate},
     statistics::median,
 };
 
@@ -81,9 +81,10 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
         stored.push(store_all(&url, &batches, 1).await?);
     }
     report.add(Row::new("SQLite, one writer", rate(median(stored))));
-    report.note(
-        "Transactions of 8,192 events of one source into an empty database, rows in the order of their key.",
-    );
+    report.note(format!(
+        "Transactions of {} events of one source into an empty database, rows in the order of their key.",
+        grouped(BATCH_EVENTS as f64)
+    ));
     Ok(report)
 }
 

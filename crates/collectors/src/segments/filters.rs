@@ -85,8 +85,9 @@ impl IdsOfSegment {
     }
 
     fn condition(&self) -> String {
-        let keys_of_codes = if self.ids == "key" { "segment > 0 AND " } else { "" };
-        format!("{keys_of_codes}segment = {}", self.segment)
+        // The keys of segment 0 are of ids.
+        let of_codes = if self.table == "event_keys" { "segment > 0 AND " } else { "" };
+        format!("{of_codes}segment = {}", self.segment)
     }
 
     /// Counts the ids of each source in a sample of the blocks, which are all of a small segment. Returns the share of the

@@ -116,8 +116,9 @@ pub(super) async fn backlog(
     let info = api::consumer_info(context, &names.events_stream(), &names.consumer(source)).await?;
     let mut waiting = info.num_pending;
     // The server counts a frame for its consumer a moment after it acknowledged the frame.
-    if waiting == 0 && time_of_next(context, names, source, info.delivered.stream_sequence).await?.is_some() {
-        waiting = 1;
+    if waiting == 0 {
+        let next = time_of_next(context, names, source, info.delivered.stream_sequence);
+        waiting = Box::pin(next).await?.map_or(0, |_| 1);
     }
     Ok(Backlog { waiting, in_flight: info.num_ack_pending as u64 })
 }
