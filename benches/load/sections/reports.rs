@@ -1,4 +1,4 @@
-//! The latency of reports on many events, warm and cold: of a month, and of a quarter with ten times the events.
+//! The latency of reports on many events, warm and cold: of a month, and of a quarter.
 
 mod latency;
 mod requests;

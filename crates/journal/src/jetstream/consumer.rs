@@ -118,6 +118,7 @@ pub(super) async fn backlog(
     // The server counts a frame for its consumer a moment after it acknowledged the frame.
     if waiting == 0 {
         let next = time_of_next(context, names, source, info.delivered.stream_sequence);
+        // In a box: the futures of callers would be too large.
         waiting = Box::pin(next).await?.map_or(0, |_| 1);
     }
     Ok(Backlog { waiting, in_flight: info.num_ack_pending as u64 })
