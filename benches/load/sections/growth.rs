@@ -39,8 +39,8 @@ const REPORTS: [(&str, Duration); 3] = [
     ("demographics", Duration::from_secs(2)),
 ];
 const MIB: u64 = 1 << 20;
-pub(super) const MOST_IN_REPORTING: u64 = 256 * MIB;
-pub(super) const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
+const MOST_IN_REPORTING: u64 = 256 * MIB;
+const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
 /// Bytes of an event, up to and from [`LARGE`] events on.
 const MOST_BYTES: [f64; 2] = [360.0, 330.0];
 const LARGE: u64 = 30_000_000;
@@ -55,10 +55,7 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
     for size in sizes(effort) {
         last = Some((size, loading.load(&fleet.weir, &mut report, size).await?));
         add_answers(&fleet.weir, &mut report, size).await;
-        add_memory(&mut report, size, "reporting", fleet.weir.id_of("reporting"), MOST_IN_REPORTING)?;
-        for collector in ["collect-facebook", "collect-tiktok"] {
-            add_memory(&mut report, size, collector, fleet.weir.id_of(collector), MOST_IN_A_COLLECTOR)?;
-        }
+        add_memory(&mut report, &mut fleet.weir, |memory| at(size, memory))?;
         add_disk(&mut report, size, fleet.database_bytes()?);
         let log = fleet.log_bytes()? as f64 / size as f64;
         report.add(Row::new(at(size, "write-ahead log"), format!("{log:.0} bytes an event")));
@@ -163,13 +160,26 @@ pub(super) async fn add_first_answer(
     );
 }
 
-fn add_memory(report: &mut Report, size: u64, role: &str, id: u32, most: u64) -> anyhow::Result<()> {
-    let Memory { now, peak } = Memory::of(id)?;
-    report.add(
-        Row::new(at(size, &format!("memory of {role}, peak")), mebibytes(peak))
-            .beside(format!("now {}", mebibytes(now)))
-            .bar(format!("< {}", mebibytes(most)), peak < most),
-    );
+/// Adds the peak of every role's memory, with the bars of reporting and of collectors.
+pub(super) fn add_memory(
+    report: &mut Report,
+    weir: &mut Weir,
+    labelled: impl Fn(&str) -> String,
+) -> anyhow::Result<()> {
+    for (role, _) in FLEET {
+        let Memory { now, peak } = Memory::of(weir.id_of(role))?;
+        let row = Row::new(labelled(&format!("memory of {role}, peak")), mebibytes(peak))
+            .beside(format!("now {}", mebibytes(now)));
+        let most = match *role {
+            "reporting" => Some(MOST_IN_REPORTING),
+            "collect-facebook" | "collect-tiktok" => Some(MOST_IN_A_COLLECTOR),
+            _ => None,
+        };
+        report.add(match most {
+            Some(most) => row.bar(format!("< {}", mebibytes(most)), peak < most),
+            None => row,
+        });
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::{
     effort::Effort,
     fleet::{self, FLEET, Fleet},
     report::{Report, Row, grouped, milliseconds, progress},
+    sections::growth,
     statistics::Latencies,
 };
 use latency::ReportLatencies;
@@ -54,12 +55,12 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("reports");
     let (many, few) = (effort.reported_events(), effort.reported_events() / FEWER);
     let known = |events: u64| known(events, EVENTS_OF_A_USER);
-    let of_few = measure_reports(few, MONTH, known(few), effort).await?;
+    let (of_few, _) = measure_reports(few, MONTH, known(few), effort).await?;
     add(&mut report, &format!("{} events", grouped(few as f64)), &of_few, None);
-    let of_many = measure_reports(many, MONTH, known(many), effort).await?;
+    let (of_many, _) = measure_reports(many, MONTH, known(many), effort).await?;
     add(&mut report, &format!("{} events", grouped(many as f64)), &of_many, Some(BARS));
     add_growth(&mut report, &of_many, &of_few);
-    let of_each_new = measure_reports(many, MONTH, Population::AllNew, effort).await?;
+    let (of_each_new, _) = measure_reports(many, MONTH, Population::AllNew, effort).await?;
     let each_new = format!("{} events, every user and campaign new", grouped(many as f64));
     add(&mut report, &each_new, &of_each_new, Some(BARS_OF_EACH_NEW));
     report.note(format!(
@@ -73,8 +74,9 @@ pub(super) async fn quarter(effort: Effort) -> anyhow::Result<Report> {
     let mut report = Report::begin("quarter: reports of 90 days");
     let events = effort.reported_events();
     let population = known(events, EVENTS_OF_A_USER_IN_A_QUARTER);
-    let measured = measure_reports(events, QUARTER, population, effort).await?;
+    let (measured, mut fleet) = measure_reports(events, QUARTER, population, effort).await?;
     add(&mut report, &format!("{} events", grouped(events as f64)), &measured, Some(BARS_OF_A_QUARTER));
+    growth::add_memory(&mut report, &mut fleet.weir, str::to_owned)?;
     report.note(format!(
         "{QUARTER} days; {EVENTS_OF_A_USER_IN_A_QUARTER} events of each user and {CAMPAIGNS} campaigns. {}",
         how_asked(effort)
@@ -95,13 +97,13 @@ fn how_asked(effort: Effort) -> String {
     )
 }
 
-/// The latencies of a whole fleet with so many events.
+/// The latencies of a whole fleet with so many events, and the fleet.
 async fn measure_reports(
     events: u64,
     days: u64,
     population: Population,
     effort: Effort,
-) -> anyhow::Result<Vec<ReportLatencies>> {
+) -> anyhow::Result<(Vec<ReportLatencies>, Fleet)> {
     let postgres = fleet::database().await;
     let database_url = postgres.fresh_database_url().await;
     let database = dataset::migrated(&database_url.parse()?).await?;
@@ -120,7 +122,7 @@ async fn measure_reports(
         let cold = latency::cold(&mut fleet, &requests).await;
         measured.push(ReportLatencies { kind, warm, cold });
     }
-    Ok(measured)
+    Ok((measured, fleet))
 }
 
 /// The begin of the first of the last `days` whole days.

@@ -9,10 +9,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::{
     effort::Effort,
     fleet::{FLEET, Fleet},
-    report::{Report, Row, grouped, mebibytes, milliseconds, progress},
+    report::{Report, Row, grouped, milliseconds, progress},
     sections::{growth, mean},
     statistics::Latencies,
-    usage::{CpuTimes, Memory},
+    usage::CpuTimes,
 };
 
 /// The interval between two rounds of reports.
@@ -68,20 +68,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
                 .bar(format!("< {}, none refused", milliseconds(bar)), p95 < bar && answers.failed == 0),
         );
     }
-    for (role, _) in FLEET {
-        let Memory { now, peak } = Memory::of(fleet.weir.id_of(role))?;
-        let row = Row::new(format!("memory of {role}, peak"), mebibytes(peak))
-            .beside(format!("now {}", mebibytes(now)));
-        let most = match *role {
-            "reporting" => Some(growth::MOST_IN_REPORTING),
-            "collect-facebook" | "collect-tiktok" => Some(growth::MOST_IN_A_COLLECTOR),
-            _ => None,
-        };
-        report.add(match most {
-            Some(most) => row.bar(format!("< {}", mebibytes(most)), peak < most),
-            None => row,
-        });
-    }
+    growth::add_memory(&mut report, &mut fleet.weir, str::to_owned)?;
     let bytes = fleet.database_bytes()? as f64;
     report.add(Row::new("disk", format!("{:.0} bytes an event", bytes / stored)));
     let log = fleet.log_bytes()? as f64;

@@ -19,6 +19,7 @@ mod m20261129_000015_campaign_rankings;
 mod m20261129_000016_frame_origins;
 mod m20261130_000017_event_segments;
 mod m20261201_000018_segment_upkeep;
+mod m20261202_000019_campaign_updates;
 
 use sea_orm_migration::{
     MigrationTrait, MigratorTrait, SchemaManager,
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000016_frame_origins::Migration),
             Box::new(m20261130_000017_event_segments::Migration),
             Box::new(m20261201_000018_segment_upkeep::Migration),
+            Box::new(m20261202_000019_campaign_updates::Migration),
         ]
     }
 }

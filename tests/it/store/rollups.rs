@@ -12,6 +12,7 @@ use weir_journal::Frame;
 use weir_testkit::{
     database::{Database, duplicates, on_both_databases, refuse, stored_events},
     events::{frame, valid_events},
+    eventually::eventually,
 };
 
 use super::{numbered, removed::remember, store_all};
@@ -97,6 +98,27 @@ async fn refused_events_and_trials_are_not_counted(database: Database) {
     let events = "SELECT CAST(SUM(events) AS BIGINT) FROM rollups GROUP BY grain";
     let counted = numbers(&database, events, 1).await;
     assert!(counted.len() == 3 && counted.iter().all(|(events, _)| events == &[19]), "{counted:?}");
+}
+
+/// An update that moves its row makes new entries in every index of the table.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_updates_the_sums_of_campaigns_on_their_pages() {
+    const UPDATES: &str = "SELECT CAST(n_tup_upd AS BIGINT), CAST(n_tup_hot_upd AS BIGINT) \
+        FROM pg_stat_user_tables WHERE relname = 'campaign_rollups'";
+    let database = Database::postgres().await.migrated().await;
+    let store = Store::new(&database);
+    let mut random = StdRng::seed_from_u64(19);
+    for _ in 0..50 {
+        store_parking(&store, &[random_frame(&mut random)]).await;
+    }
+    // PostgreSQL reports the work of a connection some seconds later.
+    let counted = eventually(async || match numbers(&database, UPDATES, 2).await.remove(0).0[..] {
+        [all, on_page] if all >= 10 => Ok((all, on_page)),
+        [all, ..] => Err(all),
+        [] => Err(0),
+    });
+    let (all, on_page) = counted.await;
+    assert!(on_page * 2 > all, "{on_page} of {all}");
 }
 
 /// Stores frames as a worker does: refused events are parked.

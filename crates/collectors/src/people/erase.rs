@@ -12,7 +12,7 @@ use weir_database::{
 use weir_journal::Erasure;
 
 use super::{
-    People, PeopleError,
+    Derived, People, PeopleError,
     minutes::buckets_of_minute,
     sketching::{add_to_sketches, remove_from_sketches},
     transaction::{BucketKey, JobTransaction, PeopleBucket, with_connection},
@@ -159,12 +159,15 @@ async fn remove_numbers(
     rows: BTreeMap<BucketKey, i64>,
     numbers: &RoaringBitmap,
 ) -> Result<(), PeopleError> {
-    let (buckets, rows): (Vec<BucketKey>, Vec<i64>) = rows.into_iter().unzip();
-    let mut stored = transaction.buckets(source, &buckets).await?;
-    for (bucket, rows) in stored.iter_mut().zip(rows) {
-        bucket.observations -= rows;
-        bucket.sets.remove(numbers);
+    let buckets: Vec<BucketKey> = rows.keys().copied().collect();
+    for part in transaction.parts(Derived::Sets, source, &buckets).await? {
+        let mut left: Vec<(BucketKey, PeopleBucket)> =
+            part.iter().copied().zip(transaction.buckets(source, part).await?).collect();
+        for (key, bucket) in &mut left {
+            bucket.observations -= rows[key];
+            bucket.sets.remove(numbers);
+        }
+        transaction.write_buckets(source, &left).await?;
     }
-    let written: Vec<(BucketKey, PeopleBucket)> = buckets.into_iter().zip(stored).collect();
-    Ok(transaction.write_buckets(source, &written).await?)
+    Ok(())
 }

@@ -8,7 +8,7 @@ use weir_database::{
 };
 
 use super::{
-    People, PeopleError, StepOutcome, dictionary,
+    Derived, People, PeopleError, StepOutcome, dictionary,
     minutes::Minutes,
     sketching::{observations_of, sketch_deltas},
     transaction::{BucketKey, JobTransaction, PeopleBucket, with_connection},
@@ -115,10 +115,14 @@ impl People {
             minutes.add(observation.minute, &numbers, weight);
         }
         let (buckets, added): (Vec<BucketKey>, Vec<PeopleBucket>) = minutes.buckets().into_iter().unzip();
-        let mut stored = transaction.buckets(source, &buckets).await?;
-        stored.iter_mut().zip(&added).for_each(|(stored, added)| stored.add(added));
-        let written: Vec<(BucketKey, PeopleBucket)> = buckets.into_iter().zip(stored).collect();
-        Ok(transaction.write_buckets(source, &written).await?)
+        let mut added = added.into_iter();
+        for part in transaction.parts(Derived::Sets, source, &buckets).await? {
+            let mut stored = transaction.buckets(source, part).await?;
+            stored.iter_mut().zip(&mut added).for_each(|(stored, added)| stored.add(&added));
+            let written: Vec<(BucketKey, PeopleBucket)> = part.iter().copied().zip(stored).collect();
+            transaction.write_buckets(source, &written).await?;
+        }
+        Ok(())
     }
 
     /// The starts of the days that have too many users for sets, by their sketches.

@@ -360,18 +360,19 @@ pub(super) async fn rebuild_hours(
     let wider =
         [(Grain::Hour, hours, Grain::Minute, HOUR / MINUTE), (Grain::Day, &days, Grain::Hour, DAY / HOUR)];
     for (grain, starts, finer, parts) in wider {
-        let (mut sets, mut sketches) = (Vec::new(), Vec::new());
         for start in starts {
             let key = (grain.number(), *start);
             match derived {
-                Derived::Sets => sets.push((key, union(transaction, source, finer, *start, parts).await?)),
+                Derived::Sets => {
+                    let set = union(transaction, source, finer, *start, parts).await?;
+                    transaction.write_buckets(source, &[(key, set)]).await?;
+                }
                 Derived::Sketches => {
-                    sketches.push((key, union_of_sketches(transaction, source, finer, *start, parts).await?));
+                    let sketch = union_of_sketches(transaction, source, finer, *start, parts).await?;
+                    transaction.write_sketches(source, [(key, sketch)].into_iter()).await?;
                 }
             }
         }
-        transaction.write_buckets(source, &sets).await?;
-        transaction.write_sketches(source, sketches.into_iter()).await?;
     }
     Ok(())
 }
@@ -384,8 +385,10 @@ pub(super) async fn union(
     first: i64,
     number: i64,
 ) -> Result<PeopleBucket, PeopleError> {
-    let parts = consecutive(grain, first, number);
+    let buckets = consecutive(grain, first, number);
     let mut all = PeopleBucket { observations: 0, sets: Sets::default() };
-    transaction.buckets(source, &parts).await?.iter().for_each(|part| all.add(part));
+    for part in transaction.parts(Derived::Sets, source, &buckets).await? {
+        transaction.buckets(source, part).await?.iter().for_each(|bucket| all.add(bucket));
+    }
     Ok(all)
 }

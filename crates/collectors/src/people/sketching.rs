@@ -11,14 +11,20 @@ use weir_database::{
 };
 
 use super::{
-    People, PeopleError, StepOutcome,
+    Derived, People, PeopleError, StepOutcome,
     minutes::{buckets_of_minute, consecutive},
-    transaction::{BucketKey, JobTransaction, SketchBucket, with_connection},
+    transaction::{BucketKey, JobTransaction, SketchBucket, parts_of, with_connection},
 };
 
 /// The oldest deltas that are in no sketch yet.
 const UNSKETCHED: &str = "SELECT id, data FROM people_deltas \
     WHERE source = $1 AND erasure_id IS NULL AND NOT sketched AND id <= $2 ORDER BY id LIMIT 16";
+/// The observations of different minutes that are sketched at once: a sketch takes some hundred bytes a user, in the minute,
+/// the hour and the day. A single minute may have more, because a sketch has 8,192 users at most.
+const OBSERVATIONS_AT_ONCE: i64 = 16_384;
+/// What a minute takes besides, as observations. Old events may be of thousands of minutes.
+const LEAST_PER_MINUTE: i64 = 16;
+
 const MARK_SKETCHED: &str = "UPDATE people_deltas SET sketched = $2 WHERE id = $1";
 
 impl SketchBucket {
@@ -83,19 +89,36 @@ pub(super) async fn add_to_sketches(
     for observation in observations.iter().filter(|observation| observation.minute >= horizon) {
         minutes.entry(observation.minute).or_default().push(observation);
     }
-    let mut added: BTreeMap<BucketKey, SketchBucket> = BTreeMap::new();
-    for (minute, observations) in minutes {
-        let (users, names) = sketch_of(&observations);
-        for bucket in buckets_of_minute(minute) {
-            added.entry(bucket).or_default().unite(observations.len() as i64 * weight, &users, &names);
+    let minutes: Vec<(i64, Vec<&Observation<'_>>)> = minutes.into_iter().collect();
+    let size = |(_, observations): &(i64, Vec<_>)| observations.len() as i64 + LEAST_PER_MINUTE;
+    for minutes in parts_of(&minutes, size, OBSERVATIONS_AT_ONCE) {
+        let mut added: BTreeMap<BucketKey, SketchBucket> = BTreeMap::new();
+        for (minute, observations) in minutes {
+            let (users, names) = sketch_of(observations);
+            for bucket in buckets_of_minute(*minute) {
+                added.entry(bucket).or_default().unite(observations.len() as i64 * weight, &users, &names);
+            }
         }
+        unite_with_stored(transaction, source, added).await?;
     }
-    let buckets: Vec<BucketKey> = added.keys().copied().collect();
-    let mut stored = transaction.sketches(source, &buckets).await?;
-    for (stored, added) in stored.iter_mut().zip(added.values()) {
-        stored.unite(added.observations, &added.users.finish(), &added.names);
+    Ok(())
+}
+
+async fn unite_with_stored(
+    transaction: &mut JobTransaction,
+    source: i16,
+    added: BTreeMap<BucketKey, SketchBucket>,
+) -> Result<(), PeopleError> {
+    let (buckets, added): (Vec<BucketKey>, Vec<SketchBucket>) = added.into_iter().unzip();
+    let mut added = added.into_iter();
+    for part in transaction.parts(Derived::Sketches, source, &buckets).await? {
+        let mut stored = transaction.sketches(source, part).await?;
+        for (stored, added) in stored.iter_mut().zip(&mut added) {
+            stored.unite(added.observations, &added.users.finish(), &added.names);
+        }
+        transaction.write_sketches(source, part.iter().copied().zip(stored)).await?;
     }
-    Ok(transaction.write_sketches(source, buckets.into_iter().zip(stored)).await?)
+    Ok(())
 }
 
 /// The sketch of some observations, with the names of those that are in it.
@@ -121,14 +144,17 @@ pub(super) async fn remove_from_sketches(
     person: PersonKey,
 ) -> Result<(), PeopleError> {
     let buckets: Vec<BucketKey> = removals.keys().copied().collect();
-    let mut written = Vec::new();
-    for (bucket, stored) in buckets.iter().zip(transaction.sketches(source, &buckets).await?) {
-        let mut left = SketchBucket { names: stored.names, ..SketchBucket::default() };
-        left.users.unite(&stored.users.finish().without(person));
-        left.observations = stored.observations - removals[bucket];
-        written.push((*bucket, left));
+    for part in transaction.parts(Derived::Sketches, source, &buckets).await? {
+        let stored = part.iter().zip(transaction.sketches(source, part).await?);
+        let without = stored.map(|(bucket, stored)| {
+            let mut left = SketchBucket { names: stored.names, ..SketchBucket::default() };
+            left.users.unite(&stored.users.finish().without(person));
+            left.observations = stored.observations - removals[bucket];
+            (*bucket, left)
+        });
+        transaction.write_sketches(source, without).await?;
     }
-    Ok(transaction.write_sketches(source, written.into_iter()).await?)
+    Ok(())
 }
 
 /// The union of consecutive sketches.
@@ -139,10 +165,12 @@ pub(super) async fn union_of_sketches(
     first: i64,
     number: i64,
 ) -> Result<SketchBucket, PeopleError> {
-    let parts = consecutive(grain, first, number);
+    let buckets = consecutive(grain, first, number);
     let mut all = SketchBucket::default();
-    for part in transaction.sketches(source, &parts).await? {
-        all.unite(part.observations, &part.users.finish(), &part.names);
+    for part in transaction.parts(Derived::Sketches, source, &buckets).await? {
+        for bucket in transaction.sketches(source, part).await? {
+            all.unite(bucket.observations, &bucket.users.finish(), &bucket.names);
+        }
     }
     Ok(all)
 }

@@ -8,8 +8,12 @@ use weir_database::{
     people::{AttributeHashes, Block, PersonKey, Sets, SketchNames, SketchUnion, StoredSketch},
 };
 
-use super::{People, PeopleError};
+use super::{Derived, People, PeopleError};
 pub(super) use crate::job_transaction::{JobTransaction, LOCK_POLL_INTERVAL, LOCK_TIMEOUT, with_connection};
+
+/// The most stored bytes of sets or sketches that are read at once; a single one may have more. In memory they take
+/// several times as much.
+const BYTES_AT_ONCE: i64 = 2 << 20;
 
 /// A person's entry in the dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +190,22 @@ impl JobTransaction {
         Ok(())
     }
 
+    /// Splits buckets into parts, in their order, each to be read and written by itself: events of many days change
+    /// thousands of buckets, with up to 250 KB each.
+    pub(super) async fn parts<'b>(
+        &mut self,
+        derived: Derived,
+        source: i16,
+        buckets: &'b [BucketKey],
+    ) -> Result<Vec<&'b [BucketKey]>, sqlx::Error> {
+        let sizes = match self {
+            Self::Postgres(transaction) => postgres::sizes(transaction, derived, source, buckets).await?,
+            Self::Sqlite(transaction) => sqlite::sizes(transaction, derived, source, buckets).await?,
+        };
+        let size = |bucket: &BucketKey| sizes.get(bucket).copied().unwrap_or(0);
+        Ok(parts_of(buckets, size, BYTES_AT_ONCE).collect())
+    }
+
     /// In the order of `buckets`; an empty one where the table has none yet.
     pub(super) async fn buckets(
         &mut self,
@@ -275,6 +295,19 @@ impl JobTransaction {
     }
 }
 
+/// Splits items into parts, in their order, each with as many as have `most` together, and at least one.
+pub(super) fn parts_of<T>(items: &[T], size: impl Fn(&T) -> i64, most: i64) -> impl Iterator<Item = &[T]> {
+    let mut sum = items.first().map_or(0, &size);
+    items.chunk_by(move |_, item| {
+        sum += size(item);
+        let fits = sum <= most;
+        if !fits {
+            sum = size(item);
+        }
+        fits
+    })
+}
+
 pub(super) fn key_of(key: Vec<u8>) -> Result<PersonKey, PeopleError> {
     key.try_into().map(PersonKey).map_err(|_| malformed("a key of people"))
 }
@@ -285,4 +318,16 @@ pub(super) fn number_of(number: i64) -> Result<u32, PeopleError> {
 
 fn malformed(part: &'static str) -> PeopleError {
     sqlx::Error::Decode(part.into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_as_many_items_as_fit_and_at_least_one() {
+        let parts = |sizes: &[i64]| parts_of(sizes, |size| *size, 8).map(<[i64]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(parts(&[4, 4, 30, 0, 1, 7, 1]), [vec![4, 4], vec![30], vec![0, 1, 7], vec![1]]);
+        assert!(parts(&[]).is_empty());
+    }
 }

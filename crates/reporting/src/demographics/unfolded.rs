@@ -14,7 +14,7 @@ use super::{
 use crate::{error::ReportError, store::Snapshot};
 
 /// The most members of one report, 28 bytes each. Two million users are counted exactly, most of them with one member.
-const MOST_MEMBERS: usize = 3_000_000;
+const MOST_MEMBERS: usize = 2_700_000;
 /// So many members are worth sorting, so that repeats go.
 const WORTH_SORTING: usize = 1 << 16;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use weir_database::people::PersonKey;
 
-use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket, SketchRow};
+use super::{Alias, BucketKey, Derived, DictionaryEntry, PeopleBucket, SketchRow};
 
 // Each key is looked up by itself: `OFFSET 0` keeps the planner from reversing the join, at any estimate of sizes.
 // With statistics from when a source had no people, the planner read all people of the source and compared each with
@@ -29,9 +29,19 @@ const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sig
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
 
+const SIZES_OF_SETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+    CROSS JOIN LATERAL ( \
+        SELECT grain, bucket, CAST(length(data) AS BIGINT) FROM people_sets \
+        WHERE source = $1 AND people_sets.grain = asked.grain AND people_sets.bucket = asked.bucket OFFSET 0) AS known";
+
 const SKETCHES: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
     CROSS JOIN LATERAL ( \
         SELECT grain, bucket, sightings, data FROM people_sketches \
+        WHERE source = $1 AND people_sketches.grain = asked.grain AND people_sketches.bucket = asked.bucket OFFSET 0 \
+    ) AS known";
+const SIZES_OF_SKETCHES: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+    CROSS JOIN LATERAL ( \
+        SELECT grain, bucket, CAST(length(data) AS BIGINT) FROM people_sketches \
         WHERE source = $1 AND people_sketches.grain = asked.grain AND people_sketches.bucket = asked.bucket OFFSET 0 \
     ) AS known";
 const WRITE_SKETCHES: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
@@ -98,6 +108,23 @@ pub(super) async fn drop_people(
     sqlx::query(DROP_ALIASES).bind(source).bind(numbers).persistent(false).execute(&mut *connection).await?;
     sqlx::query(DROP_PEOPLE).bind(source).bind(keys).persistent(false).execute(connection).await?;
     Ok(())
+}
+
+/// The stored bytes of the buckets that there are.
+pub(super) async fn sizes(
+    connection: &mut PgConnection,
+    derived: Derived,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, i64>, sqlx::Error> {
+    let statement = match derived {
+        Derived::Sets => SIZES_OF_SETS,
+        Derived::Sketches => SIZES_OF_SKETCHES,
+    };
+    let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
+    let query = sqlx::query_as(statement).bind(source).bind(grains).bind(starts).persistent(false);
+    let rows: Vec<(i16, i64, i64)> = query.fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(grain, bucket, size)| ((grain, bucket), size)).collect())
 }
 
 pub(super) async fn buckets(

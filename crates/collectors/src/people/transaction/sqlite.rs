@@ -5,17 +5,21 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use weir_database::people::PersonKey;
 
-use super::{Alias, BucketKey, DictionaryEntry, PeopleBucket, SketchRow};
+use super::{Alias, BucketKey, Derived, DictionaryEntry, PeopleBucket, SketchRow};
 use crate::store::ROWS_PER_STATEMENT;
 
 const BUCKET: &str =
     "SELECT sightings, data FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
+const SIZE_OF_SET: &str =
+    "SELECT length(data) FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
 const WRITE_BUCKET: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
 
 const SKETCH: &str =
     "SELECT sightings, data FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket = $3";
+const SIZE_OF_SKETCH: &str =
+    "SELECT length(data) FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket = $3";
 const WRITE_SKETCH: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source, grain, bucket) DO UPDATE \
     SET sightings = excluded.sightings, users = excluded.users, data = excluded.data";
@@ -111,6 +115,26 @@ pub(super) async fn drop_people(
             .await?;
     }
     Ok(())
+}
+
+/// The stored bytes of the buckets that there are.
+pub(super) async fn sizes(
+    connection: &mut SqliteConnection,
+    derived: Derived,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, i64>, sqlx::Error> {
+    let statement = match derived {
+        Derived::Sets => SIZE_OF_SET,
+        Derived::Sketches => SIZE_OF_SKETCH,
+    };
+    let mut found = HashMap::with_capacity(buckets.len());
+    for (grain, start) in buckets {
+        let size = sqlx::query_scalar(statement).bind(source).bind(grain).bind(start);
+        let size = size.fetch_optional(&mut *connection).await?;
+        found.extend(size.map(|size| ((*grain, *start), size)));
+    }
+    Ok(found)
 }
 
 pub(super) async fn buckets(
