@@ -41,9 +41,8 @@ const REPORTS: [(&str, Duration); 3] = [
 const MIB: u64 = 1 << 20;
 const MOST_IN_REPORTING: u64 = 256 * MIB;
 const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
-/// Bytes of an event, up to and from [`LARGE`] events on.
-const MOST_BYTES: [f64; 2] = [360.0, 330.0];
-const LARGE: u64 = 30_000_000;
+/// From so many events on, the most bytes of an event.
+const MOST_BYTES: [(u64, f64); 2] = [(30_000_000, 330.0), (12_000_000, 360.0)];
 /// The throughput at a size as a share of the throughput on an empty store.
 const LEAST_SHARE_OF_EMPTY: f64 = 0.7;
 
@@ -185,10 +184,9 @@ pub(super) fn add_memory(
 
 fn add_disk(report: &mut Report, size: u64, bytes: u64) {
     let of_event = bytes as f64 / size as f64;
-    let most = MOST_BYTES[usize::from(size >= LARGE)];
-    report.add(
-        Row::new(at(size, "disk"), format!("{of_event:.0} bytes an event"))
-            .beside(mebibytes(bytes))
-            .bar(format!("≤ {most:.0} bytes"), of_event <= most),
-    );
+    let row = Row::new(at(size, "disk"), format!("{of_event:.0} bytes an event")).beside(mebibytes(bytes));
+    report.add(match MOST_BYTES.iter().find(|(from, _)| size >= *from) {
+        Some((_, most)) => row.bar(format!("≤ {most:.0} bytes"), of_event <= *most),
+        None => row,
+    });
 }
