@@ -10,7 +10,7 @@ use sea_orm::{
 use sqlx::{Connection, Executor, SqliteConnection};
 use tokio::time::sleep;
 use weir_database::{
-    MigrateError, MigrationState, down,
+    MigrateError, MigrationState, Rights, check, down,
     entity::{
         audits, campaign_deltas, campaign_rankings, campaign_rollups, duplicates, erasure_keys, erasures,
         event_keys, events, frame_origins, frame_totals, frames, horizons, journal_states, oldest_writer,
@@ -25,6 +25,7 @@ on_both_databases!(
     four_instances_that_start_at_once_on_an_empty_database_all_find_it_migrated,
     a_schema_of_a_newer_build_is_used_as_it_is_and_not_taken_back,
     a_schema_of_a_build_that_does_not_come_after_is_refused,
+    a_missing_migration_asks_for_migrating_and_for_no_backup,
     every_entity_mirrors_its_table,
     text_is_ordered_by_code_point,
     sums_of_whole_numbers_are_exact_and_never_wrap,
@@ -102,6 +103,17 @@ async fn a_schema_of_a_build_that_does_not_come_after_is_refused(database: Datab
     record_applied(&database, "m20000101_000001_elsewhere").await;
     let refusal = up(&database, None).await.unwrap_err().to_string();
     assert!(refusal.contains("m20000101_000001_elsewhere"), "{refusal}");
+}
+
+async fn a_missing_migration_asks_for_migrating_and_for_no_backup(database: Database) {
+    let database = database.migrated().await;
+    down(&database, 1).await.unwrap();
+    for rights in [Rights::Read, Rights::Write] {
+        let fault = check(&database, rights).await.unwrap_err().to_string();
+        assert!(fault.contains("`weir migrate up`") && !fault.contains("backup"), "{fault}");
+    }
+    up(&database, None).await.unwrap();
+    check(&database, Rights::Write).await.unwrap();
 }
 
 async fn record_applied(database: &DatabaseConnection, name: &str) {

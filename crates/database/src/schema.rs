@@ -6,7 +6,7 @@ mod tables;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, Statement};
 
 pub use tables::Rights;
-use tables::{missing_tables, remedy};
+use tables::{MIGRATE, missing_tables};
 
 use crate::{
     dialect::Dialect,
@@ -42,7 +42,7 @@ async fn find_cause(database: &DatabaseConnection, rights: Rights) -> Result<Opt
     }
     if !applied.missing.is_empty() {
         let text = format!("it lacks {}", applied.lacking());
-        return Ok(Some(Cause::new(FaultKind::Schema, text, remedy(rights))));
+        return Ok(Some(Cause::new(FaultKind::Schema, text, MIGRATE)));
     }
     if rights == Rights::Read {
         return Ok(None);

@@ -35,6 +35,9 @@ const COLLECTORS_WRITE: [&str; 6] =
 /// The tables that collectors write besides on PostgreSQL.
 const COLLECTORS_WRITE_ON_POSTGRES: [&str; 2] = ["event_segments", "segment_filters"];
 
+/// The remedy where migrations are missing.
+pub(super) const MIGRATE: &str = "`weir migrate up`, or a collector at its start, makes what is missing";
+
 /// The rights that a process needs on the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
@@ -67,17 +70,12 @@ pub(super) fn missing_tables(missing: &[&str], rights: Rights, dialect: Dialect)
     };
     // Where migrations are recorded as applied, no migration creates their tables again.
     let remedy = if missing.contains(&"seaql_migrations") {
-        remedy(rights)
+        match rights {
+            Rights::Read => MIGRATE,
+            Rights::Write => "restore them from a backup, or run `weir migrate up` to begin anew",
+        }
     } else {
         "restore them from a backup: the migrations that make them are recorded as applied"
     };
     Cause::new(FaultKind::Schema, text, remedy)
-}
-
-/// The remedy where migrations are missing.
-pub(super) fn remedy(rights: Rights) -> &'static str {
-    match rights {
-        Rights::Read => "`weir migrate up`, or a collector at its start, makes what is missing",
-        Rights::Write => "restore them from a backup, or run `weir migrate up` to begin anew",
-    }
 }
