@@ -19,13 +19,13 @@ use super::{
 /// The oldest deltas that are in no sketch yet.
 const UNSKETCHED: &str = "SELECT id, data FROM people_deltas \
     WHERE source = $1 AND erasure_id IS NULL AND NOT sketched AND id <= $2 ORDER BY id LIMIT 16";
-/// The observations of different minutes that are sketched at once: a sketch takes some hundred bytes a user, in the minute,
-/// the hour and the day. A single minute may have more, because a sketch has 8,192 users at most.
-const OBSERVATIONS_AT_ONCE: i64 = 16_384;
-/// What a minute takes besides, as observations. Old events may be of thousands of minutes.
-const LEAST_PER_MINUTE: i64 = 16;
-
 const MARK_SKETCHED: &str = "UPDATE people_deltas SET sketched = $2 WHERE id = $1";
+
+/// The observations of different minutes that are sketched at once: each user is in the sketch of the minute, of the hour
+/// and of the day. A single minute may have more, because a sketch has 8,192 users at most.
+const OBSERVATIONS_AT_ONCE: i64 = 16_384;
+/// The room of a minute besides its users, as observations. Old events may be of thousands of minutes.
+const LEAST_PER_MINUTE: i64 = 16;
 
 impl SketchBucket {
     pub(super) fn unite(&mut self, observations: i64, users: &Sketch, names: &SketchNames) {
