@@ -16,7 +16,7 @@ use weir_journal::{Consumer, Delivery, Journal, JournalError};
 use weir_process::{Stop, retry::Backoff};
 
 use crate::{Failpoint, metrics::StoringMetrics, outage, people::Backlog, store::Store};
-use delivery::{DeliveryVerdict, FULL_FRAMES_PER_PULL, next_deliveries, with_heartbeat};
+use delivery::{DELIVERIES_PER_PULL, DeliveryVerdict, next_deliveries, with_heartbeat};
 use spans::BatchSpans;
 pub(crate) use unreadable::DeferredFrames;
 
@@ -46,7 +46,7 @@ impl Worker {
     pub(crate) async fn run(self, stop: Stop) -> anyhow::Result<()> {
         let Some(mut consumer) = self.consumer(&stop).await? else { return Ok(()) };
         let mut backoff = outage::backoff();
-        let mut most = FULL_FRAMES_PER_PULL;
+        let mut most = DELIVERIES_PER_PULL;
         while !stop.is_cancelled() {
             match consumer.next(most, PULL_WAIT).await {
                 Ok(deliveries) => {

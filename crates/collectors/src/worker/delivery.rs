@@ -12,8 +12,6 @@ use weir_journal::{Content, Delivery, MAX_FRAME_EVENTS};
 pub(super) const MAX_EVENTS: usize = 4_096;
 /// The most deliveries that a worker takes at once. Few, because a worker that freezes keeps them from its peers.
 pub(super) const DELIVERIES_PER_PULL: usize = 32;
-/// The deliveries of the first pull: one transaction stores them also where every frame is full.
-pub(super) const FULL_FRAMES_PER_PULL: usize = MAX_EVENTS / MAX_FRAME_EVENTS;
 
 /// The most deliveries to take next. Where the last ones were of many events, so few that one transaction stores as many:
 /// decoded events take several times the bytes of their frames.
@@ -27,8 +25,9 @@ pub(super) fn next_deliveries(last: &[Delivery]) -> usize {
 
 /// The deliveries of one transaction, where so many `deliveries` had so many `events`.
 fn deliveries_for(deliveries: usize, events: usize) -> usize {
+    let least = MAX_EVENTS / MAX_FRAME_EVENTS;
     let full = (MAX_EVENTS * deliveries).checked_div(events);
-    full.map_or(DELIVERIES_PER_PULL, |full| full.clamp(FULL_FRAMES_PER_PULL, DELIVERIES_PER_PULL))
+    full.map_or(DELIVERIES_PER_PULL, |full| full.clamp(least, DELIVERIES_PER_PULL))
 }
 
 /// The verdict that ends a delivery.
