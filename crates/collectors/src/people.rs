@@ -57,6 +57,15 @@ enum Derived {
     Sketches,
 }
 
+impl Derived {
+    fn table(self) -> &'static str {
+        match self {
+            Self::Sets => "people_sets",
+            Self::Sketches => "people_sketches",
+        }
+    }
+}
+
 /// A bucket whose sets or sketch contain wrong people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch {

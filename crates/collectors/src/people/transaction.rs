@@ -213,8 +213,10 @@ impl JobTransaction {
         buckets: &[BucketKey],
     ) -> Result<Vec<PeopleBucket>, PeopleError> {
         let mut found = match self {
-            Self::Postgres(transaction) => postgres::buckets(transaction, source, buckets).await?,
-            Self::Sqlite(transaction) => sqlite::buckets(transaction, source, buckets).await?,
+            Self::Postgres(transaction) => {
+                postgres::blobs(transaction, Derived::Sets, source, buckets).await?
+            }
+            Self::Sqlite(transaction) => sqlite::blobs(transaction, Derived::Sets, source, buckets).await?,
         };
         let mut bucket = |key: &BucketKey| {
             found.remove(key).map_or_else(
@@ -244,8 +246,12 @@ impl JobTransaction {
         buckets: &[BucketKey],
     ) -> Result<Vec<SketchBucket>, PeopleError> {
         let found = match self {
-            Self::Postgres(transaction) => postgres::sketches(transaction, source, buckets).await?,
-            Self::Sqlite(transaction) => sqlite::sketches(transaction, source, buckets).await?,
+            Self::Postgres(transaction) => {
+                postgres::blobs(transaction, Derived::Sketches, source, buckets).await?
+            }
+            Self::Sqlite(transaction) => {
+                sqlite::blobs(transaction, Derived::Sketches, source, buckets).await?
+            }
         };
         let bucket = |key: &BucketKey| {
             let mut bucket = SketchBucket::default();

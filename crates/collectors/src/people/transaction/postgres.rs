@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 use weir_database::people::PersonKey;
 
 use super::{Alias, BucketKey, Derived, DictionaryEntry, PeopleBucket, SketchRow};
@@ -21,29 +21,9 @@ const ADD_ALIASES: &str = "INSERT INTO people_aliases (source, number, alias, ma
     SELECT $1, * FROM UNNEST($2::bigint[], $3::bigint[], $4::bytea[])";
 const DROP_PEOPLE: &str = "DELETE FROM people WHERE source = $1 AND key = ANY($2)";
 const DROP_ALIASES: &str = "DELETE FROM people_aliases WHERE source = $1 AND number = ANY($2)";
-const BUCKETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
-    CROSS JOIN LATERAL ( \
-        SELECT grain, bucket, sightings, data FROM people_sets \
-        WHERE source = $1 AND people_sets.grain = asked.grain AND people_sets.bucket = asked.bucket OFFSET 0) AS known";
 const WRITE_BUCKETS: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
-
-const SIZES_OF_SETS: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
-    CROSS JOIN LATERAL ( \
-        SELECT grain, bucket, CAST(length(data) AS BIGINT) FROM people_sets \
-        WHERE source = $1 AND people_sets.grain = asked.grain AND people_sets.bucket = asked.bucket OFFSET 0) AS known";
-
-const SKETCHES: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
-    CROSS JOIN LATERAL ( \
-        SELECT grain, bucket, sightings, data FROM people_sketches \
-        WHERE source = $1 AND people_sketches.grain = asked.grain AND people_sketches.bucket = asked.bucket OFFSET 0 \
-    ) AS known";
-const SIZES_OF_SKETCHES: &str = "SELECT known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
-    CROSS JOIN LATERAL ( \
-        SELECT grain, bucket, CAST(length(data) AS BIGINT) FROM people_sketches \
-        WHERE source = $1 AND people_sketches.grain = asked.grain AND people_sketches.bucket = asked.bucket OFFSET 0 \
-    ) AS known";
 const WRITE_SKETCHES: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
     SELECT $1, * FROM UNNEST($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) \
     ON CONFLICT (source, grain, bucket) DO UPDATE \
@@ -117,49 +97,45 @@ pub(super) async fn sizes(
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, i64>, sqlx::Error> {
-    let statement = match derived {
-        Derived::Sets => SIZES_OF_SETS,
-        Derived::Sketches => SIZES_OF_SKETCHES,
-    };
-    let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
-    let query = sqlx::query_as(statement).bind(source).bind(grains).bind(starts).persistent(false);
-    let rows: Vec<(i16, i64, i64)> = query.fetch_all(connection).await?;
+    let rows: Vec<(i16, i64, i64)> =
+        stored(connection, derived, "CAST(length(data) AS BIGINT)", source, buckets).await?;
     Ok(rows.into_iter().map(|(grain, bucket, size)| ((grain, bucket), size)).collect())
 }
 
-pub(super) async fn buckets(
-    connection: &mut PgConnection,
-    source: i16,
-    buckets: &[BucketKey],
-) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
-    blobs(connection, BUCKETS, source, buckets).await
-}
-
-pub(super) async fn sketches(
-    connection: &mut PgConnection,
-    source: i16,
-    buckets: &[BucketKey],
-) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
-    blobs(connection, SKETCHES, source, buckets).await
-}
-
 /// Observations and data of the buckets that there are.
-async fn blobs(
+pub(super) async fn blobs(
     connection: &mut PgConnection,
-    statement: &'static str,
+    derived: Derived,
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
-    let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
-    let rows: Vec<(i16, i64, i64, Vec<u8>)> = sqlx::query_as(statement)
-        .bind(source)
-        .bind(grains)
-        .bind(starts)
-        .persistent(false)
-        .fetch_all(connection)
-        .await?;
+    let rows: Vec<(i16, i64, i64, Vec<u8>)> =
+        stored(connection, derived, "sightings, data", source, buckets).await?;
     let row = |(grain, bucket, observations, data)| ((grain, bucket), (observations, data));
     Ok(rows.into_iter().map(row).collect())
+}
+
+/// Grain, start and these columns of the buckets that there are.
+async fn stored<Row>(
+    connection: &mut PgConnection,
+    derived: Derived,
+    columns: &str,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<Vec<Row>, sqlx::Error>
+where
+    Row: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let statement = format!(
+        "SELECT asked.*, known.* FROM UNNEST($2::smallint[], $3::bigint[]) AS asked (grain, bucket) \
+         CROSS JOIN LATERAL ( \
+            SELECT {columns} FROM {} AS stored \
+            WHERE source = $1 AND stored.grain = asked.grain AND stored.bucket = asked.bucket OFFSET 0) AS known",
+        derived.table()
+    );
+    let (grains, starts): (Vec<i16>, Vec<i64>) = buckets.iter().copied().unzip();
+    let query = sqlx::query_as(AssertSqlSafe(statement)).bind(source).bind(grains).bind(starts);
+    query.persistent(false).fetch_all(connection).await
 }
 
 pub(super) async fn write_buckets(

@@ -2,24 +2,16 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 use weir_database::people::PersonKey;
 
 use super::{Alias, BucketKey, Derived, DictionaryEntry, PeopleBucket, SketchRow};
 use crate::store::ROWS_PER_STATEMENT;
 
-const BUCKET: &str =
-    "SELECT sightings, data FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
-const SIZE_OF_SET: &str =
-    "SELECT length(data) FROM people_sets WHERE source = $1 AND grain = $2 AND bucket = $3";
 const WRITE_BUCKET: &str = "INSERT INTO people_sets (source, grain, bucket, sightings, data) \
     VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (source, grain, bucket) DO UPDATE SET sightings = excluded.sightings, data = excluded.data";
 
-const SKETCH: &str =
-    "SELECT sightings, data FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket = $3";
-const SIZE_OF_SKETCH: &str =
-    "SELECT length(data) FROM people_sketches WHERE source = $1 AND grain = $2 AND bucket = $3";
 const WRITE_SKETCH: &str = "INSERT INTO people_sketches (source, grain, bucket, sightings, users, data) \
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (source, grain, bucket) DO UPDATE \
     SET sightings = excluded.sightings, users = excluded.users, data = excluded.data";
@@ -124,51 +116,39 @@ pub(super) async fn sizes(
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, i64>, sqlx::Error> {
-    let statement = match derived {
-        Derived::Sets => SIZE_OF_SET,
-        Derived::Sketches => SIZE_OF_SKETCH,
-    };
-    let mut found = HashMap::with_capacity(buckets.len());
-    for (grain, start) in buckets {
-        let size = sqlx::query_scalar(statement).bind(source).bind(grain).bind(start);
-        let size = size.fetch_optional(&mut *connection).await?;
-        found.extend(size.map(|size| ((*grain, *start), size)));
-    }
-    Ok(found)
-}
-
-pub(super) async fn buckets(
-    connection: &mut SqliteConnection,
-    source: i16,
-    buckets: &[BucketKey],
-) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
-    blobs(connection, BUCKET, source, buckets).await
-}
-
-pub(super) async fn sketches(
-    connection: &mut SqliteConnection,
-    source: i16,
-    buckets: &[BucketKey],
-) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
-    blobs(connection, SKETCH, source, buckets).await
+    let found: HashMap<BucketKey, (i64,)> =
+        stored(connection, derived, "length(data)", source, buckets).await?;
+    Ok(found.into_iter().map(|(bucket, (size,))| (bucket, size)).collect())
 }
 
 /// Observations and data of the buckets that there are.
-async fn blobs(
+pub(super) async fn blobs(
     connection: &mut SqliteConnection,
-    statement: &'static str,
+    derived: Derived,
     source: i16,
     buckets: &[BucketKey],
 ) -> Result<HashMap<BucketKey, (i64, Vec<u8>)>, sqlx::Error> {
+    stored(connection, derived, "sightings, data", source, buckets).await
+}
+
+/// These columns of the buckets that there are.
+async fn stored<Row>(
+    connection: &mut SqliteConnection,
+    derived: Derived,
+    columns: &str,
+    source: i16,
+    buckets: &[BucketKey],
+) -> Result<HashMap<BucketKey, Row>, sqlx::Error>
+where
+    Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+{
+    let table = derived.table();
+    let statement = format!("SELECT {columns} FROM {table} WHERE source = $1 AND grain = $2 AND bucket = $3");
     let mut found = HashMap::with_capacity(buckets.len());
     for (grain, start) in buckets {
-        let bucket = sqlx::query_as(statement)
-            .bind(source)
-            .bind(grain)
-            .bind(start)
-            .fetch_optional(&mut *connection)
-            .await?;
-        found.extend(bucket.map(|bucket| ((*grain, *start), bucket)));
+        let query = sqlx::query_as(AssertSqlSafe(statement.as_str())).bind(source).bind(grain).bind(start);
+        let row = query.fetch_optional(&mut *connection).await?;
+        found.extend(row.map(|row| ((*grain, *start), row)));
     }
     Ok(found)
 }
