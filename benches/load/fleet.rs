@@ -8,6 +8,11 @@ use weir_testkit::{
     postgres::{Postgres, Setup},
 };
 
+use crate::{
+    report::{Report, Row, mebibytes},
+    usage::Memory,
+};
+
 /// The name and the arguments of a process.
 pub(crate) type Role = (&'static str, &'static [&'static str]);
 
@@ -28,6 +33,9 @@ pub(crate) const FLEET: &[Role] = &[
     ("collect-tiktok", &["collect", "tiktok"]),
     ("reporting", &["reporting"]),
 ];
+
+const MOST_IN_REPORTING: u64 = 256 << 20;
+const MOST_IN_A_COLLECTOR: u64 = 128 << 20;
 
 /// Some processes of Weir, a nats-server that syncs before it acknowledges, and a PostgreSQL that syncs before it
 /// commits. When dropped, all of them are stopped and their files are removed.
@@ -53,6 +61,32 @@ impl Fleet {
         let mut weir = Weir::launch(ground, Vec::new(), roles);
         weir.ready().await;
         Self { weir, postgres, database_url }
+    }
+
+    /// Adds the peak of every role's memory to a report, with the bars of reporting and of collectors.
+    ///
+    /// # Errors
+    /// A process is gone.
+    pub(crate) fn add_memory(
+        &mut self,
+        report: &mut Report,
+        labelled: impl Fn(&str) -> String,
+    ) -> anyhow::Result<()> {
+        for (role, _) in FLEET {
+            let Memory { now, peak } = Memory::of(self.weir.id_of(role))?;
+            let row = Row::new(labelled(&format!("memory of {role}, peak")), mebibytes(peak))
+                .beside(format!("now {}", mebibytes(now)));
+            let most = match *role {
+                "reporting" => Some(MOST_IN_REPORTING),
+                "collect-facebook" | "collect-tiktok" => Some(MOST_IN_A_COLLECTOR),
+                _ => None,
+            };
+            report.add(match most {
+                Some(most) => row.bar(format!("< {}", mebibytes(most)), peak < most),
+                None => row,
+            });
+        }
+        Ok(())
     }
 
     /// The bytes of the database on disk.

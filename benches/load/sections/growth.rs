@@ -38,9 +38,6 @@ const REPORTS: [(&str, Duration); 3] = [
     ("revenue", Duration::from_secs(2)),
     ("demographics", Duration::from_secs(2)),
 ];
-const MIB: u64 = 1 << 20;
-const MOST_IN_REPORTING: u64 = 256 * MIB;
-const MOST_IN_A_COLLECTOR: u64 = 128 * MIB;
 /// From so many events on, the most bytes of an event.
 const MOST_BYTES: [(u64, f64); 2] = [(30_000_000, 330.0), (12_000_000, 360.0)];
 /// The throughput at a size as a share of the throughput on an empty store.
@@ -54,7 +51,7 @@ pub(super) async fn on_servers(effort: Effort) -> anyhow::Result<Report> {
     for size in sizes(effort) {
         last = Some((size, loading.load(&fleet.weir, &mut report, size).await?));
         add_answers(&fleet.weir, &mut report, size).await;
-        add_memory(&mut report, &mut fleet.weir, |memory| at(size, memory))?;
+        fleet.add_memory(&mut report, |memory| at(size, memory))?;
         add_disk(&mut report, size, fleet.database_bytes()?);
         let log = fleet.log_bytes()? as f64 / size as f64;
         report.add(Row::new(at(size, "write-ahead log"), format!("{log:.0} bytes an event")));
@@ -157,29 +154,6 @@ pub(super) async fn add_first_answer(
             .beside(status.to_string())
             .bar(format!("< {}", milliseconds(bar)), status.is_success() && took < bar),
     );
-}
-
-/// Adds the peak of every role's memory, with the bars of reporting and of collectors.
-pub(super) fn add_memory(
-    report: &mut Report,
-    weir: &mut Weir,
-    labelled: impl Fn(&str) -> String,
-) -> anyhow::Result<()> {
-    for (role, _) in FLEET {
-        let Memory { now, peak } = Memory::of(weir.id_of(role))?;
-        let row = Row::new(labelled(&format!("memory of {role}, peak")), mebibytes(peak))
-            .beside(format!("now {}", mebibytes(now)));
-        let most = match *role {
-            "reporting" => Some(MOST_IN_REPORTING),
-            "collect-facebook" | "collect-tiktok" => Some(MOST_IN_A_COLLECTOR),
-            _ => None,
-        };
-        report.add(match most {
-            Some(most) => row.bar(format!("< {}", mebibytes(most)), peak < most),
-            None => row,
-        });
-    }
-    Ok(())
 }
 
 fn add_disk(report: &mut Report, size: u64, bytes: u64) {

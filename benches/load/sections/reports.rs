@@ -12,7 +12,6 @@ use crate::{
     effort::Effort,
     fleet::{self, FLEET, Fleet},
     report::{Report, Row, grouped, milliseconds, progress},
-    sections::growth,
     statistics::Latencies,
 };
 use latency::ReportLatencies;
@@ -76,7 +75,7 @@ pub(super) async fn quarter(effort: Effort) -> anyhow::Result<Report> {
     let population = known(events, EVENTS_OF_A_USER_IN_A_QUARTER);
     let (measured, mut fleet) = measure_reports(events, QUARTER, population, effort).await?;
     add(&mut report, &format!("{} events", grouped(events as f64)), &measured, Some(BARS_OF_A_QUARTER));
-    growth::add_memory(&mut report, &mut fleet.weir, str::to_owned)?;
+    fleet.add_memory(&mut report, str::to_owned)?;
     report.note(format!(
         "{QUARTER} days; {EVENTS_OF_A_USER_IN_A_QUARTER} events of each user and {CAMPAIGNS} campaigns. {}",
         how_asked(effort)

@@ -68,7 +68,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Report> {
                 .bar(format!("< {}, none refused", milliseconds(bar)), p95 < bar && answers.failed == 0),
         );
     }
-    growth::add_memory(&mut report, &mut fleet.weir, str::to_owned)?;
+    fleet.add_memory(&mut report, str::to_owned)?;
     let bytes = fleet.database_bytes()? as f64;
     report.add(Row::new("disk", format!("{:.0} bytes an event", bytes / stored)));
     let log = fleet.log_bytes()? as f64;
