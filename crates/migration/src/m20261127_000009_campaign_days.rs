@@ -2,8 +2,8 @@
 //! after the other in the order of the index, and never gathers a group for each of them. It finds one campaign at
 //! once.
 //!
-//! The index has only days. A range has few hours and minutes, and without an index of their sums, an update leaves
-//! their rows on their pages.
+//! The index has only days, because a range has few hours and minutes. On PostgreSQL it kept the updates of all grains off
+//! their pages all the same: migration 19 takes the sums out of it.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
