@@ -5,6 +5,7 @@ mod api;
 mod checkpoint_bucket;
 mod connection;
 mod consumer;
+mod consumers;
 mod credentials;
 mod dead_letters;
 mod desired;

@@ -198,6 +198,26 @@ async fn a_vanished_consumer_is_created_anew() {
 }
 
 #[tokio::test]
+async fn a_removed_consumer_begins_anew_and_is_offered_what_was_acknowledged() {
+    let nats = Nats::start().await;
+    let journal = connect(&nats).await;
+    let frame = frame(Source::Facebook);
+    journal.append(std::slice::from_ref(&frame)).await.unwrap();
+    let events = operator(&nats).await.get_stream("EVENTS").await.unwrap();
+    let mut consumer = journal.consumer(Source::Facebook).await.unwrap();
+    take_one(&mut consumer).await.ack().await.unwrap();
+    for _ in 0..5 {
+        let removal = async {
+            // Until then the server has the acknowledgement on its disk, and a pull waits.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            events.delete_consumer("collector-facebook").await.unwrap();
+        };
+        let (offered, ()) = tokio::join!(take_one(&mut consumer), removal);
+        offered.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_vanished_stream_is_created_anew() {
     let nats = Nats::start().await;
     let journal = connect(&nats).await;

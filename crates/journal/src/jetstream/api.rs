@@ -202,6 +202,27 @@ pub(super) fn describe(error: &Error) -> String {
     format!("{error}: {remedy}")
 }
 
+/// The error of something of the journal that could not be made or changed: what `place` names, with the `problem`.
+pub(super) fn refusal_error(place: &str, problem: &str, error: ApiError) -> JournalError {
+    match error {
+        ApiError::Refused(refusal) if refusal.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
+            JournalError::Unusable(format!(
+                "the {place} {problem}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
+            ))
+        }
+        ApiError::Refused(refusal) => {
+            JournalError::Unusable(format!("the {place} {problem}: {}", describe(&refusal)))
+        }
+        error @ (ApiError::Denied(_) | ApiError::NoJetStream(_)) => {
+            JournalError::Unusable(format!("the {place} {problem}: {error}"))
+        }
+        ApiError::Unreachable(reason) => {
+            JournalError::Unreachable(format!("the {place} {problem}: {reason}"))
+        }
+        ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {problem}: {error}")),
+    }
+}
+
 /// The information on a stream, with the time of the server's clock.
 #[derive(Debug, Deserialize)]
 pub(super) struct StreamInfo {
@@ -309,6 +330,16 @@ pub(super) async fn put_consumer(
     }
 }
 
+/// Removes a consumer. A missing one counts as removed.
+pub(super) async fn delete_consumer(context: &Context, stream: &str, consumer: &str) -> Result<(), ApiError> {
+    let deleted: Result<stream::DeleteStatus, ApiError> =
+        request(context, format!("CONSUMER.DELETE.{stream}.{consumer}"), &json!({})).await;
+    match deleted {
+        Err(ApiError::NotFound(_)) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// The sequence of the first frame that the stream stored at `since` or later; the next sequence if there is none.
 pub(super) async fn first_since(
     context: &Context,
@@ -353,6 +384,6 @@ async fn create_probe(
     let created = put_consumer(context, stream, probe).await?;
     let info = created.cached_info().clone();
     // If the removal fails, the server removes the consumer after its inactive threshold.
-    context.delete_consumer_from_stream(&info.name, stream).await.ok();
+    delete_consumer(context, stream, &info.name).await.ok();
     Ok(info)
 }

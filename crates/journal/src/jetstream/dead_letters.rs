@@ -134,7 +134,7 @@ pub(super) async fn read_page(
     let letters = pull_letters(&reader, limit).await;
     let info = reader.cached_info();
     // If the removal fails, the server removes the consumer after READER_AGE.
-    context.delete_consumer_from_stream(&info.name, stream).await.ok();
+    api::delete_consumer(context, stream, &info.name).await.ok();
     letters
 }
 

@@ -2,9 +2,7 @@
 //! checks them.
 
 use async_nats::jetstream::{
-    ErrorCode,
-    consumer::{self, pull},
-    kv,
+    consumer, kv,
     stream::{Config, Info},
 };
 use weir_event::Source;
@@ -12,7 +10,7 @@ use weir_event::Source;
 use super::{
     API_TIMEOUT,
     api::{self, ApiError, Context},
-    desired,
+    consumers, desired,
     setting::{JournalSetting, SettingState, Shrinking},
     settings_diff,
 };
@@ -37,7 +35,7 @@ pub(super) async fn set_up(
         differences.extend(put_stream(context, &wanted, settings, shrinking).await?);
     }
     for source in Source::ALL {
-        differences.extend(put_consumer(context, *source, settings, shrinking).await?);
+        differences.extend(consumers::put(context, *source, settings, shrinking).await?);
     }
     differences.extend(put_bucket(context, settings, shrinking).await?);
     for found in differences.iter().filter(|found| found.state == SettingState::Changes) {
@@ -256,51 +254,6 @@ async fn update(context: &Context, config: &Config) -> Result<(), JournalError> 
     }
 }
 
-async fn put_consumer(
-    context: &Context,
-    source: Source,
-    settings: &Settings,
-    shrinking: Shrinking,
-) -> Result<Vec<JournalSetting>, JournalError> {
-    let (events, name) = (settings.names.events_stream(), settings.names.consumer(source));
-    let wanted = desired::consumer(source, settings);
-    let (config, differences) = match api::consumer_info(context, &events, &name).await {
-        Ok(found) => {
-            let compared = settings_diff::compare_consumer(&found.config, &wanted, shrinking);
-            compared.map_err(JournalError::Unusable)?
-        }
-        Err(ApiError::NotFound(_)) => {
-            (wanted, vec![JournalSetting::missing(settings_diff::consumer_place(&name))])
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let changes = |found: &JournalSetting| match found.state {
-        SettingState::Same | SettingState::Paused | SettingState::Foreign => false,
-        SettingState::Changes => true,
-        SettingState::Shrinks => shrinking == Shrinking::Allowed,
-    };
-    if differences.iter().any(changes) {
-        put(context, &events, config, &name).await?;
-    }
-    Ok(differences.into_iter().filter(|found| !found.is_missing()).collect())
-}
-
-async fn put(context: &Context, stream: &str, wanted: pull::Config, name: &str) -> Result<(), JournalError> {
-    let subjects = wanted.filter_subjects.clone();
-    let put = api::put_consumer(context, stream, wanted).await;
-    let made = put.map_err(|error| {
-        refusal_error(&settings_diff::consumer_place(name), "can't be made or changed", error)
-    })?;
-    let config = &made.cached_info().config;
-    // A server before 2.10 ignores several filters without an error, and would deliver every source to each collector.
-    if settings_diff::filters(&config.filter_subject, &config.filter_subjects) != subjects {
-        return Err(JournalError::Unusable(format!(
-            "the server ignores the filter subjects of the consumer {name}: it must be nats-server 2.10 or later"
-        )));
-    }
-    Ok(())
-}
-
 /// Creates or changes the bucket of checkpoints.
 async fn put_bucket(
     context: &Context,
@@ -352,27 +305,7 @@ async fn change_error(context: &Context, wanted: &Config, verb: &str, error: Api
             ));
         }
     }
-    refusal_error(&settings_diff::stream_place(&wanted.name), &format!("can't be {verb}"), error)
-}
-
-fn refusal_error(place: &str, problem: &str, error: ApiError) -> JournalError {
-    match error {
-        ApiError::Refused(refusal) if refusal.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
-            JournalError::Unusable(format!(
-                "the {place} {problem}: {refusal}. JOURNAL_REPLICAS over 1 needs a cluster of at least as many servers"
-            ))
-        }
-        ApiError::Refused(refusal) => {
-            JournalError::Unusable(format!("the {place} {problem}: {}", api::describe(&refusal)))
-        }
-        error @ (ApiError::Denied(_) | ApiError::NoJetStream(_)) => {
-            JournalError::Unusable(format!("the {place} {problem}: {error}"))
-        }
-        ApiError::Unreachable(reason) => {
-            JournalError::Unreachable(format!("the {place} {problem}: {reason}"))
-        }
-        ApiError::NotFound(error) => JournalError::Unreachable(format!("the {place} {problem}: {error}")),
-    }
+    api::refusal_error(&settings_diff::stream_place(&wanted.name), &format!("can't be {verb}"), error)
 }
 
 /// Sets the journal up as its owner, or checks it as a guest, when this process connects.
