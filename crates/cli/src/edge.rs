@@ -50,7 +50,8 @@ async fn start(host: &mut Host, config: &EdgeConfig, upstreams: &Upstreams) -> a
     let metrics = EventMetrics::register(host.registry());
     let edge = bind(host, config, upstreams, metrics).await?;
     info!(address = %edge.address(), "edge serves HTTP");
-    host.add("edge", |stop| edge.run(stop));
+    let connections = host.connections();
+    host.add("edge", |stop| edge.run(connections, stop));
     Ok(())
 }
 

@@ -69,7 +69,8 @@ async fn start(host: &mut Host, journal: JournalConfig, config: &IngestConfig) -
     let journal = journal.open(None, &[&waiting]).await?;
     let ingest = bind(host, config, journal.clone(), metrics, readiness).await?;
     info!(address = %ingest.address(), "ingest serves gRPC");
-    host.add("ingest", |stop| ingest.run(stop));
+    let connections = host.connections();
+    host.add("ingest", |stop| ingest.run(connections, stop));
     runner::keep_journal(host, journal, None);
     Ok(())
 }

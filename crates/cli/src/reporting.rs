@@ -60,7 +60,8 @@ async fn start(host: &mut Host, url: &DatabaseUrl, config: &ReportingConfig) -> 
     let clock = ClockMetrics::register(host.registry());
     let reporting = bind(host, config, store, clock, readiness).await?;
     info!(address = %reporting.address(), "reporting serves gRPC");
-    host.add("reporting", |stop| reporting.run(stop));
+    let connections = host.connections();
+    host.add("reporting", |stop| reporting.run(connections, stop));
     Ok(())
 }
 

@@ -29,12 +29,14 @@ pub struct EdgeArgs {
     /// 1,000 items and more than one for every 128 bytes gets 413 too: no event is so short.
     #[arg(long, env = "EDGE_MAX_BODY_BYTES", default_value = "67108864", value_name = "BYTES")]
     pub edge_max_body_bytes: String,
-    /// The most bytes of bodies over all requests. At the limit the edge reads no new bodies, and such a request gets
-    /// 503 after 30 s. Metrics: weir_edge_body_bytes_in_flight, weir_edge_body_bytes_limit.
+    /// The most bytes of bodies over all requests. At the limit the address that holds most loses its slowest bodies
+    /// (503); where none is still on its way, a body waits, and gets 503 after 30 s. Metrics:
+    /// weir_edge_body_bytes_in_flight, weir_edge_body_bytes_limit, weir_edge_bodies_dropped_total.
     #[arg(long, env = "EDGE_MAX_IN_FLIGHT_BYTES", default_value = "268435456", value_name = "BYTES")]
     pub edge_max_in_flight_bytes: String,
-    /// The most open connections. Further ones wait to be accepted, and the edge logs a warning. Metrics:
-    /// weir_edge_connections, weir_edge_connections_limit.
+    /// The most open connections. For a further one, connections that send no request or no body are closed, first
+    /// those of the address that has most of them; where none can be closed, it waits. Metrics: weir_connections,
+    /// weir_connections_limit, weir_connections_closed_total.
     #[arg(long, env = "EDGE_MAX_CONNECTIONS", default_value = "16384", value_name = "NUMBER")]
     pub edge_max_connections: String,
     /// The time for the head of a request, in milliseconds: from the start of the connection for the first head, from
@@ -156,7 +158,7 @@ fn addresses(variable: &str, text: Option<&str>, port: u16, errors: &mut ConfigE
 }
 
 fn number(variable: &str, text: &str, errors: &mut ConfigErrors) -> Option<usize> {
-    /// `Budget` counts blocks of 4 KiB in 32 bits.
+    /// `Room` counts blocks of 4 KiB in 32 bits.
     const MAX: usize = 1 << 40;
     let number = text.parse().ok().filter(|number| (1..=MAX).contains(number));
     errors.check(variable, number.ok_or_else(|| format!("'{text}' is no whole number from 1 to {MAX}")))

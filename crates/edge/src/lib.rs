@@ -2,7 +2,6 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
-mod connections;
 mod event_lookup;
 mod health;
 mod metrics;

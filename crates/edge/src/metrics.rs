@@ -2,10 +2,10 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use weir_process::Budget;
+use weir_process::Room;
 
 /// A service behind the edge: the `upstream` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,41 +66,21 @@ impl Retries {
     }
 }
 
-/// Registers the gauges of the bytes of bodies in flight and of their limit.
-pub(crate) fn register_bodies(budget: &Budget, registry: &mut Registry) {
+/// Registers the gauges of the bytes of bodies in flight and of their limit, and the counter of bodies that made room.
+pub(crate) fn register_bodies(room: &Room, registry: &mut Registry) {
     registry.register(
         "weir_edge_body_bytes_in_flight",
         "Bytes of webhook bodies that the edge holds, in blocks of 4 KiB",
-        budget.in_flight(),
+        room.in_flight(),
     );
     registry.register(
         "weir_edge_body_bytes_limit",
         "The most bytes of webhook bodies that the edge holds; beyond it new bodies are not read",
-        budget.limit(),
+        room.limit(),
     );
-}
-
-/// The gauge of open connections.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Connections {
-    pub(crate) open: Gauge,
-}
-
-impl Connections {
-    /// Registers the gauge, and one of the limit `max`.
-    pub(crate) fn register(max: usize, registry: &mut Registry) -> Self {
-        let (connections, limit) = (Self::default(), Gauge::<i64>::default());
-        limit.set(i64::try_from(max).unwrap_or(i64::MAX));
-        registry.register(
-            "weir_edge_connections",
-            "Connections that the edge holds open",
-            connections.open.clone(),
-        );
-        registry.register(
-            "weir_edge_connections_limit",
-            "The most connections that the edge holds open; more wait to be accepted",
-            limit,
-        );
-        connections
-    }
+    registry.register(
+        "weir_edge_bodies_dropped",
+        "Slow webhook bodies that were dropped because others needed their room",
+        room.taken(),
+    );
 }

@@ -1,6 +1,6 @@
 //! The edge's server: binds the address, routes requests to the handlers and runs until the process stops.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{
@@ -12,20 +12,32 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_event::EventMetrics;
-use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop};
+use weir_process::{
+    BodyPace, Latch, RoleReadiness, SharedRegistry, Stop,
+    connections::{Connections, Http2Bounds, ListenerSettings},
+};
 
 use crate::{
     args::{EdgeConfig, Upstreams},
-    connections,
     event_lookup::{self, EventLookup},
     health,
-    metrics::{Connections, Retries, UpstreamService},
+    metrics::{Retries, UpstreamService},
     middleware::{RequestLayer, request_metrics},
     openapi,
     reports::{self, Reports},
     state::EdgeState,
     upstream::Upstream,
     webhooks::{self, Webhooks},
+};
+
+/// Time for the requests in flight at shutdown. All roles together have 25 s, and the edge stops first.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The head is bounded above the edge's own limits: the edge's rejection has a correlation id, hyper's is empty.
+const HTTP2: Http2Bounds = Http2Bounds {
+    stream_window: 256 << 10,
+    connection_window: 1 << 20,
+    max_streams: 128,
+    max_head_bytes: 64 << 10,
 };
 
 /// Paths that take the same requests as `/events`, because some senders are configured with them.
@@ -38,7 +50,6 @@ pub struct Edge {
     address: SocketAddr,
     router: Router,
     config: EdgeConfig,
-    connections: Connections,
     /// The services behind the edge, each with the latch of the ready probe.
     upstreams: [(Upstream, Latch); 2],
 }
@@ -79,8 +90,7 @@ impl Edge {
             registry: shared_registry,
         };
         let router = router(state, layer);
-        let connections = Connections::register(config.max_connections, registry);
-        Ok(Self { listener, address, router, config: config.clone(), connections, upstreams })
+        Ok(Self { listener, address, router, config: config.clone(), upstreams })
     }
 
     /// The address that the edge listens on. Port 0 of the configuration is resolved to the real port.
@@ -93,12 +103,25 @@ impl Edge {
     ///
     /// # Errors
     /// None: an error of a connection ends that connection alone.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+    pub async fn run(self, connections: Connections, stop: Stop) -> anyhow::Result<()> {
         for (upstream, latch) in self.upstreams {
             upstream.watch(latch, &stop);
         }
-        connections::serve(self.listener, self.router, &self.config, self.connections, stop).await;
+        connections.serve(self.listener, self.router, listener_settings(&self.config), stop).await;
         Ok(())
+    }
+}
+
+fn listener_settings(config: &EdgeConfig) -> ListenerSettings {
+    ListenerSettings {
+        name: "edge",
+        max_connections: config.max_connections,
+        head_timeout: config.header_timeout,
+        idle_timeout: config.idle_timeout,
+        drain_timeout: DRAIN_TIMEOUT,
+        body: BodyPace { stall: config.body_stall_timeout, whole: config.body_timeout },
+        only_http2: false,
+        http2: HTTP2,
     }
 }
 

@@ -9,7 +9,7 @@ mod outcome;
 mod parsed_body;
 mod publish;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use utoipa::ToSchema;
 use weir_event::{ErrorType, EventMetrics, Service};
-use weir_process::{CallContext, Reason};
+use weir_process::{CallContext, Reason, connections::Peer};
 
 use self::{
     body::{BodyError, BodyReader, Encoding},
@@ -100,10 +100,11 @@ pub(crate) struct Webhooks {
 pub(crate) async fn post_events(
     State(webhooks): State<Arc<Webhooks>>,
     Extension(context): Extension<CallContext>,
+    Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    webhooks.take(&head.headers, body, context).await
+    webhooks.take(peer.ip(), &head.headers, body, context).await
 }
 
 impl Webhooks {
@@ -122,10 +123,16 @@ impl Webhooks {
         }
     }
 
-    async fn take(&self, headers: &HeaderMap, body: Body, context: CallContext) -> Result<Response, Problem> {
+    async fn take(
+        &self,
+        caller: IpAddr,
+        headers: &HeaderMap,
+        body: Body,
+        context: CallContext,
+    ) -> Result<Response, Problem> {
         let arrived_at = Utc::now();
         let (media_type, encoding) = (BodyFormat::of(headers)?, Encoding::of(headers)?);
-        let received = self.reader.read(headers, encoding, body).await;
+        let received = self.reader.read(caller, headers, encoding, body).await;
         let received = received.inspect_err(|error| self.count_unread(error))?;
         let bytes = received.bytes.len();
         let parse = move || ParsedBody::parse(received, media_type, arrived_at);

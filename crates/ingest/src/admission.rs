@@ -1,12 +1,14 @@
-//! Admission of calls: bounds the bytes in flight before a call is decoded, and gives each call its deadline.
+//! Admission of calls: reads each message as far as there is room, before it is decoded, and gives each call its deadline.
 
 use std::{
     convert::Infallible,
+    error::Error as _,
+    net::{IpAddr, Ipv4Addr},
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use http::{Request, Response};
 use http_body::Frame;
@@ -15,7 +17,11 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 use weir_event::{ErrorType, EventMetrics};
-use weir_process::{Budget, Reason, Reservation, grpc_timeout, refuse};
+use weir_process::{
+    Claim, Overloaded, Reason, Room, SlowBody,
+    connections::{BodyReadError, Peer},
+    grpc_timeout, refuse,
+};
 
 use crate::request::MAX_DECODED_BYTES;
 
@@ -34,7 +40,7 @@ pub(crate) struct Deadline(Instant);
 #[derive(Clone, Debug)]
 pub(crate) struct Admission<S> {
     service: S,
-    budget: Budget,
+    room: Room,
     metrics: EventMetrics,
 }
 
@@ -61,8 +67,8 @@ impl Default for Deadline {
 }
 
 impl<S> Admission<S> {
-    pub(crate) fn new(service: S, budget: Budget, metrics: EventMetrics) -> Self {
-        Self { service, budget, metrics }
+    pub(crate) fn new(service: S, room: Room, metrics: EventMetrics) -> Self {
+        Self { service, room, metrics }
     }
 }
 
@@ -87,12 +93,12 @@ where
         // `poll_ready` made this instance ready; a clone of it may not be.
         let clone = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, clone);
-        let (budget, metrics) = (self.budget.clone(), self.metrics.clone());
+        let (room, metrics) = (self.room.clone(), self.metrics.clone());
         Box::pin(async move {
-            match admit(&budget, request).await {
-                Ok((request, room)) => {
+            match admit(&room, request).await {
+                Ok((request, claim)) => {
                     let response = service.call(request).await;
-                    drop(room);
+                    drop(claim);
                     response
                 }
                 Err(status) => {
@@ -105,46 +111,80 @@ where
     }
 }
 
-/// Reserves room for the whole message of a call. It reserves all bytes at once, so that half-read calls never wait for
-/// each other.
-async fn admit(budget: &Budget, request: Request<Body>) -> Result<(Request<Body>, Reservation), Status> {
+/// Reads the whole message of a call, as far as there is room for it. The service decodes it then, and waits for nothing.
+async fn admit(room: &Room, request: Request<Body>) -> Result<(Request<Body>, Claim), Status> {
     let deadline = Deadline::of(&request);
     let (mut head, body) = request.into_parts();
-    let (length, body) = message_length(body).await;
-    let mut room = budget.reservation();
-    // The transport refuses a message over the limit before reading it, so it needs no room.
-    let bytes = length.filter(|bytes| *bytes <= MAX_DECODED_BYTES).unwrap_or_default();
-    // Half of the remaining time is for the work. The caller gains from an early refusal.
-    let wait = MAX_WAIT.min(deadline.remaining() / 2);
-    budget.cover(&mut room, bytes, wait).await.map_err(|_| {
-        refuse(Reason::Overloaded, "the calls in flight fill INGEST_MAX_IN_FLIGHT_BYTES", &[])
-    })?;
+    let caller = head.extensions.get().map(|Peer(peer)| peer.ip());
+    let mut claim = room.claim(caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let reading = read_message(&mut claim, body, deadline);
+    let body = tokio::time::timeout(deadline.remaining(), reading).await.map_err(|_elapsed| late())??;
+    claim.complete();
     head.extensions.insert(deadline);
-    Ok((Request::from_parts(head, body), room))
+    Ok((Request::from_parts(head, body), claim))
 }
 
-/// The length in the prefix of the message, if the body has one, and the unchanged body.
-async fn message_length(mut body: Body) -> (Option<usize>, Body) {
-    let (mut frames, mut prefix) = (Vec::new(), BytesMut::new());
-    while prefix.len() < PREFIX_BYTES
-        && let Some(frame) = body.frame().await
+/// Reads a body to its end. One that announces a message over the limit stays unread, because the service refuses it by
+/// that.
+async fn read_message(claim: &mut Claim, mut body: Body, deadline: Deadline) -> Result<Body, Status> {
+    let (mut frames, mut prefix, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while bytes <= PREFIX_BYTES + MAX_DECODED_BYTES
+        && announced(&prefix).is_none_or(|length| length <= MAX_DECODED_BYTES)
+        && let Some(frame) = next_frame(claim, &mut body).await?
     {
-        if let Ok(data) = frame.as_ref().map(Frame::data_ref) {
-            prefix.extend(data.into_iter().flat_map(|data: &Bytes| data.iter().take(PREFIX_BYTES)));
-        }
         // The body of a broken connection never ends: it returns the same error at every poll.
-        let broken = frame.is_err();
+        let is_broken = frame.is_err();
+        if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
+            bytes += data.len();
+            prefix.extend(data.iter().take(PREFIX_BYTES - prefix.len()));
+        }
         frames.push(frame);
-        if broken {
+        if is_broken {
             break;
         }
+        // Half of the remaining time is for the work. The caller gains from an early refusal.
+        let wait = MAX_WAIT.min(deadline.remaining() / 2);
+        let needed = bytes.saturating_sub(PREFIX_BYTES).min(MAX_DECODED_BYTES);
+        claim.grow_to(needed, wait).await.map_err(|Overloaded| overloaded())?;
     }
-    let length = (prefix.len() >= PREFIX_BYTES).then(|| {
-        prefix.advance(1);
-        usize::try_from(prefix.get_u32()).unwrap_or(usize::MAX)
-    });
     let whole = stream::iter(frames).chain(BodyStream::new(body));
-    (length, Body::new(StreamBody::new(whole)))
+    Ok(Body::new(StreamBody::new(whole)))
+}
+
+/// The length of a message, by its prefix.
+fn announced(prefix: &[u8]) -> Option<usize> {
+    let [_compression, length @ ..] = *<&[u8; PREFIX_BYTES]>::try_from(prefix).ok()?;
+    usize::try_from(u32::from_be_bytes(length)).ok()
+}
+
+async fn next_frame(claim: &Claim, body: &mut Body) -> Result<Option<Result<Frame<Bytes>, Status>>, Status> {
+    tokio::select! {
+        biased;
+        frame = body.frame() => match frame {
+            Some(Err(error)) if is_slow(&error) => Err(late()),
+            other => Ok(other),
+        },
+        () = claim.taken() => Err(overloaded()),
+    }
+}
+
+fn is_slow(error: &Status) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if matches!(error.downcast_ref(), Some(BodyReadError::Slow(_))) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn late() -> Status {
+    Status::deadline_exceeded(SlowBody.to_string())
+}
+
+fn overloaded() -> Status {
+    refuse(Reason::Overloaded, "the calls in flight fill INGEST_MAX_IN_FLIGHT_BYTES", &[])
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl IngestArgs {
 }
 
 fn parse_in_flight_bytes(text: &str) -> Result<usize, String> {
-    /// The budget counts blocks of 4 KiB in 32 bits.
+    /// `Room` counts blocks of 4 KiB in 32 bits.
     const MAX: usize = 1 << 40;
     match text.parse() {
         Ok(bytes @ MAX_DECODED_BYTES..=MAX) => Ok(bytes),

@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use weir_journal::{AppendError, Durability, SealedFrame};
-use weir_process::{Budget, LatencyHistogram, TraceContext};
+use weir_process::{LatencyHistogram, Room, TraceContext};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PromiseLabels {
@@ -43,16 +43,21 @@ impl PromiseGauge {
 }
 
 /// Registers the bytes of calls in flight and their limit.
-pub(crate) fn register_calls(budget: &Budget, registry: &mut Registry) {
+pub(crate) fn register_calls(room: &Room, registry: &mut Registry) {
     registry.register(
         "weir_ingest_call_bytes_in_flight",
         "Bytes of PublishEvents calls in flight, as they arrived over the network, in blocks of 4 KiB",
-        budget.in_flight(),
+        room.in_flight(),
     );
     registry.register(
         "weir_ingest_call_bytes_limit",
         "The most bytes of PublishEvents calls in flight; beyond it ingest lets calls wait, then refuses them",
-        budget.limit(),
+        room.limit(),
+    );
+    registry.register(
+        "weir_ingest_calls_dropped",
+        "Slow PublishEvents calls that were dropped because others needed their room",
+        room.taken(),
     );
 }
 

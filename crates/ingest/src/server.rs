@@ -16,8 +16,9 @@ use weir::contract::{
 use weir_event::EventMetrics;
 use weir_journal::{Journal, LostFrameMetrics, SettingsLatch};
 use weir_process::{
-    Budget, Latch, OperatorAccess, RoleReadiness, Stop,
+    Latch, OperatorAccess, RoleReadiness, Room, Stop,
     clock::{ClockMetrics, RoleClock},
+    connections::Connections,
     grpc::GrpcServer,
 };
 
@@ -58,7 +59,7 @@ pub struct Ingest {
     server: GrpcServer,
     handler: IngestHandler,
     access: OperatorAccess,
-    budget: Budget,
+    room: Room,
     readiness: RoleReadiness,
     journal: Latch,
     durability: (PromiseGauge, Latch),
@@ -78,9 +79,9 @@ impl Ingest {
         registry: &mut Registry,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        let server = GrpcServer::bind(config.listen).await?;
-        let budget = Budget::new(config.max_in_flight_bytes);
-        metrics::register_calls(&budget, registry);
+        let server = GrpcServer::bind("ingest", config.listen).await?;
+        let room = Room::new(config.max_in_flight_bytes);
+        metrics::register_calls(&room, registry);
         let durability = (PromiseGauge::register(registry), readiness.dependency("durability", false));
         let latch = readiness.dependency("journal", true);
         let access = OperatorAccess::of_listener(server.address(), config.operator_token.clone());
@@ -90,7 +91,7 @@ impl Ingest {
         let settings = SettingsLatch::new(&readiness);
         let publish_metrics = PublishMetrics::register(registry);
         let handler = IngestHandler { journal, metrics, publish_metrics, clock };
-        Ok(Self { server, handler, access, budget, readiness, journal: latch, durability, lost, settings })
+        Ok(Self { server, handler, access, room, readiness, journal: latch, durability, lost, settings })
     }
 
     /// The address of the listener, with the actual port in place of port 0.
@@ -102,8 +103,8 @@ impl Ingest {
     /// Serves until `stop`, then completes the calls in flight and returns.
     ///
     /// # Errors
-    /// The listener fails.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+    /// None: an error of a connection ends that connection alone.
+    pub async fn run(self, connections: Connections, stop: Stop) -> anyhow::Result<()> {
         let journal = self.handler.journal.clone();
         let _sampler = self.journal.sample(stop.clone(), move || {
             let journal = journal.clone();
@@ -128,8 +129,8 @@ impl Ingest {
         services.add_service(DeadLetterServiceServer::new(letters));
         let metrics = self.handler.metrics.clone();
         let service = IngestServiceServer::new(self.handler).max_decoding_message_size(MAX_DECODED_BYTES);
-        services.add_service(Admission::new(service, self.budget, metrics));
-        self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, stop).await
+        services.add_service(Admission::new(service, self.room, metrics));
+        self.server.serve(services, SERVICES, DESCRIPTORS, self.readiness, &connections, stop).await
     }
 }
 

@@ -3,7 +3,7 @@
 mod exposition;
 mod log_level;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -16,7 +16,28 @@ pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
+use super::{
+    BodyPace, Dependency, Readiness, RoleReadiness, SharedRegistry, Stop,
+    connections::{Connections, Http2Bounds, ListenerSettings},
+    logging::LogLevel,
+};
+
+/// Probes, scrapers and operators hold a few connections.
+const SETTINGS: ListenerSettings = ListenerSettings {
+    name: "admin",
+    max_connections: 64,
+    head_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(75),
+    drain_timeout: Duration::from_secs(5),
+    body: BodyPace { stall: Duration::from_secs(5), whole: Duration::from_secs(10) },
+    only_http2: false,
+    http2: Http2Bounds {
+        stream_window: 64 << 10,
+        connection_window: 64 << 10,
+        max_streams: 16,
+        max_head_bytes: 32 << 10,
+    },
+};
 
 /// The state that the handlers share. Cheap to clone; every clone is the same state.
 #[derive(Clone)]
@@ -80,10 +101,8 @@ impl AdminServer {
         self.listener.local_addr()
     }
 
-    pub(super) async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(self.listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
-        Ok(())
+    pub(super) async fn run(self, connections: Connections, stop: Stop) {
+        connections.serve(self.listener, self.router, SETTINGS, stop).await;
     }
 }
 

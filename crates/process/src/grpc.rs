@@ -1,6 +1,7 @@
 //! gRPC servers and channels, with health, reflection, keep-alive, spans and a graceful end.
 
 mod address;
+mod call_deadline;
 mod call_status;
 mod channel;
 mod client_spans;

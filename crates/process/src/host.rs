@@ -15,6 +15,7 @@ use super::{
     Readiness, RoleReadiness, SharedRegistry, Signals, Stop,
     admin::AdminServer,
     args::ProcessConfig,
+    connections::Connections,
     exit_code, logging, process_metrics, supervisor,
     telemetry::{self, Telemetry},
 };
@@ -35,6 +36,7 @@ pub struct Host {
     stop: Stop,
     registry: Registry,
     shared_registry: SharedRegistry,
+    connections: Connections,
     readiness: Readiness,
     roles: Vec<Role>,
     admin: Admin,
@@ -47,7 +49,7 @@ pub struct Host {
 #[derive(Debug)]
 struct Admin {
     stop: Stop,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,8 @@ impl Host {
         telemetry.register(&mut registry);
         logging::register(&mut registry);
         process_metrics::register(&mut registry);
+        let connections = Connections::default();
+        connections.register(&mut registry);
         let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
         let admin = config.admin_listen;
         let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone(), log_level)
@@ -83,11 +87,22 @@ impl Host {
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         info!(address = %server.address()?, "health and metrics are served");
         let stop = Stop::new();
-        let admin = Admin { task: tokio::spawn(server.run(stop.clone())), stop };
+        let admin = Admin { task: tokio::spawn(server.run(connections.clone(), stop.clone())), stop };
         let (stop, roles) = (Stop::new(), Vec::new());
         let start = tokio::spawn(supervisor::notify_start(readiness.clone())).abort_handle();
         let drain_delay = config.drain_delay;
-        Ok(Self { stop, registry, shared_registry, readiness, roles, admin, telemetry, drain_delay, start })
+        Ok(Self {
+            stop,
+            registry,
+            shared_registry,
+            connections,
+            readiness,
+            roles,
+            admin,
+            telemetry,
+            drain_delay,
+            start,
+        })
     }
 
     /// The registry for metrics, before [`Host::run`].
@@ -99,6 +114,12 @@ impl Host {
     #[must_use]
     pub fn shared_registry(&self) -> SharedRegistry {
         self.shared_registry.clone()
+    }
+
+    /// The connections of this process, for the listeners of its roles.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// Cancelled when the process begins to end. Cancelling it ends the process.

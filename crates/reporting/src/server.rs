@@ -13,6 +13,7 @@ use weir_database::{Rights, SchemaWatch};
 use weir_process::{
     Latch, RoleReadiness, Stop,
     clock::{ClockMetrics, RoleClock},
+    connections::Connections,
     grpc::GrpcServer,
 };
 
@@ -78,7 +79,7 @@ impl Reporting {
         clock: ClockMetrics,
         readiness: RoleReadiness,
     ) -> anyhow::Result<Self> {
-        let server = GrpcServer::bind(config.listen).await?;
+        let server = GrpcServer::bind("reporting", config.listen).await?;
         let attributes = AttributeCache::new(limits.users);
         attributes.register(registry);
         let rankings = RankingCache::new(limits.campaigns);
@@ -105,8 +106,8 @@ impl Reporting {
     /// Serves until `stop`, then finishes the calls in flight.
     ///
     /// # Errors
-    /// The listener fails.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+    /// None: an error of a connection ends that connection alone.
+    pub async fn run(self, connections: Connections, stop: Stop) -> anyhow::Result<()> {
         let database = self.service.store.database().clone();
         let watch = SchemaWatch::new(&database, Rights::Read);
         self.clock.watch_microseconds("database", stop.clone(), move || {
@@ -124,7 +125,8 @@ impl Reporting {
         tokio::spawn(drop_unused(self.service.attributes.clone(), stop.clone()));
         let mut services = RoutesBuilder::default();
         services.add_service(ReportingServiceServer::new(self.service));
-        self.server.serve(services, &[SERVICE_NAME], contract::DESCRIPTORS, self.readiness, stop).await
+        let Self { server, readiness, .. } = self;
+        server.serve(services, &[SERVICE_NAME], contract::DESCRIPTORS, readiness, &connections, stop).await
     }
 }
 

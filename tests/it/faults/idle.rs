@@ -13,6 +13,8 @@ use weir_testkit::{Storage, Weir, eventually, eventually::within, soak};
 
 use super::good_client::GoodClient;
 
+const EDGE: &[(&str, &str)] = &[("listener", "edge")];
+
 /// The number of connections, and the value of both timeouts of the edge. All connections are open before the first
 /// times out.
 fn scale() -> (usize, Duration) {
@@ -111,13 +113,13 @@ async fn connections_beyond_the_bound_wait_and_are_logged() {
         }
     };
     assert_eq!(most, MOST, "connections were open at once, and a good client waited {waited:?}");
-    assert_eq!(weir.metric("weir_edge_connections_limit", &[]).await as usize, MOST);
+    assert_eq!(weir.metric("weir_connections_limit", EDGE).await as usize, MOST);
     drop(idle);
 }
 
 /// The number of open connections.
 async fn open(weir: &Weir) -> usize {
-    weir.metric("weir_edge_connections", &[]).await as usize
+    weir.metric("weir_connections", EDGE).await as usize
 }
 
 /// Raises a process's soft limit of open files to the hard limit; fails if that is too low.
@@ -148,7 +150,7 @@ async fn connect(weir: &Weir, connections: usize) -> Vec<TcpStream> {
         let next = first..connections.min(first + AT_ONCE);
         all.extend(join_all(next.map(begin)).await);
         // Connections beyond the bound wait in the backlog.
-        let most = weir.metric("weir_edge_connections_limit", &[]).await as usize;
+        let most = weir.metric("weir_connections_limit", EDGE).await as usize;
         eventually(async || match open(weir).await {
             open if open >= all.len().min(most) => Ok(()),
             open => Err(format!("{open} of {} connections", all.len())),

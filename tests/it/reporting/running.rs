@@ -10,6 +10,7 @@ use weir_process::{
     RoleReadiness, Stop,
     args::{ConfigErrors, Environment},
     clock::ClockMetrics,
+    connections::Connections,
 };
 use weir_reporting::{ExactLimits, Reporting, ReportingArgs};
 use weir_testkit::database::Database;
@@ -57,7 +58,7 @@ impl Running {
         let reporting = reporting.await.unwrap();
         let address = format!("http://{}", reporting.address());
         let stop = Stop::new();
-        tokio::spawn(reporting.run(stop.clone()));
+        tokio::spawn(reporting.run(Connections::default(), stop.clone()));
         let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
         Self { channel, readiness, registry, stop }
     }

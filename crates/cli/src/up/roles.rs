@@ -103,10 +103,11 @@ impl Roles {
     /// Starts the roles in the order in which an event passes them. They end in the same order.
     pub(super) fn start(self, host: &mut Host) {
         let Self { edge, ingest, collectors, reporting, journal, folder } = self;
-        host.add("edge", |stop| edge.run(stop));
-        host.add("ingest", |stop| ingest.run(stop));
+        let connections = host.connections();
+        host.add("edge", |stop| edge.run(connections.clone(), stop));
+        host.add("ingest", |stop| ingest.run(connections.clone(), stop));
         host.add("collectors", |stop| collectors.run(stop));
-        host.add("reporting", |stop| reporting.run(stop));
+        host.add("reporting", |stop| reporting.run(connections, stop));
         runner::keep_journal(host, journal, folder);
     }
 }

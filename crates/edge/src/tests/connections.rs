@@ -258,7 +258,7 @@ async fn a_disconnected_sender_leaves_no_connection_behind() {
         stream.write_all(request.as_bytes()).await.unwrap();
         drop(stream);
     }
-    while !edge.get("/metrics").await.text.contains("weir_edge_connections 1\n") {
+    while !edge.get("/metrics").await.text.contains("weir_connections{listener=\"edge\"} 1\n") {
         tokio::task::yield_now().await;
     }
 }

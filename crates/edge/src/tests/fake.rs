@@ -27,7 +27,10 @@ use weir::contract::{
     },
 };
 use weir_event::EventMetrics;
-use weir_process::{CallContext, Reason, RoleReadiness, SharedRegistry, Stop, grpc::GrpcServer, refuse};
+use weir_process::{
+    CallContext, Reason, RoleReadiness, SharedRegistry, Stop, connections::Connections, grpc::GrpcServer,
+    refuse,
+};
 
 use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
 
@@ -234,6 +237,8 @@ impl Running {
     async fn before(config: EdgeConfig, upstreams: Upstreams, script: Fake, services: Stop) -> Self {
         let stop = Stop::new();
         let mut registry = Registry::default();
+        let connections = Connections::default();
+        connections.register(&mut registry);
         let metrics = EventMetrics::register(&mut registry);
         let readiness = RoleReadiness::new("edge");
         let shared = SharedRegistry::default();
@@ -241,7 +246,7 @@ impl Running {
         let edge = edge.await.unwrap();
         shared.fill(registry);
         let address = edge.address();
-        let ended = tokio::spawn(edge.run(stop.clone()));
+        let ended = tokio::spawn(edge.run(connections, stop.clone()));
         Self { address, client: reqwest::Client::new(), script, stop, services, ended }
     }
 
@@ -314,13 +319,16 @@ impl Answer {
 }
 
 async fn serve(fake: Fake, stop: Stop) -> Url {
-    let server = GrpcServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let server = GrpcServer::bind("fake", "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", server.address()).parse().unwrap();
     let mut services = RoutesBuilder::default();
     services.add_service(IngestServiceServer::new(fake.clone()).max_decoding_message_size(16 << 20));
     services.add_service(ReportingServiceServer::new(fake));
     let readiness = RoleReadiness::new("fake");
-    tokio::spawn(server.serve(services, &[INGEST, REPORTING], DESCRIPTORS, readiness, stop));
+    tokio::spawn(async move {
+        let connections = Connections::default();
+        server.serve(services, &[INGEST, REPORTING], DESCRIPTORS, readiness, &connections, stop).await
+    });
     url
 }
 

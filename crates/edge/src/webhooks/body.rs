@@ -1,46 +1,48 @@
-//! Body reader: decompresses a whole body into memory, within the limits of its size, the total bytes in flight, and
-//! time.
+//! Body reader: decompresses a whole body into memory, within the limits of its size and of the room for all bodies. The
+//! connection bounds its time.
 
 mod encoding;
 
 use std::{
-    pin::pin,
-    time::{Duration, Instant},
+    net::IpAddr,
+    pin::{Pin, pin},
+    time::Duration,
 };
 
 use async_compression::{tokio::bufread::ZstdDecoder, zstd::DParameter};
 use axum::body::Body;
-use bytes::BufMut as _;
+use bytes::{BufMut as _, Bytes};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
-use weir_process::{Budget, Overloaded, Reason, Reservation};
+use weir_process::{Claim, Overloaded, Reason, Room, SlowBody, connections::BodyReadError};
 
 use self::encoding::GzipMembers;
 pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
-/// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an
-/// announced length once so many bytes have arrived: otherwise connections that announce a large body and send nothing
-/// would reserve all memory.
-const FIRST_RESERVATION: usize = 64 * 1024;
+/// The least memory of a body that does not come in one piece. It doubles when it is full: what is announced takes no
+/// memory, because a sender may announce much and send nothing.
+const FIRST_CAPACITY: usize = 4 * 1024;
+/// The bytes of each body that lie in the entrance.
+const ENTRANCE_BYTES: usize = 64 * 1024;
 /// The most bytes of one read. At every call the gzip decoder zeroes all the room that it gets.
 const MAX_READ: usize = 64 * 1024;
-/// 1/8 of `EDGE_MAX_IN_FLIGHT_BYTES` is reserved for the first 64 KiB of each body.
+/// 1/8 of `EDGE_MAX_IN_FLIGHT_BYTES` is for the first 64 KiB of each body.
 const ENTRANCE_SHARE: usize = 8;
 /// RFC 9659: a zstd sender may require a window of at most 8 MiB from a receiver.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// The time that a body waits for bytes in flight before it is rejected.
-const RESERVATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that a body waits for room before it is rejected.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body in memory, and the reservations of its bytes.
+/// A body in memory, and its room.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     /// One for the first 64 KiB, one for the rest.
-    pub(super) reservations: [Reservation; 2],
+    pub(super) claims: [Claim; 2],
 }
 
 /// The reason why a body was not read.
@@ -59,14 +61,10 @@ pub(super) enum BodyError {
 #[derive(Clone, Debug)]
 pub(super) struct BodyReader {
     /// For the first 64 KiB of each body, so that small bodies are read while large ones wait for each other.
-    entrance: Budget,
-    budget: Budget,
+    entrance: Room,
+    room: Room,
     /// The limit of one body after decompression.
     max_bytes: usize,
-    /// The longest pause in a body.
-    stall_timeout: Duration,
-    /// The longest time of a whole body, without waits for reservations.
-    timeout: Duration,
 }
 
 impl From<Overloaded> for BodyError {
@@ -83,13 +81,14 @@ impl From<BodyError> for Problem {
                 format!("the body is over the limit of {limit} bytes after decompression"),
             ),
             BodyError::Overloaded => {
-                let detail = "the bodies in flight have reached the limit of EDGE_MAX_IN_FLIGHT_BYTES";
+                let detail =
+                    "the bodies in flight fill EDGE_MAX_IN_FLIGHT_BYTES, and this one was slower than others";
                 let delay = Reason::Overloaded.retry_after().unwrap_or(Duration::from_secs(1));
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
                     .reason(Reason::Overloaded.name())
                     .retry_after(delay)
             }
-            BodyError::Slow => Self::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
+            BodyError::Slow => Self::new(StatusCode::REQUEST_TIMEOUT, SlowBody.to_string()),
             BodyError::Broken(error) => Self::bad_request(format!("the body can't be read: {error}")),
         }
     }
@@ -100,30 +99,25 @@ impl BodyReader {
         // The largest body must fit into the rest.
         let spare = config.max_in_flight_bytes - config.max_body_bytes;
         let entrance = spare.min(config.max_in_flight_bytes / ENTRANCE_SHARE);
-        let budget;
-        let entrance = if entrance < FIRST_RESERVATION {
-            budget = Budget::new(config.max_in_flight_bytes);
-            budget.clone()
+        let room;
+        let entrance = if entrance < ENTRANCE_BYTES {
+            room = Room::new(config.max_in_flight_bytes);
+            room.clone()
         } else {
-            budget = Budget::new(config.max_in_flight_bytes - entrance);
-            budget.partition(entrance)
+            room = Room::new(config.max_in_flight_bytes - entrance);
+            room.partition(entrance)
         };
-        metrics::register_bodies(&budget, registry);
-        Self {
-            entrance,
-            budget,
-            max_bytes: config.max_body_bytes,
-            stall_timeout: config.body_stall_timeout,
-            timeout: config.body_timeout,
-        }
+        metrics::register_bodies(&room, registry);
+        Self { entrance, room, max_bytes: config.max_body_bytes }
     }
 
-    /// Reads a whole body.
+    /// Reads the whole body of a caller.
     ///
     /// # Errors
-    /// The body is too large, too slow or broken, or the bodies in flight left no room for it for 30 s.
+    /// The body is too large, too slow or broken, there was no room for it for 30 s, or its room was taken for others.
     pub(super) async fn read(
         &self,
+        caller: IpAddr,
         headers: &HeaderMap,
         encoding: Encoding,
         body: Body,
@@ -137,80 +131,99 @@ impl BodyReader {
         if let (Some(Ok(whole)), Some(bytes)) = (&first, announced)
             && whole.len() == bytes
         {
-            return self.copy(whole).await;
+            return self.copy(caller, whole).await;
         }
+        let came = first.as_ref().and_then(|first| first.as_ref().ok()).map_or(0, Bytes::len);
+        let mut received = self.empty(caller);
+        let least = came.max(FIRST_CAPACITY);
         let data = stream::iter(first).chain(data);
         let raw = StreamReader::new(data.map_err(std::io::Error::other));
         match encoding {
-            Encoding::Identity => self.collect(raw, announced).await,
-            Encoding::Gzip => self.collect(GzipMembers::new(raw), None).await,
+            Encoding::Identity => self.collect(&mut received, raw, least, announced).await,
+            Encoding::Gzip => self.collect(&mut received, GzipMembers::new(raw), least, None).await,
             Encoding::Zstd => {
                 let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
                 let mut decoder = ZstdDecoder::with_params(raw, &[window]);
                 // A body may have several frames.
                 decoder.multiple_members(true);
-                self.collect(decoder, None).await
+                self.collect(&mut received, decoder, least, None).await
             }
-        }
-    }
-
-    /// Copies a body that has arrived in one piece, so that it needs no timeouts.
-    async fn copy(&self, whole: &[u8]) -> Result<Received, BodyError> {
-        let mut received = self.empty();
-        self.reserve(&mut received, whole.len()).await?;
-        received.bytes.extend_from_slice(whole);
+        }?;
         Ok(received)
     }
 
-    fn empty(&self) -> Received {
-        let reservations = [self.entrance.reservation(), self.budget.reservation()];
-        Received { bytes: Vec::new(), reservations }
+    /// Copies a body that has arrived in one piece.
+    async fn copy(&self, caller: IpAddr, whole: &[u8]) -> Result<Received, BodyError> {
+        let mut received = self.empty(caller);
+        received.grow_to(whole.len()).await?;
+        received.bytes.extend_from_slice(whole);
+        received.complete();
+        Ok(received)
     }
 
-    async fn collect(&self, reader: impl AsyncRead, announced: Option<usize>) -> Result<Received, BodyError> {
+    fn empty(&self, caller: IpAddr) -> Received {
+        Received { bytes: Vec::new(), claims: [self.entrance.claim(caller), self.room.claim(caller)] }
+    }
+
+    /// Reads on from `reader` to its end. `least` is the first capacity.
+    async fn collect(
+        &self,
+        received: &mut Received,
+        reader: impl AsyncRead,
+        least: usize,
+        announced: Option<usize>,
+    ) -> Result<(), BodyError> {
         let mut reader = pin!(reader);
-        let mut timer = BodyTimer { stall: self.stall_timeout, remaining: self.timeout };
-        let mut received = self.empty();
         let max = announced.unwrap_or(self.max_bytes);
         loop {
             let capacity = received.bytes.capacity();
             if received.bytes.len() == capacity {
                 if capacity >= max {
-                    return self.expect_end(reader, timer, received).await;
+                    break;
                 }
-                let next = match announced {
-                    Some(bytes) if capacity > 0 => bytes,
-                    Some(_) | None => FIRST_RESERVATION.max(capacity * 2),
-                };
-                self.reserve(&mut received, next.min(max)).await?;
+                received.grow_to(least.max(capacity * 2).min(max)).await?;
             }
-            // `read_buf` would grow a vector without spare capacity, beyond the reservation.
-            let mut buffer = (&mut received.bytes).limit(MAX_READ);
-            if timer.limit(reader.read_buf(&mut buffer)).await? == 0 {
-                return Ok(received);
+            if received.read_some(reader.as_mut()).await? == 0 {
+                received.complete();
+                return Ok(());
             }
         }
+        // A body that fills its limit has to end there.
+        match reader.read(&mut [0]).await.map_err(unread)? {
+            0 => {
+                received.complete();
+                Ok(())
+            }
+            _ => Err(BodyError::TooLarge { limit: self.max_bytes }),
+        }
     }
+}
 
-    async fn reserve(&self, received: &mut Received, bytes: usize) -> Result<(), BodyError> {
-        let [entrance, rest] = &mut received.reservations;
-        self.entrance.cover(entrance, bytes.min(FIRST_RESERVATION), RESERVATION_TIMEOUT).await?;
-        self.budget.cover(rest, bytes.saturating_sub(FIRST_RESERVATION), RESERVATION_TIMEOUT).await?;
-        received.bytes.reserve_exact(bytes - received.bytes.len());
+impl Received {
+    /// Has memory for `bytes` bytes, once there is room for them.
+    async fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let [entrance, rest] = &mut self.claims;
+        entrance.grow_to(bytes.min(ENTRANCE_BYTES), ROOM_TIMEOUT).await?;
+        rest.grow_to(bytes.saturating_sub(ENTRANCE_BYTES), ROOM_TIMEOUT).await?;
+        self.bytes.reserve_exact(bytes - self.bytes.len());
         Ok(())
     }
 
-    /// Checks that a body that fills its limit ends there.
-    async fn expect_end(
-        &self,
-        mut reader: std::pin::Pin<&mut impl AsyncRead>,
-        mut timer: BodyTimer,
-        received: Received,
-    ) -> Result<Received, BodyError> {
-        match timer.limit(reader.read(&mut [0])).await? {
-            0 => Ok(received),
-            _ => Err(BodyError::TooLarge { limit: self.max_bytes }),
+    /// Reads what comes next; 0 at the end.
+    async fn read_some(&mut self, mut reader: Pin<&mut impl AsyncRead>) -> Result<usize, BodyError> {
+        // `read_buf` would grow a vector without spare capacity, beyond its room.
+        let mut buffer = (&mut self.bytes).limit(MAX_READ);
+        let [entrance, rest] = &self.claims;
+        tokio::select! {
+            biased;
+            read = reader.read_buf(&mut buffer) => read.map_err(unread),
+            () = entrance.taken() => Err(BodyError::Overloaded),
+            () = rest.taken() => Err(BodyError::Overloaded),
         }
+    }
+
+    fn complete(&self) {
+        self.claims.iter().for_each(Claim::complete);
     }
 }
 
@@ -220,26 +233,10 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// Names the root cause only: the errors around it say that a body was being read.
-fn broken(error: std::io::Error) -> BodyError {
-    BodyError::Broken(anyhow::Error::new(error).root_cause().to_string())
-}
-
-/// The two time limits of one body.
-struct BodyTimer {
-    stall: Duration,
-    /// The time that is left for the whole body.
-    remaining: Duration,
-}
-
-impl BodyTimer {
-    /// Runs one read within both limits.
-    async fn limit(
-        &mut self,
-        read: impl Future<Output = std::io::Result<usize>>,
-    ) -> Result<usize, BodyError> {
-        let started = Instant::now();
-        let read = tokio::time::timeout(self.stall.min(self.remaining), read).await;
-        self.remaining = self.remaining.saturating_sub(started.elapsed());
-        read.map_err(|_| BodyError::Slow)?.map_err(broken)
+fn unread(error: std::io::Error) -> BodyError {
+    let error = anyhow::Error::new(error);
+    match error.root_cause().downcast_ref::<BodyReadError>() {
+        Some(BodyReadError::Slow(SlowBody)) => BodyError::Slow,
+        Some(BodyReadError::Broken(_)) | None => BodyError::Broken(error.root_cause().to_string()),
     }
 }

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use weir_event::{EncodedEvent, Refusal, check_json};
-use weir_process::Reservation;
+use weir_process::Claim;
 
 use super::{
     body::Received,
@@ -48,7 +48,7 @@ pub(super) struct ParsedBody {
     pub(super) repeats: Repeats,
     /// The arrival time of the body, which the gate compares timestamps with.
     pub(super) arrived_at: DateTime<Utc>,
-    _reservations: [Reservation; 2],
+    _claims: [Claim; 2],
 }
 
 impl ParsedBody {
@@ -76,7 +76,7 @@ impl ParsedBody {
         let items = Items::new(layout, start);
         let repeats = scan.as_ref().map(|scan| Repeats::find(&items, scan, arrived_at)).unwrap_or_default();
         let scanned = scan.as_ref().map(IdentityScan::items_by_source);
-        Ok(Self { items, single, scanned, repeats, arrived_at, _reservations: received.reservations })
+        Ok(Self { items, single, scanned, repeats, arrived_at, _claims: received.claims })
     }
 
     /// The size of the body in bytes.
@@ -189,13 +189,14 @@ impl<'de> Visitor<'de> for ArrayScan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use weir_process::Budget;
+    use weir_process::Room;
 
     use super::*;
 
     fn parse(bytes: &[u8], media_type: BodyFormat) -> Result<ParsedBody, ParseError> {
-        let reservations = [Budget::new(1).reservation(), Budget::new(1).reservation()];
-        ParsedBody::parse(Received { bytes: bytes.to_vec(), reservations }, media_type, Utc::now())
+        let claim = || Room::new(1).claim([127, 0, 0, 1].into());
+        let claims = [claim(), claim()];
+        ParsedBody::parse(Received { bytes: bytes.to_vec(), claims }, media_type, Utc::now())
     }
 
     fn items(text: &str, media_type: BodyFormat) -> Vec<String> {

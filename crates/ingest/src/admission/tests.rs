@@ -1,6 +1,9 @@
 //! Calls that arrive when there is no room.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use http_body_util::Full;
 use prometheus_client::registry::Registry;
@@ -34,11 +37,11 @@ impl Service<Request<Body>> for GatedEcho {
     }
 }
 
-fn admission() -> (Admission<GatedEcho>, std::sync::Arc<Semaphore>, Budget) {
+fn admission() -> (Admission<GatedEcho>, std::sync::Arc<Semaphore>, Room) {
     let gate = std::sync::Arc::new(Semaphore::new(0));
-    let budget = Budget::new(MESSAGE_BYTES);
+    let room = Room::new(MESSAGE_BYTES);
     let metrics = EventMetrics::register(&mut Registry::default());
-    (Admission::new(GatedEcho(gate.clone()), budget.clone(), metrics), gate, budget)
+    (Admission::new(GatedEcho(gate.clone()), room.clone(), metrics), gate, room)
 }
 
 /// A call whose prefix arrives in pieces.
@@ -52,15 +55,17 @@ fn call(timeout: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_before_its_length_is_polled_once() {
+async fn a_body_that_breaks_is_polled_once() {
     let polls = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&polls);
     let errors = stream::repeat_with(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         Err::<Frame<Bytes>, _>(Status::unavailable("broken pipe"))
     });
-    let (length, mut body) = message_length(Body::new(StreamBody::new(errors.take(100)))).await;
-    assert_eq!((length, polls.load(Ordering::Relaxed)), (None, 1));
+    let mut claim = Room::new(MESSAGE_BYTES).claim(Ipv4Addr::LOCALHOST.into());
+    let broken = Body::new(StreamBody::new(errors.take(100)));
+    let mut body = read_message(&mut claim, broken, Deadline::default()).await.unwrap();
+    assert_eq!(polls.load(Ordering::Relaxed), 1);
     assert!(body.frame().await.is_some_and(|frame| frame.is_err()));
 }
 
@@ -70,9 +75,9 @@ fn reason(response: &Response<Body>) -> Option<Reason> {
 
 #[tokio::test]
 async fn a_call_without_room_is_refused_before_its_deadline_with_a_retry_delay() {
-    let (mut admission, gate, budget) = admission();
+    let (mut admission, gate, room) = admission();
     let first = tokio::spawn(admission.call(call("30S")));
-    while budget.in_flight().get() == 0 {
+    while room.in_flight().get() == 0 {
         tokio::task::yield_now().await;
     }
     let began = Instant::now();
@@ -84,7 +89,7 @@ async fn a_call_without_room_is_refused_before_its_deadline_with_a_retry_delay()
     let answered = first.await.unwrap().unwrap();
     let read = answered.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(read.len(), PREFIX_BYTES + MESSAGE_BYTES);
-    assert_eq!(budget.in_flight().get(), 0);
+    assert_eq!(room.in_flight().get(), 0);
 }
 
 #[tokio::test]

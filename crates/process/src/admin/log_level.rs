@@ -1,15 +1,15 @@
 //! `/log-level`: shows the log level of the process and changes it at run time, for callers on the same
 //! machine only.
 
-use std::net::SocketAddr;
-
 use axum::{
-    extract::{ConnectInfo, State},
+    Extension,
+    extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 
 use super::AdminState;
+use crate::connections::Peer;
 
 /// Returns the directives that are in force.
 pub(super) async fn show(State(state): State<AdminState>) -> String {
@@ -20,7 +20,7 @@ pub(super) async fn show(State(state): State<AdminState>) -> String {
 /// machine or in the same container may do so, because a debug level of every library can fill disks.
 pub(super) async fn change(
     State(state): State<AdminState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(Peer(peer)): Extension<Peer>,
     body: String,
 ) -> Response {
     if !peer.ip().to_canonical().is_loopback() {

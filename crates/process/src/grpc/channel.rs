@@ -1,16 +1,16 @@
-//! Channels to gRPC servers, and the HTTP/2 settings that servers share with them.
+//! Channels to gRPC servers.
 
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 use url::Url;
 
-/// Either side notices a peer that vanished within interval + timeout.
-pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client notices a server that vanished within interval + timeout.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for many 16 MiB batches at once: HTTP/2's 64 KiB default stalls a batch on a round trip per window.
-pub(super) const STREAM_WINDOW: u32 = 4 << 20;
-pub(super) const CONNECTION_WINDOW: u32 = 16 << 20;
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 

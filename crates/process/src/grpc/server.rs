@@ -4,38 +4,54 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tonic::{
-    service::RoutesBuilder,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::service::RoutesBuilder;
 use tonic_health::{ServingStatus, server::HealthReporter};
-use tracing::warn;
+use tower::Layer as _;
 
-use super::{
-    channel::{CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW},
-    server_spans::ServerSpans,
+use super::{call_deadline::CallDeadline, server_spans::ServerSpans};
+use crate::{
+    BodyPace, RoleReadiness, Stop,
+    connections::{Connections, Http2Bounds, ListenerSettings},
 };
-use crate::{RoleReadiness, Stop};
 
 /// How long calls in flight may take at the end. Streams that a client holds open, such as a watch on health,
 /// never end by themselves.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Edges, collectors and operators hold a few connections each.
+const MAX_CONNECTIONS: usize = 4_096;
+/// A client connects within milliseconds and sends its preface at once.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that calls again connects again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// The pace of a message.
+const BODY: BodyPace = BodyPace { stall: Duration::from_secs(10), whole: Duration::from_secs(120) };
+/// HTTP/2's 64 KiB default stalls a batch of 16 MiB on a round trip per window.
+const HTTP2: Http2Bounds = Http2Bounds {
+    stream_window: 1 << 20,
+    connection_window: 4 << 20,
+    max_streams: 256,
+    max_head_bytes: 32 << 10,
+};
 
 /// A bound gRPC server.
 #[derive(Debug)]
 pub struct GrpcServer {
+    /// The role: the `listener` label of metrics.
+    name: &'static str,
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl GrpcServer {
+    /// Binds the listener of the role `name`.
+    ///
     /// # Errors
     /// The address is taken, or it does not belong to this machine.
-    pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn bind(name: &'static str, address: SocketAddr) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { name, listener, address })
     }
 
     /// The listen address, with port 0 resolved.
@@ -49,13 +65,14 @@ impl GrpcServer {
     /// server follows `readiness`. It becomes NOT_SERVING at `stop`.
     ///
     /// # Errors
-    /// The descriptors can't be decoded, or the listener fails.
+    /// The descriptors can't be decoded.
     pub async fn serve(
         self,
         mut services: RoutesBuilder,
         names: &'static [&'static str],
         descriptors: &[u8],
         readiness: RoleReadiness,
+        connections: &Connections,
         stop: Stop,
     ) -> anyhow::Result<()> {
         let reflection = || {
@@ -70,33 +87,20 @@ impl GrpcServer {
         services.add_service(reflection().build_v1()?);
         services.add_service(reflection().build_v1alpha()?);
         let follower = tokio::spawn(follow(readiness, reporter, names, stop.clone()));
-        let drained = {
-            let stop = stop.clone();
-            async move {
-                stop.cancelled().await;
-                tokio::time::sleep(DRAIN).await;
-            }
+        let service = ServerSpans::of(names, descriptors)?.layer(CallDeadline::new(services.routes()));
+        let settings = ListenerSettings {
+            name: self.name,
+            max_connections: MAX_CONNECTIONS,
+            head_timeout: HEAD_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            drain_timeout: DRAIN,
+            body: BODY,
+            only_http2: true,
+            http2: HTTP2,
         };
-        let serving = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .layer(ServerSpans::of(names, descriptors)?)
-            .add_routes(services.routes())
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(self.listener).with_nodelay(Some(true)),
-                stop.cancelled_owned(),
-            );
-        let served = tokio::select! {
-            served = serving => served,
-            () = drained => {
-                warn!("calls were still in flight at the end and were cut off");
-                Ok(())
-            }
-        };
+        connections.serve(self.listener, service, settings, stop).await;
         follower.abort();
-        Ok(served?)
+        Ok(())
     }
 }
 

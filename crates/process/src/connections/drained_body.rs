@@ -14,30 +14,72 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Version, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::{runtime::Handle, time};
+use tokio::{
+    runtime::Handle,
+    time::{self, Instant, Sleep},
+};
 
 use super::activity::InFlightGuard;
+use crate::pace::{BodyPace, Pace, SlowBody};
 
 /// Twice the largest body by default, so that the sender of a far larger body can read the rejection too.
 const MAX_BYTES: u64 = 128 << 20;
 /// A slower sender has had time to read the response.
 const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// The body of a request. If it is dropped before its end, a task reads on, up to 128 MiB or 10 s.
+/// The reason that a body was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyReadError {
+    #[error(transparent)]
+    Slow(SlowBody),
+    #[error(transparent)]
+    Broken(hyper::Error),
+}
+
+/// The body of a request, read at its pace. If it is dropped before its end, a task reads on, up to 128 MiB or 10 s.
 #[derive(Debug)]
-pub(super) struct DrainedBody {
+pub struct DrainedBody {
     /// `None` after its end.
     body: Option<Incoming>,
     /// The sender waits for 100 Continue. The first read sends that, so the background task must not read.
     expects_continue: bool,
+    pace: Pace,
+    /// While the handler waits for the next bytes: since when, and until when it does.
+    awaited: Option<(Instant, Pin<Box<Sleep>>)>,
     in_flight: InFlightGuard,
 }
 
 impl DrainedBody {
     /// Replaces the body of `request`.
-    pub(super) fn wrap(request: Request<Incoming>, in_flight: InFlightGuard) -> Request<Self> {
+    pub(super) fn wrap(
+        request: Request<Incoming>,
+        pace: BodyPace,
+        in_flight: InFlightGuard,
+    ) -> Request<Self> {
         let expects_continue = expects_continue(&request);
-        request.map(|body| Self { body: Some(body), expects_continue, in_flight })
+        let pace = Pace::new(pace);
+        request.map(|body| Self { body: Some(body), expects_continue, pace, awaited: None, in_flight })
+    }
+}
+
+impl DrainedBody {
+    /// Waits for the next bytes; ready when they came too slowly.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<SlowBody> {
+        let (_, until) = self.awaited.get_or_insert_with(|| {
+            self.in_flight.activity().set_body_awaited(true);
+            (Instant::now(), Box::pin(time::sleep(self.pace.left())))
+        });
+        ready!(until.as_mut().poll(context));
+        self.end_wait();
+        Poll::Ready(SlowBody)
+    }
+
+    /// Returns how long the wait was.
+    fn end_wait(&mut self) -> Duration {
+        self.awaited.take().map_or(Duration::ZERO, |(since, _)| {
+            self.in_flight.activity().set_body_awaited(false);
+            since.elapsed()
+        })
     }
 }
 
@@ -48,19 +90,24 @@ fn expects_continue<B>(request: &Request<B>) -> bool {
 
 impl Body for DrainedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyReadError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyReadError>>> {
         self.expects_continue = false;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+            return self.wait(context).map(|SlowBody| Some(Err(BodyReadError::Slow(SlowBody))));
+        };
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        let waited = self.end_wait();
+        self.pace.record(waited, bytes);
         if !matches!(frame, Some(Ok(_))) {
             self.body = None;
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyReadError::Broken)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -74,6 +121,7 @@ impl Body for DrainedBody {
 
 impl Drop for DrainedBody {
     fn drop(&mut self) {
+        self.end_wait();
         let Some(body) = self.body.take() else { return };
         // Over HTTP/2 the end may be a frame of its own, after all announced bytes.
         let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
@@ -84,7 +132,9 @@ impl Drop for DrainedBody {
         if let Ok(runtime) = Handle::try_current() {
             let in_flight = self.in_flight.clone();
             runtime.spawn(async move {
+                in_flight.activity().set_body_awaited(true);
                 let _ = time::timeout(MAX_TIME, drain(body)).await;
+                in_flight.activity().set_body_awaited(false);
                 drop(in_flight);
             });
         }

@@ -1,26 +1,19 @@
-//! The activity of one connection, and its two timeouts: for the head of a request, and for being idle.
+//! The activity of one connection: what it waits for, and its timeouts.
 
 use std::{
-    io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use http::{Request, Response, Version};
-use hyper::body::{Body, Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::Notify,
-    time::Instant,
-};
+use http::{Request, Version};
+use tokio::{sync::Notify, time::Instant};
 
 /// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 /// Time for the last response of a half-closed HTTP/2 connection to reach the socket.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time for a peer to take the next piece of a response.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest time that a connection without a request stays open.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +31,19 @@ pub(super) enum TimeoutState {
     CheckAt(Instant),
     Idle,
     SlowHead,
+    /// The peer takes nothing of a response.
+    Unread,
     /// The peer has closed its writing half, and every response has been written.
     Answered,
+}
+
+/// What a connection waits for that has to go where there are too many. The order is the one in which they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Waiting {
+    /// For a request, since then.
+    ForRequest(Instant),
+    /// For the bytes of every request that is in flight. The latest one began, or got its response, then.
+    ForBodies(Instant),
 }
 
 /// The activity of one connection. Its lock is held for a few instructions at a time, and no other connection takes it.
@@ -54,8 +58,15 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    /// Requests whose response hyper has not taken whole, or whose body is not read to its end.
+    /// Requests whose response hyper has not taken whole, and bodies that are read to their end without a handler.
     in_flight: usize,
+    /// Bodies that a handler waits for.
+    awaited_bodies: usize,
+    /// Responses of which the peer has to take a piece, with the time since then; the oldest first.
+    unread: Vec<(u64, Instant)>,
+    last_response: u64,
+    /// The instant at which a request began or ended.
+    progress_at: Instant,
     /// Over HTTP/2 bytes arrive without a request: PING, WINDOW_UPDATE and the like.
     http2: bool,
     idle_since: Instant,
@@ -71,6 +82,10 @@ impl Activity {
         let now = Instant::now();
         let state = State {
             in_flight: 0,
+            awaited_bodies: 0,
+            unread: Vec::new(),
+            last_response: 0,
+            progress_at: now,
             http2: false,
             idle_since: now,
             head_since: Some(now),
@@ -83,13 +98,46 @@ impl Activity {
     pub(super) fn begin_request<B>(&self, request: &Request<B>) -> InFlightGuard {
         let mut state = self.state();
         state.in_flight += 1;
+        state.progress_at = Instant::now();
         state.head_since = None;
         state.http2 = request.version() == Version::HTTP_2;
         drop(state);
         InFlightGuard(self.clone())
     }
 
-    fn received(&self, bytes: &[u8]) {
+    /// Notes that a handler waits for the next bytes of a body, or that it does no longer.
+    pub(super) fn set_body_awaited(&self, awaited: bool) {
+        let mut state = self.state();
+        if awaited {
+            state.awaited_bodies += 1;
+        } else {
+            state.awaited_bodies -= 1;
+        }
+    }
+
+    /// Notes that the peer has to take a piece of a response. Returns the number to take the note back with.
+    pub(super) fn begin_unread(&self) -> u64 {
+        let mut state = self.state();
+        state.last_response += 1;
+        let number = state.last_response;
+        state.unread.push((number, Instant::now()));
+        number
+    }
+
+    pub(super) fn end_unread(&self, number: u64) {
+        self.state().unread.retain(|(unread, _)| *unread != number);
+    }
+
+    /// What the connection waits for; `None` while Weir works for it, or it takes a response.
+    pub(super) fn waiting(&self) -> Option<Waiting> {
+        let state = self.state();
+        if state.in_flight == 0 {
+            return Some(Waiting::ForRequest(state.head_since.unwrap_or(state.idle_since)));
+        }
+        (state.awaited_bodies >= state.in_flight).then_some(Waiting::ForBodies(state.progress_at))
+    }
+
+    pub(super) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.http2 |= state.head_since.is_some() && bytes.starts_with(HTTP2_PREFACE);
         if state.in_flight == 0 && !state.http2 && state.head_since.is_none() {
@@ -99,7 +147,7 @@ impl Activity {
 
     /// Records the end of the peer's writing half. Returns whether hyper may see the end: over HTTP/2 hyper would
     /// drop the requests in flight, although the peer may still read.
-    fn end_of_input(&self) -> bool {
+    pub(super) fn end_of_input(&self) -> bool {
         let mut state = self.state();
         if state.http2 && state.half_closed_since.is_none() {
             state.half_closed_since = Some(Instant::now());
@@ -119,12 +167,13 @@ impl Activity {
         // A timeout that starts later also expires later than this.
         let earliest = now + timeouts.head.min(timeouts.idle);
         let state = self.state();
+        let unread_until = state.unread.first().map(|(_, since)| *since + UNREAD_TIMEOUT);
+        if unread_until.is_some_and(|until| until <= now) {
+            return TimeoutState::Unread;
+        }
         if state.in_flight > 0 {
-            return TimeoutState::CheckAt(if state.half_closed_since.is_some() {
-                now + FLUSH_TIMEOUT
-            } else {
-                earliest
-            });
+            let next = if state.half_closed_since.is_some() { now + FLUSH_TIMEOUT } else { earliest };
+            return TimeoutState::CheckAt(unread_until.map_or(next, |until| next.min(until)));
         }
         let (expires, expired) = match (state.half_closed_since, state.head_since) {
             (Some(since), _) => (since.max(state.idle_since) + FLUSH_TIMEOUT, TimeoutState::Answered),
@@ -143,6 +192,12 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct InFlightGuard(Activity);
 
+impl InFlightGuard {
+    pub(super) fn activity(&self) -> &Activity {
+        &self.0
+    }
+}
+
 impl Clone for InFlightGuard {
     fn clone(&self) -> Self {
         self.0.state().in_flight += 1;
@@ -154,97 +209,10 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.in_flight -= 1;
+        state.progress_at = Instant::now();
         if state.in_flight == 0 {
-            state.idle_since = Instant::now();
+            state.idle_since = state.progress_at;
         }
-    }
-}
-
-/// The body of a response. The request is in flight until hyper has taken all of it.
-#[derive(Debug)]
-pub(super) struct ResponseBody<B> {
-    body: B,
-    _in_flight: InFlightGuard,
-}
-
-impl<B> ResponseBody<B> {
-    pub(super) fn wrap(response: Response<B>, in_flight: InFlightGuard) -> Response<Self> {
-        response.map(|body| Self { body, _in_flight: in_flight })
-    }
-}
-
-impl<B: Body + Unpin> Body for ResponseBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The socket of a connection. It records the beginning of a head and the end of the input.
-#[derive(Debug)]
-pub(super) struct TrackedSocket {
-    pub(super) stream: TcpStream,
-    pub(super) activity: Activity,
-}
-
-impl AsyncRead for TrackedSocket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        let arrived = &buffer.filled()[before..];
-        if !arrived.is_empty() {
-            self.activity.received(arrived);
-        } else if read.is_ok() && buffer.remaining() > 0 && !self.activity.end_of_input() {
-            return Poll::Pending;
-        }
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for TrackedSocket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

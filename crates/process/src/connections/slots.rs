@@ -1,0 +1,238 @@
+//! The open connections of a process, and the choice of those that go where there are too many.
+
+use std::{
+    collections::{BinaryHeap, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use procfs::process::{LimitValue, Process};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{
+    activity::{Activity, Waiting},
+    metrics::ConnectionMetrics,
+};
+use crate::share;
+
+/// The pause between two warnings while a limit is reached.
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// One of so many connections goes at once, because the choice looks at all of them.
+const SHARE_OF_ONE_CHOICE: usize = 64;
+/// The fewest descriptors that are kept back for files, and for connections to servers and databases.
+const KEPT_BACK: usize = 128;
+
+/// How many connections the process may have. A quarter of its descriptors is kept back, 128 at least, and half of them
+/// at most.
+pub(super) fn descriptors_for_connections() -> usize {
+    let limits = Process::myself().and_then(|process| process.limits());
+    match limits.map(|limits| limits.max_open_files.soft_limit) {
+        Ok(LimitValue::Value(most)) => {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            most - (most / 4).max(KEPT_BACK).min(most / 2)
+        }
+        Ok(LimitValue::Unlimited) | Err(_) => usize::MAX,
+    }
+}
+
+/// The slots of connections. Each listener has a limit of its own besides.
+#[derive(Debug)]
+pub(super) struct ConnectionSlots {
+    max: usize,
+    open: Mutex<Open>,
+    freed: Notify,
+    metrics: ConnectionMetrics,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    last_id: u64,
+    connections: HashMap<u64, OpenConnection>,
+    by_listener: HashMap<&'static str, usize>,
+    warned_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct OpenConnection {
+    listener: &'static str,
+    /// Its address, or the /64 of it.
+    share: IpAddr,
+    activity: Activity,
+    taken: CancellationToken,
+}
+
+/// The slot of one connection, given back on drop.
+#[derive(Debug)]
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
+    id: u64,
+    listener: &'static str,
+    activity: Activity,
+    taken: CancellationToken,
+}
+
+impl ConnectionSlots {
+    pub(super) fn new(max: usize, metrics: ConnectionMetrics) -> Self {
+        Self { max, open: Mutex::default(), freed: Notify::new(), metrics }
+    }
+
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Takes a slot for a connection from `address`. Without a free one, connections that wait for their peers make room:
+    /// first those of the address that has most connections. Where none waits, this one does.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        listener: &'static str,
+        max: usize,
+        address: IpAddr,
+    ) -> ConnectionSlot {
+        loop {
+            // Registered before the look, so that no slot is freed between the two.
+            let mut freed = Box::pin(self.freed.notified());
+            freed.as_mut().enable();
+            {
+                let mut open = self.open();
+                let scope = if open.by_listener.get(listener).is_some_and(|count| *count >= max) {
+                    Some(listener)
+                } else if open.connections.len() >= self.max {
+                    None
+                } else {
+                    return self.take(&mut open, listener, address);
+                };
+                open.warn(listener, scope.map_or(self.max, |_| max));
+                open.make_room(scope);
+            }
+            freed.await;
+        }
+    }
+
+    fn take(self: &Arc<Self>, open: &mut Open, listener: &'static str, address: IpAddr) -> ConnectionSlot {
+        open.last_id += 1;
+        *open.by_listener.entry(listener).or_default() += 1;
+        let (id, activity, taken) = (open.last_id, Activity::start(), CancellationToken::new());
+        let connection = OpenConnection {
+            listener,
+            share: share::of(address),
+            activity: activity.clone(),
+            taken: taken.clone(),
+        };
+        open.connections.insert(id, connection);
+        self.metrics.open(listener).inc();
+        ConnectionSlot { slots: Arc::clone(self), id, listener, activity, taken }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Takes slots from connections that wait for their peers, of one listener or of all, unless that is under way.
+    fn make_room(&mut self, listener: Option<&'static str>) {
+        let in_scope = |open: &&OpenConnection| listener.is_none_or(|listener| open.listener == listener);
+        let open: Vec<&OpenConnection> = self.connections.values().filter(in_scope).collect();
+        if open.iter().any(|connection| connection.taken.is_cancelled()) {
+            return;
+        }
+        let mut shares: HashMap<IpAddr, Share<'_>> = HashMap::new();
+        for connection in &open {
+            let share = shares.entry(connection.share).or_default();
+            share.connections += 1;
+            if let Some(waiting) = connection.activity.waiting() {
+                share.waiting.push((waiting, &connection.taken));
+            }
+        }
+        for share in shares.values_mut() {
+            share.waiting.sort_by_key(|(waiting, _)| std::cmp::Reverse(*waiting));
+        }
+        let mut shares: BinaryHeap<Share<'_>> = shares.into_values().collect();
+        for _ in 0..open.len().div_ceil(SHARE_OF_ONE_CHOICE) {
+            // Shares without a waiting connection come last.
+            let Some(mut largest) = shares.pop() else { return };
+            let Some((_, taken)) = largest.waiting.pop() else { return };
+            taken.cancel();
+            largest.connections -= 1;
+            shares.push(largest);
+        }
+    }
+
+    fn warn(&mut self, listener: &'static str, limit: usize) {
+        if self.warned_at.is_none_or(|at| at.elapsed() >= WARN_INTERVAL) {
+            self.warned_at = Some(Instant::now());
+            warn!(
+                listener,
+                limit,
+                "the limit of connections is reached; waiting ones of the address with most of them are closed.                  Raise the limit of open files (ulimit -n), and EDGE_MAX_CONNECTIONS for the edge"
+            );
+        }
+    }
+}
+
+/// The connections of one address.
+#[derive(Debug, Default)]
+struct Share<'o> {
+    connections: usize,
+    /// Those that can go; the one that goes first comes last.
+    waiting: Vec<(Waiting, &'o CancellationToken)>,
+}
+
+impl Share<'_> {
+    fn rank(&self) -> (bool, usize, Option<std::cmp::Reverse<Waiting>>) {
+        let first = self.waiting.last().map(|(waiting, _)| std::cmp::Reverse(*waiting));
+        (first.is_some(), self.connections, first)
+    }
+}
+
+impl PartialEq for Share<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Share<'_> {}
+
+impl PartialOrd for Share<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Share<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl ConnectionSlot {
+    pub(super) fn listener(&self) -> &'static str {
+        self.listener
+    }
+
+    pub(super) fn activity(&self) -> Activity {
+        self.activity.clone()
+    }
+
+    /// Returns when the slot was taken for another connection: this one has to end.
+    pub(super) async fn taken(&self) {
+        self.taken.cancelled().await;
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        let mut open = self.slots.open();
+        open.connections.remove(&self.id);
+        if let Some(count) = open.by_listener.get_mut(self.listener) {
+            *count -= 1;
+        }
+        drop(open);
+        self.slots.metrics.open(self.listener).dec();
+        self.slots.freed.notify_waiters();
+    }
+}
