@@ -50,8 +50,6 @@ const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// hyper allocates this many fields per request: 1,024 fields cost 1 µs, 512 fields half of it.
 const HTTP1_FIELDS: usize = 512;
-/// The most bytes of a head, and of what is read ahead of a body.
-const HTTP1_BUFFER: usize = 64 << 10;
 /// The most bytes that wait in one stream until the peer takes them.
 const HTTP2_SEND_BUFFER: usize = 64 << 10;
 
@@ -91,7 +89,7 @@ pub struct Http2Bounds {
     pub max_head_bytes: u32,
 }
 
-/// The connections of a process. Cheap to clone; every clone is the same.
+/// The connections of a process, bounded by its limit of open files. Cheap to clone; every clone is the same.
 #[derive(Clone, Debug)]
 pub struct Connections {
     slots: Arc<ConnectionSlots>,
@@ -100,18 +98,12 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self::new(slots::descriptors_for_connections())
+        let metrics = ConnectionMetrics::default();
+        Self { slots: Arc::new(ConnectionSlots::new(metrics.clone())), metrics }
     }
 }
 
 impl Connections {
-    /// At most `max` connections over all listeners.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
-        let metrics = ConnectionMetrics::default();
-        Self { slots: Arc::new(ConnectionSlots::new(max, metrics.clone())), metrics }
-    }
-
     /// Registers the metrics of connections, once per process.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
@@ -190,7 +182,6 @@ fn protocol(settings: &ListenerSettings) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(None)
         // A sender that closes its writing half still reads the response.
         .half_close(true)
-        .max_buf_size(HTTP1_BUFFER)
         .max_headers(HTTP1_FIELDS);
     let bounds = settings.http2;
     protocol

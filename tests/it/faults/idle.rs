@@ -90,7 +90,7 @@ async fn connections_whose_heads_come_a_byte_at_a_time_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_bound_wait_and_are_logged() {
+async fn connections_beyond_the_bound_make_room_and_are_logged() {
     const MOST: usize = 50;
     let settings =
         vec![("EDGE_MAX_CONNECTIONS", MOST.to_string()), ("EDGE_HEADER_TIMEOUT_MS", "3000".to_owned())];
@@ -104,7 +104,7 @@ async fn connections_beyond_the_bound_wait_and_are_logged() {
     .await;
     let mut most = 0;
     let mut client = GoodClient::of(&weir);
-    // The client waits until connections before it are closed.
+    // A connection that sends no request is closed for the client.
     let mut post = Box::pin(client.post());
     let waited = loop {
         tokio::select! {
@@ -149,7 +149,7 @@ async fn connect(weir: &Weir, connections: usize) -> Vec<TcpStream> {
     for first in (0..connections).step_by(AT_ONCE) {
         let next = first..connections.min(first + AT_ONCE);
         all.extend(join_all(next.map(begin)).await);
-        // Connections beyond the bound wait in the backlog.
+        // Connections beyond the bound take the place of others.
         let most = weir.metric("weir_connections_limit", EDGE).await as usize;
         eventually(async || match open(weir).await {
             open if open >= all.len().min(most) => Ok(()),

@@ -6,12 +6,17 @@ use std::{
 };
 
 use http::{Request, Version};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 /// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 /// Time for the last response of a half-closed HTTP/2 connection to reach the socket.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// A longer head takes one of a few permits. No listener accepts it, but the answer says so.
+const LARGE_HEAD: usize = 40 << 10;
 /// The time for a peer to take the next piece of a response.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -54,6 +59,7 @@ pub(super) struct Activity(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     half_closed: Notify,
+    large_heads: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -70,15 +76,17 @@ struct State {
     /// Over HTTP/2 bytes arrive without a request: PING, WINDOW_UPDATE and the like.
     http2: bool,
     idle_since: Instant,
-    /// The instant at which the current head began.
+    /// The instant at which the current head began, its bytes so far, and its permit if it is large.
     head_since: Option<Instant>,
+    head_bytes: usize,
+    large_head: Option<OwnedSemaphorePermit>,
     /// The instant at which the peer of an HTTP/2 connection closed its writing half.
     half_closed_since: Option<Instant>,
 }
 
 impl Activity {
-    /// Starts the timeout of the first head.
-    pub(super) fn start() -> Self {
+    /// Starts the timeout of the first head. All connections share `large_heads`.
+    pub(super) fn start(large_heads: Arc<Semaphore>) -> Self {
         let now = Instant::now();
         let state = State {
             in_flight: 0,
@@ -89,9 +97,11 @@ impl Activity {
             http2: false,
             idle_since: now,
             head_since: Some(now),
+            head_bytes: 0,
+            large_head: None,
             half_closed_since: None,
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), half_closed: Notify::new() }))
+        Self(Arc::new(Shared { state: Mutex::new(state), half_closed: Notify::new(), large_heads }))
     }
 
     /// Counts a request whose head has arrived.
@@ -100,6 +110,8 @@ impl Activity {
         state.in_flight += 1;
         state.progress_at = Instant::now();
         state.head_since = None;
+        state.head_bytes = 0;
+        state.large_head = None;
         state.http2 = request.version() == Version::HTTP_2;
         drop(state);
         InFlightGuard(self.clone())
@@ -137,12 +149,22 @@ impl Activity {
         (state.awaited_bodies >= state.in_flight).then_some(Waiting::ForBodies(state.progress_at))
     }
 
-    pub(super) fn received(&self, bytes: &[u8]) {
+    /// Notes bytes that arrived. Returns whether the connection may go on: a large head needs a permit.
+    pub(super) fn received(&self, bytes: &[u8]) -> bool {
         let mut state = self.state();
         state.http2 |= state.head_since.is_some() && bytes.starts_with(HTTP2_PREFACE);
         if state.in_flight == 0 && !state.http2 && state.head_since.is_none() {
             state.head_since = Some(Instant::now());
         }
+        if state.in_flight > 0 || state.http2 {
+            return true;
+        }
+        state.head_bytes += bytes.len();
+        if state.head_bytes > LARGE_HEAD && state.large_head.is_none() {
+            state.large_head = Arc::clone(&self.0.large_heads).try_acquire_owned().ok();
+            return state.large_head.is_some();
+        }
+        true
     }
 
     /// Records the end of the peer's writing half. Returns whether hyper may see the end: over HTTP/2 hyper would
@@ -232,9 +254,25 @@ mod tests {
         matches!(state, TimeoutState::CheckAt(at) if at <= Instant::now() + duration)
     }
 
+    fn start() -> Activity {
+        Activity::start(Arc::new(Semaphore::new(1)))
+    }
+
+    #[test]
+    fn only_few_heads_may_be_large() {
+        let large_heads = Arc::new(Semaphore::new(1));
+        let [first, second] = [(); 2].map(|()| Activity::start(Arc::clone(&large_heads)));
+        let part = vec![b'x'; LARGE_HEAD];
+        assert!(first.received(&part) && second.received(&part));
+        assert!(first.received(b"x"));
+        assert!(!second.received(b"x"));
+        drop(first.begin_request(&request(Version::HTTP_11)));
+        assert!(second.received(b"x"));
+    }
+
     #[test]
     fn the_first_head_and_every_later_one_has_a_timeout() {
-        let activity = Activity::start();
+        let activity = start();
         assert_eq!(activity.check(EXPIRED), TimeoutState::SlowHead);
         drop(activity.begin_request(&request(Version::HTTP_11)));
         assert_eq!(activity.check(EXPIRED), TimeoutState::Idle);
@@ -248,7 +286,7 @@ mod tests {
 
     #[test]
     fn no_timeout_expires_while_a_request_is_in_flight() {
-        let activity = Activity::start();
+        let activity = start();
         let in_flight = activity.begin_request(&request(Version::HTTP_11));
         let body = in_flight.clone();
         activity.received(b"GET");
@@ -260,7 +298,7 @@ mod tests {
 
     #[test]
     fn bytes_between_requests_are_no_head_over_http_2() {
-        let activity = Activity::start();
+        let activity = start();
         activity.received(b"GET");
         assert_eq!(activity.check(EXPIRED), TimeoutState::SlowHead);
         drop(activity.begin_request(&request(Version::HTTP_2)));

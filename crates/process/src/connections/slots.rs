@@ -3,13 +3,18 @@
 use std::{
     collections::{BinaryHeap, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use procfs::process::{LimitValue, Process};
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -23,12 +28,14 @@ use crate::share;
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 /// One of so many connections goes at once, because the choice looks at all of them.
 const SHARE_OF_ONE_CHOICE: usize = 64;
+/// The heads over 40 KiB that may come at once. hyper keeps up to 400 KiB of each.
+const LARGE_HEADS: usize = 64;
 /// The fewest descriptors that are kept back for files, and for connections to servers and databases.
 const KEPT_BACK: usize = 128;
 
 /// How many connections the process may have. A quarter of its descriptors is kept back, 128 at least, and half of them
 /// at most.
-pub(super) fn descriptors_for_connections() -> usize {
+fn descriptors_for_connections() -> usize {
     let limits = Process::myself().and_then(|process| process.limits());
     match limits.map(|limits| limits.max_open_files.soft_limit) {
         Ok(LimitValue::Value(most)) => {
@@ -42,9 +49,12 @@ pub(super) fn descriptors_for_connections() -> usize {
 /// The slots of connections. Each listener has a limit of its own besides.
 #[derive(Debug)]
 pub(super) struct ConnectionSlots {
-    max: usize,
+    /// The most connections. Read anew when it is reached, because an operator may raise the limit of a process that
+    /// runs.
+    max: AtomicUsize,
     open: Mutex<Open>,
     freed: Notify,
+    large_heads: Arc<Semaphore>,
     metrics: ConnectionMetrics,
 }
 
@@ -76,12 +86,26 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlots {
-    pub(super) fn new(max: usize, metrics: ConnectionMetrics) -> Self {
-        Self { max, open: Mutex::default(), freed: Notify::new(), metrics }
+    pub(super) fn new(metrics: ConnectionMetrics) -> Self {
+        let max = AtomicUsize::new(descriptors_for_connections());
+        Self {
+            max,
+            open: Mutex::default(),
+            freed: Notify::new(),
+            large_heads: Arc::new(Semaphore::new(LARGE_HEADS)),
+            metrics,
+        }
     }
 
     pub(super) fn max(&self) -> usize {
-        self.max
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// Reads the limit of the process anew. Returns whether it is higher.
+    fn refresh_max(&self, listener: &'static str, max: usize) -> bool {
+        let now = descriptors_for_connections();
+        self.metrics.set_limit(listener, max.min(now));
+        self.max.swap(now, Ordering::Relaxed) < now
     }
 
     /// Takes a slot for a connection from `address`. Without a free one, connections that wait for their peers make room:
@@ -100,12 +124,12 @@ impl ConnectionSlots {
                 let mut open = self.open();
                 let scope = if open.by_listener.get(listener).is_some_and(|count| *count >= max) {
                     Some(listener)
-                } else if open.connections.len() >= self.max {
+                } else if open.connections.len() >= self.max() && !self.refresh_max(listener, max) {
                     None
                 } else {
                     return self.take(&mut open, listener, address);
                 };
-                open.warn(listener, scope.map_or(self.max, |_| max));
+                open.warn(listener, scope.map_or(self.max(), |_| max));
                 open.make_room(scope);
             }
             freed.await;
@@ -115,7 +139,8 @@ impl ConnectionSlots {
     fn take(self: &Arc<Self>, open: &mut Open, listener: &'static str, address: IpAddr) -> ConnectionSlot {
         open.last_id += 1;
         *open.by_listener.entry(listener).or_default() += 1;
-        let (id, activity, taken) = (open.last_id, Activity::start(), CancellationToken::new());
+        let (id, activity, taken) =
+            (open.last_id, Activity::start(Arc::clone(&self.large_heads)), CancellationToken::new());
         let connection = OpenConnection {
             listener,
             share: share::of(address),
@@ -234,5 +259,80 @@ impl Drop for ConnectionSlot {
         drop(open);
         self.slots.metrics.open(self.listener).dec();
         self.slots.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Version};
+
+    use super::*;
+
+    const MAX: usize = 4;
+
+    async fn open(slots: &Arc<ConnectionSlots>, caller: u8) -> ConnectionSlot {
+        slots.acquire("edge", MAX, IpAddr::from([127, 0, 0, caller])).await
+    }
+
+    fn slots() -> Arc<ConnectionSlots> {
+        Arc::new(ConnectionSlots::new(ConnectionMetrics::default()))
+    }
+
+    /// Opens a connection of `caller`, for which the one at `place` has to go.
+    async fn opens_for(
+        slots: &Arc<ConnectionSlots>,
+        caller: u8,
+        held: &mut Vec<ConnectionSlot>,
+        place: usize,
+    ) {
+        tokio::select! {
+            biased;
+            _ = open(slots, caller) => panic!("there was a slot"),
+            () = held[place].taken() => {}
+        }
+        drop(held.remove(place));
+        held.push(open(slots, caller).await);
+    }
+
+    #[tokio::test]
+    async fn the_address_with_most_connections_loses_its_oldest_one_that_waits() {
+        let slots = slots();
+        let mut held = vec![open(&slots, 1).await];
+        for _ in 0..3 {
+            held.push(open(&slots, 2).await);
+        }
+        let _in_flight = held[1].activity().begin_request(&Request::new(()));
+        opens_for(&slots, 1, &mut held, 2).await;
+        assert_eq!(held.len(), MAX);
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_body_comes_goes_after_those_without_a_request() {
+        let slots = slots();
+        let mut held = vec![open(&slots, 1).await, open(&slots, 1).await];
+        let in_flight = held[0].activity().begin_request(&Request::new(()));
+        held[0].activity().set_body_awaited(true);
+        held.extend([open(&slots, 2).await, open(&slots, 3).await]);
+        opens_for(&slots, 4, &mut held, 1).await;
+        assert!(matches!(in_flight.activity().waiting(), Some(Waiting::ForBodies(_))));
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_while_weir_works_for_all_others() {
+        let slots = slots();
+        let mut held = Vec::new();
+        for _ in 0..MAX {
+            held.push(open(&slots, 1).await);
+        }
+        let _in_flight: Vec<_> = held
+            .iter()
+            .map(|slot| {
+                slot.activity().begin_request(&Request::builder().version(Version::HTTP_2).body(()).unwrap())
+            })
+            .collect();
+        let mut waits = Box::pin(open(&slots, 2));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        drop(held.pop());
+        waits.await;
     }
 }

@@ -30,7 +30,9 @@ impl AsyncRead for TrackedSocket {
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let arrived = &buffer.filled()[before..];
         if !arrived.is_empty() {
-            self.activity.received(arrived);
+            if !self.activity.received(arrived) {
+                return Poll::Ready(Err(io::Error::other("too many heads are large")));
+            }
         } else if read.is_ok() && buffer.remaining() > 0 && !self.activity.end_of_input() {
             return Poll::Pending;
         }
