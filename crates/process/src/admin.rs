@@ -1,6 +1,7 @@
 //! Health, metrics and the log level over HTTP, on every process's ADMIN_LISTEN.
 
 mod exposition;
+mod guard;
 mod log_level;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -9,14 +10,19 @@ use axum::{
     Json, Router,
     extract::State,
     http::{HeaderMap, StatusCode},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, put},
 };
 pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, logging::LogLevel};
+use self::guard::{Connection, LISTENER, REASONS};
+use super::{
+    Dependency, Readiness, RoleReadiness, SharedRegistry, Stop, http_guard::RefusedRequests,
+    logging::LogLevel,
+};
 
 /// The state that the handlers share. Cheap to clone; every clone is the same state.
 #[derive(Clone)]
@@ -65,14 +71,19 @@ impl AdminServer {
         readiness: Readiness,
         registry: SharedRegistry,
         log_level: LogLevel,
+        refused: RefusedRequests,
     ) -> std::io::Result<Self> {
+        refused.expect(LISTENER, &REASONS);
         let state = AdminState { readiness, registry, log_level };
+        let change =
+            put(log_level::change).route_layer(from_fn_with_state(refused.clone(), guard::answer_action));
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
-            .route("/log-level", get(log_level::show).put(log_level::change))
-            .with_state(state);
+            .route("/log-level", get(log_level::show).merge(change))
+            .with_state(state)
+            .layer(from_fn_with_state(refused, guard::answer));
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }
 
@@ -81,7 +92,7 @@ impl AdminServer {
     }
 
     pub(super) async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = self.router.into_make_service_with_connect_info::<Connection>();
         axum::serve(self.listener, service).with_graceful_shutdown(stop.cancelled_owned()).await?;
         Ok(())
     }

@@ -15,7 +15,9 @@ use super::{
     Readiness, RoleReadiness, SharedRegistry, Signals, Stop,
     admin::AdminServer,
     args::ProcessConfig,
-    exit_code, logging, process_metrics, supervisor,
+    exit_code,
+    http_guard::RefusedRequests,
+    logging, process_metrics, supervisor,
     telemetry::{self, Telemetry},
 };
 
@@ -38,6 +40,7 @@ pub struct Host {
     readiness: Readiness,
     roles: Vec<Role>,
     admin: Admin,
+    refused_requests: RefusedRequests,
     telemetry: Telemetry,
     drain_delay: Duration,
     /// Notifies a supervisor of the start.
@@ -77,8 +80,11 @@ impl Host {
         logging::register(&mut registry);
         process_metrics::register(&mut registry);
         let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
+        let refused_requests = RefusedRequests::register(&mut registry);
         let admin = config.admin_listen;
-        let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone(), log_level)
+        let (ready, metrics, refused) =
+            (readiness.clone(), shared_registry.clone(), refused_requests.clone());
+        let server = AdminServer::bind(admin, ready, metrics, log_level, refused)
             .await
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         info!(address = %server.address()?, "health and metrics are served");
@@ -87,7 +93,18 @@ impl Host {
         let (stop, roles) = (Stop::new(), Vec::new());
         let start = tokio::spawn(supervisor::notify_start(readiness.clone())).abort_handle();
         let drain_delay = config.drain_delay;
-        Ok(Self { stop, registry, shared_registry, readiness, roles, admin, telemetry, drain_delay, start })
+        Ok(Self {
+            stop,
+            registry,
+            shared_registry,
+            readiness,
+            roles,
+            admin,
+            refused_requests,
+            telemetry,
+            drain_delay,
+            start,
+        })
     }
 
     /// The registry for metrics, before [`Host::run`].
@@ -99,6 +116,12 @@ impl Host {
     #[must_use]
     pub fn shared_registry(&self) -> SharedRegistry {
         self.shared_registry.clone()
+    }
+
+    /// The counter of requests that the HTTP listeners of the process refuse.
+    #[must_use]
+    pub fn refused_requests(&self) -> RefusedRequests {
+        self.refused_requests.clone()
     }
 
     /// Cancelled when the process begins to end. Cancelling it ends the process.
