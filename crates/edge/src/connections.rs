@@ -22,7 +22,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
-use weir_process::Stop;
+use weir_process::{Stop, http_guard::ListenerGuard};
 
 use self::{
     activity::{Activity, ConnectionTimeouts, ResponseBody, TimeoutState, TrackedSocket},
@@ -58,7 +58,8 @@ pub(crate) async fn serve(
     stop: Stop,
 ) {
     let timeouts = ConnectionTimeouts { head: config.header_timeout, idle: config.idle_timeout };
-    let server = Arc::new(HttpServer { protocol: protocol(), router, timeouts });
+    let allowed_hosts = config.allowed_hosts.clone();
+    let server = Arc::new(HttpServer { protocol: protocol(), router, timeouts, allowed_hosts });
     let limit = ConnectionLimit::new(config.max_connections, connections);
     // Every connection holds a receiver until it ends.
     let (shutdown, _) = watch::channel(());
@@ -115,6 +116,7 @@ struct HttpServer {
     protocol: auto::Builder<TokioExecutor>,
     router: Router,
     timeouts: ConnectionTimeouts,
+    allowed_hosts: Arc<[String]>,
 }
 
 impl HttpServer {
@@ -122,10 +124,16 @@ impl HttpServer {
     async fn serve_connection(&self, stream: TcpStream, mut shutdown: watch::Receiver<()>) {
         // A failure costs latency only.
         let _ = stream.set_nodelay(true);
+        // Without an address the connection has ended already.
+        let Ok(local) = stream.local_addr() else { return };
+        let guard = ListenerGuard::new(local, Arc::clone(&self.allowed_hosts));
         let activity = Activity::start();
         let service = {
             let (router, activity) = (self.router.clone(), activity.clone());
-            service_fn(move |request: Request<Incoming>| {
+            service_fn(move |mut request: Request<Incoming>| {
+                if let Err(refusal) = guard.check(&request) {
+                    request.extensions_mut().insert(refusal);
+                }
                 let in_flight = activity.begin_request(&request);
                 let responding = router.clone().oneshot(DrainedBody::wrap(request, in_flight.clone()));
                 async move {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_event::EventMetrics;
-use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop};
+use weir_process::{Latch, RoleReadiness, SharedRegistry, Stop, http_guard::RefusedRequests};
 
 use crate::{
     args::{EdgeConfig, Upstreams},
@@ -45,7 +45,7 @@ pub struct Edge {
 
 impl Edge {
     /// Listens, and answers no request yet. The edge registers its metrics in `registry`; `/metrics` shows
-    /// `shared_registry`, which holds those of the whole process.
+    /// `shared_registry`, which holds those of the whole process. `refused` counts for all listeners of the process.
     ///
     /// # Errors
     /// The address of `config` is in use, or it is not an address of this machine.
@@ -56,6 +56,7 @@ impl Edge {
         readiness: RoleReadiness,
         registry: &mut Registry,
         shared_registry: SharedRegistry,
+        refused: RefusedRequests,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(config.listen)
             .await
@@ -69,8 +70,7 @@ impl Edge {
             (reporting.clone(), readiness.dependency("reporting", false)),
         ];
         let timeout = config.request_timeout;
-        let layer =
-            RequestLayer { trust: config.trace_trust, durations: request_metrics::register(registry) };
+        let layer = RequestLayer::new(config.trace_trust, request_metrics::register(registry), refused);
         let state = EdgeState {
             event_lookup: Arc::new(EventLookup::new(ingest.clone(), reporting.clone(), timeout)),
             webhooks: Arc::new(Webhooks::new(config, ingest, metrics, registry)),

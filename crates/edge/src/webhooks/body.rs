@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 use weir_process::{Budget, Overloaded, Reason, Reservation};
 
+pub(super) use self::encoding::Encoding;
 use self::encoding::GzipMembers;
-pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
 /// The first reservation of every body, in bytes. A body of unknown length doubles from there. The reader trusts an
