@@ -12,6 +12,7 @@ mod model;
 
 mod arrays;
 mod audit;
+mod browsers;
 mod causes;
 mod cluster;
 mod collectors;

@@ -63,5 +63,6 @@ pub(crate) async fn bind(
     metrics: EventMetrics,
 ) -> anyhow::Result<Edge> {
     let (readiness, shared_registry) = (host.readiness("edge"), host.shared_registry());
-    Edge::bind(config, upstreams, metrics, readiness, host.registry(), shared_registry).await
+    let refused = host.refused_requests();
+    Edge::bind(config, upstreams, metrics, readiness, host.registry(), shared_registry, refused).await
 }

@@ -6,6 +6,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
 use weir_process::{
     args::{ConfigErrors, Environment},
     diagnosis::{ServerKind, Target},
@@ -41,15 +42,14 @@ pub(crate) async fn run(args: LogLevelArgs) -> CommandResult {
     let url = url.parse().context("an address makes a URL")?;
     let target = Target { url, setting: ADMIN_LISTEN, kind: ServerKind::Admin, instance: None };
     let request = |client: &Client| match args.level {
-        Some(level) => client.put(target.url.clone()).body(level),
+        Some(level) => client.put(target.url.clone()).json(&json!({ "level": level })),
         None => client.get(target.url.clone()),
     };
     let answer = client::ask(&target, TIMEOUT, request).await?;
-    let message = String::from_utf8_lossy(&answer.body);
-    if !is_of_weir(answer.status, &message) {
+    let Some(message) = message(answer.status, &answer.body) else {
         return Err(answer.explanation(&target).into());
-    }
-    print_line(message.trim_end());
+    };
+    print_line(message);
     Ok(match answer.status {
         status if status.is_success() => ExitCode::SUCCESS,
         StatusCode::BAD_REQUEST => ExitCode::from(exit_code::MISCONFIGURED),
@@ -57,12 +57,20 @@ pub(crate) async fn run(args: LogLevelArgs) -> CommandResult {
     })
 }
 
-/// A role answers with one line of text: its directives, or the error in the requested ones.
-fn is_of_weir(status: StatusCode, message: &str) -> bool {
-    let message = message.trim();
-    let has_answered =
-        status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
-    has_answered && !message.is_empty() && !message.starts_with(['<', '{']) && message.lines().count() == 1
+/// The line that a role answers: its directives, or the `detail` of the problem that it found. `None` for the answer of
+/// another server.
+fn message(status: StatusCode, body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let message = match status {
+        status if status.is_success() => text.trim().to_owned(),
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            let problem: Value = serde_json::from_str(&text).ok()?;
+            problem["detail"].as_str()?.to_owned()
+        }
+        _ => return None,
+    };
+    let is_of_weir = !message.is_empty() && !message.starts_with(['<', '{']) && message.lines().count() == 1;
+    is_of_weir.then_some(message)
 }
 
 #[cfg(test)]
@@ -71,10 +79,21 @@ mod tests {
 
     #[test]
     fn a_page_of_another_server_is_not_a_log_level() {
-        assert!(is_of_weir(StatusCode::OK, "info,weir_edge=debug\n"));
-        assert!(is_of_weir(StatusCode::BAD_REQUEST, "'loud' is no level\n"));
-        assert!(!is_of_weir(StatusCode::OK, "<!doctype html>"));
-        assert!(!is_of_weir(StatusCode::NOT_FOUND, "404 page not found"));
-        assert!(!is_of_weir(StatusCode::OK, ""));
+        assert_eq!(
+            message(StatusCode::OK, b"info,weir_edge=debug\n").as_deref(),
+            Some("info,weir_edge=debug")
+        );
+        let problem = br#"{"status":400,"detail":"'loud' is no level"}"#;
+        assert_eq!(message(StatusCode::BAD_REQUEST, problem).as_deref(), Some("'loud' is no level"));
+        for (status, body) in [
+            (StatusCode::OK, "<!doctype html>"),
+            (StatusCode::OK, ""),
+            (StatusCode::OK, r#"{"level":"info"}"#),
+            (StatusCode::NOT_FOUND, "404 page not found"),
+            (StatusCode::BAD_REQUEST, "bad request"),
+            (StatusCode::FORBIDDEN, "{}"),
+        ] {
+            assert_eq!(message(status, body.as_bytes()), None, "{status} {body}");
+        }
     }
 }

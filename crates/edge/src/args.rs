@@ -1,11 +1,11 @@
 //! Arguments of the edge and their checks.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use url::Url;
 use weir_process::{
     args::{ConfigErrors, Environment},
-    grpc,
+    grpc, http_guard,
 };
 
 const DEFAULT_PORT: u16 = 3001;
@@ -17,6 +17,11 @@ pub struct EdgeArgs {
     /// The address of webhooks and reports: HOST:PORT, :PORT or PORT; 0 takes a free port. By default port 3001.
     #[arg(long, env = "EDGE_LISTEN", value_name = "ADDRESS")]
     pub edge_listen: Option<String>,
+    /// Further names of the edge, comma-separated and without ports, such as weir.example.com. On a loopback address it
+    /// refuses a request whose Host is none of its names (421), or pages of other sites could read reports. Its own
+    /// address, localhost, 127.0.0.1 and [::1] are always its names.
+    #[arg(long, env = "EDGE_ALLOWED_HOSTS", value_name = "NAMES")]
+    pub edge_allowed_hosts: Option<String>,
     /// The URLs of the ingest services, comma-separated, such as http://127.0.0.1:50051. An instance that does not
     /// serve gets no calls.
     #[arg(long, env = "INGEST_URL", value_name = "URLS")]
@@ -85,6 +90,8 @@ impl TraceTrust {
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
     pub listen: SocketAddr,
+    /// Names of the listener besides its own, without ports.
+    pub allowed_hosts: Arc<[String]>,
     /// The limit of one body after decompression.
     pub max_body_bytes: usize,
     /// The limit of all bodies over all requests; at least `max_body_bytes`.
@@ -117,6 +124,8 @@ impl EdgeArgs {
     /// error to `errors`, and returns `None` where there is one.
     pub fn check(&self, environment: Environment, errors: &mut ConfigErrors) -> Option<EdgeConfig> {
         let listen = environment.listen("EDGE_LISTEN", self.edge_listen.as_deref(), DEFAULT_PORT, errors);
+        let allowed_hosts = self.edge_allowed_hosts.as_deref().map(http_guard::host_names).transpose();
+        let allowed_hosts = errors.check("EDGE_ALLOWED_HOSTS", allowed_hosts);
         let max_body_bytes = number("EDGE_MAX_BODY_BYTES", &self.edge_max_body_bytes, errors);
         let max_in_flight_bytes = number("EDGE_MAX_IN_FLIGHT_BYTES", &self.edge_max_in_flight_bytes, errors);
         if max_body_bytes > max_in_flight_bytes && max_in_flight_bytes.is_some() {
@@ -132,6 +141,7 @@ impl EdgeArgs {
         let trace_trust = errors.check("EDGE_TRACE_TRUST", TraceTrust::parse(&self.edge_trace_trust));
         Some(EdgeConfig {
             listen: listen?,
+            allowed_hosts: allowed_hosts?.unwrap_or_default().into(),
             max_body_bytes: max_body_bytes?,
             max_in_flight_bytes: max_in_flight_bytes?,
             max_connections: max_connections?,
@@ -209,12 +219,14 @@ mod tests {
             "--edge-header-timeout-ms=0",
             "--edge-idle-timeout-ms=0",
             "--edge-trace-trust=perhaps",
+            "--edge-allowed-hosts=weir.example:80",
         ]);
         for variable in [
             "EDGE_MAX_BODY_BYTES",
             "EDGE_HEADER_TIMEOUT_MS",
             "EDGE_IDLE_TIMEOUT_MS",
             "EDGE_TRACE_TRUST",
+            "EDGE_ALLOWED_HOSTS",
             "INGEST_URL",
             "REPORTING_URL",
         ] {

@@ -1,4 +1,5 @@
-//! The layer around every handler: span, correlation id, duration metric, checks of the head, and caught panics.
+//! The layer around every handler: span, correlation id, duration metric, checks of the head, caught panics, and the
+//! headers of every answer.
 //!
 //! It is one layer, because each layer of axum costs several allocations per request. Posts of single events would feel
 //! those.
@@ -22,6 +23,7 @@ use axum::{
 use futures::{FutureExt as _, future::BoxFuture};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
+use weir_process::http_guard::{self, JSON_MEDIA_TYPES, Refusal, RefusedRequests};
 
 use self::{
     correlation::Correlation,
@@ -29,11 +31,15 @@ use self::{
 };
 use crate::{args::TraceTrust, problem::Problem};
 
+/// The listener of the edge: the `listener` label of its refusals.
+const LISTENER: &str = "edge";
+
 /// Wraps the router of the edge.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestLayer {
-    pub(crate) trust: TraceTrust,
-    pub(crate) durations: RequestDurations,
+    trust: TraceTrust,
+    durations: RequestDurations,
+    refused: RefusedRequests,
 }
 
 /// A handler inside the layer.
@@ -70,6 +76,7 @@ where
         let durations = self.layer.durations.clone();
         let (span, log_context) = correlation.scopes();
         let handling = head::check(&request)
+            .and_then(|()| self.layer.pass(&request))
             .map(|()| span.in_scope(|| log_context.clone().within_sync(|| self.handler.call(request))));
         let responding = async move {
             let response = match handling {
@@ -77,9 +84,34 @@ where
                 Err(problem) => problem.into_response(),
             };
             timer.stop(&durations, response.status());
-            Ok(correlation.end(response))
+            let mut response = correlation.end(response);
+            http_guard::add_to_answer(response.headers_mut());
+            Ok(response)
         };
         Box::pin(log_context.within(responding).instrument(span))
+    }
+}
+
+impl RequestLayer {
+    pub(crate) fn new(trust: TraceTrust, durations: RequestDurations, refused: RefusedRequests) -> Self {
+        refused.expect(LISTENER, &[Refusal::Host, Refusal::Origin, Refusal::TransferEncoding]);
+        Self { trust, durations, refused }
+    }
+
+    /// Lets a request pass, unless its connection has found a [`Refusal`]. The connection alone knows the address at
+    /// which the request arrived. A request that passes carries nothing, and costs no allocation.
+    fn pass(&self, request: &Request) -> Result<(), Problem> {
+        let Some(refusal) = request.extensions().get::<Refusal>().copied() else { return Ok(()) };
+        self.refused.count(LISTENER, refusal);
+        let (status, rule) = (refusal.status(), refusal.detail());
+        Err(match refusal {
+            Refusal::Host => Problem::new(status, format!("{rule}, and those of EDGE_ALLOWED_HOSTS")),
+            Refusal::Origin => Problem::new(
+                status,
+                format!("{rule}, and its media type is none of JSON; name one of {JSON_MEDIA_TYPES}"),
+            ),
+            Refusal::MediaType | Refusal::TransferEncoding => Problem::new(status, rule),
+        })
     }
 }
 
@@ -107,8 +139,11 @@ mod tests {
             panic!("broken");
         }
         let durations = request_metrics::register(&mut Registry::default());
-        let router: Router =
-            Router::new().route("/", get(broken)).layer(RequestLayer { trust: TraceTrust::Trust, durations });
+        let router: Router = Router::new().route("/", get(broken)).layer(RequestLayer::new(
+            TraceTrust::Trust,
+            durations,
+            RefusedRequests::default(),
+        ));
         let request = Request::builder().header("host", "a").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 500);

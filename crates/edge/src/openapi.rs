@@ -5,7 +5,7 @@ pub(crate) mod event_schema;
 use axum::Router;
 use utoipa::{
     OpenApi,
-    openapi::{self, Content, PathItem, Ref, ResponseBuilder},
+    openapi::{self, Content, PathItem, Ref, ResponseBuilder, path::Operation},
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -42,19 +42,28 @@ fn rename_operation(item: &mut PathItem, alias: &str) {
     }
 }
 
-/// Adds the two answers that every operation gives to an invalid head.
+/// Adds the answers that every operation gives to an invalid head, and every post to a foreign page.
 pub(crate) fn add_head_rejections(document: &mut openapi::OpenApi) {
-    const REJECTIONS: [(&str, &str); 2] =
-        [("400", "The head is ambiguous"), ("431", "The head has too many or too large header fields")];
-    let items = document.paths.paths.values_mut();
-    for operation in items.flat_map(|item| [&mut item.get, &mut item.post]).flatten() {
-        for (status, description) in REJECTIONS {
-            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-            let response = ResponseBuilder::new().description(description);
-            let response = response.content("application/problem+json", problem);
-            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+    const REJECTIONS: [(&str, &str); 3] = [
+        ("400", "The head is ambiguous"),
+        ("421", "On a loopback address: the host is no name of the edge; EDGE_ALLOWED_HOSTS adds names"),
+        ("431", "The head has too many or too large header fields"),
+    ];
+    const OF_PAGES: (&str, &str) = ("403", "From a page of another origin, without a media type of JSON");
+    for item in document.paths.paths.values_mut() {
+        item.post.iter_mut().for_each(|operation| add_problem(operation, OF_PAGES));
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            REJECTIONS.into_iter().for_each(|rejection| add_problem(operation, rejection));
         }
     }
+}
+
+/// Adds a problem with this status and description, unless the operation describes the status itself.
+fn add_problem(operation: &mut Operation, (status, description): (&str, &str)) {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new().description(description);
+    let response = response.content("application/problem+json", problem);
+    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
 }
 
 /// The routes of the document and of a page that shows it. The binary holds every file of the page, so that the page

@@ -15,6 +15,7 @@ use weir_event::EventMetrics;
 use weir_process::{
     BodyPace, Latch, RoleReadiness, SharedRegistry, Stop,
     connections::{Connections, Http2Bounds, ListenerSettings},
+    http_guard::RefusedRequests,
 };
 
 use crate::{
@@ -56,7 +57,7 @@ pub struct Edge {
 
 impl Edge {
     /// Listens, and answers no request yet. The edge registers its metrics in `registry`; `/metrics` shows
-    /// `shared_registry`, which holds those of the whole process.
+    /// `shared_registry`, which holds those of the whole process. `refused` counts for all listeners of the process.
     ///
     /// # Errors
     /// The address of `config` is in use, or it is not an address of this machine.
@@ -67,6 +68,7 @@ impl Edge {
         readiness: RoleReadiness,
         registry: &mut Registry,
         shared_registry: SharedRegistry,
+        refused: RefusedRequests,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(config.listen)
             .await
@@ -80,8 +82,7 @@ impl Edge {
             (reporting.clone(), readiness.dependency("reporting", false)),
         ];
         let timeout = config.request_timeout;
-        let layer =
-            RequestLayer { trust: config.trace_trust, durations: request_metrics::register(registry) };
+        let layer = RequestLayer::new(config.trace_trust, request_metrics::register(registry), refused);
         let state = EdgeState {
             event_lookup: Arc::new(EventLookup::new(ingest.clone(), reporting.clone(), timeout)),
             webhooks: Arc::new(Webhooks::new(config, ingest, metrics, registry)),
@@ -121,6 +122,7 @@ fn listener_settings(config: &EdgeConfig) -> ListenerSettings {
         drain_timeout: DRAIN_TIMEOUT,
         body: BodyPace { stall: config.body_stall_timeout, whole: config.body_timeout },
         only_http2: false,
+        allowed_hosts: Some(Arc::clone(&config.allowed_hosts)),
         http2: HTTP2,
     }
 }

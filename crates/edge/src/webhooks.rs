@@ -100,11 +100,11 @@ pub(crate) struct Webhooks {
 pub(crate) async fn post_events(
     State(webhooks): State<Arc<Webhooks>>,
     Extension(context): Extension<CallContext>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    webhooks.take(peer.ip(), &head.headers, body, context).await
+    webhooks.take(peer.address.ip(), &head.headers, body, context).await
 }
 
 impl Webhooks {

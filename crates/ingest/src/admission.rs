@@ -115,7 +115,7 @@ where
 async fn admit(room: &Room, request: Request<Body>) -> Result<(Request<Body>, Claim), Status> {
     let deadline = Deadline::of(&request);
     let (mut head, body) = request.into_parts();
-    let caller = head.extensions.get().map(|Peer(peer)| peer.ip());
+    let caller = head.extensions.get().map(|peer: &Peer| peer.address.ip());
     let mut claim = room.claim(caller.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let reading = read_message(&mut claim, body, deadline);
     let body = tokio::time::timeout(deadline.remaining(), reading).await.map_err(|_elapsed| late())??;

@@ -1,42 +1,38 @@
 //! Health, metrics and the log level over HTTP, on every process's ADMIN_LISTEN.
 
 mod exposition;
+mod guard;
 mod log_level;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::State,
     http::{HeaderMap, StatusCode},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, put},
 };
 pub use exposition::metrics;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use self::guard::{LISTENER, REASONS};
 use super::{
     BodyPace, Dependency, Readiness, RoleReadiness, SharedRegistry, Stop,
     connections::{Connections, Http2Bounds, ListenerSettings},
+    http_guard::RefusedRequests,
     logging::LogLevel,
 };
 
 /// Probes, scrapers and operators hold a few connections.
-const SETTINGS: ListenerSettings = ListenerSettings {
-    name: "admin",
-    max_connections: 64,
-    head_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(75),
-    drain_timeout: Duration::from_secs(5),
-    body: BodyPace { stall: Duration::from_secs(5), whole: Duration::from_secs(10) },
-    only_http2: false,
-    http2: Http2Bounds {
-        stream_window: 64 << 10,
-        connection_window: 64 << 10,
-        max_streams: 16,
-        max_head_bytes: 32 << 10,
-    },
+const MAX_CONNECTIONS: usize = 64;
+const HTTP2: Http2Bounds = Http2Bounds {
+    stream_window: 64 << 10,
+    connection_window: 64 << 10,
+    max_streams: 16,
+    max_head_bytes: 32 << 10,
 };
 
 /// The state that the handlers share. Cheap to clone; every clone is the same state.
@@ -86,14 +82,19 @@ impl AdminServer {
         readiness: Readiness,
         registry: SharedRegistry,
         log_level: LogLevel,
+        refused: RefusedRequests,
     ) -> std::io::Result<Self> {
+        refused.expect(LISTENER, &REASONS);
         let state = AdminState { readiness, registry, log_level };
+        let change =
+            put(log_level::change).route_layer(from_fn_with_state(refused.clone(), guard::answer_action));
         let router = Router::new()
             .route("/health/live", get(live))
             .route("/health/ready", get(ready_process))
             .route("/metrics", get(metrics_process))
-            .route("/log-level", get(log_level::show).put(log_level::change))
-            .with_state(state);
+            .route("/log-level", get(log_level::show).merge(change))
+            .with_state(state)
+            .layer(from_fn_with_state(refused, guard::answer));
         Ok(Self { listener: TcpListener::bind(address).await?, router })
     }
 
@@ -102,7 +103,18 @@ impl AdminServer {
     }
 
     pub(super) async fn run(self, connections: Connections, stop: Stop) {
-        connections.serve(self.listener, self.router, SETTINGS, stop).await;
+        let settings = ListenerSettings {
+            name: LISTENER,
+            max_connections: MAX_CONNECTIONS,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(5),
+            body: BodyPace { stall: Duration::from_secs(5), whole: Duration::from_secs(10) },
+            only_http2: false,
+            allowed_hosts: Some(Arc::from([])),
+            http2: HTTP2,
+        };
+        connections.serve(self.listener, self.router, settings, stop).await;
     }
 }
 

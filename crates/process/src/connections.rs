@@ -39,7 +39,7 @@ use self::{
     slots::{ConnectionSlot, ConnectionSlots},
     socket::TrackedSocket,
 };
-use crate::{BodyPace, Stop};
+use crate::{BodyPace, Stop, http_guard::ListenerGuard};
 
 /// The pause after a failed accept. Without file handles every accept fails, and the loop would spin.
 const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -53,9 +53,14 @@ const HTTP1_FIELDS: usize = 512;
 /// The most bytes that wait in one stream until the peer takes them.
 const HTTP2_SEND_BUFFER: usize = 64 << 10;
 
-/// The address of a request's connection, in the extensions of every request.
+/// The two ends of a request's connection, in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The caller's address.
+    pub address: SocketAddr,
+    /// The address at which the connection arrived.
+    pub local: SocketAddr,
+}
 
 /// The bounds of one listener.
 #[derive(Clone, Debug)]
@@ -70,6 +75,9 @@ pub struct ListenerSettings {
     pub idle_timeout: Duration,
     /// The time for requests in flight after the stop.
     pub drain_timeout: Duration,
+    /// The names of an HTTP listener besides its own. Where a web page may have caused a request, its [`Refusal`](crate::http_guard::Refusal) is in the
+    /// request's extensions. `None` where no browser can be a client.
+    pub allowed_hosts: Option<Arc<[String]>>,
     /// The pace of request bodies.
     pub body: BodyPace,
     /// Whether HTTP/1 is refused, as gRPC demands.
@@ -129,6 +137,7 @@ impl Connections {
             service,
             timeouts: ConnectionTimeouts { head: settings.head_timeout, idle: settings.idle_timeout },
             body: settings.body,
+            allowed_hosts: settings.allowed_hosts.clone(),
             metrics: self.metrics.clone(),
         });
         // Every connection holds a receiver until it ends.
@@ -202,6 +211,7 @@ struct HttpServer<S> {
     service: S,
     timeouts: ConnectionTimeouts,
     body: BodyPace,
+    allowed_hosts: Option<Arc<[String]>>,
     metrics: ConnectionMetrics,
 }
 
@@ -220,18 +230,24 @@ where
     async fn serve_connection(
         &self,
         stream: TcpStream,
-        peer: SocketAddr,
+        address: SocketAddr,
         slot: ConnectionSlot,
         mut shutdown: watch::Receiver<()>,
     ) {
         // A failure costs latency only.
         let _ = stream.set_nodelay(true);
+        // Without an address the connection has ended already.
+        let Ok(local) = stream.local_addr() else { return };
+        let guard = self.allowed_hosts.clone().map(|allowed| ListenerGuard::new(local, allowed));
         let activity = slot.activity();
         let socket = TokioIo::new(TrackedSocket { stream, activity: activity.clone() });
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if let Some(Err(refusal)) = guard.as_ref().map(|guard| guard.check(&request)) {
+                request.extensions_mut().insert(refusal);
+            }
             let in_flight = activity.begin_request(&request);
-            let mut request = DrainedBody::wrap(request, self.body, in_flight.clone());
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(Peer { address, local });
+            let request = DrainedBody::wrap(request, self.body, in_flight.clone());
             let responding = self.service.clone().oneshot(request);
             async move {
                 let response = responding.await.unwrap_or_else(|never| match never {});
@@ -246,7 +262,7 @@ where
                 biased;
                 ended = &mut connection => {
                     if let Err(error) = ended {
-                        debug!(error, %peer, "a connection ended early");
+                        debug!(error, peer = %address, "a connection ended early");
                     }
                     return;
                 }
@@ -271,6 +287,6 @@ where
             }
         };
         self.metrics.closed(slot.listener(), reason);
-        debug!(reason = reason.name(), %peer, listener = slot.listener(), "a connection was closed");
+        debug!(reason = reason.name(), peer = %address, listener = slot.listener(), "a connection was closed");
     }
 }

@@ -16,7 +16,9 @@ use super::{
     admin::AdminServer,
     args::ProcessConfig,
     connections::Connections,
-    exit_code, logging, process_metrics, supervisor,
+    exit_code,
+    http_guard::RefusedRequests,
+    logging, process_metrics, supervisor,
     telemetry::{self, Telemetry},
 };
 
@@ -40,6 +42,7 @@ pub struct Host {
     readiness: Readiness,
     roles: Vec<Role>,
     admin: Admin,
+    refused_requests: RefusedRequests,
     telemetry: Telemetry,
     drain_delay: Duration,
     /// Notifies a supervisor of the start.
@@ -81,8 +84,11 @@ impl Host {
         let connections = Connections::default();
         connections.register(&mut registry);
         let (readiness, shared_registry) = (Readiness::default(), SharedRegistry::default());
+        let refused_requests = RefusedRequests::register(&mut registry);
         let admin = config.admin_listen;
-        let server = AdminServer::bind(admin, readiness.clone(), shared_registry.clone(), log_level)
+        let (ready, metrics, refused) =
+            (readiness.clone(), shared_registry.clone(), refused_requests.clone());
+        let server = AdminServer::bind(admin, ready, metrics, log_level, refused)
             .await
             .with_context(|| format!("can't listen on {admin} (ADMIN_LISTEN)"))?;
         info!(address = %server.address()?, "health and metrics are served");
@@ -99,6 +105,7 @@ impl Host {
             readiness,
             roles,
             admin,
+            refused_requests,
             telemetry,
             drain_delay,
             start,
@@ -120,6 +127,12 @@ impl Host {
     #[must_use]
     pub fn connections(&self) -> Connections {
         self.connections.clone()
+    }
+
+    /// The counter of requests that the HTTP listeners of the process refuse.
+    #[must_use]
+    pub fn refused_requests(&self) -> RefusedRequests {
+        self.refused_requests.clone()
     }
 
     /// Cancelled when the process begins to end. Cancelling it ends the process.

@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod grpc_timeout;
 mod host;
 pub mod http_client;
+pub mod http_guard;
 mod latency;
 mod logging;
 mod operator_auth;

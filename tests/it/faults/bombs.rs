@@ -149,7 +149,7 @@ async fn compressed_bytes(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
 /// Sends a body with this announced length; returns all bytes that the edge sends until it closes the connection.
 async fn raw_answer(weir: &Weir, announced: usize, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(weir.addresses.edge).await.unwrap();
-    let head = format!("POST /events HTTP/1.1\r\nhost: edge\r\ncontent-length: {announced}\r\n\r\n");
+    let head = format!("POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {announced}\r\n\r\n");
     stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
     let mut received = Vec::new();
     // A reset ends the connection too.

@@ -68,7 +68,7 @@ async fn the_first_signal_alone_drains_front_to_back() {
 async fn slow_body(weir: &Weir) -> TcpStream {
     let mut stream = eventually(async || TcpStream::connect(weir.addresses.edge).await).await;
     let head = format!(
-        "POST /events HTTP/1.1\r\nhost: edge\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{}",
+        "POST /events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{}",
         BODY.len(),
         &BODY[..1]
     );

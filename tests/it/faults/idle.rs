@@ -33,9 +33,9 @@ const POSTS: usize = 100;
 
 const BEGINNINGS: [&str; 4] = [
     "",
-    "POST /events HTTP/1.1\r\nhost: edge\r\nx-slow: ",
+    "POST /events HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
     "PRI * HTTP/2.0\r\n",
-    "POST /events HTTP/1.1\r\nhost: edge\r\ncontent-length: 1000\r\n\r\n[1,",
+    "POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n[1,",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,14 +13,13 @@ const MAX_FIELDS: usize = 100;
 /// Bytes of all names and values together, without the URI.
 const MAX_BYTES: usize = 32 << 10;
 
-/// Rejects a head that is too large, or that is ambiguous about its host or about the end of its body.
+/// Rejects a head that is too large, or that is ambiguous about its host.
 ///
 /// # Errors
-/// 431 for the size, 400 for the host and the transfer encoding.
+/// 431 for the size, 400 for the host.
 pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     check_size(request.headers())?;
-    check_host(request)?;
-    check_transfer_encoding(request.headers())
+    check_host(request)
 }
 
 fn check_size(headers: &HeaderMap) -> Result<(), Problem> {
@@ -82,17 +81,6 @@ fn is_plain(authority: &Authority) -> bool {
         None => !host.is_empty(),
     };
     is_port && is_address
-}
-
-/// hyper rejects an encoding that does not end with chunked. It does not decode a coding below chunked, so this rejects
-/// that.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (encodings.next(), encodings.next()) {
-        (None, _) => Ok(()),
-        (Some(encoding), None) if encoding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Problem::bad_request("the transfer encoding must be chunked, once and alone")),
-    }
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ pub(super) fn known_method(method: &Method) -> Option<&'static str> {
 mod tests {
     use axum::{Router, body::Body, routing::get};
     use tower::ServiceExt as _;
+    use weir_process::http_guard::RefusedRequests;
 
     use super::*;
     use crate::{args::TraceTrust, middleware::RequestLayer};
@@ -126,7 +127,7 @@ mod tests {
         let durations = register(&mut registry);
         let router: Router = Router::new()
             .route("/events/{source}", get(|| async { "" }))
-            .layer(RequestLayer { trust: TraceTrust::Trust, durations });
+            .layer(RequestLayer::new(TraceTrust::Trust, durations, RefusedRequests::default()));
         for (method, path) in
             [("GET", "/events/a"), ("GET", "/events/b"), ("BREW", "/coffee"), ("STIR", "/tea")]
         {

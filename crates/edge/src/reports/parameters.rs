@@ -23,6 +23,8 @@ pub(super) struct Parameters {
     /// Names and values; `None` for a value that is no UTF-8.
     pairs: Vec<(String, Option<String>)>,
     violations: Vec<ParameterViolation>,
+    /// The number of violations beyond [`MAX_VIOLATIONS`], which are not listed.
+    unlisted: usize,
 }
 
 /// `[from, to)`; an absent end is unbounded.
@@ -35,7 +37,7 @@ pub(super) struct QueryRange {
 impl Parameters {
     /// Parses a query string. A parameter outside `known`, a repeated one, or one that is no UTF-8 is a violation.
     pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Self {
-        let mut parameters = Self { pairs: Vec::new(), violations: Vec::new() };
+        let mut parameters = Self { pairs: Vec::new(), violations: Vec::new(), unlisted: 0 };
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             parameters.add(pair, known);
         }
@@ -48,16 +50,16 @@ impl Parameters {
         let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
         let name = percent_decode_str(name);
         let Some(text) = text(name.clone()) else {
-            return self.violate(&name.decode_utf8_lossy(), INVALID_ENCODING);
+            return self.violate(&name.decode_utf8_lossy(), || INVALID_ENCODING.into());
         };
         if !known.contains(&text.as_str()) {
-            self.violate(&text, format!("is not known; known are {}", known.join(", ")));
+            self.violate(&text, || format!("is not known; known are {}", known.join(", ")));
         } else if self.pairs.iter().any(|(other, _)| *other == text) {
-            self.violate(&text, "must be given once");
+            self.violate(&text, || "must be given once".into());
         } else {
             let value = self::text(percent_decode_str(value));
             if value.is_none() {
-                self.violate(&text, INVALID_ENCODING);
+                self.violate(&text, || INVALID_ENCODING.into());
             }
             self.pairs.push((text, value));
         }
@@ -68,7 +70,7 @@ impl Parameters {
         if let (Some(from), Some(to)) = (range.from, range.to)
             && from > to
         {
-            self.violate("from", "must not be after to");
+            self.violate("from", || "must not be after to".into());
         }
         range
     }
@@ -110,12 +112,16 @@ impl Parameters {
     /// Ends the parsing.
     ///
     /// # Errors
-    /// A 400 with the violations, where there is one.
+    /// A 400 with the violations, where there is one. It tells how many more there are than it lists.
     pub(super) fn finish(self) -> Result<(), Problem> {
         if self.violations.is_empty() {
             return Ok(());
         }
-        Err(Problem::bad_request("the parameters are invalid").violations(self.violations))
+        let detail = match self.unlisted {
+            0 => "the parameters are invalid".to_owned(),
+            more => format!("the parameters are invalid; {more} more violations are not listed"),
+        };
+        Err(Problem::bad_request(detail).violations(self.violations))
     }
 
     fn value<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
@@ -123,21 +129,23 @@ impl Parameters {
         match read(text.as_deref()?) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.violate(name, message);
+                self.violate(name, || message);
                 None
             }
         }
     }
 
-    fn violate(&mut self, parameter: &str, message: impl Into<String>) {
+    /// A query may have thousands of violations, so one that is not listed costs no message.
+    fn violate(&mut self, parameter: &str, message: impl FnOnce() -> String) {
         if self.violations.len() == MAX_VIOLATIONS {
+            self.unlisted += 1;
             return;
         }
         let parameter = match parameter.char_indices().nth(MAX_NAME_CHARACTERS) {
             Some((end, _)) => format!("{}…", &parameter[..end]),
             None => parameter.to_owned(),
         };
-        self.violations.push(ParameterViolation { parameter, message: message.into() });
+        self.violations.push(ParameterViolation { parameter, message: message() });
     }
 }
 
@@ -212,7 +220,10 @@ mod tests {
 
     #[test]
     fn a_response_stays_small_for_a_long_query() {
-        assert_eq!(invalid(&"a&".repeat(30_000)).len(), MAX_VIOLATIONS);
+        let query = "a&".repeat(30_000);
+        assert_eq!(invalid(&query).len(), MAX_VIOLATIONS);
+        let problem = Parameters::parse(Some(&query), &ALL).finish().unwrap_err();
+        assert!(problem.detail().contains("29980 more violations"), "{}", problem.detail());
         assert_eq!(
             invalid(&format!("&&{}&=", "é".repeat(65))),
             [format!("{}…", "é".repeat(64)), String::new()]

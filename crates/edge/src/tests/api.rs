@@ -46,8 +46,11 @@ async fn the_api_description_is_complete_and_its_page_works_offline() {
         "/metrics",
     ] {
         let operations = document["paths"][path].as_object().unwrap_or_else(|| panic!("{path} is missing"));
-        for operation in operations.values() {
-            assert!(operation["responses"]["431"].is_object(), "{path}: {operation}");
+        for (method, operation) in operations {
+            for status in ["421", "431"] {
+                assert!(operation["responses"][status].is_object(), "{path}: {operation}");
+            }
+            assert_eq!(operation["responses"]["403"].is_object(), method == "post", "{path}: {operation}");
         }
     }
     for schema in [

@@ -183,7 +183,8 @@ async fn a_body_may_reach_the_limit_and_not_exceed_it() {
 async fn a_sender_that_expects_100_continue_is_rejected_before_it_sends() {
     let edge = Running::start_with(small(10)).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    let head = b"POST /events HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n";
+    let head =
+        b"POST /events HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n";
     stream.write_all(head).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -244,7 +245,10 @@ async fn a_body_that_pauses_too_long_gets_408() {
     let config = EdgeConfig { body_stall_timeout: Duration::from_millis(50), ..config() };
     let edge = Running::start_with(config).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n[").await.unwrap();
+    stream
+        .write_all(b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n[")
+        .await
+        .unwrap();
     let answer = answer_of(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
@@ -276,12 +280,12 @@ async fn answer_of(stream: &mut TcpStream) -> String {
 fn chunked(head: &str, bytes: usize) -> Vec<u8> {
     const CHUNK: usize = 1 << 20;
     let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b' '; CHUNK], b"\r\n"].concat();
-    let head = format!("{head} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head = format!("{head} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n");
     [head.as_bytes(), &chunk.repeat(bytes / CHUNK), b"0\r\n\r\n"].concat()
 }
 
 fn announced(head: &str, bytes: usize) -> Vec<u8> {
-    let head = format!("{head} HTTP/1.1\r\nhost: x\r\ncontent-length: {bytes}\r\n\r\n");
+    let head = format!("{head} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {bytes}\r\n\r\n");
     [head.as_bytes(), &vec![b' '; bytes]].concat()
 }
 
@@ -312,7 +316,7 @@ async fn a_body_that_is_rejected_for_its_bytes_is_read_to_its_end() {
     let garbage = vec![0xff; 6 << 20];
     for encoding in ["gzip", "zstd", "br"] {
         let head = format!(
-            "POST /events HTTP/1.1\r\nhost: x\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n",
+            "POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n",
             garbage.len()
         );
         let answer = write_then_read(&edge, &[head.as_bytes(), &garbage].concat()).await;
@@ -332,7 +336,8 @@ async fn a_rejection_arrives_before_the_end_of_the_body_and_the_connection_stays
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     stream.write_all(rest).await.unwrap();
     let body = event("a").to_string();
-    let next = format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let next =
+        format!("POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(next.as_bytes()).await.unwrap();
     let answer = answer_of(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");

@@ -38,11 +38,11 @@ async fn a_connection_with_no_head_or_half_of_one_is_closed() {
 async fn an_idle_connection_is_closed_after_its_response() {
     let edge = Running::start_with(short_timeouts()).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(until_closed(stream).await.starts_with(b"HTTP/1.1 200"));
 }
 
-const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// Reads the response to [`LIVE`].
 async fn read_live(stream: &mut TcpStream) {
@@ -111,7 +111,7 @@ fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn pings_do_not_keep_an_idle_http_2_connection_open() {
-    const HEADERS: &[u8] = b"\x82\x86\x44\x0c/health/live\x41\x01x";
+    const HEADERS: &[u8] = b"\x82\x86\x44\x0c/health/live\x41\x09localhost";
     let edge = Running::start_with(short_timeouts()).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -139,7 +139,7 @@ async fn a_connection_over_the_limit_waits() {
     let edge = Running::start_with(EdgeConfig { max_connections: 1, ..short_timeouts() }).await;
     let first = TcpStream::connect(edge.address).await.unwrap();
     let mut second = TcpStream::connect(edge.address).await.unwrap();
-    second.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    second.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     // The edge serves it after it has closed the silent first one.
     assert!(until_closed(second).await.starts_with(b"HTTP/1.1 200"));
     assert!(until_closed(first).await.is_empty());
@@ -150,7 +150,8 @@ async fn a_request_in_flight_is_answered_at_shutdown() {
     let mut edge = Running::start().await;
     let body = event("a").to_string();
     let (first, rest) = body.split_at(10);
-    let head = format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{first}", body.len());
+    let head =
+        format!("POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{first}", body.len());
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     while !edge.get("/metrics").await.text.contains("weir_edge_body_bytes_in_flight 4096") {
@@ -175,12 +176,12 @@ async fn half_closed(edge: &Running, request: &[u8]) -> String {
 }
 
 fn post(body: &str) -> String {
-    format!("POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!("POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 fn chunked(body: &str) -> String {
     format!(
-        "POST /events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        "POST /events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     )
 }
@@ -198,7 +199,7 @@ async fn a_sender_that_has_closed_its_writing_half_gets_its_response() {
 
 #[tokio::test]
 async fn a_sender_over_http_2_that_has_closed_its_writing_half_gets_its_responses() {
-    const HEADERS: &[u8] = b"\x83\x86\x44\x07/events\x41\x01x";
+    const HEADERS: &[u8] = b"\x83\x86\x44\x07/events\x41\x09localhost";
     let edge = Running::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let mut opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat();
@@ -220,7 +221,8 @@ async fn every_pipelined_request_is_answered_after_the_writing_half_is_closed() 
     let edge = Running::start().await;
     let requests = ["a", "b", "c"].map(|id| post(&event(id).to_string())).concat();
     let answers =
-        half_closed(&edge, (requests + "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await;
+        half_closed(&edge, (requests + "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())
+            .await;
     assert_eq!(answers.matches("HTTP/1.1 202").count(), 3, "{answers}");
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
     assert_eq!(edge.sent().len(), 3);
@@ -252,7 +254,7 @@ async fn a_disconnected_sender_leaves_no_connection_behind() {
     edge.script(|script| script.silent = true);
     for request in [
         post(&event("a").to_string()),
-        "POST /events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[".into(),
+        "POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n[".into(),
     ] {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();

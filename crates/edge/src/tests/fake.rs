@@ -29,7 +29,7 @@ use weir::contract::{
 use weir_event::EventMetrics;
 use weir_process::{
     CallContext, Reason, RoleReadiness, SharedRegistry, Stop, connections::Connections, grpc::GrpcServer,
-    refuse,
+    http_guard::RefusedRequests, refuse,
 };
 
 use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
@@ -203,6 +203,7 @@ impl Drop for Running {
 pub(crate) fn config() -> EdgeConfig {
     EdgeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
+        allowed_hosts: Arc::from([]),
         max_body_bytes: 64 << 20,
         max_in_flight_bytes: 256 << 20,
         max_connections: 64,
@@ -242,7 +243,9 @@ impl Running {
         let metrics = EventMetrics::register(&mut registry);
         let readiness = RoleReadiness::new("edge");
         let shared = SharedRegistry::default();
-        let edge = Edge::bind(&config, &upstreams, metrics, readiness, &mut registry, shared.clone());
+        let refused = RefusedRequests::default();
+        let edge =
+            Edge::bind(&config, &upstreams, metrics, readiness, &mut registry, shared.clone(), refused);
         let edge = edge.await.unwrap();
         shared.fill(registry);
         let address = edge.address();

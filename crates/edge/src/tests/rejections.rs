@@ -1,11 +1,15 @@
 //! Requests that the edge rejects.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper::client::conn::http2;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -124,15 +128,56 @@ async fn a_request_with_a_missing_repeated_or_invalid_host_is_rejected() {
     assert!(edge.sent().is_empty());
     for (version, hosts, status) in [
         ("1.0", "", 200),
-        ("1.0", "host: a\r\n", 200),
+        ("1.0", "host: localhost\r\n", 200),
         ("1.0", "host: a\r\nhost: a\r\n", 400),
         ("1.1", "host:\r\n", 200),
-        ("1.1", "host: a.example:3001\r\n", 200),
+        ("1.1", "host: localhost:3001\r\n", 200),
         ("1.1", "host: [::1]:3001\r\n", 200),
     ] {
         let answer = raw(&edge, &format!("GET /health/live HTTP/{version}\r\n{hosts}\r\n")).await;
         assert!(answer.split(' ').nth(1) == Some(&status.to_string()), "{version} {hosts}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_name_of_the_settings_is_a_host_of_the_listener_and_another_is_not() {
+    let edge =
+        Running::start_with(EdgeConfig { allowed_hosts: Arc::from(["weir.example".into()]), ..config() })
+            .await;
+    let get = |host: &str| format!("GET /health/live HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    for host in ["weir.example", "WEIR.example:3001", "127.0.0.1", "[::1]:1"] {
+        assert!(raw(&edge, &get(host)).await.starts_with("HTTP/1.1 200"), "{host}");
+    }
+    let answer = raw(&edge, &get("evil.example")).await;
+    assert_refused(&answer, 421, "a foreign host");
+    assert!(answer.contains("localhost") && answer.contains("EDGE_ALLOWED_HOSTS"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_foreign_authority_over_http_2_is_rejected() {
+    let edge = Running::start().await;
+    let stream = TokioIo::new(TcpStream::connect(edge.address).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    for (authority, status) in [("localhost", 200), ("evil.example", 421), ("evil.example:3001", 421)] {
+        let request = Request::get(format!("http://{authority}/health/live")).body(Full::<Bytes>::default());
+        let answer = sender.send_request(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{authority}");
+        assert!(answer.headers().contains_key("x-content-type-options"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_posts_nothing_without_a_json_media_type() {
+    let edge = Running::start().await;
+    let foreign = [("origin", "http://evil.example")];
+    let problem = edge.post(&foreign, "[]").await.assert_problem(403);
+    assert!(problem["detail"].as_str().unwrap().contains("application/x-ndjson"), "{problem}");
+    edge.post(&[foreign[0], ("content-type", "text/plain")], "[]").await.assert_problem(403);
+    assert_eq!(edge.post(&[foreign[0], ("content-type", "application/json")], "[]").await.status, 202);
+    assert_eq!(edge.post(&[("origin", &*edge.url(""))], "[]").await.status, 202);
+    assert_eq!(edge.post(&[], "[]").await.status, 202);
+    edge.post(&[("content-type", "text/plain")], "[]").await.assert_problem(415);
 }
 
 #[tokio::test]
@@ -145,11 +190,12 @@ async fn a_transfer_encoding_other_than_chunked_is_rejected() {
         "transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n",
         "transfer-encoding: , chunked\r\n",
     ] {
-        let request = format!("POST /events HTTP/1.1\r\nhost: a\r\n{encodings}\r\n2\r\n[]\r\n0\r\n\r\n");
+        let request =
+            format!("POST /events HTTP/1.1\r\nhost: localhost\r\n{encodings}\r\n2\r\n[]\r\n0\r\n\r\n");
         assert_refused(&raw(&edge, &request).await, 400, &request);
     }
     let request =
-        "POST /events HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n";
+        "POST /events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n";
     assert!(raw(&edge, request).await.starts_with("HTTP/1.1 202"));
 }
 
@@ -157,10 +203,13 @@ async fn a_transfer_encoding_other_than_chunked_is_rejected() {
 async fn a_head_may_reach_its_limits_and_not_exceed_them() {
     let edge = Running::start().await;
     let of = |fields: usize| {
-        format!("GET /health/live HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(fields - 1))
+        format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(fields - 1))
     };
     let long = |bytes: usize| {
-        format!("GET /health/live HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(bytes - 6))
+        format!(
+            "GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
+            "y".repeat(bytes - "hostlocalhostx".len())
+        )
     };
     assert!(raw(&edge, &of(100)).await.starts_with("HTTP/1.1 200"));
     assert!(raw(&edge, &long(32 << 10)).await.starts_with("HTTP/1.1 200"));
@@ -175,7 +224,7 @@ async fn a_head_may_reach_its_limits_and_not_exceed_them() {
         assert_refused(&answer, 431, &request);
         assert!(answer.contains(limit), "{answer}");
     }
-    let long_path = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(60_000));
+    let long_path = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "y".repeat(60_000));
     assert_refused(&raw(&edge, &long_path).await, 404, &long_path);
     assert!(edge.get("/metrics").await.text.contains(r#"http_response_status_code="431""#));
 }
@@ -188,7 +237,7 @@ async fn a_head_over_http_2_has_the_same_limits() {
         ("x", 10, 10, 200),
         ("x", 101, 1, 431),
         ("x", 1, 40 << 10, 431),
-        ("host", 1, 1, 200),
+        ("host", 1, 1, 421),
         ("host", 2, 1, 400),
     ] {
         let request = (0..values).fold(Request::get(edge.url("/health/live")), |request, _| {

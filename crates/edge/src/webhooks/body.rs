@@ -19,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::StreamReader;
 use weir_process::{Claim, Overloaded, Reason, Room, SlowBody, connections::BodyReadError};
 
+pub(super) use self::encoding::Encoding;
 use self::encoding::GzipMembers;
-pub(super) use self::encoding::{Encoding, non_blank_values};
 use crate::{args::EdgeConfig, metrics, problem::Problem};
 
 /// The least memory of a body that does not come in one piece. It doubles when it is full: what is announced takes no

@@ -2,11 +2,10 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::value::RawValue;
+use weir_process::http_guard::{JSON_MEDIA_TYPES, JsonType, non_blank_values};
 
-use super::body::non_blank_values;
 use crate::problem::Problem;
 
-const SUPPORTED_TYPES: &str = "application/json, application/*+json, application/x-ndjson";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// JSON's whitespace, which has fewer characters than Unicode's.
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -29,8 +28,8 @@ impl BodyFormat {
     /// 415 where the type is unknown, or where several headers name different ones.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let unsupported = || {
-            let detail = format!("the media type must be one of {SUPPORTED_TYPES}, in UTF-8");
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).header(ACCEPT_POST, SUPPORTED_TYPES)
+            let detail = format!("the media type must be one of {JSON_MEDIA_TYPES}, in UTF-8");
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).header(ACCEPT_POST, JSON_MEDIA_TYPES)
         };
         let mut types =
             non_blank_values(headers, &header::CONTENT_TYPE).map(|value| Self::parse(value.to_str().ok()?));
@@ -46,12 +45,9 @@ impl BodyFormat {
     /// Parameters other than the charset are ignored: they don't change how the edge reads the body.
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
-        let essence = parts.next()?.to_ascii_lowercase();
-        let media_type = match essence.strip_prefix("application/")? {
-            "json" => Self::Json,
-            "x-ndjson" => Self::Ndjson,
-            subtype if subtype.strip_suffix("+json").is_some_and(|prefix| !prefix.is_empty()) => Self::Json,
-            _ => return None,
+        let media_type = match JsonType::parse(parts.next()?)? {
+            JsonType::Json => Self::Json,
+            JsonType::Ndjson => Self::Ndjson,
         };
         let utf_8 = |parameter: &str| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {

@@ -3,31 +3,45 @@
 
 use axum::{
     Extension,
+    body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use serde::Deserialize;
 
-use super::AdminState;
+use super::{AdminState, guard::problem};
 use crate::connections::Peer;
+
+/// The body of a change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// A level or directives, in the syntax of LOG_LEVEL.
+    level: String,
+}
 
 /// Returns the directives that are in force.
 pub(super) async fn show(State(state): State<AdminState>) -> String {
     state.log_level.current() + "\n"
 }
 
-/// Applies the level or the directives of the body, in the syntax of LOG_LEVEL. Only callers on the same
-/// machine or in the same container may do so, because a debug level of every library can fill disks.
+/// Applies the level or the directives of the body and returns the directives that are in force. Only callers
+/// on the same machine or in the same container may do so, because a debug level of every library can fill
+/// disks.
 pub(super) async fn change(
     State(state): State<AdminState>,
-    Extension(Peer(peer)): Extension<Peer>,
-    body: String,
+    Extension(peer): Extension<Peer>,
+    body: Bytes,
 ) -> Response {
-    if !peer.ip().to_canonical().is_loopback() {
-        return (StatusCode::FORBIDDEN, "the log level is changed from this machine alone\n").into_response();
+    if !peer.address.ip().to_canonical().is_loopback() {
+        return problem(StatusCode::FORBIDDEN, "the log level is changed from this machine alone");
     }
-    match state.log_level.set(body.trim()) {
+    let changed = serde_json::from_slice::<Change>(&body)
+        .map_err(|error| format!(r#"the body must be JSON such as {{"level": "debug"}}: {error}"#))
+        .and_then(|change| state.log_level.set(change.level.trim()));
+    match changed {
         Ok(()) => (state.log_level.current() + "\n").into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, error + "\n").into_response(),
+        Err(error) => problem(StatusCode::BAD_REQUEST, &error),
     }
 }

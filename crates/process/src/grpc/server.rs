@@ -96,6 +96,7 @@ impl GrpcServer {
             drain_timeout: DRAIN,
             body: BODY,
             only_http2: true,
+            allowed_hosts: None,
             http2: HTTP2,
         };
         connections.serve(self.listener, service, settings, stop).await;

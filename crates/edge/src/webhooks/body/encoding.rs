@@ -11,8 +11,9 @@ use std::{
 };
 
 use async_compression::tokio::bufread::GzipDecoder;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, Chain, ReadBuf};
+use weir_process::http_guard::non_blank_values;
 
 use crate::problem::Problem;
 
@@ -60,14 +61,6 @@ impl Encoding {
             _ => None,
         }
     }
-}
-
-/// The values of a header that are not blank: some senders name a header and leave it empty.
-pub(crate) fn non_blank_values<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = &'a HeaderValue> {
-    headers.get_all(name).iter().filter(|value| !value.as_bytes().trim_ascii().is_empty())
 }
 
 /// Decompresses the gzip members of `R`, one after the other.
