@@ -20,3 +20,4 @@ mod replicas;
 mod rolling;
 mod start;
 mod store;
+mod strangers;

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use weir_event::EventMetrics;
 use weir_process::{
     BodyPace, Latch, RoleReadiness, SharedRegistry, Stop,
-    connections::{Connections, Http2Bounds, ListenerSettings},
+    connections::{Connections, Http2Bounds, ListenerSettings, UNREAD_TIMEOUT},
     http_guard::RefusedRequests,
 };
 
@@ -119,6 +119,7 @@ fn listener_settings(config: &EdgeConfig) -> ListenerSettings {
         max_connections: config.max_connections,
         head_timeout: config.header_timeout,
         idle_timeout: config.idle_timeout,
+        unread_timeout: UNREAD_TIMEOUT,
         drain_timeout: DRAIN_TIMEOUT,
         body: BodyPace { stall: config.body_stall_timeout, whole: config.body_timeout },
         only_http2: false,

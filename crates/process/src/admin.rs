@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use self::guard::{LISTENER, REASONS};
 use super::{
     BodyPace, Dependency, Readiness, RoleReadiness, SharedRegistry, Stop,
-    connections::{Connections, Http2Bounds, ListenerSettings},
+    connections::{Connections, Http2Bounds, ListenerSettings, UNREAD_TIMEOUT},
     http_guard::RefusedRequests,
     logging::LogLevel,
 };
@@ -108,6 +108,7 @@ impl AdminServer {
             max_connections: MAX_CONNECTIONS,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            unread_timeout: UNREAD_TIMEOUT,
             drain_timeout: Duration::from_secs(5),
             body: BodyPace { stall: Duration::from_secs(5), whole: Duration::from_secs(10) },
             only_http2: false,

@@ -9,6 +9,8 @@ mod metrics;
 mod response_body;
 mod slots;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -48,6 +50,8 @@ const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A peer that vanished without closing is detected within the sum of both.
 const HTTP2_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time for a peer to take the next piece of a response, at every listener.
+pub const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// hyper allocates this many fields per request: 1,024 fields cost 1 µs, 512 fields half of it.
 const HTTP1_FIELDS: usize = 512;
 /// The most bytes that wait in one stream until the peer takes them.
@@ -73,6 +77,8 @@ pub struct ListenerSettings {
     pub head_timeout: Duration,
     /// The time that a connection may be idle after a response.
     pub idle_timeout: Duration,
+    /// The time for a peer to take the next piece of a response.
+    pub unread_timeout: Duration,
     /// The time for requests in flight after the stop.
     pub drain_timeout: Duration,
     /// The names of an HTTP listener besides its own. Where a web page may have caused a request, its [`Refusal`](crate::http_guard::Refusal) is in the
@@ -135,7 +141,11 @@ impl Connections {
         let server = Arc::new(HttpServer {
             protocol: protocol(&settings),
             service,
-            timeouts: ConnectionTimeouts { head: settings.head_timeout, idle: settings.idle_timeout },
+            timeouts: ConnectionTimeouts {
+                head: settings.head_timeout,
+                idle: settings.idle_timeout,
+                unread: settings.unread_timeout,
+            },
             body: settings.body,
             allowed_hosts: settings.allowed_hosts.clone(),
             metrics: self.metrics.clone(),
@@ -173,6 +183,8 @@ impl Connections {
                 }
                 Err(error) => {
                     warn!(%error, listener = settings.name, "a connection was not accepted");
+                    // Without descriptors, connections that wait for their peers give theirs back.
+                    self.slots.shed(settings.name, settings.max_connections);
                     time::sleep(ACCEPT_RETRY_PAUSE).await;
                 }
             }
@@ -255,12 +267,15 @@ where
             }
         });
         let mut connection = Box::pin(self.protocol.serve_connection(socket, service));
-        let mut timer = pin!(time::sleep(self.timeouts.head.min(self.timeouts.idle)));
+        let mut timer = pin!(time::sleep(self.timeouts.shortest()));
         let (mut is_shutting_down, mut is_closing) = (false, false);
         let reason = loop {
             tokio::select! {
                 biased;
                 ended = &mut connection => {
+                    if is_closing {
+                        break CloseReason::Idle;
+                    }
                     if let Err(error) = ended {
                         debug!(error, peer = %address, "a connection ended early");
                     }

@@ -17,8 +17,6 @@ const HTTP2_PREFACE: &[u8] = b"PRI ";
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A longer head takes one of a few permits. No listener accepts it, but the answer says so.
 const LARGE_HEAD: usize = 40 << 10;
-/// The time for a peer to take the next piece of a response.
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest time that a connection without a request stays open.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +25,15 @@ pub(super) struct ConnectionTimeouts {
     pub(super) head: Duration,
     /// From the end of the last response.
     pub(super) idle: Duration,
+    /// For the next piece of a response.
+    pub(super) unread: Duration,
+}
+
+impl ConnectionTimeouts {
+    /// A timeout that starts later than now also expires later than this.
+    pub(super) fn shortest(self) -> Duration {
+        self.head.min(self.idle).min(self.unread)
+    }
 }
 
 /// The state of a connection's timeouts.
@@ -186,10 +193,9 @@ impl Activity {
     /// Checks the timeouts.
     pub(super) fn check(&self, timeouts: ConnectionTimeouts) -> TimeoutState {
         let now = Instant::now();
-        // A timeout that starts later also expires later than this.
-        let earliest = now + timeouts.head.min(timeouts.idle);
+        let earliest = now + timeouts.shortest();
         let state = self.state();
-        let unread_until = state.unread.first().map(|(_, since)| *since + UNREAD_TIMEOUT);
+        let unread_until = state.unread.first().map(|(_, since)| *since + timeouts.unread);
         if unread_until.is_some_and(|until| until <= now) {
             return TimeoutState::Unread;
         }
@@ -242,9 +248,13 @@ impl Drop for InFlightGuard {
 mod tests {
     use super::*;
 
-    const TIMEOUTS: ConnectionTimeouts =
-        ConnectionTimeouts { head: Duration::from_secs(30), idle: Duration::from_secs(75) };
-    const EXPIRED: ConnectionTimeouts = ConnectionTimeouts { head: Duration::ZERO, idle: Duration::ZERO };
+    const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
+        head: Duration::from_secs(30),
+        idle: Duration::from_secs(75),
+        unread: Duration::from_secs(30),
+    };
+    const EXPIRED: ConnectionTimeouts =
+        ConnectionTimeouts { head: Duration::ZERO, idle: Duration::ZERO, unread: Duration::from_secs(30) };
 
     fn request(version: Version) -> Request<()> {
         Request::builder().version(version).body(()).unwrap()

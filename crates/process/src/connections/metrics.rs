@@ -11,7 +11,7 @@ use prometheus_client::{
 pub(super) enum CloseReason {
     /// It sent no whole head in time.
     SlowHead,
-    /// It sent no request for too long, and did not close after it was asked to.
+    /// It sent no request for too long.
     Idle,
     /// It took nothing of a response for too long.
     Unread,

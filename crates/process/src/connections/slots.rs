@@ -136,6 +136,13 @@ impl ConnectionSlots {
         }
     }
 
+    /// Makes room after the system had no descriptor for a connection: its limit may be lower now, or other files may be
+    /// open.
+    pub(super) fn shed(&self, listener: &'static str, max: usize) {
+        self.refresh_max(listener, max);
+        self.open().make_room(None);
+    }
+
     fn take(self: &Arc<Self>, open: &mut Open, listener: &'static str, address: IpAddr) -> ConnectionSlot {
         open.last_id += 1;
         *open.by_listener.entry(listener).or_default() += 1;

@@ -11,7 +11,7 @@ use tower::Layer as _;
 use super::{call_deadline::CallDeadline, server_spans::ServerSpans};
 use crate::{
     BodyPace, RoleReadiness, Stop,
-    connections::{Connections, Http2Bounds, ListenerSettings},
+    connections::{Connections, Http2Bounds, ListenerSettings, UNREAD_TIMEOUT},
 };
 
 /// How long calls in flight may take at the end. Streams that a client holds open, such as a watch on health,
@@ -93,6 +93,7 @@ impl GrpcServer {
             max_connections: MAX_CONNECTIONS,
             head_timeout: HEAD_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
+            unread_timeout: UNREAD_TIMEOUT,
             drain_timeout: DRAIN,
             body: BODY,
             only_http2: true,
