@@ -4,6 +4,7 @@ mod address;
 mod call_status;
 mod channel;
 mod client_spans;
+mod reflection;
 mod server;
 mod server_spans;
 mod spanned_body;

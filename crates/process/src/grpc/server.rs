@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     channel::{CONNECTION_WINDOW, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_WINDOW},
+    reflection,
     server_spans::ServerSpans,
 };
 use crate::{RoleReadiness, Stop};
@@ -44,9 +45,9 @@ impl GrpcServer {
         self.address
     }
 
-    /// Serves `services`, health and reflection (v1 and v1alpha, from `descriptors`) until `stop`, then
-    /// finishes the calls in flight and returns. The health of each service in `names` and of the whole
-    /// server follows `readiness`. It becomes NOT_SERVING at `stop`.
+    /// Serves `services`, health and reflection (v1 and v1alpha) until `stop`, then finishes the calls in
+    /// flight and returns. Reflection shows the services in `names`, as `descriptors` describe them. The
+    /// health of each of them and of the whole server follows `readiness`. It becomes NOT_SERVING at `stop`.
     ///
     /// # Errors
     /// The descriptors can't be decoded, or the listener fails.
@@ -58,17 +59,12 @@ impl GrpcServer {
         readiness: RoleReadiness,
         stop: Stop,
     ) -> anyhow::Result<()> {
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
         let (reporter, health) = tonic_health::server::health_reporter();
         // tonic-health starts the empty service as SERVING.
         report(&reporter, names, false).await;
         services.add_service(health);
-        services.add_service(reflection().build_v1()?);
-        services.add_service(reflection().build_v1alpha()?);
+        services.add_service(reflection::builder(names, descriptors)?.build_v1()?);
+        services.add_service(reflection::builder(names, descriptors)?.build_v1alpha()?);
         let follower = tokio::spawn(follow(readiness, reporter, names, stop.clone()));
         let drained = {
             let stop = stop.clone();
