@@ -141,11 +141,9 @@ async fn run() -> ExitCode {
     let cli = match args::parse(&Cli::command()).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let printed = error.print();
-            if !error.use_stderr() {
-                output::keep_failure(printed);
-            }
-            return finish(usage_exit_code(&error));
+            let code = usage_exit_code(&error);
+            output::print_usage(error);
+            return finish(code);
         }
     };
     let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {
