@@ -18,6 +18,7 @@ mod ledger;
 mod log_level;
 mod migrate;
 mod output;
+mod private_files;
 mod publish;
 mod reconcile;
 mod report;
@@ -125,6 +126,7 @@ impl Command {
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    private_files::restrict_new_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

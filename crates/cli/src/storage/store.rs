@@ -20,6 +20,7 @@ use weir_process::{
 
 use crate::{
     output::eprint_line,
+    private_files,
     wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT, WaitReport},
 };
 
@@ -145,6 +146,7 @@ pub(crate) async fn open_for_reports(
 /// The server stays away, or can't be used.
 pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
+    close_file(url);
     let connecting = |max_wait| weir_database::connect(url, access, max_wait);
     let opened = match connecting(Duration::ZERO).await {
         Err(fault) if fault.kind == FaultKind::Unavailable => {
@@ -189,6 +191,7 @@ async fn wait_for(
     attempt: impl AsyncFn() -> Result<DatabaseConnection, StoreFault>,
 ) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
+    close_file(url);
     info!(store = %url, "connecting to the store");
     let mut waiting = WaitReport::new("database", latches);
     let mut unusable_since = Instant::now();
@@ -212,6 +215,13 @@ async fn wait_for(
         if retry.next_attempt().await.is_err() {
             return Err(fault).context(CONTEXT);
         }
+    }
+}
+
+/// Closes the file of SQLite to other users. SQLite gives the files beside it the same rights.
+fn close_file(url: &DatabaseUrl) {
+    if let Some(file) = url.file_path() {
+        private_files::close_database(file);
     }
 }
 
