@@ -37,9 +37,10 @@ pub(crate) struct StoreArgs {
     /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or
     /// sqlite:///var/lib/weir.sqlite. Without it `up` and `migrate` use a file in the data folder; a single
     /// role requires it.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// A file that holds the URL.
+    /// A file that holds the URL. For a password take it, or the variable: every user of the machine can read
+    /// arguments.
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     pub(crate) database_url_file: Option<PathBuf>,
 }
