@@ -91,7 +91,7 @@ fn refused_item() -> Item {
     let violation = Violation { pointer: HOSTILE.to_owned(), message: HOSTILE.to_owned() };
     let rejected = RejectedItem {
         event_id: HOSTILE.to_owned(),
-        raw: b"{}".to_vec().into(),
+        raw: b"{}".to_vec(),
         violations: vec![violation],
         ..RejectedItem::default()
     };
