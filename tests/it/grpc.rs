@@ -27,6 +27,7 @@ on_files_and_on_servers!(
     reports_over_grpc_equal_those_over_http,
     an_event_is_found_over_grpc_and_a_request_without_a_source_is_refused,
     reflection_lists_and_describes_every_service,
+    reflection_of_a_port_shows_nothing_that_another_port_serves,
 );
 
 async fn a_client_that_bypasses_the_edge_gets_the_same_rules_and_answers(mut weir: Weir) {
@@ -170,6 +171,40 @@ async fn reflection_lists_and_describes_every_service(weir: Weir) {
             assert!(services.iter().any(|name| name == service), "{services:?}");
             assert!(services.iter().any(|name| name == "grpc.health.v1.Health"), "{services:?}");
             assert_eq!(reflection.methods(channel.clone(), service).await, methods);
+        }
+    }
+}
+
+async fn reflection_of_a_port_shows_nothing_that_another_port_serves(weir: Weir) {
+    const BESIDE: [&str; 3] = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    let ingest =
+        ["weir.ingest.v1.IngestService", "weir.ingest.v1.DeadLetterService", "weir.ingest.v1.ErasureService"];
+    let reporting = ["weir.reporting.v1.ReportingService"];
+    let of_both = ["weir.event.v1.Event", "google.rpc.BadRequest", "google.protobuf.Timestamp"];
+    let messages = ["weir.ingest.v1.PublishEventsRequest", "weir.reporting.v1.GetRevenueRequest"];
+    for (address, served, foreign, own_message, foreign_message) in [
+        (weir.addresses.ingest, &ingest[..], &reporting[..], messages[0], messages[1]),
+        (weir.addresses.reporting, &reporting[..], &ingest[..], messages[1], messages[0]),
+    ] {
+        let channel = connect(address).await;
+        for reflection in [Reflection::V1, Reflection::V1Alpha] {
+            let mut listed = reflection.services(channel.clone()).await;
+            let mut expected = [served, &BESIDE].concat();
+            listed.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(listed, expected);
+            for symbol in [served, &BESIDE, &of_both, &[own_message]].concat() {
+                let found = reflection.files(channel.clone(), symbol).await;
+                assert!(found.is_ok(), "{symbol}: {found:?}");
+            }
+            for symbol in [foreign, &[foreign_message, "weir.event.v1.Frame"]].concat() {
+                let refused = reflection.files(channel.clone(), symbol).await.expect_err(symbol);
+                assert_eq!(refused.code(), Code::NotFound, "{symbol}: {refused}");
+            }
         }
     }
 }

@@ -172,6 +172,22 @@ fn the_environment_is_read_by_args_alone() {
 }
 
 #[test]
+fn commands_write_through_one_module() {
+    // It escapes what strangers sent. Log lines have a module of their own, which does the same.
+    let writers = ["crates/cli/src/output.rs", "crates/process/src/logging.rs"].map(Path::new);
+    let streams = ["io::stdout", "io::stderr", "println!(", "print!("];
+    let offending = paths(sources(&["src", "crates"]), |file| {
+        let may = writers.contains(&file.path.as_path()) || is_of_tests(&file.path);
+        !may && streams.iter().any(|stream| file.text.contains(stream))
+    });
+    assert!(offending.is_empty(), "output beside {writers:?}: {offending:?}");
+    let tables = Path::new("crates/cli/src/output/page.rs");
+    let tabulating =
+        paths(sources(&["crates"]), |file| file.path != tables && file.text.contains("comfy_table"));
+    assert!(tabulating.is_empty(), "tables beside {tables:?}: {tabulating:?}");
+}
+
+#[test]
 fn every_http_client_knows_whom_it_asks_without_a_proxy() {
     let builder = Path::new("crates/process/src/http_client.rs");
     let offending = paths(sources(&["src", "crates"]), |file| {

@@ -49,6 +49,7 @@ mod retention;
 mod runbook;
 mod schema;
 mod store;
+mod terminal;
 mod tools;
 mod traces;
 mod unreadable;

@@ -2,6 +2,7 @@
 
 mod draining;
 mod environment;
+mod private_files;
 mod proxies;
 mod secrets;
 mod supervisor;

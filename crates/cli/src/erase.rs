@@ -21,7 +21,7 @@ use weir_process::{exit_code, retry::Retry};
 use crate::{
     client::{GrpcServers, OperatorClient},
     exit::{CommandError, CommandResult},
-    output::print_line,
+    output::{print_json, print_page},
     wait::with_wait_notice,
 };
 
@@ -55,9 +55,9 @@ pub(crate) async fn run(args: EraseArgs) -> CommandResult {
 
 fn show(receipt: &Receipt, as_json: bool) {
     if as_json {
-        print_line(format_args!("{:#}", receipt.json()));
+        print_json(receipt.json());
     } else {
-        print_line(receipt);
+        print_page(&receipt.page());
     }
 }
 

@@ -6,6 +6,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tables::EventTables;
 use url::Url;
@@ -20,7 +21,7 @@ use weir_process::{
 use crate::{
     client::{self, EDGE_SETTING, edge_endpoint},
     exit::{CommandResult, configured},
-    output::print_line,
+    output::{print_json, print_page},
 };
 
 /// Longer than the edge takes at most, including the time to report unreachable services.
@@ -43,6 +44,9 @@ pub(crate) struct EventArgs {
     json: bool,
 }
 
+/// What a segment of a path can't have as it is. The crate `url` would leave out line breaks and tabs.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Shows where the event is, and fails if it is unknown.
 pub(crate) async fn run(args: EventArgs) -> CommandResult {
     let url = args.url()?;
@@ -53,9 +57,9 @@ pub(crate) async fn run(args: EventArgs) -> CommandResult {
         serde_json::from_value(answer.clone()).context("the edge answers in another form")?;
     if args.json {
         // The answer itself, with any member that a newer edge has added.
-        print_line(format_args!("{answer:#}"));
+        print_json(&answer);
     } else {
-        print_line(EventTables(&lookup));
+        print_page(&EventTables(&lookup).page());
     }
     let is_found = lookup.status != EventStatus::Unknown;
     Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
@@ -76,7 +80,8 @@ impl EventArgs {
         let id = errors.check("ID", id);
         let url = || {
             let (mut url, source, id) = (endpoint?, source?, id?);
-            url.path_segments_mut().ok()?.pop_if_empty().extend([source.name(), id]);
+            let id = utf8_percent_encode(id, RESERVED);
+            url.set_path(&format!("{}/{}/{id}", url.path().trim_end_matches('/'), source.name()));
             Some(url)
         };
         configured(url(), errors)
@@ -103,6 +108,8 @@ mod tests {
     fn an_id_is_percent_encoded() {
         let asked = url("facebook", "a/b c?é%2F", "http://edge:1/events/").unwrap();
         assert_eq!(asked, "http://edge:1/events/facebook/a%2Fb%20c%3F%C3%A9%252F");
+        let asked = url("tiktok", "a\n\t\r\u{1b}-._~", "http://edge:1/events").unwrap();
+        assert_eq!(asked, "http://edge:1/events/tiktok/a%0A%09%0D%1B-._~");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The end of a command: its exit code, and its error message.
 
-use std::{io, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
 use weir_process::{
     args::{ConfigErrors, Misconfigured},
-    exit_code,
+    escape, exit_code,
 };
 
-use crate::output::{self, eprint_line};
+use crate::output::{self, eprint_line, eprint_lines};
 
 /// The result of a command.
 pub(crate) type CommandResult = Result<ExitCode, CommandError>;
@@ -28,10 +28,24 @@ pub(crate) enum CommandError {
     Unwritten(&'static io::Error),
 }
 
-/// A server refused the request as invalid. Neither a retry nor another server helps.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct InvalidRequest(pub(crate) String);
+/// The refusal of a server: its message, and each field at fault on a line of its own. No value begins a line.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    /// Name and description of each field at fault.
+    pub(crate) fields: Vec<String>,
+    /// Whether the request is invalid, so that neither a retry nor another server helps.
+    pub(crate) is_invalid: bool,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&escape::line(&self.message))?;
+        self.fields.iter().try_for_each(|field| write!(formatter, "\n  - {}", escape::line(field)))
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl CommandError {
     /// Reports the error. Where logs are written it becomes a log entry, so that the output contains only
@@ -39,16 +53,29 @@ impl CommandError {
     pub(crate) fn report(&self) {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(error = %self, "this process failed");
+        } else if self.has_lines() {
+            eprint_lines(&format!("weir: {self}"));
         } else {
             eprint_line(format_args!("weir: {self}"));
+        }
+    }
+
+    /// Whether the error breaks its lines itself.
+    fn has_lines(&self) -> bool {
+        match self {
+            Self::Misconfigured(_) => true,
+            Self::Failed(error) => error.is::<Refusal>(),
+            Self::Unwritten(_) => false,
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Misconfigured(_) => ExitCode::from(exit_code::MISCONFIGURED),
-            Self::Failed(error) if error.is::<InvalidRequest>() => ExitCode::from(exit_code::MISCONFIGURED),
-            Self::Failed(_) => ExitCode::from(exit_code::FAILED),
+            Self::Failed(error) => match error.downcast_ref::<Refusal>() {
+                Some(Refusal { is_invalid: true, .. }) => ExitCode::from(exit_code::MISCONFIGURED),
+                Some(_) | None => ExitCode::from(exit_code::FAILED),
+            },
             Self::Unwritten(_) => ExitCode::from(exit_code::OUTPUT_NOT_WRITTEN),
         }
     }

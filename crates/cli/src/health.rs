@@ -14,7 +14,7 @@ use weir_process::{
 use crate::{
     client::{self, ADMIN_LISTEN, http_url, reachable},
     exit::{CommandResult, configured},
-    output::print_line,
+    output::print_json,
 };
 
 /// Shorter than the usual deadlines of container engines, so that this command and not the engine reports the
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: HealthArgs) -> CommandResult {
     if message["ready"].as_bool().or(message["live"].as_bool()).is_none() {
         return Err(answer.explanation(&target).into());
     }
-    print_line(String::from_utf8_lossy(&answer.body).trim_end());
+    print_json(String::from_utf8_lossy(&answer.body).trim_end());
     Ok(if answer.status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 

@@ -13,7 +13,7 @@ use weir_process::{args::ConfigErrors, exit_code};
 
 use crate::{
     exit::{CommandResult, configured},
-    output::{print_line, table},
+    output::{print_json, print_line, print_table, table},
     storage::{FolderArgs, JournalArgs, JournalLocation, JournalUrlArgs, StoreArgs, StoreLocation, store},
 };
 
@@ -84,7 +84,7 @@ async fn status(args: &SettingsArgs) -> CommandResult {
     // Before the first start of ingest no frame can be lost.
     let states = journal.checkpoints().await.unwrap_or_default();
     if args.json {
-        print_line(format_args!("{:#}", shown_as_json(&settings, &states)));
+        print_json(shown_as_json(&settings, &states));
     } else {
         show(&settings);
         show_lost(&states);
@@ -100,7 +100,7 @@ async fn apply(args: &SettingsArgs, shrink: bool) -> CommandResult {
     if args.json {
         let states = journal.checkpoints().await.unwrap_or_default();
         let settings = journal.settings().await.context("can't read the journal's settings")?;
-        print_line(format_args!("{:#}", shown_as_json(&settings, &states)));
+        print_json(shown_as_json(&settings, &states));
         return Ok(ExitCode::SUCCESS);
     }
     for setting in &found {
@@ -146,7 +146,7 @@ fn show(settings: &[JournalSetting]) {
             does.to_owned(),
         ]
     });
-    print_line(table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
+    print_table(&table(["what", "setting", "variable", "wanted", "found", "ingest"], 0, rows));
     for setting in foreign {
         print_line(setting);
     }

@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use runs::Line;
 pub(crate) use runs::{RequestOutcome, Run, read};
 
-use crate::generator::Mix;
+use crate::{generator::Mix, private_files};
 
 /// The file of the current run. Cheap to clone; every clone writes to the same file.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or creates the file, and starts a run in it.
+    /// Opens or creates the file, closes it to other users, and starts a run in it.
     ///
     /// # Errors
     /// The file can't be written or is not a ledger, or it has a run of this seed already, whose ids would be
@@ -48,6 +48,7 @@ impl Ledger {
             runs.iter().all(|run| run.seed != seed),
             "the ledger {shown} has a run of the seed {seed} already: choose another seed or file"
         );
+        private_files::close(path);
         let ledger = Self { file: Arc::new(Mutex::new(file)) };
         ledger.write(&Line::Run { seed, mix: mix.clone() })?;
         Ok(ledger)

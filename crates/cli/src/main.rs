@@ -18,6 +18,7 @@ mod ledger;
 mod log_level;
 mod migrate;
 mod output;
+mod private_files;
 mod publish;
 mod reconcile;
 mod report;
@@ -125,6 +126,7 @@ impl Command {
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    private_files::restrict_new_files();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -141,11 +143,9 @@ async fn run() -> ExitCode {
     let cli = match args::parse(&Cli::command()).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            let printed = error.print();
-            if !error.use_stderr() {
-                output::keep_failure(printed);
-            }
-            return finish(usage_exit_code(&error));
+            let code = usage_exit_code(&error);
+            output::print_usage(error);
+            return finish(code);
         }
     };
     let code = Box::pin(cli.command.run()).await.unwrap_or_else(|failure| {

@@ -10,7 +10,7 @@ use weir_process::args::{ConfigErrors, Misconfigured};
 
 use crate::{
     exit::{CommandResult, configured},
-    output::{print_line, table},
+    output::{print_line, print_table, table},
     storage::{DataFolder, FolderArgs, StoreArgs, StoreLocation, store},
 };
 
@@ -102,7 +102,7 @@ async fn status(place: &StoreLocationArgs) -> CommandResult {
 
 async fn show(store: &DatabaseConnection) -> CommandResult {
     let steps = weir_database::status(store).await.context("can't read the migrations")?;
-    print_line(table(
+    print_table(&table(
         ["migration", "state"],
         0,
         steps.into_iter().map(|step| [step.name.clone(), state(&step).to_owned()]),

@@ -1,4 +1,7 @@
-//! The output of commands on standard output and standard error, and the format of tables and numbers.
+//! The output of commands on standard output and standard error. Everything that a command writes passes through
+//! this module, which lets no character of a stranger steer the terminal or begin a line.
+
+mod page;
 
 use std::{
     fmt::Display,
@@ -6,28 +9,68 @@ use std::{
     sync::OnceLock,
 };
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use clap::error::ContextValue;
+use weir_process::{escape, redact};
+
+pub(crate) use self::page::{Cell, Page, Table, table};
 
 /// The first failure of a write to standard output.
 static FIRST_FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// Writes a line to standard output. [`flush`] returns a failure.
+/// Writes one line to standard output. [`flush`] returns a failure.
 pub(crate) fn print_line(line: impl Display) {
-    keep_failure(writeln!(io::stdout().lock(), "{line}"));
+    print(&escape::line(&line.to_string()));
 }
 
-/// Writes a line to standard error. A failure can't be reported, and the exit code still counts.
+/// Writes lines and tables to standard output.
+pub(crate) fn print_page(page: &Page) {
+    print(&page.to_string());
+}
+
+/// Writes a table to standard output.
+pub(crate) fn print_table(table: &Table) {
+    print_page(&table.into());
+}
+
+/// Writes JSON to standard output, indented if it is a value. It stays valid and means the same.
+pub(crate) fn print_json(json: impl Display) {
+    print(&escape::json(&format!("{json:#}")));
+}
+
+/// Writes lines of this program's own, without a value of anybody else, to standard output.
+pub(crate) fn print_own_lines(lines: &str) {
+    lines.lines().for_each(print_line);
+}
+
+/// Writes one line to standard error, without the logins of URLs. A failure can't be reported, and the exit
+/// code still counts.
 pub(crate) fn eprint_line(line: impl Display) {
-    let _unreported = writeln!(io::stderr().lock(), "{line}");
+    let line = line.to_string();
+    let _unreported = writeln!(io::stderr().lock(), "{}", escape::line(&redact::logins(&line)));
 }
 
-/// Keeps the failure of a write to standard output. A closed pipe is not a failure, because its reader wants
-/// no more.
-pub(crate) fn keep_failure(written: io::Result<()>) {
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _first_counts = FIRST_FAILURE.set(error);
+/// Writes the lines of a text whose breaks are Weir's own to standard error.
+pub(crate) fn eprint_lines(text: &str) {
+    text.split('\n').for_each(eprint_line);
+}
+
+/// Writes the answer of clap, help or a mistake. A mistake repeats arguments, which are escaped and without the
+/// logins of URLs.
+pub(crate) fn print_usage(mut answer: clap::Error) {
+    let shown = |text: &String| escape::line(&redact::logins(text)).into_owned();
+    let repeated = answer.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(shown(text)))),
+        ContextValue::Strings(texts) => {
+            Some((kind, ContextValue::Strings(texts.iter().map(shown).collect())))
+        }
+        _ => None,
+    });
+    for (kind, value) in repeated.collect::<Vec<_>>() {
+        answer.insert(kind, value);
+    }
+    let printed = answer.print();
+    if !answer.use_stderr() {
+        keep_failure(printed);
     }
 }
 
@@ -35,21 +78,6 @@ pub(crate) fn keep_failure(written: io::Result<()>) {
 pub(crate) fn flush() -> Option<&'static io::Error> {
     keep_failure(io::stdout().flush());
     FIRST_FAILURE.get()
-}
-
-/// Makes a table with text to the left. The last `numbers` columns are aligned to the right.
-pub(crate) fn table<const COLUMNS: usize>(
-    header: [&str; COLUMNS],
-    numbers: usize,
-    rows: impl IntoIterator<Item = [String; COLUMNS]>,
-) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header).add_rows(rows);
-    for column in table.column_iter_mut().skip(COLUMNS - numbers) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// Formats `1234567` as `1,234,567`.
@@ -63,6 +91,20 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+fn print(text: &str) {
+    keep_failure(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Keeps the failure of a write to standard output. A closed pipe is not a failure, because its reader wants
+/// no more.
+fn keep_failure(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _first_counts = FIRST_FAILURE.set(error);
+    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ pub(crate) use args::PublishArgs;
 pub(crate) use publisher::{Plan, publish};
 use weir_process::{Signals, exit_code};
 
-use crate::{exit::CommandResult, output::print_line};
+use crate::{exit::CommandResult, output::print_page};
 
 /// Publishes, prints the summary, and fails if a request had no 2xx.
 pub(crate) async fn run(args: PublishArgs) -> CommandResult {
     let plan = args.plan()?;
     let summary = publish(plan, Signals::stop_at_first().context("signals can't be watched")?).await?;
-    print_line(&summary);
+    print_page(&summary.page());
     Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }

@@ -21,7 +21,11 @@ use weir_collectors::{
 use weir_database::{Access, DatabaseUrl, Rights, time_bucket::DAY};
 use weir_process::{Signals, Stop, exit_code};
 
-use crate::{exit::CommandResult, output::print_line, storage::store};
+use crate::{
+    exit::CommandResult,
+    output::{print_json, print_page},
+    storage::store,
+};
 
 /// The store of a repair, and the lock that admits one repair at a time.
 struct Repairer {
@@ -43,8 +47,8 @@ pub(crate) async fn run(args: ReconcileArgs) -> CommandResult {
     let stop = Signals::stop_at_first().context("signals can't be watched")?;
     let findings = reconcile(&options, &stop).await?;
     match options.format {
-        Format::Table => print_line(table::shown(&findings)),
-        Format::Json => print_line(format_args!("{:#}", json::shown(&findings))),
+        Format::Table => print_page(&table::page(&findings)),
+        Format::Json => print_json(json::shown(&findings)),
     }
     Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }

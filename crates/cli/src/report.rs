@@ -17,7 +17,10 @@ use serde_json::value::{RawValue, to_raw_value};
 pub(crate) use tables::{TitledTables, demographics, events, revenue};
 use weir_edge::answers::{DemographicsReport, EventReport, RevenueReport};
 
-use crate::{exit::CommandResult, output::print_line};
+use crate::{
+    exit::CommandResult,
+    output::{print_json, print_page},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReportCommand {
@@ -58,9 +61,9 @@ fn show<Answer, Report: Serialize>(
     tables: impl FnOnce(&Answer) -> TitledTables,
 ) -> CommandResult {
     if as_json {
-        print_line(sorted_json(&report(answer)).context("the answer can't be written as JSON")?);
+        print_json(sorted_json(&report(answer)).context("the answer can't be written as JSON")?);
     } else {
-        print_line(tables(&answer));
+        print_page(&tables(&answer).page());
     }
     Ok(ExitCode::SUCCESS)
 }

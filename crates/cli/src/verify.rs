@@ -21,14 +21,14 @@ use stored::StoreReader;
 use weir_database::{Access, Rights};
 use weir_process::exit_code;
 
-use crate::{exit::CommandResult, ledger, output::print_line, storage::store, wait::with_wait_notice};
+use crate::{exit::CommandResult, ledger, output::print_page, storage::store, wait::with_wait_notice};
 
 /// Compares, shows the findings, and fails unless every promise holds.
 pub(crate) async fn run(args: VerifyArgs) -> CommandResult {
     let VerifyOptions { deployment, wait } = args.check()?;
     let cases: Vec<Case> = ledger::read(&args.ledger)?.into_iter().map(Case::of).collect::<Result<_, _>>()?;
     let findings = compare(cases, &deployment, wait).await?;
-    print_line(&findings);
+    print_page(&findings.page());
     Ok(if findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(exit_code::FAILED) })
 }
 

@@ -57,10 +57,19 @@ impl DatabaseUrl {
         matches!(self.0, Location::Sqlite(_))
     }
 
+    /// The SQLite file that the URL names; `None` for PostgreSQL.
+    #[must_use]
+    pub fn file_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Location::Sqlite(options) => Some(options.get_filename()),
+            Location::Postgres(_) => None,
+        }
+    }
+
     /// Whether the URL names an SQLite file that does not exist.
     #[must_use]
     pub fn is_missing_file(&self) -> bool {
-        matches!(&self.0, Location::Sqlite(options) if !options.get_filename().exists())
+        self.file_path().is_some_and(|file| !file.exists())
     }
 
     /// The names of parameters that Weir ignores, without their values, which may be secrets.

@@ -5,6 +5,7 @@ mod call_deadline;
 mod call_status;
 mod channel;
 mod client_spans;
+mod reflection;
 mod server;
 mod server_spans;
 mod spanned_body;

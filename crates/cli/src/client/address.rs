@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
+use weir_process::redact;
 
 /// The settings of a role's admin address, as messages name them.
 pub(crate) const ADMIN_LISTEN: &str = "ADMIN_LISTEN or --admin-listen";
@@ -35,8 +36,7 @@ pub(crate) fn edge_endpoint(text: &str) -> Result<Url, String> {
 /// # Errors
 /// The text is not such a URL. The error shows `example`.
 pub(crate) fn http_url(text: &str, example: &str) -> Result<Url, String> {
-    // The text before the last @ may be a password.
-    let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+    let shown = redact::before_host(text);
     match Url::parse(text) {
         Ok(url) if url.scheme() == "http" && url.has_host() => Ok(url),
         Ok(url) if url.scheme() == "https" => Err(format!(

@@ -12,7 +12,7 @@ use weir_process::{
     grpc,
 };
 
-use crate::{exit::InvalidRequest, output::eprint_line};
+use crate::{exit::Refusal, output::eprint_line};
 
 /// The gRPC servers of a setting: instances of one role.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl GrpcServers {
     /// Connects a channel that is balanced over the usable instances. Standard error names the others.
     ///
     /// # Errors
-    /// No instance is usable. The error names the cause of each.
+    /// No instance is usable. Standard error and the error name the cause of each.
     pub(crate) async fn connect(&self) -> anyhow::Result<Channel> {
         let mut asked = JoinSet::new();
         for (place, url) in self.urls.iter().cloned().enumerate() {
@@ -58,9 +58,11 @@ impl GrpcServers {
             .map(|(place, _)| self.urls[*place].clone())
             .collect();
         let causes = answers.into_iter().filter_map(|(_, answer)| answer.err());
-        let causes = causes.map(|cause| cause.to_string()).collect::<Vec<_>>();
+        let mut causes = causes.map(|cause| cause.to_string()).collect::<Vec<_>>();
         if usable.is_empty() {
-            return Err(anyhow!(causes.join("\nweir: ")));
+            let last = causes.pop().unwrap_or_default();
+            causes.iter().for_each(|cause| eprint_line(format_args!("weir: {cause}")));
+            return Err(anyhow!(last));
         }
         causes.iter().for_each(|cause| eprint_line(format_args!("weir: {cause}; the others are asked")));
         grpc::channel(&usable)
@@ -90,16 +92,9 @@ impl GrpcServers {
             (reason, _) => {
                 let details = status.get_details_bad_request();
                 let fields = details.map_or_else(Vec::new, |details| details.field_violations);
-                let fields: String = fields
-                    .iter()
-                    .map(|field| format!("\n  - {}: {}", field.field, field.description))
-                    .collect();
-                let message = format!("{name} refused: {message}{fields}");
-                if reason == Some(Reason::InvalidRequest) {
-                    InvalidRequest(message).into()
-                } else {
-                    anyhow!(message)
-                }
+                let fields = fields.iter().map(|field| format!("{}: {}", field.field, field.description));
+                let (message, fields) = (format!("{name} refused: {message}"), fields.collect());
+                Refusal { message, fields, is_invalid: reason == Some(Reason::InvalidRequest) }.into()
             }
         }
     }

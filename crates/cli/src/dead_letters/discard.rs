@@ -11,7 +11,7 @@ use super::{args::SelectionArgs, client::DeadLetterClient};
 use crate::{
     client::OperatorClientArgs,
     exit::{CommandResult, configured},
-    output::{grouped, print_line},
+    output::{grouped, print_json, print_line},
     wait::with_wait_notice,
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn discard(args: DiscardArgs) -> CommandResult {
     let DiscardDeadLettersResponse { discarded, gone, .. } = last;
     if args.service.json {
         let value = json!({ "dryRun": dry_run, "discarded": discarded, "gone": gone, "ids": ids });
-        print_line(format_args!("{value:#}"));
+        print_json(&value);
     } else {
         let would = if dry_run { "Would be discarded" } else { "Discarded" };
         print_line(format_args!("{would}: {}, gone: {}", grouped(discarded), grouped(gone)));

@@ -14,7 +14,7 @@ use super::{args::FilterArgs, client::DeadLetterClient, json};
 use crate::{
     client::OperatorClientArgs,
     exit::{CommandResult, configured},
-    output::{grouped, print_line, table},
+    output::{Cell, grouped, print_json, print_line, print_table, table},
     report::names,
     units,
 };
@@ -89,14 +89,15 @@ pub(super) async fn show(args: ShowArgs) -> CommandResult {
     let letter = answer.letter.unwrap_or_default();
     let value = json::letter(&letter);
     if args.service.json {
-        print_line(format_args!("{value:#}"));
+        print_json(&value);
         return Ok(ExitCode::SUCCESS);
     }
     let fields = value.as_object().into_iter().flatten();
     let rows = fields.map(|(name, value)| {
-        [name.clone(), value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned)]
+        let lines = || Cell::lines(format!("{value:#}").lines());
+        [name.clone().into(), value.as_str().map_or_else(lines, |text| text.to_owned().into())]
     });
-    print_line(table(["field", "value"], 0, rows));
+    print_table(&table(["field", "value"], 0, rows));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,7 +105,7 @@ fn show_groups(answer: &GroupDeadLettersResponse, as_json: bool) {
     if as_json {
         let groups: Vec<_> = answer.groups.iter().map(json::group).collect();
         let value = json!({ "letters": answer.letters, "groups": groups, "truncated": answer.truncated });
-        return print_line(format_args!("{value:#}"));
+        return print_json(&value);
     }
     print_line(format_args!("Dead letters: {}", grouped(answer.letters)));
     let rows = answer.groups.iter().map(|group| {
@@ -122,7 +123,7 @@ fn show_groups(answer: &GroupDeadLettersResponse, as_json: bool) {
     let header =
         ["fingerprint", "graveyard", "source", "reason", "first seen", "last seen", "sample", "letters"];
     if !answer.groups.is_empty() {
-        print_line(table(header, 1, rows));
+        print_table(&table(header, 1, rows));
     }
     if answer.truncated {
         print_line("There are groups besides: narrow the filter to see them.");
@@ -133,7 +134,7 @@ fn show_letters(letters: &[DeadLetter], cursor: &str, as_json: bool) {
     if as_json {
         let letters: Vec<_> = letters.iter().map(json::letter).collect();
         let cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
-        return print_line(format_args!("{:#}", json!({ "letters": letters, "cursor": cursor })));
+        return print_json(json!({ "letters": letters, "cursor": cursor }));
     }
     let rows = letters.iter().map(|letter| {
         let violations =
@@ -148,7 +149,7 @@ fn show_letters(letters: &[DeadLetter], cursor: &str, as_json: bool) {
             grouped(letter.size),
         ]
     });
-    print_line(table(["id", "laid down", "source", "event", "reason", "", "bytes"], 1, rows));
+    print_table(&table(["id", "laid down", "source", "event", "reason", "", "bytes"], 1, rows));
     if !cursor.is_empty() {
         print_line(format_args!("More follow: --cursor {cursor}"));
     }

@@ -18,7 +18,7 @@ use super::{args::SelectionArgs, client::DeadLetterClient, json, patch};
 use crate::{
     client::{GrpcServers, OperatorClient, OperatorClientArgs},
     exit::{CommandResult, configured},
-    output::{grouped, print_line, table},
+    output::{grouped, print_json, print_line, print_table, table},
     units,
     wait::with_wait_notice,
 };
@@ -105,7 +105,7 @@ pub(super) async fn redrive(args: RedriveArgs) -> CommandResult {
     let settled = await_outcomes(&report, &reporting, wait);
     let outcomes = with_wait_notice("collectors to store the appended letters", settled).await;
     if args.service.json {
-        print_line(format_args!("{:#}", report.json(dry_run, outcomes.as_ref().ok())));
+        print_json(report.json(dry_run, outcomes.as_ref().ok()));
     } else {
         report.show(dry_run, outcomes.as_ref().ok());
     }
@@ -223,7 +223,7 @@ impl RedriveReport {
             [result.id.clone(), json::outcome(result.outcome, dry_run).to_owned(), message.join("; ")]
         });
         if !self.results.is_empty() {
-            print_line(table(["letter", "outcome", "why"], 0, rows));
+            print_table(&table(["letter", "outcome", "why"], 0, rows));
         }
         let RedriveTotals { appended, still_bad, not_redrivable, gone } = self.totals;
         let would = if dry_run { "Would be appended" } else { "Appended" };

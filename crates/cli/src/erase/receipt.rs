@@ -1,14 +1,12 @@
 //! The receipt of an erasure, as text and as JSON. It contains nothing about the person.
 
-use std::fmt;
-
 use chrono::SecondsFormat;
 use prost_types::Timestamp;
 use serde_json::{Value, json};
 use weir::contract::{instant, reporting::v1::ErasureReceipt};
 
 use crate::{
-    output::{grouped, table},
+    output::{Page, grouped, table},
     report::names,
 };
 
@@ -39,21 +37,19 @@ impl Receipt {
             "deadLetters": receipt.dead_letters,
         })
     }
-}
 
-impl fmt::Display for Receipt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The receipt, and how to ask again for an erasure that is not complete.
+    pub(super) fn page(&self) -> Page {
         let Self(receipt) = self;
+        let id = &receipt.erasure_id;
+        let mut page = Page::default();
         if receipt.requested_at.is_none() {
-            return write!(
-                formatter,
-                "No erasure of this id was begun, or it is forgotten: {}",
-                receipt.erasure_id
-            );
+            page.line(format_args!("No erasure of this id was begun, or it is forgotten: {id}"));
+            return page;
         }
         let later = if receipt.suppress { "stored without the person, too" } else { "count" };
         let lines = [
-            ("erasure", receipt.erasure_id.clone()),
+            ("erasure", id.clone()),
             ("source", names::source(receipt.source).to_owned()),
             ("events that arrive later", later.to_owned()),
             ("requested", rfc3339(receipt.requested_at).unwrap_or_default()),
@@ -61,13 +57,11 @@ impl fmt::Display for Receipt {
             ("rows made anonymous", grouped(receipt.rows)),
             ("dead letters removed", grouped(receipt.dead_letters)),
         ];
-        let rows = lines.map(|(name, value)| [name.to_owned(), value]);
-        write!(formatter, "{}", table(["receipt", ""], 0, rows))?;
+        page.table(&table(["receipt", ""], 0, lines.map(|(name, value)| [name.to_owned(), value])));
         if !self.is_complete() {
-            let id = &receipt.erasure_id;
-            write!(formatter, "\nIt is durable and will be done. Ask again: weir erase --receipt {id}")?;
+            page.line(format_args!("It is durable and will be done. Ask again: weir erase --receipt {id}"));
         }
-        Ok(())
+        page
     }
 }
 
@@ -94,10 +88,12 @@ mod tests {
     #[test]
     fn an_incomplete_receipt_contains_the_command_that_shows_it_again() {
         let incomplete = receipt(None);
-        assert!(!incomplete.is_complete() && incomplete.to_string().contains("weir erase --receipt e-1"));
+        assert!(
+            !incomplete.is_complete() && incomplete.page().to_string().contains("weir erase --receipt e-1")
+        );
         let complete = receipt(Some(Timestamp { seconds: 2, nanos: 0 }));
-        assert!(complete.is_complete() && !complete.to_string().contains("--receipt"));
-        assert!(complete.to_string().contains("1,234"));
+        assert!(complete.is_complete() && !complete.page().to_string().contains("--receipt"));
+        assert!(complete.page().to_string().contains("1,234"));
         assert_eq!(complete.json()["requestedAt"], "1970-01-01T00:00:01.000002Z");
         assert_eq!((&complete.json()["source"], &complete.json()["rows"]), (&json!("tiktok"), &json!(1_234)));
     }
@@ -105,7 +101,8 @@ mod tests {
     #[test]
     fn an_unknown_receipt_is_not_shown_as_durable() {
         let unknown = Receipt::named("e-2".to_owned());
-        assert!(!unknown.to_string().contains("durable"), "{unknown}");
+        let page = unknown.page().to_string();
+        assert!(!page.contains("durable"), "{page}");
         assert_eq!(unknown.json()["source"], Value::Null);
     }
 }

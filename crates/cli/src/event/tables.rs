@@ -1,11 +1,8 @@
 //! The answer of an event lookup as a title and tables.
 
-use std::fmt;
-
-use comfy_table::Table;
 use weir_edge::answers::{EventLookupAnswer, EventStatus};
 
-use crate::output::{grouped, table};
+use crate::output::{Page, Table, grouped, table};
 
 /// Shows an answer of the edge (`GET /events/{source}/{eventId}`).
 #[derive(Debug)]
@@ -44,10 +41,9 @@ impl EventTables<'_> {
         });
         table(["dead letter", "at", "correlation id", "where", "why"], 0, rows)
     }
-}
 
-impl fmt::Display for EventTables<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// A title, and the tables with rows.
+    pub(super) fn page(&self) -> Page {
         let answer = self.0;
         let status = match answer.status {
             EventStatus::Stored => "stored",
@@ -55,18 +51,19 @@ impl fmt::Display for EventTables<'_> {
             EventStatus::DeadLetter => "a dead letter",
             EventStatus::Unknown => "unknown",
         };
-        write!(formatter, "{} {}: {status}", answer.source, answer.event_id)?;
+        let mut page = Page::default();
+        page.line(format_args!("{} {}: {status}", answer.source, answer.event_id));
         let waiting = answer.waiting_frames.unwrap_or_default();
         if answer.status == EventStatus::Unknown && waiting > 0 {
             let (waiting, source) = (grouped(waiting), &answer.source);
-            write!(formatter, "\nframes of {source} that wait to be stored: {waiting}; ask again")?;
+            page.line(format_args!("frames of {source} that wait to be stored: {waiting}; ask again"));
         }
         for service in &answer.unavailable {
-            write!(formatter, "\n{service} could not be asked")?;
+            page.line(format_args!("{service} could not be asked"));
         }
         let tables = [self.stored(), self.removed(), self.dead_letters()];
-        let mut tables = tables.into_iter().filter(|table| !table.is_empty());
-        tables.try_for_each(|table| write!(formatter, "\n{table}"))
+        tables.iter().filter(|table| !table.is_empty()).for_each(|table| page.table(table));
+        page
     }
 }
 
@@ -77,7 +74,7 @@ mod tests {
     use super::*;
 
     fn shown(answer: serde_json::Value) -> String {
-        EventTables(&serde_json::from_value(answer).unwrap()).to_string()
+        EventTables(&serde_json::from_value(answer).unwrap()).page().to_string()
     }
 
     #[test]

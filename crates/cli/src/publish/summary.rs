@@ -1,12 +1,12 @@
 //! The summary of a run of the publisher.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
 use crate::{
     ledger::RequestOutcome,
-    output::{grouped, table},
+    output::{Page, grouped, table},
 };
 
 /// One request and its outcome.
@@ -110,8 +110,9 @@ fn quantile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Summary {
+    /// The figures, and the reasons of failed requests.
+    pub(crate) fn page(&self) -> Page {
         let mut latencies = self.latencies.clone();
         latencies.sort_unstable();
         let counts = [
@@ -128,8 +129,9 @@ impl fmt::Display for Summary {
             let latency = quantile(&latencies, percent);
             [name.to_owned(), format!("{:.1} ms", latency.as_secs_f64() * 1e3)]
         });
-        write!(formatter, "{}", table(["published", ""], 1, counts.into_iter().chain(quantiles)))?;
-        self.failures.iter().try_for_each(|(reason, count)| write!(formatter, "\n{count} × {reason}"))
+        let mut page = Page::from(&table(["published", ""], 1, counts.into_iter().chain(quantiles)));
+        self.failures.iter().for_each(|(reason, count)| page.line(format_args!("{count} × {reason}")));
+        page
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
         summary.add(exchange(1, Ok(PostAnswer { accepted: 9, rejected: 1, errors: Vec::new() })));
         summary.add(exchange(2, Err(error("503 Service Unavailable", false))));
         assert_eq!((summary.requests(), summary.events, summary.accepted, summary.failed()), (2, 20, 9, 1));
-        assert!(summary.to_string().ends_with("1 × 503 Service Unavailable"));
+        assert!(summary.page().to_string().ends_with("1 × 503 Service Unavailable"));
     }
 
     #[test]

@@ -1,72 +1,64 @@
 //! The findings as text and tables.
 
-use std::fmt::{self, Write as _};
-
 use weir_collectors::reconcile::{Difference, Measures, Subject};
 use weir_event::Source;
 
 use super::{findings::ReconcileFindings, labels};
-use crate::output::{grouped, table};
+use crate::output::{Cell, Page, grouped, table};
 
-/// Formats the findings.
-pub(super) fn shown(findings: &ReconcileFindings) -> String {
-    let mut text = String::new();
-    write(&mut text, findings).expect("a string takes everything");
-    text.truncate(text.trim_end().len());
-    text
-}
-
-fn write(text: &mut String, findings: &ReconcileFindings) -> fmt::Result {
+/// The findings as a table of the differences, and sums.
+pub(super) fn page(findings: &ReconcileFindings) -> Page {
+    let mut page = Page::default();
     if !findings.shown.is_empty() {
         let header = ["grain", "bucket", "kind, campaign or people", "written", "expected", "told by"];
-        writeln!(text, "{}", table(header, 0, findings.shown.iter().map(row)))?;
+        page.table(&table(header, 0, findings.shown.iter().map(row)));
     }
     let unnamed = findings.found - findings.shown.len() as u64;
     if unnamed > 0 {
-        writeln!(text, "and {} more (--limit names more of them)", grouped(unnamed))?;
+        page.line(format_args!("and {} more (--limit names more of them)", grouped(unnamed)));
     }
-    writeln!(text, "{} days compared, {} differences", grouped(findings.days), grouped(findings.found))?;
+    let (days, found) = (grouped(findings.days), grouped(findings.found));
+    page.line(format_args!("{days} days compared, {found} differences"));
     if findings.repairs {
         let (repaired, left) = (grouped(findings.repaired), grouped(findings.left));
-        writeln!(text, "{repaired} set right; compared again, {left} differences are left")?;
+        page.line(format_args!("{repaired} set right; compared again, {left} differences are left"));
     }
     if findings.contradicted > 0 {
-        let contradicted = grouped(findings.contradicted);
-        writeln!(
-            text,
-            "{contradicted} of them can't be set right: rows are gone, and minutes, hours and days contradict each other"
-        )?;
+        page.line(format_args!(
+            "{} of them can't be set right: rows are gone, and minutes, hours and days contradict each other",
+            grouped(findings.contradicted)
+        ));
     }
     for (source, complete_from) in &findings.complete_from {
         let reached = complete_from.filter(|horizon| findings.period.from.is_none_or(|from| from < *horizon));
         if let (Some(source), Some(complete_from)) = (Source::from_number(*source), reached) {
-            write_horizon(text, source, complete_from)?;
+            page.line(horizon(source, complete_from));
         }
     }
     if let Some(day) = findings.interrupted_at {
-        writeln!(text, "interrupted: nothing from {} on was compared to its end", labels::time(day))?;
+        let day = labels::time(day);
+        page.line(format_args!("interrupted: nothing from {day} on was compared to its end"));
     }
-    Ok(())
+    page
 }
 
-fn write_horizon(text: &mut String, source: Source, complete_from: i64) -> fmt::Result {
+fn horizon(source: Source, complete_from: i64) -> String {
     let (source, complete_from) = (source.name(), labels::time(complete_from));
-    writeln!(
-        text,
+    format!(
         "{source}: rows are complete from {complete_from}; before it hours and days were compared with minutes, and \
          minutes with nothing"
     )
 }
 
-fn row(difference: &Difference) -> [String; 6] {
+fn row(difference: &Difference) -> [Cell; 6] {
     let (written, expected) = (&difference.written, &difference.expected);
     [
-        difference.grain.name().to_owned(),
-        labels::time(difference.bucket),
-        subject(difference),
+        difference.grain.name().to_owned().into(),
+        labels::time(difference.bucket).into(),
+        subject(difference).into(),
         figures(written, expected),
         figures(expected, written),
-        labels::evidence(difference.evidence).to_owned(),
+        labels::evidence(difference.evidence).to_owned().into(),
     ]
 }
 
@@ -84,9 +76,9 @@ fn subject(difference: &Difference) -> String {
 }
 
 /// The values that differ from the others, one per line.
-fn figures(these: &Measures, others: &Measures) -> String {
+fn figures(these: &Measures, others: &Measures) -> Cell {
     let differing = these.iter().zip(others.iter()).filter(|(this, other)| this != other);
     let text =
         differing.map(|((figure, value), _)| format!("{} {}", figure.name(), labels::figure(figure, value)));
-    text.collect::<Vec<_>>().join("\n")
+    Cell::lines(text.collect::<Vec<_>>().iter().map(String::as_str))
 }

@@ -1,6 +1,5 @@
 //! The answers as tables.
 
-use comfy_table::Table;
 use prost_types::Timestamp;
 use weir::contract::reporting::v1::{
     DateRange, FacebookDemographics, GetDemographicsResponse, GetEventStatisticsResponse, GetRevenueResponse,
@@ -8,7 +7,7 @@ use weir::contract::reporting::v1::{
 };
 
 use super::names;
-use crate::output::{grouped, table};
+use crate::output::{Page, Table, grouped, table};
 
 /// A title, and the tables with rows.
 pub(crate) struct TitledTables {
@@ -16,13 +15,12 @@ pub(crate) struct TitledTables {
     tables: Vec<Table>,
 }
 
-impl std::fmt::Display for TitledTables {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.title)?;
-        self.tables
-            .iter()
-            .filter(|table| !table.is_empty())
-            .try_for_each(|table| write!(formatter, "\n{table}"))
+impl TitledTables {
+    pub(crate) fn page(&self) -> Page {
+        let mut page = Page::default();
+        page.line(&self.title);
+        self.tables.iter().filter(|table| !table.is_empty()).for_each(|table| page.table(table));
+        page
     }
 }
 
@@ -172,16 +170,17 @@ mod tests {
             date_range: Some(DateRange { from: Some(asked), to: None }),
             ..Default::default()
         };
-        assert_eq!(events(&answer).to_string(), "Events: 0, from 2025-09-14T07:00:01Z");
+        assert_eq!(events(&answer).page().to_string(), "Events: 0, from 2025-09-14T07:00:01Z");
         answer.rounded_range = Some(DateRange { from: Some(HOUR), to: None });
-        let shown = events(&answer).to_string();
+        let shown = events(&answer).page().to_string();
         assert!(shown.starts_with("Events: 0, from 2025-09-14T07:00:00Z (rounded"), "{shown}");
     }
 
     #[test]
     fn campaigns_that_are_not_proven_to_be_the_first_show_what_is_missed() {
         let of = |missed_at_most| GetRevenueResponse { missed_at_most, ..Default::default() };
-        let [all, bounded] = [None, Some("0.75".to_owned())].map(|missed| revenue(&of(missed)).to_string());
+        let [all, bounded] =
+            [None, Some("0.75".to_owned())].map(|missed| revenue(&of(missed)).page().to_string());
         assert!(!all.contains("not listed"), "{all}");
         assert!(bounded.contains("not listed has at most") && bounded.contains("0.75"), "{bounded}");
     }
@@ -192,7 +191,7 @@ mod tests {
             tiktok: Some(TiktokDemographics { complete_from, ..Default::default() }),
             ..Default::default()
         };
-        let [all, later] = [None, Some(HOUR)].map(|start| demographics(&of(start)).to_string());
+        let [all, later] = [None, Some(HOUR)].map(|start| demographics(&of(start)).page().to_string());
         assert!(!all.contains("removed"), "{all}");
         assert!(later.contains("removed") && later.contains("2025-09-14T07:00:00Z"), "{later}");
     }

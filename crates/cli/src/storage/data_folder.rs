@@ -8,12 +8,14 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use crate::private_files;
+
 /// The location of files.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FolderArgs {
-    /// The folder of the embedded journal and the SQLite store. Roles create it if it is missing, and lock it
-    /// against a second process.
+    /// The folder of the embedded journal and the SQLite store. Roles create it if it is missing, close
+    /// it to other users, and lock it against a second process.
     #[arg(long, env = "WEIR_DATA_DIR", default_value = "./data", value_name = "FOLDER")]
     pub(crate) weir_data_dir: PathBuf,
 }
@@ -26,7 +28,7 @@ pub(crate) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Creates a missing folder, and locks it.
+    /// Creates a missing folder, closes it to other users, and locks it.
     ///
     /// # Errors
     /// The folder can't be created or written, or another process has locked it.
@@ -40,7 +42,10 @@ impl DataFolder {
             .open(path.join("lock"))
             .with_context(|| format!("can't write into the folder {shown} (WEIR_DATA_DIR)"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                private_files::close_folder(path);
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => {
                 bail!("another process uses the folder {shown}: stop it, or choose another WEIR_DATA_DIR")
             }

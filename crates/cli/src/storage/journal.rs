@@ -34,9 +34,10 @@ pub(crate) struct JournalUrlArgs {
     /// The NATS server with JetStream that keeps the journal, such as nats://127.0.0.1:4222; the servers of a
     /// cluster are separated by commas. Without it `up` keeps the journal on files; a single role requires
     /// it. USER:PASSWORD@ or TOKEN@ before a host is the login there, percent-encoded; tls:// encrypts.
-    #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "NATS_URL", value_name = "URL")]
     pub(crate) nats_url: Option<String>,
-    /// A file that holds the URL.
+    /// A file that holds the URL. For a login take it, or the variable: every user of the machine can read
+    /// arguments.
     #[arg(long, env = "NATS_URL_FILE", value_name = "FILE")]
     pub(crate) nats_url_file: Option<PathBuf>,
     #[command(flatten)]
@@ -111,7 +112,7 @@ pub(crate) struct MonitorArgs {
     /// The monitoring ports of the NATS servers, comma-separated, such as http://127.0.0.1:8222. They report
     /// if the servers sync before they acknowledge. Without one it is unknown whether acknowledged events
     /// survive a power cut. Metric: weir_journal_durability.
-    #[arg(long, env = "NATS_MONITOR_URL", hide_env_values = true, value_name = "URLS")]
+    #[arg(long, env = "NATS_MONITOR_URL", value_name = "URLS")]
     nats_monitor_url: Option<String>,
 }
 

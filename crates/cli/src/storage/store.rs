@@ -20,6 +20,7 @@ use weir_process::{
 
 use crate::{
     output::eprint_line,
+    private_files,
     wait::{FIRST_PAUSE, LONGEST_PAUSE, START_TIMEOUT, WaitReport},
 };
 
@@ -36,9 +37,10 @@ pub(crate) struct StoreArgs {
     /// The database of stored events, such as postgres://weir@127.0.0.1:5432/weir or
     /// sqlite:///var/lib/weir.sqlite. Without it `up` and `migrate` use a file in the data folder; a single
     /// role requires it.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "DATABASE_URL", value_name = "URL")]
     pub(crate) database_url: Option<String>,
-    /// A file that holds the URL.
+    /// A file that holds the URL. For a password take it, or the variable: every user of the machine can read
+    /// arguments.
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
     pub(crate) database_url_file: Option<PathBuf>,
 }
@@ -145,6 +147,7 @@ pub(crate) async fn open_for_reports(
 /// The server stays away, or can't be used.
 pub(crate) async fn open(url: &DatabaseUrl, access: Access) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
+    close_file(url);
     let connecting = |max_wait| weir_database::connect(url, access, max_wait);
     let opened = match connecting(Duration::ZERO).await {
         Err(fault) if fault.kind == FaultKind::Unavailable => {
@@ -189,6 +192,7 @@ async fn wait_for(
     attempt: impl AsyncFn() -> Result<DatabaseConnection, StoreFault>,
 ) -> anyhow::Result<DatabaseConnection> {
     warn_of_ignored(url);
+    close_file(url);
     info!(store = %url, "connecting to the store");
     let mut waiting = WaitReport::new("database", latches);
     let mut unusable_since = Instant::now();
@@ -212,6 +216,13 @@ async fn wait_for(
         if retry.next_attempt().await.is_err() {
             return Err(fault).context(CONTEXT);
         }
+    }
+}
+
+/// Closes the file of SQLite to other users. SQLite gives the files beside it the same rights.
+fn close_file(url: &DatabaseUrl) {
+    if let Some(file) = url.file_path() {
+        private_files::close_database(file);
     }
 }
 

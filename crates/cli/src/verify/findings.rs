@@ -1,8 +1,6 @@
 //! The findings of a comparison.
 
-use std::fmt;
-
-use crate::output::{grouped, table};
+use crate::output::{Page, grouped, table};
 
 /// The largest number of examples of one fault.
 const EXAMPLES: usize = 10;
@@ -72,10 +70,9 @@ impl VerifyFindings {
             ("altered", &self.altered),
         ]
     }
-}
 
-impl fmt::Display for VerifyFindings {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The figures, what still waits, and examples of each fault.
+    pub(super) fn page(&self) -> Page {
         let counts = [
             ("accepted", self.accepted),
             ("rejected", self.rejected),
@@ -88,13 +85,13 @@ impl fmt::Display for VerifyFindings {
         ];
         let faults = self.faults().map(|(name, fault)| (name, fault.count));
         let rows = counts.into_iter().chain(faults).map(|(name, count)| [name.to_owned(), grouped(count)]);
-        write!(formatter, "{}", table(["verified", ""], 1, rows))?;
+        let mut page = Page::from(&table(["verified", ""], 1, rows));
         if self.waiting > 0 {
-            write!(formatter, "\n{} frames still wait in the journal", grouped(self.waiting))?;
+            page.line(format_args!("{} frames still wait in the journal", grouped(self.waiting)));
         }
         for (name, fault) in self.faults() {
-            fault.examples.iter().try_for_each(|example| write!(formatter, "\n{name}: {example}"))?;
+            fault.examples.iter().for_each(|example| page.line(format_args!("{name}: {example}")));
         }
-        Ok(())
+        page
     }
 }

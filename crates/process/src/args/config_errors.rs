@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::escape;
+
 /// Collects every error of a configuration, so that an operator can correct all of them at once.
 #[derive(Debug, Default)]
 pub struct ConfigErrors(Vec<String>);
 
-/// Every error of a configuration, one per line.
+/// Every error of a configuration. `Display` shows each on one line of its own, whatever values it repeats.
 #[derive(Debug, thiserror::Error)]
 pub struct Misconfigured(Vec<String>);
 
@@ -61,7 +63,7 @@ impl Misconfigured {
 impl fmt::Display for Misconfigured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the configuration has mistakes:")?;
-        self.0.iter().try_for_each(|error| write!(formatter, "\n  - {error}"))
+        self.0.iter().try_for_each(|error| write!(formatter, "\n  - {}", escape::line(error)))
     }
 }
 

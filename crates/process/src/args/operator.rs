@@ -10,9 +10,9 @@ use super::ConfigErrors;
 pub struct OperatorArgs {
     /// The token that operators present if ingest does not listen on a loopback address. Dead letters and
     /// erasures carry people's data, so without a token ingest does not serve them there.
-    #[arg(long, env = "WEIR_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env = "WEIR_OPERATOR_TOKEN", value_name = "TOKEN")]
     pub operator_token: Option<String>,
-    /// A file that holds the token.
+    /// A file that holds the token. Take it, or the variable: every user of the machine can read arguments.
     #[arg(long, env = "WEIR_OPERATOR_TOKEN_FILE", value_name = "FILE")]
     pub operator_token_file: Option<PathBuf>,
 }

@@ -31,25 +31,14 @@ pub struct TelemetryArgs {
     pub otel_exporter_otlp_traces_protocol: Option<String>,
     /// The headers of every export, such as an API key of the collector: NAME=VALUE, comma-separated, values
     /// percent-encoded.
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_HEADERS",
-        hide_env_values = true,
-        global = true,
-        value_name = "HEADERS"
-    )]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS", global = true, value_name = "HEADERS")]
     pub otel_exporter_otlp_headers: Option<String>,
-    /// A file that holds the headers.
+    /// A file that holds the headers. For a key take it, or the variable: every user of the machine can read
+    /// arguments.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_HEADERS_FILE", global = true, value_name = "FILE")]
     pub otel_exporter_otlp_headers_file: Option<PathBuf>,
     /// The headers for traces only.
-    #[arg(
-        long,
-        env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-        hide_env_values = true,
-        global = true,
-        value_name = "HEADERS"
-    )]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS", global = true, value_name = "HEADERS")]
     pub otel_exporter_otlp_traces_headers: Option<String>,
     /// A file that holds the headers for traces only.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE", global = true, value_name = "FILE")]
@@ -274,6 +263,17 @@ mod tests {
             let text = config.warnings.iter().filter(|warning| warning.starts_with(&format!("{variable}: ")));
             assert_eq!(text.count(), 1, "{variable} in {:?}", config.warnings);
         }
+        assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
+    }
+
+    #[test]
+    fn a_login_in_an_endpoint_is_left_out_with_a_warning_that_does_not_repeat_it() {
+        let config = at("http://u:hidden@c:4318/x").check();
+        assert_eq!(config.export.as_ref().unwrap().endpoint.as_str(), "http://c:4318/x/v1/traces");
+        assert!(
+            config.warnings.len() == 1 && config.warnings[0].contains("'…@c:4318/x' has a user"),
+            "{config:?}"
+        );
         assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
     }
 

@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::redact;
+
 /// Reads a comma-separated list of addresses of gRPC servers, which have only a host and a port.
 ///
 /// ```
@@ -46,8 +48,7 @@ pub fn urls(text: &str) -> Result<Vec<Url>, String> {
 /// # Errors
 /// The text is not such a URL. The error does not repeat a possible password.
 fn url(text: &str) -> Result<Url, String> {
-    // The text before the last @ may be a password.
-    let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"));
+    let shown = redact::before_host(text);
     let example = "such as http://127.0.0.1:50051";
     match Url::parse(text) {
         Ok(url) if url.scheme() == "https" => {

@@ -8,7 +8,7 @@ use tonic::service::RoutesBuilder;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tower::Layer as _;
 
-use super::{call_deadline::CallDeadline, server_spans::ServerSpans};
+use super::{call_deadline::CallDeadline, reflection, server_spans::ServerSpans};
 use crate::{
     BodyPace, RoleReadiness, Stop,
     connections::{Connections, Http2Bounds, ListenerSettings, UNREAD_TIMEOUT},
@@ -60,9 +60,9 @@ impl GrpcServer {
         self.address
     }
 
-    /// Serves `services`, health and reflection (v1 and v1alpha, from `descriptors`) until `stop`, then
-    /// finishes the calls in flight and returns. The health of each service in `names` and of the whole
-    /// server follows `readiness`. It becomes NOT_SERVING at `stop`.
+    /// Serves `services`, health and reflection (v1 and v1alpha) until `stop`, then finishes the calls in
+    /// flight and returns. Reflection shows the services in `names`, as `descriptors` describe them. The
+    /// health of each of them and of the whole server follows `readiness`. It becomes NOT_SERVING at `stop`.
     ///
     /// # Errors
     /// The descriptors can't be decoded.
@@ -75,17 +75,12 @@ impl GrpcServer {
         connections: &Connections,
         stop: Stop,
     ) -> anyhow::Result<()> {
-        let reflection = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        };
         let (reporter, health) = tonic_health::server::health_reporter();
         // tonic-health starts the empty service as SERVING.
         report(&reporter, names, false).await;
         services.add_service(health);
-        services.add_service(reflection().build_v1()?);
-        services.add_service(reflection().build_v1alpha()?);
+        services.add_service(reflection::builder(names, descriptors)?.build_v1()?);
+        services.add_service(reflection::builder(names, descriptors)?.build_v1alpha()?);
         let follower = tokio::spawn(follow(readiness, reporter, names, stop.clone()));
         let service = ServerSpans::of(names, descriptors)?.layer(CallDeadline::new(services.routes()));
         let settings = ListenerSettings {

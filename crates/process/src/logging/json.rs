@@ -15,7 +15,7 @@ use tracing_subscriber::{
 };
 
 use super::log_context::{LogContext, ProcessIdentity};
-use crate::trace;
+use crate::{escape, redact, trace};
 
 /// A field of an inner span replaces the same field of an outer span.
 pub(super) struct JsonLine {
@@ -45,7 +45,8 @@ where
         let mut fields = String::new();
         context.format_fields(format::Writer::new(&mut fields), event)?;
         merge(&mut line, &fields);
-        writeln!(writer, "{}", Value::Object(line))
+        let line = Value::Object(line).to_string();
+        writeln!(writer, "{}", escape::json(&redact::logins(&line)))
     }
 }
 

@@ -81,7 +81,7 @@ async fn an_answer_without_a_2xx_is_a_failed_request() {
     stop.cancel();
     let summary = publisher.await.unwrap().unwrap();
     assert_eq!((summary.requests(), summary.events, summary.accepted, summary.failed()), (1, 3, 0, 1));
-    let message = summary.to_string();
+    let message = summary.page().to_string();
     assert!(message.contains("1 × http://127.0.0.1:") && message.contains("answers 503"), "{message}");
     assert!(message.contains("EVENT_ENDPOINT"), "{message}");
 }

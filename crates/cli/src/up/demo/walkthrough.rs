@@ -14,7 +14,7 @@ use weir_process::{
 use crate::{
     client::GrpcServers,
     generator::Mix,
-    output::{grouped, print_line},
+    output::{grouped, print_line, print_own_lines, print_page},
     publish::{self, Plan},
     report::{self, ReportClient},
     up::roles::{Addresses, grpc_url},
@@ -52,13 +52,13 @@ impl Walkthrough {
         self.until_ready().await?;
         print_line(format_args!("Every role is ready; events are published for {} s", PUBLISH_FOR.as_secs()));
         let summary = publish::publish(self.plan()?, stop.clone()).await?;
-        print_line(&summary);
+        print_page(&summary.page());
         let mut client =
             ReportClient::connect(GrpcServers::own_reporting(grpc_url(self.addresses.reporting)?)).await?;
         until_stored(&mut client, summary.accepted).await?;
         print_line(format_args!("Every one of the {} accepted events is stored", grouped(summary.accepted)));
         say_reports(&mut client).await?;
-        print_line(self.farewell());
+        print_own_lines(&self.farewell());
         Ok(())
     }
 
@@ -134,10 +134,10 @@ async fn until_stored(client: &mut ReportClient, accepted: u64) -> anyhow::Resul
 }
 
 async fn say_reports(client: &mut ReportClient) -> anyhow::Result<()> {
-    print_line(report::events(&client.events(GetEventStatisticsRequest::default()).await?));
+    print_page(&report::events(&client.events(GetEventStatisticsRequest::default()).await?).page());
     let question = GetRevenueRequest { limit: Some(ROWS), ..Default::default() };
-    print_line(report::revenue(&client.revenue(question).await?));
+    print_page(&report::revenue(&client.revenue(question).await?).page());
     let question = GetDemographicsRequest { limit: Some(ROWS), ..Default::default() };
-    print_line(report::demographics(&client.demographics(question).await?));
+    print_page(&report::demographics(&client.demographics(question).await?).page());
     Ok(())
 }

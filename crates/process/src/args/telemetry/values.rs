@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::config::{Headers, Protocol, Sampling};
-use crate::args::ConfigErrors;
+use crate::{args::ConfigErrors, redact};
 
 pub(super) const PARENT_BASED_ALWAYS_ON: Sampling = Sampling { parent_based: true, share: 1.0 };
 
@@ -116,20 +116,35 @@ impl Values {
         share.unwrap_or(1.0)
     }
 
-    /// Reads a URL. A URL may carry a password, so the warning does not repeat an invalid one that contains
-    /// an `@`.
+    /// Reads a URL. A login in it is left out, with a warning: no exporter would send it, and their libraries
+    /// log it. No warning repeats it.
     pub(super) fn endpoint(&mut self, variable: &'static str, text: Option<&str>) -> Option<Url> {
         let text = given(text)?;
-        let shown = if text.contains('@') { "…" } else { text };
+        let shown = redact::before_host(text);
         let wrong = match Url::parse(text) {
-            Ok(url) if url.scheme() == "http" && url.has_host() => return Some(url),
+            Ok(url) if url.scheme() == "http" && url.has_host() => {
+                return Some(self.without_login(variable, &shown, url));
+            }
             Ok(url) if url.scheme() == "https" => {
                 "https, which is not supported: name an http address of a collector beside this process"
             }
             Ok(_) | Err(_) => "no address such as http://127.0.0.1:4317",
         };
-        self.warn(variable, shown, wrong, "nothing is exported to it");
+        self.warn(variable, &shown, wrong, "nothing is exported to it");
         None
+    }
+
+    fn without_login(&mut self, variable: &str, shown: &str, mut url: Url) -> Url {
+        if !url.username().is_empty() || url.password().is_some() {
+            self.warnings.push(format!(
+                "{variable}: '{shown}' has a user or a password, which is left out; \
+                 OTEL_EXPORTER_OTLP_HEADERS_FILE takes an authorization header"
+            ));
+            url.set_username("")
+                .and_then(|()| url.set_password(None))
+                .expect("an http URL with a host has a login");
+        }
+        url
     }
 
     /// Reads headers from `variable`, or from the file that its twin names. Warnings show nothing of them.
