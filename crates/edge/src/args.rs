@@ -8,6 +8,8 @@ use weir_process::{
     grpc, http_guard,
 };
 
+use crate::trusted_proxies::TrustedProxies;
+
 const DEFAULT_PORT: u16 = 3001;
 
 /// The arguments of the edge. Numbers are texts, so that one error message names all invalid ones.
@@ -44,6 +46,10 @@ pub struct EdgeArgs {
     /// weir_connections_limit, weir_connections_closed_total.
     #[arg(long, env = "EDGE_MAX_CONNECTIONS", default_value = "16384", value_name = "NUMBER")]
     pub edge_max_connections: String,
+    /// The addresses and networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1. It decides whose
+    /// slow bodies make room first.
+    #[arg(long, env = "EDGE_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub edge_trusted_proxies: Option<String>,
     /// The time for the head of a request, in milliseconds: from the start of the connection for the first head, from
     /// the first byte for each later one. Then the edge closes the connection.
     #[arg(long, env = "EDGE_HEADER_TIMEOUT_MS", default_value = "30000", value_name = "MILLISECONDS")]
@@ -97,6 +103,7 @@ pub struct EdgeConfig {
     /// The limit of all bodies over all requests; at least `max_body_bytes`.
     pub max_in_flight_bytes: usize,
     pub max_connections: usize,
+    pub trusted_proxies: TrustedProxies,
     /// The time for the head of a request.
     pub header_timeout: Duration,
     /// The time between a response and the next head.
@@ -132,6 +139,8 @@ impl EdgeArgs {
             errors.add("EDGE_MAX_IN_FLIGHT_BYTES: must be at least EDGE_MAX_BODY_BYTES, or the largest body never fits");
         }
         let max_connections = number("EDGE_MAX_CONNECTIONS", &self.edge_max_connections, errors);
+        let trusted_proxies = TrustedProxies::parse(self.edge_trusted_proxies.as_deref().unwrap_or_default());
+        let trusted_proxies = errors.check("EDGE_TRUSTED_PROXIES", trusted_proxies);
         let header_timeout = duration("EDGE_HEADER_TIMEOUT_MS", &self.edge_header_timeout_ms, errors);
         let idle_timeout = duration("EDGE_IDLE_TIMEOUT_MS", &self.edge_idle_timeout_ms, errors);
         let body_stall_timeout =
@@ -145,6 +154,7 @@ impl EdgeArgs {
             max_body_bytes: max_body_bytes?,
             max_in_flight_bytes: max_in_flight_bytes?,
             max_connections: max_connections?,
+            trusted_proxies: trusted_proxies?,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             body_stall_timeout: body_stall_timeout?,

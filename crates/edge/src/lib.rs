@@ -12,6 +12,7 @@ mod reports;
 mod server;
 mod state;
 mod status_to_problem;
+mod trusted_proxies;
 mod upstream;
 mod webhooks;
 

@@ -40,6 +40,7 @@ use crate::{
     openapi,
     problem::{ItemError, Problem, ProblemBody},
     status_to_problem::{status_to_problem, status_to_reason},
+    trusted_proxies::TrustedProxies,
     upstream::Upstream,
 };
 
@@ -66,6 +67,7 @@ pub(crate) struct Accepted {
 #[derive(Clone, Debug)]
 pub(crate) struct Webhooks {
     reader: BodyReader,
+    trusted_proxies: TrustedProxies,
     coalescer: Coalescer,
     ingest: Upstream,
     /// The longest time that ingest may take for one body.
@@ -104,7 +106,8 @@ pub(crate) async fn post_events(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    webhooks.take(peer.address.ip(), &head.headers, body, context).await
+    let caller = webhooks.trusted_proxies.caller(peer.address.ip(), &head.headers);
+    webhooks.take(caller, &head.headers, body, context).await
 }
 
 impl Webhooks {
@@ -116,6 +119,7 @@ impl Webhooks {
     ) -> Self {
         Self {
             reader: BodyReader::new(config, registry),
+            trusted_proxies: config.trusted_proxies.clone(),
             coalescer: Coalescer::start(ingest.clone()),
             ingest,
             timeout: config.request_timeout,

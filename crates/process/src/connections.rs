@@ -136,6 +136,7 @@ impl Connections {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        self.metrics.expect(settings.name);
         self.metrics.set_limit(settings.name, settings.max_connections.min(self.slots.max()));
         let settings = Arc::new(settings);
         let server = Arc::new(HttpServer {

@@ -32,7 +32,7 @@ use weir_process::{
     http_guard::RefusedRequests, refuse,
 };
 
-use crate::{Edge, EdgeConfig, TraceTrust, Upstreams};
+use crate::{Edge, EdgeConfig, TraceTrust, Upstreams, trusted_proxies::TrustedProxies};
 
 /// The responses of the fake services, and the calls that they received.
 #[derive(Debug, Default)]
@@ -206,6 +206,7 @@ pub(crate) fn config() -> EdgeConfig {
         allowed_hosts: Arc::from([]),
         max_body_bytes: 64 << 20,
         max_in_flight_bytes: 256 << 20,
+        trusted_proxies: TrustedProxies::default(),
         max_connections: 64,
         header_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(75),

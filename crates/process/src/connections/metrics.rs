@@ -20,6 +20,8 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
+    const ALL: [Self; 4] = [Self::SlowHead, Self::Idle, Self::Unread, Self::Evicted];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SlowHead => "slow_head",
@@ -66,6 +68,13 @@ impl ConnectionMetrics {
 
     pub(super) fn open(&self, listener: &'static str) -> Gauge {
         self.open.get_or_create_owned(&ListenerLabel { listener })
+    }
+
+    /// Shows the series of a listener from its start on.
+    pub(super) fn expect(&self, listener: &'static str) {
+        for reason in CloseReason::ALL {
+            drop(self.closed.get_or_create(&ClosedLabels { listener, reason: reason.name() }));
+        }
     }
 
     pub(super) fn set_limit(&self, listener: &'static str, limit: usize) {

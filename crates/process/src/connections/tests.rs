@@ -66,8 +66,10 @@ async fn closed_for(connections: &Connections, reason: CloseReason) {
     loop {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        let closed: Vec<&str> =
-            text.lines().filter(|line| line.starts_with("weir_connections_closed_total")).collect();
+        let closed: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("weir_connections_closed_total") && !line.ends_with(" 0"))
+            .collect();
         if !closed.is_empty() {
             let expected =
                 format!("weir_connections_closed_total{{listener=\"test\",reason=\"{}\"}} 1", reason.name());
