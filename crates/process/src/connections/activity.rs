@@ -13,6 +13,9 @@ use tokio::{
 
 /// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
+/// The bytes of the preface and of the smallest SETTINGS, which a client of HTTP/2 owes before any request (RFC 9113,
+/// section 3.4).
+const HTTP2_OPENING: usize = 24 + 9;
 /// Time for the last response of a half-closed HTTP/2 connection to reach the socket.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A longer head takes one of a few permits. No listener accepts it, but the answer says so.
@@ -163,10 +166,17 @@ impl Activity {
         if state.in_flight == 0 && !state.http2 && state.head_since.is_none() {
             state.head_since = Some(Instant::now());
         }
-        if state.in_flight > 0 || state.http2 {
+        if state.in_flight > 0 {
             return true;
         }
         state.head_bytes += bytes.len();
+        if state.http2 {
+            if state.head_since.is_some() && state.head_bytes >= HTTP2_OPENING {
+                state.head_since = None;
+                state.idle_since = Instant::now();
+            }
+            return true;
+        }
         if state.head_bytes > LARGE_HEAD && state.large_head.is_none() {
             state.large_head = Arc::clone(&self.0.large_heads).try_acquire_owned().ok();
             return state.large_head.is_some();
