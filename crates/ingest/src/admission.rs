@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use http::{Request, Response};
 use http_body::Frame;
@@ -102,8 +102,10 @@ where
                     response
                 }
                 Err(status) => {
-                    // Ingest did not read the call, so it counts as one event with the source `unknown`.
-                    metrics.failed(weir_event::Service::Ingest, None, ErrorType::Overloaded, 1);
+                    if Reason::of(&status) == Some(Reason::Overloaded) {
+                        // Ingest did not read the call, so it counts as one event with the source `unknown`.
+                        metrics.failed(weir_event::Service::Ingest, None, ErrorType::Overloaded, 1);
+                    }
                     Ok(status.into_http())
                 }
             }
@@ -124,46 +126,45 @@ async fn admit(room: &Room, request: Request<Body>) -> Result<(Request<Body>, Cl
     Ok((Request::from_parts(head, body), claim))
 }
 
-/// Reads a body to its end. One that announces a message over the limit stays unread, because the service refuses it by
+/// Reads a body to its end, into one piece of memory: the frames of a stranger may be tiny, and each would keep more
+/// memory than it brings. A message that is announced over the limit stays unread, because the service refuses it by
 /// that.
 async fn read_message(claim: &mut Claim, mut body: Body, deadline: Deadline) -> Result<Body, Status> {
-    let (mut frames, mut prefix, mut bytes) = (Vec::new(), Vec::new(), 0);
-    while bytes <= PREFIX_BYTES + MAX_DECODED_BYTES
-        && announced(&prefix).is_none_or(|length| length <= MAX_DECODED_BYTES)
+    let mut message = BytesMut::new();
+    while announced(&message).is_none_or(|length| length <= MAX_DECODED_BYTES)
         && let Some(frame) = next_frame(claim, &mut body).await?
     {
-        // The body of a broken connection never ends: it returns the same error at every poll.
-        let is_broken = frame.is_err();
-        if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
-            bytes += data.len();
-            prefix.extend(data.iter().take(PREFIX_BYTES - prefix.len()));
+        let Some(data) = frame.data_ref() else { continue };
+        let needed = message.len() + data.len();
+        if needed > PREFIX_BYTES + MAX_DECODED_BYTES {
+            return Err(Status::out_of_range("the body has more than one message"));
         }
-        frames.push(frame);
-        if is_broken {
-            break;
+        if needed > message.capacity() {
+            // What is announced takes no room: the memory doubles as it fills.
+            let capacity = needed.max(2 * message.capacity()).min(MAX_DECODED_BYTES);
+            // Half of the remaining time is for the work. The caller gains from an early refusal.
+            let wait = MAX_WAIT.min(deadline.remaining() / 2);
+            claim.grow_to(capacity, wait).await.map_err(|Overloaded| overloaded())?;
+            message.reserve(capacity.max(needed) - message.len());
         }
-        // Half of the remaining time is for the work. The caller gains from an early refusal.
-        let wait = MAX_WAIT.min(deadline.remaining() / 2);
-        let needed = bytes.saturating_sub(PREFIX_BYTES).min(MAX_DECODED_BYTES);
-        claim.grow_to(needed, wait).await.map_err(|Overloaded| overloaded())?;
+        message.extend_from_slice(data);
     }
-    let whole = stream::iter(frames).chain(BodyStream::new(body));
+    let whole = stream::iter([Ok(Frame::data(message.freeze()))]).chain(BodyStream::new(body));
     Ok(Body::new(StreamBody::new(whole)))
 }
 
 /// The length of a message, by its prefix.
-fn announced(prefix: &[u8]) -> Option<usize> {
-    let [_compression, length @ ..] = *<&[u8; PREFIX_BYTES]>::try_from(prefix).ok()?;
+fn announced(message: &[u8]) -> Option<usize> {
+    let [_compression, length @ ..] = *message.first_chunk::<PREFIX_BYTES>()?;
     usize::try_from(u32::from_be_bytes(length)).ok()
 }
 
-async fn next_frame(claim: &Claim, body: &mut Body) -> Result<Option<Result<Frame<Bytes>, Status>>, Status> {
+async fn next_frame(claim: &Claim, body: &mut Body) -> Result<Option<Frame<Bytes>>, Status> {
     tokio::select! {
         biased;
-        frame = body.frame() => match frame {
-            Some(Err(error)) if is_slow(&error) => Err(late()),
-            other => Ok(other),
-        },
+        frame = body.frame() => {
+            frame.transpose().map_err(|error| if is_slow(&error) { late() } else { error })
+        }
         () = claim.taken() => Err(overloaded()),
     }
 }

@@ -81,8 +81,8 @@ pub struct ListenerSettings {
     pub unread_timeout: Duration,
     /// The time for requests in flight after the stop.
     pub drain_timeout: Duration,
-    /// The names of an HTTP listener besides its own. Where a web page may have caused a request, its [`Refusal`](crate::http_guard::Refusal) is in the
-    /// request's extensions. `None` where no browser can be a client.
+    /// The names of an HTTP listener besides its own. Where a web page may have caused a request, its
+    /// [`Refusal`](crate::http_guard::Refusal) is in the request's extensions. `None` where no browser can be a client.
     pub allowed_hosts: Option<Arc<[String]>>,
     /// The pace of request bodies.
     pub body: BodyPace,

@@ -12,7 +12,7 @@ use std::{
 use async_compression::{tokio::bufread::ZstdDecoder, zstd::DParameter};
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes};
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::OptionFuture, stream};
 use http::{HeaderMap, StatusCode, header};
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -41,8 +41,17 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    /// One for the first 64 KiB, one for the rest.
-    pub(super) claims: [Claim; 2],
+    pub(super) room: BodyRoom,
+}
+
+/// The room of one body, in the entrance for its first 64 KiB.
+#[derive(Debug)]
+pub(super) struct BodyRoom {
+    caller: IpAddr,
+    entrance: Claim,
+    /// `None` for a body that is no larger.
+    rest: Option<Claim>,
+    room: Room,
 }
 
 /// The reason why a body was not read.
@@ -157,12 +166,12 @@ impl BodyReader {
         let mut received = self.empty(caller);
         received.grow_to(whole.len()).await?;
         received.bytes.extend_from_slice(whole);
-        received.complete();
+        received.room.complete();
         Ok(received)
     }
 
     fn empty(&self, caller: IpAddr) -> Received {
-        Received { bytes: Vec::new(), claims: [self.entrance.claim(caller), self.room.claim(caller)] }
+        Received { bytes: Vec::new(), room: BodyRoom::new(&self.entrance, &self.room, caller) }
     }
 
     /// Reads on from `reader` to its end. `least` is the first capacity.
@@ -184,14 +193,14 @@ impl BodyReader {
                 received.grow_to(least.max(capacity * 2).min(max)).await?;
             }
             if received.read_some(reader.as_mut()).await? == 0 {
-                received.complete();
+                received.room.complete();
                 return Ok(());
             }
         }
         // A body that fills its limit has to end there.
-        match reader.read(&mut [0]).await.map_err(unread)? {
+        match received.room.unless_taken(reader.read(&mut [0])).await? {
             0 => {
-                received.complete();
+                received.room.complete();
                 Ok(())
             }
             _ => Err(BodyError::TooLarge { limit: self.max_bytes }),
@@ -202,9 +211,7 @@ impl BodyReader {
 impl Received {
     /// Has memory for `bytes` bytes, once there is room for them.
     async fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let [entrance, rest] = &mut self.claims;
-        entrance.grow_to(bytes.min(ENTRANCE_BYTES), ROOM_TIMEOUT).await?;
-        rest.grow_to(bytes.saturating_sub(ENTRANCE_BYTES), ROOM_TIMEOUT).await?;
+        self.room.grow_to(bytes).await?;
         self.bytes.reserve_exact(bytes - self.bytes.len());
         Ok(())
     }
@@ -213,17 +220,41 @@ impl Received {
     async fn read_some(&mut self, mut reader: Pin<&mut impl AsyncRead>) -> Result<usize, BodyError> {
         // `read_buf` would grow a vector without spare capacity, beyond its room.
         let mut buffer = (&mut self.bytes).limit(MAX_READ);
-        let [entrance, rest] = &self.claims;
+        self.room.unless_taken(reader.read_buf(&mut buffer)).await
+    }
+}
+
+impl BodyRoom {
+    pub(super) fn new(entrance: &Room, room: &Room, caller: IpAddr) -> Self {
+        Self { caller, entrance: entrance.claim(caller), rest: None, room: room.clone() }
+    }
+
+    async fn grow_to(&mut self, bytes: usize) -> Result<(), Overloaded> {
+        self.entrance.grow_to(bytes.min(ENTRANCE_BYTES), ROOM_TIMEOUT).await?;
+        if bytes <= ENTRANCE_BYTES {
+            return Ok(());
+        }
+        let rest = self.rest.get_or_insert_with(|| self.room.claim(self.caller));
+        rest.grow_to(bytes - ENTRANCE_BYTES, ROOM_TIMEOUT).await
+    }
+
+    /// Reads, unless the room is taken for others meanwhile.
+    async fn unless_taken(
+        &self,
+        read: impl Future<Output = std::io::Result<usize>>,
+    ) -> Result<usize, BodyError> {
+        let rest_taken = OptionFuture::from(self.rest.as_ref().map(Claim::taken));
         tokio::select! {
             biased;
-            read = reader.read_buf(&mut buffer) => read.map_err(unread),
-            () = entrance.taken() => Err(BodyError::Overloaded),
-            () = rest.taken() => Err(BodyError::Overloaded),
+            read = read => read.map_err(unread),
+            () = self.entrance.taken() => Err(BodyError::Overloaded),
+            Some(()) = rest_taken => Err(BodyError::Overloaded),
         }
     }
 
     fn complete(&self) {
-        self.claims.iter().for_each(Claim::complete);
+        self.entrance.complete();
+        self.rest.iter().for_each(Claim::complete);
     }
 }
 

@@ -10,10 +10,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use weir_event::{EncodedEvent, Refusal, check_json};
-use weir_process::Claim;
 
 use super::{
-    body::Received,
+    body::{BodyRoom, Received},
     dedup::{IdentityScan, ItemsBySource, Repeats},
     items::{BodyFormat, Items, Layout, content_start, lines, trim_end},
 };
@@ -48,7 +47,7 @@ pub(super) struct ParsedBody {
     pub(super) repeats: Repeats,
     /// The arrival time of the body, which the gate compares timestamps with.
     pub(super) arrived_at: DateTime<Utc>,
-    _claims: [Claim; 2],
+    _room: BodyRoom,
 }
 
 impl ParsedBody {
@@ -76,7 +75,7 @@ impl ParsedBody {
         let items = Items::new(layout, start);
         let repeats = scan.as_ref().map(|scan| Repeats::find(&items, scan, arrived_at)).unwrap_or_default();
         let scanned = scan.as_ref().map(IdentityScan::items_by_source);
-        Ok(Self { items, single, scanned, repeats, arrived_at, _claims: received.claims })
+        Ok(Self { items, single, scanned, repeats, arrived_at, _room: received.room })
     }
 
     /// The size of the body in bytes.
@@ -194,9 +193,9 @@ mod tests {
     use super::*;
 
     fn parse(bytes: &[u8], media_type: BodyFormat) -> Result<ParsedBody, ParseError> {
-        let claim = || Room::new(1).claim([127, 0, 0, 1].into());
-        let claims = [claim(), claim()];
-        ParsedBody::parse(Received { bytes: bytes.to_vec(), claims }, media_type, Utc::now())
+        let room = Room::new(1);
+        let room = BodyRoom::new(&room, &room, [127, 0, 0, 1].into());
+        ParsedBody::parse(Received { bytes: bytes.to_vec(), room }, media_type, Utc::now())
     }
 
     fn items(text: &str, media_type: BodyFormat) -> Vec<String> {

@@ -39,7 +39,7 @@ impl Service<Request<Body>> for GatedEcho {
 
 fn admission() -> (Admission<GatedEcho>, std::sync::Arc<Semaphore>, Room) {
     let gate = std::sync::Arc::new(Semaphore::new(0));
-    let room = Room::new(MESSAGE_BYTES);
+    let room = Room::new(MESSAGE_BYTES + PREFIX_BYTES);
     let metrics = EventMetrics::register(&mut Registry::default());
     (Admission::new(GatedEcho(gate.clone()), room.clone(), metrics), gate, room)
 }
@@ -64,9 +64,20 @@ async fn a_body_that_breaks_is_polled_once() {
     });
     let mut claim = Room::new(MESSAGE_BYTES).claim(Ipv4Addr::LOCALHOST.into());
     let broken = Body::new(StreamBody::new(errors.take(100)));
-    let mut body = read_message(&mut claim, broken, Deadline::default()).await.unwrap();
-    assert_eq!(polls.load(Ordering::Relaxed), 1);
-    assert!(body.frame().await.is_some_and(|frame| frame.is_err()));
+    let error = read_message(&mut claim, broken, Deadline::default()).await.unwrap_err();
+    assert_eq!((error.message(), polls.load(Ordering::Relaxed)), ("broken pipe", 1));
+}
+
+#[tokio::test]
+async fn what_is_announced_takes_no_room() {
+    let room = Room::new(1 << 20);
+    let mut claim = room.claim(Ipv4Addr::LOCALHOST.into());
+    let beginning = [&[0][..], &(32_u32 << 20).to_be_bytes(), b"x"].concat();
+    let beginning = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(beginning)))]);
+    let body = Body::new(StreamBody::new(beginning.chain(stream::pending())));
+    let mut reading = Box::pin(read_message(&mut claim, body, Deadline::default()));
+    assert!(futures::poll!(reading.as_mut()).is_pending());
+    assert_eq!(room.in_flight().get(), 4096);
 }
 
 fn reason(response: &Response<Body>) -> Option<Reason> {
