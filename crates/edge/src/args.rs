@@ -21,7 +21,7 @@ pub struct EdgeArgs {
     pub edge_listen: Option<String>,
     /// Further names of the edge, comma-separated and without ports, such as weir.example.com. On a loopback address it
     /// refuses a request whose Host is none of its names (421), or pages of other sites could read reports. Its own
-    /// address, localhost, 127.0.0.1 and [::1] are always its names.
+    /// address, localhost, 127.0.0.1 and ::1 are always its names.
     #[arg(long, env = "EDGE_ALLOWED_HOSTS", value_name = "NAMES")]
     pub edge_allowed_hosts: Option<String>,
     /// The URLs of the ingest services, comma-separated, such as http://127.0.0.1:50051. An instance that does not
