@@ -253,18 +253,18 @@ where
         let Ok(local) = stream.local_addr() else { return };
         let guard = self.allowed_hosts.clone().map(|allowed| ListenerGuard::new(local, allowed));
         let activity = slot.activity();
-        let socket = TokioIo::new(TrackedSocket { stream, activity: activity.clone() });
+        let socket = TokioIo::new(TrackedSocket { stream, activity: activity.clone(), is_blocked: false });
         let service = service_fn(|mut request: Request<Incoming>| {
             if let Some(Err(refusal)) = guard.as_ref().map(|guard| guard.check(&request)) {
                 request.extensions_mut().insert(refusal);
             }
-            let in_flight = activity.begin_request(&request);
+            let request_guard = activity.begin_request(&request);
             request.extensions_mut().insert(Peer { address, local });
-            let request = DrainedBody::wrap(request, self.body, in_flight.clone());
+            let request = DrainedBody::wrap(request, self.body, request_guard.in_flight().clone());
             let responding = self.service.clone().oneshot(request);
             async move {
                 let response = responding.await.unwrap_or_else(|never| match never {});
-                Ok::<_, Infallible>(ResponseBody::wrap(response, in_flight))
+                Ok::<_, Infallible>(ResponseBody::wrap(response, request_guard))
             }
         });
         let mut connection = Box::pin(self.protocol.serve_connection(socket, service));
@@ -276,6 +276,9 @@ where
                 ended = &mut connection => {
                     if is_closing {
                         break CloseReason::Idle;
+                    }
+                    if activity.is_head_refused() {
+                        break CloseReason::LargeHead;
                     }
                     if let Err(error) = ended {
                         debug!(error, peer = %address, "a connection ended early");

@@ -26,6 +26,8 @@ use super::good_client::GoodClient;
 /// The legitimate sender has the address 127.0.0.1, and so have some of the strangers.
 const STRANGERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 66)];
 const POSTS: usize = 20;
+/// A post of which a part comes.
+const HALF_SENT: &[u8] = b"POST /events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000000\r\n\r\n[";
 
 /// A body that begins and never ends.
 fn endless(beginning: Vec<u8>) -> BoxBody<Bytes, Infallible> {
@@ -128,14 +130,20 @@ async fn half_sent_bodies_that_fill_the_room_are_dropped_for_whole_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_connections_to_every_listener_leave_descriptors_for_those_who_are_served() {
+async fn silent_and_half_sent_connections_to_every_listener_leave_descriptors_for_those_who_are_served() {
     let mut weir = Weir::up_with(Storage::Files, Vec::new()).await;
     let process = format!("--pid={}", weir.id_of("up"));
     assert!(Command::new("prlimit").args([&process, "--nofile=256:256"]).status().await.unwrap().success());
     let mut silent = Vec::new();
-    for listener in [weir.addresses.admin_of("up"), weir.addresses.ingest, weir.addresses.reporting] {
+    let addresses = &weir.addresses;
+    for listener in [addresses.admin_of("up"), addresses.ingest, addresses.reporting, addresses.edge] {
         for number in 0..240 {
-            silent.push(connect(STRANGERS[number % STRANGERS.len()], listener).await);
+            let mut stranger = connect(STRANGERS[number % STRANGERS.len()], listener).await;
+            if number % 2 == 0 {
+                // Another protocol where the listener speaks gRPC alone.
+                stranger.write_all(HALF_SENT).await.unwrap();
+            }
+            silent.push(stranger);
         }
     }
     let mut client = GoodClient::of(&weir);

@@ -39,7 +39,10 @@ pub(super) async fn change(
     }
     let changed = serde_json::from_slice::<Change>(&body)
         .map_err(|error| format!(r#"the body must be JSON such as {{"level": "debug"}}: {error}"#))
-        .and_then(|change| state.log_level.set(change.level.trim()));
+        .and_then(|change| match change.level.trim() {
+            "" => Err("the level is empty".to_owned()),
+            level => state.log_level.set(level),
+        });
     match changed {
         Ok(()) => (state.log_level.current() + "\n").into_response(),
         Err(error) => problem(StatusCode::BAD_REQUEST, &error),

@@ -52,13 +52,15 @@ pub(super) enum TimeoutState {
     Answered,
 }
 
-/// What a connection waits for that has to go where there are too many. The order is the one in which they go.
+/// A connection that waits for its peer, and has to go where there are too many. The order is the one in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Waiting {
-    /// For a request, since then.
-    ForRequest(Instant),
-    /// For the bytes of every request that is in flight. The latest one began, or got its response, then.
-    ForBodies(Instant),
+pub(super) struct Waiting {
+    /// Whether a request of it was answered before.
+    pub(super) was_served: bool,
+    /// Whether it waits for the bodies of all of its requests, and not for a request.
+    pub(super) for_bodies: bool,
+    /// The time when a request began or ended last.
+    pub(super) since: Instant,
 }
 
 /// The activity of one connection. Its lock is held for a few instructions at a time, and no other connection takes it.
@@ -76,6 +78,10 @@ struct Shared {
 struct State {
     /// Requests whose response hyper has not taken whole, and bodies that are read to their end without a handler.
     in_flight: usize,
+    /// The requests among them.
+    requests: usize,
+    /// Whether a request was answered.
+    was_served: bool,
     /// Bodies that a handler waits for.
     awaited_bodies: usize,
     /// Responses of which the peer has to take a piece, with the time since then; the oldest first.
@@ -83,6 +89,8 @@ struct State {
     last_response: u64,
     /// The instant at which a request began or ended.
     progress_at: Instant,
+    /// The instant since which the socket takes no more bytes.
+    blocked_since: Option<Instant>,
     /// Over HTTP/2 bytes arrive without a request: PING, WINDOW_UPDATE and the like.
     http2: bool,
     idle_since: Instant,
@@ -90,6 +98,7 @@ struct State {
     head_since: Option<Instant>,
     head_bytes: usize,
     large_head: Option<OwnedSemaphorePermit>,
+    is_head_refused: bool,
     /// The instant at which the peer of an HTTP/2 connection closed its writing half.
     half_closed_since: Option<Instant>,
 }
@@ -100,31 +109,36 @@ impl Activity {
         let now = Instant::now();
         let state = State {
             in_flight: 0,
+            requests: 0,
+            was_served: false,
             awaited_bodies: 0,
             unread: Vec::new(),
             last_response: 0,
             progress_at: now,
+            blocked_since: None,
             http2: false,
             idle_since: now,
             head_since: Some(now),
             head_bytes: 0,
             large_head: None,
+            is_head_refused: false,
             half_closed_since: None,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), half_closed: Notify::new(), large_heads }))
     }
 
     /// Counts a request whose head has arrived.
-    pub(super) fn begin_request<B>(&self, request: &Request<B>) -> InFlightGuard {
+    pub(super) fn begin_request<B>(&self, request: &Request<B>) -> RequestGuard {
         let mut state = self.state();
         state.in_flight += 1;
+        state.requests += 1;
         state.progress_at = Instant::now();
         state.head_since = None;
         state.head_bytes = 0;
         state.large_head = None;
         state.http2 = request.version() == Version::HTTP_2;
         drop(state);
-        InFlightGuard(self.clone())
+        RequestGuard(InFlightGuard(self.clone()))
     }
 
     /// Notes that a handler waits for the next bytes of a body, or that it does no longer.
@@ -150,13 +164,22 @@ impl Activity {
         self.state().unread.retain(|(unread, _)| *unread != number);
     }
 
-    /// What the connection waits for; `None` while Weir works for it, or it takes a response.
+    /// Whether a large head found no permit.
+    pub(super) fn is_head_refused(&self) -> bool {
+        self.state().is_head_refused
+    }
+
+    /// Notes whether the socket takes bytes.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.state().blocked_since = is_blocked.then(Instant::now);
+    }
+
+    /// Whether the connection waits for its peer; `None` while Weir works for it, or it takes a response.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         let state = self.state();
-        if state.in_flight == 0 {
-            return Some(Waiting::ForRequest(state.head_since.unwrap_or(state.idle_since)));
-        }
-        (state.awaited_bodies >= state.in_flight).then_some(Waiting::ForBodies(state.progress_at))
+        let for_bodies = state.in_flight > 0;
+        let is_waiting = !for_bodies || state.awaited_bodies >= state.requests;
+        is_waiting.then_some(Waiting { was_served: state.was_served, for_bodies, since: state.progress_at })
     }
 
     /// Notes bytes that arrived. Returns whether the connection may go on: a large head needs a permit.
@@ -179,7 +202,8 @@ impl Activity {
         }
         if state.head_bytes > LARGE_HEAD && state.large_head.is_none() {
             state.large_head = Arc::clone(&self.0.large_heads).try_acquire_owned().ok();
-            return state.large_head.is_some();
+            state.is_head_refused = state.large_head.is_none();
+            return !state.is_head_refused;
         }
         true
     }
@@ -205,7 +229,9 @@ impl Activity {
         let now = Instant::now();
         let earliest = now + timeouts.shortest();
         let state = self.state();
-        let unread_until = state.unread.first().map(|(_, since)| *since + timeouts.unread);
+        let unread_since =
+            state.unread.first().map(|(_, since)| *since).into_iter().chain(state.blocked_since).min();
+        let unread_until = unread_since.map(|since| since + timeouts.unread);
         if unread_until.is_some_and(|until| until <= now) {
             return TimeoutState::Unread;
         }
@@ -213,6 +239,7 @@ impl Activity {
             let next = if state.half_closed_since.is_some() { now + FLUSH_TIMEOUT } else { earliest };
             return TimeoutState::CheckAt(unread_until.map_or(next, |until| next.min(until)));
         }
+        let earliest = unread_until.map_or(earliest, |until| earliest.min(until));
         let (expires, expired) = match (state.half_closed_since, state.head_since) {
             (Some(since), _) => (since.max(state.idle_since) + FLUSH_TIMEOUT, TimeoutState::Answered),
             (None, Some(since)) => (since + timeouts.head, TimeoutState::SlowHead),
@@ -226,7 +253,25 @@ impl Activity {
     }
 }
 
-/// Keeps a request in flight. The connection is not idle before the last clone is dropped.
+/// A request, until its response is taken or it is cancelled.
+#[derive(Debug)]
+pub(super) struct RequestGuard(InFlightGuard);
+
+impl RequestGuard {
+    pub(super) fn in_flight(&self) -> &InFlightGuard {
+        &self.0
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        let mut state = self.0.activity().state();
+        state.requests -= 1;
+        state.was_served = true;
+    }
+}
+
+/// Keeps a connection from being idle until its last clone is dropped.
 #[derive(Debug)]
 pub(super) struct InFlightGuard(Activity);
 
@@ -308,7 +353,7 @@ mod tests {
     fn no_timeout_expires_while_a_request_is_in_flight() {
         let activity = start();
         let in_flight = activity.begin_request(&request(Version::HTTP_11));
-        let body = in_flight.clone();
+        let body = in_flight.in_flight().clone();
         activity.received(b"GET");
         drop(in_flight);
         assert!(matches!(activity.check(EXPIRED), TimeoutState::CheckAt(_)));

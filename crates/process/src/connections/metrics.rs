@@ -11,6 +11,8 @@ use prometheus_client::{
 pub(super) enum CloseReason {
     /// It sent no whole head in time.
     SlowHead,
+    /// Its head was over 40 KiB, and so were many others.
+    LargeHead,
     /// It sent no request for too long.
     Idle,
     /// It took nothing of a response for too long.
@@ -20,11 +22,12 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
-    const ALL: [Self; 4] = [Self::SlowHead, Self::Idle, Self::Unread, Self::Evicted];
+    const ALL: [Self; 5] = [Self::SlowHead, Self::LargeHead, Self::Idle, Self::Unread, Self::Evicted];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::SlowHead => "slow_head",
+            Self::LargeHead => "large_head",
             Self::Idle => "idle",
             Self::Unread => "unread",
             Self::Evicted => "evicted",

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::activity::InFlightGuard;
+use super::activity::RequestGuard;
 
 /// The most bytes of a piece. Over HTTP/2, hyper takes a whole piece into memory as soon as the peer has room for a byte.
 const PIECE: usize = 16 << 10;
@@ -22,15 +22,15 @@ pub(super) struct ResponseBody<B> {
     rest: Bytes,
     /// The note that the peer has to take a piece. There is none while the handler has to make one.
     unread: Option<u64>,
-    in_flight: InFlightGuard,
+    request: RequestGuard,
 }
 
 impl<B: Body> ResponseBody<B> {
-    pub(super) fn wrap(response: Response<B>, in_flight: InFlightGuard) -> Response<Self> {
+    pub(super) fn wrap(response: Response<B>, request: RequestGuard) -> Response<Self> {
         response.map(|body| {
             // A peer without room for a byte is not even asked to take the first piece.
-            let unread = (!body.is_end_stream()).then(|| in_flight.activity().begin_unread());
-            Self { body, rest: Bytes::new(), unread, in_flight }
+            let unread = (!body.is_end_stream()).then(|| request.in_flight().activity().begin_unread());
+            Self { body, rest: Bytes::new(), unread, request }
         })
     }
 }
@@ -38,7 +38,7 @@ impl<B: Body> ResponseBody<B> {
 impl<B> ResponseBody<B> {
     fn end_unread(&mut self) {
         if let Some(number) = self.unread.take() {
-            self.in_flight.activity().end_unread(number);
+            self.request.in_flight().activity().end_unread(number);
         }
     }
 }
@@ -71,7 +71,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
         self.end_unread();
         let piece = ready!(self.poll_piece(context));
         if piece.is_some() && !self.is_end_stream() {
-            self.unread = Some(self.in_flight.activity().begin_unread());
+            self.unread = Some(self.request.in_flight().activity().begin_unread());
         }
         Poll::Ready(piece)
     }

@@ -165,9 +165,13 @@ impl ConnectionSlots {
 }
 
 impl Open {
-    /// Takes slots from connections that wait for their peers, of one listener or of all, unless that is under way.
+    /// Takes slots from connections that wait for their peers, unless that is under way.
     fn make_room(&mut self, listener: Option<&'static str>) {
-        let in_scope = |open: &&OpenConnection| listener.is_none_or(|listener| open.listener == listener);
+        // Of all listeners, the one with most connections: a flood of one shall not reach the others.
+        let largest =
+            || self.by_listener.iter().max_by_key(|(_, count)| **count).map(|(listener, _)| *listener);
+        let listener = listener.or_else(largest);
+        let in_scope = |open: &&OpenConnection| Some(open.listener) == listener;
         let open: Vec<&OpenConnection> = self.connections.values().filter(in_scope).collect();
         if open.iter().any(|connection| connection.taken.is_cancelled()) {
             return;
@@ -200,7 +204,8 @@ impl Open {
             warn!(
                 listener,
                 limit,
-                "the limit of connections is reached; waiting ones of the address with most of them are closed.                  Raise the limit of open files (ulimit -n), and EDGE_MAX_CONNECTIONS for the edge"
+                "the limit of connections is reached; waiting ones of the address with most of them are closed. \
+                 Raise the limit of open files (ulimit -n), and EDGE_MAX_CONNECTIONS for the edge"
             );
         }
     }
@@ -318,10 +323,12 @@ mod tests {
         let slots = slots();
         let mut held = vec![open(&slots, 1).await, open(&slots, 1).await];
         let in_flight = held[0].activity().begin_request(&Request::new(()));
+        let _body = in_flight.in_flight().clone();
         held[0].activity().set_body_awaited(true);
         held.extend([open(&slots, 2).await, open(&slots, 3).await]);
         opens_for(&slots, 4, &mut held, 1).await;
-        assert!(matches!(in_flight.activity().waiting(), Some(Waiting::ForBodies(_))));
+        let waiting = in_flight.in_flight().activity().waiting();
+        assert!(waiting.is_some_and(|waiting| waiting.for_bodies));
     }
 
     #[tokio::test]

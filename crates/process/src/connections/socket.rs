@@ -18,6 +18,17 @@ use super::activity::Activity;
 pub(super) struct TrackedSocket {
     pub(super) stream: TcpStream,
     pub(super) activity: Activity,
+    pub(super) is_blocked: bool,
+}
+
+impl TrackedSocket {
+    fn note<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        if self.is_blocked != written.is_pending() {
+            self.is_blocked = written.is_pending();
+            self.activity.set_blocked(self.is_blocked);
+        }
+        written
+    }
 }
 
 impl AsyncRead for TrackedSocket {
@@ -46,7 +57,8 @@ impl AsyncWrite for TrackedSocket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -62,7 +74,8 @@ impl AsyncWrite for TrackedSocket {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -15,6 +15,7 @@ const SOON: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(60);
 /// More than the buffers of both sockets take.
 const LARGE: usize = 64 << 20;
+const PIECE: usize = 16 << 10;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 fn settings() -> ListenerSettings {
@@ -50,6 +51,7 @@ async fn read_body(request: Request) -> StatusCode {
 async fn connect(settings: ListenerSettings) -> (TcpStream, Connections) {
     let router = Router::new()
         .route("/large", get(async || Bytes::from(vec![b'x'; LARGE])))
+        .route("/small", get(async || Bytes::from_static(&[b'x'; PIECE])))
         .route("/body", post(read_body));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -109,6 +111,15 @@ async fn a_silent_connection_is_closed() {
 async fn a_peer_that_takes_nothing_of_its_response_is_closed() {
     let (mut stream, connections) = connect(ListenerSettings { unread_timeout: SOON, ..settings() }).await;
     stream.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    closed_for(&connections, CloseReason::Unread).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_of_many_small_responses_is_closed() {
+    let (mut stream, connections) = connect(ListenerSettings { unread_timeout: SOON, ..settings() }).await;
+    // Each is taken by hyper as a whole; the socket is full at last.
+    let requests = b"GET /small HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2_000);
+    stream.write_all(&requests).await.unwrap();
     closed_for(&connections, CloseReason::Unread).await;
 }
 
