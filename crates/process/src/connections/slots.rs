@@ -13,7 +13,7 @@ use std::{
 use procfs::process::{LimitValue, Process};
 use tokio::{
     sync::{Notify, Semaphore},
-    time::Instant,
+    time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -26,6 +26,10 @@ use crate::share;
 
 /// The pause between two warnings while a limit is reached.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
+/// The time in which a connection does not have to go: its request may have arrived, and wait to be read.
+const GRACE: Duration = Duration::from_millis(250);
+/// The time between two looks for connections that can go.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 /// One of so many connections goes at once, because the choice looks at all of them.
 const SHARE_OF_ONE_CHOICE: usize = 64;
 /// The heads over 40 KiB that may come at once. hyper keeps up to 400 KiB of each.
@@ -132,7 +136,8 @@ impl ConnectionSlots {
                 open.warn(listener, scope.map_or(self.max(), |_| max));
                 open.make_room(scope);
             }
-            freed.await;
+            // Without a slot that is freed, a connection may have outlived its grace.
+            let _ = time::timeout(LOOK_INTERVAL, freed).await;
         }
     }
 
@@ -180,7 +185,8 @@ impl Open {
         for connection in &open {
             let share = shares.entry(connection.share).or_default();
             share.connections += 1;
-            if let Some(waiting) = connection.activity.waiting() {
+            let waiting = connection.activity.waiting();
+            if let Some(waiting) = waiting.filter(|waiting| waiting.since.elapsed() >= GRACE) {
                 share.waiting.push((waiting, &connection.taken));
             }
         }
