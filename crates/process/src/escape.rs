@@ -27,6 +27,10 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
+    // Most lines of a log are ASCII, and JSON escapes the control characters below space itself.
+    if text.is_ascii() && !text.contains('\u{7f}') {
+        return Cow::Borrowed(text);
+    }
     let is_escaped = |letter: char| is_active(letter) && !letter.is_ascii_whitespace();
     // Every active character is one unit of UTF-16, as JSON counts them.
     escaped(text, is_escaped, |shown, letter| write!(shown, "\\u{:04x}", u32::from(letter)))
