@@ -21,7 +21,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A longer head takes one of a few permits. No listener accepts it, but the answer says so.
 const LARGE_HEAD: usize = 40 << 10;
 
-/// The longest time that a connection without a request stays open.
+/// How long a connection may wait for its peer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionTimeouts {
     /// From the connection's start, or from the first byte of a later head.
@@ -55,7 +55,7 @@ pub(super) enum TimeoutState {
 /// A connection that waits for its peer, and has to go where there are too many. The order is the one in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Waiting {
-    /// Whether a request of it was answered before.
+    /// Whether a request of it has ended before.
     pub(super) was_served: bool,
     /// Whether it waits for the bodies of all of its requests, and not for a request.
     pub(super) for_bodies: bool,
@@ -80,7 +80,7 @@ struct State {
     in_flight: usize,
     /// The requests among them.
     requests: usize,
-    /// Whether a request was answered.
+    /// Whether a request has ended: it was answered or cancelled.
     was_served: bool,
     /// Bodies that a handler waits for.
     awaited_bodies: usize,
@@ -227,7 +227,6 @@ impl Activity {
     /// Checks the timeouts.
     pub(super) fn check(&self, timeouts: ConnectionTimeouts) -> TimeoutState {
         let now = Instant::now();
-        let earliest = now + timeouts.shortest();
         let state = self.state();
         let unread_since =
             state.unread.first().map(|(_, since)| *since).into_iter().chain(state.blocked_since).min();
@@ -235,11 +234,15 @@ impl Activity {
         if unread_until.is_some_and(|until| until <= now) {
             return TimeoutState::Unread;
         }
+        let earliest = unread_until.into_iter().fold(now + timeouts.shortest(), Instant::min);
         if state.in_flight > 0 {
-            let next = if state.half_closed_since.is_some() { now + FLUSH_TIMEOUT } else { earliest };
-            return TimeoutState::CheckAt(unread_until.map_or(next, |until| next.min(until)));
+            let is_half_closed = state.half_closed_since.is_some();
+            return TimeoutState::CheckAt(if is_half_closed {
+                earliest.min(now + FLUSH_TIMEOUT)
+            } else {
+                earliest
+            });
         }
-        let earliest = unread_until.map_or(earliest, |until| earliest.min(until));
         let (expires, expired) = match (state.half_closed_since, state.head_since) {
             (Some(since), _) => (since.max(state.idle_since) + FLUSH_TIMEOUT, TimeoutState::Answered),
             (None, Some(since)) => (since + timeouts.head, TimeoutState::SlowHead),
